@@ -1,0 +1,1 @@
+"""The coordinator: turns documents into generations of knowledge and publishes them."""

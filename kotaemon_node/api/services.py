@@ -1,0 +1,139 @@
+"""What the routes are given: the services of a pod, composed by ``bootstrap``."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from kotaemon_node.domain.frames import Frame
+from kotaemon_node.domain.knowledge import GenerationRef, Manifest, Passage, SearchResult
+from kotaemon_node.domain.session import OnBusy, Principal, Turn, TurnKey
+from kotaemon_node.ports.knowledge import PodReport, Presence
+from kotaemon_node.ports.runtime import Clock, IdSource
+from kotaemon_node.ports.sessions import ClaimOutcome, SessionStore
+
+
+@dataclass(frozen=True, slots=True)
+class TurnRequest:
+    """A user's message, checked by the route. ``options`` holds kb, min_generation, intent_filter."""
+
+    key: TurnKey
+    principal: Principal
+    message: str
+    options: Mapping[str, Any]
+    on_busy: OnBusy
+    trace_id: str
+    create_session: bool
+
+
+class TurnService(Protocol):
+    """Runs turns; implemented by ``engine.turns.TurnEngine``."""
+
+    def submit(self, request: TurnRequest) -> ClaimOutcome:
+        """Accept the turn; from here it runs whether or not anybody listens. Errors as ``claim``."""
+        ...
+
+    def follow(self, key: TurnKey, principal: Principal, *, after: int) -> Iterator[Frame | None]:
+        """Yield the frames above ``after``, live, until the terminal one; None asks for a heartbeat.
+
+        Raises ``Gone`` where ``after`` lies beyond the last stored number, ``TurnNotFound`` where
+        there is no such turn. Both come before the first frame, on the first ``next``.
+        """
+        ...
+
+    def wait(self, key: TurnKey, principal: Principal, *, timeout_s: float) -> Turn | None:
+        """Return the finished turn, or None when it is not finished within ``timeout_s``."""
+        ...
+
+    def cancel(self, key: TurnKey, principal: Principal) -> Turn:
+        """End the turn as cancelled from any pod; a finished turn stays as it is."""
+        ...
+
+    @property
+    def running(self) -> int:
+        """Turns that this pod executes now."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A cited passage in its document as it was: ``text[span[0]:span[1]]`` is the passage."""
+
+    kb: str
+    generation: int
+    document: str
+    revision: str
+    title: str
+    text: str
+    span: tuple[int, int]
+
+
+class KnowledgeService(Protocol):
+    """Reads knowledge; implemented by ``retrieval.library.KnowledgeLibrary``. Thread safe."""
+
+    def served(self) -> Mapping[str, GenerationRef]:
+        """Return the generation that this pod serves of each knowledge base."""
+        ...
+
+    def manifest(self, kb: str) -> Manifest:
+        """Return the manifest of the generation served; ``NotFound`` for an unknown kb."""
+        ...
+
+    def search(
+        self, kb: str, question: str, *, top_k: int, min_generation: int = 0
+    ) -> SearchResult:
+        """Return the best passages. ``NotFound`` for an unknown kb.
+
+        Waits up to ``BEHIND_WAIT_S`` for ``min_generation``, then raises ``KnowledgeBehind``.
+        """
+        ...
+
+    def source(self, kb: str, generation: int, passage: str) -> Source:
+        """Return where a citation points; ``NotFound`` for what never was or is withdrawn."""
+        ...
+
+    def document(self, kb: str, document: str) -> tuple[str, Sequence[Passage]]:
+        """Return the canonical text of an indexed document and its passages; ``NotFound``."""
+        ...
+
+
+class PodState(Protocol):
+    """This pod's own view of itself."""
+
+    @property
+    def name(self) -> str:
+        """``worker-0``: the name in ``kotaemon ps``."""
+        ...
+
+    @property
+    def incarnation(self) -> str:
+        """Unique to this start of the process."""
+        ...
+
+    @property
+    def draining(self) -> bool:
+        """True once the pod was told to leave."""
+        ...
+
+    def unready_reasons(self) -> Sequence[str]:
+        """Return why the pod cannot serve; empty when it is ready. Must not block."""
+        ...
+
+    def report(self) -> PodReport:
+        """Return what the pod says of itself in its heartbeat."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """All that the routes use."""
+
+    sessions: SessionStore
+    turns: TurnService
+    knowledge: KnowledgeService
+    presence: Presence
+    pod: PodState
+    clock: Clock
+    ids: IdSource
+    auth_mode: str
+    cluster_id: str
+    """Named in the balancer's check path, so that a stranger's port is never taken for ours."""

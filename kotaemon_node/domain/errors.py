@@ -1,0 +1,160 @@
+"""Every error a caller may see: a code for machines, a message for people, a hint to retry.
+
+The HTTP status of each code stands in one table, ``kotaemon_node.api.errors``.
+"""
+
+
+class NodeError(Exception):
+    """Base of our errors. Raise a subclass; anything else is a bug and reads as ``internal``."""
+
+    code = "internal"
+    retryable = False
+
+
+class Malformed(NodeError):
+    """The request cannot be read: broken JSON, broken UTF-8, an id with forbidden characters."""
+
+    code = "malformed"
+
+
+class Invalid(NodeError):
+    """The request can be read, but a field is missing, of a wrong type or out of range."""
+
+    code = "invalid"
+
+
+class TooLarge(NodeError):
+    """The body or a field is over its limit."""
+
+    code = "too_large"
+
+
+class Unauthenticated(NodeError):
+    """No credential, or one that does not verify."""
+
+    code = "unauthenticated"
+
+
+class Forbidden(NodeError):
+    """The caller is known and may not do this."""
+
+    code = "forbidden"
+
+
+class NotFound(NodeError):
+    """The thing named does not exist, or is not the caller's; nobody can tell which."""
+
+    code = "not_found"
+
+
+class SessionNotFound(NotFound):
+    """No session has this id, or its time to live ran out, or it belongs to somebody else."""
+
+    code = "session_not_found"
+
+
+class TurnNotFound(NotFound):
+    """The session has no turn of this id."""
+
+    code = "turn_not_found"
+
+
+class Conflict(NodeError):
+    """The request contradicts what was accepted before."""
+
+    code = "conflict"
+
+
+class TurnConflict(Conflict):
+    """This turn id was used before with another body."""
+
+    code = "turn_conflict"
+
+
+class SessionBusy(Conflict):
+    """A turn is running and the caller asked not to wait (``on_busy=reject``)."""
+
+    code = "session_busy"
+    retryable = True
+
+
+class Gone(NodeError):
+    """The store no longer knows what the caller has seen."""
+
+    code = "gone"
+
+
+class Overloaded(NodeError):
+    """A bounded queue is full; the same request may succeed a little later."""
+
+    code = "overloaded"
+    retryable = True
+
+
+class Unavailable(NodeError):
+    """This pod cannot serve the request now; another pod may."""
+
+    code = "unavailable"
+    retryable = True
+
+
+class StoreUnavailable(Unavailable):
+    """Redis does not answer."""
+
+    code = "store_unavailable"
+
+
+class KnowledgeBehind(Unavailable):
+    """This pod does not yet serve the generation that the request or its session needs."""
+
+    code = "behind"
+
+
+class Draining(Unavailable):
+    """This pod is leaving and takes no new work."""
+
+    code = "draining"
+
+
+class LanguageModelError(NodeError):
+    """The language model refused, failed or fell silent."""
+
+    code = "language_model_failed"
+    retryable = True
+
+
+class DeadlineExceeded(NodeError):
+    """A turn ran out of one of its time limits."""
+
+    code = "deadline_exceeded"
+    retryable = True
+
+
+class Fenced(NodeError):
+    """Another pod owns the turn now; stop quietly, nothing of ours may be written any more."""
+
+    code = "fenced"
+
+
+class SequenceGap(NodeError):
+    """A frame's number is not the next one of its turn; a bug of the writer."""
+
+    code = "sequence_gap"
+
+
+class IllegalTransition(NodeError):
+    """A turn was asked to do what its state does not allow; a bug in the engine."""
+
+    code = "illegal_transition"
+
+
+class CorruptArtifact(NodeError):
+    """A stored file does not have the checksum its manifest names, or cannot be read."""
+
+    code = "corrupt_artifact"
+
+
+class DocumentRefused(NodeError):
+    """A document cannot be indexed; the message is the reason shown to its owner."""
+
+    code = "document_refused"

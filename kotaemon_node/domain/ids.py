@@ -1,0 +1,25 @@
+"""Identifiers that people and programs outside may choose, and the one rule they obey."""
+
+import re
+from typing import Final
+
+from kotaemon_node.domain.errors import Malformed
+
+ID_PATTERN: Final = r"[A-Za-z0-9_.-]{1,128}"
+_ID: Final = re.compile(ID_PATTERN, re.ASCII)
+
+DEFAULT_TENANT: Final = "default"
+DEFAULT_KNOWLEDGE_BASE: Final = "default"
+
+
+def checked_id(kind: str, value: object) -> str:
+    """Return ``value`` when it is a legal id, else raise ``Malformed`` naming ``kind``.
+
+    The alphabet keeps an id safe inside a Redis hash tag, a path and a header.
+    """
+    if not isinstance(value, str) or not _ID.fullmatch(value):
+        raise Malformed(f"{kind} must match {ID_PATTERN}")
+    if value in {".", ".."}:
+        # Legal by the alphabet, yet a step in a path.
+        raise Malformed(f"{kind} must not be '.' or '..'")
+    return value

@@ -1,0 +1,162 @@
+"""Knowledge as values: passages, documents, segments, manifests.
+
+The manifest is the database: one immutable JSON per generation of a knowledge base. A generation's
+identity is (number, digest). Spans are half-open ranges of Unicode code points in the document's
+canonical text: ``text[span[0]:span[1]]`` is the passage.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Final, Literal
+
+from kotaemon_node.domain.language import Language
+
+MANIFEST_SCHEMA: Final = 1
+
+PassageKind = Literal["text", "table", "faq", "code"]
+DocumentStatus = Literal["queued", "indexed", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A piece of a document that can be found and cited.
+
+    ``heading`` is the path of headings above it, outermost first. For ``kind == "faq"`` the text is
+    the question, a newline, and the answer.
+    """
+
+    id: str
+    document: str
+    revision: str
+    title: str
+    heading: tuple[str, ...]
+    page: int | None
+    span: tuple[int, int]
+    text: str
+    language: Language
+    kind: PassageKind = "text"
+
+
+def passage_id(*, document: str, revision: str, span: tuple[int, int]) -> str:
+    """Return the id of a passage: the same text at the same place has the same id for ever.
+
+    It names the document's revision and the span, so that a citation can be opened when the index
+    that found it is long gone.
+    """
+    return f"{document_id(document=document, revision=revision)}-{span[0]}-{span[1]}"
+
+
+def document_id(*, document: str, revision: str) -> str:
+    """Return the first part of the ids of a document revision's passages: 16 hex digits."""
+    return hashlib.sha256(f"{document}\x00{revision}".encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentEntry:
+    """A document of a generation: found (``indexed``) or refused (``failed`` with its reason)."""
+
+    document: str
+    revision: str
+    """sha256 (hex) of the file's bytes."""
+    title: str
+    status: DocumentStatus
+    reason: str | None
+    file_bytes: int
+    text_chars: int
+    passages: int
+    text: str | None
+    """sha256 (hex) of the canonical text, under which the artifact store keeps it."""
+    segment: str | None
+    """Name of the segment that holds its passages; passages elsewhere under this name are dead."""
+    indexed_at: str
+    """ISO 8601, UTC."""
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentEntry:
+    """An immutable set of files named by content: ``files`` maps file name to sha256 (hex)."""
+
+    name: str
+    passages: int
+    size_bytes: int
+    files: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """One generation of one knowledge base."""
+
+    tenant: str
+    kb: str
+    generation: int
+    parent: str | None
+    """Digest of the generation before, or None for the first."""
+    encoder: str
+    spaces: Mapping[str, int]
+    """Vector space to dimension; all vectors have unit length, the metric is the inner product."""
+    segments: Sequence[SegmentEntry]
+    documents: Sequence[DocumentEntry]
+    created_at: str
+    schema: int = MANIFEST_SCHEMA
+    metric: str = "inner_product"
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> bytes:
+        """Return the canonical bytes (sorted keys, no blanks), over which the digest is taken."""
+        return json.dumps(
+            asdict(self), sort_keys=True, separators=(",", ":"), ensure_ascii=False
+        ).encode()
+
+    @property
+    def digest(self) -> str:
+        """sha256 (hex) of the canonical bytes."""
+        return hashlib.sha256(self.to_json()).hexdigest()
+
+    @classmethod
+    def from_json(cls, raw: bytes) -> "Manifest":
+        """Read ``to_json``'s bytes; ``ValueError`` or ``KeyError`` when they are not a manifest."""
+        fields = json.loads(raw)
+        if fields["schema"] != MANIFEST_SCHEMA:
+            raise ValueError(f"manifest schema {fields['schema']} is not {MANIFEST_SCHEMA}")
+        fields["segments"] = tuple(SegmentEntry(**row) for row in fields["segments"])
+        fields["documents"] = tuple(DocumentEntry(**row) for row in fields["documents"])
+        return cls(**fields)
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationRef:
+    """The identity of a generation and where its manifest lies in the artifact store."""
+
+    kb: str
+    generation: int
+    digest: str
+    manifest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A passage found. ``score`` is the fused score (higher is closer); the parts explain it.
+
+    ``dense`` is the cosine of question and passage in the best space, in [-1, 1], or None when the
+    passage was found by words only; ``lexical`` is the BM25 score, 0.0 when no word matched;
+    ``coverage`` is the share, weighted by inverse document frequency, of the question's terms that
+    the passage holds, in [0, 1].
+    """
+
+    passage: Passage
+    score: float
+    dense: float | None
+    lexical: float
+    coverage: float
+
+
+@dataclass(frozen=True, slots=True)
+class SearchResult:
+    """What one search found in one generation, best first."""
+
+    kb: str
+    generation: int
+    digest: str
+    hits: tuple[Hit, ...]

@@ -1,0 +1,73 @@
+"""Every bound of the product in one place, with its unit in its name and its reason beside it."""
+
+from typing import Final
+
+# Requests. HAProxy sees the body only up to one buffer; what we accept is our own decision.
+BODY_BYTES_MAX: Final = 10 * 1024 * 1024
+JSON_DEPTH_MAX: Final = 32
+MESSAGE_CHARS_MAX: Final = 32_000
+CONTEXT_BYTES_MAX: Final = 64 * 1024
+QUERY_CHARS_MAX: Final = 4_000
+TOP_K_DEFAULT: Final = 4
+TOP_K_MAX: Final = 50
+PAGE_SIZE_DEFAULT: Final = 50
+PAGE_SIZE_MAX: Final = 200
+
+# Turns.
+QUEUED_TURNS_MAX: Final = 32
+RUNNING_TURNS_PER_POD_MAX: Final = 512
+TURN_ATTEMPTS_MAX: Final = 3  # the third owner lost by one turn ends it as turn_crashed
+FIRST_TEXT_TIMEOUT_S: Final = 10.0
+PROGRESS_TIMEOUT_S: Final = 30.0
+TURN_TIMEOUT_S: Final = 900.0
+JSON_WAIT_MAX_S: Final = 60.0  # then 202 with Location
+CLAIM_ENTRY_AGE_MAX_S: Final = (
+    5.0  # a claim older than this is refused: its index entry may be swept
+)
+RUNNING_ENTRY_YOUNG_S: Final = 10.0  # the sweeper leaves entries younger than this
+ANSWER_CHARS_MAX: Final = 200_000
+
+# Frames. 30k tokens of answer are about 1,500 frames once coalesced.
+FRAMES_PER_TURN_MAX: Final = 20_000
+FRAME_RETENTION_S: Final = 600
+FRAMES_READ_MAX: Final = 500
+FOLLOWER_BUFFER_FRAMES_MAX: Final = 1_000
+FOLLOWER_POLL_S: Final = 1.0  # catches a lost pub/sub message
+HEARTBEAT_IDLE_S: Final = 20.0
+HEARTBEAT_RUNNING_S: Final = 2.0
+STREAMS_PER_POD_MAX: Final = 12_000
+
+# Sessions.
+MAX_HISTORY_TURNS: Final = 10
+SESSION_TTL_S_DEFAULT: Final = 48 * 3600
+SESSION_IDLE_S_DEFAULT: Final = 30 * 60
+SESSIONS_INDEX_MAX: Final = 10_000  # newest sessions kept in a principal's list
+SESSION_CACHE_MAX: Final = 10_000
+TOMBSTONE_TTL_S: Final = 3600
+
+# Presence.
+POD_HEARTBEAT_S: Final = 0.5
+POD_TTL_S: Final = 2.0
+SWEEP_S: Final = 1.0
+SWEEP_TURNS_MAX: Final = 32  # turns taken over in one sweep
+RUNNING_SHARDS: Final = 16
+
+# Events.
+BUS_STREAM_LENGTH_MAX: Final = 10_000
+BUS_READ_MAX: Final = 200
+RECONCILE_S: Final = 30.0
+SEEN_EVENTS_MAX: Final = 10_000
+
+# Knowledge.
+DOCUMENT_BYTES_MAX: Final = 100 * 1024 * 1024
+DOCUMENT_CHARS_MAX: Final = 20_000_000
+CHUNK_CHARS_TARGET: Final = 800
+CHUNK_CHARS_MAX: Final = 1_600
+SEGMENTS_MAX: Final = 8  # more are merged into one at the next build
+GENERATIONS_KEPT: Final = 20
+BEHIND_WAIT_S: Final = 2.0
+
+# The store. A pool that is exhausted answers 429 rather than wait for ever.
+REDIS_POOL_MAX: Final = 64
+REDIS_TIMEOUT_S: Final = 5.0
+REDIS_CONNECT_TIMEOUT_S: Final = 2.0

@@ -1,0 +1,94 @@
+"""Sessions and their turns as values. A session's truth lives in the store, never in a pod."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from kotaemon_node.domain.turn import State
+
+OnBusy = Literal["enqueue", "reject", "interrupt"]
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who asks. In open mode everybody is the same ``anonymous`` principal of tenant ``default``."""
+
+    tenant: str
+    subject: str
+    role: Literal["admin", "editor", "agent", "customer", "open"]
+
+
+@dataclass(frozen=True, slots=True)
+class SessionKey:
+    """Names a session in the store; the tenant is part of every key."""
+
+    tenant: str
+    session_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class TurnKey:
+    """Names a turn in the store."""
+
+    session: SessionKey
+    turn_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A turn in the one form in which users see it; see docs/GLOSSARY.md for the words.
+
+    ``sources`` are the ``docs`` of its ``source`` frames. ``generation`` maps knowledge base to the
+    generation used. ``version`` is the session version that its commit made, 0 before.
+    """
+
+    turn_id: str
+    message: str
+    state: State
+    answer: str = ""
+    sources: tuple[Mapping[str, Any], ...] = ()
+    version: int = 0
+    generation: Mapping[str, int] = field(default_factory=dict)
+    owner: str | None = None
+    attempts: int = 0
+    usage: Mapping[str, Any] = field(default_factory=dict)
+    timings: Mapping[str, float] = field(default_factory=dict)
+    degraded: str | None = None
+    error: Mapping[str, Any] | None = None
+    trace_id: str = ""
+    created_at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class SessionView:
+    """A session as read: its head and some of its turns, oldest first.
+
+    ``version`` counts committed turns; ``turns`` are those after ``after_version``.
+    """
+
+    session_id: str
+    epoch: str
+    version: int
+    hash: str
+    created_at: float
+    active_at: float
+    turns: tuple[Turn, ...]
+    context: Mapping[str, Any] = field(default_factory=dict)
+    slots: Mapping[str, Any] = field(default_factory=dict)
+    summary: str = ""
+    user_id: str | None = None
+    channel: str | None = None
+    generations: Mapping[str, int] = field(default_factory=dict)
+    """Knowledge base to the newest generation that the session has seen; it never goes back."""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRow:
+    """A line in the list of a principal's sessions."""
+
+    session_id: str
+    created_at: float
+    active_at: float
+    version: int
+    title: str
+    """First message, shortened."""

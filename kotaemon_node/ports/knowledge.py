@@ -1,0 +1,53 @@
+"""The quick copy of what the artifact store says: which generation is current."""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from kotaemon_node.domain.knowledge import GenerationRef
+
+
+class GenerationPointer(Protocol):
+    """Current generation per knowledge base. Can be lost and rebuilt from the artifact store."""
+
+    def current(self, tenant: str) -> Mapping[str, GenerationRef]:
+        """Return knowledge base to its current generation. A missing one means: keep what you serve."""
+        ...
+
+    def publish(self, tenant: str, ref: GenerationRef) -> bool:
+        """Point to ``ref`` when it is newer than what is pointed to (else False, nothing changed)."""
+        ...
+
+
+class Presence(Protocol):
+    """Which pods live, judged by heartbeats that the serving loop itself sends."""
+
+    def beat(self, pod: "PodReport", *, ttl_s: float) -> None:
+        """Say that this pod lives, for ``ttl_s`` seconds."""
+        ...
+
+    def leave(self, incarnation: str) -> None:
+        """Say that this pod is gone."""
+        ...
+
+    def pods(self) -> Sequence["PodReport"]:
+        """Return the pods that live, by name."""
+        ...
+
+
+class PodReport(dict[str, object]):
+    """What a pod says of itself: ``name, incarnation, address, pid, started_at, ready, reasons,
+
+    running_turns, generations`` ({kb: {generation, digest}}), ``version``. A JSON object.
+    """
+
+
+class Leadership(Protocol):
+    """At most one coordinator leads; a fence tells leaders apart."""
+
+    def acquire(self, holder: str, *, ttl_s: float) -> int | None:
+        """Take or renew the lead; return its fence, or None while another holds it."""
+        ...
+
+    def release(self, holder: str) -> None:
+        """Give the lead up, when ``holder`` has it."""
+        ...

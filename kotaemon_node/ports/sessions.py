@@ -1,0 +1,215 @@
+"""The store of sessions, turns and frames. One implementation speaks Redis; the rules live there in
+Lua, because only the store can decide between pods.
+
+Every method that names a session checks that the principal may see it and raises
+``SessionNotFound`` otherwise. Every method may raise ``StoreUnavailable``; every method may be
+repeated after a lost reply without a second effect.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any, Protocol
+
+from kotaemon_node.domain.frames import Frame, FrameBody
+from kotaemon_node.domain.session import (
+    OnBusy,
+    Principal,
+    SessionKey,
+    SessionRow,
+    SessionView,
+    Turn,
+    TurnKey,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right of one pod incarnation to write to one turn. Valid while the fence stands."""
+
+    key: TurnKey
+    epoch: str
+    fence: int
+    owner: str
+    trace_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimRequest:
+    """A request to run a turn."""
+
+    key: TurnKey
+    principal: Principal
+    digest: str
+    """Digest of the request's body: the same id with another digest is a conflict."""
+    message: str
+    options: Mapping[str, Any]
+    """What the executor needs besides the message: ``kb``, ``min_generation``, ``intent_filter``…"""
+    on_busy: OnBusy
+    owner: str
+    trace_id: str
+    create_session: bool
+    """Whether an unknown session id makes a new session (open mode) or is an error."""
+    new_epoch: str
+    """The epoch that the session gets if this call creates it."""
+
+
+class ClaimOutcome(Enum):
+    """What a claim found."""
+
+    OWNED = "owned"
+    """New: this pod executes it now."""
+    QUEUED = "queued"
+    """New: it waits behind another turn of the session."""
+    ATTACHED = "attached"
+    """Known and not finished: follow its frames."""
+    FINISHED = "finished"
+    """Known and finished: read the turn."""
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """A turn that this pod owns and all that it needs to execute it."""
+
+    lease: Lease
+    message: str
+    options: Mapping[str, Any]
+    session: SessionView
+    """With at most the last ``MAX_HISTORY_TURNS`` turns."""
+    attempts: int
+    """1 for the first owner."""
+    stored: tuple[Frame, ...] = ()
+    """Frames that earlier owners stored, from number 1."""
+    created_at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The answer to a ``ClaimRequest``. ``work`` is there when OWNED."""
+
+    outcome: ClaimOutcome
+    work: Work | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FrameBatch:
+    """Frames of one turn to be stored under consecutive numbers beginning with ``first_seq``."""
+
+    lease: Lease
+    first_seq: int
+    bodies: tuple[FrameBody, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a turn ends: the turn as it goes into the history and its terminal frame."""
+
+    turn: Turn
+    terminal: FrameBody
+    seq: int
+    """Number of the terminal frame."""
+    generations: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """What a commit made."""
+
+    version: int
+    hash: str
+    next: Work | None
+    """The next queued turn, now running with this pod as owner."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFrames:
+    """Frames after a number, in order. ``last`` is the number of the newest stored frame.
+
+    ``kept`` is False when the frames have expired (the turn is finished, or unknown).
+    """
+
+    frames: tuple[Frame, ...]
+    last: int
+    kept: bool
+
+
+class SessionStore(Protocol):
+    """Sessions and turns."""
+
+    def create(
+        self, key: SessionKey, principal: Principal, *, epoch: str, fields: Mapping[str, Any]
+    ) -> SessionView:
+        """Make a session; ``fields``: user_id, channel, context. The same call twice gives one session."""
+        ...
+
+    def load(
+        self, key: SessionKey, principal: Principal, *, after_version: int, limit: int
+    ) -> SessionView:
+        """Return the session with at most ``limit`` turns after ``after_version``; the one door."""
+        ...
+
+    def list(self, principal: Principal, *, offset: int, limit: int) -> Sequence[SessionRow]:
+        """Return the principal's sessions, newest first."""
+        ...
+
+    def delete(self, key: SessionKey, principal: Principal) -> None:
+        """Remove the session everywhere; a turn under way ends with ``gone``."""
+        ...
+
+    def turn(self, key: TurnKey, principal: Principal) -> Turn:
+        """Return a turn in whatever state; raises ``TurnNotFound``."""
+        ...
+
+    def claim(self, request: ClaimRequest) -> Claim:
+        """Accept, recognise or refuse a turn in one step.
+
+        Raises ``TurnConflict`` (same id, other digest), ``SessionBusy`` (``on_busy=reject``),
+        ``Overloaded`` (the session's queue is full).
+        """
+        ...
+
+    def commit(self, lease: Lease, ending: Ending, *, take_next: bool) -> Committed:
+        """End the turn: terminal frame, history, version and hash, next turn, all or nothing.
+
+        Raises ``Fenced`` when the lease no longer stands, ``Gone`` when the session was deleted.
+        """
+        ...
+
+    def settle(self, key: TurnKey) -> None:
+        """Forget the turn in the index of running turns: its events are out."""
+        ...
+
+    def cancel(self, key: TurnKey, principal: Principal) -> bool:
+        """End a queued or running turn as ``cancelled``, keeping the text shown; False when finished."""
+        ...
+
+    def orphans(self, *, limit: int) -> Sequence[TurnKey]:
+        """Return turns of the index older than ``RUNNING_ENTRY_YOUNG_S`` or with a dead owner."""
+        ...
+
+    def take_over(self, key: TurnKey, owner: str) -> Work | None:
+        """Become the owner of a turn whose owner is dead; None when there is nothing to take."""
+        ...
+
+
+class FrameLog(Protocol):
+    """Frames of turns, durable before they are visible."""
+
+    def append(self, batches: Sequence[FrameBatch]) -> Sequence[Exception | None]:
+        """Store the batches in one round trip; one result each, in order.
+
+        None: stored. ``Fenced``, ``Gone``, ``SequenceGap``: nothing of the batch was stored. A
+        batch that was stored before by the same owner is stored (a reply was lost).
+        """
+        ...
+
+    def read(self, key: TurnKey, *, after: int, limit: int) -> StoredFrames:
+        """Return frames with numbers above ``after``. The caller has loaded the session."""
+        ...
+
+    def watch(self, key: SessionKey, wake: Callable[[str, int], None]) -> Callable[[], None]:
+        """Call ``wake(turn_id, seq)`` soon after frames of the session are stored by any pod.
+
+        Calls may be lost or repeated. Returns what ends the watch.
+        """
+        ...

@@ -1,0 +1,53 @@
+"""Settings from the environment, read once at the edge into a frozen value and checked here."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import AliasChoices, Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from kotaemon_node.domain import limits
+
+
+class Settings(BaseSettings):
+    """Every setting of both programs. Names are the environment variables, in lower case.
+
+    ``docs/reference/settings.md`` lists them; a test compares the two.
+    """
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
+
+    redis_url: str = "redis://127.0.0.1:6379/0"
+    """Redis that holds sessions and the bus."""
+    artifact_url: str = "file:///var/lib/kotaemon/artifacts"
+    """Where generations of knowledge lie."""
+    knowledge_dir: Path = Path("/var/lib/kotaemon/knowledge")
+    """Folder that the coordinator watches."""
+    model_dir: Path = Path("/var/lib/kotaemon/models")
+    """Folder of encoder weights, filled by ``kotaemon models``."""
+
+    encoder_model: str = ""
+    """Name of one encoder model, or names joined by ``+``; empty: the default of ADR 0003."""
+    encoder_backend: Literal["onnx", "torch"] = "onnx"
+    encoder_threads: int = Field(default=1, ge=1, le=256)
+
+    llm_base_url: str = Field(
+        default="", validation_alias=AliasChoices("llm_base_url", "openai_base_url")
+    )
+    llm_api_key: str = Field(
+        default="", validation_alias=AliasChoices("llm_api_key", "openai_api_key")
+    )
+    llm_model: str = "default"
+    llm_continue: Literal["vllm", "prefill", "none"] = "none"
+
+    session_ttl_s: int = Field(default=limits.SESSION_TTL_S_DEFAULT, ge=60, le=90 * 86400)
+    session_idle_s: int = Field(default=limits.SESSION_IDLE_S_DEFAULT, ge=1, le=90 * 86400)
+    auth_mode: Literal["open"] = "open"
+
+    pod_name: str = "worker-0"
+    pod_address: str = "127.0.0.1:8000"
+    """Host and port under which other pods reach this one."""
+    cluster_id: str = "local"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    native_threads: int = Field(default=2, ge=1, le=64)
+    """Native threads for encoding and search beside the serving loop."""
