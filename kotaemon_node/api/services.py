@@ -2,27 +2,14 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from kotaemon_node.domain.frames import Frame
-from kotaemon_node.domain.knowledge import GenerationRef, Manifest, Passage, SearchResult
-from kotaemon_node.domain.session import OnBusy, Principal, Turn, TurnKey
+from kotaemon_node.domain.knowledge import GenerationRef, Manifest, Passage, SearchResult, Source
+from kotaemon_node.domain.session import Principal, Turn, TurnKey, TurnRequest
 from kotaemon_node.ports.knowledge import PodReport, Presence
 from kotaemon_node.ports.runtime import Clock, IdSource
 from kotaemon_node.ports.sessions import ClaimOutcome, SessionStore
-
-
-@dataclass(frozen=True, slots=True)
-class TurnRequest:
-    """A user's message, checked by the route. ``options`` holds kb, min_generation, intent_filter."""
-
-    key: TurnKey
-    principal: Principal
-    message: str
-    options: Mapping[str, Any]
-    on_busy: OnBusy
-    trace_id: str
-    create_session: bool
 
 
 class TurnService(Protocol):
@@ -52,19 +39,6 @@ class TurnService(Protocol):
     def running(self) -> int:
         """Turns that this pod executes now."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """A cited passage in its document as it was: ``text[span[0]:span[1]]`` is the passage."""
-
-    kb: str
-    generation: int
-    document: str
-    revision: str
-    title: str
-    text: str
-    span: tuple[int, int]
 
 
 class KnowledgeService(Protocol):

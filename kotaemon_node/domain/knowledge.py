@@ -160,3 +160,16 @@ class SearchResult:
     generation: int
     digest: str
     hits: tuple[Hit, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A cited passage in its document as it was: ``text[span[0]:span[1]]`` is the passage."""
+
+    kb: str
+    generation: int
+    document: str
+    revision: str
+    title: str
+    text: str
+    span: tuple[int, int]

@@ -92,3 +92,16 @@ class SessionRow:
     version: int
     title: str
     """First message, shortened."""
+
+
+@dataclass(frozen=True, slots=True)
+class TurnRequest:
+    """A user's message, checked by the route. ``options`` holds kb, min_generation, intent_filter."""
+
+    key: TurnKey
+    principal: Principal
+    message: str
+    options: Mapping[str, Any]
+    on_busy: OnBusy
+    trace_id: str
+    create_session: bool
