@@ -1,4 +1,4 @@
-"""Events of the bus. Hints only: a pod acts on the truth it reads, never on the event alone (I8)."""
+"""Events of the bus. Hints only: a pod acts on the truth it reads, never on the event (I8)."""
 
 from dataclasses import dataclass
 from typing import Final

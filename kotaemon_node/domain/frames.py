@@ -1,7 +1,8 @@
 """Frames: the numbered pieces of a turn's stream, the one protocol of all transports.
 
-A stored frame has ``type, seq, turn_id, trace_id`` and the fields of its type. In the store a frame
-is only its type and own fields; number, turn and trace are constant or implied and put back on read.
+A stored frame has ``type, seq, turn_id, trace_id`` and the fields of its type. In the store a
+frame is only its type and own fields; number, turn and trace are constant or implied, and put
+back on read.
 """
 
 from collections.abc import Mapping
@@ -19,7 +20,7 @@ UNSTORED: Final = frozenset({"reconnect", "snapshot"})
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One piece of a turn's stream. ``seq`` is 1, 2, 3… in a turn, or None when it is not stored."""
+    """One piece of a turn's stream. ``seq`` is 1, 2, 3… in a turn, None when it is not stored."""
 
     type: FrameType
     fields: Mapping[str, Any]

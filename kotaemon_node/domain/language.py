@@ -15,7 +15,7 @@ _HAN_SHARE_MIN: Final = 0.3
 
 
 def language_of(text: str) -> Language:
-    """Return ``zh`` when at least 30 % of the words (an ideograph counts as one) are Han, else ``en``."""
+    """Return ``zh`` when at least 30 % of the words are Han (an ideograph is one), else ``en``."""
     han = len(_HAN.findall(text))
     words = len(_LATIN_WORD.findall(text))
     return "zh" if han and han / (han + words) >= _HAN_SHARE_MIN else "en"

@@ -26,6 +26,15 @@ CLAIM_ENTRY_AGE_MAX_S: Final = (
 )
 RUNNING_ENTRY_YOUNG_S: Final = 10.0  # the sweeper leaves entries younger than this
 ANSWER_CHARS_MAX: Final = 200_000
+LLM_CONNECT_TIMEOUT_S: Final = 3.0  # a server that is there accepts at once
+
+# Prompts: 35,000 characters at most, which a context of 32k tokens holds even in Chinese.
+PROMPT_QUESTION_CHARS_MAX: Final = 8_000
+PROMPT_PASSAGES_CHARS_MAX: Final = 16_000
+PROMPT_HISTORY_CHARS_MAX: Final = 6_000
+PROMPT_HISTORY_TEXT_CHARS_MAX: Final = 1_500  # one message or answer of it
+PROMPT_SUMMARY_CHARS_MAX: Final = 2_000
+PROMPT_CHARS_MAX: Final = 35_000  # the sum and 3,000 for the rules and the marks
 
 # Frames. 30k tokens of answer are about 1,500 frames once coalesced.
 FRAMES_PER_TURN_MAX: Final = 20_000

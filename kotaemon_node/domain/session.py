@@ -11,7 +11,7 @@ OnBusy = Literal["enqueue", "reject", "interrupt"]
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who asks. In open mode everybody is the same ``anonymous`` principal of tenant ``default``."""
+    """Who asks. In open mode everybody is the one ``anonymous`` principal of tenant ``default``."""
 
     tenant: str
     subject: str
@@ -96,7 +96,7 @@ class SessionRow:
 
 @dataclass(frozen=True, slots=True)
 class TurnRequest:
-    """A user's message, checked by the route. ``options`` holds kb, min_generation, intent_filter."""
+    """A message, checked by the route. ``options`` holds kb, min_generation, intent_filter."""
 
     key: TurnKey
     principal: Principal

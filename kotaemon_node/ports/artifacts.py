@@ -13,7 +13,7 @@ class ArtifactStore(Protocol):
     """
 
     def put_if_absent(self, name: str, content: bytes) -> bool:
-        """Store ``content`` and return True; return False, changing nothing, where ``name`` exists."""
+        """Store ``content`` and return True; False, changing nothing, where ``name`` exists."""
         ...
 
     def put_file_if_absent(self, name: str, source: Path) -> bool:

@@ -43,5 +43,5 @@ class Encoder(Protocol):
         ...
 
     def encode_queries(self, texts: Sequence[str]) -> Mapping[str, SpaceVectors]:
-        """Return the vectors of questions, by space; with the model's query prefix where it has one."""
+        """Return the vectors of questions, by space, with the model's query prefix if any."""
         ...

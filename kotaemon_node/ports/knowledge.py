@@ -10,11 +10,11 @@ class GenerationPointer(Protocol):
     """Current generation per knowledge base. Can be lost and rebuilt from the artifact store."""
 
     def current(self, tenant: str) -> Mapping[str, GenerationRef]:
-        """Return knowledge base to its current generation. A missing one means: keep what you serve."""
+        """Return knowledge base to current generation. A missing one means: keep yours."""
         ...
 
     def publish(self, tenant: str, ref: GenerationRef) -> bool:
-        """Point to ``ref`` when it is newer than what is pointed to (else False, nothing changed)."""
+        """Point to ``ref`` when it is newer than what is pointed to, else return False."""
         ...
 
 

@@ -35,7 +35,7 @@ class Segment(Protocol):
         ...
 
     def postings(self, term: str) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-        """Return (rows, counts) of the rows that hold ``term``, rows increasing; empty when none."""
+        """Return (rows, counts) of the rows that hold ``term``, rows increasing."""
         ...
 
     def nearest(
@@ -75,7 +75,7 @@ class SegmentFormat(Protocol):
         ...
 
     def open(self, files: Mapping[str, Path], entry: SegmentEntry) -> Segment:
-        """Open what ``write`` wrote (file name to local path), after checking every file's sha256.
+        """Open what ``write`` wrote (file name to path), after checking every file's sha256.
 
         Raises ``CorruptArtifact`` when a file is missing, of another checksum or unreadable.
         """

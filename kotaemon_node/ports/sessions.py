@@ -1,7 +1,7 @@
-"""The store of sessions, turns and frames. One implementation speaks Redis; the rules live there in
-Lua, because only the store can decide between pods.
+"""The store of sessions, turns and frames: what it guarantees to every pod.
 
-Every method that names a session checks that the principal may see it and raises
+One implementation speaks Redis; the rules live there in Lua, because only the store can decide
+between pods. Every method that names a session checks that the principal may see it and raises
 ``SessionNotFound`` otherwise. Every method may raise ``StoreUnavailable``; every method may be
 repeated after a lost reply without a second effect.
 """
@@ -44,7 +44,7 @@ class ClaimRequest:
     """Digest of the request's body: the same id with another digest is a conflict."""
     message: str
     options: Mapping[str, Any]
-    """What the executor needs besides the message: ``kb``, ``min_generation``, ``intent_filter``…"""
+    """What the executor needs besides the message: ``kb``, ``min_generation``, …"""
     on_busy: OnBusy
     owner: str
     trace_id: str
@@ -122,6 +122,21 @@ class Committed:
 
 
 @dataclass(frozen=True, slots=True)
+class Orphan:
+    """An entry of the index of running turns. Most are well; recovery decides which are not.
+
+    ``state`` and ``owner`` are "" where the turn is not an open one; ``committed`` says that it is
+    in the history, so that only its events may be missing.
+    """
+
+    key: TurnKey
+    age_s: float
+    state: str
+    owner: str
+    committed: bool
+
+
+@dataclass(frozen=True, slots=True)
 class StoredFrames:
     """Frames after a number, in order. ``last`` is the number of the newest stored frame.
 
@@ -139,7 +154,10 @@ class SessionStore(Protocol):
     def create(
         self, key: SessionKey, principal: Principal, *, epoch: str, fields: Mapping[str, Any]
     ) -> SessionView:
-        """Make a session; ``fields``: user_id, channel, context. The same call twice gives one session."""
+        """Make a session; ``fields``: user_id, channel, context. The same epoch twice makes one.
+
+        Raises ``Conflict`` when the id is taken.
+        """
         ...
 
     def load(
@@ -158,6 +176,10 @@ class SessionStore(Protocol):
 
     def turn(self, key: TurnKey, principal: Principal) -> Turn:
         """Return a turn in whatever state; raises ``TurnNotFound``."""
+        ...
+
+    def turn_and_last_seq(self, key: TurnKey, principal: Principal) -> tuple[Turn, int]:
+        """The same with the number of the turn's terminal frame, 0 while it is not finished."""
         ...
 
     def claim(self, request: ClaimRequest) -> Claim:
@@ -179,16 +201,17 @@ class SessionStore(Protocol):
         """Forget the turn in the index of running turns: its events are out."""
         ...
 
-    def cancel(self, key: TurnKey, principal: Principal) -> bool:
-        """End a queued or running turn as ``cancelled``, keeping the text shown; False when finished."""
+    def seize(self, key: TurnKey, owner: str, *, from_owner: str | None) -> Work | None:
+        """Become the owner of an unfinished turn under a higher fence; None: nothing to take.
+
+        With ``from_owner`` it is taken only from that (dead) owner and counts as an attempt; a
+        waiting turn ("" as owner) is taken when it is the next one and nothing runs before it.
+        None takes it from whoever has it, also out of the queue, in order to end it.
+        """
         ...
 
-    def orphans(self, *, limit: int) -> Sequence[TurnKey]:
-        """Return turns of the index older than ``RUNNING_ENTRY_YOUNG_S`` or with a dead owner."""
-        ...
-
-    def take_over(self, key: TurnKey, owner: str) -> Work | None:
-        """Become the owner of a turn whose owner is dead; None when there is nothing to take."""
+    def orphans(self, *, limit: int) -> Sequence[Orphan]:
+        """Return the turns in the running index, at most ``limit`` a shard, oldest first."""
         ...
 
 

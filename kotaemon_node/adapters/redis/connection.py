@@ -1,0 +1,141 @@
+"""One pool of connections and the scripts, with Redis's errors turned into ours.
+
+A script may run twice: a reply can be lost, and a retry after a failover repeats the call. Each
+script is written so that the second run changes nothing.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from importlib import resources
+from typing import Any
+
+import redis
+from redis.backoff import ExponentialWithJitterBackoff
+from redis.exceptions import (
+    AuthenticationError,
+    MaxConnectionsError,
+    NoScriptError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+)
+from redis.exceptions import (
+    ConnectionError as RedisConnectionError,
+)
+from redis.exceptions import (
+    TimeoutError as RedisTimeoutError,
+)
+from redis.retry import Retry
+
+from kotaemon_node.domain import limits
+from kotaemon_node.domain.errors import Overloaded, StoreUnavailable
+
+# A replica, a full or a loading server: the text is all there is to tell, because redis-py reports
+# an error raised inside a script as a plain ResponseError.
+_PASSING = ("READONLY", "OOM ", "LOADING", "MASTERDOWN", "CLUSTERDOWN", "MISCONF", "NOREPLICAS")
+
+
+Call = tuple[Sequence[str], Sequence[Any]]
+"""Keys and arguments of one run of a script."""
+
+
+class RedisStore:
+    """A client with its scripts. Thread safe."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        # redis-py types each reply as a union over both protocols and asyncio, which says nothing.
+        self.client: Any = client
+        self._source = {
+            path.name.removesuffix(".lua"): path.read_text(encoding="utf-8")
+            for path in resources.files(__package__).joinpath("lua").iterdir()
+            if path.name.endswith(".lua")
+        }
+        prelude = self._source.pop("_work")
+        self._source = {name: prelude + source for name, source in self._source.items()}
+        self._sha: dict[str, str] = {}
+
+    def run(self, script: str, keys: Sequence[str], arguments: Sequence[Any]) -> Any:
+        """Run a script and return its reply."""
+        with store_errors():
+            try:
+                return self.client.evalsha(self._sha_of(script), len(keys), *keys, *arguments)
+            except NoScriptError:
+                self._load()
+                return self.client.evalsha(self._sha_of(script), len(keys), *keys, *arguments)
+
+    def run_many(self, script: str, calls: Sequence[Call]) -> Sequence[Any]:
+        """Run a script once for each (keys, arguments), in one round trip; replies in order."""
+        with store_errors():
+            try:
+                return self._pipelined(script, calls)
+            except NoScriptError:
+                self._load()
+                return self._pipelined(script, calls)
+
+    def pipelined(self, fill: Callable[[Any], None]) -> list[Any]:
+        """Let ``fill`` put commands on a pipeline, send it, and return the replies."""
+        with store_errors():
+            pipe = self.client.pipeline(transaction=False)
+            fill(pipe)
+            replies: list[Any] = pipe.execute()
+            return replies
+
+    def _pipelined(self, script: str, calls: Sequence[Call]) -> list[Any]:
+        pipe = self.client.pipeline(transaction=False)
+        for keys, arguments in calls:
+            pipe.evalsha(self._sha_of(script), len(keys), *keys, *arguments)
+        replies: list[Any] = pipe.execute()
+        return replies
+
+    def _sha_of(self, script: str) -> str:
+        if not self._sha:
+            self._load()
+        return self._sha[script]
+
+    def _load(self) -> None:
+        """Give all scripts to the server; it forgets them when it restarts."""
+        self._sha = {
+            name: _text(self.client.script_load(source)) for name, source in self._source.items()
+        }
+
+
+@contextmanager
+def store_errors() -> Iterator[None]:
+    """Turn what redis-py raises into ``StoreUnavailable`` and ``Overloaded``; bugs stay bugs."""
+    try:
+        yield
+    except MaxConnectionsError as error:
+        raise Overloaded("too many requests wait for the session store") from error
+    except (NoScriptError, AuthenticationError):
+        raise
+    except (RedisConnectionError, RedisTimeoutError, ReadOnlyError) as error:
+        if "No connection available" in str(error):  # the pool's own word for "all are in use"
+            raise Overloaded("too many requests wait for the session store") from error
+        raise StoreUnavailable("the session store does not answer") from error
+    except ResponseError as error:
+        if any(word in str(error) for word in _PASSING):
+            raise StoreUnavailable("the session store does not take writes") from error
+        raise
+    except RedisError as error:
+        raise StoreUnavailable("the session store failed") from error
+
+
+def connect(url: str, *, pool_max: int = limits.REDIS_POOL_MAX) -> RedisStore:
+    """Return a store on the Redis at ``url``; connects when first used."""
+    pool = redis.BlockingConnectionPool.from_url(
+        url,
+        max_connections=pool_max,
+        timeout=limits.REDIS_TIMEOUT_S,
+        socket_timeout=limits.REDIS_TIMEOUT_S,
+        socket_connect_timeout=limits.REDIS_CONNECT_TIMEOUT_S,
+        health_check_interval=15,
+        # A restarted Redis is back in well under a second; a dead one must be told of soon.
+        retry=Retry(ExponentialWithJitterBackoff(base=0.02, cap=0.3), 4),
+        client_name="kotaemon",
+        protocol=2,
+    )
+    return RedisStore(redis.Redis(connection_pool=pool))
+
+
+def _text(value: object) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)

@@ -1,0 +1,124 @@
+"""The key schema: every key of the product in Redis, its type and what it holds.
+
+| key                                   | type   | holds                             | lifetime |
+|---------------------------------------|--------|-----------------------------------|----------|
+| kn:<tenant>:{<sid>}:meta              | hash   | epoch, version, hash, fence,      | session  |
+|                                       |        | principal, context, running turn  |          |
+| kn:<tenant>:{<sid>}:turns             | list   | finished turns, oldest first      | session  |
+| kn:<tenant>:{<sid>}:queue             | list   | ids of accepted turns that wait   | session  |
+| kn:<tenant>:{<sid>}:seen              | hash   | turn id → digest[:version:fence]  | session  |
+| kn:<tenant>:{<sid>}:turn:<tid>        | hash   | a turn that is not finished       | session  |
+| kn:<tenant>:{<sid>}:turn:<tid>:frames | stream | <seq>-0 → t (type), f (JSON)      | 10 min   |
+| kn:<tenant>:{<sid>}:signal            | pubsub | "<tid> <seq>" after a flush       | -        |
+| kn:<tenant>:sessions:<subject>        | zset   | session ids by last activity (ms) | session  |
+| kn:running:<shard>                    | zset   | tenant/sid/tid by time (ms)       | bounded  |
+| kn:pod:<incarnation>                  | string | what the pod says of itself       | 2 s      |
+| kn:pods                               | zset   | incarnations by heartbeat (ms)    | bounded  |
+| kn:kb:<tenant>                        | hash   | knowledge base → generation       | -        |
+| kn:bus:<topic>                        | stream | events: k (key), v (JSON)         | bounded  |
+| kn:leader:<name>                      | hash   | holder, fence                     | lease    |
+| kn:leader:<name>:fence                | string | counter of fences                 | -        |
+
+The hash tag is the session id alone, so that all keys of a session share a slot of a Redis Cluster
+and one script may touch them. Ids cannot hold braces or blanks (``domain.ids``).
+"""
+
+import zlib
+from dataclasses import dataclass
+
+from kotaemon_node.domain import limits
+from kotaemon_node.domain.session import SessionKey, TurnKey
+
+PODS = "kn:pods"
+
+
+@dataclass(frozen=True, slots=True)
+class SessionKeys:
+    """The keys of one session."""
+
+    prefix: str
+
+    @classmethod
+    def of(cls, key: SessionKey) -> "SessionKeys":
+        """Return the keys of ``key``."""
+        return cls(f"kn:{key.tenant}:{{{key.session_id}}}:")
+
+    @property
+    def meta(self) -> str:
+        """Hash."""
+        return self.prefix + "meta"
+
+    @property
+    def turns(self) -> str:
+        """List."""
+        return self.prefix + "turns"
+
+    @property
+    def queue(self) -> str:
+        """List."""
+        return self.prefix + "queue"
+
+    @property
+    def seen(self) -> str:
+        """Hash."""
+        return self.prefix + "seen"
+
+    @property
+    def signal(self) -> str:
+        """Pub/sub channel."""
+        return self.prefix + "signal"
+
+    def turn(self, turn_id: str) -> str:
+        """Hash."""
+        return f"{self.prefix}turn:{turn_id}"
+
+    def frames(self, turn_id: str) -> str:
+        """Stream."""
+        return f"{self.prefix}turn:{turn_id}:frames"
+
+    def head(self) -> list[str]:
+        """The keys that scripts on a session take first, in this order."""
+        return [self.meta, self.turns, self.queue, self.seen]
+
+
+def running(key: TurnKey) -> tuple[str, str]:
+    """Return (key of the shard, member) of a turn in the index of running turns."""
+    member = f"{key.session.tenant}/{key.session.session_id}/{key.turn_id}"
+    shard = zlib.crc32(key.session.session_id.encode()) % limits.RUNNING_SHARDS
+    return running_shard(shard), member
+
+
+def running_shard(shard: int) -> str:
+    """Return the key of one shard of the index."""
+    return f"kn:running:{shard}"
+
+
+def running_member(member: str) -> TurnKey:
+    """Read back what ``running`` wrote."""
+    tenant, session_id, turn_id = member.split("/")
+    return TurnKey(session=SessionKey(tenant=tenant, session_id=session_id), turn_id=turn_id)
+
+
+def sessions_of(tenant: str, subject: str) -> str:
+    """Return the key of a principal's list of sessions."""
+    return f"kn:{tenant}:sessions:{subject}"
+
+
+def pod(incarnation: str) -> str:
+    """Return the key of a pod's heartbeat."""
+    return f"kn:pod:{incarnation}"
+
+
+def knowledge_bases(tenant: str) -> str:
+    """Return the key of the pointers of a tenant's knowledge bases."""
+    return f"kn:kb:{tenant}"
+
+
+def bus(topic: str) -> str:
+    """Return the key of a topic's stream."""
+    return f"kn:bus:{topic}"
+
+
+def leader(name: str) -> str:
+    """Return the key of a leader lease."""
+    return f"kn:leader:{name}"

@@ -1,0 +1,51 @@
+-- KEYS: 1 meta  2 turns  3 queue  4 seen  5 turn  6 frames
+-- ARGV: 1 turn id  2 digest  3 owner  4 principal ('' = may see all)  5 entry time (ms)
+--       6 entry age max (ms)  7 create ('1')  8 new epoch  9 on_busy  10 queue max
+--       11 history max  12 ttl (s)  13 idle (ms)  14 message  15 options  16 trace id
+--       17 tenant  18 title  19 signal channel
+-- Accepts, recognises or refuses a turn. Reply: {outcome, …}.
+local meta, turns, queue, seen, turn, frames = unpack(KEYS)
+local now = now_ms()
+if now - tonumber(ARGV[5]) > tonumber(ARGV[6]) then return {'late'} end
+
+local head = redis.call('HMGET', meta, 'epoch', 'principal', 'running', 'active_ms', 'version')
+if not head[1] then
+  if ARGV[7] ~= '1' then return {'no_session'} end
+  redis.call('HSET', meta, 'epoch', ARGV[8], 'version', 0, 'hash', '', 'fence', 0,
+    'tenant', ARGV[17], 'principal', ARGV[4], 'created_ms', now, 'active_ms', now, 'running', '')
+  head = {ARGV[8], ARGV[4], '', tostring(now), '0'}
+elseif ARGV[4] ~= '' and head[2] ~= ARGV[4] then
+  return {'no_session'}
+end
+
+local known = redis.call('HGET', seen, ARGV[1])
+if known then
+  local digest, version = string.match(known, '^([^:]+):?(%d*)')
+  if digest ~= ARGV[2] then return {'conflict'} end
+  if version ~= '' then return {'finished', version} end
+  return {'attached'}
+end
+
+local busy = head[3] ~= '' or redis.call('LLEN', queue) > 0
+if busy and ARGV[9] == 'reject' then return {'busy'} end
+if busy and redis.call('LLEN', queue) >= tonumber(ARGV[10]) then return {'full'} end
+
+if not redis.call('HGET', meta, 'title') then redis.call('HSET', meta, 'title', ARGV[18]) end
+-- A long pause closes the dialogue context; the history stays.
+if not busy and now - tonumber(head[4]) > tonumber(ARGV[13]) then
+  redis.call('HSET', meta, 'context_from', head[5])
+end
+redis.call('HSET', seen, ARGV[1], ARGV[2])
+redis.call('HSET', turn, 'digest', ARGV[2], 'state', 'queued', 'owner', '', 'fence', 0,
+  'attempts', 0, 'message', ARGV[14], 'options', ARGV[15], 'trace_id', ARGV[16],
+  'created_ms', now, 'progress_ms', now)
+if busy then
+  redis.call('RPUSH', queue, ARGV[1])
+  redis.call('XADD', frames, '1-0', 't', 'status', 'f', '{"phase":"queued","latency":0.0}')
+  redis.call('PUBLISH', ARGV[19], ARGV[1] .. ' 1')
+else
+  start(meta, turn, ARGV[1], ARGV[3], now)
+end
+for _, key in ipairs(KEYS) do redis.call('EXPIRE', key, ARGV[12]) end
+if busy then return {'queued'} end
+return {'owned', work(meta, turns, turn, frames, tonumber(ARGV[11]))}

@@ -1,0 +1,49 @@
+-- KEYS: 1 meta  2 turns  3 queue  4 seen  5 turn  6 frames
+-- ARGV: 1 epoch  2 fence  3 owner  4 turn id  5 seq of the terminal frame  6 its type  7 its JSON
+--       8 the turn (JSON)  9 generations (JSON)  10 take next ('1')  11 ttl (s)
+--       12 frames retention (s)  13 signal channel  14 key prefix  15 history max
+-- Ends a turn: terminal frame, history, version, hash and the next turn, all or nothing.
+-- Reply: {'ok', version, hash, next turn id or '', work of it} or {'gone' | 'fenced' | 'gap'}.
+local meta, turns, queue, seen, turn, frames = unpack(KEYS)
+if redis.call('HGET', meta, 'epoch') ~= ARGV[1] then return {'gone'} end
+
+local function reply(version, hash)
+  local next_id = redis.call('HGET', meta, 'running')
+  if next_id == '' then return {'ok', version, hash, ''} end
+  local next_turn = ARGV[14] .. 'turn:' .. next_id
+  if redis.call('HGET', next_turn, 'owner') ~= ARGV[3] then return {'ok', version, hash, ''} end
+  return {'ok', version, hash, next_id,
+    work(meta, turns, next_turn, next_turn .. ':frames', tonumber(ARGV[15]))}
+end
+
+local known = redis.call('HGET', seen, ARGV[4]) or ''
+local digest, version, fence = string.match(known, '^([^:]+):?(%d*):?(%d*)')
+if version and version ~= '' then
+  -- Committed before. By this very call, when its reply was lost; else by another owner.
+  if fence ~= ARGV[2] then return {'fenced'} end
+  return reply(tonumber(version), redis.call('HGET', meta, 'hash'))
+end
+local held = redis.call('HMGET', turn, 'fence', 'owner', 'state')
+if held[1] ~= ARGV[2] or held[2] ~= ARGV[3] or held[3] ~= 'running' then return {'fenced'} end
+if tonumber(ARGV[5]) ~= last_seq(frames) + 1 then return {'gap'} end
+
+local now = now_ms()
+redis.call('XADD', frames, ARGV[5] .. '-0', 't', ARGV[6], 'f', ARGV[7])
+redis.call('EXPIRE', frames, ARGV[12])
+redis.call('RPUSH', turns, ARGV[8])
+version = redis.call('HINCRBY', meta, 'version', 1)
+local hash = redis.sha1hex((redis.call('HGET', meta, 'hash') or '') .. ARGV[8])
+redis.call('HSET', meta, 'hash', hash, 'active_ms', now)
+if ARGV[9] ~= '' then redis.call('HSET', meta, 'generations', ARGV[9]) end
+redis.call('HSET', seen, ARGV[4], digest .. ':' .. version .. ':' .. ARGV[2])
+redis.call('DEL', turn)
+
+-- A cancelled turn may have been a waiting one; then another turn goes on running.
+if redis.call('HGET', meta, 'running') == ARGV[4] then
+  redis.call('HSET', meta, 'running', '')
+  local next_id = ARGV[10] == '1' and redis.call('LPOP', queue)
+  if next_id then start(meta, ARGV[14] .. 'turn:' .. next_id, next_id, ARGV[3], now) end
+end
+for i = 1, 4 do redis.call('EXPIRE', KEYS[i], ARGV[11]) end
+redis.call('PUBLISH', ARGV[13], ARGV[4] .. ' ' .. ARGV[5])
+return reply(version, hash)

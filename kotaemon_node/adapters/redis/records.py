@@ -1,0 +1,131 @@
+"""How turns, frames and sessions are written in Redis, and read back."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import orjson
+
+from kotaemon_node.domain.frames import Frame
+from kotaemon_node.domain.session import SessionView, Turn, TurnKey
+from kotaemon_node.domain.turn import State
+from kotaemon_node.ports.sessions import Lease, Work
+
+# Fields of a finished turn that are left out of its JSON while they have their default.
+_OPTIONAL = ("sources", "generation", "owner", "attempts", "usage", "timings", "degraded", "error")
+
+
+def turn_json(turn: Turn, *, last_seq: int) -> bytes:
+    """Return a finished turn as it stands in the history; its version is its place in the list."""
+    row: dict[str, Any] = {
+        "turn_id": turn.turn_id,
+        "message": turn.message,
+        "state": turn.state.value,
+        "answer": turn.answer,
+        "trace_id": turn.trace_id,
+        "created_at": turn.created_at,
+        "last_seq": last_seq,
+    }
+    row |= {name: getattr(turn, name) for name in _OPTIONAL if getattr(turn, name)}
+    return orjson.dumps(row)
+
+
+def turn_of(raw: bytes, *, version: int) -> tuple[Turn, int]:
+    """Read ``turn_json`` back; returns the turn and the number of its terminal frame."""
+    row = orjson.loads(raw)
+    last_seq = row.pop("last_seq")
+    sources = tuple(row.pop("sources", ()))
+    turn = Turn(**{**row, "state": State(row["state"])}, sources=sources, version=version)
+    return turn, last_seq
+
+
+def fields_of(flat: Sequence[bytes]) -> dict[str, str]:
+    """Return the flat reply of HGETALL inside a script as a dict of texts."""
+    values = [value.decode() for value in flat]
+    return dict(zip(values[::2], values[1::2], strict=True))
+
+
+def open_turn(turn_id: str, row: Mapping[str, str]) -> Turn:
+    """Return a turn that is not finished, from its hash."""
+    return Turn(
+        turn_id=turn_id,
+        message=row["message"],
+        state=State(row["state"]),
+        owner=row["owner"] or None,
+        attempts=int(row["attempts"]),
+        trace_id=row["trace_id"],
+        created_at=int(row["created_ms"]) / 1000,
+    )
+
+
+def session_of(
+    session_id: str, meta: Mapping[str, str], rows: Sequence[bytes], *, first_version: int
+) -> SessionView:
+    """Return a session from its meta hash and turns, the first of which made ``first_version``."""
+    turns = tuple(turn_of(row, version=first_version + place)[0] for place, row in enumerate(rows))
+    return SessionView(
+        session_id=session_id,
+        epoch=meta["epoch"],
+        version=int(meta["version"]),
+        hash=meta["hash"],
+        created_at=int(meta["created_ms"]) / 1000,
+        active_at=int(meta["active_ms"]) / 1000,
+        turns=turns,
+        context=_json(meta, "context"),
+        slots=_json(meta, "slots"),
+        summary=meta.get("summary", ""),
+        user_id=meta.get("user_id") or None,
+        channel=meta.get("channel") or None,
+        generations=_json(meta, "generations"),
+    )
+
+
+def frame_of(
+    entry_id: bytes, fields: Mapping[bytes, bytes], *, turn_id: str, trace_id: str
+) -> Frame:
+    """Return a stored frame with what is not stored put back."""
+    return Frame(
+        type=fields[b"t"].decode(),  # type: ignore[arg-type]
+        fields=orjson.loads(fields[b"f"]),
+        turn_id=turn_id,
+        trace_id=trace_id,
+        seq=int(entry_id.split(b"-")[0]),
+    )
+
+
+def work_of(key: TurnKey, reply: Sequence[Any]) -> Work:
+    """Read what ``work`` in ``lua/_work.lua`` returns."""
+    meta, past, turn, frames = reply
+    head, row = fields_of(meta), fields_of(turn)
+    trace_id = row["trace_id"]
+    stored = tuple(
+        frame_of(
+            entry_id,
+            dict(zip(flat[::2], flat[1::2], strict=True)),
+            turn_id=key.turn_id,
+            trace_id=trace_id,
+        )
+        for entry_id, flat in frames
+    )
+    session = session_of(
+        key.session.session_id, head, past, first_version=int(head["version"]) - len(past) + 1
+    )
+    return Work(
+        lease=Lease(
+            key=key,
+            epoch=head["epoch"],
+            fence=int(row["fence"]),
+            owner=row["owner"],
+            trace_id=trace_id,
+        ),
+        message=row["message"],
+        options=orjson.loads(row["options"]),
+        session=session,
+        attempts=int(row["attempts"]),
+        stored=stored,
+        created_at=int(row["created_ms"]) / 1000,
+    )
+
+
+def _json(meta: Mapping[str, str], name: str) -> Mapping[str, Any]:
+    raw = meta.get(name)
+    return orjson.loads(raw) if raw else {}
