@@ -1,0 +1,51 @@
+"""What texts become: words, stems, numbers, characters and pairs."""
+
+import pytest
+
+from kotaemon_node.retrieval.analysis import question_terms, terms
+
+
+def test_english_words_meet_in_their_stem() -> None:
+    assert terms("Returned, RETURNING; returns") == {"return": 3}
+
+
+def test_chinese_becomes_characters_and_pairs() -> None:
+    assert terms("保修期，保修") == {"保": 2, "修": 2, "期": 1, "保修": 2, "修期": 1}
+
+
+def test_full_width_forms_are_what_they_look_like() -> None:
+    assert terms("ＡＢＣ　３．５") == terms("abc 3.5") == {"abc": 1, "3.5": 1}
+
+
+def test_a_thousand_is_a_thousand() -> None:
+    assert terms("1,000 items")["1000"] == terms("1000 items")["1000"] == 1
+
+
+def test_mixed_names_are_found_whole_and_in_parts() -> None:
+    assert terms("iPhone15的屏幕") == terms("iphone15 的屏幕")
+    assert set(terms("iPhone 15")) <= set(terms("iPhone15"))
+
+
+def test_other_scripts_are_words_of_their_own() -> None:
+    assert terms("Привет мир") == {"привет": 1, "мир": 1}
+    assert "カタ" in terms("カタカナ")
+
+
+@pytest.mark.parametrize("empty", ["", " \n", "?!…。", "___", "😀"])
+def test_a_text_without_words_has_no_terms(empty: str) -> None:
+    assert terms(empty) == {}
+
+
+def test_a_question_loses_its_small_words() -> None:
+    assert question_terms("How do I return the lamp?") == terms("return lamp")
+    assert set(question_terms("请问保修期是多少？")) == set(terms("保修期"))
+
+
+def test_a_question_of_small_words_keeps_them() -> None:
+    assert question_terms("What is it?") == terms("What is it?")
+    assert question_terms("是什么") == terms("是什么")
+
+
+def test_a_word_inside_a_longer_one_leaves_no_pair_behind() -> None:
+    # "什么时候" is cut out whole, or "么时" would be a rare and telling term.
+    assert set(question_terms("什么时候发货")) == set(terms("发货"))
