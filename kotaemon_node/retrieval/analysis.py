@@ -83,9 +83,13 @@ def _is_cjk(char: str) -> bool:
 def _stems(token: str) -> tuple[str, ...]:
     """Return the stem of a word; of a mixed one ("iphone15") its parts as well."""
     if token.isalpha() or "'" in token:
-        # A stemmer is no more than 1 µs to make, and one must not be used by two threads.
-        return (str(Stemmer.Stemmer("english").stemWord(token)),) if token.isascii() else (token,)
+        return (_stem(token),)
     if token[0].isdigit() and not token.isalnum():
         return (token.replace(",", ""),)
-    parts = _PART.findall(token)
+    parts = [_stem(part) for part in _PART.findall(token)]
     return (token, *parts) if len(parts) > 1 else (token,)
+
+
+def _stem(word: str) -> str:
+    # A stemmer takes less than 1 µs to make, and one must not be used by two threads at once.
+    return str(Stemmer.Stemmer("english").stemWord(word)) if word.isascii() else word
