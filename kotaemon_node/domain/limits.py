@@ -5,6 +5,7 @@ from typing import Final
 # Requests. HAProxy sees the body only up to one buffer; what we accept is our own decision.
 BODY_BYTES_MAX: Final = 10 * 1024 * 1024
 JSON_DEPTH_MAX: Final = 32
+JSON_VALUES_MAX: Final = 200_000  # 10 MB of "[]," would cost 400 MB and a second of the loop
 MESSAGE_CHARS_MAX: Final = 32_000
 CONTEXT_BYTES_MAX: Final = 64 * 1024
 QUERY_CHARS_MAX: Final = 4_000
@@ -12,6 +13,7 @@ TOP_K_DEFAULT: Final = 4
 TOP_K_MAX: Final = 50
 PAGE_SIZE_DEFAULT: Final = 50
 PAGE_SIZE_MAX: Final = 200
+DOCUMENTS_PAGE_MAX: Final = 1_000  # rows are small, and most knowledge bases fit on one page
 
 # Turns.
 QUEUED_TURNS_MAX: Final = 32
