@@ -47,6 +47,8 @@ class Settings(BaseSettings):
     pod_name: str = "worker-0"
     pod_address: str = "127.0.0.1:8000"
     """Host and port under which other pods reach this one."""
+    pod_pid_file: Path | None = None
+    """Where the serving process writes its pid."""
     cluster_id: str = "local"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     native_threads: int = Field(default=2, ge=1, le=64)

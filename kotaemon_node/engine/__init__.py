@@ -1,0 +1,1 @@
+"""The turn engine: claims, executes, streams, ends and recovers turns. No I/O of its own."""

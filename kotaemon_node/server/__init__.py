@@ -1,0 +1,1 @@
+"""How a worker pod is served: gunicorn's configuration and the WSGI application."""

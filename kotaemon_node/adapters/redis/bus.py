@@ -4,7 +4,7 @@ A stream keeps the newest ``BUS_STREAM_LENGTH_MAX`` entries. A reader that fell 
 whose Redis was emptied, is told to read the truth again.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
 import structlog
@@ -51,7 +51,10 @@ class RedisStreamsBus:
                 if not positions:
                     positions = self._ends(topics)
                     on_positioned()
-                yield from self._read(positions)
+                read = yield from self._read(positions)
+                # The client reconnects by itself, so a Redis that came back empty shows only here.
+                if not read and not self._still_there(positions):
+                    positions = {}
             except RedisError as error:
                 _log.warning("bus_unreachable", error=str(error))
                 self._clock.sleep(_RECONNECT_S)
@@ -65,15 +68,21 @@ class RedisStreamsBus:
         newest = self._store.client.xrevrange(keys.bus(topic), count=1)
         return newest[0][0].decode() if newest else "0-0"
 
-    def _read(self, positions: Positions) -> Iterator[Message]:
-        """Yield what comes after ``positions``, moving them; raises ``RedisError``."""
+    def _read(self, positions: Positions) -> Generator[Message, None, int]:
+        """Yield what comes after ``positions``, moving them; return how many.
+
+        Raises ``RedisError``.
+        """
+        read = 0
         streams: dict[Any, Any] = {keys.bus(topic): at for topic, at in positions.items()}
         reply: Any = self._store.client.xread(streams, count=limits.BUS_READ_MAX, block=_BLOCK_MS)
         for name, entries in reply or ():
             topic = name.decode().removeprefix(keys.bus(""))
             for entry_id, fields in entries:
                 positions[topic] = entry_id.decode()
+                read += 1
                 yield Message(topic=topic, key=fields[b"k"].decode(), value=fields[b"v"])
+        return read
 
     def _still_there(self, positions: Positions) -> bool:
         """Tell whether each stream still reaches back to our place and has not begun anew."""

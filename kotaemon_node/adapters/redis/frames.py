@@ -45,7 +45,7 @@ class RedisFrameLog:
         replies = self._store.run_many("append", calls)
         return [_append_error(reply) for reply in replies]
 
-    def read(self, key: TurnKey, *, after: int, limit: int) -> StoredFrames:
+    def read(self, key: TurnKey, *, after: int, limit: int, trace_id: str) -> StoredFrames:
         """See the port."""
         names = SessionKeys.of(key.session)
         stream = names.frames(key.turn_id)
@@ -53,12 +53,10 @@ class RedisFrameLog:
         def fill(pipe: Any) -> None:
             pipe.xrange(stream, min=f"{after + 1}-0", count=limit)
             pipe.xrevrange(stream, count=1)
-            pipe.hget(names.turn(key.turn_id), "trace_id")
 
-        entries, newest, trace_id = self._store.pipelined(fill)
-        trace = (trace_id or b"").decode()
+        entries, newest = self._store.pipelined(fill)
         frames = tuple(
-            frame_of(entry_id, fields, turn_id=key.turn_id, trace_id=trace)
+            frame_of(entry_id, fields, turn_id=key.turn_id, trace_id=trace_id)
             for entry_id, fields in entries
         )
         last = int(newest[0][0].split(b"-")[0]) if newest else 0

@@ -76,6 +76,7 @@ def session_of(
         user_id=meta.get("user_id") or None,
         channel=meta.get("channel") or None,
         generations=_json(meta, "generations"),
+        running_turn=meta.get("running") or None,
     )
 
 

@@ -1,0 +1,158 @@
+"""From a question to an answer: retrieve, then generate, writing frames on the way.
+
+One generation is pinned for the whole turn, so that the answer and its citations never mix two.
+"""
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import structlog
+
+from kotaemon_node.domain import limits
+from kotaemon_node.domain.errors import LanguageModelError
+from kotaemon_node.domain.ids import DEFAULT_KNOWLEDGE_BASE
+from kotaemon_node.domain.knowledge import Hit, SearchResult
+from kotaemon_node.engine.extractive import extract
+from kotaemon_node.engine.prompt import build_prompt
+from kotaemon_node.engine.writing import FrameWriter
+from kotaemon_node.ports.language_model import LanguageModel, Usage
+from kotaemon_node.ports.runtime import Clock
+from kotaemon_node.ports.sessions import Work
+from kotaemon_node.telemetry.metrics import Metrics
+
+_log = structlog.get_logger(__name__)
+
+
+class PinnedKnowledge(Protocol):
+    """One generation of one knowledge base, for as long as it is lent."""
+
+    def search(self, question: str, *, top_k: int) -> SearchResult:
+        """Return the best passages."""
+        ...
+
+
+class Knowledge(Protocol):
+    """Lends generations; implemented by ``retrieval.library.KnowledgeLibrary``."""
+
+    def pinned(
+        self, kb: str, *, min_generation: int = 0
+    ) -> AbstractContextManager[PinnedKnowledge]:
+        """Lend the generation served now; ``NotFound``, ``KnowledgeBehind`` as ``search``."""
+        ...
+
+
+@dataclass(slots=True)
+class Draft:
+    """What is known of an answer besides its text."""
+
+    generations: Mapping[str, int] = field(default_factory=dict)
+    usage: Mapping[str, Any] = field(default_factory=dict)
+    degraded: str | None = None
+
+
+class Answerer:
+    """Answers one turn at a time; holds nothing of a turn. Thread safe."""
+
+    def __init__(
+        self,
+        knowledge: Knowledge,
+        *,
+        language_model: LanguageModel | None,
+        clock: Clock,
+        metrics: Metrics,
+    ) -> None:
+        self._knowledge = knowledge
+        self._model = language_model
+        self._clock = clock
+        self._metrics = metrics
+
+    def answer(self, work: Work, out: FrameWriter, *, started_s: float) -> Draft:
+        """Write the answer of ``work`` to ``out``; ``started_s`` is when the turn began here."""
+        kb = work.options.get("kb") or DEFAULT_KNOWLEDGE_BASE
+        asked = int(work.options.get("min_generation") or 0)
+        seen = int(work.session.generations.get(kb, 0))
+        out.status("retrieval", latency_s=self._clock.monotonic_s() - started_s)
+        begun_s = self._clock.monotonic_s()
+        with self._knowledge.pinned(kb, min_generation=max(asked, seen)) as knowledge:
+            found = knowledge.search(work.message, top_k=limits.TOP_K_DEFAULT)
+            self._metrics.retrieval(self._clock.monotonic_s() - begun_s)
+            draft = Draft(generations={kb: found.generation})
+            if self._model is None:
+                self._extract(work, found, out, started_s=started_s)
+            else:
+                self._generate(self._model, work, found, out, draft, started_s=started_s)
+        return draft
+
+    def _extract(
+        self, work: Work, found: SearchResult, out: FrameWriter, *, started_s: float
+    ) -> None:
+        answer = extract(work.message, found.hits)
+        if answer.cited:
+            out.source(citations(answer.cited, found))
+        out.status("generation", latency_s=self._clock.monotonic_s() - started_s)
+        for piece in answer.pieces():
+            out.text(piece)
+        out.finish()
+
+    def _generate(
+        self,
+        model: LanguageModel,
+        work: Work,
+        found: SearchResult,
+        out: FrameWriter,
+        draft: Draft,
+        *,
+        started_s: float,
+    ) -> None:
+        """Stream from the model; where it fails, answer from the passages alone and say so."""
+        if found.hits:
+            out.source(citations(found.hits, found))
+        out.status("generation", latency_s=self._clock.monotonic_s() - started_s)
+        prompt = build_prompt(
+            question=work.message,
+            hits=found.hits,
+            history=work.session.turns,
+            summary=work.session.summary,
+            trace_id=work.lease.trace_id,
+        )
+        prefix = out.prefix if model.continues_prefix else ""
+        if prefix:
+            out.begin_behind(prefix)
+        else:
+            out.restart()
+        usage = Usage()
+        try:
+            for piece in model.stream(prompt, prefix=prefix, usage=usage):
+                out.text(piece)
+        except LanguageModelError as error:
+            _log.warning("language_model_failed", error=str(error), trace_id=work.lease.trace_id)
+            draft.degraded = error.code
+            out.restart()
+            self._extract(work, found, out, started_s=started_s)
+        draft.usage = {
+            "prompt_tokens": usage.prompt_tokens,
+            "completion_tokens": usage.completion_tokens,
+        }
+        self._metrics.llm_tokens(usage.prompt_tokens, usage.completion_tokens)
+
+
+def citations(hits: Sequence[Hit], found: SearchResult) -> list[Mapping[str, Any]]:
+    """Return the ``docs`` of a ``source`` frame: hit number ``n - 1`` is cited as ``[n]``."""
+    return [
+        {
+            "id": hit.passage.id,
+            "n": place,
+            "title": hit.passage.title,
+            "document": hit.passage.document,
+            "revision": hit.passage.revision,
+            "page": hit.passage.page,
+            "heading": " › ".join(hit.passage.heading),
+            "span": list(hit.passage.span),
+            "kb": found.kb,
+            "generation": found.generation,
+            "url": f"/v1/sources/{found.kb}/{found.generation}/{hit.passage.id}",
+        }
+        for place, hit in enumerate(hits, start=1)
+    ]

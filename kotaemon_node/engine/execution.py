@@ -1,0 +1,157 @@
+"""Executing one turn from its lease to its commit, whatever happens on the way."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import structlog
+
+from kotaemon_node.domain import limits
+from kotaemon_node.domain.errors import Fenced, Gone, NodeError, StoreUnavailable
+from kotaemon_node.domain.frames import FrameBody
+from kotaemon_node.domain.session import Turn
+from kotaemon_node.domain.turn import Signal, State, advance
+from kotaemon_node.engine.answering import Answerer, Draft
+from kotaemon_node.engine.following import terminal_frame
+from kotaemon_node.engine.group_commit import GroupCommit
+from kotaemon_node.engine.live import LiveTurn, LiveTurns
+from kotaemon_node.engine.writing import FrameWriter, persistently
+from kotaemon_node.ports.runtime import Clock
+from kotaemon_node.ports.sessions import Committed, Ending, SessionStore, Work
+from kotaemon_node.telemetry.metrics import Metrics
+
+_log = structlog.get_logger(__name__)
+
+CRASHED = {
+    "code": "turn_crashed",
+    "message": f"{limits.TURN_ATTEMPTS_MAX} pods were lost while they answered this message",
+    "retryable": False,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """Runs turns that this pod owns."""
+
+    sessions: SessionStore
+    commit: GroupCommit
+    live: LiveTurns
+    answerer: Answerer
+    clock: Clock
+    metrics: Metrics
+    announce: Callable[[Work, Committed], None]
+    """Sends the events of a committed turn; must not raise."""
+    draining: Callable[[], bool]
+
+    def run(self, work: Work) -> Work | None:
+        """Execute ``work`` and return the session's next turn if this pod owns that now."""
+        live = self.live.open(work.lease.key, work.stored)
+        try:
+            return self._run(work, live)
+        except (Fenced, Gone) as error:
+            # Another pod goes on, or the session is deleted: there is nothing of ours to say.
+            self.metrics.fenced_write()
+            _log.info("turn_left", reason=error.code, **_names(work))
+            return None
+        except StoreUnavailable:
+            # The turn stays in the index of running turns; whoever reaches the store takes it up.
+            _log.warning("turn_left", reason="store_unavailable", **_names(work))
+            return None
+        finally:
+            self.live.close(work.lease.key, live)
+
+    def _run(self, work: Work, live: LiveTurn) -> Work | None:
+        started_s = self.clock.monotonic_s()
+        out = FrameWriter(work.lease, work.stored, commit=self.commit, live=live, clock=self.clock)
+        draft = Draft()
+        signal, error = Signal.ANSWER_COMPLETE, None
+        if work.attempts > limits.TURN_ATTEMPTS_MAX:
+            signal, error = Signal.GAVE_UP, dict(CRASHED)
+        else:
+            try:
+                if work.attempts > 1:
+                    self.metrics.takeover()
+                    out.status("taken_over", latency_s=0.0)
+                draft = self.answerer.answer(work, out, started_s=started_s)
+            except (Fenced, Gone, StoreUnavailable):
+                raise
+            except NodeError as failure:
+                signal, error = Signal.GAVE_UP, _error_fields(failure)
+            except Exception:  # noqa: BLE001 - a bug in one turn must end that turn, and be logged
+                _log.exception("turn_failed", **_names(work))
+                signal, error = Signal.GAVE_UP, _error_fields(NodeError("internal error"))
+        return self.end(
+            work, out, live, signal=signal, error=error, draft=draft, started_s=started_s
+        )
+
+    def end(
+        self,
+        work: Work,
+        out: FrameWriter,
+        live: LiveTurn,
+        *,
+        signal: Signal,
+        error: Mapping[str, Any] | None,
+        draft: Draft,
+        started_s: float,
+    ) -> Work | None:
+        """Commit the turn as ``signal`` says, announce it, and return the next one."""
+        duration_s = self.clock.monotonic_s() - started_s
+        timings = {"total": round(duration_s, 4)}
+        if out.first_text_at_s is not None:
+            timings["first_text"] = round(out.first_text_at_s - started_s, 4)
+        turn = Turn(
+            turn_id=work.lease.key.turn_id,
+            message=work.message,
+            state=advance(State.RUNNING, signal),
+            answer=out.answer,
+            sources=out.docs,
+            generation=draft.generations,
+            owner=work.lease.owner,
+            attempts=work.attempts,
+            usage=draft.usage,
+            timings=timings,
+            degraded=draft.degraded,
+            error=error,
+            trace_id=work.lease.trace_id,
+            created_at=work.created_at,
+        )
+        ending = Ending(
+            turn=turn,
+            terminal=_terminal_body(turn),
+            seq=out.seq + 1,
+            generations={**work.session.generations, **draft.generations},
+        )
+        committed = persistently(
+            lambda: self.sessions.commit(work.lease, ending, take_next=not self.draining()),
+            clock=self.clock,
+        )
+        shown = replace(turn, version=committed.version)
+        live.publish([terminal_frame(shown, seq=ending.seq)])
+        self.metrics.turn_finished(turn.state.value, duration_s)
+        if "first_text" in timings:
+            self.metrics.first_text(timings["first_text"])
+        self.announce(work, committed)
+        return committed.next
+
+
+def _terminal_body(turn: Turn) -> FrameBody:
+    """Return the terminal frame without what the history keeps: the answer and its version."""
+    frame = terminal_frame(turn, seq=0)
+    kept = {
+        name: value for name, value in frame.fields.items() if name not in {"answer", "version"}
+    }
+    return FrameBody(frame.type, kept)
+
+
+def _error_fields(error: NodeError) -> dict[str, Any]:
+    return {"code": error.code, "message": str(error), "retryable": error.retryable}
+
+
+def _names(work: Work) -> dict[str, str]:
+    key = work.lease.key
+    return {
+        "session_id": key.session.session_id,
+        "turn_id": key.turn_id,
+        "trace_id": work.lease.trace_id,
+    }

@@ -1,0 +1,147 @@
+"""Following a turn: its frames in order, from memory where it runs here, else from the store."""
+
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from kotaemon_node.domain import limits
+from kotaemon_node.domain.errors import Gone
+from kotaemon_node.domain.frames import Frame
+from kotaemon_node.domain.session import Principal, Turn, TurnKey
+from kotaemon_node.domain.turn import FINISHED
+from kotaemon_node.engine.live import LiveTurn, LiveTurns
+from kotaemon_node.ports.sessions import FrameLog, SessionStore
+
+
+@dataclass(frozen=True, slots=True)
+class Following:
+    """Reads turns for clients. ``tick_s`` is the longest silence before a None is yielded."""
+
+    sessions: SessionStore
+    frames: FrameLog
+    live: LiveTurns
+    tick_s: float = limits.HEARTBEAT_RUNNING_S
+
+    def follow(self, key: TurnKey, principal: Principal, *, after: int) -> Iterator[Frame | None]:
+        """See ``api.services.TurnService.follow``."""
+        turn, _ = self.sessions.turn_and_last_seq(key, principal)
+        reader = _Reader(self, key, principal, turn.trace_id, after)
+        while not reader.over:
+            live = self.live.get(key)
+            if live is not None and live.last >= reader.position:
+                yield from reader.from_memory(live)
+            else:
+                yield from reader.from_store()
+
+
+class _Reader:
+    """One client's place in one turn."""
+
+    def __init__(
+        self, following: Following, key: TurnKey, principal: Principal, trace_id: str, after: int
+    ) -> None:
+        self._following = following
+        self._key = key
+        self._principal = principal
+        self._trace_id = trace_id
+        self.position = after
+        self.over = False
+
+    def from_memory(self, live: LiveTurn) -> Iterator[Frame | None]:
+        """Yield until the turn ends, or leaves this pod."""
+        closed = False
+        while not closed and not self.over:
+            frames, closed = live.after(self.position, timeout_s=self._following.tick_s)
+            yield from self._shown(frames)
+            if not frames and not closed:
+                yield None
+
+    def from_store(self) -> Iterator[Frame | None]:
+        """Yield until the turn ends, or comes to this pod."""
+        woken = threading.Event()
+
+        def wake(turn_id: str, _seq: int) -> None:
+            if turn_id in {self._key.turn_id, ""}:
+                woken.set()
+
+        end_watch = self._following.frames.watch(self._key.session, wake)
+        try:
+            silence_s = 0.0
+            while not self.over:
+                woken.clear()
+                frames = self._read()
+                yield from self._shown(frames)
+                if not frames and self._following.live.get(self._key) is not None:
+                    return
+                silence_s = 0.0 if frames else silence_s
+                if len(frames) < limits.FRAMES_READ_MAX and not woken.wait(limits.FOLLOWER_POLL_S):
+                    silence_s += limits.FOLLOWER_POLL_S
+                    if silence_s >= self._following.tick_s:
+                        silence_s = 0.0
+                        yield None
+        finally:
+            end_watch()
+
+    def _read(self) -> tuple[Frame, ...]:
+        stored = self._following.frames.read(
+            self._key, after=self.position, limit=limits.FRAMES_READ_MAX, trace_id=self._trace_id
+        )
+        if stored.kept and self.position <= stored.last:
+            return stored.frames
+        turn, last_seq = self._following.sessions.turn_and_last_seq(self._key, self._principal)
+        if turn.state in FINISHED and not stored.kept:
+            return self._summary(turn, last_seq)
+        if self.position > max(stored.last, last_seq):
+            raise Gone("the store does not know the frames that you have seen; read the turn")
+        return ()
+
+    def _summary(self, turn: Turn, last_seq: int) -> tuple[Frame, ...]:
+        """Return what is left to say of a finished turn whose frames are no longer kept."""
+        if self.position > last_seq:
+            raise Gone("the turn has fewer frames than you have seen; read the turn")
+        self.over = True
+        if self.position == last_seq:
+            return ()
+        snapshot = Frame(
+            type="snapshot",
+            fields={"content": turn.answer, "last": last_seq - 1},
+            turn_id=turn.turn_id,
+            trace_id=turn.trace_id,
+            seq=None,
+        )
+        return (snapshot, terminal_frame(turn, seq=last_seq))
+
+    def _shown(self, frames: Sequence[Frame]) -> Iterator[Frame]:
+        for frame in frames:
+            if frame.seq is not None:
+                self.position = frame.seq
+            if frame.terminal:
+                self.over = True
+                yield self._complete(frame)
+                return
+            yield frame
+
+    def _complete(self, frame: Frame) -> Frame:
+        """Fill in the answer, which is kept once, in the history."""
+        if frame.type != "done" or "answer" in frame.fields:
+            return frame
+        turn = self._following.sessions.turn(self._key, self._principal)
+        return replace(
+            frame, fields={**frame.fields, "answer": turn.answer, "version": turn.version}
+        )
+
+
+def terminal_frame(turn: Turn, *, seq: int) -> Frame:
+    """Return the frame that ends a finished turn, made from its history."""
+    if turn.error is not None:
+        return Frame("error", turn.error, turn.turn_id, turn.trace_id, seq)
+    fields = {
+        "state": turn.state.value,
+        "answer": turn.answer,
+        "version": turn.version,
+        "generation": dict(turn.generation),
+        "usage": dict(turn.usage),
+        "timings": dict(turn.timings),
+        "degraded": turn.degraded,
+    }
+    return Frame("done", fields, turn.turn_id, turn.trace_id, seq)

@@ -1,0 +1,74 @@
+"""Turns that this pod executes now, kept in memory so that their followers here need no store.
+
+Only frames that are stored get here: shown after stored.
+"""
+
+import threading
+from collections.abc import Sequence
+
+from kotaemon_node.domain.frames import Frame
+from kotaemon_node.domain.session import TurnKey
+
+
+class LiveTurn:
+    """The stored frames of one running turn, and those who wait for more."""
+
+    def __init__(self, stored: Sequence[Frame]) -> None:
+        self._frames = list(stored)
+        self._changed = threading.Condition()
+        self._over = False
+
+    def publish(self, frames: Sequence[Frame]) -> None:
+        """Show frames that were just stored."""
+        with self._changed:
+            self._frames.extend(frames)
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """Nothing more comes from this pod: the turn ended, or another pod owns it."""
+        with self._changed:
+            self._over = True
+            self._changed.notify_all()
+
+    def after(self, seq: int, *, timeout_s: float) -> tuple[Sequence[Frame], bool]:
+        """Return the frames above ``seq``, waiting for one, and whether there will be no more."""
+        with self._changed:
+            if len(self._frames) <= seq and not self._over:
+                self._changed.wait(timeout_s)
+            return self._frames[seq:], self._over
+
+    @property
+    def last(self) -> int:
+        """Number of the newest frame; frames are numbered from 1, so it is their count."""
+        return len(self._frames)
+
+
+class LiveTurns:
+    """The running turns of this pod. Thread safe."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._turns: dict[TurnKey, LiveTurn] = {}
+
+    def open(self, key: TurnKey, stored: Sequence[Frame]) -> LiveTurn:
+        """Begin to show a turn."""
+        live = LiveTurn(stored)
+        with self._lock:
+            self._turns[key] = live
+        return live
+
+    def close(self, key: TurnKey, live: LiveTurn) -> None:
+        """End it; followers that have it read it to its end."""
+        with self._lock:
+            if self._turns.get(key) is live:
+                del self._turns[key]
+        live.close()
+
+    def get(self, key: TurnKey) -> LiveTurn | None:
+        """Return the turn if this pod executes it."""
+        with self._lock:
+            return self._turns.get(key)
+
+    def __len__(self) -> int:
+        with self._lock:
+            return len(self._turns)

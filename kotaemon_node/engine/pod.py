@@ -1,0 +1,137 @@
+"""One pod: who it is, whether it can serve, and the loops that keep it in the cluster."""
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from kotaemon_node.domain import limits
+from kotaemon_node.domain.errors import NodeError
+from kotaemon_node.domain.knowledge import GenerationRef
+from kotaemon_node.engine.recovery import Recovery
+from kotaemon_node.engine.turns import TurnEngine
+from kotaemon_node.ports.knowledge import PodReport, Presence
+from kotaemon_node.ports.runtime import Clock
+from kotaemon_node.telemetry.metrics import Metrics
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Names one start of one pod."""
+
+    name: str
+    incarnation: str
+    address: str
+    pid: int
+    version: str
+
+
+class Pod:
+    """``api.services.PodState``, and the heartbeat that other pods judge this one by.
+
+    The heartbeat is sent by the loop that serves requests, so that a stuck loop shows.
+    """
+
+    def __init__(
+        self,
+        identity: Identity,
+        *,
+        served: Callable[[], Mapping[str, GenerationRef]],
+        refused: Callable[[], Mapping[str, str]],
+        presence: Presence,
+        clock: Clock,
+        metrics: Metrics,
+    ) -> None:
+        self._identity = identity
+        self._served = served
+        self._refused = refused
+        self._presence = presence
+        self._clock = clock
+        self._metrics = metrics
+        self._started_at_s = clock.now_s()
+        self._leaving = threading.Event()
+        self._running: Callable[[], int] = lambda: 0
+
+    @property
+    def name(self) -> str:
+        """See the protocol."""
+        return self._identity.name
+
+    @property
+    def incarnation(self) -> str:
+        """See the protocol."""
+        return self._identity.incarnation
+
+    @property
+    def draining(self) -> bool:
+        """See the protocol."""
+        return self._leaving.is_set()
+
+    def unready_reasons(self) -> Sequence[str]:
+        """See the protocol. A pod that is behind stays ready: ready means able to serve."""
+        reasons = []
+        if self.draining:
+            reasons.append("the pod is leaving")
+        if not self._served():
+            reasons.append("no knowledge generation is loaded yet")
+        return reasons
+
+    def report(self) -> PodReport:
+        """See the protocol."""
+        reasons = list(self.unready_reasons())
+        return PodReport(
+            name=self._identity.name,
+            incarnation=self._identity.incarnation,
+            address=self._identity.address,
+            pid=self._identity.pid,
+            version=self._identity.version,
+            started_at=self._started_at_s,
+            ready=not reasons,
+            reasons=reasons,
+            running_turns=self._running(),
+            generations={
+                kb: {"generation": ref.generation, "digest": ref.digest}
+                for kb, ref in self._served().items()
+            },
+            refused=dict(self._refused()),
+        )
+
+    def count_turns_of(self, engine: TurnEngine) -> None:
+        """Report the turns that ``engine`` runs; set once, when the engine is made."""
+        self._running = lambda: engine.running
+
+    def keep_present(self, recovery: Recovery) -> None:
+        """Send heartbeats until the pod leaves."""
+        while not self.draining:
+            self.beat(recovery)
+            self._leaving.wait(limits.POD_HEARTBEAT_S)
+
+    def beat(self, recovery: Recovery) -> None:
+        """Send one heartbeat and note whether the store took it."""
+        report = self.report()
+        self._metrics.ready(bool(report["ready"]))
+        self._metrics.turns_running(self._running())
+        self._metrics.generations({kb: ref.generation for kb, ref in self._served().items()})
+        try:
+            self._presence.beat(report, ttl_s=limits.POD_TTL_S)
+        except NodeError as error:
+            recovery.store_silent()
+            _log.warning("heartbeat_failed", error=str(error))
+        else:
+            recovery.store_answered()
+
+    def keep_sweeping(self, recovery: Recovery, *, jitter: Callable[[], float]) -> None:
+        """Sweep the running turns until the pod leaves; ``jitter`` returns a number in [0, 1)."""
+        while not self._leaving.wait(limits.SWEEP_S * (0.5 + jitter())):
+            recovery.sweep()
+
+    def leave(self) -> None:
+        """Take no new work and tell the others, so that they need not wait for our silence."""
+        self._leaving.set()
+        try:
+            self._presence.leave(self._identity.incarnation)
+        except NodeError as error:
+            _log.warning("leave_not_told", error=str(error))

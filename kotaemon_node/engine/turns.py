@@ -1,0 +1,226 @@
+"""The turn engine: what the routes call to run, follow, await and cancel turns."""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import structlog
+
+from kotaemon_node.domain import limits
+from kotaemon_node.domain.errors import Draining, Overloaded, Unavailable
+from kotaemon_node.domain.events import SESSION_UPDATED
+from kotaemon_node.domain.frames import Frame
+from kotaemon_node.domain.ids import DEFAULT_KNOWLEDGE_BASE
+from kotaemon_node.domain.session import Principal, Turn, TurnKey, TurnRequest
+from kotaemon_node.domain.turn import FINISHED, Signal
+from kotaemon_node.engine.answering import Answerer, Draft, Knowledge
+from kotaemon_node.engine.execution import Execution
+from kotaemon_node.engine.following import Following
+from kotaemon_node.engine.group_commit import GroupCommit
+from kotaemon_node.engine.live import LiveTurns
+from kotaemon_node.engine.writing import FrameWriter
+from kotaemon_node.ports.events import Bus, Message
+from kotaemon_node.ports.runtime import Clock, IdSource, Tasks
+from kotaemon_node.ports.sessions import (
+    ClaimOutcome,
+    ClaimRequest,
+    Committed,
+    FrameLog,
+    SessionStore,
+    Work,
+)
+from kotaemon_node.telemetry.metrics import Metrics
+
+_log = structlog.get_logger(__name__)
+
+
+class TurnEngine:
+    """``api.services.TurnService``. Thread safe; all truth lies in the store."""
+
+    def __init__(
+        self,
+        *,
+        owner: str,
+        sessions: SessionStore,
+        frames: FrameLog,
+        bus: Bus,
+        knowledge: Knowledge,
+        answerer: Answerer,
+        clock: Clock,
+        ids: IdSource,
+        tasks: Tasks,
+        metrics: Metrics,
+        draining: Callable[[], bool],
+    ) -> None:
+        self._owner = owner
+        self._sessions = sessions
+        self._bus = bus
+        self._knowledge = knowledge
+        self._clock = clock
+        self._ids = ids
+        self._tasks = tasks
+        self._metrics = metrics
+        self._draining = draining
+        self._live = LiveTurns()
+        self._following = Following(sessions=sessions, frames=frames, live=self._live)
+        self._execution = Execution(
+            sessions=sessions,
+            commit=GroupCommit(frames),
+            live=self._live,
+            answerer=answerer,
+            clock=clock,
+            metrics=metrics,
+            announce=self._announce,
+            draining=draining,
+        )
+
+    @property
+    def running(self) -> int:
+        """See the protocol."""
+        return len(self._live)
+
+    def executes(self, key: TurnKey) -> bool:
+        """Tell whether this very process executes the turn."""
+        return self._live.get(key) is not None
+
+    def submit(self, request: TurnRequest) -> ClaimOutcome:
+        """See the protocol."""
+        self._admit(request)
+        claim = self._sessions.claim(
+            ClaimRequest(
+                key=request.key,
+                principal=request.principal,
+                digest=_digest(request.message, request.options),
+                message=request.message,
+                options=request.options,
+                on_busy=request.on_busy,
+                owner=self._owner,
+                trace_id=request.trace_id,
+                create_session=request.create_session,
+                new_epoch=self._ids.new_id(),
+            )
+        )
+        if claim.work is not None:
+            self.start(claim.work)
+        elif claim.outcome is ClaimOutcome.QUEUED and request.on_busy == "interrupt":
+            self._interrupt(request)
+        return claim.outcome
+
+    def start(self, work: Work) -> None:
+        """Execute ``work``, and behind it the session's turns that wait, beside the caller."""
+
+        def run() -> None:
+            following: Work | None = work
+            while following is not None:
+                following = self._execution.run(following)
+
+        self._tasks.spawn(f"turn {work.lease.key.turn_id}", run)
+
+    def follow(self, key: TurnKey, principal: Principal, *, after: int) -> Iterator[Frame | None]:
+        """See the protocol."""
+        return self._following.follow(key, principal, after=after)
+
+    def wait(self, key: TurnKey, principal: Principal, *, timeout_s: float) -> Turn | None:
+        """See the protocol."""
+        deadline_s = self._clock.monotonic_s() + timeout_s
+        for frame in self.follow(key, principal, after=0):
+            if frame is not None and frame.terminal:
+                return self._sessions.turn(key, principal)
+            if self._clock.monotonic_s() >= deadline_s:
+                return None
+        return self._sessions.turn(key, principal)
+
+    def cancel(self, key: TurnKey, principal: Principal) -> Turn:
+        """See the protocol."""
+        turn = self._sessions.turn(key, principal)
+        if turn.state not in FINISHED:
+            self._end(key, Signal.CANCEL)
+        return self._sessions.turn(key, principal)
+
+    def resend(self, key: TurnKey) -> None:
+        """Send the events of a turn again whose committer may have died before it sent them."""
+        self._publish(key, epoch="", version=0, hash_="")
+
+    def _admit(self, request: TurnRequest) -> None:
+        """Refuse, before anything is written, what this pod cannot do."""
+        if self._draining():
+            raise Draining("this pod is leaving; another one answers")
+        if self.running >= limits.RUNNING_TURNS_PER_POD_MAX:
+            raise Overloaded(f"this pod runs {self.running} turns already")
+        kb = request.options.get("kb") or DEFAULT_KNOWLEDGE_BASE
+        with self._knowledge.pinned(
+            kb, min_generation=int(request.options.get("min_generation") or 0)
+        ):
+            pass  # raises where the knowledge base is unknown or this pod is behind
+
+    def _interrupt(self, request: TurnRequest) -> None:
+        """End what runs before ``request``, so that it comes next."""
+        session = self._sessions.load(
+            request.key.session, request.principal, after_version=0, limit=0
+        )
+        if session.running_turn not in {None, request.key.turn_id}:
+            key = TurnKey(session=request.key.session, turn_id=str(session.running_turn))
+            self._end(key, Signal.INTERRUPT)
+
+    def _end(self, key: TurnKey, signal: Signal) -> None:
+        """Take the turn from whoever has it and commit it with the text that was shown."""
+        work = self._sessions.seize(key, self._owner, from_owner=None)
+        if work is None:
+            return
+        live = self._live.open(key, work.stored)
+        try:
+            out = FrameWriter(
+                work.lease,
+                work.stored,
+                commit=GroupCommit(self._following.frames),
+                live=live,
+                clock=self._clock,
+            )
+            following = self._execution.end(
+                work,
+                out,
+                live,
+                signal=signal,
+                error=None,
+                draft=Draft(),
+                started_s=self._clock.monotonic_s(),
+            )
+        finally:
+            self._live.close(key, live)
+        if following is not None:
+            self.start(following)
+
+    def _announce(self, work: Work, committed: Committed) -> None:
+        self._publish(
+            work.lease.key,
+            epoch=work.lease.epoch,
+            version=committed.version,
+            hash_=committed.hash,
+        )
+
+    def _publish(self, key: TurnKey, *, epoch: str, version: int, hash_: str) -> None:
+        """Send ``session_updated``, then forget the turn; what fails, the sweep does again."""
+        session = key.session
+        event = {
+            "event_id": f"{session.session_id}:{key.turn_id}",
+            "tenant": session.tenant,
+            "session_id": session.session_id,
+            "turn_id": key.turn_id,
+            "epoch": epoch,
+            "version": version,
+            "hash": hash_,
+        }
+        try:
+            self._bus.publish(
+                Message(SESSION_UPDATED, session.session_id, json.dumps(event).encode())
+            )
+            self._sessions.settle(key)
+        except Unavailable as error:
+            _log.warning("event_not_sent", session_id=session.session_id, error=str(error))
+
+
+def _digest(message: str, options: Mapping[str, Any]) -> str:
+    """Return what tells two requests apart that carry the same turn id."""
+    body = json.dumps([message, dict(options)], sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(body.encode()).hexdigest()[:32]

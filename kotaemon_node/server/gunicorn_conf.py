@@ -1,0 +1,59 @@
+"""gunicorn's configuration of a worker pod: one gevent process serves, one parent watches it.
+
+The pod is the serving process. Its parent only holds the listening socket, and ends with it: a
+parent that forked a fresh server would hide the death from the supervisor and keep the socket
+open, so that the balancer's connections hang instead of being refused.
+"""
+
+from gevent import monkey
+
+# Before anything imports ssl or threading; the forked server inherits it.
+monkey.patch_all()
+
+import os  # noqa: E402 - after the patch
+import sys  # noqa: E402
+from typing import Any  # noqa: E402
+
+from kotaemon_node.domain import limits  # noqa: E402
+from kotaemon_node.settings import Settings  # noqa: E402
+
+_settings = Settings()
+
+bind = [_settings.pod_address]
+workers = 1
+worker_class = "gevent"
+worker_connections = limits.STREAMS_PER_POD_MAX + 1_000
+backlog = 2048
+# The balancer keeps idle connections for reuse; it must be the one that closes them.
+keepalive = 90
+# A process frozen for less than this goes on when it wakes up, and finds itself fenced.
+timeout = 60
+graceful_timeout = 30
+accesslog = None
+errorlog = "-"
+loglevel = "warning"
+# One JSON line a request is written by the application itself.
+proc_name = f"kotaemon-{_settings.pod_name}"
+limit_request_line = 8190
+limit_request_fields = 100
+limit_request_field_size = 8190
+
+
+def post_worker_init(worker: Any) -> None:
+    """Name the serving process to whoever supervises it."""
+    if _settings.pod_pid_file is not None:
+        _settings.pod_pid_file.write_text(f"{worker.pid}\n", encoding="ascii")
+
+
+def worker_exit(_server: Any, _worker: Any) -> None:
+    """Tell the cluster that this pod is gone."""
+    from kotaemon_node.server.wsgi import pod  # noqa: PLC0415 - exists in the serving process only
+
+    pod.leave()
+
+
+def child_exit(_server: Any, worker: Any) -> None:
+    """End with the serving process, at once: the listening socket closes with us."""
+    sys.stderr.write(f"serving process {worker.pid} ended; so does its parent\n")
+    sys.stderr.flush()
+    os._exit(1)
