@@ -1,0 +1,164 @@
+"""HTML to blocks: headings, paragraphs, lists, tables and code; nothing that a reader can't see."""
+
+import re
+from collections.abc import Iterator
+from typing import Final, Literal
+
+from bs4 import BeautifulSoup
+from bs4.element import NavigableString, PreformattedString, Tag
+
+from kotaemon_node.adapters.documents.html_tables import is_data_table, table_rows
+from kotaemon_node.adapters.documents.lists import ListMarks
+from kotaemon_node.adapters.documents.parsed import Outline, ParsedDocument
+from kotaemon_node.adapters.documents.visible import one_line
+
+# fmt: off
+_DROPPED: Final = frozenset({
+    "script", "style", "noscript", "template", "nav", "svg", "canvas", "iframe", "object", "audio",
+    "video", "map", "head", "title", "button", "select", "textarea", "input", "datalist", "dialog",
+})
+_LINES: Final = frozenset({
+    "li", "dt", "dd", "tr", "figcaption", "summary", "caption", "legend",
+})
+_BLOCKS: Final = frozenset({
+    "p", "div", "section", "article", "main", "header", "footer", "aside", "blockquote", "figure",
+    "address", "details", "fieldset", "form", "table", "thead", "tbody", "tfoot", "td", "th", "dl",
+    "hr", "center", "body", "html",
+})
+# fmt: on
+_HIDING_STYLE: Final = re.compile(
+    r"display\s*:\s*none|visibility\s*:\s*hidden|font-size\s*:\s*0(?![.\d])|opacity\s*:\s*0(?![.\d])",
+    re.IGNORECASE,
+)
+_HEADINGS: Final = {f"h{level}": level for level in range(1, 7)}
+_LINE_BREAK: Final = "\v"
+
+Step = tuple[Literal["open", "close", "text"], Tag | NavigableString]
+
+
+def parse_html(text: str, *, name: str) -> ParsedDocument:
+    """Return the document; its title is its first h1, else its ``title`` or ``name``."""
+    soup = BeautifulSoup(text, "lxml")
+    outline = Outline()
+    _Reader(outline).read(soup)
+    top = soup.find("h1")
+    title = soup.find("title")
+    shown = [one_line(tag.get_text(" ")) for tag in (top, title) if isinstance(tag, Tag)]
+    return outline.document(next(filter(None, shown), name))
+
+
+def add_html(outline: Outline, fragment: str) -> None:
+    """Add what a piece of HTML shows."""
+    _Reader(outline).read(BeautifulSoup(fragment, "lxml"))
+
+
+class _Reader:
+    def __init__(self, outline: Outline) -> None:
+        self._outline = outline
+        self._marks = ListMarks()
+        self._inline: list[str] = []
+        self._lines: list[str] = []
+
+    def read(self, soup: BeautifulSoup) -> None:
+        steps = _Steps(soup)
+        for kind, node in steps:
+            if not isinstance(node, Tag):
+                self._inline.append(str(node))
+            elif kind == "close":
+                self._close(node)
+            elif self._whole(node):
+                steps.skip()
+            else:
+                self._open(node)
+        self._end_block()
+
+    def _whole(self, tag: Tag) -> bool:
+        """Take ``tag`` with all inside it as one block or drop it; False: it has to be entered."""
+        if tag.name in _DROPPED or _hidden(tag):
+            return True
+        if tag.name in _HEADINGS:
+            self._end_block()
+            self._outline.heading(_HEADINGS[tag.name], tag.get_text(" "))
+        elif tag.name == "pre":
+            self._end_block()
+            self._outline.add("code", tag.get_text())
+        elif tag.name == "table" and is_data_table(tag):
+            self._end_block()
+            rows, has_header = table_rows(tag)
+            self._outline.table(rows, has_header=has_header)
+        else:
+            return False
+        return True
+
+    def _open(self, tag: Tag) -> None:
+        self._boundary(tag)
+        if tag.name in {"ul", "ol"}:
+            self._end_line()
+            self._marks.open_list(1 if tag.name == "ol" else None)
+        elif tag.name == "li":
+            self._marks.open_item()
+        elif tag.name == "br":
+            self._inline.append(_LINE_BREAK)
+        elif tag.name == "img":
+            self._inline.append(f" {tag.get('alt') or ''} ")
+
+    def _close(self, tag: Tag) -> None:
+        if tag.name in {"ul", "ol"}:
+            self._end_line()
+            self._marks.close_list()
+            if not self._marks.inside:
+                self._end_block()
+        self._boundary(tag)
+
+    def _boundary(self, tag: Tag) -> None:
+        if tag.name in _LINES or (tag.name in _BLOCKS and self._marks.inside):
+            self._end_line()
+        elif tag.name in _BLOCKS:
+            self._end_block()
+
+    def _end_line(self) -> None:
+        text = "".join(self._inline)
+        self._inline = []
+        lines = [line for part in text.split(_LINE_BREAK) if (line := one_line(part))]
+        self._lines.extend(self._marks.marked(lines) if self._marks.inside else lines)
+
+    def _end_block(self) -> None:
+        self._end_line()
+        if self._lines:
+            self._outline.add("text", "\n".join(self._lines))
+            self._lines = []
+
+
+class _Steps:
+    """Depth-first through a tree without recursion: a page may be nested deeper than our stack."""
+
+    def __init__(self, root: Tag) -> None:
+        self._stack: list[tuple[Tag, Iterator[object]]] = [(root, iter(root.children))]
+
+    def __iter__(self) -> "_Steps":
+        return self
+
+    def __next__(self) -> Step:
+        while self._stack:
+            tag, children = self._stack[-1]
+            for child in children:
+                if isinstance(child, Tag):
+                    self._stack.append((child, iter(child.children)))
+                    return "open", child
+                if isinstance(child, NavigableString) and not isinstance(child, PreformattedString):
+                    return "text", child
+            self._stack.pop()
+            return "close", tag
+        raise StopIteration
+
+    def skip(self) -> None:
+        """Pass over what is inside the tag just opened, and its close."""
+        self._stack.pop()
+
+
+def _hidden(tag: Tag) -> bool:
+    return (
+        tag.has_attr("hidden")
+        or tag.get("aria-hidden") == "true"
+        or _HIDING_STYLE.search(str(tag.get("style") or "")) is not None
+    )

@@ -1,0 +1,66 @@
+"""CSV: an FAQ where the columns say so, else a table whose first row names the columns."""
+
+import csv
+from collections.abc import Sequence
+from typing import Final
+
+from kotaemon_node.adapters.documents.parsed import Outline, ParsedDocument
+from kotaemon_node.adapters.documents.visible import visible_text
+from kotaemon_node.domain.errors import DocumentRefused
+
+_DELIMITERS: Final = ",;\t|"
+_SAMPLE_ROWS: Final = 20
+_QUESTION: Final = frozenset({"question", "questions", "q", "问题", "問題", "提问"})
+_ANSWER: Final = frozenset({"answer", "answers", "a", "答案", "回答", "解答"})
+_TAGS: Final = frozenset({"tags", "tag", "category", "标签", "標籤", "分类", "分類"})
+
+Row = list[str]
+
+
+def parse_csv(text: str, *, name: str) -> ParsedDocument:
+    """Return the document; its title is ``name``. Raises ``DocumentRefused`` with the reason."""
+    rows = _rows(visible_text(text))
+    outline = Outline()
+    columns = [cell.strip().lower() for cell in rows[0]] if rows else []
+    question, answer = _column(columns, _QUESTION), _column(columns, _ANSWER)
+    if question is None or answer is None:
+        outline.table(rows, has_header=True)
+    else:
+        tags = _column(columns, _TAGS)
+        for row in rows[1:]:
+            asked, answered = _cell(row, question), _cell(row, answer)
+            if asked and answered:
+                outline.faq(asked, answered, _cell(row, tags))
+    return outline.document(name)
+
+
+def _rows(text: str) -> list[Row]:
+    try:
+        rows = csv.reader(text.splitlines(keepends=True), delimiter=_delimiter(text))
+        return [row for row in rows if any(cell.strip() for cell in row)]
+    except csv.Error as error:
+        raise DocumentRefused(f"it is not a readable CSV table: {error}") from error
+
+
+def _delimiter(text: str) -> str:
+    """Return the sign that cuts the first rows into the most columns that agree in number."""
+    sample = text.splitlines(keepends=True)[: _SAMPLE_ROWS * 2]
+
+    def agreement(delimiter: str) -> int:
+        try:
+            rows = [row for row in csv.reader(sample, delimiter=delimiter) if row]
+        except csv.Error:
+            return 0
+        width = len(rows[0]) if rows else 0
+        alike = sum(1 for row in rows[:_SAMPLE_ROWS] if len(row) == width)
+        return alike * (width - 1)
+
+    return max(_DELIMITERS, key=agreement)
+
+
+def _column(columns: Sequence[str], names: frozenset[str]) -> int | None:
+    return next((at for at, column in enumerate(columns) if column in names), None)
+
+
+def _cell(row: Row, column: int | None) -> str:
+    return row[column].strip() if column is not None and column < len(row) else ""
