@@ -1,0 +1,71 @@
+"""From the settings to an encoder."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import get_args
+
+from kotaemon_node.adapters.encoder.catalogue import find_model, known_model, names_in
+from kotaemon_node.adapters.encoder.errors import EncoderSetupError, UnknownModel
+from kotaemon_node.adapters.encoder.onnx import OnnxEncoder
+from kotaemon_node.adapters.encoder.routed import RoutedEncoder
+from kotaemon_node.domain.language import Language
+from kotaemon_node.ports.encoder import Encoder
+
+
+def make_encoder(model: str, backend: str, model_dir: Path, threads: int) -> Encoder:
+    """Return the encoder of the settings ``ENCODER_MODEL`` and ``ENCODER_BACKEND``.
+
+    ``model`` is one name or alias, or several joined by ``+``: then each text goes to the first of
+    them that speaks its language. Empty is the default of ADR 0003. Backend ``onnx`` knows the
+    catalogue's models, whose files it reads from ``model_dir/<model>``; ``torch`` loads any
+    sentence-transformers name or folder.
+
+    Raises ``EncoderSetupError`` (unknown name, files missing or wrong, torch not installed).
+    """
+    names = names_in(model)
+    if len(names) == 1:
+        return _make_one(names[0], backend=backend, model_dir=model_dir, threads=threads)
+    routes = _routes(names, model=model)
+    encoders = {
+        name: _make_one(name, backend=backend, model_dir=model_dir, threads=threads)
+        for name in names
+    }
+    return RoutedEncoder({language: encoders[name] for language, name in routes.items()})
+
+
+def models_to_install(model: str, backend: str) -> tuple[str, ...]:
+    """Return the names that ``install_models`` must fetch for these settings.
+
+    Backend ``torch`` fetches its own models by its own library, so there are none.
+    """
+    if backend == "torch":
+        return ()
+    return tuple(known_model(name).name for name in names_in(model))
+
+
+def _make_one(name: str, *, backend: str, model_dir: Path, threads: int) -> Encoder:
+    if backend == "onnx":
+        model = known_model(name)
+        return OnnxEncoder(model, folder=model_dir / model.name, threads=threads)
+    if backend == "torch":
+        # Imported here: torch takes seconds and gigabytes, and is an extra that few install.
+        from kotaemon_node.adapters.encoder.sentence_transformers import (  # noqa: PLC0415
+            load_reference,
+        )
+
+        return load_reference(name, model_dir=model_dir, threads=threads)
+    raise EncoderSetupError(f"ENCODER_BACKEND must be onnx or torch, not '{backend}'.")
+
+
+def _routes(names: tuple[str, ...], *, model: str) -> Mapping[Language, str]:
+    """Return which name serves which language; each must serve one, and each must be served."""
+    routes: dict[Language, str] = {}
+    for name in names:
+        known = find_model(name)
+        free = (known.languages if known else frozenset(get_args(Language))) - routes.keys()
+        if not free:
+            raise UnknownModel(f"In '{model}' the models before {name} speak all its languages.")
+        routes.update(dict.fromkeys(free, name))
+    if set(routes) != set(get_args(Language)):
+        raise UnknownModel(f"The models of '{model}' speak only {', '.join(routes)}.")
+    return routes
