@@ -80,6 +80,8 @@ class SessionView:
     channel: str | None = None
     generations: Mapping[str, int] = field(default_factory=dict)
     """Knowledge base to the newest generation that the session has seen; it never goes back."""
+    running_turn: str | None = None
+    """The turn that runs now."""
 
 
 @dataclass(frozen=True, slots=True)

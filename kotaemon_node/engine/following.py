@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from kotaemon_node.domain import limits
-from kotaemon_node.domain.errors import Gone
+from kotaemon_node.domain.errors import Gone, SessionNotFound
 from kotaemon_node.domain.frames import Frame
 from kotaemon_node.domain.session import Principal, Turn, TurnKey
 from kotaemon_node.domain.turn import FINISHED
@@ -88,7 +88,10 @@ class _Reader:
         )
         if stored.kept and self.position <= stored.last:
             return stored.frames
-        turn, last_seq = self._following.sessions.turn_and_last_seq(self._key, self._principal)
+        try:
+            turn, last_seq = self._following.sessions.turn_and_last_seq(self._key, self._principal)
+        except SessionNotFound as error:
+            raise Gone("the session was deleted") from error
         if turn.state in FINISHED and not stored.kept:
             return self._summary(turn, last_seq)
         if self.position > max(stored.last, last_seq):

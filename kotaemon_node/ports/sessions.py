@@ -226,8 +226,11 @@ class FrameLog(Protocol):
         """
         ...
 
-    def read(self, key: TurnKey, *, after: int, limit: int) -> StoredFrames:
-        """Return frames with numbers above ``after``. The caller has loaded the session."""
+    def read(self, key: TurnKey, *, after: int, limit: int, trace_id: str) -> StoredFrames:
+        """Return frames with numbers above ``after``. The caller has loaded the session.
+
+        ``trace_id`` is the turn's; it is constant and therefore not kept with the frames.
+        """
         ...
 
     def watch(self, key: SessionKey, wake: Callable[[str, int], None]) -> Callable[[], None]:
