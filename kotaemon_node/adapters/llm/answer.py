@@ -1,0 +1,76 @@
+"""The answer as text out of the body of a response: pieces, their bounds and their whole end."""
+
+from collections.abc import Callable, Iterator
+
+from kotaemon_node.adapters.llm.completion import Chunk, read_chunk
+from kotaemon_node.adapters.llm.sse import EventStreamParser, EventTooLarge, ServerSentEvent
+from kotaemon_node.domain.errors import LanguageModelError
+from kotaemon_node.domain.limits import ANSWER_CHARS_MAX
+from kotaemon_node.ports.language_model import Usage
+
+_STREAM_END = "[DONE]"
+
+
+class AnswerStream:
+    """Reads one answer: pulls bytes by ``receive`` (b"" at the end) and yields its text."""
+
+    def __init__(self, receive: Callable[[], bytes], *, chars_used: int, usage: Usage) -> None:
+        self._receive = receive
+        self._chars = chars_used
+        self._usage = usage
+        self._complete = False
+
+    def streamed(self) -> Iterator[str]:
+        """Yield the pieces of an event stream as they arrive."""
+        for event in self._events():
+            if event.data == _STREAM_END:
+                return
+            piece = self._take(read_chunk(event.data))
+            if piece:
+                yield piece
+        if not self._complete:
+            raise LanguageModelError("the language model's stream ended in the middle")
+
+    def whole(self) -> Iterator[str]:
+        """Yield the answer of a server that does not stream, in one piece."""
+        body = bytearray()
+        while received := self._receive():
+            body += received
+            # Four bytes are the most that a character needs; JSON around them is small.
+            if len(body) > 4 * ANSWER_CHARS_MAX:
+                raise self._too_long()
+        piece = self._take(read_chunk(body.decode(errors="replace")))
+        if piece:
+            yield piece
+
+    def _events(self) -> Iterator[ServerSentEvent]:
+        parser = EventStreamParser()
+        try:
+            while received := self._receive():
+                yield from parser.feed(received)
+        except EventTooLarge as error:
+            raise LanguageModelError(f"the language model's stream: {error}") from error
+        for event in parser.finish():
+            if event.data == _STREAM_END or _is_whole(event):
+                yield event
+
+    def _take(self, chunk: Chunk) -> str:
+        """Note what a chunk says besides its text, and return the text."""
+        if chunk.tokens is not None:
+            # Some servers repeat a running count, so the last one stands.
+            self._usage.prompt_tokens = chunk.tokens.prompt
+            self._usage.completion_tokens = chunk.tokens.completion
+        self._complete = self._complete or chunk.finished
+        self._chars += len(chunk.text)
+        if self._chars > ANSWER_CHARS_MAX:
+            raise self._too_long()
+        return chunk.text
+
+    @staticmethod
+    def _too_long() -> LanguageModelError:
+        return LanguageModelError(f"the answer is longer than {ANSWER_CHARS_MAX} characters")
+
+
+def _is_whole(event: ServerSentEvent) -> bool:
+    """False for the half of an event that a lost connection leaves behind."""
+    return event.data.rstrip().endswith("}")

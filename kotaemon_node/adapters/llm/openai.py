@@ -1,0 +1,224 @@
+"""The language model port over HTTP: any server that speaks OpenAI's chat completions.
+
+Laws of this file:
+1. One call, one request: nothing is repeated that a server may have begun to work on and to charge
+   for. The one exception is a refusal of ``stream_options``, which comes before any work.
+2. The key goes into one header and nowhere else: not into messages, not to a redirect's target.
+3. A call owns its connection and closes it with the iterator: closing tells the server to stop.
+"""
+
+import socket
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final, Literal
+from urllib.parse import urlsplit
+
+import requests
+import urllib3
+from requests.adapters import HTTPAdapter
+from requests.auth import AuthBase
+
+from kotaemon_node.adapters.llm.answer import AnswerStream
+from kotaemon_node.adapters.llm.completion import REASON_CHARS_MAX, reason_of_body
+from kotaemon_node.domain.errors import LanguageModelError
+from kotaemon_node.domain.limits import (
+    FIRST_TEXT_TIMEOUT_S,
+    LLM_CONNECT_TIMEOUT_S,
+    PROGRESS_TIMEOUT_S,
+    RUNNING_TURNS_PER_POD_MAX,
+)
+from kotaemon_node.ports.language_model import ChatMessage, LanguageModel, Usage
+
+ContinueMode = Literal["vllm", "prefill", "none"]
+
+_RECEIVE_BYTES: Final = 64 * 1024
+_REFUSAL_BYTES_MAX: Final = 16 * 1024
+_CONTINUE_FIELDS: Final[Mapping[ContinueMode, Mapping[str, Any]]] = {
+    # vLLM and SGLang leave the last message open and add no header of a new one.
+    "vllm": {"continue_final_message": True, "add_generation_prompt": False},
+    "prefill": {},
+    "none": {},
+}
+
+
+def make_language_model(
+    base_url: str, api_key: str, model: str, continue_mode: ContinueMode
+) -> LanguageModel:
+    """Return the language model behind ``base_url`` (``http://host:port/v1``); does no I/O.
+
+    ``ValueError`` when ``base_url`` is not an http or https address.
+    """
+    return OpenAiLanguageModel(
+        base_url=base_url, api_key=api_key, model=model, continue_mode=continue_mode
+    )
+
+
+class OpenAiLanguageModel:
+    """Streams chat completions; plain blocking calls, so it works in threads and in greenlets."""
+
+    def __init__(
+        self,
+        *,
+        base_url: str,
+        api_key: str,
+        model: str,
+        continue_mode: ContinueMode,
+        first_text_timeout_s: float = FIRST_TEXT_TIMEOUT_S,
+        progress_timeout_s: float = PROGRESS_TIMEOUT_S,
+    ) -> None:
+        address = urlsplit(base_url)
+        if address.scheme not in {"http", "https"} or not address.hostname:
+            raise ValueError("LLM_BASE_URL must look like http://host:port/v1")
+        self._url = f"{base_url.rstrip('/')}/chat/completions"
+        self._api_key = api_key
+        self._model = model
+        self._continue_mode = continue_mode
+        self._first_text_timeout_s = first_text_timeout_s
+        self._progress_timeout_s = progress_timeout_s
+        self._usage_accepted = True
+        """Until the server refuses to count tokens in a stream."""
+        self._http = requests.Session()
+        adapter = HTTPAdapter(pool_maxsize=RUNNING_TURNS_PER_POD_MAX, max_retries=0)
+        self._http.mount("http://", adapter)
+        self._http.mount("https://", adapter)
+
+    @property
+    def name(self) -> str:
+        return self._model
+
+    @property
+    def continues_prefix(self) -> bool:
+        return self._continue_mode != "none"
+
+    def stream(
+        self, messages: Sequence[ChatMessage], *, prefix: str, usage: Usage
+    ) -> Iterator[str]:
+        if prefix and not self.continues_prefix:
+            raise ValueError("this language model cannot go on behind a prefix")
+        return self._stream(self._body(messages, prefix), chars_used=len(prefix), usage=usage)
+
+    def _stream(self, body: dict[str, Any], *, chars_used: int, usage: Usage) -> Iterator[str]:
+        patience = _Patience(self._first_text_timeout_s)
+        try:
+            with self._post(body) as response:
+                answer = AnswerStream(
+                    lambda: _receive(response, patience), chars_used=chars_used, usage=usage
+                )
+                for piece in _pieces(answer, response):
+                    yield piece
+                    # Counted from here: the reader's own time is not the server's silence.
+                    patience = _Patience(self._progress_timeout_s)
+        except (requests.Timeout, urllib3.exceptions.TimeoutError) as error:
+            raise LanguageModelError(patience.message) from error
+        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+            raise LanguageModelError(_broken_message(error)) from error
+
+    def _body(self, messages: Sequence[ChatMessage], prefix: str) -> dict[str, Any]:
+        said = [{"role": message.role, "content": message.content} for message in messages]
+        body: dict[str, Any] = {"model": self._model, "messages": said, "stream": True}
+        if prefix:
+            said.append({"role": "assistant", "content": prefix})
+            body.update(_CONTINUE_FIELDS[self._continue_mode])
+        return body
+
+    def _post(self, body: dict[str, Any]) -> requests.Response:
+        """Return the response, status 200 and its body unread."""
+        counts_tokens = self._usage_accepted
+        if counts_tokens:
+            body = {**body, "stream_options": {"include_usage": True}}
+        response = self._http.post(
+            self._url,
+            json=body,
+            headers={
+                "Accept": "text/event-stream, application/json",
+                # A compressed stream waits for its compressor, and pieces arrive late.
+                "Accept-Encoding": "identity",
+            },
+            auth=_Bearer(self._api_key),
+            stream=True,
+            allow_redirects=False,
+            timeout=(LLM_CONNECT_TIMEOUT_S, self._first_text_timeout_s),
+        )
+        if response.status_code == requests.codes.ok:
+            return response
+        with response:
+            refusal = reason_of_body(response.raw.read(_REFUSAL_BYTES_MAX, decode_content=True))
+        if counts_tokens and response.status_code in {400, 422} and "stream_options" in refusal:
+            self._usage_accepted = False
+            del body["stream_options"]
+            return self._post(body)
+        raise LanguageModelError(self._refusal_message(response.status_code, refusal))
+
+    def _refusal_message(self, status: int, reason: str) -> str:
+        if status in {401, 403}:
+            # Servers like to quote the key that they refuse.
+            return f"the language model refused our credentials ({status})"
+        if self._api_key:
+            reason = reason.replace(self._api_key, "***")
+        return f"the language model answered {status}: {reason[:REASON_CHARS_MAX]}"
+
+
+class _Patience:
+    """How long the server may still be without a new piece of text."""
+
+    def __init__(self, limit_s: float) -> None:
+        self._deadline_s = time.monotonic() + limit_s
+        self.message = f"the language model sent no text for {limit_s:g} s"
+
+    def remaining_s(self) -> float:
+        """Return what is left, above 0. Raises ``LanguageModelError`` when nothing is."""
+        remaining_s = self._deadline_s - time.monotonic()
+        if remaining_s <= 0:
+            raise LanguageModelError(self.message)
+        return remaining_s
+
+
+class _Bearer(AuthBase):
+    """Sends the key. As an ``auth`` object it also keeps a ``.netrc`` from taking its place."""
+
+    def __init__(self, api_key: str) -> None:
+        self._api_key = api_key
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        if self._api_key:
+            request.headers["Authorization"] = f"Bearer {self._api_key}"
+        return request
+
+
+def _pieces(answer: AnswerStream, response: requests.Response) -> Iterator[str]:
+    kind = response.headers.get("Content-Type", "text/event-stream").partition(";")[0].strip()
+    if kind == "text/event-stream":
+        return answer.streamed()
+    if kind == "application/json":
+        return answer.whole()
+    raise LanguageModelError(f"the language model answered with {kind[:80]}, not with a stream")
+
+
+def _receive(response: requests.Response, patience: _Patience) -> bytes:
+    """Return some bytes of the body as soon as there are any; b"" at its end."""
+    # Comments and empty chunks keep a connection busy but are no answer, so the time runs on
+    # through them: each read gets what is left of it.
+    remaining_s = patience.remaining_s()
+    if not response.raw.closed:
+        _socket_of(response).settimeout(remaining_s)
+    received: bytes = response.raw.read1(_RECEIVE_BYTES, decode_content=True)
+    return received
+
+
+def _socket_of(response: requests.Response) -> socket.socket:
+    """Return the socket that a response is read from.
+
+    ``requests`` takes one time-out for the whole call, while ours differs before and after the
+    first text; and urllib3 gives its connection's socket away where the server ends a body by
+    closing. So the way leads through ``http.client``: response, buffered file, raw file, socket.
+    """
+    raw: Any = response.raw
+    found: socket.socket = raw._fp.fp.raw._sock
+    return found
+
+
+def _broken_message(error: Exception) -> str:
+    """Say what happened without the address, which is nobody's business outside."""
+    if isinstance(error, requests.exceptions.ConnectionError):
+        return "the language model cannot be reached, or hung up without an answer"
+    return "the connection to the language model broke in the middle of the answer"

@@ -1,0 +1,425 @@
+"""A scripted pod for tests of the routes: in memory, one thread, obeying the ports' contracts.
+
+A test changes the parts (``cluster.pod.reasons``, ``cluster.turns.script`` …) and asks the routes.
+The engine and the stores have their own tests; nothing here shows how they behave under load.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from kotaemon_node.api.services import GenerationRow, Services
+from kotaemon_node.domain.errors import (
+    Gone,
+    KnowledgeBehind,
+    NotFound,
+    SessionNotFound,
+    TurnConflict,
+    TurnNotFound,
+)
+from kotaemon_node.domain.frames import Frame
+from kotaemon_node.domain.knowledge import (
+    DocumentEntry,
+    GenerationRef,
+    Hit,
+    Manifest,
+    Passage,
+    SearchResult,
+    SegmentEntry,
+    Source,
+    passage_id,
+)
+from kotaemon_node.domain.session import (
+    Principal,
+    SessionKey,
+    SessionRow,
+    SessionView,
+    Turn,
+    TurnKey,
+    TurnRequest,
+)
+from kotaemon_node.domain.turn import FINISHED, State
+from kotaemon_node.ports.knowledge import PodReport
+from kotaemon_node.ports.sessions import ClaimOutcome
+
+TEXT = "# Returns\n\nYou may return goods within 30 days. 运费由我们承担。\n"
+SENTENCE = "You may return goods within 30 days."
+SPAN = (TEXT.index(SENTENCE), TEXT.index(SENTENCE) + len(SENTENCE))
+REVISION = hashlib.sha256(TEXT.encode()).hexdigest()
+DOCUMENT = "policies/returns and refunds/退货.md"
+PASSAGE = Passage(
+    id=passage_id(document=DOCUMENT, revision=REVISION, span=SPAN),
+    document=DOCUMENT,
+    revision=REVISION,
+    title="Returns",
+    heading=("Returns",),
+    page=None,
+    span=SPAN,
+    text=SENTENCE,
+    language="en",
+)
+ANSWER = f"{SENTENCE} [1]"
+GENERATION = 7
+
+
+class FakeClock:
+    """Moves only when told to."""
+
+    def __init__(self) -> None:
+        self.at_s = 1_700_000_000.0
+
+    def now_s(self) -> float:
+        return self.at_s
+
+    def monotonic_s(self) -> float:
+        return self.at_s
+
+    def sleep(self, duration_s: float) -> None:
+        self.at_s += duration_s
+
+
+class FakeIds:
+    """``id-1``, ``id-2`` …"""
+
+    def __init__(self) -> None:
+        self.made = 0
+
+    def new_id(self) -> str:
+        self.made += 1
+        return f"id-{self.made}"
+
+
+@dataclass
+class FakePod:
+    """A pod that is ready until a test says otherwise."""
+
+    name: str = "worker-0"
+    incarnation: str = "inc-1"
+    draining: bool = False
+    reasons: list[str] = field(default_factory=list)
+
+    def unready_reasons(self) -> Sequence[str]:
+        return self.reasons
+
+    def report(self) -> PodReport:
+        return pod_report(self.name)
+
+
+def pod_report(name: str, *, generation: int = GENERATION, since: float = 100.0) -> PodReport:
+    """Return what a living pod says of itself."""
+    return PodReport(
+        name=name,
+        incarnation=f"inc-{name}",
+        address="127.0.0.1:8000",
+        pid=1,
+        started_at=50.0,
+        ready=True,
+        reasons=[],
+        running_turns=0,
+        version="0.1.0",
+        generations={
+            "default": {"generation": generation, "digest": f"d{generation}", "since": since}
+        },
+    )
+
+
+class FakePresence:
+    """The pods that a test put there."""
+
+    def __init__(self) -> None:
+        self.reports = [pod_report("worker-0"), pod_report("worker-1", since=120.0)]
+
+    def beat(self, pod: PodReport, *, ttl_s: float) -> None:
+        self.reports.append(pod)
+
+    def leave(self, incarnation: str) -> None:
+        self.reports = [row for row in self.reports if row["incarnation"] != incarnation]
+
+    def pods(self) -> Sequence[PodReport]:
+        return self.reports
+
+
+class FakeKnowledge:
+    """One knowledge base, ``default``, with one good document and one that failed."""
+
+    def __init__(self) -> None:
+        self.current = manifest(GENERATION)
+        self.questions: list[str] = []
+
+    def served(self) -> Mapping[str, GenerationRef]:
+        ref = GenerationRef("default", self.current.generation, self.current.digest, "m.json")
+        return {"default": ref}
+
+    def manifest(self, kb: str) -> Manifest:
+        if kb != "default":
+            raise NotFound(f"there is no knowledge base {kb}")
+        return self.current
+
+    def generations(self, kb: str) -> Sequence[GenerationRow]:
+        current = self.manifest(kb)
+        return [
+            GenerationRow(m.generation, m.digest, m.parent, m.encoder, 1, 1, m.created_at)
+            for m in (current, manifest(current.generation - 1))
+        ]
+
+    def search(
+        self, kb: str, question: str, *, top_k: int, min_generation: int = 0
+    ) -> SearchResult:
+        current = self.manifest(kb)
+        if min_generation > current.generation:
+            raise KnowledgeBehind(f"this pod serves generation {current.generation}")
+        self.questions.append(question)
+        hit = Hit(PASSAGE, score=0.9, dense=0.8, lexical=3.5, coverage=1.0)
+        return SearchResult(kb, current.generation, current.digest, (hit,) * min(top_k, 2))
+
+    def source(self, kb: str, generation: int, passage: str) -> Source:
+        current = self.manifest(kb)
+        if passage != PASSAGE.id or generation > current.generation:
+            raise NotFound("there is no such passage")
+        return Source(kb, generation, DOCUMENT, REVISION, "Returns", TEXT, SPAN)
+
+    def document(self, kb: str, document: str) -> tuple[str, Sequence[Passage]]:
+        self.manifest(kb)
+        if document != DOCUMENT:
+            raise NotFound("there is no such document")
+        return TEXT, (PASSAGE,)
+
+
+def manifest(generation: int) -> Manifest:
+    """Return a small manifest with an indexed and a failed document."""
+    good = DocumentEntry(
+        document=DOCUMENT,
+        revision=REVISION,
+        title="Returns",
+        status="indexed",
+        reason=None,
+        file_bytes=len(TEXT.encode()),
+        text_chars=len(TEXT),
+        passages=1,
+        text=REVISION,
+        segment="seg-1",
+        indexed_at="2026-01-01T00:00:00Z",
+    )
+    bad = replace(
+        good,
+        document="broken.md",
+        revision="0" * 64,
+        status="failed",
+        reason="this is not text",
+        passages=0,
+        text=None,
+        segment=None,
+    )
+    return Manifest(
+        tenant="default",
+        kb="default",
+        generation=generation,
+        parent=None,
+        encoder="tiny",
+        spaces={"tiny": 4},
+        segments=(SegmentEntry("seg-1", 1, 100, {"vectors.faiss": "0" * 64}),),
+        documents=(bad, good),
+        created_at="2026-01-01T00:00:00Z",
+    )
+
+
+class FakeSessions:
+    """Sessions in a dict. Only what routes call is there."""
+
+    def __init__(self) -> None:
+        self.views: dict[SessionKey, SessionView] = {}
+        self.owners: dict[SessionKey, Principal] = {}
+        self.running: dict[TurnKey, Turn] = {}
+
+    def create(
+        self, key: SessionKey, principal: Principal, *, epoch: str, fields: Mapping[str, Any]
+    ) -> SessionView:
+        view = SessionView(key.session_id, epoch, 0, "", 100.0, 100.0, (), **fields)
+        self.owners[key] = principal
+        return self.views.setdefault(key, view)
+
+    def load(
+        self, key: SessionKey, principal: Principal, *, after_version: int, limit: int
+    ) -> SessionView:
+        view = self._mine(key, principal)
+        turns = [turn for turn in view.turns if turn.version > after_version]
+        return replace(view, turns=tuple(turns[:limit]))
+
+    def list(self, principal: Principal, *, offset: int, limit: int) -> Sequence[SessionRow]:
+        rows = [
+            SessionRow(view.session_id, view.created_at, view.active_at, view.version, "title")
+            for key, view in reversed(self.views.items())
+            if self.owners[key] == principal
+        ]
+        return rows[offset : offset + limit]
+
+    def delete(self, key: SessionKey, principal: Principal) -> None:
+        self._mine(key, principal)
+        del self.views[key]
+
+    def turn(self, key: TurnKey, principal: Principal) -> Turn:
+        view = self._mine(key.session, principal)
+        for turn in (*view.turns, *filter(None, [self.running.get(key)])):
+            if turn.turn_id == key.turn_id:
+                return turn
+        raise TurnNotFound("the session has no such turn")
+
+    def add(self, key: SessionKey, turn: Turn) -> None:
+        view = self.views[key]
+        self.views[key] = replace(view, version=turn.version, turns=(*view.turns, turn))
+
+    def _mine(self, key: SessionKey, principal: Principal) -> SessionView:
+        view = self.views.get(key)
+        if view is None or self.owners[key] != principal:
+            raise SessionNotFound("there is no such session")
+        return view
+
+
+class FakeTurns:
+    """Ends each turn at once as ``ending`` says, and plays its frames as ``script`` says."""
+
+    def __init__(self, sessions: FakeSessions) -> None:
+        self._sessions = sessions
+        self.submitted: list[TurnRequest] = []
+        self.waited_s: list[float] = []
+        self.closed = 0
+        self.running = 0
+        self.refusal: Exception | None = None
+        """Raised by ``submit``."""
+        self.ending: dict[str, Any] = {"state": State.DONE, "answer": ANSWER}
+        self.pauses: dict[int, list[Exception | None]] = {}
+        """What ``follow`` does before the frame of a number: None is a heartbeat, else it fails."""
+        self._digests: dict[TurnKey, str] = {}
+
+    def submit(self, request: TurnRequest) -> ClaimOutcome:
+        if self.refusal is not None:
+            raise self.refusal
+        key = request.key
+        if key.session not in self._sessions.views:
+            if not request.create_session:
+                raise SessionNotFound("there is no such session")
+            self._sessions.create(key.session, request.principal, epoch="e1", fields={})
+        digest = json.dumps([request.message, dict(request.options)])
+        if key in self._digests:
+            if self._digests[key] != digest:
+                raise TurnConflict("this turn id was used with another body")
+            return ClaimOutcome.FINISHED
+        self._digests[key] = digest
+        self.submitted.append(request)
+        self._end(request)
+        return ClaimOutcome.OWNED
+
+    def follow(self, key: TurnKey, principal: Principal, *, after: int) -> Iterator[Frame | None]:
+        turn = self._sessions.turn(key, principal)
+        frames = frames_of(turn)
+        if after > len(frames):
+            raise Gone("the store knows fewer frames")
+        try:
+            for frame in frames[after:]:
+                for step in self.pauses.get(frame.seq or 0, []):
+                    if step is not None:
+                        raise step
+                    yield None
+                yield frame
+        finally:
+            self.closed += 1
+
+    def wait(self, key: TurnKey, principal: Principal, *, timeout_s: float) -> Turn | None:
+        self.waited_s.append(timeout_s)
+        turn = self._sessions.turn(key, principal)
+        return turn if turn.state in FINISHED else None
+
+    def cancel(self, key: TurnKey, principal: Principal) -> Turn:
+        turn = self._sessions.turn(key, principal)
+        if turn.state in FINISHED:
+            return turn
+        cancelled = replace(turn, state=State.CANCELLED)
+        self._sessions.running[key] = cancelled
+        return cancelled
+
+    def _end(self, request: TurnRequest) -> None:
+        key = request.key
+        turn = Turn(
+            turn_id=key.turn_id,
+            message=request.message,
+            sources=(source_doc(),),
+            generation={"default": GENERATION},
+            owner="inc-1",
+            attempts=1,
+            usage={"prompt_tokens": 0, "completion_tokens": 0, "cost": 0.0},
+            timings={"retrieval_s": 0.01},
+            trace_id=request.trace_id,
+            created_at=100.0,
+            **self.ending,
+        )
+        if turn.state in FINISHED:
+            version = self._sessions.views[key.session].version + 1
+            self._sessions.add(key.session, replace(turn, version=version))
+        else:
+            self._sessions.running[key] = turn
+
+
+def source_doc() -> dict[str, Any]:
+    """Return a ``docs`` entry of a source frame."""
+    return {
+        "id": PASSAGE.id,
+        "n": 1,
+        "title": PASSAGE.title,
+        "document": DOCUMENT,
+        "revision": REVISION,
+        "page": None,
+        "heading": ["Returns"],
+        "span": list(SPAN),
+        "kb": "default",
+        "generation": GENERATION,
+        "url": f"/v1/sources/default/{GENERATION}/{PASSAGE.id}",
+    }
+
+
+def frames_of(turn: Turn) -> list[Frame]:
+    """Return the stored frames of a finished turn, numbered from 1."""
+    half = len(turn.answer) // 2
+    bodies: list[tuple[Any, dict[str, Any]]] = [
+        ("status", {"phase": "retrieval", "latency": 0.01}),
+        ("source", {"docs": [source_doc()]}),
+        ("text", {"content": turn.answer[:half], "offset": 0}),
+        ("text", {"content": turn.answer[half:], "offset": half}),
+        ("done", {"state": "done", "answer": turn.answer, "version": turn.version}),
+    ]
+    return [
+        Frame(kind, fields, turn.turn_id, turn.trace_id, seq)
+        for seq, (kind, fields) in enumerate(bodies, start=1)
+    ]
+
+
+@dataclass
+class FakeCluster:
+    """The parts of a scripted pod, each open to the test."""
+
+    sessions: FakeSessions = field(default_factory=FakeSessions)
+    knowledge: FakeKnowledge = field(default_factory=FakeKnowledge)
+    presence: FakePresence = field(default_factory=FakePresence)
+    pod: FakePod = field(default_factory=FakePod)
+    clock: FakeClock = field(default_factory=FakeClock)
+    ids: FakeIds = field(default_factory=FakeIds)
+    auth_mode: str = "open"
+    cluster_id: str = "test-cluster"
+
+    def __post_init__(self) -> None:
+        self.turns = FakeTurns(self.sessions)
+
+    def services(self) -> Services:
+        """Return the services for ``create_app``."""
+        return Services(
+            sessions=self.sessions,  # type: ignore[arg-type]
+            turns=self.turns,
+            knowledge=self.knowledge,
+            presence=self.presence,
+            pod=self.pod,
+            clock=self.clock,
+            ids=self.ids,
+            auth_mode=self.auth_mode,
+            cluster_id=self.cluster_id,
+        )
