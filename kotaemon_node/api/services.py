@@ -1,7 +1,7 @@
 """What the routes are given: the services of a pod, composed by ``bootstrap``."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from kotaemon_node.domain.frames import Frame
@@ -10,17 +10,18 @@ from kotaemon_node.domain.session import Principal, Turn, TurnKey, TurnRequest
 from kotaemon_node.ports.knowledge import PodReport, Presence
 from kotaemon_node.ports.runtime import Clock, IdSource
 from kotaemon_node.ports.sessions import ClaimOutcome, SessionStore
+from kotaemon_node.telemetry.metrics import Metrics
 
 
 class TurnService(Protocol):
     """Runs turns; implemented by ``engine.turns.TurnEngine``."""
 
     def submit(self, request: TurnRequest) -> ClaimOutcome:
-        """Accept the turn; from here it runs whether or not anybody listens. Errors as ``claim``."""
+        """Accept the turn; from here it runs even if nobody listens. Errors as ``claim``."""
         ...
 
     def follow(self, key: TurnKey, principal: Principal, *, after: int) -> Iterator[Frame | None]:
-        """Yield the frames above ``after``, live, until the terminal one; None asks for a heartbeat.
+        """Yield the frames above ``after``, live, to the terminal one; None asks for a heartbeat.
 
         Raises ``Gone`` where ``after`` lies beyond the last stored number, ``TurnNotFound`` where
         there is no such turn. Both come before the first frame, on the first ``next``.
@@ -41,6 +42,21 @@ class TurnService(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class GenerationRow:
+    """A line in the list of a knowledge base's generations."""
+
+    generation: int
+    digest: str
+    parent: str | None
+    """Digest of the generation before."""
+    encoder: str
+    documents: int
+    passages: int
+    created_at: str
+    """ISO 8601, UTC."""
+
+
 class KnowledgeService(Protocol):
     """Reads knowledge; implemented by ``retrieval.library.KnowledgeLibrary``. Thread safe."""
 
@@ -50,6 +66,10 @@ class KnowledgeService(Protocol):
 
     def manifest(self, kb: str) -> Manifest:
         """Return the manifest of the generation served; ``NotFound`` for an unknown kb."""
+        ...
+
+    def generations(self, kb: str) -> Sequence[GenerationRow]:
+        """Return the generations that are kept, newest first; ``NotFound`` for an unknown kb."""
         ...
 
     def search(
@@ -111,3 +131,5 @@ class Services:
     auth_mode: str
     cluster_id: str
     """Named in the balancer's check path, so that a stranger's port is never taken for ours."""
+    metrics: Metrics = field(default_factory=Metrics)
+    """Shared with the engine, so that one scrape shows the whole pod."""

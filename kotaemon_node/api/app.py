@@ -1,0 +1,58 @@
+"""The WSGI application of a pod: the routes, put around the services that they are given."""
+
+from typing import Final
+
+from flask import Blueprint, Flask
+
+from kotaemon_node.api import (
+    chat,
+    cluster,
+    health,
+    knowledge,
+    openapi,
+    operations,
+    page,
+    permissions,
+    sessions,
+    turns,
+)
+from kotaemon_node.api.context import EXTENSION, Pod
+from kotaemon_node.api.observed import observe
+from kotaemon_node.api.services import Services
+from kotaemon_node.api.streams import StreamSlots
+from kotaemon_node.domain.limits import BODY_BYTES_MAX, STREAMS_PER_POD_MAX
+
+_BLUEPRINTS: Final[tuple[Blueprint, ...]] = (
+    chat.routes,
+    sessions.routes,
+    turns.routes,
+    knowledge.routes,
+    cluster.routes,
+    health.routes,
+    openapi.routes,
+    page.routes,
+)
+
+
+def create_app(services: Services, *, streams_max: int = STREAMS_PER_POD_MAX) -> Flask:
+    """Return the application. Refuses to start with a route that lacks a permission or a row."""
+    app = Flask("kotaemon_node", static_folder=None, template_folder=None)
+    # The stream of a body stops there, whether its length was announced or not.
+    app.config["MAX_CONTENT_LENGTH"] = BODY_BYTES_MAX
+    # One address per thing: no redirects between spellings of a path.
+    app.url_map.strict_slashes = False
+    app.url_map.merge_slashes = False
+    slots = StreamSlots(streams_max, metrics=services.metrics)
+    app.extensions[EXTENSION] = Pod(services, slots)
+    observe(app)
+    for blueprint in _BLUEPRINTS:
+        app.register_blueprint(blueprint)
+    _require_rows(app)
+    return app
+
+
+def _require_rows(app: Flask) -> None:
+    endpoints = [rule.endpoint for rule in app.url_map.iter_rules()]
+    missing = permissions.unlisted(endpoints) + operations.undescribed(endpoints)
+    if missing:
+        raise RuntimeError(f"routes without a row in permissions or operations: {missing}")

@@ -1,0 +1,51 @@
+"""What a route knows of its pod and of the request under way."""
+
+from dataclasses import dataclass
+from typing import Final, cast
+
+from flask import current_app, g
+
+from kotaemon_node.api.services import Services
+from kotaemon_node.api.streams import StreamSlots
+from kotaemon_node.domain.ids import checked_id
+from kotaemon_node.domain.session import Principal, SessionKey, TurnKey
+
+EXTENSION: Final = "kotaemon"
+
+
+@dataclass(frozen=True, slots=True)
+class Pod:
+    """What all requests of one application share."""
+
+    services: Services
+    streams: StreamSlots
+
+
+def pod() -> Pod:
+    """Return the application's pod."""
+    return cast(Pod, current_app.extensions[EXTENSION])
+
+
+def services() -> Services:
+    """Return the services that the application was made with."""
+    return pod().services
+
+
+def principal() -> Principal:
+    """Return the caller; only routes that are not public have one."""
+    return cast(Principal, g.principal)
+
+
+def trace_id() -> str:
+    """Return the id under which this request is found in logs, answers and audit records."""
+    return cast(str, g.trace_id)
+
+
+def session_key(session_id: str) -> SessionKey:
+    """Return the caller's session of this id; raises ``Malformed`` for an illegal one."""
+    return SessionKey(principal().tenant, checked_id("session id", session_id))
+
+
+def turn_key(session_id: str, turn_id: str) -> TurnKey:
+    """Return the turn of the caller's session; raises ``Malformed`` for an illegal id."""
+    return TurnKey(session_key(session_id), checked_id("turn id", turn_id))

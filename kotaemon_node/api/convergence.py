@@ -1,0 +1,104 @@
+"""Do the pods agree on what they serve, and since when? A pure function of their reports."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from kotaemon_node.ports.knowledge import PodReport
+
+
+@dataclass(frozen=True, slots=True)
+class KnowledgeAgreement:
+    """One knowledge base over all pods."""
+
+    kb: str
+    generation: int
+    """The newest that any pod serves."""
+    digest: str
+    converged: bool
+    since: float | None
+    behind: Sequence[str]
+    """Names of the pods that serve another generation, or none."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterForm:
+    """Who lives and what they serve.
+
+    ``converged``: every pod serves the same generation (number and digest) of each knowledge base.
+    ``since``: when that became so, in seconds since 1970; while they differ, when the first pod
+    went ahead. Null where the pods do not say since when they serve what they serve.
+    """
+
+    pods: Sequence[Mapping[str, Any]]
+    converged: bool
+    since: float | None
+    knowledge: Sequence[KnowledgeAgreement]
+
+
+@dataclass(frozen=True, slots=True)
+class _Serving:
+    pod: str
+    generation: int
+    digest: str
+    since: float | None
+
+
+def cluster_form(pods: Sequence[PodReport]) -> ClusterForm:
+    """Judge the reports. No pod at all is not agreement."""
+    kbs = sorted({kb for pod in pods for kb in _generations(pod)})
+    agreements = [_agreement(kb, pods) for kb in kbs]
+    converged = bool(pods) and all(row.converged for row in agreements)
+    moments = [row.since for row in agreements if row.converged == converged]
+    return ClusterForm(
+        pods=pods,
+        converged=converged,
+        since=_combined(moments, latest=converged),
+        knowledge=agreements,
+    )
+
+
+def _agreement(kb: str, pods: Sequence[PodReport]) -> KnowledgeAgreement:
+    serving = [row for pod in pods if (row := _serving(kb, pod)) is not None]
+    newest = max(serving, key=lambda row: (row.generation, row.digest))
+    ahead = [row for row in serving if (row.generation, row.digest) == _identity(newest)]
+    abreast = {row.pod for row in ahead}
+    behind = [name for pod in pods if (name := str(pod.get("name", ""))) not in abreast]
+    return KnowledgeAgreement(
+        kb=kb,
+        generation=newest.generation,
+        digest=newest.digest,
+        converged=not behind,
+        since=_combined([row.since for row in ahead], latest=not behind),
+        behind=behind,
+    )
+
+
+def _identity(row: _Serving) -> tuple[int, str]:
+    return row.generation, row.digest
+
+
+def _combined(moments: Sequence[float | None], *, latest: bool) -> float | None:
+    """Agreement is as old as the last pod to join it, disagreement as the first to leave."""
+    known = [moment for moment in moments if moment is not None]
+    if not known or len(known) < len(moments):
+        return None
+    return max(known) if latest else min(known)
+
+
+def _generations(pod: PodReport) -> Mapping[str, Any]:
+    generations = pod.get("generations")
+    return generations if isinstance(generations, Mapping) else {}
+
+
+def _serving(kb: str, pod: PodReport) -> _Serving | None:
+    row = _generations(pod).get(kb)
+    if not isinstance(row, Mapping):
+        return None
+    since = row.get("since")
+    return _Serving(
+        pod=str(pod.get("name", "")),
+        generation=int(row.get("generation", 0)),
+        digest=str(row.get("digest", "")),
+        since=float(since) if isinstance(since, int | float) else None,
+    )

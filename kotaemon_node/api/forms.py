@@ -1,0 +1,241 @@
+"""The forms of answers: what users read, field by field. OpenAPI's schemas come from here.
+
+A turn and a session row are shown as the domain has them; the rest is spelled out here.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from kotaemon_node.api.errors import ErrorBody
+from kotaemon_node.domain.knowledge import DocumentStatus, PassageKind
+from kotaemon_node.domain.session import SessionRow, Turn
+from kotaemon_node.domain.turn import State
+
+
+@dataclass(frozen=True, slots=True)
+class ChatAnswer:
+    """An answer with its sources; ``response`` is empty while ``state`` is not final."""
+
+    response: str
+    session_id: str
+    turn_id: str
+    sources: Sequence[Mapping[str, Any]]
+    trace_id: str
+    state: State
+    degraded: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class AskAnswer:
+    """An answer to one question; ``source`` lists what it cites."""
+
+    answer: str
+    source: Sequence[Mapping[str, Any]]
+    trace_id: str
+    session_id: str
+    turn_id: str
+    state: State
+    degraded: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class SessionCreated:
+    """A new session. ``created_at`` is in seconds since 1970, as everywhere."""
+
+    session_id: str
+    epoch: str
+    version: int
+    created_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class SessionForm:
+    """A session and a page of its turns, oldest first."""
+
+    session_id: str
+    epoch: str
+    version: int
+    hash: str
+    created_at: float
+    active_at: float
+    turns: Sequence[Turn]
+    slots: Mapping[str, Any]
+    summary: str
+    context: Mapping[str, Any]
+    user_id: str | None
+    channel: str | None
+    generations: Mapping[str, int]
+    running_turn: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class SessionList:
+    """A page of the caller's sessions, newest first; ``next_offset`` is null on the last page."""
+
+    sessions: Sequence[SessionRow]
+    next_offset: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class PassageForm:
+    """A passage found: where it stands, how close it is, and where it can be read in place."""
+
+    id: str
+    document: str
+    revision: str
+    title: str
+    page: int | None
+    heading: Sequence[str]
+    span: tuple[int, int]
+    kind: PassageKind
+    text: str
+    score: float
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class SearchAnswer:
+    """The best passages of one generation, best first."""
+
+    kb: str
+    generation: int
+    digest: str
+    passages: Sequence[PassageForm]
+
+
+@dataclass(frozen=True, slots=True)
+class SourceForm:
+    """A cited passage in its document as it was: ``text[span[0]:span[1]]`` in code points."""
+
+    id: str
+    kb: str
+    generation: int
+    document: str
+    revision: str
+    title: str
+    span: tuple[int, int]
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class KnowledgeForm:
+    """A knowledge base as this pod serves it."""
+
+    kb: str
+    generation: int
+    digest: str
+    parent: str | None
+    encoder: str
+    documents: int
+    failed: int
+    passages: int
+    created_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentRow:
+    """A document of the generation served; ``reason`` says why one failed."""
+
+    document: str
+    revision: str
+    title: str
+    status: DocumentStatus
+    reason: str | None
+    file_bytes: int
+    text_chars: int
+    passages: int
+    indexed_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentList:
+    """A page of a knowledge base's documents."""
+
+    kb: str
+    generation: int
+    documents: Sequence[DocumentRow]
+    next_offset: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentPassage:
+    """A passage's place in its document."""
+
+    id: str
+    span: tuple[int, int]
+    heading: Sequence[str]
+    page: int | None
+    kind: PassageKind
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentForm:
+    """A document with its canonical text, null where it failed."""
+
+    kb: str
+    generation: int
+    document: str
+    revision: str
+    title: str
+    status: DocumentStatus
+    reason: str | None
+    file_bytes: int
+    text_chars: int
+    indexed_at: str
+    text: str | None
+    passages: Sequence[DocumentPassage]
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationForm:
+    """A generation that is kept; exactly one is ``served`` by this pod."""
+
+    generation: int
+    digest: str
+    parent: str | None
+    encoder: str
+    documents: int
+    passages: int
+    created_at: str
+    served: bool
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationList:
+    """The generations of a knowledge base, newest first."""
+
+    kb: str
+    generations: Sequence[GenerationForm]
+
+
+@dataclass(frozen=True, slots=True)
+class Alive:
+    """The process answers; nothing else is said."""
+
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """Whether this pod can serve, and what it serves."""
+
+    ready: bool
+    reasons: Sequence[str]
+    name: str
+    incarnation: str
+    draining: bool
+    generations: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Unready:
+    """The same with status 503, and the form that every error has besides."""
+
+    ready: bool
+    reasons: Sequence[str]
+    name: str
+    incarnation: str
+    draining: bool
+    generations: Mapping[str, int]
+    error: ErrorBody

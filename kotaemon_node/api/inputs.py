@@ -1,0 +1,178 @@
+"""What requests may say: bodies and query parameters, with their rules and their schemas.
+
+Unknown fields are ignored, so that a newer client can talk to an older pod.
+"""
+
+from typing import Annotated, Any, Literal
+
+import orjson
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    WithJsonSchema,
+)
+
+from kotaemon_node.domain.errors import TooLarge
+from kotaemon_node.domain.ids import DEFAULT_KNOWLEDGE_BASE, ID_PATTERN, checked_id
+from kotaemon_node.domain.limits import (
+    CONTEXT_BYTES_MAX,
+    DOCUMENTS_PAGE_MAX,
+    MESSAGE_CHARS_MAX,
+    PAGE_SIZE_DEFAULT,
+    PAGE_SIZE_MAX,
+    QUERY_CHARS_MAX,
+    TOP_K_DEFAULT,
+    TOP_K_MAX,
+)
+
+NUMBER_MAX = 2**53 - 1
+"""The largest whole number that every JSON reader keeps exactly."""
+
+
+def _legal_id(value: str) -> str:
+    # Raises Malformed (400), not ValueError (422): an id that cannot be one is not a request.
+    return checked_id("id", value)
+
+
+def _plain_text(value: str) -> str:
+    if "\x00" in value:
+        raise ValueError("must not contain the character NUL")
+    if not value.strip():
+        raise ValueError("must not be blank")
+    return value
+
+
+def _bounded_context(value: dict[str, Any]) -> dict[str, Any]:
+    if len(orjson.dumps(value)) > CONTEXT_BYTES_MAX:
+        raise TooLarge(f"context: more than {CONTEXT_BYTES_MAX} bytes")
+    return value
+
+
+def _whole_number(value: object) -> object:
+    if isinstance(value, str):
+        # 18 digits stay below 64 bits; the range of each field is checked afterwards.
+        digits = value.removeprefix("-")
+        if not (digits.isascii() and digits.isdigit() and len(digits) <= 18):
+            raise ValueError("must be a whole number")
+        return int(value)
+    return value
+
+
+Id = Annotated[
+    str,
+    AfterValidator(_legal_id),
+    WithJsonSchema({"type": "string", "pattern": f"^{ID_PATTERN}$"}),
+]
+Message = Annotated[str, Field(max_length=MESSAGE_CHARS_MAX), AfterValidator(_plain_text)]
+Name = Annotated[str, Field(max_length=256), AfterValidator(_plain_text)]
+Question = Annotated[str, Field(max_length=QUERY_CHARS_MAX), AfterValidator(_plain_text)]
+Number = Annotated[int, Field(ge=0, le=NUMBER_MAX), BeforeValidator(_whole_number)]
+
+
+class Body(BaseModel):
+    """A JSON object: types are taken as they are, never converted."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="ignore")
+
+
+class Query(BaseModel):
+    """Query parameters: all are text, whole numbers are read from it."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class ChatBody(Body):
+    """``POST /chat``."""
+
+    message: Message
+    session_id: Id | None = None
+    turn_id: Id | None = None
+
+
+class TurnBody(Body):
+    """``POST /v1/sessions/{sid}/turns``."""
+
+    message: Message
+    turn_id: Id | None = None
+    on_busy: Literal["enqueue", "reject", "interrupt"] = "enqueue"
+    kb: Id | None = None
+    min_generation: Annotated[int, Field(ge=0, le=NUMBER_MAX)] | None = None
+    intent_filter: Annotated[list[Name], Field(max_length=32)] | None = None
+
+    def options(self) -> dict[str, Any]:
+        """Return what the executor needs besides the message; only what was said."""
+        said = self.model_dump(include={"kb", "min_generation", "intent_filter"})
+        return {name: value for name, value in said.items() if value is not None}
+
+
+class SessionBody(Body):
+    """``POST /v1/sessions``."""
+
+    user_id: Name | None = None
+    channel: Name | None = None
+    context: Annotated[dict[str, Any], AfterValidator(_bounded_context)] = Field(
+        default_factory=dict
+    )
+
+
+class EmptyBody(Body):
+    """A route that needs no body still refuses one that cannot be read."""
+
+
+class AskQuery(Query):
+    """``GET /ask``."""
+
+    q: Question
+    session_id: Id | None = None
+
+
+class SearchQuery(Query):
+    """``GET /v1/search``."""
+
+    q: Question
+    kb: Id = DEFAULT_KNOWLEDGE_BASE
+    top_k: Annotated[int, Field(ge=1, le=TOP_K_MAX), BeforeValidator(_whole_number)] = TOP_K_DEFAULT
+    min_generation: Number = 0
+
+
+class PageQuery(Query):
+    """Lists that are read page by page."""
+
+    offset: Number = 0
+    limit: Annotated[int, Field(ge=1, le=PAGE_SIZE_MAX), BeforeValidator(_whole_number)] = (
+        PAGE_SIZE_DEFAULT
+    )
+
+
+class HistoryQuery(Query):
+    """``GET /v1/sessions/{sid}``."""
+
+    after_version: Number = 0
+    limit: Annotated[int, Field(ge=1, le=PAGE_SIZE_MAX), BeforeValidator(_whole_number)] = (
+        PAGE_SIZE_DEFAULT
+    )
+
+
+class DocumentsQuery(Query):
+    """``GET /v1/knowledge/{kb}/documents``."""
+
+    offset: Number = 0
+    limit: Annotated[int, Field(ge=1, le=DOCUMENTS_PAGE_MAX), BeforeValidator(_whole_number)] = (
+        DOCUMENTS_PAGE_MAX
+    )
+    status: Literal["queued", "indexed", "failed"] | None = None
+
+
+class DocumentQuery(Query):
+    """``GET /v1/knowledge/{kb}/documents/{doc}``."""
+
+    revision: Annotated[str, Field(max_length=64)] | None = None
+
+
+class StreamQuery(Query):
+    """``GET …/stream``: the number after which frames are wanted."""
+
+    after: Number | None = None

@@ -1,0 +1,78 @@
+"""What happens around every request: its trace id, its caller, its count, its log line."""
+
+from typing import Final
+
+import structlog
+from flask import Flask, Response, g, request
+
+from kotaemon_node.api.context import services
+from kotaemon_node.api.errors import error_answer
+from kotaemon_node.api.permissions import check, is_public
+from kotaemon_node.api.principal import principal_of
+from kotaemon_node.api.query import require_utf8_path
+from kotaemon_node.domain.errors import Malformed
+from kotaemon_node.domain.ids import checked_id
+
+_log = structlog.get_logger(__name__)
+
+TRACE_HEADER: Final = "X-Trace-ID"
+
+# Asked several times a second by machines: they would drown what people did.
+_QUIET: Final = frozenset({"health.healthz", "health.readyz", "health.balancer", "health.metrics"})
+# A label takes only values that we know; a client may send any word as its method.
+_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+
+def observe(app: Flask) -> None:
+    """Put the same beginning and the same end around every request of ``app``."""
+    app.before_request(_begin)
+    app.after_request(_end)
+    app.register_error_handler(Exception, _fail)
+
+
+def _begin() -> None:
+    clock = services().clock
+    g.started_s = clock.monotonic_s()
+    g.trace_id = _trace_id()
+    # A kept-alive connection serves its requests one after the other in one context.
+    structlog.contextvars.clear_contextvars()
+    structlog.contextvars.bind_contextvars(trace_id=g.trace_id)
+    require_utf8_path(request.environ.get("PATH_INFO", ""))
+    endpoint = request.endpoint
+    # Without an endpoint the router refuses next, as 404 or 405.
+    if endpoint is not None and not is_public(endpoint):
+        g.principal = principal_of(auth_mode=services().auth_mode)
+        check(endpoint, g.principal)
+
+
+def _end(answer: Response) -> Response:
+    answer.headers[TRACE_HEADER] = g.trace_id
+    answer.headers["X-Content-Type-Options"] = "nosniff"
+    answer.headers["Referrer-Policy"] = "no-referrer"
+    route = request.url_rule.rule if request.url_rule is not None else "unmatched"
+    method = request.method if request.method in _METHODS else "OTHER"
+    duration_s = services().clock.monotonic_s() - g.started_s
+    services().metrics.http_request(
+        route, method=method, status=answer.status_code, duration_s=duration_s
+    )
+    tell = _log.debug if request.endpoint in _QUIET else _log.info
+    tell(
+        "request",
+        route=route,
+        method=method,
+        status=answer.status_code,
+        duration_s=round(duration_s, 6),
+    )
+    return answer
+
+
+def _fail(error: Exception) -> Response:
+    return error_answer(error, trace_id=g.trace_id)
+
+
+def _trace_id() -> str:
+    """Take the caller's own id where it is legal, so that traces span systems; else a fresh one."""
+    try:
+        return checked_id(TRACE_HEADER, request.headers.get(TRACE_HEADER))
+    except Malformed:
+        return services().ids.new_id()

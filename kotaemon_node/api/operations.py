@@ -1,0 +1,131 @@
+"""What each route takes and gives: the table from which ``/openapi.json`` is made.
+
+A route without a row stops the pod from starting, so the description cannot fall behind.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from pydantic import BaseModel
+
+from kotaemon_node.api import forms, inputs
+from kotaemon_node.api.convergence import ClusterForm
+from kotaemon_node.domain.session import Turn
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One method of one route. ``answers`` maps status to the form of its JSON, None: no body."""
+
+    tag: str
+    answers: Mapping[int, Any]
+    errors: tuple[str, ...] = ()
+    """Codes that this route may answer besides those of ``EVERYWHERE``."""
+    body: type[BaseModel] | None = None
+    query: type[BaseModel] | None = None
+    headers: tuple[str, ...] = ()
+    """Request headers that it looks at."""
+    media: str | None = None
+    """Media type of its 200 where that is not JSON, or may be something else, too."""
+    json: bool = True
+    """Whether its 200 may be JSON."""
+
+
+EVERYWHERE: Final = ("malformed", "internal")
+_STORE: Final = ("session_not_found", "store_unavailable")
+_ASKING: Final = (
+    *_STORE, "too_large", "turn_conflict", "session_busy", "gone", "overloaded", "draining",
+    "unavailable",
+)  # fmt: skip
+_BODY: Final = ("too_large", "unsupported_media_type", "invalid")
+_FAILED: Final = ("turn_crashed", "language_model_failed", "deadline_exceeded", "behind")
+_EVENTS: Final = "text/event-stream"
+
+OPERATIONS: Final[Mapping[str, Operation]] = {
+    "chat.chat": Operation(
+        "conversation",
+        {200: forms.ChatAnswer, 202: forms.ChatAnswer},
+        (*_ASKING, *_BODY, *_FAILED),
+        body=inputs.ChatBody,
+        headers=("X-Turn-Default",),
+    ),
+    "chat.ask": Operation(
+        "conversation",
+        {200: forms.AskAnswer, 202: forms.AskAnswer},
+        (*_ASKING, "invalid", *_FAILED),
+        query=inputs.AskQuery,
+        headers=("X-Turn-Default",),
+    ),
+    "sessions.list_sessions": Operation(
+        "sessions", {200: forms.SessionList}, ("invalid", "store_unavailable"),
+        query=inputs.PageQuery,
+    ),
+    "sessions.create_session": Operation(
+        "sessions", {201: forms.SessionCreated}, (*_BODY, "store_unavailable"),
+        body=inputs.SessionBody,
+    ),
+    "sessions.read_session": Operation(
+        "sessions", {200: forms.SessionForm}, (*_STORE, "invalid"), query=inputs.HistoryQuery
+    ),
+    "sessions.delete_session": Operation("sessions", {204: None}, _STORE),
+    "turns.create_turn": Operation(
+        "turns",
+        {200: Turn, 202: Turn},
+        (*_ASKING, *_BODY),
+        body=inputs.TurnBody,
+        query=inputs.StreamQuery,
+        headers=("X-Turn-Default", "Last-Event-ID"),
+        media=_EVENTS,
+    ),
+    "turns.read_turn": Operation("turns", {200: Turn}, (*_STORE, "turn_not_found")),
+    "turns.stream_turn": Operation(
+        "turns",
+        {200: None},
+        (*_STORE, "turn_not_found", "gone", "overloaded", "invalid"),
+        query=inputs.StreamQuery,
+        headers=("Last-Event-ID",),
+        media=_EVENTS,
+        json=False,
+    ),
+    "turns.cancel_turn": Operation(
+        "turns", {200: Turn}, (*_STORE, "turn_not_found", *_BODY), body=inputs.EmptyBody
+    ),
+    "knowledge.search": Operation(
+        "knowledge", {200: forms.SearchAnswer}, ("not_found", "too_large", "invalid", "behind"),
+        query=inputs.SearchQuery,
+    ),
+    "knowledge.read_source": Operation(
+        "knowledge", {200: forms.SourceForm, 304: None}, ("not_found", "corrupt_artifact"),
+        headers=("If-None-Match",),
+    ),
+    "knowledge.read_knowledge": Operation(
+        "knowledge", {200: forms.KnowledgeForm}, ("not_found",)
+    ),
+    "knowledge.list_generations": Operation(
+        "knowledge", {200: forms.GenerationList}, ("not_found",)
+    ),
+    "knowledge.list_documents": Operation(
+        "knowledge", {200: forms.DocumentList}, ("not_found", "invalid"),
+        query=inputs.DocumentsQuery,
+    ),
+    "knowledge.read_document": Operation(
+        "knowledge", {200: forms.DocumentForm}, ("not_found", "too_large"),
+        query=inputs.DocumentQuery,
+    ),
+    "cluster.read_cluster": Operation("cluster", {200: ClusterForm}, ("store_unavailable",)),
+    "health.healthz": Operation("cluster", {200: forms.Alive}),
+    "health.readyz": Operation("cluster", {200: forms.Readiness, 503: forms.Unready}),
+    "health.balancer": Operation("cluster", {200: forms.Alive}, ("not_found", "unavailable")),
+    "health.metrics": Operation("cluster", {200: None}, media="text/plain", json=False),
+    "openapi.document": Operation("cluster", {200: dict[str, Any]}),
+    "page.index": Operation("page", {200: None, 304: None}, media="text/html", json=False),
+    "page.asset": Operation(
+        "page", {200: None, 304: None}, ("not_found",), media="*/*", json=False
+    ),
+}  # fmt: skip
+
+
+def undescribed(endpoints: Iterable[str]) -> list[str]:
+    """Return the endpoints that have no row."""
+    return sorted(set(endpoints) - OPERATIONS.keys())

@@ -1,0 +1,72 @@
+"""Who may call which route: deny by default, one row per endpoint.
+
+A route without a row stops the pod from starting (``unlisted``), and a call that finds no row is
+refused. docs/reference/routes.md shows the same rows.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from kotaemon_node.domain.errors import Forbidden
+from kotaemon_node.domain.session import Principal
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Who may call an endpoint: everybody without a credential, or the roles named."""
+
+    public: bool
+    roles: frozenset[str]
+
+
+PUBLIC: Final = Access(True, frozenset())
+# The balancer, the orchestrator and the scraper have no credential; the page carries none either.
+TALKERS: Final = Access(False, frozenset({"admin", "editor", "agent", "customer", "open"}))
+READERS: Final = TALKERS
+KEEPERS: Final = Access(False, frozenset({"admin", "editor", "open"}))
+OPERATORS: Final = Access(False, frozenset({"admin", "open"}))
+
+PERMISSIONS: Final[Mapping[str, Access]] = {
+    "chat.chat": TALKERS,
+    "chat.ask": TALKERS,
+    "sessions.list_sessions": TALKERS,
+    "sessions.create_session": TALKERS,
+    "sessions.read_session": TALKERS,
+    "sessions.delete_session": TALKERS,
+    "turns.create_turn": TALKERS,
+    "turns.read_turn": TALKERS,
+    "turns.stream_turn": TALKERS,
+    "turns.cancel_turn": TALKERS,
+    "knowledge.search": READERS,
+    "knowledge.read_source": READERS,
+    "knowledge.read_knowledge": KEEPERS,
+    "knowledge.list_documents": KEEPERS,
+    "knowledge.read_document": KEEPERS,
+    "knowledge.list_generations": KEEPERS,
+    "cluster.read_cluster": OPERATORS,
+    "health.healthz": PUBLIC,
+    "health.readyz": PUBLIC,
+    "health.metrics": PUBLIC,
+    "health.balancer": PUBLIC,
+    "openapi.document": PUBLIC,
+    "page.index": PUBLIC,
+    "page.asset": PUBLIC,
+}
+
+
+def is_public(endpoint: str) -> bool:
+    """Return whether the endpoint needs no caller at all; an unknown one does."""
+    return PERMISSIONS.get(endpoint, OPERATORS).public
+
+
+def check(endpoint: str, principal: Principal) -> None:
+    """Raise ``Forbidden`` unless the principal may call the endpoint."""
+    access = PERMISSIONS.get(endpoint)
+    if access is None or not (access.public or principal.role in access.roles):
+        raise Forbidden(f"the role {principal.role} may not call this route")
+
+
+def unlisted(endpoints: Iterable[str]) -> list[str]:
+    """Return the endpoints that have no row."""
+    return sorted(set(endpoints) - PERMISSIONS.keys())

@@ -1,0 +1,137 @@
+"""Domain values to the forms in which users read them."""
+
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import quote
+
+from kotaemon_node.api.errors import ErrorBody
+from kotaemon_node.api.forms import (
+    AskAnswer,
+    ChatAnswer,
+    DocumentForm,
+    DocumentPassage,
+    DocumentRow,
+    KnowledgeForm,
+    PassageForm,
+    Readiness,
+    SearchAnswer,
+    SessionForm,
+    SourceForm,
+    Unready,
+)
+from kotaemon_node.domain.knowledge import (
+    DocumentEntry,
+    Hit,
+    Manifest,
+    Passage,
+    SearchResult,
+    Source,
+)
+from kotaemon_node.domain.session import SessionView, Turn
+
+
+def source_path(*, kb: str, generation: int, passage: str) -> str:
+    """Return the address of a cited passage. It never changes."""
+    return f"/v1/sources/{quote(kb)}/{generation}/{quote(passage)}"
+
+
+def unready(readiness: Readiness, error: ErrorBody) -> Unready:
+    """Show why a pod cannot serve."""
+    fields: dict[str, Any] = {name: getattr(readiness, name) for name in Readiness.__slots__}
+    return Unready(error=error, **fields)
+
+
+def chat_answer(session_id: str, turn: Turn) -> ChatAnswer:
+    """Show a turn as ``/chat`` does."""
+    return ChatAnswer(
+        response=turn.answer,
+        session_id=session_id,
+        turn_id=turn.turn_id,
+        sources=turn.sources,
+        trace_id=turn.trace_id,
+        state=turn.state,
+        degraded=turn.degraded,
+    )
+
+
+def ask_answer(session_id: str, turn: Turn) -> AskAnswer:
+    """Show a turn as ``/ask`` does."""
+    return AskAnswer(
+        answer=turn.answer,
+        source=turn.sources,
+        trace_id=turn.trace_id,
+        session_id=session_id,
+        turn_id=turn.turn_id,
+        state=turn.state,
+        degraded=turn.degraded,
+    )
+
+
+def session_form(view: SessionView) -> SessionForm:
+    """Show a session."""
+    return SessionForm(**{name: getattr(view, name) for name in SessionForm.__slots__})
+
+
+def search_answer(result: SearchResult) -> SearchAnswer:
+    """Show what a search found."""
+    hits = [_passage_form(result, hit) for hit in result.hits]
+    return SearchAnswer(result.kb, result.generation, result.digest, hits)
+
+
+def _passage_form(result: SearchResult, hit: Hit) -> PassageForm:
+    passage = hit.passage
+    return PassageForm(
+        id=passage.id,
+        document=passage.document,
+        revision=passage.revision,
+        title=passage.title,
+        page=passage.page,
+        heading=passage.heading,
+        span=passage.span,
+        kind=passage.kind,
+        text=passage.text,
+        score=hit.score,
+        url=source_path(kb=result.kb, generation=result.generation, passage=passage.id),
+    )
+
+
+def source_form(passage: str, source: Source) -> SourceForm:
+    """Show a cited passage in its document."""
+    fields = {name: getattr(source, name) for name in SourceForm.__slots__ if name != "id"}
+    return SourceForm(id=passage, **fields)
+
+
+def knowledge_form(manifest: Manifest) -> KnowledgeForm:
+    """Show a knowledge base."""
+    indexed = [entry for entry in manifest.documents if entry.status == "indexed"]
+    return KnowledgeForm(
+        kb=manifest.kb,
+        generation=manifest.generation,
+        digest=manifest.digest,
+        parent=manifest.parent,
+        encoder=manifest.encoder,
+        documents=len(indexed),
+        failed=sum(entry.status == "failed" for entry in manifest.documents),
+        passages=sum(entry.passages for entry in indexed),
+        created_at=manifest.created_at,
+    )
+
+
+def document_row(entry: DocumentEntry) -> DocumentRow:
+    """Show a document in a list."""
+    return DocumentRow(**{name: getattr(entry, name) for name in DocumentRow.__slots__})
+
+
+def document_form(
+    manifest: Manifest, entry: DocumentEntry, *, text: str | None, passages: Sequence[Passage]
+) -> DocumentForm:
+    """Show a document whole."""
+    shared = set(DocumentForm.__slots__) & set(DocumentRow.__slots__) - {"passages"}
+    places = [DocumentPassage(p.id, p.span, p.heading, p.page, p.kind) for p in passages]
+    return DocumentForm(
+        kb=manifest.kb,
+        generation=manifest.generation,
+        text=text,
+        passages=places,
+        **{name: getattr(entry, name) for name in shared},
+    )

@@ -1,0 +1,142 @@
+"""Frames as server-sent events.
+
+Rule 1: a request that fails before its first frame is an ordinary error with a status.
+Rule 2: once a stream has begun, only the store may end its turn. When following breaks, the client
+    is told to come back (``reconnect``), or, where coming back is useless, gets an ``error`` frame
+    without a number; neither is part of the turn.
+Rule 3: whoever leaves frees everything: closing the answer closes the iterator of frames.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Final
+
+import structlog
+from flask import Response
+
+from kotaemon_node.api.answers import to_json
+from kotaemon_node.api.streams import StreamSlots
+from kotaemon_node.domain.errors import Malformed, NodeError
+from kotaemon_node.domain.frames import Frame, FrameType
+
+_log = structlog.get_logger(__name__)
+
+HEARTBEAT: Final = b": heartbeat\n\n"
+RECONNECT_MS: Final = 500
+EVENT_STREAM: Final = "text/event-stream"
+
+Frames = Iterator[Frame | None]
+
+
+def encoded(frame: Frame) -> bytes:
+    """Return a frame as an event. JSON has no line break, so its data is one line."""
+    head = "" if frame.seq is None else f"id: {frame.turn_id}:{frame.seq}\n"
+    return f"{head}event: {frame.type}\ndata: ".encode() + to_json(frame.as_dict()) + b"\n\n"
+
+
+def resume_point(last_event_id: str | None, *, after: int | None, turn_id: str) -> int:
+    """Return the number after which frames are wanted.
+
+    ``Last-Event-ID`` is ``<turn_id>:<seq>`` or the bare number and goes before ``?after=``: a
+    browser that reconnects repeats the address it began with. Raises ``Malformed``.
+    """
+    if not last_event_id:
+        return after or 0
+    turn, _, seq = last_event_id.strip().rpartition(":")
+    if turn not in ("", turn_id):
+        raise Malformed("Last-Event-ID belongs to another turn")
+    if not (seq.isascii() and seq.isdigit() and len(seq) <= 16):
+        raise Malformed("Last-Event-ID must be <turn_id>:<number> or a number")
+    return int(seq)
+
+
+def stream_answer(
+    follow: Callable[[], Frames], *, slots: StreamSlots, turn_id: str, trace_id: str
+) -> Response:
+    """Return an answer that sends the frames of ``follow()`` as they come.
+
+    The slot is taken before anything is asked for and the first item is awaited here, so that
+    ``Overloaded``, ``Gone``, ``TurnNotFound`` and the like are raised and become plain errors.
+    """
+    slots.take()
+    try:
+        frames = follow()
+        events = EventStream(frames, slots=slots, turn_id=turn_id, trace_id=trace_id)
+        events.begin()
+    except BaseException:
+        slots.give_back()
+        raise
+    answer = Response(events, mimetype=EVENT_STREAM)
+    answer.headers["Cache-Control"] = "no-store"
+    # A proxy that collects a stream before it passes it on would hide the answer until its end.
+    answer.headers["X-Accel-Buffering"] = "no"
+    return answer
+
+
+class EventStream:
+    """The body of a streaming answer: an iterator of bytes that the server closes in any case.
+
+    A class and not a generator: a generator that was never started ignores ``close``, and a client
+    can leave before the first byte.
+    """
+
+    def __init__(self, frames: Frames, *, slots: StreamSlots, turn_id: str, trace_id: str) -> None:
+        self._frames = frames
+        self._slots = slots
+        self._turn_id = turn_id
+        self._trace_id = trace_id
+        self._waiting: list[bytes] = []
+        self._ended = False
+        self._closed = False
+
+    def begin(self) -> None:
+        """Wait for the first item; what following raises is raised here."""
+        try:
+            self._waiting.append(self._event(next(self._frames)))
+        except StopIteration:
+            self._ended = True
+
+    def __iter__(self) -> "EventStream":
+        return self
+
+    def __next__(self) -> bytes:
+        """Return the next event or heartbeat."""
+        if self._waiting:
+            return self._waiting.pop()
+        if self._ended:
+            raise StopIteration
+        try:
+            return self._event(next(self._frames))
+        except StopIteration:
+            self._ended = True
+            raise
+        except NodeError as error:
+            return self._farewell(error)
+        except Exception:  # noqa: BLE001 - the status is out already; nobody above could tell
+            _log.exception("stream_failed", turn_id=self._turn_id)
+            return self._farewell(NodeError("the stream broke; read the turn instead"))
+
+    def close(self) -> None:
+        """Stop following and free the slot; may be called again."""
+        if self._closed:
+            return
+        self._closed = self._ended = True
+        try:
+            stop = getattr(self._frames, "close", None)
+            if stop is not None:
+                stop()
+        finally:
+            self._slots.give_back()
+
+    def _event(self, frame: Frame | None) -> bytes:
+        return HEARTBEAT if frame is None else encoded(frame)
+
+    def _farewell(self, error: NodeError) -> bytes:
+        self._ended = True
+        if error.retryable:
+            _log.warning("stream_cut", turn_id=self._turn_id, code=error.code)
+            return self._unnumbered("reconnect", {"retry_ms": RECONNECT_MS})
+        fields = {"code": error.code, "message": str(error), "retryable": False}
+        return self._unnumbered("error", fields)
+
+    def _unnumbered(self, kind: FrameType, fields: dict[str, object]) -> bytes:
+        return encoded(Frame(kind, fields, self._turn_id, self._trace_id, seq=None))
