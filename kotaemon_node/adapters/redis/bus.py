@@ -27,8 +27,12 @@ Positions = dict[str, str]
 class RedisStreamsBus:
     """``ports.events.Bus``."""
 
-    def __init__(self, store: RedisStore, *, clock: Clock) -> None:
+    def __init__(
+        self, store: RedisStore, *, clock: Clock, waiting: RedisStore | None = None
+    ) -> None:
+        """``waiting``: connections for reading, which holds one for a second at a time."""
         self._store = store
+        self._waiting = waiting or store
         self._clock = clock
 
     def publish(self, message: Message) -> None:
@@ -65,7 +69,7 @@ class RedisStreamsBus:
         return {topic: self._end(topic) for topic in topics}
 
     def _end(self, topic: str) -> str:
-        newest = self._store.client.xrevrange(keys.bus(topic), count=1)
+        newest = self._waiting.client.xrevrange(keys.bus(topic), count=1)
         return newest[0][0].decode() if newest else "0-0"
 
     def _read(self, positions: Positions) -> Generator[Message, None, int]:
@@ -75,7 +79,7 @@ class RedisStreamsBus:
         """
         read = 0
         streams: dict[Any, Any] = {keys.bus(topic): at for topic, at in positions.items()}
-        reply: Any = self._store.client.xread(streams, count=limits.BUS_READ_MAX, block=_BLOCK_MS)
+        reply: Any = self._waiting.client.xread(streams, count=limits.BUS_READ_MAX, block=_BLOCK_MS)
         for name, entries in reply or ():
             topic = name.decode().removeprefix(keys.bus(""))
             for entry_id, fields in entries:
@@ -88,7 +92,7 @@ class RedisStreamsBus:
         """Tell whether each stream still reaches back to our place and has not begun anew."""
         try:
             for topic, at in positions.items():
-                oldest = self._store.client.xrange(keys.bus(topic), count=1)
+                oldest = self._waiting.client.xrange(keys.bus(topic), count=1)
                 behind = bool(oldest) and _order(oldest[0][0].decode()) > _order(at)
                 if behind or _order(self._end(topic)) < _order(at):
                     return False

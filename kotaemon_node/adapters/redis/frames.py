@@ -35,9 +35,12 @@ _APPEND_ERRORS: Mapping[str, Callable[[], Exception]] = {
 class RedisFrameLog:
     """``ports.sessions.FrameLog``. One subscription connection serves all watches of the pod."""
 
-    def __init__(self, store: RedisStore, *, clock: Clock, tasks: Tasks) -> None:
+    def __init__(
+        self, store: RedisStore, *, clock: Clock, tasks: Tasks, waiting: RedisStore | None = None
+    ) -> None:
+        """``waiting``: a connection of it is held for the pod's subscriptions."""
         self._store = store
-        self._signals = _Signals(store, clock=clock, tasks=tasks)
+        self._signals = _Signals(waiting or store, clock=clock, tasks=tasks)
 
     def append(self, batches: Sequence[FrameBatch]) -> Sequence[Exception | None]:
         """See the port."""

@@ -1,8 +1,6 @@
-"""The real clock, real randomness and real tasks of the machine a pod runs on."""
+"""Tasks on plain threads."""
 
-import secrets
 import threading
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -10,30 +8,6 @@ from typing import Any
 import structlog
 
 _log = structlog.get_logger(__name__)
-
-
-class SystemClock:
-    """``ports.runtime.Clock`` on the operating system's clocks."""
-
-    def now_s(self) -> float:
-        """See the port."""
-        return time.time()
-
-    def monotonic_s(self) -> float:
-        """See the port."""
-        return time.monotonic()
-
-    def sleep(self, duration_s: float) -> None:
-        """See the port."""
-        time.sleep(duration_s)
-
-
-class RandomIds:
-    """``ports.runtime.IdSource`` with 128 random bits an id, as 32 hex digits."""
-
-    def new_id(self) -> str:
-        """See the port."""
-        return secrets.token_hex(16)
 
 
 def guarded(name: str, work: Callable[[], None]) -> Callable[[], None]:

@@ -6,7 +6,7 @@ from typing import Any
 import gevent
 from gevent.threadpool import ThreadPool
 
-from kotaemon_node.adapters.system import guarded
+from kotaemon_node.adapters.system.tasks import guarded
 
 
 class GeventTasks:

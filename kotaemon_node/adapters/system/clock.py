@@ -1,0 +1,19 @@
+"""The clocks of the operating system."""
+
+import time
+
+
+class SystemClock:
+    """``ports.runtime.Clock`` on the operating system's clocks."""
+
+    def now_s(self) -> float:
+        """See the port."""
+        return time.time()
+
+    def monotonic_s(self) -> float:
+        """See the port."""
+        return time.monotonic()
+
+    def sleep(self, duration_s: float) -> None:
+        """See the port."""
+        time.sleep(duration_s)

@@ -1,0 +1,179 @@
+"""Composes a worker pod: the only module of the node that knows every adapter."""
+
+import os
+import random
+from dataclasses import dataclass
+
+from flask import Flask
+
+from kotaemon_node import __version__
+from kotaemon_node.adapters.encoder.factory import make_encoder
+from kotaemon_node.adapters.faiss import FaissSegmentFormat
+from kotaemon_node.adapters.llm import make_language_model
+from kotaemon_node.adapters.redis import (
+    RedisFrameLog,
+    RedisGenerationPointer,
+    RedisPresence,
+    RedisSessionStore,
+    RedisStreamsBus,
+    connect,
+)
+from kotaemon_node.adapters.store.factory import make_artifact_store
+from kotaemon_node.adapters.system import RandomIds, SystemClock
+from kotaemon_node.adapters.system.gevent_tasks import GeventTasks
+from kotaemon_node.api.app import create_app
+from kotaemon_node.api.services import Services
+from kotaemon_node.domain import limits
+from kotaemon_node.domain.events import KNOWLEDGE_UPDATED, SESSION_UPDATED
+from kotaemon_node.domain.ids import DEFAULT_TENANT
+from kotaemon_node.engine.answering import Answerer
+from kotaemon_node.engine.pod import Identity, Pod
+from kotaemon_node.engine.recovery import Recovery
+from kotaemon_node.engine.turns import TurnEngine
+from kotaemon_node.listeners.dispatch import Dispatch, Listener
+from kotaemon_node.listeners.knowledge_updated import KnowledgeUpdatedListener
+from kotaemon_node.listeners.session_updated import SessionUpdatedListener
+from kotaemon_node.ports.language_model import LanguageModel
+from kotaemon_node.ports.runtime import Clock, Tasks
+from kotaemon_node.retrieval.library import KnowledgeLibrary
+from kotaemon_node.settings import Settings
+from kotaemon_node.telemetry.logs import configure_logs
+from kotaemon_node.telemetry.metrics import Metrics
+
+
+@dataclass(frozen=True, slots=True)
+class RunningPod:
+    """A composed pod: its WSGI application and the loops beside it."""
+
+    app: Flask
+    pod: Pod
+    recovery: Recovery
+    library: KnowledgeLibrary
+    dispatch: Dispatch
+    tasks: Tasks
+    clock: Clock
+
+    def start(self) -> None:
+        """Start the loops; requests are served as soon as knowledge is loaded."""
+        self.tasks.spawn("events", lambda: self.dispatch.run(on_positioned=self.library.reconcile))
+        self.tasks.spawn("reconcile", self._keep_reconciling)
+        self.tasks.spawn("heartbeat", lambda: self.pod.keep_present(self.recovery))
+        self.tasks.spawn(
+            "sweep", lambda: self.pod.keep_sweeping(self.recovery, jitter=random.random)
+        )
+
+    def leave(self) -> None:
+        """Say goodbye to the cluster; the process ends soon."""
+        self.pod.leave()
+
+    def _keep_reconciling(self) -> None:
+        """Read the truth now and then, so that a lost event costs time and nothing else."""
+        while not self.pod.draining:
+            self.library.reconcile()
+            # Soon while there is nothing to serve, else rarely and not all pods at once.
+            period_s = limits.RECONCILE_S if self.library.served() else 1.0
+            self.clock.sleep(period_s * (0.5 + random.random()))
+
+
+def build_pod(settings: Settings) -> RunningPod:
+    """Return the pod that ``settings`` describe; connects to nothing yet."""
+    configure_logs(settings.log_level)
+    clock, ids, metrics = SystemClock(), RandomIds(), Metrics()
+    tasks = GeventTasks(native_threads=settings.native_threads)
+    store = connect(settings.redis_url)
+    # Reading the bus and the signals holds a connection for seconds; requests have their own pool.
+    waiting = connect(settings.redis_url, pool_max=8)
+    sessions = RedisSessionStore(
+        store, ttl_s=settings.session_ttl_s, idle_s=settings.session_idle_s
+    )
+    frames = RedisFrameLog(store, waiting=waiting, clock=clock, tasks=tasks)
+    bus = RedisStreamsBus(store, waiting=waiting, clock=clock)
+    presence = RedisPresence(store, clock=clock)
+    library = KnowledgeLibrary(
+        store=make_artifact_store(settings.artifact_url),
+        segment_format=FaissSegmentFormat(),
+        pointer=RedisGenerationPointer(store),
+        encoder=make_encoder(
+            settings.encoder_model,
+            settings.encoder_backend,
+            settings.model_dir,
+            settings.encoder_threads,
+        ),
+        tasks=tasks,
+        clock=clock,
+        tenant=DEFAULT_TENANT,
+    )
+    identity = Identity(
+        name=settings.pod_name,
+        incarnation=f"{settings.pod_name}.{ids.new_id()[:12]}",
+        address=settings.pod_address,
+        pid=os.getpid(),
+        version=__version__,
+    )
+    pod = Pod(
+        identity,
+        served=library.served,
+        refused=lambda: library.refused,
+        presence=presence,
+        clock=clock,
+        metrics=metrics,
+    )
+    answerer = Answerer(
+        library, language_model=_language_model(settings), clock=clock, metrics=metrics
+    )
+    engine = TurnEngine(
+        owner=identity.incarnation,
+        sessions=sessions,
+        frames=frames,
+        bus=bus,
+        knowledge=library,
+        answerer=answerer,
+        clock=clock,
+        ids=ids,
+        tasks=tasks,
+        metrics=metrics,
+        draining=lambda: pod.draining,
+    )
+    pod.count_turns_of(engine)
+    recovery = Recovery(
+        owner=identity.incarnation,
+        sessions=sessions,
+        presence=presence,
+        engine=engine,
+        clock=clock,
+        draining=lambda: pod.draining,
+    )
+    listeners: dict[str, Listener] = {
+        KNOWLEDGE_UPDATED: KnowledgeUpdatedListener(DEFAULT_TENANT, look=library.wake),
+        SESSION_UPDATED: SessionUpdatedListener(DEFAULT_TENANT),
+    }
+    services = Services(
+        sessions=sessions,
+        turns=engine,
+        knowledge=library,
+        presence=presence,
+        pod=pod,
+        clock=clock,
+        ids=ids,
+        auth_mode=settings.auth_mode,
+        cluster_id=settings.cluster_id,
+        metrics=metrics,
+    )
+    return RunningPod(
+        app=create_app(services),
+        pod=pod,
+        recovery=recovery,
+        library=library,
+        dispatch=Dispatch(bus, listeners, metrics=metrics),
+        tasks=tasks,
+        clock=clock,
+    )
+
+
+def _language_model(settings: Settings) -> LanguageModel | None:
+    """Return the model behind ``LLM_BASE_URL``; None answers from the passages alone."""
+    if not settings.llm_base_url:
+        return None
+    return make_language_model(
+        settings.llm_base_url, settings.llm_api_key, settings.llm_model, settings.llm_continue
+    )
