@@ -1,0 +1,419 @@
+"""The turn engine on a real Redis: several pods in one process, each with threads for tasks."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from kotaemon_node.adapters.redis import (
+    RedisFrameLog,
+    RedisPresence,
+    RedisSessionStore,
+    RedisStreamsBus,
+    connect,
+)
+from kotaemon_node.adapters.system import RandomIds, SystemClock, ThreadTasks
+from kotaemon_node.domain import limits
+from kotaemon_node.domain.errors import Draining, Gone, LanguageModelError, TurnConflict
+from kotaemon_node.domain.frames import Frame
+from kotaemon_node.domain.session import Principal, SessionKey, TurnKey, TurnRequest
+from kotaemon_node.domain.turn import State
+from kotaemon_node.engine.answering import Draft
+from kotaemon_node.engine.recovery import Recovery
+from kotaemon_node.engine.turns import TurnEngine
+from kotaemon_node.engine.writing import FrameWriter
+from kotaemon_node.ports.knowledge import PodReport
+from kotaemon_node.ports.sessions import ClaimOutcome, Work
+from kotaemon_node.telemetry.metrics import Metrics
+from tests.redis_server import RedisServer
+
+ANYBODY = Principal("default", "anonymous", "open")
+PIECES = ("Parcels ", "leave ", "within ", "two ", "days.")
+
+
+class ScriptedAnswerer:
+    """Writes ``PIECES``; ``gate`` is asked before each piece, and may block or raise."""
+
+    def __init__(self, gate: Callable[[Work, int], None] | None = None) -> None:
+        self._gate = gate or (lambda work, place: None)
+        self.runs: list[str] = []
+
+    def answer(self, work: Work, out: FrameWriter, *, started_s: float) -> Draft:
+        self.runs.append(work.lease.key.turn_id)
+        for place, piece in enumerate(PIECES):
+            self._gate(work, place)
+            out.text(piece)
+        out.finish()
+        return Draft(generations={"default": 7})
+
+
+class AnyKnowledge:
+    """Has every knowledge base; nothing is searched."""
+
+    @contextmanager
+    def pinned(self, kb: str, *, min_generation: int = 0) -> Iterator[None]:
+        yield
+
+
+class TestPod:
+    """One pod of the cluster under test."""
+
+    __test__ = False
+
+    def __init__(self, name: str, url: str, gate: Callable[[Work, int], None] | None = None):
+        self.name = name
+        self.leaving = False
+        store = connect(url)
+        clock, tasks = SystemClock(), ThreadTasks()
+        self.sessions = RedisSessionStore(store, ttl_s=3600, idle_s=1800)
+        self.presence = RedisPresence(store, clock=clock)
+        self.answerer = ScriptedAnswerer(gate)
+        self.metrics = Metrics()
+        self.engine = TurnEngine(
+            owner=name,
+            sessions=self.sessions,
+            frames=RedisFrameLog(store, clock=clock, tasks=tasks),
+            bus=RedisStreamsBus(store, clock=clock),
+            knowledge=AnyKnowledge(),
+            answerer=self.answerer,  # type: ignore[arg-type]
+            clock=clock,
+            ids=RandomIds(),
+            tasks=tasks,
+            metrics=self.metrics,
+            draining=lambda: self.leaving,
+        )
+        self.recovery = Recovery(
+            owner=name,
+            sessions=self.sessions,
+            presence=self.presence,
+            engine=self.engine,
+            clock=clock,
+            draining=lambda: self.leaving,
+        )
+
+    def judges(self) -> None:
+        """Let it judge at once; the guard itself has its own test."""
+        self.presence.beat(PodReport(name=self.name, incarnation=self.name), ttl_s=600)
+        self.recovery._answering_since_s = -2 * limits.POD_TTL_S
+
+    def submit(self, turn_id: str, *, message: str = "when?", on_busy: str = "enqueue"):
+        return self.engine.submit(
+            TurnRequest(
+                key=key(turn_id),
+                principal=ANYBODY,
+                message=message,
+                options={},
+                on_busy=on_busy,  # type: ignore[arg-type]
+                trace_id=f"trace-{turn_id}",
+                create_session=True,
+            )
+        )
+
+    def frames(self, turn_id: str, *, after: int = 0) -> list[Frame]:
+        followed = self.engine.follow(key(turn_id), ANYBODY, after=after)
+        return [frame for frame in followed if frame is not None]
+
+
+def key(turn_id: str) -> TurnKey:
+    return TurnKey(SessionKey("default", "s1"), turn_id)
+
+
+def text_of(frames: list[Frame]) -> str:
+    pieces: list[str] = []
+    for frame in frames:
+        if frame.type == "restart":
+            pieces.clear()
+        if frame.type == "text":
+            assert frame.fields["offset"] == len("".join(pieces))
+            pieces.append(frame.fields["content"])
+    return "".join(pieces)
+
+
+@pytest.fixture(scope="module")
+def redis_server() -> Iterator[RedisServer]:
+    server = RedisServer()
+    server.start()
+    yield server
+    server.remove()
+
+
+@pytest.fixture
+def url(redis_server: RedisServer) -> str:
+    redis_server.wipe()
+    return redis_server.url
+
+
+def test_frames_are_numbered_and_assemble_to_the_committed_answer_on_every_pod(url: str) -> None:
+    here, there = TestPod("a", url), TestPod("b", url)
+    assert here.submit("t1") is ClaimOutcome.OWNED
+
+    for pod in (here, there):
+        frames = pod.frames("t1")
+        assert [frame.seq for frame in frames] == list(range(1, len(frames) + 1))
+        assert frames[-1].type == "done"
+        assert text_of(frames) == frames[-1].fields["answer"] == "".join(PIECES)
+        assert frames[-1].fields["version"] == 1
+        assert frames[-1].fields["generation"] == {"default": 7}
+        assert {frame.trace_id for frame in frames} == {"trace-t1"}
+        assert [f.as_dict() for f in pod.frames("t1", after=3)] == [f.as_dict() for f in frames[3:]]
+    turn = there.engine.wait(key("t1"), ANYBODY, timeout_s=60)
+    assert turn is not None
+    assert (turn.answer, turn.state, turn.version) == ("".join(PIECES), State.DONE, 1)
+
+
+def test_twenty_turns_at_once_on_three_pods_none_lost_and_order_kept(url: str) -> None:
+    pods = [TestPod(name, url) for name in "abc"]
+    start = threading.Barrier(20)
+
+    def ask(number: int) -> None:
+        start.wait()
+        pods[number % 3].submit(f"t{number}", message=f"question {number}")
+        turn = pods[(number + 1) % 3].engine.wait(key(f"t{number}"), ANYBODY, timeout_s=120)
+        assert turn is not None
+        assert turn.state is State.DONE
+
+    threads = [threading.Thread(target=ask, args=(number,)) for number in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(180)
+
+    view = pods[0].sessions.load(key("t").session, ANYBODY, after_version=0, limit=100)
+    assert [turn.version for turn in view.turns] == list(range(1, 21))
+    assert {turn.turn_id for turn in view.turns} == {f"t{number}" for number in range(20)}
+    runs = [run for pod in pods for run in pod.answerer.runs]
+    assert sorted(runs) == sorted({f"t{number}" for number in range(20)})
+
+
+def test_one_turn_id_sent_many_times_runs_once(url: str) -> None:
+    pods = [TestPod(name, url) for name in "abc"]
+    answers = []
+
+    def ask(number: int) -> None:
+        pods[number % 3].submit("t1")
+        turn = pods[number % 3].engine.wait(key("t1"), ANYBODY, timeout_s=120)
+        assert turn is not None
+        answers.append(turn.answer)
+
+    threads = [threading.Thread(target=ask, args=(number,)) for number in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(180)
+    assert answers == ["".join(PIECES)] * 20
+    assert sum(len(pod.answerer.runs) for pod in pods) == 1
+    with pytest.raises(TurnConflict):
+        pods[0].submit("t1", message="something else")
+
+
+class Stall:
+    """Holds a turn before a piece until released, as a dead or silent pod would."""
+
+    def __init__(self, place: int) -> None:
+        self._place = place
+        self.reached = threading.Event()
+        self.go = threading.Event()
+
+    def __call__(self, work: Work, place: int) -> None:
+        if place == self._place:
+            self.reached.set()
+            assert self.go.wait(120)
+
+
+@pytest.mark.parametrize("place", [0, 2, 4])
+def test_another_pod_finishes_the_answer_of_a_dead_one_from_the_next_character(
+    url: str, place: int
+) -> None:
+    stall = Stall(place)
+    dead, heir = TestPod("dead", url, stall), TestPod("heir", url)
+    dead.submit("t1")
+    assert stall.reached.wait(60)
+    heir.judges()
+    assert heir.recovery.sweep() == 1
+
+    frames = heir.frames("t1")
+    assert text_of(frames) == "".join(PIECES)
+    assert [frame.seq for frame in frames] == list(range(1, len(frames) + 1))
+    assert not [frame for frame in frames if frame.type == "restart"]
+    assert "taken_over" in [frame.fields.get("phase") for frame in frames]
+    # The dead pod was only slow: whatever it still does changes nothing.
+    stall.go.set()
+    turn = heir.engine.wait(key("t1"), ANYBODY, timeout_s=60)
+    assert turn is not None
+    assert turn.attempts == 2
+    assert turn.owner == "heir"
+    view = heir.sessions.load(key("t1").session, ANYBODY, after_version=0, limit=10)
+    assert view.version == 1
+
+
+def test_followers_on_the_old_pod_see_the_rest_that_the_new_owner_writes(url: str) -> None:
+    stall = Stall(2)
+    old, heir = TestPod("old", url, stall), TestPod("heir", url)
+    old.submit("t1")
+    assert stall.reached.wait(60)
+    seen: list[Frame] = []
+    follower = threading.Thread(target=lambda: seen.extend(old.frames("t1")))
+    follower.start()
+    heir.judges()
+    assert heir.recovery.sweep() == 1
+    stall.go.set()
+    follower.join(120)
+    assert text_of(seen) == "".join(PIECES)
+    assert seen[-1].type == "done"
+
+
+def test_a_living_pods_turn_is_left_alone(url: str) -> None:
+    stall = Stall(1)
+    busy, other = TestPod("busy", url, stall), TestPod("other", url)
+    busy.judges()
+    other.judges()
+    busy.submit("t1")
+    assert stall.reached.wait(60)
+    assert other.recovery.sweep() == 0
+    assert busy.recovery.sweep() == 0
+    stall.go.set()
+    assert text_of(other.frames("t1")) == "".join(PIECES)
+
+
+def test_a_turn_that_kills_every_pod_ends_as_crashed(url: str) -> None:
+    stalls = [Stall(1) for _ in range(limits.TURN_ATTEMPTS_MAX)]
+    pods = [TestPod(f"pod-{n}", url, stall) for n, stall in enumerate(stalls)]
+    pods[0].submit("t1")
+    for place, stall in enumerate(stalls):
+        assert stall.reached.wait(60)
+        heir = pods[place + 1] if place + 1 < len(pods) else TestPod("last", url)
+        heir.recovery._answering_since_s = -2 * limits.POD_TTL_S
+        assert heir.recovery.sweep() == 1
+    turn = heir.engine.wait(key("t1"), ANYBODY, timeout_s=60)
+    assert turn is not None
+    assert turn.state is State.FAILED
+    assert turn.error is not None
+    assert turn.error["code"] == "turn_crashed"
+    assert turn.answer == PIECES[0]
+    for stall in stalls:
+        stall.go.set()
+
+
+def test_cancelling_from_another_pod_keeps_the_text_that_was_shown(url: str) -> None:
+    stall = Stall(3)
+    here, there = TestPod("here", url, stall), TestPod("there", url)
+    here.submit("t1")
+    assert stall.reached.wait(60)
+    turn = there.engine.cancel(key("t1"), ANYBODY)
+    assert turn.state is State.CANCELLED
+    assert turn.answer == "".join(PIECES[:3])
+    stall.go.set()
+    frames = here.frames("t1")
+    assert frames[-1].fields["state"] == "cancelled"
+    assert there.engine.cancel(key("t1"), ANYBODY) == turn
+
+
+def test_cancelling_a_waiting_turn_lets_the_running_one_finish(url: str) -> None:
+    stall = Stall(1)
+    pod = TestPod("a", url, stall)
+    pod.submit("t1")
+    assert stall.reached.wait(60)
+    assert pod.submit("t2") is ClaimOutcome.QUEUED
+    assert pod.engine.cancel(key("t2"), ANYBODY).state is State.CANCELLED
+    stall.go.set()
+    turn = pod.engine.wait(key("t1"), ANYBODY, timeout_s=60)
+    assert turn is not None
+    assert turn.state is State.DONE
+
+
+def test_interrupt_ends_the_running_turn_and_runs_the_new_one(url: str) -> None:
+    first = threading.Event()
+    go = threading.Event()
+
+    def gate(work: Work, place: int) -> None:
+        if work.lease.key.turn_id == "t1" and place == 1:
+            first.set()
+            assert go.wait(120)
+
+    pod = TestPod("a", url, gate)
+    pod.submit("t1")
+    assert first.wait(60)
+    pod.submit("t2", message="no, this instead", on_busy="interrupt")
+    newer = pod.engine.wait(key("t2"), ANYBODY, timeout_s=60)
+    assert newer is not None
+    assert newer.state is State.DONE
+    older = pod.engine.wait(key("t1"), ANYBODY, timeout_s=60)
+    assert older is not None
+    assert (older.state, older.answer) == (State.INTERRUPTED, PIECES[0])
+    go.set()
+
+
+def test_an_error_while_answering_ends_the_turn_as_failed_for_good(url: str) -> None:
+    def fail(work: Work, place: int) -> None:
+        if place == 2:
+            raise LanguageModelError("the model is gone")
+
+    pod = TestPod("a", url, fail)
+    pod.submit("t1")
+    frames = pod.frames("t1")
+    assert frames[-1].type == "error"
+    assert frames[-1].fields["code"] == "language_model_failed"
+    assert pod.submit("t1") is ClaimOutcome.FINISHED
+    assert pod.frames("t1")[-1].as_dict() == frames[-1].as_dict()
+    turn = pod.sessions.turn(key("t1"), ANYBODY)
+    assert turn.answer == "".join(PIECES[:2])
+
+
+def test_a_bug_is_shown_as_internal_and_the_next_turn_runs(url: str) -> None:
+    def bug(work: Work, place: int) -> None:
+        if work.lease.key.turn_id == "t1":
+            raise ZeroDivisionError("secret detail")
+
+    pod = TestPod("a", url, bug)
+    pod.submit("t1")
+    pod.submit("t2")
+    frames = pod.frames("t1")
+    assert frames[-1].fields["code"] == "internal"
+    assert "secret" not in str(frames[-1].fields)
+    assert pod.frames("t2")[-1].type == "done"
+
+
+def test_a_deleted_session_ends_its_turn_and_its_followers(url: str) -> None:
+    stall = Stall(2)
+    pod = TestPod("a", url, stall)
+    pod.submit("t1")
+    assert stall.reached.wait(60)
+    followed = pod.engine.follow(key("t1"), ANYBODY, after=0)
+    assert next(followed) is not None
+    pod.sessions.delete(key("t1").session, ANYBODY)
+    stall.go.set()
+    with pytest.raises(Gone):
+        for _ in followed:
+            pass
+
+
+def test_frames_that_are_no_longer_kept_become_a_snapshot(url: str) -> None:
+    pod = TestPod("a", url)
+    pod.submit("t1")
+    whole = pod.frames("t1")
+    connect(url).client.delete("kn:default:{s1}:turn:t1:frames")
+
+    snapshot, done = pod.frames("t1", after=2)
+    assert snapshot.type == "snapshot"
+    assert snapshot.seq is None
+    assert snapshot.fields == {"content": "".join(PIECES), "last": len(whole) - 1}
+    assert done.as_dict() == whole[-1].as_dict()
+    assert pod.frames("t1", after=len(whole)) == []
+    with pytest.raises(Gone):
+        pod.frames("t1", after=len(whole) + 1)
+
+
+def test_a_number_beyond_the_last_frame_is_gone(url: str) -> None:
+    pod = TestPod("a", url)
+    pod.submit("t1")
+    whole = pod.frames("t1")
+    with pytest.raises(Gone):
+        pod.frames("t1", after=len(whole) + 1)
+
+
+def test_a_leaving_pod_takes_no_turn(url: str) -> None:
+    pod = TestPod("a", url)
+    pod.leaving = True
+    with pytest.raises(Draining):
+        pod.submit("t1")
