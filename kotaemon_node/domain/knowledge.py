@@ -136,11 +136,26 @@ class GenerationRef:
 
 
 @dataclass(frozen=True, slots=True)
+class GenerationRow:
+    """A line in the list of a knowledge base's generations."""
+
+    generation: int
+    digest: str
+    parent: str | None
+    """Digest of the generation before."""
+    encoder: str
+    documents: int
+    passages: int
+    created_at: str
+    """ISO 8601, UTC."""
+
+
+@dataclass(frozen=True, slots=True)
 class Hit:
     """A passage found. ``score`` is the fused score (higher is closer); the parts explain it.
 
-    ``dense`` is the cosine of question and passage in the best space, in [-1, 1], or None when the
-    passage was found by words only; ``lexical`` is the BM25 score, 0.0 when no word matched;
+    ``dense`` is the cosine of question and passage in the best space, in [-1, 1], or None when they
+    have no space in common; ``lexical`` is the BM25 score, 0.0 when no word matched;
     ``coverage`` is the share, weighted by inverse document frequency, of the question's terms that
     the passage holds, in [0, 1].
     """

@@ -1,0 +1,5 @@
+"""Segments on FAISS."""
+
+from kotaemon_node.adapters.faiss.segment_format import FaissSegmentFormat
+
+__all__ = ["FaissSegmentFormat"]

@@ -1,0 +1,83 @@
+"""The words of a text: what is compared when texts are compared by their words.
+
+Chinese, Japanese and Korean runs become single characters and pairs of neighbours, which needs no
+dictionary and finds every word of two characters or more.
+"""
+
+import re
+import unicodedata
+from typing import Final
+
+_CJK: Final = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3\uf900-\ufaff"
+_WORD: Final = re.compile(rf"[{_CJK}]+|\d+(?:[.,]\d+)+|[^\W_{_CJK}]+(?:'[^\W\d_{_CJK}]+)?")
+_PART: Final = re.compile(r"\d+|[^\W\d_]+")
+
+# A question's small words say nothing about what it is after.
+_SMALL_ENGLISH: Final = frozenset(
+    re.findall(
+        r"\S+",
+        """a about after all also am an and any are as at be because been before being but by can
+        can't could did do does doesn't doing don't each for from get give had has have having he
+        her here his how how's i i'd i'll i'm i've if in into is isn't it it's its just like many
+        may me might more most much must my no not of on or other our out over please shall she
+        should so some such tell than that that's the their them then there there's these they
+        this those to under up us very want was we were what what's when where where's which while
+        who who's whom whose why will with would you your""",
+    )
+)
+# Cut out of a Chinese question before it is cut into pairs, so that they leave no pairs behind.
+_SMALL_CHINESE: Final = re.compile(
+    "为什么|什么时候|什么样|什么|怎么样|怎么办|怎么|怎样|如何|为何|何时|哪里|哪儿|哪个|哪些|哪种|哪一|哪"
+    "|多少|是不是|有没有|能不能|可不可以|是否|能否|可否|请问|请告诉|告诉|我们|你们|您们|他们|她们|它们"
+    "|这个|那个|这些|那些|一下|一个|吗|呢|吧|啊|呀|嘛|的|了|是|我|你|您|谁|請問|什麼|怎麼|為什麼|嗎|們"
+)
+_SMALL_CHARACTERS: Final = frozenset(
+    "在有和与及或对于从到给让被把就都也还很这那他她它请想要会能可以个中为"
+)
+
+
+def words(text: str) -> list[str]:
+    """Return the words of ``text`` in lower case, mixed ones ("iphone15") also in parts."""
+    return _words(_normal(text), frozenset(), frozenset())
+
+
+def telling_words(question: str) -> list[str]:
+    """Return the words of a question without its small words; all of them when no other is left."""
+    normal = _normal(question)
+    without_phrases = _SMALL_CHINESE.sub(" ", normal)
+    telling = _words(without_phrases, _SMALL_ENGLISH, _SMALL_CHARACTERS)
+    return telling or _words(normal, frozenset(), frozenset())
+
+
+def is_cjk(word: str) -> bool:
+    """True for a character or pair of a script that is written without blanks."""
+    # No other letter that a word can begin with lies between: NFKC has folded the wide Latin.
+    return "\u3040" <= word[0] <= "\ufaff" and not "\ua000" <= word[0] < "\uac00"
+
+
+def _normal(text: str) -> str:
+    return unicodedata.normalize("NFKC", text).lower().replace("’", "'")
+
+
+def _words(normal: str, without: frozenset[str], without_single: frozenset[str]) -> list[str]:
+    found: list[str] = []
+    for word in _WORD.findall(normal):
+        if is_cjk(word):
+            found.extend([char for char in word if char not in without_single])
+            found.extend([word[at : at + 2] for at in range(len(word) - 1)])
+        elif word.isalpha():
+            if word not in without:
+                found.append(word)
+        elif word not in without:
+            found.extend(_unlike(word))
+    return found
+
+
+def _unlike(word: str) -> list[str]:
+    """Return what a word with digits or an apostrophe is found by."""
+    if "'" in word:
+        return [word]
+    if not word.isalnum():
+        return [word.replace(",", "")]
+    parts = _PART.findall(word)
+    return [word, *parts] if len(parts) > 1 else [word]

@@ -1,0 +1,278 @@
+"""The knowledge of a pod: which generations it serves, and how it comes to newer ones.
+
+Law 1: the pod acts on what it reads of pointer and store; an event only says that it is time (I8).
+Law 2: a generation is served only after it is verified, open and warm. Whatever fails, the old one
+stays and ``refused`` says why.
+Law 3: a knowledge base never goes back to an older generation.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from itertools import islice
+from threading import Condition, Lock
+from typing import Final
+
+import structlog
+
+from kotaemon_node.domain.errors import KnowledgeBehind, NotFound, StoreUnavailable, Unavailable
+from kotaemon_node.domain.knowledge import (
+    GenerationRef,
+    GenerationRow,
+    Manifest,
+    Passage,
+    SearchResult,
+    Source,
+)
+from kotaemon_node.domain.limits import BEHIND_WAIT_S
+from kotaemon_node.ports.artifacts import ArtifactStore
+from kotaemon_node.ports.encoder import Encoder
+from kotaemon_node.ports.knowledge import GenerationPointer
+from kotaemon_node.ports.runtime import Clock, Tasks
+from kotaemon_node.ports.segments import SegmentFormat
+from kotaemon_node.retrieval.loading import GenerationLoader
+from kotaemon_node.retrieval.opening import SearcherFactory
+from kotaemon_node.retrieval.searcher import Searcher
+from kotaemon_node.retrieval.slot import IndexReader
+from kotaemon_node.retrieval.sources import SourceReader
+
+_log = structlog.get_logger(__name__)
+
+# A pod that starts while the newest generation is broken serves an older one: so many are tried.
+_OLDER_TRIED_MAX: Final = 3
+
+
+@dataclass(slots=True)
+class _Shelf:
+    """A knowledge base of this pod; ``loading`` is held by whoever brings a generation to it."""
+
+    loading: Lock = field(default_factory=Lock)
+    reader: IndexReader | None = None
+
+
+class KnowledgeLibrary:
+    """``api.services.KnowledgeService`` for one tenant, and the lender of pinned generations."""
+
+    def __init__(
+        self,
+        *,
+        store: ArtifactStore,
+        segment_format: SegmentFormat,
+        pointer: GenerationPointer,
+        encoder_for: Callable[[str], Encoder],
+        tasks: Tasks,
+        clock: Clock,
+        tenant: str,
+    ) -> None:
+        """``encoder_for`` gives the encoder of that name, or raises where this pod has none.
+
+        Nothing is read before the first ``reconcile``.
+        """
+        self._loader = GenerationLoader(store, segment_format, tasks=tasks, tenant=tenant)
+        self._searchers = SearcherFactory(encoder_for, tasks=tasks)
+        self._sources = SourceReader(store, tenant=tenant)
+        self._pointer = pointer
+        self._tasks = tasks
+        self._clock = clock
+        self._tenant = tenant
+        self._changed = Condition()
+        """Guards what follows; notified when a generation begins to be served."""
+        self._shelves: dict[str, _Shelf] = {}
+        self._refused: dict[str, str] = {}
+        self._wanted: dict[str, int] = {}
+
+    # What this pod serves.
+
+    def served(self) -> Mapping[str, GenerationRef]:
+        with self._changed:
+            shelves = sorted(self._shelves.items())
+        return {kb: at.reader.current.ref for kb, at in shelves if at.reader is not None}
+
+    @property
+    def refused(self) -> Mapping[str, str]:
+        """Knowledge base to the reason why its newest generation is not served here."""
+        with self._changed:
+            return dict(self._refused)
+
+    def manifest(self, kb: str) -> Manifest:
+        return self._reader(kb).current.manifest
+
+    def generations(self, kb: str) -> Sequence[GenerationRow]:
+        rows = self._loader.rows(kb)
+        if not rows:
+            raise NotFound(f"there is no knowledge base {kb}")
+        return rows
+
+    # Reading.
+
+    def pinned(self, kb: str, *, min_generation: int = 0) -> AbstractContextManager[Searcher]:
+        """Lend a searcher of one generation, open until the block ends; errors as ``search``."""
+        return self._pinned(kb, min_generation)
+
+    def search(
+        self, kb: str, question: str, *, top_k: int, min_generation: int = 0
+    ) -> SearchResult:
+        with self._pinned(kb, min_generation) as searcher:
+            return searcher.search(question, top_k=top_k)
+
+    def source(self, kb: str, generation: int, passage: str) -> Source:
+        return self._sources.source(kb, generation, passage)
+
+    def document(self, kb: str, document: str) -> tuple[str, Sequence[Passage]]:
+        with self._pinned(kb, 0) as searcher:
+            for entry in searcher.manifest.documents:
+                if entry.document == document and entry.status == "indexed":
+                    return self._sources.text(kb, entry), searcher.passages_of(document)
+        raise NotFound(f"{kb} has no indexed document of this name")
+
+    @contextmanager
+    def _pinned(self, kb: str, min_generation: int) -> Iterator[Searcher]:
+        if min_generation > 0:
+            self._wait_for(kb, min_generation)
+        with self._reader(kb).searcher() as searcher:
+            yield searcher
+
+    def _reader(self, kb: str) -> IndexReader:
+        with self._changed:
+            shelf = self._shelves.get(kb)
+            reason = self._refused.get(kb)
+        if shelf is not None and shelf.reader is not None:
+            return shelf.reader
+        if reason is not None:
+            raise Unavailable(f"this pod could not load {kb}: {reason}")
+        raise NotFound(f"there is no knowledge base {kb}")
+
+    def _wait_for(self, kb: str, generation: int) -> None:
+        if self._serves(kb, generation):
+            return
+        if kb not in self.served() and kb not in self._pointer.current(self._tenant):
+            raise NotFound(f"there is no knowledge base {kb}")
+        self.wake(kb, generation)
+        with self._changed:
+            arrived = self._changed.wait_for(
+                lambda: self._serves(kb, generation), timeout=BEHIND_WAIT_S
+            )
+        if not arrived:
+            raise KnowledgeBehind(f"this pod does not serve generation {generation} of {kb} yet")
+
+    def _serves(self, kb: str, generation: int) -> bool:
+        shelf = self._shelves.get(kb)
+        reader = shelf.reader if shelf is not None else None
+        return reader is not None and reader.current.ref.generation >= generation
+
+    # Coming to newer generations.
+
+    def wake(self, kb: str, generation: int) -> None:
+        """Hear that ``generation`` was published: look soon, in a task. Repeats cost nothing."""
+        with self._changed:
+            if self._serves(kb, generation):
+                return
+            running = kb in self._wanted
+            self._wanted[kb] = max(generation, self._wanted.get(kb, 0))
+        if not running:
+            self._tasks.spawn(f"load {kb}", lambda: self._answer_wakes(kb))
+
+    def _answer_wakes(self, kb: str) -> None:
+        """Reload until nobody asked for more while we did."""
+        while True:
+            with self._changed:
+                wanted = self._wanted[kb]
+            try:
+                self.reload(kb)
+            finally:
+                with self._changed:
+                    done = self._wanted[kb] == wanted
+                    if done:
+                        del self._wanted[kb]
+            if done:
+                return
+
+    def reload(self, kb: str) -> None:
+        """Come to the generation that ``kb`` points to, as ``reconcile`` does for all."""
+        ref = self._read_pointer().get(kb)
+        if ref is not None:
+            self._bring(ref)
+
+    def reconcile(self) -> None:
+        """Come to the generation that each knowledge base points to; what is current stays.
+
+        With nothing served and nothing pointed to, the newest that the store has are taken. Never
+        raises for what is broken or away: ``refused`` tells, and the next call tries again.
+        """
+        pointed = self._read_pointer()
+        for ref in pointed.values():
+            self._bring(ref)
+        if not pointed and not self.served():
+            for kb in self._loader.knowledge_bases():
+                self._bring_stored(kb)
+
+    def _read_pointer(self) -> Mapping[str, GenerationRef]:
+        try:
+            return self._pointer.current(self._tenant)
+        except StoreUnavailable as error:
+            _log.warning("pointer_unavailable", error=str(error))
+            return {}
+
+    def _bring(self, ref: GenerationRef) -> None:
+        if not self._take(ref) and ref.kb not in self.served():
+            self._bring_stored(ref.kb, below=ref.generation)
+
+    def _bring_stored(self, kb: str, *, below: int | None = None) -> None:
+        """Serve the newest generation of the store that can be served."""
+        older = (ref for ref in self._loader.stored(kb) if below is None or ref.generation < below)
+        for ref in islice(older, _OLDER_TRIED_MAX):
+            if self._take(ref, keep_reason=below is not None):
+                return
+
+    def _take(self, ref: GenerationRef, *, keep_reason: bool = False) -> bool:
+        """Serve ``ref`` unless as new a one is served; False when it was refused."""
+        with self._changed:
+            shelf = self._shelves.setdefault(ref.kb, _Shelf())
+        with shelf.loading:
+            if not _is_newer(ref, shelf.reader):
+                return True
+            started_s = self._clock.monotonic_s()
+            try:
+                self._swap(shelf, ref)
+            except Exception as error:  # noqa: BLE001 - law 2: whatever it was, the old one stays
+                self._refuse(ref, error, keep_reason=keep_reason)
+                return False
+        took_s = self._clock.monotonic_s() - started_s
+        _log.info("generation_served", kb=ref.kb, generation=ref.generation, took_s=took_s)
+        with self._changed:
+            if not keep_reason:
+                self._refused.pop(ref.kb, None)
+            self._changed.notify_all()
+        return True
+
+    def _swap(self, shelf: _Shelf, ref: GenerationRef) -> None:
+        generation = self._loader.load(ref)
+        try:
+            self._searchers.warm(generation)
+        except BaseException:
+            generation.close()
+            raise
+        if shelf.reader is None:
+            shelf.reader = IndexReader(generation, make_searcher=self._searchers.make)
+        else:
+            shelf.reader.swap(generation)
+
+    def _refuse(self, ref: GenerationRef, error: Exception, *, keep_reason: bool) -> None:
+        _log.error("generation_refused", kb=ref.kb, generation=ref.generation, exc_info=error)
+        with self._changed:
+            if not (keep_reason and ref.kb in self._refused):
+                reason = str(error) or type(error).__name__
+                self._refused[ref.kb] = f"generation {ref.generation}: {reason}"
+
+
+def _is_newer(ref: GenerationRef, reader: IndexReader | None) -> bool:
+    """Tell whether ``ref`` is to replace what ``reader`` serves.
+
+    The same number with another digest is: the store was restored, and this pod has what is lost.
+    """
+    if reader is None:
+        return True
+    served = reader.current.ref
+    if ref.generation == served.generation:
+        return ref.digest != served.digest
+    return ref.generation > served.generation

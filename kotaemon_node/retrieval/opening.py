@@ -1,0 +1,58 @@
+"""Makes searchers: a generation with its own encoder, tried before anybody may use it."""
+
+from collections.abc import Callable
+from threading import Lock
+from typing import Final
+
+import numpy as np
+
+from kotaemon_node.domain.errors import CorruptArtifact
+from kotaemon_node.domain.knowledge import Manifest
+from kotaemon_node.ports.encoder import Encoder
+from kotaemon_node.ports.runtime import Tasks
+from kotaemon_node.retrieval.batching import QuestionEncoder
+from kotaemon_node.retrieval.generation import OpenGeneration
+from kotaemon_node.retrieval.searcher import Searcher
+
+_WARM_QUESTIONS: Final = 3
+_WARM_QUESTION_CHARS: Final = 64
+
+
+class SearcherFactory:
+    """Makes searchers of generations; those of one encoder share its queue."""
+
+    def __init__(self, encoder_for: Callable[[str], Encoder], *, tasks: Tasks) -> None:
+        self._encoder_for = encoder_for
+        self._tasks = tasks
+        self._lock = Lock()
+        self._encoders: dict[str, tuple[Encoder, QuestionEncoder]] = {}
+
+    def make(self, generation: OpenGeneration) -> Searcher:
+        """Return a searcher; ``CorruptArtifact`` where our encoder is not that of its build."""
+        encoder = self._encoder(generation.manifest)
+        return Searcher(generation, encode=encoder.encode, compute=self._tasks.compute)
+
+    def warm(self, generation: OpenGeneration) -> None:
+        """Ask questions that its own passages answer, so that the first user finds it in memory.
+
+        Raises what a search raises: a generation that cannot be searched must not be served.
+        """
+        searcher = self.make(generation)
+        live = np.flatnonzero(generation.live)
+        places = np.linspace(0, len(live) - 1, num=min(_WARM_QUESTIONS, len(live)), dtype=np.int64)
+        for row in live[places].tolist():
+            question = generation.passage(row).text[:_WARM_QUESTION_CHARS]
+            searcher.search(question)
+
+    def _encoder(self, manifest: Manifest) -> QuestionEncoder:
+        with self._lock:
+            known = self._encoders.get(manifest.encoder)
+            if known is None:
+                encoder = self._encoder_for(manifest.encoder)
+                known = encoder, QuestionEncoder(encoder, compute=self._tasks.compute)
+                self._encoders[manifest.encoder] = known
+        encoder, questions = known
+        lacking = dict(manifest.spaces).items() - dict(encoder.spaces).items()
+        if lacking:
+            raise CorruptArtifact(f"its encoder has no space of {dict(lacking)}")
+        return questions

@@ -1,0 +1,177 @@
+"""Searches one generation: dense and lexical legs, fused, without repeats."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kotaemon_node.domain.knowledge import GenerationRef, Hit, Manifest, Passage, SearchResult
+from kotaemon_node.domain.language import Language, language_of
+from kotaemon_node.domain.limits import TOP_K_DEFAULT
+from kotaemon_node.retrieval.analysis import question_terms
+from kotaemon_node.retrieval.bm25 import LexicalScores, lexical_scores
+from kotaemon_node.retrieval.dense import (
+    EncodedQuestion,
+    Ranking,
+    best,
+    closeness,
+    nearest_rows,
+)
+from kotaemon_node.retrieval.fusion import RRF_K, fuse
+from kotaemon_node.retrieval.generation import OpenGeneration
+from kotaemon_node.retrieval.overlap import same_place, same_words
+
+_POOL_ROWS_MIN: Final = 50  # rows of each leg that are fused; RRF gains nothing from deeper ones
+# Rows read for a result of k: enough that repeats and foreign ones leave k behind.
+_READ_PER_HIT: Final = 2
+_READ_MORE: Final = 8
+# A passage in the other language must be this many ranks better before it goes first.
+_FOREIGN_RANKS: Final = 2
+# Below this a search is done sooner than another thread could be asked to do it.
+_NATIVE_ROWS_MIN: Final = 20_000
+
+Encode = Callable[[str], EncodedQuestion]
+Compute = Callable[..., Any]
+"""``ports.runtime.Tasks.compute``."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Legs:
+    """What the legs of one search found."""
+
+    lexical: LexicalScores
+    rows: NDArray[np.int64]
+    """Rows of all legs, best first."""
+    fused: NDArray[np.float64]
+    dense: Mapping[int, tuple[float, int]]
+    """Row to (closeness in its best space, rank there)."""
+
+
+class Searcher:
+    """Reads one generation for as long as its reader lends it; safe for many threads."""
+
+    def __init__(self, generation: OpenGeneration, *, encode: Encode, compute: Compute) -> None:
+        """``encode`` is that of the generation's own encoder."""
+        self._generation = generation
+        self._encode = encode
+        self._compute = compute
+
+    @property
+    def ref(self) -> GenerationRef:
+        """The generation that every result of this searcher comes from."""
+        return self._generation.ref
+
+    @property
+    def manifest(self) -> Manifest:
+        """Its manifest."""
+        return self._generation.manifest
+
+    def search(
+        self,
+        question: str,
+        *,
+        top_k: int = TOP_K_DEFAULT,
+        encoded: EncodedQuestion | None = None,
+        language: Language | None = None,
+    ) -> SearchResult:
+        """Return the best passages, at most ``top_k``; the same call gives the same result.
+
+        ``encoded`` saves encoding the question where that was done; ``language`` is the one that
+        passages should be in, by default the question's. ``Overloaded`` when too many wait for
+        the encoder.
+        """
+        vectors = self._encode(question) if encoded is None else encoded
+        wanted = language or language_of(question)
+        arguments = (self._generation, question, vectors, top_k, wanted)
+        if len(self._generation.live) < _NATIVE_ROWS_MIN:
+            hits = _find(*arguments)
+        else:
+            hits = self._compute(_find, *arguments)
+        ref = self._generation.ref
+        return SearchResult(kb=ref.kb, generation=ref.generation, digest=ref.digest, hits=hits)
+
+    def weights(self, question: str) -> Mapping[str, float]:
+        """Return the question's terms with their inverse document frequency, as in coverage."""
+        return lexical_scores(self._generation, question_terms(question)).weights
+
+    def passages_of(self, document: str) -> tuple[Passage, ...]:
+        """Return the passages of a document in the order of its text; empty when it has none."""
+        rows = self._generation.rows_of(document)
+        return tuple(self._generation.passage(row) for row in rows)
+
+
+def _find(
+    generation: OpenGeneration,
+    question: str,
+    encoded: EncodedQuestion,
+    top_k: int,
+    language: Language,
+) -> tuple[Hit, ...]:
+    legs = _run_legs(generation, question, encoded, max(_POOL_ROWS_MIN, 2 * top_k))
+    scored = _scored_passages(generation, legs, _READ_PER_HIT * top_k + _READ_MORE, language)
+    return tuple(
+        Hit(
+            passage=passage,
+            score=score,
+            dense=legs.dense[row][0] if row in legs.dense else closeness(generation, row, encoded),
+            lexical=float(legs.lexical.bm25[row]),
+            coverage=float(legs.lexical.coverage[row]),
+        )
+        for row, score, passage in _distinct(generation, scored, top_k)
+    )
+
+
+def _run_legs(
+    generation: OpenGeneration, question: str, encoded: EncodedQuestion, pool: int
+) -> _Legs:
+    lexical = lexical_scores(generation, question_terms(question))
+    matching = np.flatnonzero(lexical.bm25)
+    rankings: list[Ranking] = [best(matching, lexical.bm25[matching], pool)]
+    dense: dict[int, tuple[float, int]] = {}
+    for space in sorted(encoded):
+        rows, products = nearest_rows(generation, space, encoded[space], pool)
+        rankings.append((rows, products))
+        for rank, place in enumerate(np.argsort(-products, kind="stable").tolist(), start=1):
+            row, product = int(rows[place]), float(products[place])
+            if row not in dense or product > dense[row][0]:
+                dense[row] = (product, rank)
+    rows, fused = fuse(rankings, generation.order)
+    return _Legs(lexical=lexical, rows=rows, fused=fused, dense=dense)
+
+
+def _scored_passages(
+    generation: OpenGeneration, legs: _Legs, read: int, language: Language
+) -> list[tuple[int, float, Passage]]:
+    """Read the best rows and weigh their languages; return (row, score, passage), best first."""
+    nearest = sorted(legs.dense, key=lambda row: legs.dense[row][1])[:_READ_MORE]
+    scores = dict(zip(legs.rows.tolist(), legs.fused.tolist(), strict=True))
+    scored: list[tuple[int, float, Passage]] = []
+    for row in dict.fromkeys([*legs.rows[:read].tolist(), *nearest]):
+        passage = generation.passage(row)
+        score = scores[row]
+        if passage.language != language and row in legs.dense:
+            # Words of two languages do not meet: closeness has to stand for both legs.
+            score = max(score, 2 / (RRF_K + legs.dense[row][1] + _FOREIGN_RANKS))
+        scored.append((row, score, passage))
+    return sorted(scored, key=lambda found: (-found[1], int(generation.order[found[0]])))
+
+
+def _distinct(
+    generation: OpenGeneration, scored: list[tuple[int, float, Passage]], top_k: int
+) -> list[tuple[int, float, Passage]]:
+    """Keep the best ``top_k`` of those that do not repeat a better one."""
+    kept: list[tuple[int, float, Passage]] = []
+    for row, score, passage in scored:
+        vectors = generation.vector(row)
+        if any(
+            same_place(passage, other)
+            or same_words(passage, other, (vectors, generation.vector(better)))
+            for better, _, other in kept
+        ):
+            continue
+        kept.append((row, score, passage))
+        if len(kept) == top_k:
+            break
+    return kept

@@ -1,0 +1,65 @@
+"""The double buffer: a new generation takes the place of the old one while readers go on.
+
+Law 1: a lent searcher reads one generation from beginning to end, whatever is swapped meanwhile.
+Law 2: a generation is closed exactly once: out of the slot, and its last searcher back.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from threading import Lock
+
+from kotaemon_node.retrieval.generation import OpenGeneration
+from kotaemon_node.retrieval.searcher import Searcher
+
+
+class _Slot:
+    """A generation and how many hold it: the slot itself, and each searcher that is out."""
+
+    __slots__ = ("generation", "holders", "searcher")
+
+    def __init__(self, generation: OpenGeneration, searcher: Searcher) -> None:
+        self.generation = generation
+        self.searcher = searcher
+        self.holders = 1
+
+
+class IndexReader:
+    """Lends searchers of the generation that is current when they are asked for. Thread safe."""
+
+    def __init__(
+        self, generation: OpenGeneration, *, make_searcher: Callable[[OpenGeneration], Searcher]
+    ) -> None:
+        self._make_searcher = make_searcher
+        self._lock = Lock()
+        self._current = _Slot(generation, make_searcher(generation))
+
+    @property
+    def current(self) -> OpenGeneration:
+        """The generation served now. It may be closed at any time: read its identity only."""
+        return self._current.generation
+
+    @contextmanager
+    def searcher(self) -> Iterator[Searcher]:
+        """Lend a searcher; its generation stays open until the block ends."""
+        with self._lock:
+            slot = self._current
+            slot.holders += 1
+        try:
+            yield slot.searcher
+        finally:
+            self._drop(slot)
+
+    def swap(self, generation: OpenGeneration) -> None:
+        """Serve ``generation`` from now on; the old one is closed after its last searcher."""
+        new = _Slot(generation, self._make_searcher(generation))
+        with self._lock:
+            old, self._current = self._current, new
+        self._drop(old)
+
+    def _drop(self, slot: _Slot) -> None:
+        with self._lock:
+            slot.holders -= 1
+            last = slot.holders == 0
+        if last:
+            # Outside the lock: closing files must not make readers of the new generation wait.
+            slot.generation.close()

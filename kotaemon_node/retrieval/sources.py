@@ -1,0 +1,76 @@
+"""Opens citations: the document as it was, long after the index that found the passage is gone."""
+
+import hashlib
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Final
+
+from kotaemon_node.domain.artifact_names import manifest_name, text_name
+from kotaemon_node.domain.errors import CorruptArtifact, NotFound
+from kotaemon_node.domain.knowledge import DocumentEntry, Manifest, Source, document_id
+from kotaemon_node.ports.artifacts import ArtifactStore
+from kotaemon_node.retrieval.loading import read_manifest
+
+_MANIFESTS_KEPT: Final = 8  # people open citations of recent answers
+_PASSAGE_ID: Final = re.compile(r"([0-9a-f]{16})-(0|[1-9]\d{0,9})-([1-9]\d{0,9})")
+
+
+class SourceReader:
+    """Reads texts of one tenant's documents from the artifact store. Thread safe."""
+
+    def __init__(self, store: ArtifactStore, *, tenant: str) -> None:
+        self._store = store
+        self._tenant = tenant
+        # Manifests never change, so what was read once stays right.
+        self._documents = lru_cache(maxsize=_MANIFESTS_KEPT)(self._read_documents)
+
+    def source(self, kb: str, generation: int, passage: str) -> Source:
+        """Return where the passage id points.
+
+        ``NotFound`` when it never was or its document is withdrawn; ``CorruptArtifact`` when the
+        stored text is not the one that was cited.
+        """
+        match = _PASSAGE_ID.fullmatch(passage)
+        entry = self._documents(kb, generation).get(match[1]) if match else None
+        if match is None or entry is None:
+            raise NotFound("this generation has no such passage")
+        text = self.text(kb, entry)
+        span = (int(match[2]), int(match[3]))
+        if not span[0] < span[1] <= len(text):
+            raise NotFound("the document has no such passage")
+        return Source(
+            kb=kb,
+            generation=generation,
+            document=entry.document,
+            revision=entry.revision,
+            title=entry.title,
+            text=text,
+            span=span,
+        )
+
+    def text(self, kb: str, entry: DocumentEntry) -> str:
+        """Return a document's canonical text; ``NotFound`` when it has none or it is withdrawn."""
+        if entry.text is None:
+            raise NotFound(f"{entry.document} has no text")
+        raw = self._store.get(text_name(self._tenant, kb, entry.text))
+        if raw is None:
+            raise NotFound(f"{entry.document} is withdrawn")
+        if hashlib.sha256(raw).hexdigest() != entry.text:
+            raise CorruptArtifact(f"the text of {entry.document} is damaged")
+        return raw.decode()
+
+    def _read_documents(self, kb: str, generation: int) -> Mapping[str, DocumentEntry]:
+        raw = None
+        if 0 < generation < 10**10:
+            raw = self._store.get(manifest_name(self._tenant, kb, generation))
+        if raw is None:
+            raise NotFound(f"{kb} has no generation {generation}")
+        return _by_id(read_manifest(raw))
+
+
+def _by_id(manifest: Manifest) -> Mapping[str, DocumentEntry]:
+    return {
+        document_id(document=entry.document, revision=entry.revision): entry
+        for entry in manifest.documents
+    }
