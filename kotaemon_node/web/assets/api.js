@@ -1,0 +1,105 @@
+// The HTTP interface as functions: one per route, all errors in one form.
+
+const JSON_TIMEOUT_MS = 15_000;
+const ID_BYTES = 16;
+
+/** What the server said no with, or that it could not be reached (`code` "network"). */
+export class ApiError extends Error {
+  constructor({ code, message, status = 0, retryable = false, retryAfterMs = null, traceId = "" }) {
+    super(message);
+    this.code = code;
+    this.status = status;
+    this.retryable = retryable;
+    this.retryAfterMs = retryAfterMs;
+    this.traceId = traceId;
+  }
+}
+
+/** @returns {string} an id of 128 random bits that the server accepts */
+export function newId() {
+  const bytes = crypto.getRandomValues(new Uint8Array(ID_BYTES));
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+const part = encodeURIComponent;
+const sessionPath = (sid) => `/v1/sessions/${part(sid)}`;
+const turnPath = (sid, tid) => `${sessionPath(sid)}/turns/${part(tid)}`;
+
+export const api = {
+  createSession: () => json("POST", "/v1/sessions", {}),
+  sessions: ({ offset = 0, limit = 50 } = {}) =>
+    json("GET", `/v1/sessions?offset=${offset}&limit=${limit}`),
+  session: (sid, { afterVersion = 0, limit = 200 } = {}) =>
+    json("GET", `${sessionPath(sid)}?after_version=${afterVersion}&limit=${limit}`),
+  deleteSession: (sid) => json("DELETE", sessionPath(sid)),
+  turn: (sid, tid) => json("GET", turnPath(sid, tid)),
+  cancel: (sid, tid) => json("POST", `${turnPath(sid, tid)}/cancel`, {}),
+  cluster: () => json("GET", "/v1/cluster"),
+  source: (doc) => json("GET", sourcePath(doc)),
+
+  /** Begin a turn, or attach to it when the server knows its id. Resolves with the headers. */
+  startTurn: (sid, { turnId, message }, signal) =>
+    streaming("POST", `${sessionPath(sid)}/turns`, {
+      body: { message, turn_id: turnId },
+      signal,
+    }),
+  /** Frames of a turn after number `after`. Resolves with the headers. */
+  followTurn: (sid, turnId, after, signal) =>
+    streaming("GET", `${turnPath(sid, turnId)}/stream`, {
+      headers: after > 0 ? { "Last-Event-ID": `${turnId}:${after}` } : {},
+      signal,
+    }),
+};
+
+/** The address of a cited passage; one outside `/v1/sources/` is never fetched. */
+export function sourcePath(doc) {
+  if (typeof doc.url === "string" && doc.url.startsWith("/v1/sources/")) return doc.url;
+  return `/v1/sources/${part(doc.kb)}/${part(doc.generation)}/${part(doc.id)}`;
+}
+
+async function json(method, path, body) {
+  const response = await reach(path, {
+    method,
+    headers: { Accept: "application/json", ...contentType(body) },
+    body: body === undefined ? undefined : JSON.stringify(body),
+    signal: AbortSignal.timeout(JSON_TIMEOUT_MS),
+  });
+  if (!response.ok) throw await refusal(response);
+  return response.status === 204 ? null : response.json();
+}
+
+async function streaming(method, path, { body, headers = {}, signal }) {
+  const response = await reach(path, {
+    method,
+    headers: { Accept: "text/event-stream", ...contentType(body), ...headers },
+    body: body === undefined ? undefined : JSON.stringify(body),
+    signal,
+    cache: "no-store",
+  });
+  if (!response.ok) throw await refusal(response);
+  return response;
+}
+
+async function reach(path, request) {
+  try {
+    return await fetch(path, { credentials: "same-origin", ...request });
+  } catch (error) {
+    if (request.signal?.aborted && error.name === "AbortError") throw error;
+    throw new ApiError({ code: "network", message: String(error.message), retryable: true });
+  }
+}
+
+const contentType = (body) => (body === undefined ? {} : { "Content-Type": "application/json" });
+
+async function refusal(response) {
+  const told = await response.json().then((value) => value?.error ?? {}, () => ({}));
+  const seconds = Number(response.headers.get("Retry-After") || Number.NaN);
+  return new ApiError({
+    code: told.code ?? `http_${response.status}`,
+    message: told.message ?? response.statusText,
+    status: response.status,
+    retryable: told.retryable ?? response.status >= 500,
+    retryAfterMs: Number.isFinite(seconds) ? seconds * 1000 : null,
+    traceId: told.trace_id ?? response.headers.get("X-Trace-ID") ?? "",
+  });
+}

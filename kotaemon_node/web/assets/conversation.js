@@ -1,0 +1,253 @@
+// A conversation: which one is open, its turns, and what the user can do to it.
+//
+// The server owns the truth. The page keeps only which session the address names (`?s=`) and, until
+// its end, the id of a turn under way, so that a reload finds it even before it is in the history.
+import { ApiError, api, newId } from "./api.js";
+import { ConnectionLost, followTurn } from "./follow.js";
+import { Store } from "./store.js";
+import { isFinished, newTurn, turnFromServer, withFrame, withLink } from "./turn.js";
+
+const HISTORY_PAGE = 200;
+const HISTORY_PAGES_MAX = 25;
+const UNDER_WAY = "kotaemon.turn.";
+
+/**
+ * @typedef {object} Conversation
+ * @property {string | null} sid
+ * @property {"empty" | "loading" | "open" | "missing" | "failed"} state
+ * @property {{code: string, message: string} | null} error why it failed to load
+ * @property {import("./turn.js").TurnView[]} turns
+ */
+
+/** @type {Store<Conversation>} */
+export const conversation = new Store({ sid: null, state: "empty", error: null, turns: [] });
+
+/** Called when a turn has ended: lists and figures elsewhere may be old. */
+export const turnEnded = new Set();
+
+let following = new AbortController();
+
+/** Open the session that the address names, or an empty page. */
+export function openFromAddress() {
+  const sid = new URL(location.href).searchParams.get("s");
+  return sid ? open(sid) : clear();
+}
+
+export function show(sid) {
+  remember(sid, "pushState");
+  return sid ? open(sid) : clear();
+}
+
+/** Ask in the open conversation, or begin one. */
+export async function ask(message) {
+  const { sid, state } = conversation.value;
+  const fresh = state !== "open" || sid === null;
+  const id = fresh ? newId() : sid;
+  const turn = newTurn({ id: newId(), message });
+  if (fresh) {
+    stopFollowing();
+    remember(id, "pushState");
+    conversation.set({ sid: id, state: "open", error: null, turns: [] });
+  }
+  conversation.set(({ turns }) => ({ turns: [...turns, turn] }));
+  await follow({ sid: id, turnId: turn.id, message, submitted: false, mayCreate: fresh });
+}
+
+/** Ask the question of a finished turn again: a new turn, since a turn id never runs twice. */
+export const askAgain = (turn) => ask(turn.message);
+
+/** Find the way back to a turn that we lost; the same id, so nothing runs twice. */
+export function reconnect(turn) {
+  change(turn.id, () => ({ ...newTurn(turn), phase: turn.phase }));
+  return follow({
+    sid: conversation.value.sid, turnId: turn.id, message: turn.message, submitted: false,
+  });
+}
+
+/**
+ * Stop the answer. The stream then ends by itself with the text shown so far.
+ * @returns {Promise<boolean>} whether the server heard it; if not, the answer goes on
+ */
+export async function stop(turn) {
+  try {
+    await api.cancel(conversation.value.sid, turn.id);
+    return true;
+  } catch (error) {
+    if (!(error instanceof ApiError)) throw error;
+    return false;
+  }
+}
+
+/** Drop the page's view of a session that was deleted. */
+export function forget(sid) {
+  keepUnderWay(sid, null);
+  if (conversation.value.sid === sid) show(null);
+}
+
+function clear() {
+  stopFollowing();
+  conversation.set({ sid: null, state: "empty", error: null, turns: [] });
+}
+
+async function open(sid) {
+  stopFollowing();
+  const mine = following.signal;
+  conversation.set({ sid, state: "loading", error: null, turns: [] });
+  const left = underWay(sid);
+  try {
+    const turns = (await pastTurns(sid)).map(turnFromServer);
+    if (mine.aborted) return;
+    const found = left && turns.find((turn) => turn.id === left.id);
+    if (left && !found) turns.push(newTurn(left));
+    if (found && isFinished(found)) keepUnderWay(sid, null);
+    conversation.set({ state: "open", turns });
+  } catch (error) {
+    if (mine.aborted) return;
+    openFailed(sid, error, left);
+  }
+  for (const turn of conversation.value.turns.filter((one) => !isFinished(one))) {
+    const resend = left !== null && left.id === turn.id;
+    // Frames tell the whole turn again from number 1, so what the history said is dropped.
+    change(turn.id, () => newTurn(turn));
+    follow({ sid, turnId: turn.id, message: resend ? turn.message : null, submitted: !resend });
+  }
+}
+
+function openFailed(sid, error, left) {
+  if (error.status === 404 && left !== null) {
+    // The page was left before its first question reached the server.
+    conversation.set({ state: "open", turns: [newTurn(left)] });
+  } else if (error.status === 404 || error.status === 400) {
+    conversation.set({ state: "missing" });
+  } else {
+    conversation.set({ state: "failed", error: { code: error.code, message: error.message } });
+  }
+}
+
+async function pastTurns(sid) {
+  const turns = [];
+  let afterVersion = 0;
+  let running = null; // it is told beside the history, since it is not in it yet
+  for (let page = 0; page < HISTORY_PAGES_MAX; page += 1) {
+    const told = await api.session(sid, { afterVersion, limit: HISTORY_PAGE });
+    running = told.running_turn ?? null;
+    const known = new Set(turns.map((turn) => turn.turn_id));
+    turns.push(...told.turns.filter((turn) => !known.has(turn.turn_id)));
+    const newest = Math.max(0, ...told.turns.map((turn) => turn.version ?? 0));
+    if (newest >= told.version || newest <= afterVersion) break;
+    afterVersion = newest;
+  }
+  if (running && !turns.some((turn) => turn.turn_id === running)) {
+    turns.push(await api.turn(sid, running));
+  }
+  return turns;
+}
+
+async function follow({ sid, turnId, message, submitted, mayCreate = false }) {
+  const { signal } = following;
+  const alter = (how) => !signal.aborted && change(turnId, how);
+  if (message !== null) keepUnderWay(sid, { id: turnId, message });
+  try {
+    await followTurn({
+      sid, turnId, message, submitted, signal,
+      onFrame: (frame) => alter((turn) => withFrame(turn, frame)),
+      onLink: (link) => alter((turn) => withLink(turn, link)),
+    });
+    if (signal.aborted) return;
+    await completeSources(sid, turnId);
+  } catch (error) {
+    if (signal.aborted) return;
+    if (error instanceof ConnectionLost) {
+      alter((turn) => ({ ...turn, lost: true }));
+      return;
+    }
+    if (!(error instanceof ApiError)) throw error;
+    if (mayCreate && error.status === 404) {
+      await followInNewSession({ turnId, message });
+      return;
+    }
+    const settled = await settledTurn(sid, turnId, error);
+    alter((turn) => settled ?? withFrame(turn, { type: "error", ...fieldsOf(error) }));
+  }
+  keepUnderWay(sid, null);
+  for (const told of turnEnded) told();
+}
+
+/** Following failed for good, but the turn may have ended well: ask once before we say it failed. */
+async function settledTurn(sid, turnId, error) {
+  if (error.status === 404 || error.status === 409) return null;
+  try {
+    const turn = turnFromServer(await api.turn(sid, turnId));
+    return isFinished(turn) ? turn : null;
+  } catch (second) {
+    if (!(second instanceof ApiError)) throw second;
+    return null;
+  }
+}
+
+/** Where ids are minted, an id of our own is unknown (404): ask for one and go on under it. */
+async function followInNewSession({ turnId, message }) {
+  const { signal } = following;
+  keepUnderWay(conversation.value.sid, null);
+  try {
+    const { session_id: sid } = await api.createSession();
+    if (signal.aborted) return;
+    remember(sid, "replaceState");
+    conversation.set({ sid });
+    await follow({ sid, turnId, message, submitted: false });
+  } catch (error) {
+    if (!(error instanceof ApiError)) throw error;
+    change(turnId, (turn) => withFrame(turn, { type: "error", ...fieldsOf(error) }));
+  }
+}
+
+/** A snapshot carries the text but not the sources. Without them the answer can still be read. */
+async function completeSources(sid, turnId) {
+  const turn = conversation.value.turns.find((one) => one.id === turnId);
+  if (!turn?.partial) return;
+  try {
+    const told = await api.turn(sid, turnId);
+    change(turnId, (now) => ({ ...now, sources: told.sources ?? now.sources, partial: false }));
+  } catch (error) {
+    if (!(error instanceof ApiError)) throw error;
+  }
+}
+
+function change(turnId, how) {
+  conversation.set(({ turns }) => ({
+    turns: turns.map((turn) => (turn.id === turnId ? how(turn) : turn)),
+  }));
+}
+
+function stopFollowing() {
+  following.abort();
+  following = new AbortController();
+}
+
+const fieldsOf = ({ code, message, retryable, traceId }) => ({
+  code, message, retryable, trace_id: traceId,
+});
+
+function remember(sid, how) {
+  const address = new URL(location.href);
+  if (sid) address.searchParams.set("s", sid);
+  else address.searchParams.delete("s");
+  if (address.href !== location.href) window.history[how](null, "", address);
+}
+
+function keepUnderWay(sid, turn) {
+  try {
+    if (turn === null) sessionStorage.removeItem(UNDER_WAY + sid);
+    else sessionStorage.setItem(UNDER_WAY + sid, JSON.stringify(turn));
+  } catch {
+    // Storage is forbidden or full: a reload then finds the turn through the session alone.
+  }
+}
+
+function underWay(sid) {
+  try {
+    return JSON.parse(sessionStorage.getItem(UNDER_WAY + sid));
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,61 @@
+// The page's words in English and Chinese, and which of the two is shown.
+import { EN } from "./words-en.js";
+import { ZH } from "./words-zh.js";
+
+const WORDS = { en: EN, zh: ZH };
+const KEPT_AS = "kotaemon.language";
+const LOCALES = { en: "en", zh: "zh-CN" };
+
+/** @returns {"en" | "zh"} the language chosen before, else the browser's first that we have */
+export function preferredLanguage() {
+  const kept = read();
+  if (kept in WORDS) return kept;
+  const wished = (navigator.languages ?? [navigator.language]).map((tag) => tag.slice(0, 2));
+  return wished.find((tag) => tag in WORDS) ?? "en";
+}
+
+/** @param {"en" | "zh"} language */
+export function keepLanguage(language) {
+  try {
+    localStorage.setItem(KEPT_AS, language);
+  } catch {
+    // Storage is forbidden: the choice lasts as long as the page.
+  }
+}
+
+/** Tell the browser (hyphens, glyph forms, screen readers) which language the page is in. */
+export function applyLanguage(language) {
+  document.documentElement.lang = LOCALES[language];
+  document.title = WORDS[language].title;
+}
+
+/** @returns {typeof EN} */
+export const wordsOf = (language) => WORDS[language];
+
+/** The message for an error: ours for a code that we know, else the server's own. */
+export function errorText(words, { code, message }) {
+  return words.errors[code] ?? message ?? words.errors.internal;
+}
+
+/** "3 minutes ago" in the page's language. @param {number} thenMs */
+export function ago(language, thenMs, nowMs) {
+  const format = new Intl.RelativeTimeFormat(LOCALES[language], { numeric: "auto" });
+  const minutes = Math.round((thenMs - nowMs) / 60_000);
+  if (minutes > -60) return format.format(Math.min(minutes, 0), "minute");
+  const hours = Math.round(minutes / 60);
+  if (hours > -24) return format.format(hours, "hour");
+  return format.format(Math.round(hours / 24), "day");
+}
+
+/** `zh-CN` for a text with Han characters, so that its glyphs take their Chinese forms. */
+export function localeOf(text) {
+  return /[\u3400-\u4dbf\u4e00-\u9fff]/u.test(text) ? LOCALES.zh : LOCALES.en;
+}
+
+function read() {
+  try {
+    return localStorage.getItem(KEPT_AS) ?? "";
+  } catch {
+    return "";
+  }
+}

@@ -1,0 +1,112 @@
+// An answer's Markdown as safe HTML, block by block.
+//
+// Answers quote documents that anybody may have written, so the text is treated as hostile: no
+// HTML of its own, no images, links only to http(s) and never followed by themselves. marked makes
+// the markup, DOMPurify lets through only what stands in the lists below, and the content security
+// policy of the page is the third wall.
+import { Marked, Renderer } from "./vendor/marked.js";
+import DOMPurify from "./vendor/purify.js";
+
+const TAGS = [
+  "a", "b", "blockquote", "br", "button", "code", "del", "div", "em", "h3", "h4", "h5", "h6", "hr",
+  "input", "li", "ol", "p", "pre", "span", "strong", "table", "tbody", "td", "th", "thead", "tr",
+  "ul",
+];
+const ATTRIBUTES = [
+  "align", "aria-label", "checked", "class", "data-n", "disabled", "href", "rel", "start",
+  "tabindex", "target", "title", "type",
+];
+const SAFE_LINK = /^https?:\/\//i;
+
+// Characters that show nothing but change what is read: controls, bidirectional overrides,
+// zero-width spaces, tags. The joiner U+200D stays: emoji are made with it.
+const INVISIBLE =
+  /[\u0000-\u0008\u000b-\u001f\u007f\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]|[\u{e0000}-\u{e007f}]/gu;
+
+const citation = {
+  name: "citation",
+  level: "inline",
+  start: (text) => text.match(/\[\d/)?.index,
+  tokenizer(text) {
+    const match = /^\[(\d{1,3})\]/.exec(text);
+    return match ? { type: "citation", raw: match[0], n: Number(match[1]) } : undefined;
+  },
+  renderer({ n, raw }) {
+    const label = labels.get(n);
+    if (label === undefined) return escape(raw);
+    const text = escape(label);
+    return `<button type="button" class="cite" data-n="${n}" aria-label="${text}" title="${text}">${n}</button>`;
+  },
+};
+
+const marked = new Marked({ gfm: true, breaks: true }, {
+  extensions: [citation],
+  tokenizer: {
+    html: () => undefined, // markup is text
+    tag: () => undefined,
+    def: () => undefined, // `[1]: …` would swallow a line and turn a citation into a link
+  },
+  renderer: {
+    heading({ tokens, depth }) {
+      const level = Math.min(6, depth + 2); // the page itself owns h1 and h2
+      return `<h${level}>${this.parser.parseInline(tokens)}</h${level}>`;
+    },
+    html: ({ text }) => escape(text),
+    link({ href, tokens }) {
+      return anchor(href, this.parser.parseInline(tokens));
+    },
+    image: ({ href, text }) => anchor(href, escape(text || href)),
+    table(token) {
+      // The wrapper scrolls, the page does not; focusable so that arrow keys can scroll it.
+      return `<div class="wide" tabindex="0">${Renderer.prototype.table.call(this, token)}</div>`;
+    },
+  },
+});
+
+// What a citation is called, while one block is made. marked has no argument to pass it through;
+// the work is synchronous, so nobody sees another block's value.
+let labels = new Map();
+
+/**
+ * Split an answer into top-level blocks. While text arrives only the last of them changes.
+ * @param {string} text
+ * @returns {{raw: string, token: object}[]}
+ */
+export function blocksOf(text) {
+  return marked
+    .lexer(text.replace(INVISIBLE, ""))
+    .filter((token) => token.type !== "space")
+    .map((token) => ({ raw: token.raw, token }));
+}
+
+/**
+ * @param {object} token of one block
+ * @param {Map<number, string>} citationLabels number of each source to what its button says
+ * @returns {string} HTML that is safe to insert
+ */
+export function blockHtml(token, citationLabels) {
+  labels = citationLabels;
+  return DOMPurify.sanitize(marked.parser([token]), {
+    ALLOWED_TAGS: TAGS,
+    ALLOWED_ATTR: ATTRIBUTES,
+    ALLOW_DATA_ATTR: false,
+    ALLOW_ARIA_ATTR: false,
+  });
+}
+
+/** The numbers cited in a text, each once, in order. @returns {number[]} */
+export function citedNumbers(text) {
+  const found = Array.from(text.matchAll(/\[(\d{1,3})\]/g), ([, n]) => Number(n));
+  return [...new Set(found)];
+}
+
+function anchor(href, content) {
+  if (!SAFE_LINK.test(href)) return content;
+  const address = escape(href);
+  return `<a href="${address}" title="${address}" target="_blank" rel="noopener noreferrer nofollow">${content}</a>`;
+}
+
+function escape(text) {
+  const entities = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;" };
+  return text.replace(/[&<>"']/g, (character) => entities[character]);
+}

@@ -1,0 +1,53 @@
+// The page's frame: header, side panel, conversation, source panel, and the Escape key.
+import { ask, conversation } from "../conversation.js";
+import { html, useEffect, useMedia } from "../html.js";
+import { wordsOf } from "../i18n.js";
+import { closeSource, panel } from "../sources.js";
+import { useStore } from "../store.js";
+import { PHONE, WIDE, closeSide, view } from "../view.js";
+import { Composer } from "./composer.js";
+import { Header } from "./header.js";
+import { SidePanel } from "./side-panel.js";
+import { SourcePanel } from "./source-panel.js";
+import { Thread } from "./thread.js";
+
+export function App() {
+  const { language, side, online } = useStore(view);
+  const { open: sourceOpen } = useStore(panel);
+  const talk = useStore(conversation);
+  const phone = useMedia(PHONE);
+  const wide = useMedia(WIDE);
+  const words = wordsOf(language);
+  const drawer = side && !wide;
+  useEscape(drawer);
+  return html`
+    <a class="skip" href="#question">${words.skip}</a>
+    <div class=${`frame ${side ? "with-side" : ""} ${sourceOpen ? "with-source" : ""}`}>
+      ${side && html`<${SidePanel} words=${words} language=${language} drawer=${drawer} />`}
+      ${drawer && html`<div class="shade" onClick=${closeSide}></div>`}
+      <div class="middle" inert=${drawer || (phone && sourceOpen)}>
+        <${Header} words=${words} talk=${talk} sideHasIt=${side && wide} />
+        ${!online && html`<p class="offline" role="status">${words.offline}</p>`}
+        <main class="main">
+          <${Thread} words=${words} language=${language} talk=${talk} />
+          <${Composer} words=${words} talk=${talk} onAsk=${ask} />
+        </main>
+      </div>
+      ${sourceOpen && phone && html`<div class="shade above" onClick=${closeSource}></div>`}
+      ${sourceOpen && html`<${SourcePanel} words=${words} modal=${phone} />`}
+    </div>
+  `;
+}
+
+/** Escape closes what was opened last: the drawer lies above the source panel. */
+function useEscape(drawer) {
+  useEffect(() => {
+    const close = (event) => {
+      if (event.key !== "Escape" || event.defaultPrevented || event.isComposing) return;
+      if (drawer) closeSide();
+      else if (panel.value.open) closeSource();
+    };
+    addEventListener("keydown", close);
+    return () => removeEventListener("keydown", close);
+  }, [drawer]);
+}

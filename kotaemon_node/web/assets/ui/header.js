@@ -1,0 +1,41 @@
+// The bar on top: menu, name, cluster, language, new conversation.
+import { show } from "../conversation.js";
+import { html } from "../html.js";
+import { refreshSessions } from "../sessions.js";
+import { closeSource } from "../sources.js";
+import { useStore } from "../store.js";
+import { switchLanguage, toggleSide, view } from "../view.js";
+import { ClusterStatus } from "./cluster-status.js";
+import { Globe, Menu, Pen } from "./icons.js";
+
+export function Header({ words, talk, sideHasIt }) {
+  const { side } = useStore(view);
+  return html`
+    <header class="header">
+      <button type="button" class="tool" aria-label=${words.menu} title=${words.menu}
+        aria-expanded=${side} onClick=${openSide}><${Menu} /></button>
+      <h1 class="brand"><img src="/assets/icon.svg" alt="" width="24" height="24" />kotaemon</h1>
+      <span class="gap"></span>
+      <${ClusterStatus} words=${words} talk=${talk} />
+      <button type="button" class="tool with-text" aria-label=${words.switchLanguageLabel}
+        lang=${words.switchLanguage === "English" ? "en" : "zh-CN"}
+        onClick=${switchLanguage}><${Globe} /><span>${words.switchLanguage}</span></button>
+      ${!sideHasIt && html`
+        <button type="button" class="tool with-text" aria-label=${words.newConversation}
+          title=${words.newConversation} onClick=${beginNew}>
+          <${Pen} /><span class="wide-only">${words.newConversation}</span>
+        </button>`}
+    </header>
+  `;
+}
+
+function openSide() {
+  toggleSide();
+  if (view.value.side) refreshSessions();
+}
+
+export function beginNew() {
+  closeSource();
+  show(null);
+  document.getElementById("question")?.focus();
+}

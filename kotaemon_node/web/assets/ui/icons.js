@@ -1,0 +1,27 @@
+// The page's icons: drawn as strokes in the colour of the text around them.
+import { html } from "../html.js";
+
+const icon = (paths) => () => html`
+  <svg class="icon" viewBox="0 0 24 24" aria-hidden="true" focusable="false">
+    ${paths.map((d) => html`<path d=${d} />`)}
+  </svg>
+`;
+
+export const Menu = icon(["M4 6.500h16M4 12h16M4 17.500h10"]);
+export const Pen = icon(["M4 20h4L19 9a2.100 2.100 0 0 0-4-4L4 16v4Z", "m13.500 6.500 4 4"]);
+export const Send = icon(["M12 19V5", "m5.500 11.500 6.500-6.500 6.500 6.500"]);
+export const Square = icon(["M7 7h10v10H7z"]);
+export const Close = icon(["m6 6 12 12M18 6 6 18"]);
+export const Back = icon(["m14.500 5.500-6.500 6.500 6.500 6.500"]);
+export const Forward = icon(["m9.500 5.500 6.500 6.500-6.500 6.500"]);
+export const Down = icon(["M12 5v14", "m5.500 12.500 6.500 6.500 6.500-6.500"]);
+export const Copy = icon(["M9 9h11v11H9z", "M5 15H4V4h11v1"]);
+export const Check = icon(["m5 12.500 4.500 4.500L19 7.500"]);
+export const Bin = icon(["M5 7h14M10 7V4.500h4V7M7 7l.8 12.500h8.400L17 7M10.200 11v5M13.800 11v5"]);
+export const Again = icon(["M19.500 12a7.500 7.500 0 1 1-2.200-5.300", "M19.500 3.500v4.500h-4.500"]);
+export const Globe = icon([
+  "M12 3.500a8.500 8.500 0 1 0 0 17 8.500 8.500 0 0 0 0-17Z",
+  "M3.500 12h17M12 3.500c2.400 2.300 3.500 5.300 3.500 8.500s-1.100 6.200-3.500 8.500c-2.400-2.300-3.500-5.300-3.500-8.500s1.100-6.200 3.500-8.500Z",
+]);
+export const Page = icon(["M6 3.500h8l4 4v13H6z", "M14 3.500v4h4M9 12h6M9 16h6"]);
+export const Alert = icon(["M12 4 2.800 19.500h18.400L12 4Z", "M12 10v4.500M12 17v.2"]);

@@ -1,0 +1,88 @@
+// The list of earlier conversations: a column on a wide page, a drawer on a narrow one.
+import { conversation, forget, show } from "../conversation.js";
+import { html, useEffect, useRef, useState } from "../html.js";
+import { ago } from "../i18n.js";
+import { moreSessions, refreshSessions, removeSession, sessions } from "../sessions.js";
+import { closeSource } from "../sources.js";
+import { useStore } from "../store.js";
+import { closeSide } from "../view.js";
+import { beginNew } from "./header.js";
+import { Bin, Close, Pen } from "./icons.js";
+
+export function SidePanel({ words, language, drawer }) {
+  const { rows, state, more } = useStore(sessions);
+  const { sid } = useStore(conversation);
+  const top = useRef(null);
+  useEffect(() => {
+    if (!drawer) return undefined;
+    const before = document.activeElement;
+    top.current.focus();
+    return () => {
+      // A frame later: until then the page behind the drawer is still inert and takes no focus.
+      requestAnimationFrame(() => before?.isConnected && before.focus());
+    };
+  }, [drawer]);
+  const leave = (act) => {
+    if (drawer) closeSide();
+    closeSource();
+    act();
+  };
+  return html`
+    <nav class=${`side ${drawer ? "drawer" : ""}`} aria-label=${words.conversations}>
+      <div class="side-top">
+        <button type="button" class="new" ref=${top} onClick=${() => leave(beginNew)}>
+          <${Pen} />${words.newConversation}
+        </button>
+        ${drawer && html`
+          <button type="button" class="tool" aria-label=${words.close} onClick=${closeSide}>
+            <${Close} />
+          </button>`}
+      </div>
+      <h2 class="side-title">${words.conversations}</h2>
+      ${state === "failed" && html`
+        <p class="side-note">${words.conversationsFailed} <button type="button" class="link"
+          onClick=${refreshSessions}>${words.tryAgain}</button></p>`}
+      ${state === "idle" && rows.length === 0 && html`
+        <p class="side-note">${words.noConversations}</p>`}
+      <ul class="rows">
+        ${rows.map((row) => html`
+          <${Row} key=${row.id} row=${row} words=${words} language=${language}
+            current=${row.id === sid} onOpen=${() => leave(() => row.id !== sid && show(row.id))} />`)}
+      </ul>
+      ${more && html`
+        <button type="button" class="link" onClick=${moreSessions}>${words.more}</button>`}
+    </nav>
+  `;
+}
+
+function Row({ row, words, language, current, onOpen }) {
+  const [asking, setAsking] = useState(false);
+  const remove = async () => {
+    setAsking(false);
+    if (await removeSession(row.id)) forget(row.id);
+  };
+  const title = row.title || words.untitled;
+  if (asking) {
+    return html`
+      <li class="row asking">
+        <span class="row-title">${words.removeAsk}</span>
+        <button type="button" class="small danger" ref=${focusNow} onClick=${remove}>
+          ${words.yes}</button>
+        <button type="button" class="small" onClick=${() => setAsking(false)}>${words.no}</button>
+      </li>
+    `;
+  }
+  return html`
+    <li class=${`row ${current ? "current" : ""}`}>
+      <button type="button" class="row-open" aria-current=${current ? "page" : undefined}
+        title=${title} onClick=${onOpen}>
+        <span class="row-title">${title}</span>
+        <span class="row-time">${ago(language, row.activeMs, Date.now())}</span>
+      </button>
+      <button type="button" class="row-remove" aria-label=${`${words.remove}: ${title}`}
+        title=${words.remove} onClick=${() => setAsking(true)}><${Bin} /></button>
+    </li>
+  `;
+}
+
+const focusNow = (button) => button?.focus();

@@ -1,0 +1,129 @@
+// One question and its answer, with all that can be said about how the answer came to be.
+import { askAgain, reconnect } from "../conversation.js";
+import { html, memo, useState } from "../html.js";
+import { errorText, localeOf } from "../i18n.js";
+import { citedNumbers } from "../markdown.js";
+import { isFinished } from "../turn.js";
+import { Answer } from "./answer.js";
+import { Again, Alert, Check, Copy } from "./icons.js";
+import { SourceList } from "./source-list.js";
+
+const COPIED_SHOWN_MS = 1_500;
+
+export const Turn = memo(({ turn, words, newest }) => {
+  const running = !isFinished(turn) && !turn.lost;
+  const cited = citedNumbers(turn.text);
+  return html`
+    <article class="turn" data-turn=${turn.id} data-state=${turn.state}>
+      <div class="question" lang=${localeOf(turn.message)}>
+        <h2 class="hidden">${words.you}</h2><p dir="auto">${turn.message}</p>
+      </div>
+      <div class="answer" aria-label=${words.answer} role="group">
+        <${Answer} turn=${turn} words=${words} running=${running} />
+        ${running && html`<${Phase} turn=${turn} words=${words} />`}
+        ${turn.tools.length > 0 && html`<${Tools} tools=${turn.tools} words=${words} />`}
+        ${turn.lost && html`<${Lost} turn=${turn} words=${words} />`}
+        ${turn.error && html`<${Failure} turn=${turn} words=${words} newest=${newest} />`}
+        ${isStopped(turn) && html`<${Stopped} turn=${turn} words=${words} newest=${newest} />`}
+        ${cited.length > 0 && html`
+          <${SourceList} docs=${turn.sources} cited=${cited} words=${words} />`}
+        ${!running && turn.text && html`<${Meta} turn=${turn} words=${words} />`}
+      </div>
+    </article>
+  `;
+});
+
+const isStopped = (turn) => turn.state === "cancelled" || turn.state === "interrupted";
+
+function Phase({ turn, words }) {
+  const waiting = turn.link.state === "waiting" || turn.link.attempt > 0;
+  const phase = waiting ? words.reconnecting : (words.phases[turn.phase] ?? turn.phase);
+  return html`
+    <p class=${`phase ${waiting ? "troubled" : ""}`} role="status">
+      <span class="pulse" aria-hidden="true"><i></i><i></i><i></i></span>${phase}
+    </p>
+  `;
+}
+
+function Tools({ tools, words }) {
+  return html`
+    <ul class="tools">
+      ${tools.map(({ name, state }) => html`
+        <li class=${state}><code>${name}</code> ${words.toolStates[state] ?? state}</li>`)}
+    </ul>
+  `;
+}
+
+function Lost({ turn, words }) {
+  return html`
+    <div class="problem" role="alert">
+      <${Alert} />
+      <div><p><strong>${words.lostTitle}</strong> ${words.lostText}</p>
+        <button type="button" class="small" onClick=${() => reconnect(turn)}>
+          <${Again} />${words.reconnect}</button></div>
+    </div>
+  `;
+}
+
+function Failure({ turn, words, newest }) {
+  const { error } = turn;
+  return html`
+    <div class="problem" role="alert">
+      <${Alert} />
+      <div><p>${errorText(words, error)}</p>
+        ${error.traceId && html`
+          <p class="trace">${words.trace} <code>${error.traceId}</code></p>`}
+        ${newest && html`<${AskAgain} turn=${turn} words=${words} />`}</div>
+    </div>
+  `;
+}
+
+function Stopped({ turn, words, newest }) {
+  return html`
+    <p class="stopped">
+      ${turn.state === "cancelled" ? words.stopped : words.interrupted}
+      ${newest && html`<${AskAgain} turn=${turn} words=${words} />`}
+    </p>
+  `;
+}
+
+function AskAgain({ turn, words }) {
+  return html`
+    <button type="button" class="small" onClick=${() => askAgain(turn)}>
+      <${Again} />${words.askAgain}</button>
+  `;
+}
+
+/** Which pods, which knowledge, how long: there for those who look. */
+function Meta({ turn, words }) {
+  const facts = [
+    turn.servedBy.length > 0 && html`
+      <span class="pods-used" title=${words.servedBy}>${turn.servedBy.join(" → ")}</span>`,
+    ...Object.entries(turn.generation).map(([kb, number]) => words.generation(kb, number)),
+    turn.seconds !== null && words.seconds(turn.seconds),
+    turn.degraded && html`<span class="badge" title=${turn.degraded}>${words.degraded}</span>`,
+  ].filter(Boolean);
+  return html`
+    <footer class="meta" title=${turn.traceId && `${words.trace} ${turn.traceId}`}>
+      <${CopyButton} text=${turn.text} words=${words} />
+      ${facts.map((fact) => html`<span class="fact">${fact}</span>`)}
+    </footer>
+  `;
+}
+
+function CopyButton({ text, words }) {
+  const [copied, setCopied] = useState(false);
+  // A page on plain http outside the own machine has no clipboard.
+  if (!navigator.clipboard) return null;
+  const copy = async () => {
+    await navigator.clipboard.writeText(text);
+    setCopied(true);
+    setTimeout(() => setCopied(false), COPIED_SHOWN_MS);
+  };
+  const label = copied ? words.copied : words.copy;
+  return html`
+    <button type="button" class="icon-button" aria-label=${label} title=${label} onClick=${copy}>
+      ${copied ? html`<${Check} />` : html`<${Copy} />`}
+    </button>
+  `;
+}

@@ -1,0 +1,372 @@
+"""A small server that speaks the contract of the page's routes, with faults on demand.
+
+It exists so that a test can cut a stream at an exact frame or put hostile text into an answer. What
+the real pods do is proved by ``test_page_cluster.py`` on a real cluster.
+"""
+
+import json
+import re
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+WEB = Path(__file__).parents[2] / "kotaemon_node" / "web"
+CSP = "default-src 'self'"
+HEARTBEAT_S = 2.0
+TYPES = {
+    ".html": "text/html; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".svg": "image/svg+xml",
+    ".woff2": "font/woff2",
+}
+
+
+@dataclass
+class Script:
+    """How the stub answers a message.
+
+    ``pieces`` are contents of text frames; an Event between them holds the answer until it is set.
+    ``cuts``: the connection breaks after the frame of this number, once each. ``mute_after``: after
+    that frame the first connection stays open without a heartbeat. ``frames`` replaces it all.
+    """
+
+    pieces: Sequence[str | threading.Event] = ()
+    sources: Sequence[dict[str, Any]] = ()
+    cuts: Sequence[int] = ()
+    mute_after: int | None = None
+    error: dict[str, Any] | None = None
+    frames: Sequence[dict[str, Any]] | None = None
+    delay_s: float = 0.0
+
+
+@dataclass
+class StubTurn:
+    """A turn as the stub keeps it; ``frames`` have their numbers."""
+
+    turn_id: str
+    message: str
+    script: Script
+    trace_id: str = "trace-1"
+    state: str = "running"
+    frames: list[dict[str, Any]] = field(default_factory=list)
+    cuts: list[int] = field(default_factory=list)
+    muted: bool = False
+    changed: threading.Condition = field(default_factory=threading.Condition)
+
+    def add(self, kind: str, **fields: Any) -> None:
+        """Store a frame under the next number."""
+        with self.changed:
+            head = {"type": kind, "seq": len(self.frames) + 1, "turn_id": self.turn_id}
+            self.frames.append({**head, "trace_id": self.trace_id, **fields})
+            self.changed.notify_all()
+
+    def run(self) -> None:
+        """Play the script to its end."""
+        if self.script.frames is not None:
+            for frame in self.script.frames:
+                self.add(frame["type"], **{k: v for k, v in frame.items() if k != "type"})
+            self.state = "done"
+            return
+        self.add("status", phase="retrieval", latency=0.01)
+        self.add("source", docs=list(self.script.sources))
+        self.add("status", phase="generation", latency=0.02)
+        for piece in self.script.pieces:
+            if isinstance(piece, threading.Event):
+                piece.wait(timeout=30)
+            elif self.state == "running":
+                self.add("text", content=piece, offset=len(self.answer))
+            time.sleep(self.script.delay_s)
+        if self.state != "running":
+            return
+        if self.script.error:
+            self.state = "failed"
+            self.add("error", **self.script.error)
+        else:
+            self.end("done")
+
+    def end(self, state: str) -> None:
+        """Write the terminal frame."""
+        self.state = state
+        self.add(
+            "done", state=state, answer=self.answer, version=1, generation={"default": 3},
+            usage={}, timings={"total": 0.42}, degraded=None,
+        )  # fmt: skip
+
+    @property
+    def answer(self) -> str:
+        """The text since the last restart."""
+        text = ""
+        for frame in self.frames:
+            if frame["type"] == "restart":
+                text = ""
+            elif frame["type"] == "text":
+                text += frame["content"]
+        return text
+
+    def view(self, version: int) -> dict[str, Any]:
+        """The turn in the form of the API."""
+        docs = [doc for frame in self.frames if frame["type"] == "source" for doc in frame["docs"]]
+        return {
+            "turn_id": self.turn_id, "message": self.message, "state": self.state,
+            "answer": self.answer if self.state != "running" else "", "sources": docs,
+            "version": version if self.state != "running" else 0, "generation": {"default": 3},
+            "owner": "worker-0", "attempts": 1, "usage": {}, "timings": {"total": 0.42},
+            "degraded": None, "trace_id": self.trace_id,
+            "error": self.script.error if self.state == "failed" else None,
+        }  # fmt: skip
+
+
+class Stub:
+    """The server and what it knows. ``requests`` lists method, path and headers of all it was asked."""
+
+    def __init__(self) -> None:
+        self.sessions: dict[str, list[StubTurn]] = {}
+        self.scripts: dict[str, Script] = {}
+        self.documents: dict[str, dict[str, Any]] = {}
+        self.requests: list[tuple[str, str, dict[str, str]]] = []
+        self.refusals: list[tuple[str, str, int, dict[str, Any]]] = []
+        self.default = Script(pieces=("I don't know.",))
+        self.mints_ids = False
+        self.streams = 0
+        self.pods_ready = {"worker-0": True, "worker-1": True, "worker-2": True}
+        self.lock = threading.Lock()
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        self.server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+        threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
+
+    def close(self) -> None:
+        """Stop serving."""
+        self.server.shutdown()
+        self.server.server_close()
+
+    def add_document(self, source: dict[str, Any], *, n: int = 1, **doc: Any) -> dict[str, Any]:
+        """Keep a source and return the entry of ``docs`` that points to it."""
+        url = f"/v1/sources/default/3/p{n}"
+        self.documents[url] = {"kb": "default", "generation": 3, **source}
+        return {
+            "id": f"p{n}", "n": n, "title": source["title"], "document": source["document"],
+            "revision": source["revision"], "page": None, "heading": [], "span": source["span"],
+            "kb": "default", "generation": 3, "url": url, **doc,
+        }  # fmt: skip
+
+    def refuse(self, method: str, pattern: str, status: int, **error: Any) -> None:
+        """Answer the next request that fits with an error."""
+        self.refusals.append((method, pattern, status, error))
+
+    def begin(self, sid: str, turn_id: str, message: str) -> StubTurn:
+        """Start a turn, or return the one of this id."""
+        with self.lock:
+            turns = self.sessions.setdefault(sid, [])
+            for turn in turns:
+                if turn.turn_id == turn_id:
+                    return turn
+            script = self.scripts.get(message, self.default)
+            turn = StubTurn(turn_id, message, script, cuts=list(script.cuts))
+            turns.append(turn)
+        threading.Thread(target=turn.run, daemon=True).start()
+        return turn
+
+    def asked(self, method: str, pattern: str) -> list[tuple[str, str, dict[str, str]]]:
+        """The requests so far that fit."""
+        return [r for r in self.requests if r[0] == method and re.search(pattern, r[1])]
+
+
+def _handler(stub: Stub) -> type[BaseHTTPRequestHandler]:
+    class Handler(_Handler):
+        world = stub
+
+    return Handler
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    world: Stub
+    pod = "worker-0"
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Say nothing."""
+
+    def do_GET(self) -> None:
+        self._route("GET")
+
+    def do_POST(self) -> None:
+        self._route("POST")
+
+    def do_DELETE(self) -> None:
+        self._route("DELETE")
+
+    def _route(self, method: str) -> None:
+        length = int(self.headers.get("Content-Length") or 0)
+        body = json.loads(self.rfile.read(length)) if length else {}
+        path = urlsplit(self.path).path
+        self.world.requests.append((method, self.path, dict(self.headers)))
+        for index, (verb, pattern, status, error) in enumerate(self.world.refusals):
+            if verb == method and re.search(pattern, path):
+                del self.world.refusals[index]
+                self._error(status, **error)
+                return
+        for verb, pattern, act in _ROUTES:
+            match = re.fullmatch(pattern, path)
+            if verb == method and match:
+                act(self, *match.groups(), body=body)
+                return
+        self._error(404, code="not_found")
+
+    def _file(self, name: str = "index.html", *, body: Any) -> None:
+        file = (WEB / name).resolve()
+        if not file.is_file() or WEB not in file.parents:
+            self._error(404, code="not_found")
+            return
+        self._send(200, file.read_bytes(), TYPES[file.suffix])
+
+    def _create(self, *, body: Any) -> None:
+        sid = f"minted-{len(self.world.sessions)}"
+        self.world.sessions[sid] = []
+        self._json(201, {"session_id": sid, "epoch": "e", "version": 0, "created_at": time.time()})
+
+    def _list(self, *, body: Any) -> None:
+        query = {k: int(v[0]) for k, v in parse_qs(urlsplit(self.path).query).items()}
+        rows = [
+            {"session_id": sid, "created_at": time.time() - 7200, "active_at": time.time() - 600,
+             "version": len(turns), "title": turns[0].message[:60] if turns else ""}
+            for sid, turns in reversed(self.world.sessions.items())
+        ]  # fmt: skip
+        self._json(200, {"sessions": rows[query["offset"] :][: query["limit"]]})
+
+    def _session(self, sid: str, *, body: Any) -> None:
+        if sid not in self.world.sessions:
+            self._error(404, code="session_not_found")
+            return
+        turns = [turn.view(n) for n, turn in enumerate(self.world.sessions[sid], start=1)]
+        done = [turn for turn in turns if turn["version"]]
+        self._json(
+            200, {"session_id": sid, "epoch": "e", "version": len(done), "turns": turns}
+        )  # fmt: skip
+
+    def _delete(self, sid: str, *, body: Any) -> None:
+        known = self.world.sessions.pop(sid, None)
+        self._send(204 if known is not None else 404, b"", "application/json")
+
+    def _turns(self, sid: str, *, body: Any) -> None:
+        if self.world.mints_ids and sid not in self.world.sessions:
+            self._error(404, code="session_not_found")
+            return
+        self._stream(self.world.begin(sid, body["turn_id"], body["message"]), after=0)
+
+    def _turn(self, sid: str, tid: str, *, body: Any) -> None:
+        turn = self._find(sid, tid)
+        if turn:
+            self._json(200, turn.view(1))
+
+    def _follow(self, sid: str, tid: str, *, body: Any) -> None:
+        turn = self._find(sid, tid)
+        if turn:
+            self._stream(turn, after=int(self.headers.get("Last-Event-ID", ":0").split(":")[1]))
+
+    def _cancel(self, sid: str, tid: str, *, body: Any) -> None:
+        turn = self._find(sid, tid)
+        if turn:
+            turn.end("cancelled")
+            self._json(200, turn.view(1))
+
+    def _source(self, *, body: Any) -> None:
+        source = self.world.documents.get(urlsplit(self.path).path)
+        if source is None:
+            self._error(404, code="not_found")
+        else:
+            self._json(200, source)
+
+    def _cluster(self, *, body: Any) -> None:
+        pods = [
+            {"name": name, "ready": ready, "running_turns": 0, "incarnation": name,
+             "address": "127.0.0.1:1", "generations": {"default": {"generation": 3, "digest": "d"}}}
+            for name, ready in self.world.pods_ready.items()
+        ]  # fmt: skip
+        self._json(200, {"pods": pods, "converged": True, "since": time.time()})
+
+    def _find(self, sid: str, tid: str) -> StubTurn | None:
+        for turn in self.world.sessions.get(sid, ()):
+            if turn.turn_id == tid:
+                return turn
+        self._error(404, code="turn_not_found")
+        return None
+
+    def _stream(self, turn: StubTurn, *, after: int) -> None:
+        with self.world.lock:
+            self.pod = f"worker-{self.world.streams % 3}"
+            self.world.streams += 1
+        self._head(200, "text/event-stream")
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        for block, seq in _blocks(turn, after):
+            self.wfile.write(f"{len(block):x}\r\n".encode() + block + b"\r\n")
+            if seq in turn.cuts:
+                turn.cuts.remove(seq)
+                self.close_connection = True  # without the closing chunk: a broken connection
+                return
+            if seq is not None and seq == turn.script.mute_after and not turn.muted:
+                turn.muted = True
+                time.sleep(20)
+        self.wfile.write(b"0\r\n\r\n")
+
+    def _head(self, status: int, kind: str) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Security-Policy", CSP)
+        self.send_header("X-Content-Type-Options", "nosniff")
+        self.send_header("X-Served-By", self.pod)
+        self.send_header("X-Trace-ID", "trace-1")
+
+    def _send(self, status: int, body: bytes, kind: str) -> None:
+        self._head(status, kind)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def _json(self, status: int, value: Any) -> None:
+        self._send(status, json.dumps(value).encode(), "application/json")
+
+    def _error(self, status: int, *, code: str, retryable: bool = False, **more: Any) -> None:
+        error = {"code": code, "message": f"said the stub: {code}", "retryable": retryable}
+        self._json(status, {"error": {**error, "trace_id": "trace-1", **more}})
+
+
+def _blocks(turn: StubTurn, after: int) -> Iterator[tuple[bytes, int | None]]:
+    """Yield events (with their number) and heartbeats until the turn has ended."""
+    sent = after
+    while True:
+        with turn.changed:
+            turn.changed.wait_for(lambda: len(turn.frames) > sent, timeout=HEARTBEAT_S)
+            fresh = turn.frames[sent:]
+        if not fresh:
+            yield b": beat\n\n", None
+        for frame in fresh:
+            sent = frame["seq"]
+            event = f"id: {turn.turn_id}:{sent}\nevent: {frame['type']}\n"
+            yield f"{event}data: {json.dumps(frame)}\n\n".encode(), sent
+            if frame["type"] in {"done", "error"}:
+                return
+
+
+_ID = r"([A-Za-z0-9_.-]+)"
+_ROUTES = (
+    ("GET", r"/", _Handler._file),
+    ("GET", r"/(assets/.+)", _Handler._file),
+    ("POST", r"/v1/sessions", _Handler._create),
+    ("GET", r"/v1/sessions", _Handler._list),
+    ("GET", rf"/v1/sessions/{_ID}", _Handler._session),
+    ("DELETE", rf"/v1/sessions/{_ID}", _Handler._delete),
+    ("POST", rf"/v1/sessions/{_ID}/turns", _Handler._turns),
+    ("GET", rf"/v1/sessions/{_ID}/turns/{_ID}", _Handler._turn),
+    ("GET", rf"/v1/sessions/{_ID}/turns/{_ID}/stream", _Handler._follow),
+    ("POST", rf"/v1/sessions/{_ID}/turns/{_ID}/cancel", _Handler._cancel),
+    ("GET", r"/v1/sources/.+", _Handler._source),
+    ("GET", r"/v1/cluster", _Handler._cluster),
+)
