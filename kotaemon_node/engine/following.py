@@ -12,6 +12,10 @@ from kotaemon_node.domain.turn import FINISHED
 from kotaemon_node.engine.live import LiveTurn, LiveTurns
 from kotaemon_node.ports.sessions import FrameLog, SessionStore
 
+# The subscription may begin a moment after the first read, and a signal may be lost: so a follower
+# looks again soon after each frame, then ever more rarely, up to ``FOLLOWER_POLL_S``.
+_FIRST_POLL_S = 0.05
+
 
 @dataclass(frozen=True, slots=True)
 class Following:
@@ -66,19 +70,22 @@ class _Reader:
 
         end_watch = self._following.frames.watch(self._key.session, wake)
         try:
-            silence_s = 0.0
+            silence_s, pause_s = 0.0, _FIRST_POLL_S
             while not self.over:
                 woken.clear()
                 frames = self._read()
                 yield from self._shown(frames)
                 if not frames and self._following.live.get(self._key) is not None:
                     return
-                silence_s = 0.0 if frames else silence_s
-                if len(frames) < limits.FRAMES_READ_MAX and not woken.wait(limits.FOLLOWER_POLL_S):
-                    silence_s += limits.FOLLOWER_POLL_S
-                    if silence_s >= self._following.tick_s:
-                        silence_s = 0.0
-                        yield None
+                if frames:
+                    silence_s, pause_s = 0.0, _FIRST_POLL_S
+                if len(frames) == limits.FRAMES_READ_MAX or woken.wait(pause_s):
+                    continue
+                silence_s += pause_s
+                pause_s = min(2 * pause_s, limits.FOLLOWER_POLL_S)
+                if silence_s >= self._following.tick_s:
+                    silence_s = 0.0
+                    yield None
         finally:
             end_watch()
 
