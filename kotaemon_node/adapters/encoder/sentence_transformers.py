@@ -42,11 +42,12 @@ def load_reference(
         ) from error
     known = find_model(name)
     folder = model_dir / (known.name if known else name)
-    source = str(folder) if (folder / "modules.json").is_file() else _source(name, known)
+    installed = (folder / "modules.json").is_file()
+    source = str(folder) if installed else known.reference if known else name
     torch.set_num_threads(threads)
     try:
         # Without ``float`` a model keeps the precision that its file has, which may be a half.
-        transformer = SentenceTransformer(source, device=device).float()
+        transformer = SentenceTransformer(source, device=device, local_files_only=installed).float()
     except (OSError, ValueError) as error:
         reason = str(error).partition("\n")[0]
         raise ModelMissing(f"sentence-transformers cannot load '{source}': {reason}") from error
@@ -115,10 +116,6 @@ class SentenceTransformersEncoder:
             digest.update(key.encode())
             digest.update(np.ascontiguousarray(weights.cpu().numpy()).data)
         return digest.hexdigest()[:12]
-
-
-def _source(name: str, known: Model | None) -> str:
-    return known.reference if known else name
 
 
 def _space_name(name: str) -> str:

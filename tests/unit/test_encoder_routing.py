@@ -1,0 +1,93 @@
+"""A routed encoder sends each text to the model of its language and keeps its place in the call."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pytest
+
+from kotaemon_node.adapters.encoder.routed import RoutedEncoder
+from kotaemon_node.ports.encoder import SpaceVectors
+
+
+class CountingEncoder:
+    """Gives text ``t`` the vector (length of ``t``, 1 for a query), and remembers its calls."""
+
+    def __init__(self, space: str) -> None:
+        self._space = space
+        self.calls: list[list[str]] = []
+
+    @property
+    def name(self) -> str:
+        return f"{self._space}:counting"
+
+    @property
+    def spaces(self) -> Mapping[str, int]:
+        return {self._space: 2}
+
+    def encode_passages(self, texts: Sequence[str]) -> Mapping[str, SpaceVectors]:
+        return self._encode(texts, query=0)
+
+    def encode_queries(self, texts: Sequence[str]) -> Mapping[str, SpaceVectors]:
+        return self._encode(texts, query=1)
+
+    def _encode(self, texts: Sequence[str], *, query: int) -> Mapping[str, SpaceVectors]:
+        self.calls.append(list(texts))
+        return {
+            self._space: SpaceVectors(
+                positions=np.arange(len(texts), dtype=np.int64),
+                vectors=np.asarray([[len(text), query] for text in texts], dtype=np.float32),
+            )
+        }
+
+
+def test_texts_of_both_languages_keep_their_positions() -> None:
+    english, chinese = CountingEncoder("e"), CountingEncoder("z")
+    routed = RoutedEncoder({"en": english, "zh": chinese})
+
+    vectors = routed.encode_passages(["warranty", "保修期", "", "iPhone 15 的保修期", "returns"])
+
+    assert vectors["e"].positions.tolist() == [0, 2, 4]
+    assert vectors["z"].positions.tolist() == [1, 3]
+    assert vectors["e"].vectors[:, 0].tolist() == [8, 0, 7]
+    assert vectors["z"].vectors[:, 0].tolist() == [3, 14]
+    assert english.calls == [["warranty", "", "returns"]]  # one call for all texts of a language
+
+
+def test_questions_go_the_same_way_by_the_query_method() -> None:
+    routed = RoutedEncoder({"en": CountingEncoder("e"), "zh": CountingEncoder("z")})
+
+    vectors = routed.encode_queries(["保修期多长？"])
+
+    assert set(vectors) == {"z"}
+    assert vectors["z"].vectors.tolist() == [[6, 1]]
+
+
+def test_no_texts_make_no_vectors() -> None:
+    routed = RoutedEncoder({"en": CountingEncoder("e"), "zh": CountingEncoder("z")})
+
+    assert routed.encode_passages([]) == {}
+
+
+def test_one_encoder_may_serve_both_languages() -> None:
+    both = CountingEncoder("b")
+
+    vectors = RoutedEncoder({"en": both, "zh": both}).encode_passages(["warranty", "保修期"])
+
+    assert vectors["b"].positions.tolist() == [0, 1]
+    assert len(both.calls) == 1
+
+
+def test_the_name_tells_the_route_whatever_the_order() -> None:
+    english, chinese = CountingEncoder("e"), CountingEncoder("z")
+
+    name = RoutedEncoder({"zh": chinese, "en": english}).name
+
+    assert name == "en=e:counting+zh=z:counting"
+    assert RoutedEncoder({"en": chinese, "zh": english}).name != name
+
+
+def test_spaces_are_never_shared_and_no_language_is_forgotten() -> None:
+    with pytest.raises(ValueError, match="share a space"):
+        RoutedEncoder({"en": CountingEncoder("s"), "zh": CountingEncoder("s")})
+    with pytest.raises(ValueError, match="each of"):
+        RoutedEncoder({"en": CountingEncoder("e")})
