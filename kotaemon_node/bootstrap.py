@@ -2,6 +2,7 @@
 
 import os
 import random
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from flask import Flask
@@ -9,7 +10,7 @@ from flask import Flask
 from kotaemon_node import __version__
 from kotaemon_node.adapters.encoder.factory import make_encoder
 from kotaemon_node.adapters.faiss import FaissSegmentFormat
-from kotaemon_node.adapters.llm import make_language_model
+from kotaemon_node.adapters.llm.openai import make_language_model
 from kotaemon_node.adapters.redis import (
     RedisFrameLog,
     RedisGenerationPointer,
@@ -24,6 +25,7 @@ from kotaemon_node.adapters.system.gevent_tasks import GeventTasks
 from kotaemon_node.api.app import create_app
 from kotaemon_node.api.services import Services
 from kotaemon_node.domain import limits
+from kotaemon_node.domain.errors import Unavailable
 from kotaemon_node.domain.events import KNOWLEDGE_UPDATED, SESSION_UPDATED
 from kotaemon_node.domain.ids import DEFAULT_TENANT
 from kotaemon_node.engine.answering import Answerer
@@ -33,6 +35,7 @@ from kotaemon_node.engine.turns import TurnEngine
 from kotaemon_node.listeners.dispatch import Dispatch, Listener
 from kotaemon_node.listeners.knowledge_updated import KnowledgeUpdatedListener
 from kotaemon_node.listeners.session_updated import SessionUpdatedListener
+from kotaemon_node.ports.encoder import Encoder
 from kotaemon_node.ports.language_model import LanguageModel
 from kotaemon_node.ports.runtime import Clock, Tasks
 from kotaemon_node.retrieval.library import KnowledgeLibrary
@@ -93,12 +96,7 @@ def build_pod(settings: Settings) -> RunningPod:
         store=make_artifact_store(settings.artifact_url),
         segment_format=FaissSegmentFormat(),
         pointer=RedisGenerationPointer(store),
-        encoder=make_encoder(
-            settings.encoder_model,
-            settings.encoder_backend,
-            settings.model_dir,
-            settings.encoder_threads,
-        ),
+        encoder_for=_encoders(settings),
         tasks=tasks,
         clock=clock,
         tenant=DEFAULT_TENANT,
@@ -168,6 +166,23 @@ def build_pod(settings: Settings) -> RunningPod:
         tasks=tasks,
         clock=clock,
     )
+
+
+def _encoders(settings: Settings) -> Callable[[str], Encoder]:
+    """Return what gives the encoder that a generation names: this pod has that of its settings."""
+    encoder = make_encoder(
+        settings.encoder_model,
+        settings.encoder_backend,
+        settings.model_dir,
+        settings.encoder_threads,
+    )
+
+    def encoder_for(name: str) -> Encoder:
+        if name != encoder.name:
+            raise Unavailable(f"this pod encodes with {encoder.name}, the generation with {name}")
+        return encoder
+
+    return encoder_for
 
 
 def _language_model(settings: Settings) -> LanguageModel | None:
