@@ -1,0 +1,156 @@
+"""``up``, ``ps``, ``down``, ``stop``, ``start`` and ``scale``: the cluster on this machine."""
+
+import json
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from kotaemon_node.cli.console import err, out, process_table
+from kotaemon_node.cli.progress import StartProgress
+from kotaemon_node.cli.signals import StopAsked, stop_signals
+from kotaemon_node.local import launch, places, table
+from kotaemon_node.local.errors import LocalError, StartFailed
+from kotaemon_node.local.folder import DataFolder
+from kotaemon_node.local.plan import Wishes
+from kotaemon_node.local.supervisor import Supervisor
+from kotaemon_node.local.watch import watch
+
+DataOption = Annotated[
+    Path, typer.Option("--data", help="Folder that keeps the cluster's state.", show_default=True)
+]
+NameArgument = Annotated[str, typer.Argument(help="A name that `kotaemon ps` prints.")]
+_DATA = places.data_folder()
+
+
+def up(
+    workers: Annotated[int, typer.Option(help="Number of worker pods, 1 to 16.")] = 3,
+    port: Annotated[int, typer.Option(help="Port of the load balancer.")] = 8080,
+    *,
+    host: Annotated[str, typer.Option(help="Address on which it listens.")] = "127.0.0.1",
+    knowledge: Annotated[
+        Path | None,
+        typer.Option(help="Folder of documents to answer from; the sample shop by default."),
+    ] = None,
+    data: DataOption = _DATA,
+    detach: Annotated[
+        bool, typer.Option("--detach", help="Return when every process is ready.")
+    ] = False,
+) -> None:
+    """Run the cluster: Redis, HAProxy, coordinator and workers, restarted when they die."""
+    folder = folder_of(data)
+    wishes = Wishes(
+        folder=folder, workers=workers, port=port, host=host, knowledge=knowledge, detach=detach
+    )
+    try:
+        with stop_signals():
+            with StartProgress() as progress:
+                running = launch.up(wishes, progress=progress)
+            out.print(process_table(_rows(folder)))
+            out.print()
+            out.print(f"[bold green]Ready:[/] [bold]{running.cluster.url}[/]", soft_wrap=True)
+            out.print(
+                f"[dim]Knowledge: {running.plan.knowledge}   Logs: {folder.logs}[/]",
+                soft_wrap=True,
+            )
+            if detach:
+                out.print(f"[dim]Stop it with: kotaemon down{_data_words(data)}[/]")
+                return
+            out.print("[dim]Ctrl-C stops everything.[/]")
+            watch(folder, running.supervisord, tell=_tell)
+    except StopAsked:
+        _stop_all(folder)
+        return
+    _after_supervisord(folder, running.supervisord.returncode)
+
+
+def _stop_all(folder: DataFolder) -> None:
+    err.print()
+    try:
+        with stop_signals(), err.status("Stopping; the workers finish what they are doing …"):
+            launch.down(folder)
+    except StopAsked:
+        launch.kill(folder)
+        err.print("Killed. State stays in the data folder.")
+        return
+    err.print("Stopped. State stays in the data folder.")
+
+
+def _after_supervisord(folder: DataFolder, status: int) -> None:
+    if status == 0:
+        err.print("Stopped by another command.")
+        return
+    launch.down(folder)
+    raise StartFailed(
+        f"The supervisor ended with status {status}, and the cluster was stopped; `kotaemon up`"
+        " starts it again.",
+        process="supervisord",
+        log_lines=folder.log_tail("supervisord"),
+    )
+
+
+def _tell(name: str, what: str) -> None:
+    out.print(Text.assemble((name, "bold"), " ", what))
+
+
+def ps(
+    data: DataOption = _DATA,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """List the processes of the cluster; a worker's pid is the process that serves."""
+    rows = _rows(folder_of(data))
+    if as_json:
+        print(json.dumps([row.as_json() for row in rows], indent=2))
+    else:
+        out.print(process_table(rows))
+
+
+def down(data: DataOption = _DATA) -> None:
+    """Stop the cluster; its state stays in the data folder."""
+    folder = folder_of(data)
+    with err.status("Stopping; the workers finish what they are doing …"):
+        ran = launch.down(folder)
+    err.print("Stopped." if ran else f"No cluster was running in {folder.path}.", soft_wrap=True)
+
+
+def stop(name: NameArgument, data: DataOption = _DATA) -> None:
+    """Stop one process and keep it down until it is started again."""
+    with err.status(f"Stopping {name} …"):
+        launch.stop_one(folder_of(data), name)
+    err.print(f"{name} is down until `kotaemon start {name}`.")
+
+
+def start(name: NameArgument, data: DataOption = _DATA) -> None:
+    """Start a process that was stopped; returns when it is ready."""
+    with StartProgress() as progress:
+        launch.start_one(folder_of(data), name, progress=progress)
+
+
+def scale(
+    workers: Annotated[int, typer.Option(help="Number of worker pods, 1 to 16.")],
+    data: DataOption = _DATA,
+) -> None:
+    """Change the number of workers; returns when the new ones serve and the others are gone."""
+    folder = folder_of(data)
+    with StartProgress() as progress:
+        launch.scale(folder, workers, progress=progress)
+    out.print(process_table(_rows(folder)))
+
+
+def folder_of(data: Path) -> DataFolder:
+    """Return the data folder of an option; ``LocalError`` where the path is something else."""
+    path = Path(os.path.abspath(data.expanduser()))
+    if path.exists() and not path.is_dir():
+        raise LocalError(f"{path} is not a folder; name another one with --data.")
+    return DataFolder(path)
+
+
+def _rows(folder: DataFolder) -> list[table.Row]:
+    cluster = launch.running_cluster(folder)
+    return table.rows(folder, cluster, Supervisor(folder).processes())
+
+
+def _data_words(data: Path) -> str:
+    return "" if data == _DATA else f" --data {data}"

@@ -1,0 +1,116 @@
+"""``status``, ``search`` and ``chat``: asks a running cluster from the terminal."""
+
+import secrets
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from kotaemon_node.cli import service
+from kotaemon_node.cli.console import err, out
+from kotaemon_node.cli.turn_stream import TurnStream
+from kotaemon_node.local import places
+
+DataOption = Annotated[Path, typer.Option("--data", help="Data folder of the cluster to ask.")]
+UrlOption = Annotated[
+    str, typer.Option("--url", help="Address of a cluster elsewhere; KOTAEMON_URL by default.")
+]
+_DATA = places.data_folder()
+_EXCERPT_CHARS = 300
+
+
+def status(data: DataOption = _DATA, url: UrlOption = "") -> None:
+    """Show the pods, the knowledge they serve, and whether they agree."""
+    cluster = service.get(f"{service.address(url, data)}/v1/cluster")
+    pods = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("pod", "address", "ready", "running turns", "serves"):
+        pods.add_column(heading)
+    for pod in cluster["pods"]:
+        generations = pod.get("generations", {})
+        pods.add_row(
+            str(pod.get("name", "")),
+            str(pod.get("address", "")),
+            "[green]yes[/]" if pod.get("ready") else "[yellow]no[/]",
+            str(pod.get("running_turns", "")),
+            ", ".join(f"{kb} {row['generation']}" for kb, row in sorted(generations.items())),
+        )
+    out.print(pods)
+    agreed = "[green]they agree[/]" if cluster["converged"] else "[yellow]they differ[/]"
+    out.print(f"{len(cluster['pods'])} pods; {agreed}")
+
+
+def search(
+    question: Annotated[str, typer.Argument(help="What to look for.")],
+    kb: Annotated[str, typer.Option("--kb", help="Knowledge base.")] = "default",
+    top_k: Annotated[int, typer.Option("--top-k", min=1, max=50)] = 4,
+    data: DataOption = _DATA,
+    url: UrlOption = "",
+) -> None:
+    """Show the passages that fit a question best."""
+    found = service.get(
+        f"{service.address(url, data)}/v1/search",
+        query={"q": question, "kb": kb, "top_k": top_k},
+    )
+    for number, passage in enumerate(found["passages"], start=1):
+        out.print(_source_line(number, passage))
+        text = " ".join(str(passage["text"]).split())
+        out.print(Text(f"    {text[:_EXCERPT_CHARS]}"))
+    if not found["passages"]:
+        err.print("Nothing fits.")
+
+
+def chat(
+    question: Annotated[
+        str | None, typer.Argument(help="Ask this and end; without it, a conversation.")
+    ] = None,
+    session: Annotated[str, typer.Option("--session", help="Go on in this session.")] = "",
+    data: DataOption = _DATA,
+    url: UrlOption = "",
+) -> None:
+    """Ask questions; answers come as they are written, with their sources below."""
+    base = service.address(url, data)
+    session_id = session or f"cli-{secrets.token_hex(8)}"
+    if question is not None:
+        _ask(base, session_id=session_id, question=question)
+        return
+    err.print(f"[dim]Session {session_id}. An empty line or Ctrl-D ends.[/]")
+    while line := _read_line():
+        _ask(base, session_id=session_id, question=line)
+
+
+def _read_line() -> str:
+    try:
+        return input("> " if sys.stdin.isatty() else "").strip()
+    except EOFError:
+        return ""
+
+
+def _ask(base: str, *, session_id: str, question: str) -> None:
+    docs: list[dict[str, Any]] = []
+    turn = TurnStream(
+        base, session_id=session_id, turn_id=f"cli-{secrets.token_hex(8)}", message=question
+    )
+    for frame in turn:
+        match frame["type"]:
+            case "text":
+                out.print(Text(frame["content"]), end="", soft_wrap=True)
+            case "source":
+                docs = frame["docs"]
+            case "restart":
+                out.print("\n[dim](the answer begins again)[/]")
+            case "error":
+                raise service.ServiceError(frame["message"])
+            case _:
+                pass  # status, tools and the end itself: the text is what matters here
+    out.print()
+    for doc in docs:
+        out.print(_source_line(doc["n"], doc), style="dim")
+
+
+def _source_line(number: int, row: dict[str, Any]) -> Text:
+    place = " › ".join(str(part) for part in (row.get("heading") or []) if part)
+    title = row.get("title") or row["document"]
+    return Text.assemble((f"[{number}] ", "bold"), f"{title}  {row['document']}  {place}")

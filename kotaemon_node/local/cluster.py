@@ -1,0 +1,93 @@
+"""Identity and ports of a cluster, chosen once and kept in ``cluster.json``."""
+
+import json
+import secrets
+from dataclasses import asdict, dataclass, replace
+
+from kotaemon_node.local.errors import LocalError
+from kotaemon_node.local.folder import DataFolder, write_json
+from kotaemon_node.local.ports import all_free, choose_block
+
+# HAProxy has a line for each slot from the start, so that scaling reloads nothing.
+WORKER_SLOTS = 16
+_REDIS, _COORDINATOR, _FIRST_WORKER = 0, 1, 2
+BLOCK_PORTS = _FIRST_WORKER + WORKER_SLOTS
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """What must stay the same from one start to the next, and what the last start was given."""
+
+    cluster_id: str
+    folder: str
+    """Absolute path: a copied data folder is noticed and gets an identity of its own."""
+    first_port: int
+    port: int
+    """Of the balancer."""
+    host: str
+    workers: int
+    redis_url: str
+    """Empty: the cluster runs a Redis of its own."""
+
+    @property
+    def redis_port(self) -> int:
+        return self.first_port + _REDIS
+
+    @property
+    def coordinator_port(self) -> int:
+        return self.first_port + _COORDINATOR
+
+    @property
+    def worker_ports(self) -> list[int]:
+        """Ports of all slots, used or not."""
+        first = self.first_port + _FIRST_WORKER
+        return list(range(first, first + WORKER_SLOTS))
+
+    @property
+    def url(self) -> str:
+        """Where people and clients find the cluster."""
+        host = "127.0.0.1" if self.host in ("0.0.0.0", "*") else self.host
+        return f"http://{host}:{self.port}"
+
+
+def load(folder: DataFolder) -> Cluster | None:
+    """Return the cluster of a data folder, None where there never was one.
+
+    ``LocalError`` where the file is damaged: to forget ports quietly would orphan processes.
+    """
+    try:
+        text = folder.cluster_file.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise LocalError(f"{folder.cluster_file} cannot be read: {error.strerror}.") from error
+    try:
+        return Cluster(**json.loads(text))
+    except (ValueError, TypeError) as error:
+        raise LocalError(
+            f"{folder.cluster_file} is damaged; remove it to give the cluster new ports."
+        ) from error
+
+
+def save(folder: DataFolder, cluster: Cluster) -> None:
+    """Keep the cluster for the next command."""
+    write_json(folder.cluster_file, asdict(cluster))
+
+
+def settle(folder: DataFolder, *, port: int, host: str, workers: int, redis_url: str) -> Cluster:
+    """Return this start's cluster: the kept identity and ports, new ones where they are taken."""
+    kept = load(folder)
+    if kept is None or kept.folder != str(folder.path):
+        return Cluster(
+            cluster_id=secrets.token_hex(4),
+            folder=str(folder.path),
+            first_port=choose_block(BLOCK_PORTS),
+            port=port,
+            host=host,
+            workers=workers,
+            redis_url=redis_url,
+        )
+    now = replace(kept, port=port, host=host, workers=workers, redis_url=redis_url)
+    if all_free(range(now.first_port, now.first_port + BLOCK_PORTS)):
+        return now
+    return replace(now, first_port=choose_block(BLOCK_PORTS))

@@ -1,0 +1,271 @@
+"""Brings a cluster up, changes it while it runs, and takes it down."""
+
+import os
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import psutil
+
+from kotaemon_node.local import cluster as clusters
+from kotaemon_node.local import config, leftovers, preflight, table
+from kotaemon_node.local.cluster import WORKER_SLOTS, Cluster
+from kotaemon_node.local.errors import LocalError, StartFailed
+from kotaemon_node.local.folder import DataFolder, write_whole
+from kotaemon_node.local.plan import Plan, Wishes, make_plan
+from kotaemon_node.local.supervisor import Supervisor, spawn
+from kotaemon_node.local.waiting import POLL_S, Progress, wait_balanced, wait_ready
+from kotaemon_node.local.weights import check_weights
+
+SUPERVISORD_START_S = 15.0
+# The waits of supervisord for its programs, one group after the other, and something over.
+STOP_S = 90.0
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A cluster that is up, and its supervisord."""
+
+    cluster: Cluster
+    plan: Plan
+    supervisord: subprocess.Popen[bytes]
+
+
+def up(wishes: Wishes, *, progress: Progress) -> Running:
+    """Start everything and return when every process is ready.
+
+    ``LocalError`` before anything was started; ``StartFailed`` and whatever interrupts the start
+    after all that was started is stopped again.
+    """
+    folder = wishes.folder
+    plan = make_plan(wishes, preflight.read_settings())
+    preflight.check_workers(wishes.workers)
+    preflight.check_programs(own_redis=not plan.redis_url)
+    folder.prepare()
+    with folder.sole_start():
+        _refuse_second(folder)
+        _end_leftovers(folder, progress)
+        _check_surroundings(wishes, plan)
+        cluster = clusters.settle(
+            folder,
+            port=wishes.port,
+            host=wishes.host,
+            workers=wishes.workers,
+            redis_url=plan.redis_url,
+        )
+        _write_configuration(folder, cluster)
+        supervisord = spawn(
+            folder, environment=_environment(cluster, plan), with_us=not wishes.detach
+        )
+        try:
+            _start_in_order(folder, cluster, supervisord, progress)
+        except BaseException:
+            down(folder)
+            raise
+    return Running(cluster, plan, supervisord)
+
+
+def _refuse_second(folder: DataFolder) -> None:
+    if Supervisor(folder).alive():
+        running = clusters.load(folder)
+        where = f" on {running.url}" if running else ""
+        raise LocalError(
+            f"A cluster is already running in {folder.path}{where}; stop it with"
+            f" `kotaemon down --data {folder.path}` or name another folder with --data."
+        )
+
+
+def _end_leftovers(folder: DataFolder, progress: Progress) -> None:
+    kept = clusters.load(folder)
+    left = leftovers.find(kept) if kept else []
+    if left:
+        progress("supervisord", f"was killed; ending the {len(left)} processes it left")
+        leftovers.end(left)
+
+
+def _check_surroundings(wishes: Wishes, plan: Plan) -> None:
+    preflight.check_port(wishes.host, wishes.port)
+    if plan.redis_url:
+        preflight.check_redis(plan.redis_url)
+    check_weights(plan.models, plan.encoder_model)
+    if plan.knowledge == wishes.folder.knowledge:
+        plan.knowledge.mkdir(exist_ok=True)
+    preflight.check_knowledge(plan.knowledge)
+
+
+def _write_configuration(folder: DataFolder, cluster: Cluster) -> None:
+    open_files_max = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    write_whole(
+        folder.haproxy_config, config.haproxy_config(cluster, open_files_max=open_files_max)
+    )
+    write_whole(folder.haproxy_script, config.haproxy_script())
+    write_whole(folder.redis_config, config.redis_config(cluster))
+    write_whole(folder.supervisord_config, config.supervisord_config(cluster))
+    preflight.check_haproxy_config(folder)
+    clusters.save(folder, cluster)
+
+
+def _environment(cluster: Cluster, plan: Plan) -> dict[str, str]:
+    """Return what every process is given: the user's environment and the places of the plan."""
+    _allow_many_connections()
+    return {
+        **os.environ,
+        "PATH": preflight.search_path(),
+        "PYTHONUNBUFFERED": "1",
+        "KOTAEMON_PYTHON": sys.executable,
+        leftovers.MARK: leftovers.mark(cluster),
+        "CLUSTER_ID": cluster.cluster_id,
+        "REDIS_URL": plan.redis_url or f"redis://127.0.0.1:{cluster.redis_port}/0",
+        "ARTIFACT_URL": plan.artifact_url,
+        "KNOWLEDGE_DIR": str(plan.knowledge),
+        "MODEL_DIR": str(plan.models),
+        "COORDINATOR_PORT": str(cluster.coordinator_port),
+    }
+
+
+def _allow_many_connections() -> None:
+    """Let the children open as many files as the system allows: a stream is an open file."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _start_in_order(
+    folder: DataFolder,
+    cluster: Cluster,
+    supervisord: subprocess.Popen[bytes],
+    progress: Progress,
+) -> None:
+    _wait_for_supervisord(folder, supervisord)
+    supervisor = Supervisor(folder)
+    names = table.names(cluster)
+    if not cluster.redis_url:
+        _start(supervisor, ["redis"], progress)
+        wait_ready(folder, cluster, ["redis"], progress=progress)
+    others = [name for name in names if name != "redis"]
+    _start(supervisor, others, progress)
+    wait_ready(folder, cluster, others, progress=progress)
+    wait_balanced(folder, [name for name in names if name.startswith("worker-")])
+
+
+def _start(supervisor: Supervisor, names: Sequence[str], progress: Progress) -> None:
+    for name in names:
+        progress(name, "starting")
+        supervisor.start(name)
+
+
+def _wait_for_supervisord(folder: DataFolder, supervisord: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + SUPERVISORD_START_S
+    while not Supervisor(folder).alive():
+        if supervisord.poll() is not None or time.monotonic() > deadline:
+            raise StartFailed(
+                f"supervisord did not start; its log is {folder.log('supervisord')}.",
+                process="supervisord",
+                log_lines=folder.log_tail("supervisord"),
+            )
+        time.sleep(POLL_S)
+
+
+def down(folder: DataFolder) -> bool:
+    """Stop everything in order and return whether anything was running.
+
+    What does not stop in time is killed. State stays in the data folder.
+    """
+    supervisor = Supervisor(folder)
+    kept = clusters.load(folder)
+    ran = supervisor.alive()
+    if kept:
+        leftovers.wake(kept)
+    if ran:
+        _shut_down(supervisor)
+    left = leftovers.find(kept) if kept else []
+    leftovers.end(left)
+    return ran or bool(left)
+
+
+def _shut_down(supervisor: Supervisor) -> None:
+    process = psutil.Process(supervisor.pid())
+    supervisor.shutdown()
+    try:
+        process.wait(timeout=STOP_S)
+    except psutil.TimeoutExpired:
+        leftovers.kill([*process.children(recursive=True), process])
+
+
+def kill(folder: DataFolder) -> None:
+    """End every process of the cluster at once, in no order."""
+    kept = clusters.load(folder)
+    if kept:
+        leftovers.kill(leftovers.find(kept))
+
+
+def stop_one(folder: DataFolder, name: str) -> None:
+    """Stop a process and keep it down until somebody starts it again."""
+    _known(folder, name)
+    supervisor = Supervisor(folder)
+    supervisor.stop(name)
+    _wait_stopped(supervisor, [name])
+
+
+def start_one(folder: DataFolder, name: str, *, progress: Progress) -> None:
+    """Start a process that was stopped and return when it is ready."""
+    cluster = _known(folder, name)
+    Supervisor(folder).start(name)
+    wait_ready(folder, cluster, [name], progress=progress)
+    if table.role_of(name) == "worker":
+        wait_balanced(folder, [name])
+
+
+def scale(folder: DataFolder, workers: int, *, progress: Progress) -> None:
+    """Change the number of workers; return when the new ones serve and the others are gone."""
+    preflight.check_workers(workers)
+    cluster = replace(running_cluster(folder), workers=workers)
+    supervisor = Supervisor(folder)
+    clusters.save(folder, cluster)
+    wanted = [f"worker-{slot}" for slot in range(workers)]
+    others = [f"worker-{slot}" for slot in range(workers, WORKER_SLOTS)]
+    processes = supervisor.processes()
+    leaving = [name for name in others if processes[name].wanted]
+    coming = [name for name in wanted if not processes[name].wanted]
+    for name in leaving:
+        progress(name, "draining")
+        supervisor.stop(name)
+    _start(supervisor, coming, progress)
+    wait_ready(folder, cluster, coming, progress=progress)
+    wait_balanced(folder, coming)
+    _wait_stopped(supervisor, leaving)
+
+
+def _wait_stopped(supervisor: Supervisor, names: Sequence[str]) -> None:
+    # supervisord itself bounds this: what outlives its wait is killed.
+    while any(supervisor.processes()[name].pid for name in names):
+        time.sleep(POLL_S)
+
+
+def running_cluster(folder: DataFolder) -> Cluster:
+    """Return the cluster that runs in this folder; ``LocalError`` when none does."""
+    cluster = clusters.load(folder)
+    if cluster is None:
+        raise LocalError(
+            f"There is no cluster in {folder.path}; start one with `kotaemon up`, or name its"
+            " folder with --data."
+        )
+    if not Supervisor(folder).alive():
+        left = leftovers.find(cluster)
+        if left:
+            raise LocalError(
+                f"The supervisor of the cluster in {folder.path} was killed, and {len(left)} of its"
+                " processes go on without it; `kotaemon up` or `kotaemon down` ends them."
+            )
+        raise LocalError(f"No cluster is running in {folder.path}; `kotaemon up` starts it.")
+    return cluster
+
+
+def _known(folder: DataFolder, name: str) -> Cluster:
+    cluster = running_cluster(folder)
+    names = table.names(cluster)
+    if name not in names:
+        raise LocalError(f"There is no process {name}; there are {', '.join(names)}.")
+    return cluster

@@ -1,0 +1,33 @@
+"""Where things lie unless the user names another place."""
+
+import os
+from pathlib import Path
+
+import kotaemon_node
+
+
+def data_folder() -> Path:
+    """State of the cluster of the folder one stands in."""
+    return Path(".data")
+
+
+def checkout() -> Path | None:
+    """Return the root of the source tree that this program runs from; None when installed."""
+    root = Path(kotaemon_node.__file__).resolve().parents[1]
+    return root if (root / "pyproject.toml").is_file() else None
+
+
+def sample_knowledge() -> Path | None:
+    """Return the sample shop's documents; None where they were not installed."""
+    root = checkout()
+    folder = root / "sample" / "knowledge" if root else None
+    return folder if folder and folder.is_dir() else None
+
+
+def models_folder() -> Path:
+    """Return where encoder weights are kept: in the checkout, else in the user's cache."""
+    root = checkout()
+    if root:
+        return root / ".models"
+    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(cache).expanduser() / "kotaemon" / "models"

@@ -1,0 +1,58 @@
+"""What a start will use: the user's wishes, then the environment, then our own defaults."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from kotaemon_node.local import places
+from kotaemon_node.local.folder import DataFolder
+from kotaemon_node.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What ``kotaemon up`` was asked for."""
+
+    folder: DataFolder
+    workers: int
+    port: int
+    host: str
+    knowledge: Path | None
+    detach: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Places and addresses that every process is told by its environment."""
+
+    redis_url: str
+    """Of somebody else's Redis; empty: the cluster runs its own."""
+    artifact_url: str
+    knowledge: Path
+    models: Path
+    encoder_model: str
+
+
+def make_plan(wishes: Wishes, settings: Settings) -> Plan:
+    """Decide where everything is. Nothing is touched yet."""
+    folder = wishes.folder
+    own_knowledge = wishes.knowledge or _given(settings, "knowledge_dir")
+    own_models = _given(settings, "model_dir")
+    return Plan(
+        redis_url=settings.redis_url if _is_given(settings, "redis_url") else "",
+        artifact_url=settings.artifact_url
+        if _is_given(settings, "artifact_url")
+        else folder.artifacts.as_uri(),
+        knowledge=(own_knowledge or places.sample_knowledge() or folder.knowledge).absolute(),
+        models=(own_models or places.models_folder()).absolute(),
+        encoder_model=settings.encoder_model,
+    )
+
+
+def _is_given(settings: Settings, name: str) -> bool:
+    """Tell whether the environment holds it: defaults of ``Settings`` are those of a container."""
+    return name in settings.model_fields_set
+
+
+def _given(settings: Settings, name: str) -> Path | None:
+    value: Path = getattr(settings, name)
+    return value if _is_given(settings, name) else None

@@ -1,0 +1,104 @@
+"""Looks for what would stop a start, and says it in one sentence before anything is started."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from kotaemon_node.local import probes
+from kotaemon_node.local.cluster import WORKER_SLOTS
+from kotaemon_node.local.errors import LocalError
+from kotaemon_node.local.folder import DataFolder
+from kotaemon_node.local.ports import is_free
+from kotaemon_node.settings import Settings
+
+# HAProxy is in sbin, which Debian leaves out of the search path of ordinary users.
+SBIN = ("/usr/local/sbin", "/usr/sbin", "/sbin")
+PACKAGES = {"redis-server": "redis-server", "haproxy": "haproxy"}
+
+
+def search_path() -> str:
+    """Return the search path for programs, with the folders where servers are installed."""
+    path = os.environ.get("PATH", os.defpath)
+    return os.pathsep.join([path, *(folder for folder in SBIN if folder not in path.split(":"))])
+
+
+def read_settings() -> Settings:
+    """Return the settings of the environment; ``LocalError`` names each variable that is wrong."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        wrong = "; ".join(
+            f"{'.'.join(str(part) for part in item['loc']).upper()}: {item['msg']}"
+            for item in error.errors()
+        )
+        raise LocalError(f"The environment holds a wrong setting: {wrong}.") from error
+
+
+def check_programs(*, own_redis: bool) -> None:
+    """Make sure that the servers are installed."""
+    wanted = ["redis-server", "haproxy"] if own_redis else ["haproxy"]
+    missing = [name for name in wanted if shutil.which(name, path=search_path()) is None]
+    if missing:
+        packages = " ".join(PACKAGES[name] for name in missing)
+        are = "is" if len(missing) == 1 else "are"
+        raise LocalError(
+            f"{' and '.join(missing)} {are} not installed; on Debian and Ubuntu run"
+            f" `sudo apt-get install {packages}`."
+        )
+
+
+def check_workers(workers: int) -> None:
+    """Make sure that the balancer has a slot for each worker."""
+    if not 1 <= workers <= WORKER_SLOTS:
+        raise LocalError(
+            f"A cluster on one machine has 1 to {WORKER_SLOTS} workers, not {workers}."
+        )
+
+
+def check_port(host: str, port: int) -> None:
+    """Make sure that the balancer can listen."""
+    if not 1 <= port <= 65_535:
+        raise LocalError(f"{port} is not a port; choose one from 1 to 65535 with --port.")
+    address = "0.0.0.0" if host == "*" else host
+    if not is_free(port, host=address):
+        raise LocalError(
+            f"Port {port} on {host} is busy; stop what listens there or choose another with --port."
+        )
+
+
+def check_knowledge(folder: Path) -> None:
+    """Make sure that there is a folder to watch."""
+    if not folder.is_dir():
+        raise LocalError(
+            f"The knowledge folder {folder} does not exist; name one with --knowledge."
+        )
+
+
+def check_redis(url: str) -> None:
+    """Make sure that a Redis somebody else runs can be reached."""
+    if probes.redis_url_answers(url) is False:
+        raise LocalError(
+            "The Redis named by REDIS_URL does not answer; start it, or unset REDIS_URL to run"
+            " the cluster with a Redis of its own."
+        )
+
+
+def check_haproxy_config(folder: DataFolder) -> None:
+    """Let HAProxy judge its configuration; a version that is too old shows here."""
+    haproxy = shutil.which("haproxy", path=search_path()) or "haproxy"
+    verdict = subprocess.run(
+        [haproxy, "-c", "-f", folder.haproxy_config.name],
+        cwd=folder.path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if verdict.returncode != 0:
+        alerts = [line for line in verdict.stderr.splitlines() if "[ALERT]" in line]
+        reason = alerts[0] if alerts else f"status {verdict.returncode}"
+        raise LocalError(
+            f"HAProxy refuses {folder.haproxy_config} (2.6 or newer is needed): {reason}"
+        )

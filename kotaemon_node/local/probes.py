@@ -1,0 +1,87 @@
+"""Asks each process whether it is ready, the way its own clients would."""
+
+import http.client
+import socket
+from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import urlsplit
+
+from kotaemon_node.local.cluster import Cluster
+
+_TIMEOUT_S = 1.0
+_REDIS_DEFAULT_PORT = 6379
+
+
+def ready(cluster: Cluster, names: list[str]) -> dict[str, bool]:
+    """Ask all of these processes at the same time; a silent one costs a second."""
+    if not names:
+        return {}
+    with ThreadPoolExecutor(max_workers=len(names)) as pool:
+        answers = pool.map(lambda name: is_ready(cluster, name), names)
+        return dict(zip(names, answers, strict=True))
+
+
+def is_ready(cluster: Cluster, name: str) -> bool:
+    """Tell whether this process serves now."""
+    match name:
+        case "redis":
+            return redis_answers("127.0.0.1", cluster.redis_port)
+        case "haproxy":
+            return _is_our_balancer(cluster)
+        case "coordinator":
+            return _get(cluster.coordinator_port, "/readyz") is not None
+        case _:
+            return _get(port_of(cluster, name), "/readyz") is not None
+
+
+def port_of(cluster: Cluster, name: str) -> int:
+    """Return the port on which a process listens."""
+    match name:
+        case "redis":
+            return cluster.redis_port
+        case "haproxy":
+            return cluster.port
+        case "coordinator":
+            return cluster.coordinator_port
+        case _:
+            return cluster.worker_ports[int(name.removeprefix("worker-"))]
+
+
+def _is_our_balancer(cluster: Cluster) -> bool:
+    """The address holds the cluster's id: a stranger on our port does not count as our balancer."""
+    return _get(cluster.port, f"/balancer/{cluster.cluster_id}", host=cluster.url) is not None
+
+
+def _get(port: int, path: str, *, host: str = "") -> bytes | None:
+    """Return the body of a 200, else None. Probing must not fail, whatever is on the port."""
+    name = (urlsplit(host).hostname if host else None) or "127.0.0.1"
+    connection = http.client.HTTPConnection(name, port, timeout=_TIMEOUT_S)
+    try:
+        connection.request("GET", path)
+        response = connection.getresponse()
+        body = response.read()
+    except (OSError, http.client.HTTPException):
+        return None
+    finally:
+        connection.close()
+    return body if response.status == 200 else None
+
+
+def redis_answers(host: str, port: int) -> bool:
+    """Tell whether Redis is up and has read its append-only file.
+
+    One that wants a password answers ``-NOAUTH``: it is up, and the pods have the password.
+    """
+    try:
+        with socket.create_connection((host, port), timeout=_TIMEOUT_S) as connection:
+            connection.sendall(b"PING\r\n")
+            return connection.recv(64).startswith((b"+PONG", b"-NOAUTH"))
+    except OSError:
+        return False
+
+
+def redis_url_answers(url: str) -> bool | None:
+    """Ask the Redis of a ``redis://`` URL; None for forms that only its client can open."""
+    parts = urlsplit(url)
+    if parts.scheme != "redis" or "," in parts.netloc:
+        return None
+    return redis_answers(parts.hostname or "127.0.0.1", parts.port or _REDIS_DEFAULT_PORT)
