@@ -76,9 +76,20 @@ CHUNK_CHARS_TARGET: Final = 800
 CHUNK_CHARS_MAX: Final = 1_600
 SEGMENTS_MAX: Final = 8  # more are merged into one at the next build
 GENERATIONS_KEPT: Final = 20
+MANIFESTS_KEPT_MAX: Final = 1_000  # older ones open citations while their sessions live
+ARTIFACT_GRACE_S: Final = TURN_TIMEOUT_S + 300.0  # what a running turn may still read stays
 BEHIND_WAIT_S: Final = 2.0
 
 # The store. A pool that is exhausted answers 429 rather than wait for ever.
 REDIS_POOL_MAX: Final = 64
 REDIS_TIMEOUT_S: Final = 5.0
 REDIS_CONNECT_TIMEOUT_S: Final = 2.0
+
+# The coordinator.
+FILE_STABLE_S: Final = 0.25  # a file that did not change for so long has been written whole
+FILE_PENDING_MAX_S: Final = 10.0  # one that never comes to rest must not hold up the others
+WATCH_DEBOUNCE_MS: Final = 300
+FOLDER_SCAN_S: Final = 2.0  # finds what no notification told, as on network folders
+LEADER_TTL_S: Final = 5.0
+GENERATION_PASSAGES_MAX: Final = 2_000  # new in one generation: a minute of encoding on a CPU
+IGNORED_PATHS_SHOWN_MAX: Final = 20

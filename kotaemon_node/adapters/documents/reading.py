@@ -29,7 +29,6 @@ _PARSERS: Final[Mapping[str, _Parser]] = {
 }
 SUPPORTED_ENDINGS: Final = tuple(_PARSERS)
 _SUPPORTED: Final = f"supported are {', '.join(SUPPORTED_ENDINGS)}"
-_PAGES: Final = frozenset({".html", ".htm"})
 
 
 def parse_document(path: str, content: bytes) -> ParsedDocument:
@@ -37,14 +36,15 @@ def parse_document(path: str, content: bytes) -> ParsedDocument:
 
     Raises ``DocumentRefused`` with a reason that its owner understands.
     """
-    parser = _parser_for(path)
+    if refusal := unsupported(path):
+        raise refusal
+    parser = _PARSERS[_ending(path)]
     if not content:
         raise DocumentRefused("the file is empty")
     if len(content) > limits.DOCUMENT_BYTES_MAX:
         raise too_large(len(content))
     if kind := binary_kind(content):
-        ending = PurePosixPath(path).suffix
-        raise DocumentRefused(f"it is {kind}, although its name ends in {ending}")
+        raise DocumentRefused(f"it is {kind}, although its name ends in {_ending(path)}")
     text = decoded(content)
     if len(text) > limits.DOCUMENT_CHARS_MAX:
         raise DocumentRefused(
@@ -65,13 +65,18 @@ def too_large(size_bytes: int) -> DocumentRefused:
     )
 
 
-def _parser_for(path: str) -> _Parser:
-    ending = PurePosixPath(path).suffix.lower()
+def unsupported(path: str) -> DocumentRefused | None:
+    """Return the refusal of a file whose name promises what no parser reads, else None."""
+    ending = _ending(path)
     if not ending:
-        raise DocumentRefused(f"the file name has no ending; {_SUPPORTED}")
+        return DocumentRefused(f"the file name has no ending; {_SUPPORTED}")
     if ending not in _PARSERS:
-        raise DocumentRefused(f"{ending} files are not supported yet; {_SUPPORTED}")
-    return _PARSERS[ending]
+        return DocumentRefused(f"{ending} files are not supported yet; {_SUPPORTED}")
+    return None
+
+
+def _ending(path: str) -> str:
+    return PurePosixPath(path).suffix.lower()
 
 
 def _name(path: str) -> str:

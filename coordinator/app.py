@@ -1,0 +1,61 @@
+"""The coordinator's HTTP side: is it alive, is it ready, what does it count."""
+
+from itertools import islice
+from typing import Any
+
+from flask import Flask, Response, jsonify
+
+from coordinator.metrics import CoordinatorMetrics
+from coordinator.status import Status, StatusBoard
+from kotaemon_node.domain import limits
+from kotaemon_node.ports.runtime import Clock
+from kotaemon_node.telemetry.metrics import METRICS_MEDIA_TYPE
+
+# The largest document takes a parser minutes, during which the loop gives no sign.
+LOOP_SILENT_MAX_S = 900.0
+
+
+def create_app(*, board: StatusBoard, metrics: CoordinatorMetrics, clock: Clock) -> Flask:
+    """Return the application. Its routes only read memory, so they never wait for the work."""
+    app = Flask("coordinator")
+
+    @app.get("/healthz")
+    def healthz() -> tuple[Response, int]:
+        silent_s = clock.monotonic_s() - board.beat_s
+        alive = silent_s < LOOP_SILENT_MAX_S
+        return jsonify({"alive": alive, "silent_s": round(silent_s, 1)}), 200 if alive else 503
+
+    @app.get("/readyz")
+    def readyz() -> tuple[Response, int]:
+        status = board.current
+        return jsonify(_shown(status)), 200 if status.ready else 503
+
+    @app.get("/metrics")
+    def exposition() -> Response:
+        return Response(metrics.exposition(), content_type=METRICS_MEDIA_TYPE)
+
+    return app
+
+
+def _shown(status: Status) -> dict[str, Any]:
+    shown = islice(status.ignored.items(), limits.IGNORED_PATHS_SHOWN_MAX)
+    return {
+        "ready": status.ready,
+        "role": status.role,
+        "problem": status.problem or (None if status.ready else "reading the knowledge folder"),
+        "knowledge": {
+            kb: {
+                "generation": known.generation,
+                "documents": {
+                    "indexed": known.indexed,
+                    "failed": known.failed,
+                    "waiting": known.waiting,
+                },
+                "passages": known.passages,
+                "segments": known.segments,
+            }
+            for kb, known in status.knowledge.items()
+        },
+        "ignored": [{"path": path, "reason": reason} for path, reason in shown],
+        "ignored_total": len(status.ignored),
+    }

@@ -1,0 +1,282 @@
+"""What lies in the knowledge folder: which files are whole, what they hold, and which are not ours.
+
+A file counts once it has kept its size and times for ``FILE_STABLE_S``, so that a half-written one
+is not read; a missing file counts as deleted only after as long, because editors save by deleting
+and renaming. Until then the file is *pending*: whatever is known of it stays. One that never comes
+to rest is pending for ``FILE_PENDING_MAX_S``, then it holds up nothing any more.
+"""
+
+import hashlib
+import os
+import stat
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from io import BufferedReader
+from pathlib import Path
+from typing import Final
+
+from kotaemon_node.adapters.documents.reading import too_large, unsupported
+from kotaemon_node.adapters.documents.visible import visible_text
+from kotaemon_node.domain import limits
+from kotaemon_node.domain.errors import Malformed
+from kotaemon_node.domain.ids import DEFAULT_KNOWLEDGE_BASE, checked_id
+from kotaemon_node.ports.runtime import Clock
+
+_TEMPORARY_STARTS: Final = (".", "~", "#")
+_TEMPORARY_ENDS: Final = ("~", ".swp", ".swx", ".part", ".partial", ".tmp", ".temp", ".crdownload")
+_RESTLESS: Final = "it keeps changing; it will be read when it has come to rest"
+
+# Device, inode, size, times of change in ns: equal means that nothing was written.
+Signature = tuple[int, int, int, int, int]
+
+
+class FolderMissing(Exception):
+    """The knowledge folder is not there; nothing may be concluded about its files."""
+
+
+class FileChanged(Exception):
+    """A file is no longer what the last scan saw; the next scan will see it."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileState:
+    """A whole file. ``revision`` is the sha256 (hex) of its bytes, "" when ``problem`` is set."""
+
+    document: str
+    revision: str
+    size_bytes: int
+    problem: str | None = None
+    """Why its bytes are not read at all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """The folder at one moment."""
+
+    files: Mapping[str, Mapping[str, FileState]]
+    """Knowledge base to document to file."""
+    pending: Collection[str]
+    """Documents about which nothing may be concluded yet."""
+    ignored: Mapping[str, str]
+    """Path to why it belongs to no knowledge base."""
+
+
+@dataclass(slots=True)
+class _Seen:
+    signature: Signature | None
+    """None: it is missing."""
+    since_s: float
+    restless_since_s: float
+    """When it last began to change."""
+    state: FileState | None = None
+    """The last whole state, which may be older than ``signature``."""
+    settled: bool = False
+
+
+@dataclass(slots=True)
+class _Walk:
+    """What one pass over the folder meets."""
+
+    found: dict[str, tuple[Path, Signature]] = field(default_factory=dict)
+    ignored: dict[str, str] = field(default_factory=dict)
+    unreadable: list[str] = field(default_factory=list)
+
+
+class KnowledgeFolder:
+    """Looks at the folder ``root`` again and again. Used by one thread."""
+
+    def __init__(self, root: Path, *, clock: Clock) -> None:
+        self._root = root
+        self._clock = clock
+        self._seen: dict[str, _Seen] = {}
+
+    def scan(self) -> Scan:
+        """Return what is in the folder now. Raises ``FolderMissing``."""
+        walk = self._walk()
+        for document, (path, signature) in walk.found.items():
+            self._look_at(document, path, signature)
+        for document in self._seen.keys() - walk.found.keys():
+            if not document.startswith(tuple(walk.unreadable)):
+                self._miss(document)
+        return self._summary(walk)
+
+    def read(self, state: FileState) -> bytes:
+        """Return the bytes of a file. Raises ``FileChanged`` when they are not ``state``'s."""
+        try:
+            with _opened(self._real(self._root / state.document)) as file:
+                content = file.read(limits.DOCUMENT_BYTES_MAX + 1)
+        except OSError as error:
+            raise FileChanged(state.document) from error
+        if hashlib.sha256(content).hexdigest() != state.revision:
+            raise FileChanged(state.document)
+        return content
+
+    def _look_at(self, document: str, path: Path, signature: Signature) -> None:
+        now_s = self._clock.monotonic_s()
+        seen = self._seen.get(document)
+        if seen is None or seen.signature != signature:
+            self._seen[document] = self._changed(seen, signature)
+        elif not seen.settled and now_s - seen.since_s >= limits.FILE_STABLE_S:
+            state = self._state(document, path, signature)
+            if state is not None:
+                seen.state, seen.settled = state, True
+
+    def _miss(self, document: str) -> None:
+        seen = self._seen[document]
+        if seen.signature is not None:
+            self._seen[document] = self._changed(seen, None)
+        elif self._clock.monotonic_s() - seen.since_s >= limits.FILE_STABLE_S:
+            del self._seen[document]
+
+    def _changed(self, seen: _Seen | None, signature: Signature | None) -> _Seen:
+        now_s = self._clock.monotonic_s()
+        if seen is None:
+            return _Seen(signature, now_s, now_s)
+        restless_since_s = now_s if seen.settled else seen.restless_since_s
+        return _Seen(signature, now_s, restless_since_s, seen.state)
+
+    def _state(self, document: str, path: Path, signature: Signature) -> FileState | None:
+        """Return the file's state, or None when it changed while it was read."""
+        size = signature[2]
+        if size > limits.DOCUMENT_BYTES_MAX:
+            refusal = unsupported(document) or too_large(size)
+            return FileState(document, "", size, problem=str(refusal))
+        try:
+            with _opened(self._real(path)) as file:
+                revision = hashlib.file_digest(file, "sha256").hexdigest()
+                unchanged = _signature(os.fstat(file.fileno())) == signature
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            reason = f"it cannot be read: {(error.strerror or str(error)).lower()}"
+            return FileState(document, "", size, problem=reason)
+        return FileState(document, revision, size) if unchanged else None
+
+    def _summary(self, walk: _Walk) -> Scan:
+        files: dict[str, dict[str, FileState]] = {}
+        pending: list[str] = []
+        overdue_s = self._clock.monotonic_s() - limits.FILE_PENDING_MAX_S
+        for document, seen in self._seen.items():
+            state = seen.state
+            if document not in walk.found:
+                pending.append(document)
+                continue
+            if not seen.settled:
+                if seen.restless_since_s > overdue_s:
+                    pending.append(document)
+                    continue
+                state = state or FileState(document, "", 0, problem=_RESTLESS)
+            if state is not None:
+                files.setdefault(knowledge_base_of(document), {})[document] = state
+        return Scan(files, frozenset(pending), dict(sorted(walk.ignored.items())))
+
+    def _walk(self) -> _Walk:
+        walk = _Walk()
+        if not self._root.is_dir():
+            raise FolderMissing(f"the knowledge folder {self._root} is not there")
+        folders = [self._root]
+        while folders:
+            folder = folders.pop()
+            try:
+                entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+            except OSError as error:
+                if folder == self._root:
+                    raise FolderMissing(f"{self._root} cannot be read: {error.strerror}") from error
+                self._unreadable(walk, folder, error)
+                continue
+            folders.extend(self._sort_out(walk, entries))
+        return walk
+
+    def _unreadable(self, walk: _Walk, folder: Path, error: OSError) -> None:
+        name = folder.relative_to(self._root).as_posix()
+        walk.ignored[name] = f"the folder cannot be read: {error.strerror}"
+        # What was below it is not deleted: we only can't see it.
+        walk.unreadable.append(f"{name}/")
+
+    def _sort_out(self, walk: _Walk, entries: list["os.DirEntry[str]"]) -> Iterator[Path]:
+        """Note each file of a folder as found or ignored; yield the folders to enter."""
+        for entry in entries:
+            if temporary(entry.name):
+                continue
+            path = Path(entry.path)
+            document = path.relative_to(self._root).as_posix()
+            if problem := self._foreign(entry, document):
+                walk.ignored[_shown(document)] = problem
+            elif entry.is_dir(follow_symlinks=False):
+                yield path
+            else:
+                try:
+                    walk.found[document] = (path, _signature(path.stat()))
+                except OSError:
+                    # It went away since the folder was listed, or is a link to nothing.
+                    continue
+
+    def _foreign(self, entry: "os.DirEntry[str]", document: str) -> str | None:
+        """Return why an entry belongs to no knowledge base, or None when it belongs to one."""
+        if document != visible_text(document) or "\n" in document or "\t" in document:
+            return "its name has invisible characters or is not valid UTF-8"
+        if entry.is_symlink():
+            return self._bad_link(Path(entry.path))
+        if entry.is_dir(follow_symlinks=False):
+            return _bad_knowledge_base(document) if "/" not in document else None
+        return None if entry.is_file(follow_symlinks=False) else "it is not a regular file"
+
+    def _bad_link(self, path: Path) -> str | None:
+        try:
+            target = path.resolve(strict=True)
+        except (OSError, RuntimeError):
+            return "it is a link to nothing"
+        if not target.is_relative_to(self._root.resolve()):
+            return "it is a link that leaves the knowledge folder"
+        return None if target.is_file() else "it is a link to a folder"
+
+    def _real(self, path: Path) -> Path:
+        """Return where a file lies. Checked again: a link may be changed between two looks."""
+        target = path.resolve(strict=True)
+        if not target.is_relative_to(self._root.resolve()):
+            raise OSError(f"{path} leaves the knowledge folder")
+        return target
+
+
+def knowledge_base_of(document: str) -> str:
+    """Return the knowledge base of a document: its first-level folder, or ``default``."""
+    folder, slash, _ = document.partition("/")
+    return folder if slash else DEFAULT_KNOWLEDGE_BASE
+
+
+def temporary(name: str) -> bool:
+    """Tell whether a file or folder is hidden, or a program's own that will not stay."""
+    return name.startswith(_TEMPORARY_STARTS) or name.lower().endswith(_TEMPORARY_ENDS)
+
+
+def _bad_knowledge_base(name: str) -> str | None:
+    try:
+        checked_id("the name of a knowledge base", name)
+    except Malformed as error:
+        return str(error)
+    return None
+
+
+def _signature(status: os.stat_result) -> Signature:
+    return (
+        status.st_dev,
+        status.st_ino,
+        status.st_size,
+        status.st_mtime_ns,
+        status.st_ctime_ns,
+    )
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[BufferedReader]:
+    """Open a regular file and nothing else: a pipe would block, a link could lead elsewhere."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(f"{path} is not a regular file")
+        yield file
+
+
+def _shown(name: str) -> str:
+    return name.encode("utf-8", "backslashreplace").decode()

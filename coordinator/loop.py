@@ -1,0 +1,263 @@
+"""The work of the coordinator: lead, look at the folder, keep every knowledge base up to date.
+
+All state that matters lies outside (folder, artifact store, pointer): a coordinator that dies at
+any moment is replaced by one that compares them again.
+"""
+
+import threading
+from dataclasses import dataclass, replace
+from typing import Final
+
+import structlog
+
+from coordinator.catalog import Catalog, Newest, reference
+from coordinator.folder import FolderMissing, KnowledgeFolder, Scan
+from coordinator.leader import LeadLost, Lease
+from coordinator.metrics import CoordinatorMetrics
+from coordinator.publish import NumberTaken, Publisher
+from coordinator.retention import Retention
+from coordinator.status import KnowledgeStatus, Status, StatusBoard
+from coordinator.update import Updater
+from kotaemon_node.domain import limits
+from kotaemon_node.domain.errors import NodeError
+from kotaemon_node.domain.ids import DEFAULT_KNOWLEDGE_BASE
+from kotaemon_node.domain.knowledge import Manifest
+from kotaemon_node.ports.knowledge import GenerationPointer
+from kotaemon_node.ports.runtime import Clock
+
+_log = structlog.get_logger(__name__)
+
+_RETENTION_S: Final = 60.0
+_POINTER_CHECK_S: Final = 5.0
+_STANDBY_LOOK_S: Final = 0.5
+_AFTER_TROUBLE_S: Final = 1.0
+# The periodic scan takes at most this share of the time, however large the folder is.
+_SCAN_SHARE_MAX: Final = 0.05
+
+
+class Stopping(Exception):
+    """The process was told to end."""
+
+
+@dataclass(slots=True)
+class _Base:
+    """A knowledge base as this leader knows it."""
+
+    newest: Newest
+    pointed: int = 0
+    """The highest number that the pointer was seen to name."""
+    announced: bool = False
+    orphaned: bool = False
+    """The pointer names a generation that the artifact store does not have."""
+    waiting: int = 0
+
+
+class CoordinatorLoop:
+    """Takes one step after the other until it is told to stop."""
+
+    def __init__(
+        self,
+        *,
+        folder: KnowledgeFolder,
+        catalog: Catalog,
+        updater: Updater,
+        publisher: Publisher,
+        retention: Retention,
+        pointer: GenerationPointer,
+        lease: Lease,
+        board: StatusBoard,
+        metrics: CoordinatorMetrics,
+        clock: Clock,
+        tenant: str,
+    ) -> None:
+        self._folder = folder
+        self._catalog = catalog
+        self._updater = updater
+        self._publisher = publisher
+        self._retention = retention
+        self._pointer = pointer
+        self._lease = lease
+        self._board = board
+        self._metrics = metrics
+        self._clock = clock
+        self._tenant = tenant
+        self._fence: int | None = None
+        self._bases: dict[str, _Base] = {}
+        self._pointer_check_s = 0.0
+        self._retention_s = 0.0
+        self._complained: dict[str, str] = {}
+        self._stop = threading.Event()
+        self._wake = threading.Event()
+
+    def wake(self) -> None:
+        """Look at the folder now. Called by the watching thread."""
+        self._wake.set()
+
+    def stop(self) -> None:
+        """End ``run`` soon, also in the middle of a build."""
+        self._stop.set()
+        self._wake.set()
+
+    def run(self) -> None:
+        """Work until ``stop``."""
+        while not self._stop.is_set():
+            self._wake.clear()
+            wait_s = self.guarded_step()
+            self._wake.wait(wait_s)
+
+    def guarded_step(self) -> float:
+        """Take a step; return after how many seconds the next is due, whatever happened."""
+        try:
+            return self.step()
+        except Stopping:
+            return 0.0
+        except (LeadLost, NumberTaken) as error:
+            _log.warning("build_dropped", reason=str(error))
+            self._fence = None
+            return 0.0
+        except (NodeError, FolderMissing, OSError) as error:
+            self._trouble(str(error))
+        except Exception as error:  # noqa: BLE001 - the top of this thread; it must go on
+            _log.exception("step_failed")
+            self._trouble(f"internal error: {type(error).__name__}")
+        return _AFTER_TROUBLE_S
+
+    def step(self) -> float:
+        """Do what is due now; return after how many seconds the next step is due."""
+        self._alive()
+        fence = self._lease.fence
+        if fence is None:
+            self._stand_by()
+            return _STANDBY_LOOK_S
+        if fence != self._fence:
+            self._begin_lead()
+            self._fence = fence
+        started_s = self._clock.monotonic_s()
+        scan = self._folder.scan()
+        took_s = self._clock.monotonic_s() - started_s
+        self._check_pointers()
+        for kb in sorted({*self._bases, *scan.files, DEFAULT_KNOWLEDGE_BASE}):
+            self._keep_up_to_date(kb, scan, fence)
+        unfinished = any(base.waiting for base in self._bases.values())
+        self._report(scan, unfinished=unfinished)
+        self._sweep_when_due(idle=not unfinished)
+        if unfinished:
+            return 0.0
+        if scan.pending:
+            return limits.FILE_STABLE_S
+        return max(limits.FOLDER_SCAN_S, took_s / _SCAN_SHARE_MAX)
+
+    def _begin_lead(self) -> None:
+        """Forget what we knew: another leader may have published meanwhile."""
+        self._bases = {}
+        for kb, ref in self._pointer.current(self._tenant).items():
+            self._base(kb).pointed = ref.generation
+        self._pointer_check_s = 0.0
+        self._board.current = replace(self._board.current, role="leader", up_to_date=False)
+
+    def _base(self, kb: str) -> _Base:
+        if kb not in self._bases:
+            self._bases[kb] = _Base(self._catalog.newest(kb))
+        return self._bases[kb]
+
+    def _keep_up_to_date(self, kb: str, scan: Scan, fence: int) -> None:
+        base = self._base(kb)
+        # Pods are ready once they serve the default knowledge base, be it empty.
+        missing = base.newest.manifest is None and kb == DEFAULT_KNOWLEDGE_BASE
+        outcome = self._updater.update(
+            kb,
+            scan,
+            base.newest,
+            above=base.pointed,
+            forced=(missing and not scan.pending) or base.orphaned,
+            still_leading=lambda: self._lease.require(fence),
+            alive=self._alive,
+        )
+        base.waiting = outcome.waiting
+        if outcome.published is not None:
+            base.newest = Newest(outcome.published.generation, outcome.published)
+            base.orphaned = False
+            base.announced = False
+        if not base.announced and base.newest.manifest is not None:
+            self._publisher.announce(base.newest.manifest)
+            base.pointed = max(base.pointed, base.newest.manifest.generation)
+            base.announced = True
+
+    def _check_pointers(self) -> None:
+        """See that the quick copy says what the artifact store says; it may have been lost."""
+        now_s = self._clock.monotonic_s()
+        if now_s < self._pointer_check_s:
+            return
+        self._pointer_check_s = now_s + _POINTER_CHECK_S
+        pointers = self._pointer.current(self._tenant)
+        for kb, base in self._bases.items():
+            ref, manifest = pointers.get(kb), base.newest.manifest
+            if ref is not None:
+                base.pointed = max(base.pointed, ref.generation)
+            if manifest is None or ref == reference(manifest):
+                base.orphaned = manifest is None and ref is not None
+            elif ref is None or ref.generation < manifest.generation:
+                base.announced = False
+            else:
+                base.orphaned = True
+
+    def _sweep_when_due(self, *, idle: bool) -> None:
+        now_s = self._clock.monotonic_s()
+        if idle and now_s >= self._retention_s:
+            self._retention_s = now_s + _RETENTION_S
+            for kb in self._bases:
+                self._retention.sweep(kb)
+
+    def _alive(self) -> None:
+        """Show that the loop turns, and leave it when the process is to end."""
+        self._board.beat_s = self._clock.monotonic_s()
+        if self._stop.is_set():
+            raise Stopping
+
+    def _stand_by(self) -> None:
+        self._fence = None
+        if self._lease.answered:
+            self._show(Status(role="standby", problem=None))
+        else:
+            self._show(Status(role="starting", problem="the session store does not answer"))
+
+    def _report(self, scan: Scan, *, unfinished: bool) -> None:
+        current = self._board.current
+        for path, reason in scan.ignored.items():
+            if self._complained.get(path) != reason:
+                _log.warning("path_ignored", path=path, reason=reason)
+        self._complained = dict(scan.ignored)
+        self._show(
+            Status(
+                role="leader",
+                up_to_date=current.up_to_date or not (unfinished or scan.pending),
+                problem=None,
+                knowledge={
+                    kb: _summary(base.newest.manifest, waiting=base.waiting)
+                    for kb, base in self._bases.items()
+                    if base.newest.manifest is not None
+                },
+                ignored=scan.ignored,
+            )
+        )
+
+    def _trouble(self, problem: str) -> None:
+        if self._board.current.problem != problem:
+            _log.warning("trouble", problem=problem)
+        self._show(replace(self._board.current, problem=problem))
+
+    def _show(self, status: Status) -> None:
+        self._board.current = status
+        self._metrics.show(status)
+
+
+def _summary(manifest: Manifest, *, waiting: int) -> KnowledgeStatus:
+    states = [entry.status for entry in manifest.documents]
+    return KnowledgeStatus(
+        generation=manifest.generation,
+        indexed=states.count("indexed"),
+        failed=states.count("failed"),
+        waiting=waiting,
+        passages=sum(entry.passages for entry in manifest.documents),
+        segments=len(manifest.segments),
+    )

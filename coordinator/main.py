@@ -1,0 +1,202 @@
+"""``python -m coordinator.main``: one process that keeps the knowledge of a cluster up to date.
+
+Three threads work (the loop, the lease, the folder watch) and the main thread serves health checks
+with gevent's pywsgi server: a production server that the project depends on anyway, in the same
+process, so that the pid in ``kotaemon ps`` is the coordinator. Nothing is patched: the work runs on
+real threads, and the server's own loop only reads memory.
+"""
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import gevent
+import structlog
+from gevent.pool import Pool
+from gevent.pywsgi import WSGIServer
+from pydantic import ValidationError
+
+from coordinator.app import create_app
+from coordinator.build import Builder
+from coordinator.catalog import Catalog
+from coordinator.folder import KnowledgeFolder
+from coordinator.leader import Lease
+from coordinator.loop import CoordinatorLoop
+from coordinator.metrics import CoordinatorMetrics
+from coordinator.publish import Publisher
+from coordinator.retention import Retention
+from coordinator.settings import CoordinatorSettings
+from coordinator.status import StatusBoard
+from coordinator.update import Updater
+from coordinator.watch import FolderWatch
+from kotaemon_node.adapters.encoder.errors import EncoderSetupError
+from kotaemon_node.adapters.encoder.factory import make_encoder
+from kotaemon_node.adapters.faiss import FaissSegmentFormat
+from kotaemon_node.adapters.redis import (
+    RedisGenerationPointer,
+    RedisLeadership,
+    RedisStreamsBus,
+    connect,
+)
+from kotaemon_node.adapters.store.factory import make_artifact_store
+from kotaemon_node.adapters.system import RandomIds, SystemClock
+from kotaemon_node.domain.ids import DEFAULT_TENANT
+from kotaemon_node.telemetry.logs import configure_logs
+
+_log = structlog.get_logger(__name__)
+
+_REQUESTS_AT_ONCE_MAX: Final = 256
+_STOP_WAIT_S: Final = 8.0
+# Chat comes first: the pods of this machine get the processor before the work of ingest.
+_WORK_NICENESS: Final = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Coordinator:
+    """A composed coordinator."""
+
+    loop: CoordinatorLoop
+    lease: Lease
+    watch: FolderWatch
+    server: WSGIServer
+
+
+def compose(settings: CoordinatorSettings) -> Coordinator:
+    """Return the coordinator of these settings.
+
+    Raises ``EncoderSetupError``, ``ValueError`` or ``OSError`` for settings that cannot work.
+    """
+    clock, ids, tenant = SystemClock(), RandomIds(), DEFAULT_TENANT
+    settings.knowledge_dir.mkdir(parents=True, exist_ok=True)
+    store = make_artifact_store(settings.artifact_url)
+    redis = connect(settings.redis_url)
+    pointer = RedisGenerationPointer(redis)
+    encoder = make_encoder(
+        settings.encoder_model,
+        settings.encoder_backend,
+        settings.model_dir,
+        settings.encoder_threads,
+    )
+    board, metrics = StatusBoard(), CoordinatorMetrics()
+    board.beat_s = clock.monotonic_s()
+    catalog = Catalog(store, tenant=tenant)
+    folder = KnowledgeFolder(settings.knowledge_dir, clock=clock)
+    lease = Lease(
+        RedisLeadership(redis, "coordinator"), clock=clock, holder=f"coordinator.{ids.new_id()}"
+    )
+    publisher = Publisher(
+        store=store,
+        pointer=pointer,
+        bus=RedisStreamsBus(redis, waiting=redis, clock=clock),
+        clock=clock,
+        ids=ids,
+        tenant=tenant,
+    )
+    builder = Builder(
+        encoder=encoder,
+        segment_format=FaissSegmentFormat(),
+        store=store,
+        clock=clock,
+        tenant=tenant,
+    )
+    loop = CoordinatorLoop(
+        folder=folder,
+        catalog=catalog,
+        updater=Updater(
+            folder=folder, builder=builder, publisher=publisher, metrics=metrics, clock=clock
+        ),
+        publisher=publisher,
+        retention=Retention(
+            store=store,
+            catalog=catalog,
+            clock=clock,
+            tenant=tenant,
+            session_life_s=settings.session_ttl_s,
+        ),
+        pointer=pointer,
+        lease=lease,
+        board=board,
+        metrics=metrics,
+        clock=clock,
+        tenant=tenant,
+    )
+    address = (settings.coordinator_host, settings.coordinator_port)
+    app = create_app(board=board, metrics=metrics, clock=clock)
+    server = WSGIServer(address, app, spawn=Pool(_REQUESTS_AT_ONCE_MAX), log=None)
+    return Coordinator(loop, lease, FolderWatch(settings.knowledge_dir, wake=loop.wake), server)
+
+
+def run(coordinator: Coordinator) -> None:
+    """Work and serve until SIGTERM or SIGINT; then give up the lead and return."""
+    stop = threading.Event()
+    lease = _thread("lease", lambda: coordinator.lease.keep(stop))
+    watch = _thread("watch", coordinator.watch.run)
+    work = _thread("work", lambda: _work(coordinator.loop))
+    for number in (signal.SIGTERM, signal.SIGINT):
+        gevent.signal_handler(number, coordinator.server.stop)
+    coordinator.server.start()
+    for thread in (lease, watch, work):
+        thread.start()
+    coordinator.server.serve_forever()
+
+    _log.info("stopping")
+    coordinator.loop.stop()
+    coordinator.watch.stop()
+    work.join(_STOP_WAIT_S)
+    # Last: a lead given up while we still publish would let two publish.
+    stop.set()
+    lease.join(_STOP_WAIT_S)
+    _log.info("stopped", work_ended=not work.is_alive())
+
+
+def _told(problem: Mapping[str, Any]) -> str:
+    """Return one line about a setting that is wrong; never its value, which may be a secret."""
+    name = "_".join(str(step) for step in problem["loc"]).upper()
+    return f"{name}: {problem['msg']}"
+
+
+def _thread(name: str, work: Callable[[], None]) -> threading.Thread:
+    """Return a thread whose unexpected end ends the process, so that it is started anew."""
+
+    def run() -> None:
+        try:
+            work()
+        except Exception:
+            _log.exception("thread_failed", thread=name)
+            os.kill(os.getpid(), signal.SIGTERM)
+            raise
+
+    return threading.Thread(target=run, name=name, daemon=True)
+
+
+def _work(loop: CoordinatorLoop) -> None:
+    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _WORK_NICENESS)
+    loop.run()
+
+
+def main() -> int:
+    """Run the program; return its exit status."""
+    try:
+        settings = CoordinatorSettings()
+    except ValidationError as error:
+        configure_logs("info")
+        _log.error("settings_wrong", problems=[_told(row) for row in error.errors()])
+        return 2
+    configure_logs(settings.log_level)
+    try:
+        coordinator = compose(settings)
+        coordinator.server.init_socket()
+    except (EncoderSetupError, ValueError, OSError) as error:
+        _log.error("cannot_start", reason=str(error))
+        return 1
+    _log.info("started", knowledge=str(settings.knowledge_dir), port=settings.coordinator_port)
+    run(coordinator)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,85 @@
+"""What the coordinator counts; its names and meanings stand in one table, as the worker's do."""
+
+from typing import Final
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    generate_latest,
+)
+
+from coordinator.status import Status
+
+_BUILD_S: Final = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 300.0, 1800.0)
+
+# Name, meaning, labels.
+GAUGES: Final = (
+    ("kotaemon_coordinator_leader", "1 while this coordinator leads, else 0.", ()),
+    ("kotaemon_coordinator_ready", "1 when this coordinator is ready, else 0.", ()),
+    ("kotaemon_coordinator_generation", "Newest generation, by knowledge base.", ("kb",)),
+    (
+        "kotaemon_coordinator_documents",
+        "Documents of the newest generation: indexed, failed, or waiting for the next one.",
+        ("kb", "status"),
+    ),
+    ("kotaemon_coordinator_passages", "Passages that can be found.", ("kb",)),
+    ("kotaemon_coordinator_segments", "Segments of the newest generation.", ("kb",)),
+    ("kotaemon_coordinator_ignored_paths", "Paths that belong to no knowledge base.", ()),
+)
+COUNTERS: Final = (
+    ("kotaemon_coordinator_documents_read_total", "Files read, by outcome.", ("outcome",)),
+)
+BUILD_SECONDS: Final = (
+    "kotaemon_coordinator_build_seconds",
+    "Making one generation: reading, encoding, storing.",
+)
+
+
+class CoordinatorMetrics:
+    """Thread safe; in a registry of its own."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        ProcessCollector(namespace="kotaemon", registry=self._registry)
+        self._gauges = {
+            name: Gauge(name, meaning, labels, registry=self._registry)
+            for name, meaning, labels in GAUGES
+        }
+        self._counters = {
+            name: Counter(name, meaning, labels, registry=self._registry)
+            for name, meaning, labels in COUNTERS
+        }
+        self._build = Histogram(*BUILD_SECONDS, registry=self._registry, buckets=_BUILD_S)
+        for outcome in ("indexed", "refused"):
+            self._counters["kotaemon_coordinator_documents_read_total"].labels(outcome)
+
+    def exposition(self) -> bytes:
+        """Return all of it in Prometheus's text format."""
+        return generate_latest(self._registry)
+
+    def document_read(self, *, refused: bool) -> None:
+        """Count a file that was read."""
+        outcome = "refused" if refused else "indexed"
+        self._counters["kotaemon_coordinator_documents_read_total"].labels(outcome).inc()
+
+    def generation_built(self, duration_s: float) -> None:
+        """Note how long a generation took."""
+        self._build.observe(duration_s)
+
+    def show(self, status: Status) -> None:
+        """Set the gauges to what the coordinator says of itself."""
+        gauges = self._gauges
+        gauges["kotaemon_coordinator_leader"].set(status.role == "leader")
+        gauges["kotaemon_coordinator_ready"].set(status.ready)
+        gauges["kotaemon_coordinator_ignored_paths"].set(len(status.ignored))
+        for kb, known in status.knowledge.items():
+            gauges["kotaemon_coordinator_generation"].labels(kb).set(known.generation)
+            gauges["kotaemon_coordinator_passages"].labels(kb).set(known.passages)
+            gauges["kotaemon_coordinator_segments"].labels(kb).set(known.segments)
+            documents = gauges["kotaemon_coordinator_documents"]
+            documents.labels(kb, "indexed").set(known.indexed)
+            documents.labels(kb, "failed").set(known.failed)
+            documents.labels(kb, "waiting").set(known.waiting)

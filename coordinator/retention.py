@@ -1,0 +1,153 @@
+"""What of the old generations is kept, and the removal of the rest.
+
+| what      | kept while                                                                          |
+|-----------|-------------------------------------------------------------------------------------|
+| manifests | among the newest GENERATIONS_KEPT, or replaced less than a session's life ago (a    |
+|           | citation is opened through its manifest), MANIFESTS_KEPT_MAX at most                |
+| segments  | named by one of the newest GENERATIONS_KEPT manifests or by one that was replaced   |
+|           | less than ARTIFACT_GRACE_S ago (a running turn may read it)                         |
+| texts     | named by a manifest that is kept                                                    |
+
+Segments and texts that no manifest names may belong to a generation that is just being published:
+they go only after ``ARTIFACT_GRACE_S`` of being seen so by this process.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import pairwise
+
+import structlog
+
+from coordinator.catalog import Catalog
+from kotaemon_node.domain import limits
+from kotaemon_node.domain.artifact_names import knowledge_base_prefix, manifest_name
+from kotaemon_node.domain.knowledge import Manifest
+from kotaemon_node.ports.artifacts import ArtifactStore
+from kotaemon_node.ports.runtime import Clock
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Keeping:
+    """The generations whose manifests are kept, and those whose segments are kept as well."""
+
+    manifests: frozenset[int]
+    segments: frozenset[int]
+
+
+def kept_generations(replaced_s_ago: Mapping[int, float], *, session_life_s: float) -> Keeping:
+    """Decide by number and by how long ago each generation was replaced (0 for the newest)."""
+    newest_first = sorted(replaced_s_ago, reverse=True)
+    newest = frozenset(newest_first[: limits.GENERATIONS_KEPT])
+    recent = frozenset(newest_first[: limits.MANIFESTS_KEPT_MAX])
+
+    def younger(age_s: float) -> frozenset[int]:
+        return frozenset(number for number in recent if replaced_s_ago[number] < age_s)
+
+    segments = newest | younger(limits.ARTIFACT_GRACE_S)
+    return Keeping(manifests=segments | younger(session_life_s), segments=segments)
+
+
+@dataclass(frozen=True, slots=True)
+class _Names:
+    """What a manifest names."""
+
+    created_at_s: float
+    segments: frozenset[str]
+    texts: frozenset[str]
+
+
+class Retention:
+    """Removes what is no longer kept. Used by one thread, and only by the leader."""
+
+    def __init__(
+        self,
+        *,
+        store: ArtifactStore,
+        catalog: Catalog,
+        clock: Clock,
+        tenant: str,
+        session_life_s: float,
+    ) -> None:
+        self._store = store
+        self._catalog = catalog
+        self._clock = clock
+        self._tenant = tenant
+        self._session_life_s = session_life_s
+        # Manifests never change, so each is read once.
+        self._names: dict[str, dict[int, _Names]] = {}
+        self._unnamed_since_s: dict[str, float] = {}
+
+    def sweep(self, kb: str) -> int:
+        """Remove what is no longer kept of ``kb``; return how many files were removed."""
+        names = self._names_of(kb)
+        keeping = kept_generations(self._replaced_s_ago(names), session_life_s=self._session_life_s)
+        doomed = [
+            manifest_name(self._tenant, kb, number) for number in names.keys() - keeping.manifests
+        ]
+        for number in names.keys() - keeping.manifests:
+            del names[number]
+        doomed += self._unnamed_for_long(
+            f"{knowledge_base_prefix(self._tenant, kb)}segments/",
+            named={it for number in keeping.segments for it in names[number].segments},
+        )
+        doomed += self._unnamed_for_long(
+            f"{knowledge_base_prefix(self._tenant, kb)}texts/",
+            named={f"{it}.txt" for row in names.values() for it in row.texts},
+        )
+        # Manifests come first in the list: what goes is first forgotten, then removed.
+        for name in doomed:
+            self._store.delete(name)
+        if doomed:
+            _log.info("artifacts_removed", kb=kb, files=len(doomed))
+        return len(doomed)
+
+    def _names_of(self, kb: str) -> dict[int, _Names]:
+        numbers = self._catalog.numbers(kb)
+        known = self._names.setdefault(kb, {})
+        for number in known.keys() - set(numbers):
+            del known[number]
+        for number in numbers:
+            if number not in known:
+                manifest = self._catalog.manifest(kb, number)
+                known[number] = _names(manifest)
+        return known
+
+    def _replaced_s_ago(self, names: Mapping[int, _Names]) -> Mapping[int, float]:
+        # The wall clock decides only how long the past is kept; a jump makes it longer or shorter.
+        now_s = self._clock.now_s()
+        numbers = sorted(names)
+        ages = {
+            number: now_s - names[following].created_at_s for number, following in pairwise(numbers)
+        }
+        return {**ages, **{number: 0.0 for number in numbers[-1:]}}
+
+    def _unnamed_for_long(self, prefix: str, *, named: Iterable[str]) -> Sequence[str]:
+        """Return the files below ``prefix`` whose first step was not in ``named`` for the grace."""
+        now_s = self._clock.monotonic_s()
+        kept = frozenset(named)
+        result: list[str] = []
+        present: set[str] = set()
+        for name in self._store.list(prefix):
+            if name.removeprefix(prefix).partition("/")[0] in kept:
+                continue
+            present.add(name)
+            since_s = self._unnamed_since_s.setdefault(name, now_s)
+            if now_s - since_s >= limits.ARTIFACT_GRACE_S:
+                result.append(name)
+        for name in [it for it in self._unnamed_since_s if it.startswith(prefix)]:
+            if name not in present or name in result:
+                del self._unnamed_since_s[name]
+        return result
+
+
+def _names(manifest: Manifest | None) -> _Names:
+    if manifest is None:
+        return _Names(0.0, frozenset(), frozenset())
+    return _Names(
+        created_at_s=datetime.fromisoformat(manifest.created_at).timestamp(),
+        segments=frozenset(entry.name for entry in manifest.segments),
+        texts=frozenset(entry.text for entry in manifest.documents if entry.text),
+    )

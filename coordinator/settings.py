@@ -1,0 +1,13 @@
+"""The coordinator's own settings beside those it shares with the workers."""
+
+from pydantic import Field
+
+from kotaemon_node.settings import Settings
+
+
+class CoordinatorSettings(Settings):
+    """Read once, at the start of the process."""
+
+    coordinator_host: str = "127.0.0.1"
+    """Address on which health checks and metrics are served."""
+    coordinator_port: int = Field(default=8090, ge=1, le=65535)

@@ -1,0 +1,47 @@
+"""What the coordinator says of itself, for health checks and metrics."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+Role = Literal["starting", "leader", "standby"]
+
+
+@dataclass(frozen=True, slots=True)
+class KnowledgeStatus:
+    """One knowledge base as the leader keeps it."""
+
+    generation: int
+    indexed: int
+    failed: int
+    waiting: int
+    passages: int
+    segments: int
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """The coordinator at one moment."""
+
+    role: Role = "starting"
+    up_to_date: bool = False
+    """True once everything that the folder held at the start of the lead has been published."""
+    problem: str | None = "starting"
+    """What keeps it from working, for people."""
+    knowledge: Mapping[str, KnowledgeStatus] = field(default_factory=dict)
+    ignored: Mapping[str, str] = field(default_factory=dict)
+    """Path to why it belongs to no knowledge base."""
+
+    @property
+    def ready(self) -> bool:
+        """True when the cluster need not wait for this process."""
+        return self.role == "standby" or (self.role == "leader" and self.up_to_date)
+
+
+class StatusBoard:
+    """Holds the current status; written by one thread, read by others."""
+
+    def __init__(self) -> None:
+        self.current = Status()
+        self.beat_s = 0.0
+        """Monotonic time of the work loop's last sign of life."""

@@ -1,0 +1,52 @@
+"""Tells soon when something in the knowledge folder changes. A hint: the periodic scan decides."""
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import structlog
+from watchfiles import watch
+
+from coordinator.folder import temporary
+from kotaemon_node.domain import limits
+
+_log = structlog.get_logger(__name__)
+
+_QUIET_MS: Final = 50
+_RETRY_S: Final = 5.0
+
+
+class FolderWatch:
+    """Calls ``wake`` after changes below ``root``, a burst of them counted as one."""
+
+    def __init__(self, root: Path, *, wake: Callable[[], None]) -> None:
+        self._root = root
+        self._wake = wake
+        self._stop = threading.Event()
+
+    def run(self) -> None:
+        """Watch until ``stop``; when notifications fail, the periodic scan goes on alone."""
+        while not self._stop.is_set():
+            try:
+                self._follow()
+            except (OSError, RuntimeError) as error:
+                # No more watches, a file system without them, or the folder is not there.
+                _log.warning("folder_not_watched", error=str(error), again_in_s=_RETRY_S)
+                self._stop.wait(_RETRY_S)
+
+    def stop(self) -> None:
+        """End ``run``."""
+        self._stop.set()
+
+    def _follow(self) -> None:
+        for changes in watch(
+            self._root,
+            watch_filter=lambda _, path: not temporary(Path(path).name),
+            debounce=limits.WATCH_DEBOUNCE_MS,
+            step=_QUIET_MS,
+            stop_event=self._stop,
+            raise_interrupt=False,
+        ):
+            if changes:
+                self._wake()
