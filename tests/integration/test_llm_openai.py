@@ -168,26 +168,36 @@ def test_a_fault_ends_the_answer_with_a_clear_error(
 
 
 @pytest.mark.parametrize("fault", ["stall", "stall_comments"])
-@pytest.mark.parametrize(("after_tokens", "limit"), [(0, "0.2 s"), (2, "0.4 s")])
+@pytest.mark.parametrize(("after_tokens", "limit"), [(0, "1 s"), (2, "1.5 s")])
 def test_silence_is_an_error_even_when_the_line_is_kept_busy(
     llm: FakeLlmServer, fault: str, after_tokens: int, limit: str
 ) -> None:
     # Given a server that sends no text any more, with and without comments
     llm.break_with(fault, after_tokens=after_tokens)
-    model = model_of(llm.base_url, first_s=0.2, later_s=0.4)
+    model = model_of(llm.base_url, first_s=1.0, later_s=1.5)
     # When it is asked, then the fitting time-out ends it, and the server is told
     with pytest.raises(LanguageModelError, match=f"no text for {limit}"):
         pieces_of(model)
     assert eventually(lambda: llm.stats["aborted"] == 1)
 
 
+def test_later_pieces_may_take_longer_than_the_first(llm: FakeLlmServer) -> None:
+    # Given a server that takes its time between the two words that an answer lacks
+    llm.behaviour.token_ms = 1_500
+    prefix = ANSWER[: -len(". [1].")]
+    # When the first piece must come sooner than that
+    model = model_of(llm.base_url, mode="prefill", first_s=1.0, later_s=10.0)
+    # Then the answer is whole all the same
+    assert pieces_of(model, prefix=prefix) == [".", " [1]."]
+
+
 def test_a_slow_reader_is_not_the_servers_silence(llm: FakeLlmServer) -> None:
     # Given a reader that takes longer than the server may
-    stream = model_of(llm.base_url, first_s=5.0, later_s=0.2).stream(
+    stream = model_of(llm.base_url, first_s=5.0, later_s=1.0).stream(
         MESSAGES, prefix="", usage=Usage()
     )
     pieces = [next(stream)]
-    threading.Event().wait(0.4)
+    threading.Event().wait(1.2)
     # When it reads on, then it gets the rest
     pieces.extend(stream)
     assert "".join(pieces) == ANSWER

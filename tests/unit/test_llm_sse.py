@@ -20,6 +20,7 @@ STREAM = (
     ": a comment\r\n"
     'data: {"text": "你好"}\r\n\r\n'
     "event: greeting\rdata: first\rdata: second €\r\r"
+    "data: both\r\ndata: lines\r\n\r\n"
     "id: 7\ndata:no blank\n\n"
     "retry: 3\n\n"
     "data: [DONE]\n\n"
@@ -27,6 +28,7 @@ STREAM = (
 EVENTS = [
     ServerSentEvent('{"text": "你好"}'),
     ServerSentEvent("first\nsecond €", "greeting"),
+    ServerSentEvent("both\nlines"),
     ServerSentEvent("no blank", "message", "7"),
     ServerSentEvent("[DONE]", "message", "7"),
 ]
