@@ -123,7 +123,11 @@ class Builder:
         """
         base = None if rebuild else previous
         gone = {*change.deleted, *(it.document for it in change.ingested)}
-        kept = [entry for entry in (base.documents if base else ()) if entry.document not in gone]
+        kept = [
+            entry
+            for entry in (base.documents if base else ())
+            if entry.document not in gone and entry.status != "queued"
+        ]
         segments = base.segments if base else ()
         live = live_rows(kept)
         passages = [passage for it in change.ingested for passage in it.passages]
