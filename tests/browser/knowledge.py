@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from tests.browser.stub import Script, Stub
+from tests.browser.stub import Stub
+from tests.browser.stub_turns import Script
 
 QUESTION = "How long does standard shipping take?"
 QUESTION_ZH = "标准配送需要多长时间？"
@@ -27,7 +28,9 @@ RETURNS = (
 )
 RETURNS_PASSAGE = "You have 30 days to return an item."
 
-SHIPPING_ZH = "配送\n\n下单后一个工作日内发货 📦。\n\n配送时间\n\n{passage}\n\n费用\n\n满 300 元免运费。\n"
+SHIPPING_ZH = (
+    "配送\n\n下单后一个工作日内发货 📦。\n\n配送时间\n\n{passage}\n\n费用\n\n满 300 元免运费。\n"
+)
 PASSAGE_ZH = "标准配送需要 3 至 5 个工作日。"
 
 

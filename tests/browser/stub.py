@@ -8,8 +8,7 @@ import json
 import re
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,6 @@ from urllib.parse import parse_qs, urlsplit
 
 WEB = Path(__file__).parents[2] / "kotaemon_node" / "web"
 CSP = "default-src 'self'"
-HEARTBEAT_S = 2.0
 TYPES = {
     ".html": "text/html; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
@@ -27,103 +25,8 @@ TYPES = {
 }
 
 
-@dataclass
-class Script:
-    """How the stub answers a message.
-
-    ``pieces`` are contents of text frames; an Event between them holds the answer until it is set.
-    ``cuts``: the connection breaks after the frame of this number, once each. ``mute_after``: after
-    that frame the first connection stays open without a heartbeat. ``frames`` replaces it all.
-    """
-
-    pieces: Sequence[str | threading.Event] = ()
-    sources: Sequence[dict[str, Any]] = ()
-    cuts: Sequence[int] = ()
-    mute_after: int | None = None
-    error: dict[str, Any] | None = None
-    frames: Sequence[dict[str, Any]] | None = None
-    delay_s: float = 0.0
-
-
-@dataclass
-class StubTurn:
-    """A turn as the stub keeps it; ``frames`` have their numbers."""
-
-    turn_id: str
-    message: str
-    script: Script
-    trace_id: str = "trace-1"
-    state: str = "running"
-    frames: list[dict[str, Any]] = field(default_factory=list)
-    cuts: list[int] = field(default_factory=list)
-    muted: bool = False
-    changed: threading.Condition = field(default_factory=threading.Condition)
-
-    def add(self, kind: str, **fields: Any) -> None:
-        """Store a frame under the next number."""
-        with self.changed:
-            head = {"type": kind, "seq": len(self.frames) + 1, "turn_id": self.turn_id}
-            self.frames.append({**head, "trace_id": self.trace_id, **fields})
-            self.changed.notify_all()
-
-    def run(self) -> None:
-        """Play the script to its end."""
-        if self.script.frames is not None:
-            for frame in self.script.frames:
-                self.add(frame["type"], **{k: v for k, v in frame.items() if k != "type"})
-            self.state = "done"
-            return
-        self.add("status", phase="retrieval", latency=0.01)
-        self.add("source", docs=list(self.script.sources))
-        self.add("status", phase="generation", latency=0.02)
-        for piece in self.script.pieces:
-            if isinstance(piece, threading.Event):
-                piece.wait(timeout=30)
-            elif self.state == "running":
-                self.add("text", content=piece, offset=len(self.answer))
-            time.sleep(self.script.delay_s)
-        if self.state != "running":
-            return
-        if self.script.error:
-            self.state = "failed"
-            self.add("error", **self.script.error)
-        else:
-            self.end("done")
-
-    def end(self, state: str) -> None:
-        """Write the terminal frame."""
-        self.state = state
-        self.add(
-            "done", state=state, answer=self.answer, version=1, generation={"default": 3},
-            usage={}, timings={"total": 0.42}, degraded=None,
-        )  # fmt: skip
-
-    @property
-    def answer(self) -> str:
-        """The text since the last restart."""
-        text = ""
-        for frame in self.frames:
-            if frame["type"] == "restart":
-                text = ""
-            elif frame["type"] == "text":
-                text += frame["content"]
-        return text
-
-    def view(self, version: int) -> dict[str, Any]:
-        """The turn in the form of the API."""
-        docs = [doc for frame in self.frames if frame["type"] == "source" for doc in frame["docs"]]
-        return {
-            "turn_id": self.turn_id, "message": self.message, "state": self.state,
-            "answer": self.answer if self.state != "running" else "", "sources": docs,
-            "version": version if self.state != "running" else 0, "generation": {"default": 3},
-            "owner": "worker-0", "attempts": 1, "usage": {}, "timings": {"total": 0.42},
-            "degraded": None, "trace_id": self.trace_id,
-            "error": self.script.error if self.state == "failed" else None,
-        }  # fmt: skip
-
-
 class Stub:
-    """The server and what it knows. ``requests`` lists method, path and headers of all it was asked."""
+    """The server and what it knows. ``requests``: method, path and headers of all it was asked."""
 
     def __init__(self) -> None:
         self.sessions: dict[str, list[StubTurn]] = {}
@@ -133,6 +36,7 @@ class Stub:
         self.refusals: list[tuple[str, str, int, dict[str, Any]]] = []
         self.default = Script(pieces=("I don't know.",))
         self.mints_ids = False
+        self.summarise_after_cut = False
         self.streams = 0
         self.pods_ready = {"worker-0": True, "worker-1": True, "worker-2": True}
         self.lock = threading.Lock()
@@ -267,7 +171,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _follow(self, sid: str, tid: str, *, body: Any) -> None:
         turn = self._find(sid, tid)
-        if turn:
+        if turn and self.world.summarise_after_cut:
+            self._summary(turn)
+        elif turn:
             self._stream(turn, after=int(self.headers.get("Last-Event-ID", ":0").split(":")[1]))
 
     def _cancel(self, sid: str, tid: str, *, body: Any) -> None:
@@ -298,23 +204,44 @@ class _Handler(BaseHTTPRequestHandler):
         self._error(404, code="turn_not_found")
         return None
 
-    def _stream(self, turn: StubTurn, *, after: int) -> None:
+    def _begin_stream(self) -> None:
         with self.world.lock:
             self.pod = f"worker-{self.world.streams % 3}"
             self.world.streams += 1
         self._head(200, "text/event-stream")
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
+
+    def _chunk(self, block: bytes) -> None:
+        self.wfile.write(f"{len(block):x}\r\n".encode() + block + b"\r\n")
+
+    def _stream(self, turn: StubTurn, *, after: int) -> None:
+        self._begin_stream()
         for block, seq in _blocks(turn, after):
-            self.wfile.write(f"{len(block):x}\r\n".encode() + block + b"\r\n")
+            self._chunk(block)
             if seq in turn.cuts:
                 turn.cuts.remove(seq)
+                if turn.script.cut_when:
+                    turn.script.cut_when.wait(timeout=30)
                 self.close_connection = True  # without the closing chunk: a broken connection
                 return
             if seq is not None and seq == turn.script.mute_after and not turn.muted:
                 turn.muted = True
                 time.sleep(20)
-        self.wfile.write(b"0\r\n\r\n")
+            if seq is not None and seq == turn.script.leave_after:
+                self._chunk(_event({"type": "reconnect", "retry_ms": 20}))
+                break
+        self._chunk(b"")
+
+    def _summary(self, turn: StubTurn) -> None:
+        with turn.changed:
+            turn.changed.wait_for(lambda: turn.state != "running")
+        last = turn.frames[-1]
+        snapshot = {"type": "snapshot", "content": turn.answer, "last": last["seq"] - 1}
+        self._begin_stream()
+        self._chunk(_event({**snapshot, "turn_id": turn.turn_id}))
+        self._chunk(_event(last))
+        self._chunk(b"")
 
     def _head(self, status: int, kind: str) -> None:
         self.send_response(status)
@@ -342,17 +269,19 @@ def _blocks(turn: StubTurn, after: int) -> Iterator[tuple[bytes, int | None]]:
     """Yield events (with their number) and heartbeats until the turn has ended."""
     sent = after
     while True:
-        with turn.changed:
-            turn.changed.wait_for(lambda: len(turn.frames) > sent, timeout=HEARTBEAT_S)
-            fresh = turn.frames[sent:]
+        fresh = turn.wait_beyond(sent)
         if not fresh:
             yield b": beat\n\n", None
         for frame in fresh:
             sent = frame["seq"]
-            event = f"id: {turn.turn_id}:{sent}\nevent: {frame['type']}\n"
-            yield f"{event}data: {json.dumps(frame)}\n\n".encode(), sent
+            yield _event(frame), sent
             if frame["type"] in {"done", "error"}:
                 return
+
+
+def _event(frame: dict[str, Any]) -> bytes:
+    number = f"id: {frame['turn_id']}:{frame['seq']}\n" if "seq" in frame else ""
+    return f"{number}event: {frame['type']}\ndata: {json.dumps(frame)}\n\n".encode()
 
 
 _ID = r"([A-Za-z0-9_.-]+)"

@@ -4,9 +4,15 @@ import threading
 
 from tests.browser.conftest import OpenPage, ask, finished
 from tests.browser.knowledge import (
-    ANSWER, PASSAGE, QUESTION, RETURNS_PASSAGE, SHIPPING, add_shop,
-)  # fmt: skip
-from tests.browser.stub import Script, Stub
+    ANSWER,
+    PASSAGE,
+    QUESTION,
+    RETURNS_PASSAGE,
+    SHIPPING,
+    add_shop,
+)
+from tests.browser.stub import Stub
+from tests.browser.stub_turns import Script
 
 MARK_IN_VIEW = """() => {
   const mark = document.querySelector(".document mark").getBoundingClientRect();
@@ -53,7 +59,9 @@ def test_a_citation_opens_the_document_with_exactly_the_passage_marked(
 
 
 def test_a_passage_far_down_is_scrolled_into_view(stub: Stub, open_page: OpenPage) -> None:
-    text = "Intro 🐢.\n\n" + "A line of a long document.\n" * 900 + "Here it is.\n" + "More.\n" * 900
+    text = (
+        "Intro 🐢.\n\n" + "A line of a long document.\n" * 900 + "Here it is.\n" + "More.\n" * 900
+    )
     start = text.index("Here it is.")
     doc = stub.add_document(
         {"document": "long.txt", "revision": "r", "title": "Long", "text": text,
@@ -121,7 +129,9 @@ def test_an_answer_tells_who_served_it_and_from_which_knowledge(
 def test_markdown_is_drawn_and_wide_parts_scroll_alone(stub: Stub, open_page: OpenPage) -> None:
     table = "| a | b | c |\n|---|---|---|\n" + f"| {'x' * 400} | y | z |\n"
     stub.scripts["Table?"] = Script(
-        pieces=(f"## Prices\n\n{table}\n\n- one\n- **two**\n\n```\n{'code ' * 80}\n```\n\n{'w' * 500}",)
+        pieces=(
+            f"## Prices\n\n{table}\n\n- one\n- **two**\n\n```\n{'code ' * 80}\n```\n\n{'w' * 500}",
+        )
     )
     page = open_page(stub.url)
 
@@ -131,10 +141,8 @@ def test_markdown_is_drawn_and_wide_parts_scroll_alone(stub: Stub, open_page: Op
     assert page.locator(".text h4").inner_text() == "Prices"
     assert page.locator(".text li strong").inner_text() == "two"
     assert page.locator(".text td").count() == 3
-    overflow = page.evaluate(
-        "document.querySelector('.thread').scrollWidth - document.querySelector('.thread').clientWidth"
-    )
-    assert overflow == 0
+    thread = page.locator(".thread")
+    assert thread.evaluate("(box) => box.scrollWidth - box.clientWidth") == 0
 
 
 def test_the_cluster_is_shown_pod_by_pod(stub: Stub, open_page: OpenPage) -> None:

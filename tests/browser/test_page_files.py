@@ -1,4 +1,4 @@
-"""What the page is made of: known files, nothing from other hosts, the same words in each language."""
+"""What the page is made of: known files, nothing from other hosts, equal words in each language."""
 
 import hashlib
 import re

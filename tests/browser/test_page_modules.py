@@ -21,12 +21,16 @@ PARSE = """async (chunks) => {
 STREAMS: dict[str, tuple[str, list[tuple[str, str, str]]]] = {
     "one line": ("data: a\n\n", [("message", "a", "")]),
     "several lines": ("data: a\ndata:b\ndata:  c\n\n", [("message", "a\nb\n c", "")]),
-    "carriage returns": ("data: a\r\rdata: b\r\n\r\n", [("message", "a", ""), ("message", "b", "")]),
+    "carriage returns": (
+        "data: a\r\rdata: b\r\n\r\n", [("message", "a", ""), ("message", "b", "")],
+    ),
     "comment": (": beat\n\ndata: a\n: b\n\n", [("message", "a", "")]),
     "type is for one event": (
         "event: x\ndata: a\n\ndata: b\n\n", [("x", "a", ""), ("message", "b", "")],
     ),
-    "id stays": ("id: t:1\ndata: a\n\ndata: b\n\n", [("message", "a", "t:1"), ("message", "b", "t:1")]),
+    "id stays": (
+        "id: t:1\ndata: a\n\ndata: b\n\n", [("message", "a", "t:1"), ("message", "b", "t:1")],
+    ),
     "id with NUL": ("id: a\0b\ndata: a\n\n", [("message", "a", "")]),
     "type without data": ("event: x\n\ndata: a\n\n", [("message", "a", "")]),
     "no blank line at the end": ("data: a\n\ndata: b\n", [("message", "a", "")]),

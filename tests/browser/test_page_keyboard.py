@@ -1,0 +1,123 @@
+"""Everything without a mouse, and told to those who don't see the page."""
+
+import threading
+
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import OpenPage, ask, finished
+from tests.browser.knowledge import PASSAGE, QUESTION, add_shop
+from tests.browser.stub import Stub
+from tests.browser.stub_turns import Script
+
+
+def tab_to(page: Page, name: str) -> None:
+    """Press Tab until the element of this accessible name or text has the focus."""
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        told = page.evaluate(
+            "(document.activeElement.ariaLabel || document.activeElement.textContent || '').trim()"
+        )
+        if told == name:
+            return
+    raise AssertionError(f"{name!r} cannot be reached with Tab")
+
+
+def test_a_whole_conversation_with_the_keyboard_only(stub: Stub, open_page: OpenPage) -> None:
+    add_shop(stub)
+    page = open_page(stub.url)
+    expect(page.locator("#question")).to_be_focused()
+    page.keyboard.type(QUESTION)
+    page.keyboard.press("Enter")
+    finished(page)
+    expect(page.locator("#question")).to_be_focused()
+
+    tab_to(page, "Source 1: Shipping")
+    page.keyboard.press("Enter")
+
+    page.locator(".document mark").wait_for()
+    assert page.locator(".document mark").text_content() == PASSAGE
+    expect(page.locator("#source-title")).to_be_focused()
+    page.keyboard.press("Escape")
+    page.locator(".source").wait_for(state="detached")
+    expect(page.locator(".cite").first).to_be_focused()
+
+
+def test_shift_enter_makes_a_new_line_and_slash_goes_to_the_field(
+    stub: Stub, open_page: OpenPage
+) -> None:
+    page = open_page(stub.url)
+    page.keyboard.type("one")
+    page.keyboard.press("Shift+Enter")
+    page.keyboard.type("two / three")
+    assert page.locator("#question").input_value() == "one\ntwo / three"
+
+    page.locator("#question").fill("")
+    page.locator("#question").blur()
+    page.keyboard.press("/")
+
+    expect(page.locator("#question")).to_be_focused()
+    assert page.locator("#question").input_value() == ""
+
+
+def test_blank_questions_are_not_sent(stub: Stub, open_page: OpenPage) -> None:
+    page = open_page(stub.url)
+
+    ask(page, "   ")
+
+    assert page.locator(".turn").count() == 0
+    assert page.locator("button[aria-label=Send]").is_disabled()
+
+
+def test_an_answer_is_announced_once_it_is_whole(stub: Stub, open_page: OpenPage) -> None:
+    go_on = threading.Event()
+    stub.scripts["Slow?"] = Script(pieces=("One, ", go_on, "two."))
+    page = open_page(stub.url)
+    ask(page, "Slow?")
+    page.wait_for_selector(".text:has-text('One')")
+    text = page.locator(".text")
+    assert text.get_attribute("aria-live") == "polite"
+    assert text.get_attribute("aria-busy") == "true"
+
+    go_on.set()
+    finished(page)
+
+    assert text.get_attribute("aria-busy") in {None, "false"}
+
+
+def test_escape_closes_what_lies_on_top_and_gives_the_focus_back(
+    stub: Stub, open_page: OpenPage
+) -> None:
+    add_shop(stub)
+    page = open_page(stub.url, viewport={"width": 900, "height": 700})
+    ask(page, QUESTION)
+    finished(page)
+    page.locator(".cite").first.click()
+    page.locator(".document mark").wait_for()
+
+    page.get_by_role("button", name="Cluster").focus()
+    page.keyboard.press("Enter")
+    page.locator(".popover").wait_for()
+    page.keyboard.press("Escape")
+    page.locator(".popover").wait_for(state="detached")
+    expect(page.get_by_role("button", name="Cluster")).to_be_focused()
+    assert page.locator(".source").count() == 1
+
+    page.keyboard.press("Escape")
+    page.locator(".source").wait_for(state="detached")
+
+
+def test_every_control_has_a_name(stub: Stub, open_page: OpenPage) -> None:
+    add_shop(stub)
+    page = open_page(stub.url)
+    ask(page, QUESTION)
+    finished(page)
+    page.locator(".cite").first.click()
+    page.locator(".document mark").wait_for()
+
+    nameless = page.evaluate(
+        """() => [...document.querySelectorAll("button, a, textarea, [role=dialog], nav, aside")]
+          .filter((element) => !element.ariaLabel && !element.title && !element.textContent.trim()
+            && !element.getAttribute("aria-labelledby")).map((element) => element.outerHTML)"""
+    )
+
+    assert nameless == []
