@@ -1,0 +1,38 @@
+# `make` prints the targets. Each installs what it needs and nothing else.
+
+PORT ?= 8080
+WORKERS ?= 3
+DATA ?= .data
+
+.DEFAULT_GOAL := help
+.PHONY: help install run test test-long bench lock
+
+help: ## Print the targets
+	@echo 'kotaemon: answers from your documents, by a cluster of equal pods'
+	@echo
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)$$/  make \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r target text; do \
+		printf '%-18s %s\n' "$$target" "$$text"; done
+	@echo
+	@echo 'make run PORT=8080 WORKERS=3 DATA=.data are its defaults.'
+
+install: ## Install everything that running and testing need; starts nothing
+	@sh scripts/install.sh test
+
+run: ## Run the whole cluster with sample knowledge on http://127.0.0.1:8080
+	@sh scripts/install.sh run
+	@exec .venv/bin/kotaemon up --port $(PORT) --workers $(WORKERS) --data $(DATA)
+
+test: ## Check the style and run the tests
+	@sh scripts/install.sh test
+	@sh scripts/test.sh
+
+test-long: ## Run the tests that take minutes each
+	@sh scripts/install.sh test
+	@HF_HUB_OFFLINE=1 .venv/bin/python -m pytest -m long
+
+bench: ## Measure side by side; writes load/results/
+	@sh scripts/install.sh test
+	@.venv/bin/python -m load.bench
+
+lock: ## Pin the dependencies again; UPGRADE=1 takes the newest versions
+	@sh scripts/lock.sh $(if $(UPGRADE),--upgrade)

