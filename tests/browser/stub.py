@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from tests.browser.stub_turns import Script, StubTurn
+
 WEB = Path(__file__).parents[2] / "kotaemon_node" / "web"
 CSP = "default-src 'self'"
 TYPES = {
