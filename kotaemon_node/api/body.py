@@ -9,13 +9,17 @@ from collections.abc import Sequence
 from typing import Any, Final, TypeVar
 
 import orjson
+import structlog
 from flask import request
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
+from werkzeug.exceptions import HTTPException
 
 from kotaemon_node.api.errors import UnsupportedMediaType
 from kotaemon_node.domain.errors import Invalid, Malformed, NodeError, TooLarge
 from kotaemon_node.domain.limits import JSON_DEPTH_MAX, JSON_VALUES_MAX
+
+_log = structlog.get_logger(__name__)
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -64,11 +68,16 @@ def checked(model: type[Model], fields: object, *, missing: type[NodeError] = In
 
 def _read_bytes() -> bytes:
     try:
-        # The stream under it stops at MAX_CONTENT_LENGTH, announced or chunked: 413.
-        return request.get_data(cache=False, parse_form_data=False)
-    except OSError as error:
-        # Broken chunks, or a client that left in the middle.
-        raise Malformed(f"the body ended too early: {type(error).__name__}") from None
+        # An announced length above MAX_CONTENT_LENGTH is refused before the first byte is read. A
+        # chunked body is silently cut there: only the read behind its end says that there is more.
+        raw = request.get_data(cache=False, parse_form_data=False)
+        request.stream.read(1)
+    except HTTPException:
+        raise
+    except Exception as error:  # noqa: BLE001 - servers' errors for broken chunks share no base
+        _log.info("body_broken", error=repr(error))
+        raise Malformed(f"the body is broken: {type(error).__name__}") from None
+    return raw
 
 
 def _deeper_than(value: object, limit: int) -> bool:

@@ -151,8 +151,9 @@ class HistoryQuery(Query):
     """``GET /v1/sessions/{sid}``."""
 
     after_version: Number = 0
+    # As many as there can be: whoever names no limit wants the conversation.
     limit: Annotated[int, Field(ge=1, le=PAGE_SIZE_MAX), BeforeValidator(_whole_number)] = (
-        PAGE_SIZE_DEFAULT
+        PAGE_SIZE_MAX
     )
 
 

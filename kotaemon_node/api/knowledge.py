@@ -35,11 +35,11 @@ def search() -> Response:
     return json_answer(search_answer(found))
 
 
-@routes.get("/v1/sources/<kb>/<generation>/<passage>")
-def read_source(kb: str, generation: str, passage: str) -> Response:
+@routes.get("/v1/sources/<kb>/<generation>/<id>")
+def read_source(kb: str, generation: str, id: str) -> Response:
     """Open a cited passage in its document as it was then."""
     kb = checked_id("knowledge base", kb)
-    passage = checked_id("passage id", passage)
+    passage = checked_id("passage id", id)
     number = path_number("generation", generation)
     source = services().knowledge.source(kb, number, passage)
     # The address names the revision and the place, so what it opens never changes.

@@ -14,7 +14,7 @@ from werkzeug.routing import Rule
 from kotaemon_node.api.answers import json_answer, kept
 from kotaemon_node.api.errors import ERRORS, ErrorAnswer
 from kotaemon_node.api.inputs import NUMBER_MAX
-from kotaemon_node.api.operations import EVERYWHERE, OPERATIONS, Operation
+from kotaemon_node.api.operations import EVERYWHERE, GUARDED, OPERATIONS, Operation
 from kotaemon_node.api.permissions import PERMISSIONS
 from kotaemon_node.domain.ids import ID_PATTERN
 
@@ -114,7 +114,7 @@ def _operation(rule: Rule, row: Operation, *, told: str, schemas: _Schemas) -> d
         "tags": [row.tag],
         "summary": summary.rstrip("."),
         "parameters": [*_path_parameters(rule), *_query_parameters(row), *_headers(row)],
-        "responses": _responses(row, schemas),
+        "responses": _responses(row, guarded=not access.public, schemas=schemas),
         "x-roles": ["*"] if access.public else sorted(access.roles),
     }
     if rest.strip():
@@ -155,7 +155,7 @@ def _headers(row: Operation) -> Iterator[dict[str, Any]]:
         }
 
 
-def _responses(row: Operation, schemas: _Schemas) -> dict[str, Any]:
+def _responses(row: Operation, *, guarded: bool, schemas: _Schemas) -> dict[str, Any]:
     responses: dict[str, Any] = {}
     for status, form in row.answers.items():
         answer: dict[str, Any] = {"description": _MEANINGS[status]}
@@ -167,7 +167,7 @@ def _responses(row: Operation, schemas: _Schemas) -> dict[str, Any]:
         if content:
             answer["content"] = content
         responses[str(status)] = answer
-    for status, codes in sorted(_codes_by_status(row).items()):
+    for status, codes in sorted(_codes_by_status(row, guarded=guarded).items()):
         told = "; ".join(f"`{code}`: {ERRORS[code].meaning}" for code in codes)
         responses[str(status)] = {
             "description": told,
@@ -176,9 +176,9 @@ def _responses(row: Operation, schemas: _Schemas) -> dict[str, Any]:
     return responses
 
 
-def _codes_by_status(row: Operation) -> dict[int, list[str]]:
+def _codes_by_status(row: Operation, *, guarded: bool) -> dict[int, list[str]]:
     codes: dict[int, list[str]] = {}
-    for code in dict.fromkeys((*EVERYWHERE, *row.errors)):
+    for code in dict.fromkeys((*EVERYWHERE, *(GUARDED if guarded else ()), *row.errors)):
         codes.setdefault(ERRORS[code].status, []).append(code)
     return codes
 

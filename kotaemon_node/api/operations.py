@@ -33,9 +33,12 @@ class Operation:
 
 
 EVERYWHERE: Final = ("malformed", "internal")
-_STORE: Final = ("session_not_found", "store_unavailable")
+GUARDED: Final = ("unauthenticated", "forbidden")
+"""Codes of every route that needs a caller."""
+_STORE: Final = ("store_unavailable", "overloaded")
+_SESSION: Final = ("session_not_found", *_STORE)
 _ASKING: Final = (
-    *_STORE, "too_large", "turn_conflict", "session_busy", "gone", "overloaded", "draining",
+    *_SESSION, "too_large", "turn_conflict", "session_busy", "gone", "draining",
     "unavailable",
 )  # fmt: skip
 _BODY: Final = ("too_large", "unsupported_media_type", "invalid")
@@ -58,17 +61,17 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         headers=("X-Turn-Default",),
     ),
     "sessions.list_sessions": Operation(
-        "sessions", {200: forms.SessionList}, ("invalid", "store_unavailable"),
+        "sessions", {200: forms.SessionList}, ("invalid", *_STORE),
         query=inputs.PageQuery,
     ),
     "sessions.create_session": Operation(
-        "sessions", {201: forms.SessionCreated}, (*_BODY, "store_unavailable"),
+        "sessions", {201: forms.SessionCreated}, (*_BODY, *_STORE),
         body=inputs.SessionBody,
     ),
     "sessions.read_session": Operation(
-        "sessions", {200: forms.SessionForm}, (*_STORE, "invalid"), query=inputs.HistoryQuery
+        "sessions", {200: forms.SessionForm}, (*_SESSION, "invalid"), query=inputs.HistoryQuery
     ),
-    "sessions.delete_session": Operation("sessions", {204: None}, _STORE),
+    "sessions.delete_session": Operation("sessions", {204: None}, _SESSION),
     "turns.create_turn": Operation(
         "turns",
         {200: Turn, 202: Turn},
@@ -78,21 +81,23 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         headers=("X-Turn-Default", "Last-Event-ID"),
         media=_EVENTS,
     ),
-    "turns.read_turn": Operation("turns", {200: Turn}, (*_STORE, "turn_not_found")),
+    "turns.read_turn": Operation("turns", {200: Turn}, (*_SESSION, "turn_not_found")),
     "turns.stream_turn": Operation(
         "turns",
         {200: None},
-        (*_STORE, "turn_not_found", "gone", "overloaded", "invalid"),
+        (*_SESSION, "turn_not_found", "gone", "invalid"),
         query=inputs.StreamQuery,
         headers=("Last-Event-ID",),
         media=_EVENTS,
         json=False,
     ),
     "turns.cancel_turn": Operation(
-        "turns", {200: Turn}, (*_STORE, "turn_not_found", *_BODY), body=inputs.EmptyBody
+        "turns", {200: Turn}, (*_SESSION, "turn_not_found", *_BODY), body=inputs.EmptyBody
     ),
     "knowledge.search": Operation(
-        "knowledge", {200: forms.SearchAnswer}, ("not_found", "too_large", "invalid", "behind"),
+        "knowledge",
+        {200: forms.SearchAnswer},
+        ("not_found", "too_large", "invalid", "behind", "unavailable"),
         query=inputs.SearchQuery,
     ),
     "knowledge.read_source": Operation(
@@ -113,7 +118,7 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         "knowledge", {200: forms.DocumentForm}, ("not_found", "too_large"),
         query=inputs.DocumentQuery,
     ),
-    "cluster.read_cluster": Operation("cluster", {200: ClusterForm}, ("store_unavailable",)),
+    "cluster.read_cluster": Operation("cluster", {200: ClusterForm}, _STORE),
     "health.healthz": Operation("cluster", {200: forms.Alive}),
     "health.readyz": Operation("cluster", {200: forms.Readiness, 503: forms.Unready}),
     "health.balancer": Operation("cluster", {200: forms.Alive}, ("not_found", "unavailable")),

@@ -6,10 +6,15 @@ The engine and the stores have their own tests; nothing here shows how they beha
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from flask import Flask
+from flask.testing import FlaskClient
+
+from kotaemon_node.api.app import create_app
 from kotaemon_node.api.services import GenerationRow, Services
 from kotaemon_node.domain.errors import (
     Gone,
@@ -289,7 +294,7 @@ class FakeTurns:
         self.refusal: Exception | None = None
         """Raised by ``submit``."""
         self.ending: dict[str, Any] = {"state": State.DONE, "answer": ANSWER}
-        self.pauses: dict[int, list[Exception | None]] = {}
+        self.pauses: dict[int, Iterable[Exception | None]] = {}
         """What ``follow`` does before the frame of a number: None is a heartbeat, else it fails."""
         self._digests: dict[TurnKey, str] = {}
 
@@ -410,6 +415,10 @@ class FakeCluster:
     def __post_init__(self) -> None:
         self.turns = FakeTurns(self.sessions)
 
+    def client(self, *, streams_max: int = 10) -> FlaskClient:
+        """Return a client of an application around these parts."""
+        return create_app(self.services(), streams_max=streams_max).test_client()
+
     def services(self) -> Services:
         """Return the services for ``create_app``."""
         return Services(
@@ -423,3 +432,17 @@ class FakeCluster:
             auth_mode=self.auth_mode,
             cluster_id=self.cluster_id,
         )
+
+
+def application() -> Flask:
+    """Return an application for a real server; the third frame of its turns never comes.
+
+    A reader gets two frames and then heartbeats, until it leaves.
+    """
+    cluster = FakeCluster()
+    cluster.turns.pauses = {3: iter(_endless_heartbeats, object())}
+    return create_app(cluster.services())
+
+
+def _endless_heartbeats() -> None:
+    time.sleep(0.05)

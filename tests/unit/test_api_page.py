@@ -1,0 +1,94 @@
+"""The page's files: right types, nothing outside the folder, kept by browsers until they change."""
+
+from pathlib import Path
+
+import pytest
+
+from kotaemon_node.api import page
+from tests.fakes.refusals import assert_refused
+from tests.fakes.services import FakeCluster
+
+
+@pytest.fixture
+def web(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A page of its own, with a secret beside it."""
+    folder = tmp_path / "web"
+    (folder / "assets" / "deep").mkdir(parents=True)
+    (folder / "index.html").write_text("<!doctype html><title>t</title>")
+    (folder / "assets" / "app.js").write_text("export {};")
+    (folder / "assets" / "deep" / "style.css").write_text("p {}")
+    (folder / "assets" / "notes.md").write_text("not for browsers")
+    (tmp_path / "secret.txt").write_text("secret")
+    monkeypatch.setattr(page, "WEB_DIR", folder)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("path", "media_type"),
+    [
+        ("/", "text/html; charset=utf-8"),
+        ("/assets/app.js", "text/javascript; charset=utf-8"),
+        ("/assets/deep/style.css", "text/css; charset=utf-8"),
+    ],
+)
+@pytest.mark.usefixtures("web")
+def test_files_come_with_their_type_and_a_closed_policy(path: str, media_type: str) -> None:
+    answer = FakeCluster().client().get(path)
+
+    assert answer.status_code == 200
+    assert answer.headers["Content-Type"] == media_type
+    policy = answer.headers["Content-Security-Policy"].split("; ")
+    assert "default-src 'self'" in policy
+    assert "object-src 'none'" in policy
+    assert not any("unsafe" in rule or "*" in rule for rule in policy)
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+
+
+def test_a_browser_keeps_a_file_until_it_changes(web: Path) -> None:
+    client = FakeCluster().client()
+    first = client.get("/assets/app.js")
+    known = {"If-None-Match": first.headers["ETag"]}
+
+    same = client.get("/assets/app.js", headers=known)
+    (web / "assets" / "app.js").write_text("export const changed = true;")
+    changed = client.get("/assets/app.js", headers=known)
+
+    assert first.headers["Cache-Control"] == "no-cache"
+    assert (same.status_code, same.data) == (304, b"")
+    assert (changed.status_code, changed.data) == (200, b"export const changed = true;")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/assets/../../secret.txt",
+        "/assets/../index.html",
+        "/assets//etc/hostname.txt",
+        "/assets/%2e%2e/%2e%2e/secret.txt",
+        "/assets/..\\..\\secret.txt",
+        "/assets/deep",
+        "/assets/",
+        "/assets/none.js",
+        "/assets/a\x00.js",
+        "/assets/notes.md",
+        "/assets/" + "x" * 5_000 + ".js",
+        "/index.html",
+        "/assets/con.js/../../index.html",
+    ],
+)
+@pytest.mark.usefixtures("web")
+def test_nothing_else_can_be_fetched(path: str) -> None:
+    answer = FakeCluster().client().get("/", environ_overrides={"PATH_INFO": path})
+
+    assert_refused(answer, 404, "not_found")
+
+
+def test_the_page_that_we_ship_is_served_whole() -> None:
+    shipped = [file for file in (page.WEB_DIR / "assets").rglob("*") if file.is_file()]
+    client = FakeCluster().client()
+
+    assert client.get("/").status_code == 200
+    for file in shipped:
+        path = f"/assets/{file.relative_to(page.WEB_DIR / 'assets').as_posix()}"
+        answer = client.get(path)
+        assert (answer.status_code, answer.data) == (200, file.read_bytes()), path

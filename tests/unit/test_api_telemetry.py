@@ -1,0 +1,143 @@
+"""What a pod counts and what it writes to its log."""
+
+import json
+import logging
+from collections.abc import Iterator
+
+import pytest
+import structlog
+
+from kotaemon_node.telemetry.logs import configure_logs
+from kotaemon_node.telemetry.metrics import CATALOGUE, Metrics
+
+
+def value(metrics: Metrics, name: str, **labels: str) -> float | None:
+    return metrics.registry.get_sample_value(name, labels)
+
+
+def test_each_event_moves_its_own_metric() -> None:
+    metrics = Metrics()
+
+    metrics.turn_finished("failed", 2.0)
+    metrics.first_text(0.2)
+    metrics.retrieval(0.004)
+    metrics.turns_running(5)
+    metrics.stream_opened()
+    metrics.stream_opened()
+    metrics.stream_closed()
+    metrics.takeover()
+    metrics.fenced_write()
+    metrics.generation("shop", 3)
+    metrics.knowledge_swap("refused")
+    metrics.event("knowledge_updated", "poison")
+    metrics.llm_tokens(10, 20)
+    metrics.ready(is_ready=True)
+    metrics.http_request("/chat", method="POST", status=200, duration_s=0.3)
+
+    assert value(metrics, "kotaemon_turns_total", outcome="failed") == 1
+    assert value(metrics, "kotaemon_turns_total", outcome="done") == 0
+    assert value(metrics, "kotaemon_turn_duration_seconds_sum") == 2.0
+    assert value(metrics, "kotaemon_first_text_seconds_sum") == 0.2
+    assert value(metrics, "kotaemon_retrieval_seconds_bucket", le="0.005") == 1
+    assert value(metrics, "kotaemon_retrieval_seconds_bucket", le="0.0025") == 0
+    assert value(metrics, "kotaemon_turns_running") == 5
+    assert value(metrics, "kotaemon_streams_active") == 1
+    assert value(metrics, "kotaemon_takeovers_total") == 1
+    assert value(metrics, "kotaemon_fenced_writes_total") == 1
+    assert value(metrics, "kotaemon_knowledge_generation", kb="shop") == 3
+    assert value(metrics, "kotaemon_knowledge_swaps_total", outcome="refused") == 1
+    poison = {"topic": "knowledge_updated", "outcome": "poison"}
+    assert value(metrics, "kotaemon_events_total", **poison) == 1
+    assert value(metrics, "kotaemon_llm_tokens_total", kind="prompt") == 10
+    assert value(metrics, "kotaemon_llm_tokens_total", kind="completion") == 20
+    assert value(metrics, "kotaemon_ready") == 1
+    answered = {"route": "/chat", "method": "POST", "status": "200"}
+    assert value(metrics, "kotaemon_http_requests_total", **answered) == 1
+    assert value(metrics, "kotaemon_http_request_seconds_sum", route="/chat") == 0.3
+
+
+def test_a_knowledge_base_that_is_gone_leaves_the_exposition() -> None:
+    metrics = Metrics()
+    metrics.generations({"shop": 3, "faq": 1})
+
+    metrics.generations({"shop": 4})
+
+    assert value(metrics, "kotaemon_knowledge_generation", kb="shop") == 4
+    assert value(metrics, "kotaemon_knowledge_generation", kb="faq") is None
+
+
+def test_two_pods_in_one_process_count_apart() -> None:
+    first, second = Metrics(), Metrics()
+
+    first.takeover()
+
+    assert value(second, "kotaemon_takeovers_total") == 0
+
+
+def test_every_row_is_exposed_with_its_meaning() -> None:
+    text = Metrics().exposition().decode()
+
+    for row in CATALOGUE:
+        assert f"# HELP {row.name} {row.meaning}\n" in text
+        assert f"# TYPE {row.name} {row.kind}\n" in text
+
+
+@pytest.fixture
+def configured(capsys: pytest.CaptureFixture[str]) -> Iterator[None]:
+    """Logs as in a pod; afterwards as they were."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    configure_logs("info")
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    structlog.reset_defaults()
+    structlog.contextvars.clear_contextvars()
+
+
+def logged(capsys: pytest.CaptureFixture[str]) -> list[dict[str, object]]:
+    return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+
+@pytest.mark.usefixtures("configured")
+def test_our_lines_and_those_of_libraries_carry_the_trace_id(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    structlog.contextvars.bind_contextvars(trace_id="t-1")
+
+    structlog.get_logger("ours").info("turn_done", turn_id="t", answer="退货")
+    structlog.get_logger("ours").debug("too much detail")
+    logging.getLogger("library").warning("slow by %d s", 3)
+
+    ours, library = logged(capsys)
+    assert ours["event"] == "turn_done"
+    assert (ours["turn_id"], ours["answer"]) == ("t", "退货")
+    assert library["event"] == "slow by 3 s"
+    assert (ours["level"], library["level"]) == ("info", "warning")
+    assert {ours["trace_id"], library["trace_id"]} == {"t-1"}
+    assert str(ours["at"]).endswith("Z")
+
+
+@pytest.mark.usefixtures("configured")
+def test_an_exception_is_one_line_with_its_whole_trace(capsys: pytest.CaptureFixture[str]) -> None:
+    try:
+        int("broken")
+    except ValueError:
+        structlog.get_logger("ours").exception("failed")
+
+    (line,) = logged(capsys)
+    assert "Traceback" in str(line["exception"])
+    assert "ValueError: invalid literal" in str(line["exception"])
+
+
+@pytest.mark.usefixtures("configured")
+def test_no_value_loses_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    structlog.get_logger("ours").info("odd", thing=object(), keys={1: b"\xff"}, text="\ud800")
+
+    (line,) = logged(capsys)
+    assert "odd" in str(line["event"])
+
+
+def test_an_unknown_level_is_refused() -> None:
+    with pytest.raises(KeyError):
+        configure_logs("loud")
