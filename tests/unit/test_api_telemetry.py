@@ -3,6 +3,7 @@
 import json
 import logging
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 import structlog
@@ -82,32 +83,34 @@ def test_every_row_is_exposed_with_its_meaning() -> None:
         assert f"# TYPE {row.name} {row.kind}\n" in text
 
 
-@pytest.fixture
-def configured(capsys: pytest.CaptureFixture[str]) -> Iterator[None]:
+@contextmanager
+def pod_logs() -> Iterator[None]:
     """Logs as in a pod; afterwards as they were."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     configure_logs("info")
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    structlog.reset_defaults()
-    structlog.contextvars.clear_contextvars()
+    try:
+        yield
+    finally:
+        root.handlers[:] = handlers
+        root.setLevel(level)
+        structlog.reset_defaults()
+        structlog.contextvars.clear_contextvars()
 
 
 def logged(capsys: pytest.CaptureFixture[str]) -> list[dict[str, object]]:
     return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
 
 
-@pytest.mark.usefixtures("configured")
 def test_our_lines_and_those_of_libraries_carry_the_trace_id(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    structlog.contextvars.bind_contextvars(trace_id="t-1")
+    with pod_logs():
+        structlog.contextvars.bind_contextvars(trace_id="t-1")
 
-    structlog.get_logger("ours").info("turn_done", turn_id="t", answer="退货")
-    structlog.get_logger("ours").debug("too much detail")
-    logging.getLogger("library").warning("slow by %d s", 3)
+        structlog.get_logger("ours").info("turn_done", turn_id="t", answer="退货")
+        structlog.get_logger("ours").debug("too much detail")
+        logging.getLogger("library").warning("slow by %d s", 3)
 
     ours, library = logged(capsys)
     assert ours["event"] == "turn_done"
@@ -118,21 +121,21 @@ def test_our_lines_and_those_of_libraries_carry_the_trace_id(
     assert str(ours["at"]).endswith("Z")
 
 
-@pytest.mark.usefixtures("configured")
 def test_an_exception_is_one_line_with_its_whole_trace(capsys: pytest.CaptureFixture[str]) -> None:
-    try:
-        int("broken")
-    except ValueError:
-        structlog.get_logger("ours").exception("failed")
+    with pod_logs():
+        try:
+            int("broken")
+        except ValueError:
+            structlog.get_logger("ours").exception("failed")
 
     (line,) = logged(capsys)
     assert "Traceback" in str(line["exception"])
     assert "ValueError: invalid literal" in str(line["exception"])
 
 
-@pytest.mark.usefixtures("configured")
 def test_no_value_loses_a_line(capsys: pytest.CaptureFixture[str]) -> None:
-    structlog.get_logger("ours").info("odd", thing=object(), keys={1: b"\xff"}, text="\ud800")
+    with pod_logs():
+        structlog.get_logger("ours").info("odd", thing=object(), keys={1: b"\xff"}, text="\ud800")
 
     (line,) = logged(capsys)
     assert "odd" in str(line["event"])
