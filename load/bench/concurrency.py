@@ -122,6 +122,7 @@ def _phase(
         # Our encoding clients are in it too, with a few per cent.
         "cpu_others": max(0.0, (_busy_s() - busy_s) / took_s - sum(used.values())),
         "rss_mb": server.rss_bytes() / 1e6,
+        "load": os.getloadavg()[0],
     }
 
 
@@ -210,11 +211,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--phase-s", type=float, default=11.0)
     parser.add_argument("--only", default="", help="candidates whose name contains this")
     asked = parser.parse_args(arguments)
-    results: dict[str, Any] = {"surroundings": _surroundings(), "runs": []}
+    results: dict[str, Any] = {"surroundings": _surroundings(), "runs": [], "failed": []}
     for run in planned(rounds=asked.rounds, streams=asked.streams, phase_s=asked.phase_s):
         if asked.only not in run.candidate.name:
             continue
-        figures = measured(run, models=asked.models.resolve())
+        try:
+            figures = measured(run, models=asked.models.resolve())
+        except (
+            OSError,
+            ValueError,
+            RuntimeError,
+            psutil.Error,
+            subprocess.SubprocessError,
+        ) as error:
+            # A candidate that breaks under the load is a finding, not an end of the measure.
+            results["failed"].append({"candidate": run.candidate.name, "reason": repr(error)})
+            print(f"{run.candidate.name}: {error!r}", flush=True)
+            continue
         results["runs"].append({**figures, "settings": asdict(run.candidate)})
         _progress(run, figures)
     asked.out.with_suffix(".json").write_text(json.dumps(results, indent=1) + "\n", "utf-8")

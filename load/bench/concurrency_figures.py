@@ -43,6 +43,7 @@ def report(results: Mapping[str, Any]) -> str:
         "",
         *_opening_table(results["runs"]),
         "",
+        *(f"Failed: {one['candidate']}: {one['reason']}" for one in results["failed"]),
     ]
     return "\n".join(lines)
 
