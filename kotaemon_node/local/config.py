@@ -137,7 +137,6 @@ def programs(cluster: Cluster) -> list[Program]:
         environment = {
             "POD_NAME": name,
             "POD_ADDRESS": f"127.0.0.1:{port}",
-            "POD_PORT": str(port),
             "POD_PID_FILE": f"run/{name}.pid",
         }
         table.append(

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 
+from kotaemon_node.local.balancer import pod_states
 from tests.balanced_pods import BalancedPods, wait_until
 
 VICTIM = "worker-1"
@@ -106,9 +107,9 @@ def test_a_pod_that_cannot_serve_hands_the_turn_on(pods: BalancedPods) -> None:
 def test_what_is_not_safe_to_repeat_is_not_repeated(pods: BalancedPods) -> None:
     session_id = pods.session_on(VICTIM)
 
+    # Without a body it arrives whole, so nothing but the rule keeps it from being sent again.
     answer = requests.post(
         f"{pods.url}/v1/sessions/{session_id}/turns/t1/feedback",
-        json={"rating": 1},
         headers={"X-Die": VICTIM},
         timeout=5,
     )
@@ -174,6 +175,7 @@ def test_a_leaving_pod_keeps_its_streams_and_gets_nothing_new(pods: BalancedPods
         pods.drain(VICTIM)
         pods.wait_used("worker-0", "worker-2")
 
+        assert pod_states(pods.folder)[VICTIM].status == "NOLB"
         assert pods.pod_of(session_id) != VICTIM
         # Longer than a frozen pod's stream would live.
         until = time.monotonic() + 4.0
