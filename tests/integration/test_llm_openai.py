@@ -287,6 +287,18 @@ def test_an_address_that_is_none_is_refused_at_the_start(base_url: str) -> None:
         make_language_model(base_url, "", "fake", "none")
 
 
+def test_a_key_that_no_header_can_carry_is_refused_without_showing_it() -> None:
+    with pytest.raises(ValueError, match="LLM_API_KEY") as raised:
+        make_language_model("http://127.0.0.1/v1", "sk-one\r\nX-Evil: two", "fake", "none")
+    assert "sk-one" not in str(raised.value)
+
+
+def test_a_key_from_a_file_loses_its_line_break(llm: FakeLlmServer) -> None:
+    model = make_language_model(llm.base_url, f"{KEY}\n", "fake", "none")
+    assert "".join(model.stream(MESSAGES, prefix="", usage=Usage())) == ANSWER
+    assert list(llm.behaviour.authorizations) == [f"Bearer {KEY}"]
+
+
 # Exact bytes, which the fake server cannot send.
 
 

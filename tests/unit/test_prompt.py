@@ -1,7 +1,10 @@
 """The prompt of a turn: what it tells, in which language, and that nothing escapes its fence."""
 
+import json
+import os
 import re
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -189,3 +192,33 @@ def test_every_prompt_is_bounded_and_can_be_sent(
     asked.encode()
     numbers = re.findall(rf"^=== {fence_mark(TRACE)} \[(\d+)\]", asked, re.MULTILINE)
     assert [int(number) for number in numbers] == list(range(1, len(texts) + 1))
+
+
+@pytest.mark.data
+def test_hostile_documents_stay_inside_their_quotation() -> None:
+    # Given published injections and strings that break programs, as document, title and question
+    root = os.environ.get("KOTAEMON_TEST_DATA")
+    if not root:
+        pytest.skip("KOTAEMON_TEST_DATA is not set")
+    files = ("prompt_injection/dev/prompts.jsonl", "naughty_strings/dev/strings.jsonl")
+    rows = [
+        json.loads(line)
+        for file in files
+        for line in (Path(root) / file).read_text("utf-8").split("\n")
+        if line
+    ]
+    assert len(rows) > 500
+    mark = fence_mark(TRACE)
+    for row in rows:
+        text = row["text"]
+        # When each is built into a prompt
+        rules, *earlier, asked = prompt(
+            text,
+            hits=[hit(text, title=text), hit("Costs.", heading=(text,))],
+            history=[turn(text, "Yes.")],
+        )
+        # Then the rules are ours alone, and the quotations begin and end where we put them
+        assert rules == prompt(text)[0], row["id"]
+        assert all(mark not in message.content for message in earlier)
+        lines = [line for line in asked.content.split("\n") if mark in line]
+        assert [line.removeprefix(f"=== {mark} ")[:3] for line in lines] == ["[1]", "[2]", "end"]

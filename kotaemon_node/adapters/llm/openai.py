@@ -46,7 +46,8 @@ def make_language_model(
 ) -> LanguageModel:
     """Return the language model behind ``base_url`` (``http://host:port/v1``); does no I/O.
 
-    ``ValueError`` when ``base_url`` is not an http or https address.
+    ``ValueError`` when ``base_url`` is not an http or https address, or ``api_key`` holds what a
+    header cannot carry.
     """
     return OpenAiLanguageModel(
         base_url=base_url, api_key=api_key, model=model, continue_mode=continue_mode
@@ -69,6 +70,9 @@ class OpenAiLanguageModel:
         address = urlsplit(base_url)
         if address.scheme not in {"http", "https"} or not address.hostname:
             raise ValueError("LLM_BASE_URL must look like http://host:port/v1")
+        api_key = api_key.strip()  # keys from files end with a line break
+        if not (api_key.isascii() and api_key.isprintable()):
+            raise ValueError("LLM_API_KEY holds a character that a header cannot carry")
         self._url = f"{base_url.rstrip('/')}/chat/completions"
         self._api_key = api_key
         self._model = model
