@@ -157,7 +157,8 @@ class Hit:
     ``dense`` is the cosine of question and passage in the best space, in [-1, 1], or None when they
     have no space in common; ``lexical`` is the BM25 score, 0.0 when no word matched;
     ``coverage`` is the share, weighted by inverse document frequency, of the question's terms that
-    the passage holds, in [0, 1].
+    the passage holds, in [0, 1]; ``contrast`` is ``dense`` on a scale that all models share: 0 when
+    the passage is no closer than any other text, 1 when it says the same, None without ``dense``.
     """
 
     passage: Passage
@@ -165,6 +166,7 @@ class Hit:
     dense: float | None
     lexical: float
     coverage: float
+    contrast: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,13 +36,6 @@ def best(rows: NDArray[np.int64], scores: NDArray[np.float64], k: int) -> Rankin
     return rows[keep], scores[keep]
 
 
-def closeness(generation: OpenGeneration, row: int, question: EncodedQuestion) -> float | None:
-    """Return the inner product of question and row in the best space; None without a common one."""
-    vectors = generation.vector(row)
-    common = [float(vectors[space] @ question[space]) for space in question if space in vectors]
-    return max(common, default=None)
-
-
 def _nearest_live(
     generation: OpenGeneration, part: Part, space: str, vector: NDArray[np.float32], k: int
 ) -> Ranking:

@@ -1,6 +1,7 @@
 """Makes searchers: a generation with its own encoder, tried before anybody may use it."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from threading import Lock
 from typing import Final
 
@@ -10,12 +11,20 @@ from kotaemon_node.domain.errors import CorruptArtifact
 from kotaemon_node.domain.knowledge import Manifest
 from kotaemon_node.ports.encoder import Encoder
 from kotaemon_node.ports.runtime import Tasks
+from kotaemon_node.retrieval.background import Vectors, everyday_vectors, sample_vectors
 from kotaemon_node.retrieval.batching import QuestionEncoder
 from kotaemon_node.retrieval.generation import OpenGeneration
 from kotaemon_node.retrieval.searcher import Searcher
 
 _WARM_QUESTIONS: Final = 3
 _WARM_QUESTION_CHARS: Final = 64
+
+
+@dataclass(frozen=True, slots=True)
+class _KnownEncoder:
+    encoder: Encoder
+    questions: QuestionEncoder
+    everyday: Vectors
 
 
 class SearcherFactory:
@@ -25,12 +34,17 @@ class SearcherFactory:
         self._encoder_for = encoder_for
         self._tasks = tasks
         self._lock = Lock()
-        self._encoders: dict[str, tuple[Encoder, QuestionEncoder]] = {}
+        self._encoders: dict[str, _KnownEncoder] = {}
 
     def make(self, generation: OpenGeneration) -> Searcher:
         """Return a searcher; ``CorruptArtifact`` where our encoder is not that of its build."""
-        encoder = self._encoder(generation.manifest)
-        return Searcher(generation, encode=encoder.encode, compute=self._tasks.compute)
+        known = self._known(generation.manifest)
+        return Searcher(
+            generation,
+            encode=known.questions.encode,
+            compute=self._tasks.compute,
+            background=sample_vectors(generation, known.everyday),
+        )
 
     def warm(self, generation: OpenGeneration) -> None:
         """Ask questions that its own passages answer, so that the first user finds it in memory.
@@ -44,15 +58,19 @@ class SearcherFactory:
             question = generation.passage(row).text[:_WARM_QUESTION_CHARS]
             searcher.search(question)
 
-    def _encoder(self, manifest: Manifest) -> QuestionEncoder:
+    def _known(self, manifest: Manifest) -> _KnownEncoder:
         with self._lock:
             known = self._encoders.get(manifest.encoder)
-            if known is None:
-                encoder = self._encoder_for(manifest.encoder)
-                known = encoder, QuestionEncoder(encoder, compute=self._tasks.compute)
-                self._encoders[manifest.encoder] = known
-        encoder, questions = known
-        lacking = dict(manifest.spaces).items() - dict(encoder.spaces).items()
+        if known is None:
+            encoder = self._encoder_for(manifest.encoder)
+            known = _KnownEncoder(
+                encoder,
+                QuestionEncoder(encoder, compute=self._tasks.compute),
+                self._tasks.compute(everyday_vectors, encoder),
+            )
+            with self._lock:
+                known = self._encoders.setdefault(manifest.encoder, known)
+        lacking = dict(manifest.spaces).items() - dict(known.encoder.spaces).items()
         if lacking:
             raise CorruptArtifact(f"its encoder has no space of {dict(lacking)}")
-        return questions
+        return known

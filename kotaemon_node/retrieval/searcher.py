@@ -11,12 +11,12 @@ from kotaemon_node.domain.knowledge import GenerationRef, Hit, Manifest, Passage
 from kotaemon_node.domain.language import Language, language_of
 from kotaemon_node.domain.limits import TOP_K_DEFAULT
 from kotaemon_node.retrieval.analysis import question_terms
+from kotaemon_node.retrieval.background import Vectors, background_closeness, contrast
 from kotaemon_node.retrieval.bm25 import LexicalScores, lexical_scores
 from kotaemon_node.retrieval.dense import (
     EncodedQuestion,
     Ranking,
     best,
-    closeness,
     nearest_rows,
 )
 from kotaemon_node.retrieval.fusion import RRF_K, fuse
@@ -38,6 +38,28 @@ Compute = Callable[..., Any]
 
 
 @dataclass(frozen=True, slots=True)
+class _Question:
+    """A question and what is known of it before the search."""
+
+    text: str
+    language: Language
+    """That of the passages wanted."""
+    encoded: EncodedQuestion
+    background: Mapping[str, float]
+    """Space to the closeness of passages that have nothing to do with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Nearness:
+    """How near a row is to the question, in the space where it stands out most."""
+
+    dense: float
+    contrast: float
+    rank: int
+    """1 for the nearest row of that space."""
+
+
+@dataclass(frozen=True, slots=True)
 class _Legs:
     """What the legs of one search found."""
 
@@ -45,16 +67,24 @@ class _Legs:
     rows: NDArray[np.int64]
     """Rows of all legs, best first."""
     fused: NDArray[np.float64]
-    dense: Mapping[int, tuple[float, int]]
-    """Row to (closeness in its best space, rank there)."""
+    near: Mapping[int, _Nearness]
+    """What the dense leg says of the rows that it found."""
 
 
 class Searcher:
     """Reads one generation for as long as its reader lends it; safe for many threads."""
 
-    def __init__(self, generation: OpenGeneration, *, encode: Encode, compute: Compute) -> None:
-        """``encode`` is that of the generation's own encoder."""
+    def __init__(
+        self,
+        generation: OpenGeneration,
+        *,
+        encode: Encode,
+        compute: Compute,
+        background: Vectors,
+    ) -> None:
+        """``encode`` and ``background`` are those of the generation's own encoder."""
         self._generation = generation
+        self._background = background
         self._encode = encode
         self._compute = compute
 
@@ -84,7 +114,8 @@ class Searcher:
         """
         vectors = self._encode(question) if encoded is None else encoded
         wanted = language or language_of(question)
-        arguments = (self._generation, question, vectors, top_k, wanted)
+        strange = background_closeness(vectors, self._background)
+        arguments = (self._generation, _Question(question, wanted, vectors, strange), top_k)
         if len(self._generation.live) < _NATIVE_ROWS_MIN:
             hits = _find(*arguments)
         else:
@@ -102,58 +133,68 @@ class Searcher:
         return tuple(self._generation.passage(row) for row in rows)
 
 
-def _find(
-    generation: OpenGeneration,
-    question: str,
-    encoded: EncodedQuestion,
-    top_k: int,
-    language: Language,
-) -> tuple[Hit, ...]:
-    legs = _run_legs(generation, question, encoded, max(_POOL_ROWS_MIN, 2 * top_k))
-    scored = _scored_passages(generation, legs, _READ_PER_HIT * top_k + _READ_MORE, language)
-    return tuple(
-        Hit(
-            passage=passage,
-            score=score,
-            dense=legs.dense[row][0] if row in legs.dense else closeness(generation, row, encoded),
-            lexical=float(legs.lexical.bm25[row]),
-            coverage=float(legs.lexical.coverage[row]),
+def _find(generation: OpenGeneration, question: _Question, top_k: int) -> tuple[Hit, ...]:
+    legs = _run_legs(generation, question, max(_POOL_ROWS_MIN, 2 * top_k))
+    read = _READ_PER_HIT * top_k + _READ_MORE
+    scored = _scored_passages(generation, legs, read, question.language)
+    hits: list[Hit] = []
+    for row, score, passage in _distinct(generation, scored, top_k):
+        near = legs.near.get(row) or _nearness(generation, row, question)
+        hits.append(
+            Hit(
+                passage=passage,
+                score=score,
+                dense=near.dense if near else None,
+                lexical=float(legs.lexical.bm25[row]),
+                coverage=float(legs.lexical.coverage[row]),
+                contrast=near.contrast if near else None,
+            )
         )
-        for row, score, passage in _distinct(generation, scored, top_k)
-    )
+    return tuple(hits)
 
 
-def _run_legs(
-    generation: OpenGeneration, question: str, encoded: EncodedQuestion, pool: int
-) -> _Legs:
-    lexical = lexical_scores(generation, question_terms(question))
+def _run_legs(generation: OpenGeneration, question: _Question, pool: int) -> _Legs:
+    lexical = lexical_scores(generation, question_terms(question.text))
     matching = np.flatnonzero(lexical.bm25)
     rankings: list[Ranking] = [best(matching, lexical.bm25[matching], pool)]
-    dense: dict[int, tuple[float, int]] = {}
-    for space in sorted(encoded):
-        rows, products = nearest_rows(generation, space, encoded[space], pool)
+    near: dict[int, _Nearness] = {}
+    for space in sorted(question.encoded):
+        rows, products = nearest_rows(generation, space, question.encoded[space], pool)
         rankings.append((rows, products))
+        strange = question.background.get(space, 0.0)
         for rank, place in enumerate(np.argsort(-products, kind="stable").tolist(), start=1):
-            row, product = int(rows[place]), float(products[place])
-            if row not in dense or product > dense[row][0]:
-                dense[row] = (product, rank)
+            row, dense = int(rows[place]), float(products[place])
+            found = _Nearness(dense, contrast(dense, strange), rank)
+            if row not in near or found.contrast > near[row].contrast:
+                near[row] = found
     rows, fused = fuse(rankings, generation.order)
-    return _Legs(lexical=lexical, rows=rows, fused=fused, dense=dense)
+    return _Legs(lexical=lexical, rows=rows, fused=fused, near=near)
+
+
+def _nearness(generation: OpenGeneration, row: int, question: _Question) -> _Nearness | None:
+    """Return how near a row is that only the lexical leg found; its rank is that of the last."""
+    found: list[_Nearness] = []
+    for space, vector in generation.vector(row).items():
+        if space in question.encoded:
+            dense = float(vector @ question.encoded[space])
+            strange = question.background.get(space, 0.0)
+            found.append(_Nearness(dense, contrast(dense, strange), len(generation.live)))
+    return max(found, key=lambda near: near.contrast, default=None)
 
 
 def _scored_passages(
     generation: OpenGeneration, legs: _Legs, read: int, language: Language
 ) -> list[tuple[int, float, Passage]]:
     """Read the best rows and weigh their languages; return (row, score, passage), best first."""
-    nearest = sorted(legs.dense, key=lambda row: legs.dense[row][1])[:_READ_MORE]
+    nearest = sorted(legs.near, key=lambda row: legs.near[row].rank)[:_READ_MORE]
     scores = dict(zip(legs.rows.tolist(), legs.fused.tolist(), strict=True))
     scored: list[tuple[int, float, Passage]] = []
     for row in dict.fromkeys([*legs.rows[:read].tolist(), *nearest]):
         passage = generation.passage(row)
         score = scores[row]
-        if passage.language != language and row in legs.dense:
+        if passage.language != language and row in legs.near:
             # Words of two languages do not meet: closeness has to stand for both legs.
-            score = max(score, 2 / (RRF_K + legs.dense[row][1] + _FOREIGN_RANKS))
+            score = max(score, 2 / (RRF_K + legs.near[row].rank + _FOREIGN_RANKS))
         scored.append((row, score, passage))
     return sorted(scored, key=lambda found: (-found[1], int(generation.order[found[0]])))
 

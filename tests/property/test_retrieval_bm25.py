@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kotaemon_node.retrieval.analysis import question_terms, terms
+from kotaemon_node.retrieval.background import sample_vectors
 from kotaemon_node.retrieval.bm25 import lexical_scores
 from kotaemon_node.retrieval.generation import BM25_B, BM25_K1, OpenGeneration
 from kotaemon_node.retrieval.searcher import Searcher
@@ -60,11 +61,14 @@ def test_one_segment_and_many_give_the_same_scores(
                     "all": HashingEncoder().encode_queries([text])["all"].vectors[0]
                 },
                 compute=lambda work, *arguments: work(*arguments),
+                background=sample_vectors(generation, {}),
             ).search(question, top_k=4)
             for generation in (one, many)
         ]
         assert [hit.passage for hit in found[0].hits] == [hit.passage for hit in found[1].hits]
         assert [hit.score for hit in found[0].hits] == [hit.score for hit in found[1].hits]
+        contrasts = [[hit.contrast for hit in result.hits] for result in found]
+        assert contrasts[0] == pytest.approx(contrasts[1], abs=1e-5)
 
 
 def test_the_score_is_the_formula_of_the_book(tmp_path: Path) -> None:
