@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
@@ -91,3 +92,11 @@ def ask(page: Page, question: str) -> None:
 def finished(page: Page, *, turns: int = 1) -> None:
     """Wait until so many turns are done."""
     page.wait_for_selector(f".turn[data-state=done] >> nth={turns - 1}")
+
+
+def wait_until(holds: Callable[[], bool], *, within_s: float = 15.0) -> None:
+    """Ask again and again until it holds; fails when it does not within the time."""
+    deadline = time.monotonic() + within_s
+    while not holds():
+        assert time.monotonic() < deadline, "it did not come true in time"
+        time.sleep(0.02)

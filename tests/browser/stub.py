@@ -39,6 +39,7 @@ class Stub:
         self.default = Script(pieces=("I don't know.",))
         self.mints_ids = False
         self.summarise_after_cut = False
+        self.repeats_frames = False
         self.streams = 0
         self.pods_ready = {"worker-0": True, "worker-1": True, "worker-2": True}
         self.lock = threading.Lock()
@@ -176,7 +177,8 @@ class _Handler(BaseHTTPRequestHandler):
         if turn and self.world.summarise_after_cut:
             self._summary(turn)
         elif turn:
-            self._stream(turn, after=int(self.headers.get("Last-Event-ID", ":0").split(":")[1]))
+            seen = int(self.headers.get("Last-Event-ID", ":0").split(":")[1])
+            self._stream(turn, after=0 if self.world.repeats_frames else seen)
 
     def _cancel(self, sid: str, tid: str, *, body: Any) -> None:
         turn = self._find(sid, tid)

@@ -2,7 +2,9 @@
 
 import threading
 
-from tests.browser.conftest import OpenPage, ask, finished
+from playwright.sync_api import Page
+
+from tests.browser.conftest import OpenPage, ask, finished, wait_until
 from tests.browser.knowledge import (
     ANSWER,
     PASSAGE,
@@ -19,6 +21,10 @@ MARK_IN_VIEW = """() => {
   const box = document.querySelector(".source-text").getBoundingClientRect();
   return mark.top >= box.top && mark.bottom <= box.bottom;
 }"""
+
+
+def length_of(page: Page) -> int:
+    return len(page.locator(".document").text_content() or "")
 
 
 def test_text_is_shown_while_it_arrives(stub: Stub, open_page: OpenPage) -> None:
@@ -76,9 +82,9 @@ def test_a_passage_far_down_is_scrolled_into_view(stub: Stub, open_page: OpenPag
 
     page.locator(".document mark").wait_for()
     assert page.evaluate(MARK_IN_VIEW)
-    shown = len(page.locator(".document").text_content() or "")
+    shown = length_of(page)
     page.get_by_role("button", name="Show the text before").click()
-    page.wait_for_function(f"document.querySelector('.document').textContent.length > {shown}")
+    wait_until(lambda: length_of(page) > shown)
     assert page.locator(".document mark").text_content() == "Here it is."
 
 

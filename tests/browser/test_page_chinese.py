@@ -12,7 +12,8 @@ def test_a_chinese_browser_gets_a_chinese_page(stub: Stub, open_page: OpenPage) 
     assert page.locator("html").get_attribute("lang") == "zh-CN"
     assert page.locator(".welcome h2").inner_text() == "想了解什么？"
 
-    page.get_by_role("button", name=QUESTION_ZH).click()  # one of the examples
+    page.locator("#question").fill(QUESTION_ZH)
+    page.get_by_role("button", name="发送").click()
     finished(page)
 
     assert page.locator(".text").inner_text() == ANSWER_ZH

@@ -1,7 +1,6 @@
 """The page's pure modules, run in the browser that they are written for."""
 
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -63,11 +62,8 @@ def test_events_do_not_depend_on_how_the_bytes_arrive(page: Page, name: str) -> 
 
 
 @pytest.mark.data
-def test_events_of_the_public_cases(page: Page) -> None:
-    folder = os.environ.get("KOTAEMON_TEST_DATA")
-    if not folder:
-        pytest.skip("KOTAEMON_TEST_DATA is not set")
-    lines = (Path(folder) / "sse_cases" / "dev" / "cases.jsonl").read_text().splitlines()
+def test_events_of_the_public_cases(page: Page, public_data: Path) -> None:
+    lines = (public_data / "sse_cases" / "dev" / "cases.jsonl").read_text().splitlines()
     cases = [json.loads(line) for line in lines]
     assert len(cases) >= 15
 
@@ -132,7 +128,9 @@ def test_pieces_stand_where_their_offset_says(page: Page) -> None:
 
 
 def test_restart_makes_the_text_void(page: Page) -> None:
-    turn = fold(page, [text_frame("wrong", 0), {"type": "restart"}, text_frame("right", 0)])
+    turn = fold(
+        page, [text_frame("wrong and long", 0), {"type": "restart"}, text_frame("right", 0)]
+    )
 
     assert turn["text"] == "right"
 

@@ -50,6 +50,28 @@ def test_the_way_back_names_the_last_frame_seen(stub: Stub, open_page: OpenPage)
     assert headers["Last-Event-ID"] == f"{turn.turn_id}:6"
 
 
+def test_frames_that_come_again_change_nothing(stub: Stub, open_page: OpenPage) -> None:
+    cut = threading.Event()
+    error = {"code": "language_model_failed", "message": "no answer", "retryable": True}
+    frames = [
+        {"type": "tool_call", "name": "lookup", "args": {}, "state": "started"},
+        {"type": "tool_call", "name": "lookup", "args": {}, "state": "done"},
+        {"type": "text", "content": "Half", "offset": 0},
+        {"type": "error", **error},
+    ]
+    stub.scripts["Again?"] = Script(frames=frames, cuts=(3,), cut_when=cut)
+    stub.repeats_frames = True
+    page = open_page(stub.url)
+    ask(page, "Again?")
+    page.wait_for_selector(".text:has-text('Half')")
+
+    cut.set()
+    page.wait_for_selector(".turn[data-state=failed]")
+
+    assert shown(page) == "Half"
+    assert page.locator(".tools li").count() == 1
+
+
 def test_the_text_so_far_stays_while_reconnecting(stub: Stub, open_page: OpenPage) -> None:
     cut, go_on = threading.Event(), threading.Event()
     stub.scripts["Cut?"] = Script(pieces=("First, ", go_on, "second."), cuts=(4,), cut_when=cut)

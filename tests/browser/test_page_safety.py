@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import Browser, Page
 
-from tests.browser.conftest import WATCH, OpenPage, ask, finished
+from tests.browser.conftest import WATCH, OpenPage, ask, finished, wait_until
 from tests.browser.stub import Stub
 from tests.browser.stub_turns import Script
 
@@ -64,6 +64,14 @@ def test_a_hostile_answer_does_nothing(stub: Stub, open_page: OpenPage) -> None:
         click_everything(page)
         assert page.evaluate(HARMLESS) == NOTHING, name
 
+    answers = page.locator(".text").all_inner_texts()
+    assert answers[0] == HOSTILE["script"]  # shown as what it is: text
+    # An image and a bare address become links; what would run becomes none, not even without href.
+    links = page.locator(".text a").evaluate_all(
+        "(all) => all.map((link) => link.getAttribute('href'))"
+    )
+    assert len(links) == 2
+    assert all(link.startswith("http://127.0.0.1:9/") for link in links)
     assert foreign == []
 
 
@@ -160,5 +168,6 @@ def test_the_watch_for_violations_sees_one(stub: Stub, browser: Browser) -> None
             }"""
         )
 
-        page.wait_for_function("window.violations.length > 0")
+        # Polled from here: the page's policy forbids the eval of Playwright's own waiting.
+        wait_until(lambda: page.evaluate("window.violations.length") > 0)
         assert page.evaluate("window.hacked ?? null") is None

@@ -23,19 +23,24 @@ const SAFE_LINK = /^https?:\/\//i;
 const INVISIBLE =
   /[\u0000-\u0008\u000b-\u001f\u007f\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]|[\u{e0000}-\u{e007f}]/gu;
 
+// A number alone at the beginning of a line looks lost, so a citation takes along the word before
+// it (in Chinese: the character) and stays with it. Neither holds anything that Markdown could mean.
+const WITH_WORD =
+  /(?:[\p{Script=Latin}\p{N}$€%.,;:'’”")–-]{1,24}|[^\s[\]*_`<>|\\~])?(?: ?\[\d{1,3}\]){1,3}/u;
+const AT_START = new RegExp(`^${WITH_WORD.source}`, "u");
+const NUMBER = /\[(\d{1,3})\]/g;
+
 const citation = {
   name: "citation",
   level: "inline",
-  start: (text) => text.match(/\[\d/)?.index,
+  start: (text) => WITH_WORD.exec(text)?.index,
   tokenizer(text) {
-    const match = /^\[(\d{1,3})\]/.exec(text);
-    return match ? { type: "citation", raw: match[0], n: Number(match[1]) } : undefined;
+    const match = AT_START.exec(text);
+    return match ? { type: "citation", raw: match[0] } : undefined;
   },
-  renderer({ n, raw }) {
-    const label = labels.get(n);
-    if (label === undefined) return escape(raw);
-    const text = escape(label);
-    return `<button type="button" class="cite" data-n="${n}" aria-label="${text}" title="${text}">${n}</button>`;
+  renderer({ raw }) {
+    const linked = escape(raw).replace(NUMBER, (text, n) => button(Number(n)) ?? text);
+    return `<span class="cited">${linked}</span>`;
   },
 };
 
@@ -96,8 +101,15 @@ export function blockHtml(token, citationLabels) {
 
 /** The numbers cited in a text, each once, in order. @returns {number[]} */
 export function citedNumbers(text) {
-  const found = Array.from(text.matchAll(/\[(\d{1,3})\]/g), ([, n]) => Number(n));
+  const found = Array.from(text.matchAll(NUMBER), ([, n]) => Number(n));
   return [...new Set(found)];
+}
+
+function button(n) {
+  const label = labels.get(n);
+  if (label === undefined) return null;
+  const text = escape(label);
+  return `<button type="button" class="cite" data-n="${n}" aria-label="${text}" title="${text}">${n}</button>`;
 }
 
 function anchor(href, content) {

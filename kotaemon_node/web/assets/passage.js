@@ -48,15 +48,20 @@ function charStart(text, at) {
  * like a sentence.
  * @param {string} part
  * @param {boolean} atStart whether the part begins a paragraph
- * @returns {{text: string, look: "heading" | "plain"}[]}
+ * @returns {{text: string, look: "heading" | "table" | "plain"}[]}
  */
 export function runsOf(part, atStart) {
   const runs = [];
   for (const [index, piece] of part.split(/(\n\n+)/).entries()) {
     const whole = index > 0 || atStart;
-    const look = whole && HEADING.test(piece) && !SENTENCE_END.test(piece) ? "heading" : "plain";
+    const look = whole ? lookOf(piece) : "plain";
     if (look === "plain" && runs.at(-1)?.look === "plain") runs.at(-1).text += piece;
     else if (piece !== "") runs.push({ text: piece, look });
   }
   return runs;
+}
+
+function lookOf(paragraph) {
+  if (paragraph.startsWith("| ")) return "table";
+  return HEADING.test(paragraph) && !SENTENCE_END.test(paragraph) ? "heading" : "plain";
 }

@@ -112,7 +112,7 @@ const endsParagraph = (text) => text === "" || text.endsWith("\n\n");
 
 const drawn = (text, atStart) =>
   runsOf(text, atStart).map((run) =>
-    run.look === "heading" ? html`<span class="heading">${run.text}</span>` : run.text);
+    run.look === "plain" ? run.text : html`<span class=${run.look}>${run.text}</span>`);
 
 /** The passage in the middle; one that is too long, from its beginning. */
 function bringIntoView(box, mark) {
