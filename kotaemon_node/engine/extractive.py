@@ -21,7 +21,7 @@ EVIDENCE_MIN: Final = 0.65
 # Passages whose evidence is this much weaker than the best one's are about something else.
 _EVIDENCE_SHARE_MIN: Final = 0.7
 # Sentences that hold this much less of the question than the best one are not needed.
-_MATCH_SHARE_MIN: Final = 0.5
+_MATCH_SHARE_MIN: Final = 0.4
 _SENTENCES_MAX: Final = 4
 _FAQ_CHARS_MAX: Final = 1_200  # an answer of an FAQ is shown whole up to here, then by sentences
 
@@ -40,7 +40,7 @@ _FOREIGN: Final[Mapping[Language, str]] = {
     "en": "The documents say this in another language:",
     "zh": "文档中只有其他语言的说明，原文如下：",
 }
-_PIECE: Final = re.compile(r"\s*(?:[\u2e80-\uffef]{1,8}|[^\s\u2e80-\uffef]+)")
+_PIECE: Final = re.compile(r"\s*(?:[\u2e80-\uffef]{1,3}|[^\s\u2e80-\uffef]+)")
 _WORDS_PER_PIECE: Final = 4
 _LINE_MARK: Final = re.compile(r"\s*(?:[-*+•]\s|#{1,6}\s|\d{1,3}[.)、]|\||>|```)")
 

@@ -1,0 +1,173 @@
+"""What the extractive generator says, and what it never does."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+
+from kotaemon_node.domain.knowledge import Hit, Passage, PassageKind
+from kotaemon_node.domain.language import language_of
+from kotaemon_node.engine.extractive import EVIDENCE_MIN, ExtractiveAnswer, evidence, extract
+from kotaemon_node.engine.matching import Matcher
+
+SHIPPING = (
+    "We ship lamps from our own stock. Delivery of a lamp takes two to three days. "
+    "Sofas are delivered by lorry within four weeks."
+)
+RETURNS = "A lamp may be returned within 30 days. The buyer pays for the parcel."
+SHIPPING_ZH = "台灯从本店仓库发货。台灯的送货时间为两到三天。沙发由货车在四周内送达。"
+
+
+def hit(
+    text: str,
+    *,
+    contrast: float | None = 0.6,
+    coverage: float = 0.6,
+    kind: PassageKind = "text",
+    document: str = "d.md",
+) -> Hit:
+    passage = Passage(
+        id=f"id-{document}",
+        document=document,
+        revision="r",
+        title="T",
+        heading=(),
+        page=None,
+        span=(0, len(text)),
+        text=text,
+        language=language_of(text),
+        kind=kind,
+    )
+    return Hit(
+        passage, score=0.03, dense=contrast, lexical=1.0, coverage=coverage, contrast=contrast
+    )
+
+
+def texts(answer: ExtractiveAnswer) -> list[str]:
+    return [sentence.text for sentence in answer.sentences]
+
+
+def test_the_sentence_that_answers_is_cited() -> None:
+    answer = extract("How long does the delivery of a lamp take?", [hit(SHIPPING)])
+    assert answer.known
+    assert answer.text == "Delivery of a lamp takes two to three days. [1]"
+    assert [cited.passage.text for cited in answer.cited] == [SHIPPING]
+
+
+def test_chinese_is_answered_in_chinese_without_blanks() -> None:
+    answer = extract("台灯送货要多长时间？", [hit(SHIPPING_ZH)])
+    assert answer.text == "台灯的送货时间为两到三天。[1]"
+
+
+def test_each_passage_has_its_own_number_in_the_order_of_the_text() -> None:
+    hits = [
+        hit("Chairs are made of oak.", document="a", coverage=0.0, contrast=0.1),
+        hit(RETURNS, document="b"),
+        hit("Returned lamps are checked. Each lamp is tested for two days.", document="c"),
+    ]
+    answer = extract("Can a lamp be returned, and is a lamp tested?", hits)
+    assert {cited.passage.document for cited in answer.cited} == {"b", "c"}
+    numbers = [sentence.n for sentence in answer.sentences]
+    assert numbers == sorted(numbers)
+    for sentence in answer.sentences:
+        assert sentence.text in answer.cited[sentence.n - 1].passage.text
+        assert f"{sentence.text} [{sentence.n}]" in answer.text
+
+
+def test_an_faq_entry_answers_with_its_answer() -> None:
+    entry = "May I return a lamp?\nYes, within 30 days. Keep the box."
+    answer = extract("May I return a lamp?", [hit(entry, kind="faq"), hit(RETURNS)])
+    assert answer.text == "Yes, within 30 days. Keep the box. [1]"
+
+
+def test_a_long_faq_answer_is_cut_between_sentences() -> None:
+    entry = "How?\n" + "Do this and then do that, and mind the gap. " * 60
+    answer = extract("How?", [hit(entry.strip(), kind="faq")])
+    assert texts(answer) == ["Do this and then do that, and mind the gap."] * 4
+
+
+def test_an_faq_entry_without_an_answer_is_shown_as_it_is() -> None:
+    assert extract("How?", [hit("How?", kind="faq")]).text == "How? [1]"
+
+
+@pytest.mark.parametrize(
+    ("question", "beginning"),
+    [("Where is Mars?", "I don't know"), ("火星在哪里？", "我不知道")],
+)
+@pytest.mark.parametrize("hits", [[], [hit(SHIPPING, contrast=0.2, coverage=0.2)]])
+def test_when_nothing_fits_it_says_so_in_the_language_of_the_question(
+    question: str, beginning: str, hits: Sequence[Hit]
+) -> None:
+    answer = extract(question, hits)
+    assert not answer.known
+    assert answer.text.startswith(beginning)
+    assert (answer.sentences, answer.cited) == ((), ())
+    assert "[" not in answer.text
+
+
+def test_meaning_and_words_make_up_for_each_other() -> None:
+    strong, weak = EVIDENCE_MIN + 0.01, EVIDENCE_MIN - 0.01
+    question = "Delivery of a lamp?"
+    for contrast, coverage in ((strong, 0.0), (0.0, strong), (strong / 2, strong / 2)):
+        assert extract(question, [hit(SHIPPING, contrast=contrast, coverage=coverage)]).known
+    assert not extract(question, [hit(SHIPPING, contrast=weak, coverage=0.0)]).known
+    assert extract(question, [hit(SHIPPING, contrast=None, coverage=strong)]).known
+
+
+def test_without_a_contrast_the_cosine_stands_for_it() -> None:
+    one = replace(hit(SHIPPING, coverage=0.1), contrast=None, dense=0.7)
+    assert evidence(one, "en") == pytest.approx(0.8)
+
+
+def test_passages_of_the_questions_language_go_first() -> None:
+    english = hit(SHIPPING, contrast=0.5, coverage=0.4, document="en")
+    chinese = hit(SHIPPING_ZH, contrast=0.9, coverage=0.0, document="zh")
+    assert extract("How long does delivery take?", [chinese, english]).cited == (english,)
+    assert extract("送货要多长时间？", [english, chinese]).cited == (chinese,)
+
+
+def test_what_is_known_in_the_other_language_only_is_shown_and_said_to_be() -> None:
+    answer = extract("送货要多长时间？", [hit(SHIPPING, contrast=0.5, coverage=0.0)])
+    assert answer.known
+    assert answer.text.startswith("文档中只有其他语言的说明，原文如下：")
+    weak = hit(SHIPPING, contrast=0.2, coverage=0.0)
+    assert not extract("送货要多长时间？", [weak]).known
+
+
+def test_list_items_and_rows_stand_on_lines_of_their_own() -> None:
+    text = "Returns:\n- pack the lamp for return\n- send the lamp for return"
+    answer = extract("How do I pack and send a lamp for return?", [hit(text)])
+    assert answer.text == "- pack the lamp for return [1]\n- send the lamp for return [1]"
+
+
+def test_at_most_four_sentences_are_shown() -> None:
+    text = " ".join(f"A lamp of kind {number} is sold." for number in range(20))
+    assert len(extract("Which lamps are sold?", [hit(text)]).sentences) == 4
+
+
+@pytest.mark.parametrize("question", ["Which lamps are sold?", "台灯送货要多长时间？", "Why?"])
+def test_the_pieces_make_the_text_and_are_always_cut_alike(question: str) -> None:
+    hits = [hit(SHIPPING + "\n\n- an item  with blanks"), hit(SHIPPING_ZH, document="zh")]
+    answer = extract(question, hits)
+    pieces = list(answer.pieces())
+    assert "".join(pieces) == answer.text
+    assert len(pieces) > 1
+    assert max(map(len, pieces)) < 60
+    assert list(extract(question, hits).pieces()) == pieces
+
+
+def test_words_meet_whatever_their_ending() -> None:
+    for one, other in (
+        ("shipping", "shipped"),
+        ("call", "calling"),
+        ("policies", "policy"),
+        ("returned", "returns"),
+        ("delivery", "deliveries"),
+    ):
+        assert Matcher(one, [other, "nothing of it"]).shares == [1.0, 0.0]
+
+
+def test_a_word_that_every_sentence_holds_weighs_least() -> None:
+    shares = Matcher("lamp warranty", ["lamp here", "lamp there", "lamp warranty"]).shares
+    assert shares[2] == pytest.approx(1.0)
+    assert shares[0] == shares[1] < 0.2
