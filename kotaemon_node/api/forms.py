@@ -218,7 +218,11 @@ class Alive:
 
 @dataclass(frozen=True, slots=True)
 class Readiness:
-    """Whether this pod can serve, and what it serves."""
+    """Whether this pod can serve, and what it serves.
+
+    ``refused``: knowledge base to the reason why its newest generation is not served here; such a
+    pod stays ready with the generation before.
+    """
 
     ready: bool
     reasons: Sequence[str]
@@ -226,6 +230,7 @@ class Readiness:
     incarnation: str
     draining: bool
     generations: Mapping[str, int]
+    refused: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,4 +243,5 @@ class Unready:
     incarnation: str
     draining: bool
     generations: Mapping[str, int]
+    refused: Mapping[str, str]
     error: ErrorBody

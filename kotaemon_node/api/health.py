@@ -1,5 +1,6 @@
 """Health: is the process alive, can it serve, may the balancer send it work, what did it count."""
 
+from collections.abc import Mapping
 from typing import Final
 
 from flask import Blueprint, Response
@@ -57,6 +58,7 @@ def metrics() -> Response:
     counted = services().metrics
     counted.ready(readiness.ready)
     counted.generations(readiness.generations)
+    counted.refused(readiness.refused)
     counted.turns_running(services().turns.running)
     answer = Response(counted.exposition(), content_type=METRICS_MEDIA_TYPE)
     answer.headers["Cache-Control"] = "no-store"
@@ -69,6 +71,7 @@ def _readiness() -> Readiness:
     if state.draining and not reasons:
         reasons = ["draining"]
     served = services().knowledge.served()
+    refused = state.report().get("refused")
     return Readiness(
         ready=not reasons,
         reasons=reasons,
@@ -76,4 +79,5 @@ def _readiness() -> Readiness:
         incarnation=state.incarnation,
         draining=state.draining,
         generations={kb: ref.generation for kb, ref in served.items()},
+        refused=refused if isinstance(refused, Mapping) else {},
     )

@@ -5,7 +5,14 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from kotaemon_node.domain.frames import Frame
-from kotaemon_node.domain.knowledge import GenerationRef, Manifest, Passage, SearchResult, Source
+from kotaemon_node.domain.knowledge import (
+    GenerationRef,
+    GenerationRow,
+    Manifest,
+    Passage,
+    SearchResult,
+    Source,
+)
 from kotaemon_node.domain.session import Principal, Turn, TurnKey, TurnRequest
 from kotaemon_node.ports.knowledge import PodReport, Presence
 from kotaemon_node.ports.runtime import Clock, IdSource
@@ -40,21 +47,6 @@ class TurnService(Protocol):
     def running(self) -> int:
         """Turns that this pod executes now."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class GenerationRow:
-    """A line in the list of a knowledge base's generations."""
-
-    generation: int
-    digest: str
-    parent: str | None
-    """Digest of the generation before."""
-    encoder: str
-    documents: int
-    passages: int
-    created_at: str
-    """ISO 8601, UTC."""
 
 
 class KnowledgeService(Protocol):

@@ -6,7 +6,7 @@ Rule 3: a label's values are few and ours: never a session, a user, or a word of
 """
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -66,10 +66,10 @@ CATALOGUE: Final = (
         "kotaemon_knowledge_generation", "gauge", "Generation served, by knowledge base.", ("kb",)
     ),
     MetricRow(
-        "kotaemon_knowledge_swaps_total",
-        "counter",
-        "Generations loaded or refused (the old one stays).",
-        ("outcome",),
+        "kotaemon_knowledge_refused",
+        "gauge",
+        "1 where this pod refuses the newest generation and serves the one before.",
+        ("kb",),
     ),
     MetricRow(
         "kotaemon_events_total",
@@ -97,7 +97,6 @@ CATALOGUE: Final = (
 # A bare counter would be absent until its first event, and ``rate()`` would miss that event.
 _KNOWN_LABELS: Final[Mapping[str, tuple[tuple[str, ...], ...]]] = {
     "kotaemon_turns_total": (("done",), ("failed",), ("cancelled",), ("interrupted",)),
-    "kotaemon_knowledge_swaps_total": (("loaded",), ("refused",)),
     "kotaemon_llm_tokens_total": (("prompt",), ("completion",)),
 }
 
@@ -120,8 +119,8 @@ class Metrics:
         for name, rows in _KNOWN_LABELS.items():
             for labels in rows:
                 self._counters[name].labels(*labels)
-        self._generations_lock = threading.Lock()
-        self._kbs: set[str] = set()
+        self._kbs_lock = threading.Lock()
+        self._kbs_shown: dict[str, set[str]] = {}
 
     def _register(self, row: MetricRow) -> None:
         match row.kind:
@@ -181,23 +180,26 @@ class Metrics:
 
     def generation(self, kb: str, number: int) -> None:
         """Say which generation of ``kb`` this pod serves."""
-        with self._generations_lock:
-            self._kbs.add(kb)
+        with self._kbs_lock:
+            self._kbs_shown.setdefault("kotaemon_knowledge_generation", set()).add(kb)
             self._gauges["kotaemon_knowledge_generation"].labels(kb).set(number)
 
     def generations(self, served: Mapping[str, int]) -> None:
         """Say all that this pod serves; a knowledge base that is gone leaves the exposition."""
-        with self._generations_lock:
-            gauge = self._gauges["kotaemon_knowledge_generation"]
-            for kb in self._kbs - served.keys():
-                gauge.remove(kb)
-            self._kbs = set(served)
-            for kb, number in served.items():
-                gauge.labels(kb).set(number)
+        self._show_kbs("kotaemon_knowledge_generation", served)
 
-    def knowledge_swap(self, outcome: Literal["loaded", "refused"]) -> None:
-        """A generation was loaded, or refused and the old one stays."""
-        self._counters["kotaemon_knowledge_swaps_total"].labels(outcome).inc()
+    def refused(self, kbs: Iterable[str]) -> None:
+        """Say of which knowledge bases this pod refuses the newest generation."""
+        self._show_kbs("kotaemon_knowledge_refused", dict.fromkeys(kbs, 1))
+
+    def _show_kbs(self, name: str, values: Mapping[str, int]) -> None:
+        with self._kbs_lock:
+            gauge = self._gauges[name]
+            for kb in self._kbs_shown.get(name, set()) - values.keys():
+                gauge.remove(kb)
+            self._kbs_shown[name] = set(values)
+            for kb, value in values.items():
+                gauge.labels(kb).set(value)
 
     def event(self, topic: str, outcome: Literal["handled", "ignored", "poison"]) -> None:
         """An event came from the bus."""

@@ -15,7 +15,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from kotaemon_node.api.app import create_app
-from kotaemon_node.api.services import GenerationRow, Services
+from kotaemon_node.api.services import Services
 from kotaemon_node.domain.errors import (
     Gone,
     KnowledgeBehind,
@@ -28,6 +28,7 @@ from kotaemon_node.domain.frames import Frame
 from kotaemon_node.domain.knowledge import (
     DocumentEntry,
     GenerationRef,
+    GenerationRow,
     Hit,
     Manifest,
     Passage,
@@ -104,12 +105,15 @@ class FakePod:
     incarnation: str = "inc-1"
     draining: bool = False
     reasons: list[str] = field(default_factory=list)
+    refused: dict[str, str] = field(default_factory=dict)
 
     def unready_reasons(self) -> Sequence[str]:
         return self.reasons
 
     def report(self) -> PodReport:
-        return pod_report(self.name)
+        report = pod_report(self.name)
+        report["refused"] = self.refused
+        return report
 
 
 def pod_report(name: str, *, generation: int = GENERATION, since: float = 100.0) -> PodReport:

@@ -22,6 +22,7 @@ def test_a_ready_pod() -> None:
         "incarnation": "inc-1",
         "draining": False,
         "generations": {"default": GENERATION},
+        "refused": {},
     }
 
 
@@ -44,6 +45,22 @@ def test_a_pod_that_cannot_serve_says_why_and_stays_alive() -> None:
     assert ready.headers["Retry-After"]
     assert client.get(BALANCER).status_code == 503
     assert client.get("/healthz").status_code == 200
+
+
+def test_a_pod_that_refused_a_generation_says_so_and_serves_the_one_before() -> None:
+    cluster = FakeCluster()
+    cluster.pod.refused = {"default": "checksum of vectors.faiss differs"}
+    client = cluster.client()
+
+    ready = client.get("/readyz")
+    refused = client.get("/metrics").text
+    cluster.pod.refused = {}
+    healed = client.get("/metrics").text
+
+    assert ready.status_code == 200
+    assert ready.json["refused"] == {"default": "checksum of vectors.faiss differs"}
+    assert 'kotaemon_knowledge_refused{kb="default"} 1.0' in refused
+    assert "kotaemon_knowledge_refused{" not in healed
 
 
 def test_a_leaving_pod_is_404_for_the_balancer_so_that_its_streams_stay() -> None:

@@ -29,7 +29,7 @@ def test_each_event_moves_its_own_metric() -> None:
     metrics.takeover()
     metrics.fenced_write()
     metrics.generation("shop", 3)
-    metrics.knowledge_swap("refused")
+    metrics.refused(["shop"])
     metrics.event("knowledge_updated", "poison")
     metrics.llm_tokens(10, 20)
     metrics.ready(is_ready=True)
@@ -46,7 +46,7 @@ def test_each_event_moves_its_own_metric() -> None:
     assert value(metrics, "kotaemon_takeovers_total") == 1
     assert value(metrics, "kotaemon_fenced_writes_total") == 1
     assert value(metrics, "kotaemon_knowledge_generation", kb="shop") == 3
-    assert value(metrics, "kotaemon_knowledge_swaps_total", outcome="refused") == 1
+    assert value(metrics, "kotaemon_knowledge_refused", kb="shop") == 1
     poison = {"topic": "knowledge_updated", "outcome": "poison"}
     assert value(metrics, "kotaemon_events_total", **poison) == 1
     assert value(metrics, "kotaemon_llm_tokens_total", kind="prompt") == 10
