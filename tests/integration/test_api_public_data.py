@@ -1,45 +1,50 @@
 """Public collections of what breaks servers, sent to every place that takes text: never a 500."""
 
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote_from_bytes
 
 import pytest
+from structlog.testing import capture_logs
 
 from tests.fakes.refusals import assert_refused
 from tests.fakes.services import FakeCluster
 
-_FOLDER = os.environ.get("KOTAEMON_TEST_DATA")
-DATA = Path(_FOLDER or "/nonexistent")
-
-pytestmark = [
-    pytest.mark.data,
-    pytest.mark.skipif(_FOLDER is None, reason="KOTAEMON_TEST_DATA names no folder"),
-]
+pytestmark = pytest.mark.data
 
 JSON = "application/json"
 
 
-def lines(name: str) -> Iterator[dict[str, Any]]:
+@pytest.fixture(autouse=True)
+def no_failure_is_logged() -> Iterator[None]:
+    """What a route survives by accident is still a bug."""
+    with capture_logs() as logged:
+        yield
+    assert [
+        line for line in logged if line["event"] != "request" and line["log_level"] != "info"
+    ] == []
+
+
+@pytest.fixture(scope="module")
+def texts(public_data: Path) -> list[str]:
+    """Every naughty and every attacking string."""
+    return [
+        row["text"]
+        for name in ("naughty_strings/*/strings.jsonl", "attack_strings/*/strings.jsonl")
+        for row in lines(public_data, name)
+    ]
+
+
+def lines(data: Path, name: str) -> Iterator[dict[str, Any]]:
     """Yield the rows of a file of JSON lines, of every half that is there."""
-    found = sorted(DATA.glob(name))
-    assert found, f"{DATA}/{name}"
+    found = sorted(data.glob(name))
+    assert found, f"{data}/{name}"
     for file in found:
         # Not splitlines: the strings hold line separators that JSON leaves as they are.
         for line in filter(None, file.read_text(encoding="utf-8").split("\n")):
             yield {**json.loads(line), "folder": file.parent}
-
-
-def texts() -> list[str]:
-    """Return every naughty and every attacking string."""
-    return [
-        row["text"]
-        for name in ("naughty_strings/*/strings.jsonl", "attack_strings/*/strings.jsonl")
-        for row in lines(name)
-    ]
 
 
 def assert_4xx_in_form_or_fine(answer: Any, sent: object) -> None:
@@ -49,11 +54,11 @@ def assert_4xx_in_form_or_fine(answer: Any, sent: object) -> None:
 
 
 @pytest.mark.parametrize("route", ["/chat", "/v1/sessions", "/v1/sessions/s/turns"])
-def test_json_texts_are_read_or_refused_as_the_suite_says(route: str) -> None:
+def test_json_texts_are_read_or_refused_as_the_suite_says(route: str, public_data: Path) -> None:
     client = FakeCluster().client()
     seen = {"accept": 0, "reject": 0, "either": 0}
 
-    for row in lines("jsontestsuite/*/manifest.jsonl"):
+    for row in lines(public_data, "jsontestsuite/*/manifest.jsonl"):
         body = (row["folder"] / row["file"]).read_bytes()
         answer = client.post(route, data=body, content_type=JSON)
 
@@ -67,11 +72,11 @@ def test_json_texts_are_read_or_refused_as_the_suite_says(route: str) -> None:
     assert all(count > 10 for count in seen.values()), seen
 
 
-def test_naughty_messages_arrive_as_they_were_sent() -> None:
+def test_naughty_messages_arrive_as_they_were_sent(texts: list[str]) -> None:
     cluster = FakeCluster()
     client = cluster.client()
 
-    for text in texts():
+    for text in texts:
         cluster.turns.submitted.clear()
         answer = client.post("/chat", json={"message": text})
         assert_4xx_in_form_or_fine(answer, text)
@@ -81,11 +86,11 @@ def test_naughty_messages_arrive_as_they_were_sent() -> None:
             assert asked.message == text
 
 
-def test_naughty_questions_are_searched_as_they_were_sent() -> None:
+def test_naughty_questions_are_searched_as_they_were_sent(texts: list[str]) -> None:
     cluster = FakeCluster()
     client = cluster.client()
 
-    for text in texts():
+    for text in texts:
         cluster.knowledge.questions.clear()
         for path in ("/v1/search", "/ask"):
             answer = client.get(path, query_string={"q": text})
@@ -94,10 +99,10 @@ def test_naughty_questions_are_searched_as_they_were_sent() -> None:
             assert cluster.knowledge.questions == [text]
 
 
-def test_naughty_ids_are_refused_or_harmless() -> None:
+def test_naughty_ids_are_refused_or_harmless(texts: list[str]) -> None:
     client = FakeCluster().client()
 
-    for text in texts():
+    for text in texts:
         # Encoded, as a careful client does it, and raw, as the server hands over what it got.
         encoded = quote_from_bytes(text.encode(), safe="")
         raw = text.encode().decode("latin-1")
@@ -120,10 +125,10 @@ def test_naughty_ids_are_refused_or_harmless() -> None:
             assert_4xx_in_form_or_fine(client.post("/v1/sessions/s/turns", json=body), text)
 
 
-def test_naughty_headers_and_queries_are_refused_or_harmless() -> None:
+def test_naughty_headers_and_queries_are_refused_or_harmless(texts: list[str]) -> None:
     client = FakeCluster().client()
 
-    for text in texts():
+    for text in texts:
         raw = text.encode().decode("latin-1").replace("\n", " ").replace("\r", " ")
         for name in ("ACCEPT", "X_TRACE_ID", "X_TURN_DEFAULT", "LAST_EVENT_ID", "COOKIE", "RANGE"):
             answer = client.post(
@@ -136,9 +141,9 @@ def test_naughty_headers_and_queries_are_refused_or_harmless() -> None:
         assert_4xx_in_form_or_fine(answer, text)
 
 
-def test_naughty_fields_of_a_session_are_kept_or_refused() -> None:
+def test_naughty_fields_of_a_session_are_kept_or_refused(texts: list[str]) -> None:
     client = FakeCluster().client()
 
-    for text in texts():
+    for text in texts:
         body = {"user_id": text, "channel": text, "context": {text: [text]}}
         assert_4xx_in_form_or_fine(client.post("/v1/sessions", json=body), text)
