@@ -11,7 +11,8 @@ from kotaemon_node.domain.errors import (
 )
 from kotaemon_node.domain.limits import JSON_WAIT_MAX_S
 from kotaemon_node.domain.turn import State
-from tests.fakes.services import ANSWER, FakeCluster, source_doc
+from tests.fakes.knowledge_base import source_doc
+from tests.fakes.services import ANSWER, FakeCluster
 
 
 def test_a_message_makes_the_session_under_the_id_that_the_client_chose() -> None:

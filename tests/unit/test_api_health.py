@@ -3,7 +3,8 @@
 from prometheus_client.parser import text_string_to_metric_families
 
 from kotaemon_node.domain.errors import StoreUnavailable
-from tests.fakes.services import GENERATION, FakeCluster, manifest
+from tests.fakes.knowledge_base import GENERATION, manifest
+from tests.fakes.services import FakeCluster
 
 BALANCER = "/balancer/test-cluster"
 

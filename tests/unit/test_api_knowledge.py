@@ -4,15 +4,8 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.fakes.services import (
-    DOCUMENT,
-    GENERATION,
-    PASSAGE,
-    REVISION,
-    SENTENCE,
-    TEXT,
-    FakeCluster,
-)
+from tests.fakes.knowledge_base import DOCUMENT, GENERATION, PASSAGE, REVISION, SENTENCE, TEXT
+from tests.fakes.services import FakeCluster
 
 SOURCE = f"/v1/sources/default/{GENERATION}/{PASSAGE.id}"
 

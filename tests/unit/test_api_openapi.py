@@ -13,7 +13,8 @@ from kotaemon_node.api.errors import ERRORS
 from kotaemon_node.api.openapi import methods_of, template
 from kotaemon_node.domain.errors import KnowledgeBehind, StoreUnavailable
 from kotaemon_node.domain.turn import State
-from tests.fakes.services import DOCUMENT, GENERATION, PASSAGE, FakeCluster
+from tests.fakes.knowledge_base import DOCUMENT, GENERATION, PASSAGE
+from tests.fakes.services import FakeCluster
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from kotaemon_node.domain.turn import State
-from tests.fakes.services import ANSWER, FakeCluster, source_doc
+from tests.fakes.knowledge_base import source_doc
+from tests.fakes.services import ANSWER, FakeCluster
 
 TURNS = "/v1/sessions/s-1/turns"
 
