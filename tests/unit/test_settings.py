@@ -1,0 +1,55 @@
+"""Settings: what the environment may say, and that the reference tells all of it."""
+
+import re
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from coordinator.settings import CoordinatorSettings
+from kotaemon_node.settings import Settings
+
+REFERENCE = Path(__file__).parents[2] / "docs" / "reference" / "settings.md"
+
+
+def documented() -> dict[str, str]:
+    rows = re.findall(r"^\| `([A-Z_]+)` \| (.+?) \|", REFERENCE.read_text("utf-8"), re.MULTILINE)
+    return {name: default.strip("`").replace("empty", "") for name, default in rows}
+
+
+def test_the_reference_lists_every_setting_with_its_default(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in (*documented(), "OPENAI_BASE_URL", "OPENAI_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    settings = CoordinatorSettings()
+    defaults = {
+        name.upper(): "" if value is None else str(value)
+        for name, value in settings.model_dump().items()
+    }
+    assert documented() == defaults
+
+
+def test_openais_own_names_are_a_fallback(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("LLM_BASE_URL", raising=False)
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:1/v1")
+    assert Settings().llm_base_url == "http://127.0.0.1:1/v1"
+    monkeypatch.setenv("LLM_BASE_URL", "http://127.0.0.1:2/v1")
+    assert Settings().llm_base_url == "http://127.0.0.1:2/v1"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("SESSION_TTL_S", "5"), ("LLM_CONTINUE", "maybe"), ("NATIVE_THREADS", "0")],
+)
+def test_a_wrong_value_is_refused_at_the_start(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ValidationError, match=name.lower()):
+        Settings()
+
+
+def test_settings_cannot_be_changed_afterwards() -> None:
+    with pytest.raises(ValidationError):
+        Settings().pod_name = "another"  # type: ignore[misc]
