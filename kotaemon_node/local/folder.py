@@ -65,6 +65,11 @@ class DataFolder:
     def supervisord_config(self) -> Path:
         return self.path / "supervisord.conf"
 
+    @property
+    def session_file(self) -> Path:
+        """Number of the session that all processes of the last start belong to."""
+        return self.run / "session"
+
     def pid_file(self, name: str) -> Path:
         """Where the serving process of a worker writes its own pid."""
         return self.run / f"{name}.pid"

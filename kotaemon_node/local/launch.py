@@ -6,9 +6,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
-
-import psutil
 
 from kotaemon_node.local import cluster as clusters
 from kotaemon_node.local import config, leftovers, preflight, table
@@ -16,7 +15,7 @@ from kotaemon_node.local.cluster import WORKER_SLOTS, Cluster
 from kotaemon_node.local.errors import LocalError, StartFailed
 from kotaemon_node.local.folder import DataFolder, write_whole
 from kotaemon_node.local.plan import Plan, Wishes, make_plan
-from kotaemon_node.local.supervisor import Supervisor, spawn
+from kotaemon_node.local.supervisor import ShuttingDown, Supervisor, spawn
 from kotaemon_node.local.waiting import POLL_S, Progress, wait_balanced, wait_ready
 from kotaemon_node.local.weights import check_weights
 
@@ -79,8 +78,7 @@ def _refuse_second(folder: DataFolder) -> None:
 
 
 def _end_leftovers(folder: DataFolder, progress: Progress) -> None:
-    kept = clusters.load(folder)
-    left = leftovers.find(kept) if kept else []
+    left = leftovers.find(folder)
     if left:
         progress("supervisord", f"was killed; ending the {len(left)} processes it left")
         leftovers.end(left)
@@ -116,7 +114,6 @@ def _environment(cluster: Cluster, plan: Plan) -> dict[str, str]:
         "PATH": preflight.search_path(),
         "PYTHONUNBUFFERED": "1",
         "KOTAEMON_PYTHON": sys.executable,
-        leftovers.MARK: leftovers.mark(cluster),
         "CLUSTER_ID": cluster.cluster_id,
         "REDIS_URL": plan.redis_url or f"redis://127.0.0.1:{cluster.redis_port}/0",
         "ARTIFACT_URL": plan.artifact_url,
@@ -173,32 +170,28 @@ def down(folder: DataFolder) -> bool:
 
     What does not stop in time is killed. State stays in the data folder.
     """
-    supervisor = Supervisor(folder)
-    kept = clusters.load(folder)
-    ran = supervisor.alive()
-    if kept:
-        leftovers.wake(kept)
+    ran = Supervisor(folder).alive()
+    leftovers.wake(folder)
     if ran:
-        _shut_down(supervisor)
-    left = leftovers.find(kept) if kept else []
+        _shut_down(folder)
+    left = leftovers.find(folder)
     leftovers.end(left)
     return ran or bool(left)
 
 
-def _shut_down(supervisor: Supervisor) -> None:
-    process = psutil.Process(supervisor.pid())
-    supervisor.shutdown()
-    try:
-        process.wait(timeout=STOP_S)
-    except psutil.TimeoutExpired:
-        leftovers.kill([*process.children(recursive=True), process])
+def _shut_down(folder: DataFolder) -> None:
+    """Have supervisord stop everything; it does so in order, and kills what takes too long."""
+    supervisor = Supervisor(folder)
+    with suppress(ShuttingDown):  # somebody else asked already
+        supervisor.shutdown()
+    deadline = time.monotonic() + STOP_S
+    while supervisor.alive() and time.monotonic() < deadline:
+        time.sleep(POLL_S)
 
 
 def kill(folder: DataFolder) -> None:
     """End every process of the cluster at once, in no order."""
-    kept = clusters.load(folder)
-    if kept:
-        leftovers.kill(leftovers.find(kept))
+    leftovers.kill(leftovers.find(folder))
 
 
 def stop_one(folder: DataFolder, name: str) -> None:
@@ -221,14 +214,15 @@ def start_one(folder: DataFolder, name: str, *, progress: Progress) -> None:
 def scale(folder: DataFolder, workers: int, *, progress: Progress) -> None:
     """Change the number of workers; return when the new ones serve and the others are gone."""
     preflight.check_workers(workers)
-    cluster = replace(running_cluster(folder), workers=workers)
+    before = running_cluster(folder)
+    cluster = replace(before, workers=workers)
     supervisor = Supervisor(folder)
     clusters.save(folder, cluster)
-    wanted = [f"worker-{slot}" for slot in range(workers)]
-    others = [f"worker-{slot}" for slot in range(workers, WORKER_SLOTS)]
     processes = supervisor.processes()
+    # One that was stopped by its name stays down: only slots that are new to the cluster start.
+    coming = [f"worker-{slot}" for slot in range(before.workers, workers)]
+    others = [f"worker-{slot}" for slot in range(workers, WORKER_SLOTS)]
     leaving = [name for name in others if processes[name].wanted]
-    coming = [name for name in wanted if not processes[name].wanted]
     for name in leaving:
         progress(name, "draining")
         supervisor.stop(name)
@@ -253,7 +247,7 @@ def running_cluster(folder: DataFolder) -> Cluster:
             " folder with --data."
         )
     if not Supervisor(folder).alive():
-        left = leftovers.find(cluster)
+        left = leftovers.find(folder)
         if left:
             raise LocalError(
                 f"The supervisor of the cluster in {folder.path} was killed, and {len(left)} of its"

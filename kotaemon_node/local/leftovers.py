@@ -1,34 +1,40 @@
-"""Finds processes of a cluster whose supervisord was killed, and ends them."""
+"""Finds the processes of a cluster without its supervisord, and ends them."""
 
 import os
 import signal
+from pathlib import Path
 
 import psutil
 
-from kotaemon_node.local.cluster import Cluster
+from kotaemon_node.local.folder import DataFolder
 
-# Every process of a cluster inherits it; nothing else in the system says whose a process is.
-MARK = "KOTAEMON_CLUSTER"
 _TERM_WAIT_S = 10.0
 _KILL_WAIT_S = 5.0
 
 
-def find(cluster: Cluster) -> list[psutil.Process]:
-    """Return the living processes that carry the cluster's mark, this one excepted."""
-    found = []
-    for process in psutil.process_iter():
-        try:
-            marked = process.environ().get(MARK) == mark(cluster)
-        except psutil.Error:
-            continue  # ended meanwhile, or another user's: not ours to end
-        if marked and process.pid != os.getpid() and process.status() != psutil.STATUS_ZOMBIE:
-            found.append(process)
-    return found
+def find(folder: DataFolder) -> list[psutil.Process]:
+    """Return the living processes of the cluster's last start, supervisord included.
+
+    They share the session that supervisord was started in, and work in the data folder. The number
+    alone could be a stranger's after a reboot, and the folder alone could be somebody's shell.
+    (An environment variable would not do: Redis writes its title over its environment.)
+    """
+    try:
+        session = int(folder.session_file.read_text())
+    except (FileNotFoundError, ValueError):
+        return []
+    return [process for process in psutil.process_iter() if _belongs(process, session, folder.path)]
 
 
-def mark(cluster: Cluster) -> str:
-    """Return the value of ``MARK`` for this cluster."""
-    return f"{cluster.cluster_id}:{cluster.folder}"
+def _belongs(process: psutil.Process, session: int, folder: Path) -> bool:
+    try:
+        return (
+            os.getsid(process.pid) == session
+            and process.status() != psutil.STATUS_ZOMBIE
+            and Path(process.cwd()).is_relative_to(folder.resolve())
+        )
+    except (psutil.Error, ProcessLookupError):
+        return False  # it ended meanwhile, or is another user's and not ours to end
 
 
 def end(processes: list[psutil.Process]) -> None:
@@ -47,9 +53,9 @@ def kill(processes: list[psutil.Process]) -> None:
     psutil.wait_procs(processes, timeout=_KILL_WAIT_S)
 
 
-def wake(cluster: Cluster) -> None:
+def wake(folder: DataFolder) -> None:
     """Let frozen processes go on, so that they can end in order."""
-    for process in find(cluster):
+    for process in find(folder):
         _signal(process, signal.SIGCONT)
 
 

@@ -14,7 +14,7 @@ from supervisor.xmlrpc import Faults, SupervisorTransport
 
 from kotaemon_node.local.config import WORKER_GROUP
 from kotaemon_node.local.errors import LocalError
-from kotaemon_node.local.folder import DataFolder
+from kotaemon_node.local.folder import DataFolder, write_whole
 from kotaemon_node.local.supervisord import WITH_PARENT
 
 RUNNING, STARTING, BACKOFF, STOPPED = "RUNNING", "STARTING", "BACKOFF", "STOPPED"
@@ -46,6 +46,10 @@ class NotRunning(LocalError):
     """No supervisord answers in this data folder."""
 
 
+class ShuttingDown(NotRunning):
+    """It is stopping everything and takes no more commands."""
+
+
 class Supervisor:
     """Commands to a running supervisord. ``NotRunning`` from any of them when it is gone."""
 
@@ -56,10 +60,10 @@ class Supervisor:
         """Tell whether it answers."""
         try:
             self.pid()
+        except ShuttingDown:
+            return True
         except NotRunning:
             return False
-        except xmlrpc.client.Fault:
-            return True  # it is shutting down and says so
         return True
 
     def pid(self) -> int:
@@ -88,7 +92,7 @@ class Supervisor:
 
     def shutdown(self) -> None:
         """Ask for the orderly end of everything: workers, HAProxy, coordinator, Redis."""
-        self._call_allowing(Faults.SHUTDOWN_STATE, "shutdown")
+        self._call("shutdown")
 
     def _call_allowing(self, fault: int, method: str, *arguments: object) -> None:
         try:
@@ -101,6 +105,10 @@ class Supervisor:
         try:
             with self._server() as server:
                 return getattr(server.supervisor, method)(*arguments)
+        except xmlrpc.client.Fault as error:
+            if error.faultCode != Faults.SHUTDOWN_STATE:
+                raise
+            raise ShuttingDown(f"The cluster in {self._folder.path} is stopping.") from error
         except (OSError, http.client.HTTPException) as error:
             raise NotRunning(f"No cluster is running in {self._folder.path}.") from error
 
@@ -133,7 +141,7 @@ def spawn(
     if with_us:
         command += [WITH_PARENT, str(os.getpid())]
     with folder.log("supervisord").open("ab") as log:
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [*command, "-n", "-c", folder.supervisord_config.name],
             cwd=folder.path,
             env=dict(environment),
@@ -142,3 +150,5 @@ def spawn(
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
+    write_whole(folder.session_file, f"{process.pid}\n")
+    return process

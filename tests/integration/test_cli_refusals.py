@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster import COMMAND, Cluster
+from tests.cluster import Cluster
 
 
 @pytest.fixture

@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 import requests
 
-from kotaemon_node.local import cluster as clusters
 from kotaemon_node.local import leftovers
 from kotaemon_node.local.probes import redis_answers
 from tests.cluster import COMMAND, Cluster
@@ -40,7 +39,12 @@ class Foreground:
 
     def wait_says(self, text: str) -> None:
         """Return when it has printed this."""
-        self.cluster.wait_until(lambda: text in self.said(), what=f"it says {text!r}")
+        self.cluster.wait_until(
+            lambda: text in self.said() or self.process.poll() is not None,
+            what=f"it says {text!r}",
+            timeout_s=_WAIT_S,
+        )
+        assert text in self.said()
 
     def said(self) -> str:
         """Return all that it printed."""
@@ -48,9 +52,8 @@ class Foreground:
 
     def wait_gone(self) -> None:
         """Return when no process of the cluster is left."""
-        kept = clusters.load(self.cluster.folder)
-        assert kept is not None
-        self.cluster.wait_until(lambda: leftovers.find(kept) == [], what="nothing is left")
+        folder = self.cluster.folder
+        self.cluster.wait_until(lambda: leftovers.find(folder) == [], what="nothing is left")
 
 
 @pytest.fixture
@@ -156,9 +159,7 @@ def test_a_process_that_cannot_start_is_shown_with_its_last_words(tmp_path: Path
     assert done.returncode == 1
     assert "ended 3 times while starting; its whole log is" in done.stderr
     assert "ARTIFACT_URL" in done.stderr
-    kept = clusters.load(cluster.folder)
-    assert kept is not None
-    assert leftovers.find(kept) == []
+    assert leftovers.find(cluster.folder) == []
 
 
 def test_a_redis_of_somebody_else_is_used_and_left_alone(tmp_path: Path) -> None:
