@@ -1,5 +1,6 @@
 """Asking and waiting for the turn: what ``/chat``, ``/ask`` and the turns route share."""
 
+import hashlib
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -33,6 +34,18 @@ def chosen_turn_id(named: str | None) -> str:
     default = request.headers.get(TURN_DEFAULT_HEADER)
     if default:
         return checked_id(TURN_DEFAULT_HEADER, default)
+    return services().ids.new_id()
+
+
+def fresh_session_id() -> str:
+    """Return the id of a session that this request makes.
+
+    It follows from the balancer's id where there is one: a request that the balancer repeats to
+    another pod finds the session, and in it the turn, that the first pod made before it died.
+    """
+    default = request.headers.get(TURN_DEFAULT_HEADER)
+    if default and open_mode():
+        return hashlib.sha256(f"session of {default}".encode()).hexdigest()[:32]
     return services().ids.new_id()
 
 

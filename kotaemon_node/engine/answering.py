@@ -148,7 +148,7 @@ def citations(hits: Sequence[Hit], found: SearchResult) -> list[Mapping[str, Any
             "document": hit.passage.document,
             "revision": hit.passage.revision,
             "page": hit.passage.page,
-            "heading": " › ".join(hit.passage.heading),
+            "heading": list(hit.passage.heading),
             "span": list(hit.passage.span),
             "kb": found.kb,
             "generation": found.generation,

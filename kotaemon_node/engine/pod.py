@@ -54,6 +54,7 @@ class Pod:
         self._started_at_s = clock.now_s()
         self._leaving = threading.Event()
         self._running: Callable[[], int] = lambda: 0
+        self._serving_since_s: dict[str, tuple[str, float]] = {}
 
     @property
     def name(self) -> str:
@@ -93,11 +94,23 @@ class Pod:
             reasons=reasons,
             running_turns=self._running(),
             generations={
-                kb: {"generation": ref.generation, "digest": ref.digest}
+                kb: {
+                    "generation": ref.generation,
+                    "digest": ref.digest,
+                    "since": self._since_s(kb, ref.digest),
+                }
                 for kb, ref in self._served().items()
             },
             refused=dict(self._refused()),
         )
+
+    def _since_s(self, kb: str, digest: str) -> float:
+        """Return when this pod was first seen to serve the generation, within a heartbeat."""
+        known, since_s = self._serving_since_s.get(kb, ("", 0.0))
+        if known != digest:
+            since_s = self._clock.now_s()
+            self._serving_since_s[kb] = (digest, since_s)
+        return since_s
 
     def count_turns_of(self, engine: TurnEngine) -> None:
         """Report the turns that ``engine`` runs; set once, when the engine is made."""

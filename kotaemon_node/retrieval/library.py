@@ -140,6 +140,8 @@ class KnowledgeLibrary:
             return shelf.reader
         if reason is not None:
             raise Unavailable(f"this pod could not load {kb}: {reason}")
+        if not self.served():
+            raise Unavailable("this pod has not loaded any knowledge yet")
         raise NotFound(f"there is no knowledge base {kb}")
 
     def _wait_for(self, kb: str, generation: int) -> None:

@@ -201,3 +201,14 @@ def test_a_leaving_pod_takes_no_new_turn() -> None:
 
     assert (answer.status_code, answer.json["error"]["code"]) == (503, "draining")
     assert cluster.turns.submitted == []
+
+
+def test_a_request_that_the_balancer_repeats_finds_its_session_and_turn() -> None:
+    client = FakeCluster().client()
+
+    def session_of(balancer_id: str) -> str:
+        headers = {"X-Turn-Default": balancer_id}
+        return str(client.post("/chat", json={"message": "a"}, headers=headers).json["session_id"])
+
+    assert session_of("balancer-1") == session_of("balancer-1")
+    assert session_of("balancer-1") != session_of("balancer-2")
