@@ -110,6 +110,15 @@ class TestPod:
             )
         )
 
+    def until_idle(self) -> None:
+        """Wait until nothing of a finished turn is kept in memory any more."""
+        pause = threading.Event()
+        for _ in range(6_000):
+            if self.engine.running == 0:
+                return
+            pause.wait(0.01)
+        raise AssertionError("a turn still runs")
+
     def frames(self, turn_id: str, *, after: int = 0) -> list[Frame]:
         followed = self.engine.follow(key(turn_id), ANYBODY, after=after)
         return [frame for frame in followed if frame is not None]
@@ -392,6 +401,7 @@ def test_frames_that_are_no_longer_kept_become_a_snapshot(url: str) -> None:
     pod = TestPod("a", url)
     pod.submit("t1")
     whole = pod.frames("t1")
+    pod.until_idle()
     connect(url).client.delete("kn:default:{s1}:turn:t1:frames")
 
     snapshot, done = pod.frames("t1", after=2)
