@@ -162,3 +162,23 @@ def test_the_cluster_is_shown_pod_by_pod(stub: Stub, open_page: OpenPage) -> Non
     assert pods.count() == 3
     assert "not ready" in pods.nth(1).inner_text()
     assert "2 of 3 pods" in page.locator(".cluster-label").inner_text()
+
+
+def test_rows_quoted_from_a_table_are_drawn_as_rows(stub: Stub, open_page: OpenPage) -> None:
+    source = {"document": "d", "revision": "r", "title": "T", "text": "x", "span": [0, 1]}
+    stub.scripts["Rows?"] = Script(
+        pieces=(
+            "It depends. [1]\n| Malaysia | $8.90 | [1]\n| Sing",
+            "apore | $4.90 | [1]\nThat is all.",
+        ),
+        sources=[stub.add_document(source)],
+    )
+    page = open_page(stub.url)
+
+    ask(page, "Rows?")
+    finished(page)
+
+    cells = page.locator(".text td").all_inner_texts()
+    assert cells == ["Malaysia", "$8.90 1", "Singapore", "$4.90 1"]
+    assert page.locator(".text p").all_inner_texts() == ["It depends. 1", "That is all."]
+    assert page.locator(".cite").count() == 3

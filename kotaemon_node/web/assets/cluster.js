@@ -8,7 +8,8 @@ const MISSED_FOR_MS = 60_000; // a pod that went away is shown as missing this l
 /**
  * @typedef {object} Cluster
  * @property {"unknown" | "ready" | "degraded" | "down"} state
- * @property {{name: string, ready: boolean, running: number, generations: [string, number][]}[]} pods
+ * @property {{name: string, ready: boolean, running: number,
+ *   generations: [string, number][]}[]} pods
  * @property {boolean} converged
  */
 

@@ -41,7 +41,8 @@ export function errorText(words, { code, message }) {
 export function ago(language, thenMs, nowMs) {
   const format = new Intl.RelativeTimeFormat(LOCALES[language], { numeric: "auto" });
   const minutes = Math.round((thenMs - nowMs) / 60_000);
-  if (minutes > -60) return format.format(Math.min(minutes, 0), "minute");
+  if (minutes > -1) return WORDS[language].justNow;
+  if (minutes > -60) return format.format(minutes, "minute");
   const hours = Math.round(minutes / 60);
   if (hours > -24) return format.format(hours, "hour");
   return format.format(Math.round(hours / 24), "day");

@@ -44,8 +44,32 @@ const citation = {
   },
 };
 
+// A row of a table that is quoted by itself, without the line of dashes that would make it a table.
+const ROWS = /^(?:\| [^\n]+ \|(?: ?\[\d{1,3}\])*[^\S\n]*(?:\n|$))+/;
+const ROW = /^\| (.+) \|((?: ?\[\d{1,3}\])*)\s*$/;
+
+const quotedRows = {
+  name: "rows",
+  level: "block",
+  start: (text) => /(?:^|\n)\| /.exec(text)?.index,
+  tokenizer(text) {
+    const match = ROWS.exec(text);
+    if (!match || /^[^\n]*\n\|?[ :]*-/.test(text)) return undefined;
+    const rows = match[0].trimEnd().split("\n").map((line) => {
+      const [, cells, citations] = ROW.exec(line);
+      return `${cells}${citations}`.split(" | ").map((cell) => this.lexer.inlineTokens(cell));
+    });
+    return { type: "rows", raw: match[0], rows };
+  },
+  renderer({ rows }) {
+    const drawn = rows.map((cells) =>
+      `<tr>${cells.map((cell) => `<td>${this.parser.parseInline(cell)}</td>`).join("")}</tr>`);
+    return `<div class="wide" tabindex="0"><table><tbody>${drawn.join("")}</tbody></table></div>`;
+  },
+};
+
 const marked = new Marked({ gfm: true, breaks: true }, {
-  extensions: [citation],
+  extensions: [citation, quotedRows],
   tokenizer: {
     html: () => undefined, // markup is text
     tag: () => undefined,

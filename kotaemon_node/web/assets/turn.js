@@ -50,6 +50,7 @@ export function turnFromServer(told) {
     generation: told.generation ?? {},
     degraded: told.degraded ?? null,
     traceId: told.trace_id ?? "",
+    servedBy: told.owner ? [told.owner.replace(/\.[^.]*$/, "")] : [], // without its incarnation
     seconds: secondsOf(told.timings),
   };
 }

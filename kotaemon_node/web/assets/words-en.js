@@ -52,7 +52,9 @@ export const EN = {
   servedBy: "Served by",
   trace: "Trace",
   generation: (kb, number) => `${kb} · generation ${number}`,
-  seconds: (value) => `${value.toFixed(value < 10 ? 1 : 0)} s`,
+  seconds: (value) =>
+    value < 1 ? `${Math.max(1, Math.round(value * 1000))} ms` : `${value.toFixed(value < 10 ? 1 : 0)} s`,
+  justNow: "just now",
 
   why: "Why this answer",
   sourceCount: (count) => (count === 1 ? "1 source" : `${count} sources`),

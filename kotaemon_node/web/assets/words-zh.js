@@ -52,7 +52,9 @@ export const ZH = {
   servedBy: "服务节点",
   trace: "追踪编号",
   generation: (kb, number) => `${kb} 第 ${number} 代`,
-  seconds: (value) => `${value.toFixed(value < 10 ? 1 : 0)} 秒`,
+  seconds: (value) =>
+    value < 1 ? `${Math.max(1, Math.round(value * 1000))} 毫秒` : `${value.toFixed(value < 10 ? 1 : 0)} 秒`,
+  justNow: "刚刚",
 
   why: "回答依据",
   sourceCount: (count) => `${count} 个来源`,

@@ -27,6 +27,6 @@ export function placeOf(doc, words) {
   return [...headings, ...page].join(" › ") || doc.document;
 }
 
-/** The heading path, outermost first. */
+/** The heading path, outermost first, told as a list or as one line. */
 export const headingsOf = ({ heading }) =>
-  Array.isArray(heading) ? heading : [heading].filter(Boolean);
+  Array.isArray(heading) ? heading : (heading ?? "").split(" › ").filter(Boolean);
