@@ -9,6 +9,7 @@ import re
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -122,7 +123,9 @@ class _Handler(BaseHTTPRequestHandler):
         for verb, pattern, act in _ROUTES:
             match = re.fullmatch(pattern, path)
             if verb == method and match:
-                act(self, *match.groups(), body=body)
+                # A page that closes leaves in the middle of an answer.
+                with suppress(ConnectionError):
+                    act(self, *match.groups(), body=body)
                 return
         self._error(404, code="not_found")
 

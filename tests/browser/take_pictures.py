@@ -9,10 +9,10 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from tests.browser.conftest import ARGUMENTS, CHROMIUM, PHONE, ask, finished
 
 QUESTIONS = (
-    "How long does standard delivery to Malaysia take?",
-    "What can I not return?",
+    "How long is the warranty on lamps?",
+    "Can I cancel my order?",
 )
-QUESTION_ZH = "灯具的保修期是多久？"
+QUESTION_ZH = "标准配送到马来西亚需要多长时间？"
 DESKTOP = {"viewport": {"width": 1440, "height": 900}, "locale": "en-US"}
 PHONE_OPTIONS = {"viewport": PHONE, "has_touch": True, "is_mobile": True, "device_scale_factor": 2}
 

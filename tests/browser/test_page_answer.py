@@ -182,3 +182,31 @@ def test_rows_quoted_from_a_table_are_drawn_as_rows(stub: Stub, open_page: OpenP
     assert cells == ["Malaysia", "$8.90 1", "Singapore", "$4.90 1"]
     assert page.locator(".text p").all_inner_texts() == ["It depends. 1", "That is all."]
     assert page.locator(".cite").count() == 3
+
+
+def test_the_end_stays_in_view_until_the_reader_goes_up(stub: Stub, open_page: OpenPage) -> None:
+    go_on = threading.Event()
+    lines = tuple(f"Line {n} of a long answer.\n\n" for n in range(60))
+    stub.scripts["Long?"] = Script(pieces=(*lines, go_on, "The end."))
+    page = open_page(stub.url)
+    ask(page, "Long?")
+    page.wait_for_selector(".text:has-text('Line 59')")
+    wait_until(lambda: distance_to_end(page) < 2)
+    assert page.locator(".to-end").count() == 0
+
+    page.locator(".thread").hover()
+    page.mouse.wheel(0, -600)
+    page.locator(".to-end button").wait_for()
+    above = distance_to_end(page)
+    go_on.set()
+    finished(page)
+
+    assert distance_to_end(page) >= above
+    page.get_by_role("button", name="To the latest answer").click()
+    wait_until(lambda: distance_to_end(page) < 2)
+
+
+def distance_to_end(page: Page) -> float:
+    return float(
+        page.locator(".thread").evaluate("(b) => b.scrollHeight - b.scrollTop - b.clientHeight")
+    )

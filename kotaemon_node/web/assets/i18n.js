@@ -4,6 +4,7 @@ import { ZH } from "./words-zh.js";
 
 const WORDS = { en: EN, zh: ZH };
 const KEPT_AS = "kotaemon.language";
+const HAN_SHARE_MIN = 0.3;
 const LOCALES = { en: "en", zh: "zh-CN" };
 
 /** @returns {"en" | "zh"} the language chosen before, else the browser's first that we have */
@@ -48,9 +49,15 @@ export function ago(language, thenMs, nowMs) {
   return format.format(Math.round(hours / 24), "day");
 }
 
-/** `zh-CN` for a text with Han characters, so that its glyphs take their Chinese forms. */
+/**
+ * The language a text is in, so that its glyphs take the right forms: Chinese when at least 30 % of
+ * its words (a Han character counts as one) are Han, as the server judges it.
+ */
 export function localeOf(text) {
-  return /[\u3400-\u4dbf\u4e00-\u9fff]/u.test(text) ? LOCALES.zh : LOCALES.en;
+  const han = text.match(/[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]/g)?.length ?? 0;
+  if (han === 0) return LOCALES.en;
+  const words = text.match(/[A-Za-z\u00c0-\u024f]+/g)?.length ?? 0;
+  return han / (han + words) >= HAN_SHARE_MIN ? LOCALES.zh : LOCALES.en;
 }
 
 function read() {

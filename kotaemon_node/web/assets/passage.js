@@ -1,5 +1,6 @@
 // A cited span in a text that may be a whole book: which part of it to draw. Pure.
 import { cutAtSpan } from "./codepoints.js";
+import { localeOf } from "./i18n.js";
 
 export const AROUND_UNITS = 3_000;
 const HEADING = /^[^\n|•].{0,90}$/u;
@@ -48,15 +49,19 @@ function charStart(text, at) {
  * like a sentence.
  * @param {string} part
  * @param {boolean} atStart whether the part begins a paragraph
- * @returns {{text: string, look: "heading" | "table" | "plain"}[]}
+ * @returns {{text: string, look: "heading" | "table" | "plain", locale: string}[]}
  */
 export function runsOf(part, atStart) {
   const runs = [];
   for (const [index, piece] of part.split(/(\n\n+)/).entries()) {
     const whole = index > 0 || atStart;
-    const look = whole ? lookOf(piece) : "plain";
-    if (look === "plain" && runs.at(-1)?.look === "plain") runs.at(-1).text += piece;
-    else if (piece !== "") runs.push({ text: piece, look });
+    if (piece === "") continue;
+    const last = runs.at(-1);
+    const blank = piece.startsWith("\n\n");
+    const look = whole && !blank ? lookOf(piece) : "plain";
+    const locale = blank && last ? last.locale : localeOf(piece); // a document may mix languages
+    if (look === "plain" && last?.look === look && last.locale === locale) last.text += piece;
+    else runs.push({ text: piece, look, locale });
   }
   return runs;
 }

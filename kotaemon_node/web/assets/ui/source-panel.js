@@ -1,6 +1,5 @@
 // The document behind a citation, as it was then, with the cited passage marked.
 import { html, useEffect, useLayoutEffect, useMemo, useRef, useState } from "../html.js";
-import { localeOf } from "../i18n.js";
 import { AROUND_UNITS, passageWindow, runsOf } from "../passage.js";
 import { closeSource, panel, retrySource, stepSource } from "../sources.js";
 import { useStore } from "../store.js";
@@ -94,7 +93,7 @@ function Document({ source, words }) {
     if (side === "before") keepPlace(box.current, fromEnd);
   };
   return html`
-    <div class="source-text" ref=${box} tabindex="0" lang=${localeOf(source.text)}>
+    <div class="source-text" ref=${box} tabindex="0">
       ${part.moreBefore && html`
         <button type="button" class="link more" onClick=${grow("before")}>${words.earlierText}</button>`}
       <div class="document" dir="auto">${[
@@ -112,7 +111,7 @@ const endsParagraph = (text) => text === "" || text.endsWith("\n\n");
 
 const drawn = (text, atStart) =>
   runsOf(text, atStart).map((run) =>
-    run.look === "plain" ? run.text : html`<span class=${run.look}>${run.text}</span>`);
+    html`<span class=${run.look} lang=${run.locale}>${run.text}</span>`);
 
 /** The passage in the middle; one that is too long, from its beginning. */
 function bringIntoView(box, mark) {

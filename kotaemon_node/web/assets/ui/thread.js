@@ -79,8 +79,13 @@ function useEndInView(count, sid) {
   };
   useEffect(() => {
     const box = scroller.current;
+    let top = box.scrollTop;
     const scrolled = () => {
-      pinned.current = box.scrollHeight - box.scrollTop - box.clientHeight < NEAR_END_PX;
+      const nearEnd = box.scrollHeight - box.scrollTop - box.clientHeight < NEAR_END_PX;
+      // Text that arrived since we scrolled puts the end out of view too: only going up lets go.
+      if (nearEnd) pinned.current = true;
+      else if (box.scrollTop < top) pinned.current = false;
+      top = box.scrollTop;
       setAway(!pinned.current);
     };
     const grown = new ResizeObserver(() => (pinned.current ? toEnd() : scrolled()));
