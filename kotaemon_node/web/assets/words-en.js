@@ -12,7 +12,7 @@ export const EN = {
   emptyText: "Answers come from your documents, and every sentence shows the passage it rests on.",
   examplesLabel: "Example questions",
   examples: [
-    { topic: "Delivery", question: "How long does standard delivery to Malaysia take?" },
+    { topic: "Delivery", question: "How long does delivery to Malaysia take?" },
     { topic: "Returns", question: "Within how many days can I return an item?" },
     { topic: "Warranty", question: "How long is the warranty on lamps?" },
     { topic: "Privacy", question: "How long do you keep my order data?" },

@@ -12,7 +12,7 @@ export const ZH = {
   emptyText: "答案来自您的文档，每一句都标明所依据的原文。",
   examplesLabel: "示例问题",
   examples: [
-    { topic: "配送", question: "标准配送到马来西亚需要多长时间？" },
+    { topic: "配送", question: "配送到马来西亚需要多长时间？" },
     { topic: "退货", question: "收货后多少天内可以退货？" },
     { topic: "保修", question: "灯具的保修期是多久？" },
     { topic: "隐私", question: "你们会保存我的订单数据多久？" },
