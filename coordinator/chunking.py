@@ -179,7 +179,9 @@ def _lines(text: str) -> list[Span]:
 def _bounded(text: str, begin: int, end: int) -> Iterator[Span]:
     """Cut what is far too long for a sentence, at a blank where there is one."""
     size = ATOM_WEIGHT_MAX // HAN_WEIGHT
-    while end - begin > size and weight(text[begin:end]) > ATOM_WEIGHT_MAX:
+    while end - begin > size and (
+        end - begin > ATOM_WEIGHT_MAX or weight(text[begin:end]) > ATOM_WEIGHT_MAX
+    ):
         blank = text.rfind(" ", begin + 1, begin + size)
         cut = blank if blank > begin + size // 2 else begin + size
         yield begin, cut

@@ -115,17 +115,22 @@ def _strictly_marked(content: bytes, encoding: str) -> str:
 
 
 def _unmarked_wide(content: bytes) -> str:
-    """Decode UTF-16 or UTF-32 without a mark: in text most characters are below U+3000 or Han."""
+    """Decode UTF-16 or UTF-32 without a mark, where that gives characters that people write."""
     for encoding in _UNMARKED_WIDE:
         text = _strictly(content, encoding)
-        if text and "\x00" not in text and _plain_share(text[:_SAMPLE_CHARS]) > 0.9:
+        if text and "\x00" not in text and _everyday_share(text[:_SAMPLE_CHARS]) > 0.5:
             return text
     raise DocumentRefused("it is a binary file, not text")
 
 
-def _plain_share(text: str) -> float:
-    plain = sum(1 for char in text if "\t" <= char < "\u3100" or "\u4e00" <= char <= "\u9fff")
-    return plain / len(text)
+def _everyday_share(text: str) -> float:
+    # ASCII bytes read in pairs give Han as well, but hardly ever common ones.
+    everyday = sum(
+        1
+        for char in text
+        if "\t" <= char < "\u0600" or char in COMMON_HAN or _OTHER_ASIAN.match(char)
+    )
+    return everyday / len(text)
 
 
 def _mostly_utf8(content: bytes) -> bool:

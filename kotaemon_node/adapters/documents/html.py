@@ -1,16 +1,18 @@
 """HTML to blocks: headings, paragraphs, lists, tables and code; nothing that a reader can't see."""
 
 import re
+import warnings
 from collections.abc import Iterator
 from typing import Final, Literal
 
-from bs4 import BeautifulSoup
+from bs4 import BeautifulSoup, XMLParsedAsHTMLWarning
 from bs4.element import NavigableString, PreformattedString, Tag
 
 from kotaemon_node.adapters.documents.html_tables import is_data_table, table_rows
 from kotaemon_node.adapters.documents.lists import ListMarks
 from kotaemon_node.adapters.documents.parsed import Outline, ParsedDocument
 from kotaemon_node.adapters.documents.visible import one_line
+from kotaemon_node.domain.errors import DocumentRefused
 
 # fmt: off
 _DROPPED: Final = frozenset({
@@ -32,13 +34,25 @@ _HIDING_STYLE: Final = re.compile(
 )
 _HEADINGS: Final = {f"h{level}": level for level in range(1, 7)}
 _LINE_BREAK: Final = "\v"
+# The tree builder needs time that grows with the square of the depth: a minute for 200,000 levels.
+# Tags that may stay open by the rules of HTML (p, li, td…) make no depth and are not counted.
+_DEPTH_MAX: Final = 2_000
+_NESTING_TAG: Final = re.compile(
+    r"<(/?)(?:div|span|ul|ol|dl|table|b|i|u|a|em|strong|font|small|big|sub|sup|section|article|main"
+    r"|aside|blockquote|figure|center|details|fieldset|form|q|s|code|tt|ins|del|mark|label|abbr"
+    r"|object|svg|g|math|mrow|custom[\w-]*|[a-z]+-[\w-]+)\b",
+    re.IGNORECASE,
+)
 
 Step = tuple[Literal["open", "close", "text"], Tag | NavigableString]
 
 
 def parse_html(text: str, *, name: str) -> ParsedDocument:
-    """Return the document; its title is its first h1, else its ``title`` or ``name``."""
-    soup = BeautifulSoup(text, "lxml")
+    """Return the document; its title is its first h1, else its ``title`` or ``name``.
+
+    Raises ``DocumentRefused`` with the reason.
+    """
+    soup = _soup(text)
     outline = Outline()
     _Reader(outline).read(soup)
     top = soup.find("h1")
@@ -49,7 +63,25 @@ def parse_html(text: str, *, name: str) -> ParsedDocument:
 
 def add_html(outline: Outline, fragment: str) -> None:
     """Add what a piece of HTML shows."""
-    _Reader(outline).read(BeautifulSoup(fragment, "lxml"))
+    _Reader(outline).read(_soup(fragment))
+
+
+def _soup(text: str) -> BeautifulSoup:
+    if _too_deep(text):
+        raise DocumentRefused(f"its elements are nested more than {_DEPTH_MAX:,} levels deep")
+    with warnings.catch_warnings():
+        # A page that says it is XML is read as what browsers make of it.
+        warnings.simplefilter("ignore", XMLParsedAsHTMLWarning)
+        return BeautifulSoup(text, "lxml")
+
+
+def _too_deep(text: str) -> bool:
+    depth = 0
+    for match in _NESTING_TAG.finditer(text):
+        depth = max(depth - 1, 0) if match.group(1) else depth + 1
+        if depth > _DEPTH_MAX:
+            return True
+    return False
 
 
 class _Reader:

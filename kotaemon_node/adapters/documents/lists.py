@@ -5,6 +5,7 @@ from typing import Final
 
 _BULLET: Final = "•"
 _INDENT: Final = "  "
+_INDENTED_LEVELS_MAX: Final = 8  # deeper lists are not indented further: blanks would outgrow text
 
 
 class ListMarks:
@@ -37,7 +38,7 @@ class ListMarks:
 
     def marked(self, lines: Sequence[str]) -> list[str]:
         """Return ``lines`` of the current item, with its mark when they are its first."""
-        indent = _INDENT * (len(self._numbers) - 1)
+        indent = _INDENT * min(len(self._numbers) - 1, _INDENTED_LEVELS_MAX)
         result: list[str] = []
         for line in lines:
             result.append(f"{indent}{self._mark()}{line}" if self._fresh else f"{indent}{line}")

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
@@ -12,14 +12,21 @@ from kotaemon_node.adapters.documents.lists import ListMarks
 from kotaemon_node.adapters.documents.parsed import Outline, ParsedDocument
 from kotaemon_node.adapters.documents.visible import one_line, visible_text
 
-# The default of 20 drops what is nested deeper.
-_PARSER: Final = MarkdownIt("commonmark", {"maxNesting": 100}).enable(["table", "strikethrough"])
+# The default of 20 drops what is nested deeper. Inline marks are read by ``_marks_of``.
+_PARSER: Final = (
+    MarkdownIt("commonmark", {"maxNesting": 100})
+    .enable(["table", "strikethrough"])
+    .disable("inline")
+)
+# Finding the marks of a paragraph may take time that grows with the square of its length: a minute
+# for 100,000 brackets. A longer "paragraph" is no writer's, and is taken as it stands.
+_PARAGRAPH_CHARS_MAX: Final = 10_000
 _FRONT_MATTER: Final = re.compile(
     r"\A\s*---[ \t]*\n(.*?)\n(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTALL
 )
 _FRONT_TITLE: Final = re.compile(r"^title:[ \t]*(.+)$", re.MULTILINE)
 # Calls of a site generator's templates: {{< tabs >}}, {{% note %}}.
-_TEMPLATE_CALL: Final = re.compile(r"\{\{[<%].*?[>%]\}\}", re.DOTALL)
+_TEMPLATE_CALL: Final = re.compile(r"\{\{[<%][^{}]*[>%]\}\}")
 _LINE_BREAK: Final = "\v"
 
 
@@ -29,7 +36,9 @@ def parse_markdown(text: str, *, name: str) -> ParsedDocument:
     front = _FRONT_MATTER.match(body)
     titles = _FRONT_TITLE.findall(front.group(1)) if front else []
     outline = Outline()
-    _Reader(outline).read(_PARSER.parse(body[front.end() :] if front else body))
+    links: dict[str, Any] = {}
+    tokens = _PARSER.parse(body[front.end() :] if front else body, links)
+    _Reader(outline, links).read(tokens)
     title = titles[0].strip().strip("\"'") if titles else ""
     return outline.document(title or outline.first_heading() or name)
 
@@ -37,8 +46,9 @@ def parse_markdown(text: str, *, name: str) -> ParsedDocument:
 class _Reader:
     """Walks the flat list of markdown-it's tokens."""
 
-    def __init__(self, outline: Outline) -> None:
+    def __init__(self, outline: Outline, links: dict[str, Any]) -> None:
         self._outline = outline
+        self._links = links
         self._marks = ListMarks()
         self._list_lines: list[str] = []
         self._rows: list[list[str]] = []
@@ -86,7 +96,7 @@ class _Reader:
                 self._end_list()
 
     def _inline(self, token: Token) -> None:
-        text = _TEMPLATE_CALL.sub("", _plain(token.children or []))
+        text = _TEMPLATE_CALL.sub("", _plain(self._marks_of(token.content)))
         lines = [line for part in text.split(_LINE_BREAK) if (line := one_line(part))]
         if self._heading_level:
             self._outline.heading(self._heading_level, " ".join(lines))
@@ -96,6 +106,11 @@ class _Reader:
             self._list_lines.extend(self._marks.marked(lines))
         elif lines:
             self._outline.add("text", "\n".join(lines))
+
+    def _marks_of(self, paragraph: str) -> Sequence[Token]:
+        if len(paragraph) > _PARAGRAPH_CHARS_MAX:
+            return [Token("text", "", 0, content=paragraph)]
+        return _PARSER.inline.parse(paragraph, _PARSER, self._links, [])
 
     def _end_list(self) -> None:
         """Make the list so far a block; what interrupts it stands between its halves."""

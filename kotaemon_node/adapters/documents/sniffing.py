@@ -34,7 +34,9 @@ _MAGIC: Final = (
     (0, b"SQLite format 3\x00", "a database"),
 )
 _HTML: Final = re.compile(
-    r"(?:<\?xml[^>]*>|<!--.*?-->|\s)*<(?:!doctype\s+html|html[\s>])", re.IGNORECASE | re.DOTALL
+    # Possessive: many comments must not be cut up in every possible way.
+    r"(?:<\?xml[^>]*>|<!--(?:(?!-->).)*+-->|\s)*+<(?:!doctype\s+html|html[\s>])",
+    re.IGNORECASE | re.DOTALL,
 )
 
 
