@@ -76,6 +76,14 @@ def test_the_source_is_a_sheet_that_closes_by_touching_beside_it(
     assert not page.evaluate("document.querySelector('.middle').inert")
 
 
+def test_an_empty_page_is_shown_from_its_top(stub: Stub, open_page: OpenPage) -> None:
+    page = open_page(stub.url, **{**PHONE_OPTIONS, "viewport": {"width": 375, "height": 480}})
+    page.wait_for_selector(".welcome")
+
+    assert page.locator(".thread").evaluate("(thread) => thread.scrollTop") == 0
+    assert on_screen(page, ".welcome h2")
+
+
 def test_conversations_are_a_drawer(stub: Stub, open_page: OpenPage) -> None:
     add_shop(stub)
     page = open_page(stub.url, **PHONE_OPTIONS)

@@ -72,6 +72,8 @@ function useEndInView(count, sid) {
   const scroller = useRef(null);
   const content = useRef(null);
   const pinned = useRef(true);
+  const empty = useRef(true);
+  empty.current = count === 0;
   const [away, setAway] = useState(false);
   const toEnd = () => {
     pinned.current = true;
@@ -86,9 +88,12 @@ function useEndInView(count, sid) {
       if (nearEnd) pinned.current = true;
       else if (box.scrollTop < top) pinned.current = false;
       top = box.scrollTop;
-      setAway(!pinned.current);
+      setAway(!pinned.current && !empty.current);
     };
-    const grown = new ResizeObserver(() => (pinned.current ? toEnd() : scrolled()));
+    const grown = new ResizeObserver(() => {
+      if (pinned.current && !empty.current) toEnd();
+      else scrolled();
+    });
     grown.observe(content.current);
     grown.observe(box);
     box.addEventListener("scroll", scrolled, { passive: true });
@@ -97,6 +102,9 @@ function useEndInView(count, sid) {
       box.removeEventListener("scroll", scrolled);
     };
   }, []);
-  useLayoutEffect(toEnd, [count, sid]); // a new question is always brought into view
+  useLayoutEffect(() => {
+    if (count > 0) toEnd(); // a new question is always brought into view
+    else scroller.current.scrollTop = 0;
+  }, [count, sid]);
   return { scroller, content, away, toEnd };
 }
