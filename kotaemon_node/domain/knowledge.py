@@ -155,10 +155,11 @@ class Hit:
     """A passage found. ``score`` is the fused score (higher is closer); the parts explain it.
 
     ``dense`` is the cosine of question and passage in the best space, in [-1, 1], or None when they
-    have no space in common; ``lexical`` is the BM25 score, 0.0 when no word matched;
-    ``coverage`` is the share, weighted by inverse document frequency, of the question's terms that
-    the passage holds, in [0, 1]; ``contrast`` is ``dense`` on a scale that all models share: 0 when
-    the passage is no closer than any other text, 1 when it says the same, None without ``dense``.
+    have no space in common; ``contrast`` is the same on a scale that all models share: 0 when the
+    passage is no closer than any other text, 1 when it says the same. ``lexical`` is the BM25
+    score, 0.0 when no word matched; ``coverage`` is the share, weighted by inverse document
+    frequency, of the question's terms that the passage holds, in [0, 1), counted with one more
+    term that no passage holds.
     """
 
     passage: Passage

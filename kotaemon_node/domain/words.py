@@ -25,11 +25,14 @@ _SMALL_ENGLISH: Final = frozenset(
         who who's whom whose why will with would you your""",
     )
 )
-# Cut out of a Chinese question before it is cut into pairs, so that they leave no pairs behind.
-_SMALL_CHINESE: Final = re.compile(
-    "为什么|什么时候|什么样|什么|怎么样|怎么办|怎么|怎样|如何|为何|何时|哪里|哪儿|哪个|哪些|哪种|哪一|哪"
-    "|多少|是不是|有没有|能不能|可不可以|是否|能否|可否|请问|请告诉|告诉|我们|你们|您们|他们|她们|它们"
-    "|这个|那个|这些|那些|一下|一个|吗|呢|吧|啊|呀|嘛|的|了|是|我|你|您|谁|請問|什麼|怎麼|為什麼|嗎|們"
+# Cut out of a question whole, before it is cut into words and pairs: what asks and how politely is
+# not what it is asked about, and its characters must leave no pairs with their neighbours.
+_SMALL_PHRASES: Final = re.compile(
+    r"\bhow (?:long|much|many|often|far|soon)\b"
+    "|为什么|什么时候|什么样|什么|怎么样|怎么办|怎么|怎样|如何|为何|何时|哪里|哪儿|哪个|哪些|哪种|哪一|哪"
+    "|要多久|多久|多长时间|多长|多少钱|多少|几天|是不是|有没有|能不能|可不可以|是否|能否|可否|可以|需要|应该|请问"
+    "|请告诉|告诉|我们|你们|您们|他们|她们|它们|这个|那个|这些|那些|一下|一个|吗|呢|吧|啊|呀|嘛|的|了|是"
+    "|我|你|您|谁|請問|什麼|怎麼|為什麼|嗎|們"
 )
 _SMALL_CHARACTERS: Final = frozenset(
     "在有和与及或对于从到给让被把就都也还很这那他她它请想要会能可以个中为"
@@ -38,15 +41,16 @@ _SMALL_CHARACTERS: Final = frozenset(
 
 def words(text: str) -> list[str]:
     """Return the words of ``text`` in lower case, mixed ones ("iphone15") also in parts."""
-    return _words(_normal(text), frozenset(), frozenset())
+    return _words(_normal(text), telling=False)
 
 
 def telling_words(question: str) -> list[str]:
-    """Return the words of a question without its small words; all of them when no other is left."""
+    """Return the words of a question without its small ones; all of them when no other is left.
+
+    Where a Chinese run has pairs they stand alone: its single characters find mostly noise.
+    """
     normal = _normal(question)
-    without_phrases = _SMALL_CHINESE.sub(" ", normal)
-    telling = _words(without_phrases, _SMALL_ENGLISH, _SMALL_CHARACTERS)
-    return telling or _words(normal, frozenset(), frozenset())
+    return _words(_SMALL_PHRASES.sub(" ", normal), telling=True) or _words(normal, telling=False)
 
 
 def is_cjk(word: str) -> bool:
@@ -59,18 +63,28 @@ def _normal(text: str) -> str:
     return unicodedata.normalize("NFKC", text).lower().replace("’", "'")
 
 
-def _words(normal: str, without: frozenset[str], without_single: frozenset[str]) -> list[str]:
+def _words(normal: str, *, telling: bool) -> list[str]:
     found: list[str] = []
     for word in _WORD.findall(normal):
         if is_cjk(word):
-            found.extend([char for char in word if char not in without_single])
-            found.extend([word[at : at + 2] for at in range(len(word) - 1)])
-        elif word.isalpha():
-            if word not in without:
-                found.append(word)
-        elif word not in without:
-            found.extend(_unlike(word))
+            found.extend(_telling_run(word) if telling else _run(word))
+        elif not (telling and word in _SMALL_ENGLISH):
+            found.extend([word] if word.isalpha() else _unlike(word))
     return found
+
+
+def _run(run: str) -> list[str]:
+    return [*run, *_pairs(run)]
+
+
+def _telling_run(run: str) -> list[str]:
+    if len(run) == 1:
+        return [] if run in _SMALL_CHARACTERS else [run]
+    return [pair for pair in _pairs(run) if not _SMALL_CHARACTERS.issuperset(pair)]
+
+
+def _pairs(run: str) -> list[str]:
+    return [run[at : at + 2] for at in range(len(run) - 1)]
 
 
 def _unlike(word: str) -> list[str]:

@@ -14,16 +14,20 @@ from kotaemon_node.domain.language import Language, language_of
 from kotaemon_node.domain.sentences import Span, sentence_spans
 from kotaemon_node.engine.matching import Matcher
 
-# A passage answers when its closeness (contrast, 0 to 1) and its words (coverage, 0 to 1) together
-# reach this. Measured in load/results/answers.md; one figure serves all models, since contrast is
-# the same scale for all.
-EVIDENCE_MIN: Final = 0.65
+# A passage answers when its closeness (contrast) and its share of the question's words (coverage)
+# together reach this. Measured in load/results/answers.md; one figure serves all models, because
+# contrast is on one scale for all.
+EVIDENCE_MIN: Final = 0.55
 # Passages whose evidence is this much weaker than the best one's are about something else.
 _EVIDENCE_SHARE_MIN: Final = 0.7
-# Sentences that hold this much less of the question than the best one are not needed.
+# What a further sentence must hold of the question, against the best one. The passage of the best
+# one is known to be about the question; another must prove it.
 _MATCH_SHARE_MIN: Final = 0.4
-_SENTENCES_MAX: Final = 4
-_FAQ_CHARS_MAX: Final = 1_200  # an answer of an FAQ is shown whole up to here, then by sentences
+_MATCH_SHARE_ELSEWHERE_MIN: Final = 0.7
+# A good sentence of a weak passage is worth less than a fair one of the passage that fits.
+_EVIDENCE_WEIGHT: Final = 3.0
+_SENTENCES_MAX: Final = 3
+_BLOCK_CHARS_MAX: Final = 1_200  # a table or an FAQ's answer is shown whole up to here
 
 _UNKNOWN: Final[Mapping[Language, str]] = {
     "en": (
@@ -90,30 +94,33 @@ class ExtractiveAnswer:
 
 @dataclass(frozen=True, slots=True)
 class _Candidate:
-    """A sentence that may be shown: ``span`` in the text of hit number ``hit``."""
+    """What may be shown: ``span`` in the text of hit number ``hit``.
+
+    ``about`` is that and, in an FAQ, the question; ``above`` are the title and headings.
+    """
 
     hit: int
     span: Span
     text: str
+    about: str
+    above: str
 
 
 def extract(question: str, hits: Sequence[Hit]) -> ExtractiveAnswer:
-    """Answer ``question`` with sentences of ``hits``, which are best first."""
+    """Answer ``question`` with pieces of ``hits``, which are best first."""
     language = language_of(question)
     usable = _usable(hits, language)
     if not usable:
         return ExtractiveAnswer((), (), known=False, language=language)
     best = max(usable, key=lambda hit: evidence(hit, language))
     if best.passage.kind == "faq":
+        # Somebody wrote this answer to this question: nothing is to be added.
         usable = [best]
-        chosen = [_Candidate(0, span, best.passage.text[slice(*span)]) for span in _faq(best)]
-    else:
-        chosen = _choose(question, usable, language)
-    return _cite(usable, chosen, language)
+    return _cite(usable, _choose(question, usable, language), language)
 
 
 def evidence(hit: Hit, language: Language) -> float:
-    """Return how much speaks for a passage as an answer to a question in ``language``, 0 to 2."""
+    """Return how much speaks for a passage as an answer to a question in ``language``."""
     closeness = hit.contrast if hit.contrast is not None else (hit.dense or 0.0)
     # Words of two languages hardly meet, so closeness has to stand for both.
     weight = 1 if hit.passage.language == language else 2
@@ -131,35 +138,55 @@ def _usable(hits: Sequence[Hit], language: Language) -> list[Hit]:
     return []
 
 
-def _faq(hit: Hit) -> list[Span]:
-    """Return the answer of an FAQ entry: whole, or its first sentences where it is long."""
-    text = hit.passage.text
-    start = text.find("\n") + 1
-    spans = [(start + begin, start + end) for begin, end in sentence_spans(text[start:])]
-    if not spans:
-        return [(0, len(text))]
-    if spans[-1][1] - spans[0][0] <= _FAQ_CHARS_MAX:
-        return [(spans[0][0], spans[-1][1])]
-    return spans[:_SENTENCES_MAX]
-
-
 def _choose(question: str, hits: Sequence[Hit], language: Language) -> list[_Candidate]:
-    """Return the best sentences: passages in the order of their best one, each in its own order."""
-    candidates = [
-        _Candidate(number, span, hit.passage.text[slice(*span)])
-        for number, hit in enumerate(hits)
-        for span in sentence_spans(hit.passage.text)
-    ]
-    matches = Matcher(question, [candidate.text for candidate in candidates]).shares
+    """Return the best pieces: passages in the order of their best one, each in its own order."""
+    candidates = [one for number, hit in enumerate(hits) for one in _candidates(number, hit)]
+    matches = _matches(question, candidates)
     scores = [
-        match + evidence(hits[candidate.hit], language)
+        match + _EVIDENCE_WEIGHT * evidence(hits[candidate.hit], language)
         for match, candidate in zip(matches, candidates, strict=True)
     ]
     ranked = sorted(range(len(candidates)), key=lambda at: (-scores[at], at))
-    needed = _MATCH_SHARE_MIN * matches[ranked[0]]
-    kept = [at for at in ranked if matches[at] >= needed][:_SENTENCES_MAX]
-    order = list(dict.fromkeys(candidates[at].hit for at in kept))
-    return sorted((candidates[at] for at in kept), key=lambda one: (order.index(one.hit), one.span))
+    best = ranked[0]
+
+    def needed(at: int) -> float:
+        same = candidates[at].hit == candidates[best].hit
+        return matches[best] * (_MATCH_SHARE_MIN if same else _MATCH_SHARE_ELSEWHERE_MIN)
+
+    kept = [candidates[at] for at in ranked if matches[at] >= needed(at)][:_SENTENCES_MAX]
+    order = list(dict.fromkeys(one.hit for one in kept))
+    return sorted(kept, key=lambda one: (order.index(one.hit), one.span))
+
+
+def _matches(question: str, candidates: Sequence[_Candidate]) -> list[float]:
+    """Return how much of the question each candidate holds.
+
+    Words of its headings count half: below "Returns" no sentence need say the word, but one that
+    does is nearer.
+    """
+    pieces = [candidate.about for candidate in candidates]
+    headed = [f"{candidate.above}\n{candidate.about}" for candidate in candidates]
+    shares = Matcher(question, pieces + headed).shares
+    return [
+        (piece + with_heading) / 2
+        for piece, with_heading in zip(shares[: len(pieces)], shares[len(pieces) :], strict=True)
+    ]
+
+
+def _candidates(number: int, hit: Hit) -> list[_Candidate]:
+    """Cut a passage into what may be shown of it: sentences, or as one what belongs together."""
+    text, kind = hit.passage.text, hit.passage.kind
+    # An entry without a line break is all there is to show.
+    start = text.find("\n") + 1 if kind == "faq" else 0
+    spans = [(start + begin, start + end) for begin, end in sentence_spans(text[start:])]
+    if kind != "text" and spans and spans[-1][1] - start <= _BLOCK_CHARS_MAX:
+        spans = [(spans[0][0], spans[-1][1])]
+    above = "\n".join((hit.passage.title, *hit.passage.heading))
+    pieces = [text[slice(*span)] for span in spans]
+    return [
+        _Candidate(number, span, piece, about=text[:start] + piece, above=above)
+        for span, piece in zip(spans, pieces, strict=True)
+    ]
 
 
 def _cite(
@@ -178,6 +205,6 @@ def _separator(before: str, following: str) -> str:
     """Return what stands between two pieces so that lists, rows and both languages read well."""
     if not before:
         return ""
-    if any("\n" in piece or _LINE_MARK.match(piece) for piece in (before, following)):
+    if _LINE_MARK.match(before.rpartition("\n")[2]) or _LINE_MARK.match(following):
         return "\n"
     return "" if language_of(before) == language_of(following) == "zh" else " "

@@ -21,7 +21,11 @@ class LexicalScores:
     bm25: NDArray[np.float64]
     """(rows,) BM25; 0 for dead rows and rows without a common term."""
     coverage: NDArray[np.float64]
-    """(rows,) share of the question's terms, weighted by ``weights``, that the row holds."""
+    """(rows,) share of the question's terms, weighted by ``weights``, that the row holds.
+
+    Counted as if the question had one more term that no row holds: of a question of one word, a row
+    that holds it has proved little.
+    """
     weights: Mapping[str, float]
     """Term of the question to its inverse document frequency."""
 
@@ -41,8 +45,8 @@ def lexical_scores(generation: OpenGeneration, question: Mapping[str, int]) -> L
             saturated = counts * (BM25_K1 + 1) / (counts + generation.bm25_norm[rows])
             bm25[rows] += question[term] * weight * saturated
             coverage[rows] += weight
-    total = sum(weights.values())
-    return LexicalScores(bm25, coverage / total if total else coverage, weights)
+    total = sum(weights.values()) + _inverse_document_frequency(generation.live_rows, 0)
+    return LexicalScores(bm25, coverage / total, weights)
 
 
 def _inverse_document_frequency(rows: int, holding: int) -> float:

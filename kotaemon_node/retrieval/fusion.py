@@ -24,15 +24,15 @@ def fuse(rankings: Sequence[Ranking], order: NDArray[np.int64]) -> Ranking:
     """
     all_rows = np.concatenate([np.zeros(0, dtype=np.int64), *(rows for rows, _ in rankings)])
     rows, places = np.unique(all_rows, return_inverse=True)
-    parts = [1.0 / (RRF_K + _ranks(scores)) for _, scores in rankings]
+    parts = [1.0 / (RRF_K + ranks(scores)) for _, scores in rankings]
     fused: NDArray[np.float64] = np.zeros(len(rows))
     np.add.at(fused, places, np.concatenate([np.zeros(0), *parts]))
     best_first = np.lexsort((order[rows], -fused))
     return rows[best_first], fused[best_first]
 
 
-def _ranks(scores: NDArray[np.float64]) -> NDArray[np.int64]:
+def ranks(scores: NDArray[np.float64]) -> NDArray[np.int64]:
     """Return for each score one plus how many are higher."""
     ascending = np.sort(scores)
-    ranks: NDArray[np.int64] = 1 + len(scores) - np.searchsorted(ascending, scores, side="right")
-    return ranks
+    found: NDArray[np.int64] = 1 + len(scores) - np.searchsorted(ascending, scores, side="right")
+    return found

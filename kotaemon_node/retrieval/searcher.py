@@ -19,7 +19,7 @@ from kotaemon_node.retrieval.dense import (
     best,
     nearest_rows,
 )
-from kotaemon_node.retrieval.fusion import RRF_K, fuse
+from kotaemon_node.retrieval.fusion import RRF_K, fuse, ranks
 from kotaemon_node.retrieval.generation import OpenGeneration
 from kotaemon_node.retrieval.overlap import same_place, same_words
 
@@ -162,8 +162,9 @@ def _run_legs(generation: OpenGeneration, question: _Question, pool: int) -> _Le
         rows, products = nearest_rows(generation, space, question.encoded[space], pool)
         rankings.append((rows, products))
         strange = question.background.get(space, 0.0)
-        for rank, place in enumerate(np.argsort(-products, kind="stable").tolist(), start=1):
-            row, dense = int(rows[place]), float(products[place])
+        for row, dense, rank in zip(
+            rows.tolist(), products.tolist(), ranks(products).tolist(), strict=True
+        ):
             found = _Nearness(dense, contrast(dense, strange), rank)
             if row not in near or found.contrast > near[row].contrast:
                 near[row] = found
@@ -186,17 +187,18 @@ def _scored_passages(
     generation: OpenGeneration, legs: _Legs, read: int, language: Language
 ) -> list[tuple[int, float, Passage]]:
     """Read the best rows and weigh their languages; return (row, score, passage), best first."""
-    nearest = sorted(legs.near, key=lambda row: legs.near[row].rank)[:_READ_MORE]
+    order = generation.order
+    nearest = sorted(legs.near, key=lambda row: (legs.near[row].rank, int(order[row])))
     scores = dict(zip(legs.rows.tolist(), legs.fused.tolist(), strict=True))
     scored: list[tuple[int, float, Passage]] = []
-    for row in dict.fromkeys([*legs.rows[:read].tolist(), *nearest]):
+    for row in dict.fromkeys([*legs.rows[:read].tolist(), *nearest[:_READ_MORE]]):
         passage = generation.passage(row)
         score = scores[row]
         if passage.language != language and row in legs.near:
             # Words of two languages do not meet: closeness has to stand for both legs.
             score = max(score, 2 / (RRF_K + legs.near[row].rank + _FOREIGN_RANKS))
         scored.append((row, score, passage))
-    return sorted(scored, key=lambda found: (-found[1], int(generation.order[found[0]])))
+    return sorted(scored, key=lambda found: (-found[1], int(order[found[0]])))
 
 
 def _distinct(

@@ -83,12 +83,17 @@ def test_the_score_is_the_formula_of_the_book(tmp_path: Path) -> None:
     assert scores_by_document(generation, "lamp")["c"] == (0.0, 0.0)
 
 
-def test_coverage_weighs_rare_terms_more_and_unknown_ones_most(tmp_path: Path) -> None:
+def test_coverage_weighs_rare_terms_more_and_asks_for_one_more_than_there_are(
+    tmp_path: Path,
+) -> None:
     generation = open_generation(tmp_path, [{"a": "lamp chair", "b": "lamp", "c": "lamp"}])
-    with_chair = scores_by_document(generation, "lamp chair")
-    assert with_chair["a"][1] == pytest.approx(1.0)
-    assert 0.0 < with_chair["b"][1] < 0.2
-    assert scores_by_document(generation, "lamp spaceship")["a"][1] < 0.2
+    lamp, chair, unknown = (math.log(1 + (3 - n + 0.5) / (n + 0.5)) for n in (3, 1, 0))
+    scores = scores_by_document(generation, "lamp chair")
+    assert scores["a"][1] == pytest.approx((lamp + chair) / (lamp + chair + unknown))
+    assert scores["b"][1] == pytest.approx(lamp / (lamp + chair + unknown))
+    assert scores_by_document(generation, "lamp spaceship")["a"][1] == pytest.approx(
+        lamp / (lamp + 2 * unknown)
+    )
 
 
 def test_an_empty_generation_finds_nothing(tmp_path: Path) -> None:

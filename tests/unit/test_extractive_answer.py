@@ -63,10 +63,10 @@ def test_each_passage_has_its_own_number_in_the_order_of_the_text() -> None:
     hits = [
         hit("Chairs are made of oak.", document="a", coverage=0.0, contrast=0.1),
         hit(RETURNS, document="b"),
-        hit("Returned lamps are checked. Each lamp is tested for two days.", document="c"),
+        hit("Each returned lamp is tested for two days.", document="c", contrast=0.5),
     ]
-    answer = extract("Can a lamp be returned, and is a lamp tested?", hits)
-    assert {cited.passage.document for cited in answer.cited} == {"b", "c"}
+    answer = extract("Can a lamp be returned?", hits)
+    assert [cited.passage.document for cited in answer.cited] == ["b", "c"]
     numbers = [sentence.n for sentence in answer.sentences]
     assert numbers == sorted(numbers)
     for sentence in answer.sentences:
@@ -83,7 +83,7 @@ def test_an_faq_entry_answers_with_its_answer() -> None:
 def test_a_long_faq_answer_is_cut_between_sentences() -> None:
     entry = "How?\n" + "Do this and then do that, and mind the gap. " * 60
     answer = extract("How?", [hit(entry.strip(), kind="faq")])
-    assert texts(answer) == ["Do this and then do that, and mind the gap."] * 4
+    assert texts(answer) == ["Do this and then do that, and mind the gap."] * 3
 
 
 def test_an_faq_entry_without_an_answer_is_shown_as_it_is() -> None:
@@ -94,7 +94,7 @@ def test_an_faq_entry_without_an_answer_is_shown_as_it_is() -> None:
     ("question", "beginning"),
     [("Where is Mars?", "I don't know"), ("火星在哪里？", "我不知道")],
 )
-@pytest.mark.parametrize("hits", [[], [hit(SHIPPING, contrast=0.2, coverage=0.2)]])
+@pytest.mark.parametrize("hits", [[], [hit(SHIPPING, contrast=0.2, coverage=0.1)]])
 def test_when_nothing_fits_it_says_so_in_the_language_of_the_question(
     question: str, beginning: str, hits: Sequence[Hit]
 ) -> None:
@@ -140,9 +140,9 @@ def test_list_items_and_rows_stand_on_lines_of_their_own() -> None:
     assert answer.text == "- pack the lamp for return [1]\n- send the lamp for return [1]"
 
 
-def test_at_most_four_sentences_are_shown() -> None:
+def test_at_most_three_sentences_are_shown() -> None:
     text = " ".join(f"A lamp of kind {number} is sold." for number in range(20))
-    assert len(extract("Which lamps are sold?", [hit(text)]).sentences) == 4
+    assert len(extract("Which lamps are sold?", [hit(text)]).sentences) == 3
 
 
 @pytest.mark.parametrize("question", ["Which lamps are sold?", "台灯送货要多长时间？", "Why?"])

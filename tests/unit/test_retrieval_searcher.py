@@ -53,7 +53,7 @@ def test_a_hit_says_why_it_was_found(tmp_path: Path) -> None:
     searcher = searcher_of(tmp_path, {"lamps.md": "The lamp has a warranty.", **FILLER})
     best = searcher.search("warranty of the lamp", top_k=4).hits[0]
     assert best.passage.document == "lamps.md"
-    assert best.coverage == pytest.approx(1.0)
+    assert 0.5 < best.coverage < 1.0
     assert best.lexical > 0
     assert best.dense is not None
     assert best.contrast is not None

@@ -111,6 +111,22 @@ def test_the_nearest_rows_are_those_of_the_largest_products(
             assert products[0].tolist() == sorted(products[0].tolist(), reverse=True)
 
 
+def test_equal_vectors_are_equally_close_wherever_they_stand(tmp_path: Path) -> None:
+    # Given copies of one text among others, in segments of different sizes
+    encoder = HashingEncoder(dimension=100)
+    query = encoder.encode_queries(["a lamp ships within two or three days"])["all"].vectors
+    products: set[float] = set()
+    for size in range(1, 12):
+        texts = [f"chair number {number}" for number in range(size)]
+        texts[size // 2] = "a lamp ships in two days"
+        folder = tmp_path / str(size)
+        entry = write(folder, texts, encoder)
+        segment = FaissSegmentFormat().open(files_in(folder), entry)
+        rows, found = segment.nearest("all", query, size)
+        products.add(float(found[0][rows[0].tolist().index(size // 2)]))
+    assert len(products) == 1
+
+
 def test_vectors_come_back_for_merging(segment: Segment, encoder: HashingEncoder) -> None:
     for space, encoded in encoder.encode_passages(TEXTS).items():
         for row, vector in zip(encoded.positions.tolist(), encoded.vectors, strict=True):

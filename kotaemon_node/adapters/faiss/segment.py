@@ -3,6 +3,7 @@
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import faiss
 import numpy as np
@@ -122,17 +123,29 @@ class _Space:
         self._rows = layout.int32s(paths[layout.index_rows_file(space)]).astype(np.int64)
         if self._index.ntotal != len(self._rows):
             raise CorruptArtifact(f"space {space} has {self._index.ntotal} vectors of other rows")
+        # FAISS describes the class of what it reads only at run time.
+        index: Any = self._index
+        flat = faiss.rev_swig_ptr(index.get_xb(), index.ntotal * index.d)
+        # A view of the mapped file. It must not leave this object, which keeps the index alive.
+        self._vectors = flat.reshape(index.ntotal, index.d)
 
     def nearest(
         self, queries: NDArray[np.float32], k: int
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         contiguous = np.ascontiguousarray(queries, dtype=np.float32)
-        closeness, places = self._index.search(contiguous, min(k, len(self._rows)))
-        # FAISS gives place -1 for none, only when a product is not a number.
-        return np.where(places < 0, -1, self._rows[places]), closeness
+        _, places = self._index.search(contiguous, min(k, len(self._rows)))
+        # FAISS sums a product in an order that depends on the place of the vector. Summed here in
+        # one order, equal vectors are equally close wherever they stand.
+        products = (self._vectors[places] * contiguous[:, np.newaxis, :]).sum(axis=2)
+        order = np.argsort(-products, axis=1, kind="stable")
+        places = np.take_along_axis(places, order, axis=1)
+        # FAISS gives place -1 for none, when a product is not a number.
+        rows = np.where(places < 0, -1, self._rows[places])
+        return rows, np.take_along_axis(products, order, axis=1)
 
     def vector(self, row: int) -> NDArray[np.float32] | None:
         place = int(np.searchsorted(self._rows, row))
         if place == len(self._rows) or self._rows[place] != row:
             return None
-        return np.asarray(self._index.reconstruct(place), dtype=np.float32)
+        copied: NDArray[np.float32] = self._vectors[place].copy()
+        return copied
