@@ -110,7 +110,7 @@ class Recovery:
                 case Verdict.LEAVE:
                     continue
                 case Verdict.FORGET:
-                    self._sessions.settle(orphan.key)
+                    self._sessions.forget(orphan.key, older_than_s=limits.RUNNING_ENTRY_YOUNG_S)
                 case Verdict.RESEND:
                     self._engine.resend(orphan.key)
                 case Verdict.TAKE if taken < limits.SWEEP_TURNS_MAX:

@@ -201,6 +201,10 @@ class SessionStore(Protocol):
         """Forget the turn in the index of running turns: its events are out."""
         ...
 
+    def forget(self, key: TurnKey, *, older_than_s: float) -> None:
+        """Remove the turn from that index if its entry is still older than ``older_than_s``."""
+        ...
+
     def seize(self, key: TurnKey, owner: str, *, from_owner: str | None) -> Work | None:
         """Become the owner of an unfinished turn under a higher fence; None: nothing to take.
 

@@ -1,6 +1,8 @@
 """The contract of ``ports.sessions`` on a real Redis."""
 
 import threading
+from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
@@ -17,6 +19,7 @@ from kotaemon_node.domain.errors import (
     SessionNotFound,
     TurnConflict,
     TurnNotFound,
+    Unavailable,
 )
 from kotaemon_node.domain.frames import FrameBody
 from kotaemon_node.domain.session import Principal, SessionKey, Turn, TurnKey
@@ -323,6 +326,56 @@ def test_ending_a_waiting_turn_leaves_the_running_one_alone(
     assert work is not None
     assert sessions.commit(work.lease, ending("t2", seq=2), take_next=True).next is None
     assert sessions.commit(running, ending("t1"), take_next=True).version == 2
+
+
+def test_ending_a_waiting_turn_does_not_let_another_one_run_beside_the_running(
+    sessions: RedisSessionStore,
+) -> None:
+    running = owned(sessions, "t1").lease
+    claim(sessions, "t2")
+    claim(sessions, "t3")
+    work = sessions.seize(key("t2"), "pod-b", from_owner=None)
+    assert work is not None
+    assert sessions.commit(work.lease, ending("t2", seq=2), take_next=True).next is None
+    assert sessions.turn(key("t3"), ANYBODY).state is State.QUEUED
+
+    following = sessions.commit(running, ending("t1"), take_next=True).next
+    assert following is not None
+    assert following.lease.key == key("t3")
+
+
+class SlowStore(RedisStore):
+    """A store whose claims arrive late: the index entry was made six seconds ago."""
+
+    def run(self, script: str, keys: Sequence[str], arguments: Sequence[Any]) -> Any:
+        reply = super().run(script, keys, arguments)
+        return reply - 6_000 if script == "enter" else reply
+
+
+def test_a_claim_that_comes_late_is_refused_because_its_index_entry_may_be_swept(
+    redis_store: RedisStore,
+) -> None:
+    slow = RedisSessionStore(SlowStore(redis_store.client), ttl_s=3600, idle_s=1800)
+    with pytest.raises(Unavailable):
+        claim(slow, "t1")
+
+
+def test_the_index_forgets_only_what_is_still_old(
+    sessions: RedisSessionStore, redis_store: RedisStore
+) -> None:
+    owned(sessions, "t1")
+    sessions.forget(key("t1"), older_than_s=10)
+    assert len(sessions.orphans(limit=10)) == 1
+
+    shard = next(name for name in redis_store.client.keys("kn:running:*"))
+    redis_store.client.zadd(shard, {"default/s1/t1": 1})
+    assert claim(sessions, "t1").outcome is ClaimOutcome.ATTACHED
+    sessions.forget(key("t1"), older_than_s=10)
+    assert len(sessions.orphans(limit=10)) == 1
+
+    redis_store.client.zadd(shard, {"default/s1/t1": 1})
+    sessions.forget(key("t1"), older_than_s=10)
+    assert sessions.orphans(limit=10) == []
 
 
 def test_deleting_a_session_ends_its_turn_as_gone(

@@ -259,6 +259,11 @@ class RedisSessionStore:
             self._list_session(key.session, subject.decode())
         self._forget(key)
 
+    def forget(self, key: TurnKey, *, older_than_s: float) -> None:
+        """See the port."""
+        shard, member = keys.running(key)
+        self._store.run("forget", [shard], [member, int(older_than_s * 1000)])
+
     def seize(self, key: TurnKey, owner: str, *, from_owner: str | None) -> Work | None:
         """See the port."""
         names = SessionKeys.of(key.session)

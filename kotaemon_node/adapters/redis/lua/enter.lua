@@ -1,6 +1,6 @@
 -- KEYS: 1 running shard    ARGV: 1 member
 -- The turn enters the index of running turns before it is claimed; the time is Redis's own.
--- A member that is there keeps its time, so a repeated request cannot make an old entry young.
+-- A repeated request makes the entry young again, so that no sweep forgets it before the claim.
 local now = now_ms()
-redis.call('ZADD', KEYS[1], 'NX', now, ARGV[1])
+redis.call('ZADD', KEYS[1], now, ARGV[1])
 return now
