@@ -55,7 +55,7 @@ def search(
         query={"q": question, "kb": kb, "top_k": top_k},
     )
     for number, passage in enumerate(found["passages"], start=1):
-        out.print(_source_line(number, passage))
+        out.print(_source_line(number, passage), soft_wrap=True)
         text = " ".join(str(passage["text"]).split())
         out.print(Text(f"    {text[:_EXCERPT_CHARS]}"))
     if not found["passages"]:
@@ -107,10 +107,12 @@ def _ask(base: str, *, session_id: str, question: str) -> None:
                 pass  # status, tools and the end itself: the text is what matters here
     out.print()
     for doc in docs:
-        out.print(_source_line(doc["n"], doc), style="dim")
+        out.print(_source_line(doc["n"], doc), style="dim", soft_wrap=True)
 
 
 def _source_line(number: int, row: dict[str, Any]) -> Text:
-    place = " › ".join(str(part) for part in (row.get("heading") or []) if part)
+    heading = row.get("heading") or ""
+    # A search names the path of headings in parts, a source frame in one text.
+    place = heading if isinstance(heading, str) else " › ".join(heading)
     title = row.get("title") or row["document"]
     return Text.assemble((f"[{number}] ", "bold"), f"{title}  {row['document']}  {place}")

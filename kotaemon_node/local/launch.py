@@ -187,6 +187,9 @@ def _shut_down(folder: DataFolder) -> None:
     deadline = time.monotonic() + STOP_S
     while supervisor.alive() and time.monotonic() < deadline:
         time.sleep(POLL_S)
+    # It closes its socket shortly before it ends; a signal now would look like a failure.
+    while leftovers.find(folder) and time.monotonic() < deadline:
+        time.sleep(POLL_S)
 
 
 def kill(folder: DataFolder) -> None:

@@ -65,7 +65,7 @@ def foreground(tmp_path: Path) -> Iterator[Foreground]:
     foreground.cluster.down()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_stops_everything_in_order(foreground: Foreground, number: signal.Signals) -> None:
     foreground.wait_says("Ctrl-C stops everything")
     assert requests.get(f"{foreground.cluster.url}/healthz", timeout=10).status_code == 200
