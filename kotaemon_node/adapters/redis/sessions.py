@@ -212,9 +212,9 @@ class RedisSessionStore:
         if outcome in _CLAIM_ERRORS:
             error = _CLAIM_ERRORS[outcome]
             raise type(error)(str(error))
+        # Entries of turns that need none any more are left to the sweep: whether the events of a
+        # finished turn are out is not known here.
         work = work_of(key, reply[1]) if outcome == "owned" else None
-        if outcome == "finished":
-            self._forget(key)
         return Claim(outcome=ClaimOutcome(outcome), work=work)
 
     def commit(self, lease: Lease, ending: Ending, *, take_next: bool) -> Committed:
