@@ -169,7 +169,7 @@ class CoordinatorLoop:
             scan,
             base.newest,
             above=base.pointed,
-            forced=(missing and not scan.pending) or base.orphaned,
+            forced=(missing or base.orphaned) and not scan.pending,
             still_leading=lambda: self._lease.require(fence),
             alive=self._alive,
         )

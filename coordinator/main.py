@@ -6,6 +6,7 @@ process, so that the pid in ``kotaemon ps`` is the coordinator. Nothing is patch
 real threads, and the server's own loop only reads memory.
 """
 
+import logging
 import os
 import signal
 import sys
@@ -187,6 +188,7 @@ def main() -> int:
         _log.error("settings_wrong", problems=[_told(row) for row in error.errors()])
         return 2
     configure_logs(settings.log_level)
+    logging.getLogger("watchfiles").setLevel(logging.WARNING)  # it counts changes, line by line
     try:
         coordinator = compose(settings)
         coordinator.server.init_socket()

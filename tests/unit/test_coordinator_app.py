@@ -1,0 +1,71 @@
+"""What health checks and Prometheus are told."""
+
+from pathlib import Path
+
+from flask.testing import FlaskClient
+
+from coordinator.app import LOOP_SILENT_MAX_S, create_app
+from coordinator.metrics import COUNTERS, GAUGES
+from tests.fakes.coordination import SteppedCoordinator, World
+
+
+def client_of(coordinator: SteppedCoordinator) -> FlaskClient:
+    app = create_app(
+        board=coordinator.board, metrics=coordinator.metrics, clock=coordinator.world.clock
+    )
+    return app.test_client()
+
+
+def test_ready_after_the_first_generation_and_not_before(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    coordinator = SteppedCoordinator(world)
+    client = client_of(coordinator)
+    before = client.get("/readyz")
+    assert (before.status_code, before.json["problem"]) == (503, "starting")  # type: ignore[index]
+
+    world.write({"a.md": "One.", "b.pdf": "x", "bad name/c.md": "x"})
+    coordinator.settle()
+    after = client.get("/readyz")
+    assert after.status_code == 200
+    assert after.json is not None
+    assert after.json["role"] == "leader"
+    assert after.json["knowledge"]["default"] == {
+        "generation": 1,
+        "documents": {"indexed": 1, "failed": 1, "waiting": 0},
+        "passages": 1,
+        "segments": 1,
+    }
+    assert after.json["ignored"][0]["path"] == "bad name"
+
+
+def test_a_silent_store_is_not_ready_and_says_why(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.leadership.away = True
+    coordinator = SteppedCoordinator(world)
+    coordinator.settle()
+    answer = client_of(coordinator).get("/readyz")
+    assert answer.status_code == 503
+    assert answer.json is not None
+    assert answer.json["problem"] == "the session store does not answer"
+
+
+def test_alive_as_long_as_the_loop_gives_signs(tmp_path: Path) -> None:
+    coordinator = SteppedCoordinator(World(tmp_path))
+    client = client_of(coordinator)
+    coordinator.settle()
+    assert client.get("/healthz").status_code == 200
+    coordinator.world.clock.sleep(LOOP_SILENT_MAX_S)
+    assert client.get("/healthz").status_code == 503
+
+
+def test_every_metric_of_the_table_is_exposed(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    coordinator = SteppedCoordinator(world)
+    world.write({"a.md": "One."})
+    coordinator.settle()
+    text = client_of(coordinator).get("/metrics").get_data(as_text=True)
+    for name, *_ in (*GAUGES, *COUNTERS):
+        assert f"# HELP {name} " in text
+    assert 'kotaemon_coordinator_generation{kb="default"} 1.0' in text
+    assert 'kotaemon_coordinator_documents_read_total{outcome="indexed"} 1.0' in text
+    assert "kotaemon_coordinator_build_seconds_count 1.0" in text
