@@ -53,6 +53,7 @@ class RunningPod:
     recovery: Recovery
     library: KnowledgeLibrary
     dispatch: Dispatch
+    engine: TurnEngine
     tasks: Tasks
     clock: Clock
 
@@ -65,8 +66,17 @@ class RunningPod:
             "sweep", lambda: self.pod.keep_sweeping(self.recovery, jitter=random.random)
         )
 
-    def leave(self) -> None:
-        """Say goodbye to the cluster; the process ends soon."""
+    def drain(self, *, idle: Callable[[], bool]) -> None:
+        """Take no new work, end what runs and leave; returns when the process may end.
+
+        ``idle`` tells whether no request is being answered. Turns that outlast ``DRAIN_MAX_S`` are
+        taken over by other pods, and their readers come back to one of them.
+        """
+        self.pod.drain()
+        self.clock.sleep(limits.DRAIN_SETTLE_S)
+        deadline_s = self.clock.monotonic_s() + limits.DRAIN_MAX_S
+        while self.clock.monotonic_s() < deadline_s and not (idle() and self.engine.running == 0):
+            self.clock.sleep(0.02)
         self.pod.leave()
 
     def _keep_reconciling(self) -> None:
@@ -163,6 +173,7 @@ def build_pod(settings: Settings) -> RunningPod:
         recovery=recovery,
         library=library,
         dispatch=Dispatch(bus, listeners, metrics=metrics),
+        engine=engine,
         tasks=tasks,
         clock=clock,
     )

@@ -62,6 +62,8 @@ POD_TTL_S: Final = 2.0
 SWEEP_S: Final = 1.0
 SWEEP_TURNS_MAX: Final = 32  # turns taken over in one sweep
 RUNNING_SHARDS: Final = 16
+DRAIN_SETTLE_S: Final = 1.0  # until the balancer's check (every 0.5 s) has seen that a pod leaves
+DRAIN_MAX_S: Final = 20.0
 
 # Events.
 BUS_STREAM_LENGTH_MAX: Final = 10_000

@@ -52,7 +52,8 @@ class Pod:
         self._clock = clock
         self._metrics = metrics
         self._started_at_s = clock.now_s()
-        self._leaving = threading.Event()
+        self._draining = threading.Event()
+        self._left = threading.Event()
         self._running: Callable[[], int] = lambda: 0
         self._serving_since_s: dict[str, tuple[str, float]] = {}
 
@@ -69,7 +70,7 @@ class Pod:
     @property
     def draining(self) -> bool:
         """See the protocol."""
-        return self._leaving.is_set()
+        return self._draining.is_set()
 
     def unready_reasons(self) -> Sequence[str]:
         """See the protocol. A pod that is behind stays ready: ready means able to serve."""
@@ -117,10 +118,10 @@ class Pod:
         self._running = lambda: engine.running
 
     def keep_present(self, recovery: Recovery) -> None:
-        """Send heartbeats until the pod leaves."""
-        while not self.draining:
+        """Send heartbeats until the pod has left; while it drains its turns are still its own."""
+        while not self._left.is_set():
             self.beat(recovery)
-            self._leaving.wait(limits.POD_HEARTBEAT_S)
+            self._left.wait(limits.POD_HEARTBEAT_S)
 
     def beat(self, recovery: Recovery) -> None:
         """Send one heartbeat and note whether the store took it."""
@@ -137,13 +138,18 @@ class Pod:
             recovery.store_answered()
 
     def keep_sweeping(self, recovery: Recovery, *, jitter: Callable[[], float]) -> None:
-        """Sweep the running turns until the pod leaves; ``jitter`` returns a number in [0, 1)."""
-        while not self._leaving.wait(limits.SWEEP_S * (0.5 + jitter())):
+        """Sweep the running turns until the pod drains; ``jitter`` returns a number in [0, 1)."""
+        while not self._draining.wait(limits.SWEEP_S * (0.5 + jitter())):
             recovery.sweep()
 
+    def drain(self) -> None:
+        """Take no new work; what runs goes on."""
+        self._draining.set()
+
     def leave(self) -> None:
-        """Take no new work and tell the others, so that they need not wait for our silence."""
-        self._leaving.set()
+        """Tell the others that what runs here is theirs now, so that they need not wait."""
+        self._draining.set()
+        self._left.set()
         try:
             self._presence.leave(self._identity.incarnation)
         except NodeError as error:

@@ -21,7 +21,7 @@ _settings = Settings()
 
 bind = [_settings.pod_address]
 workers = 1
-worker_class = "gevent"
+worker_class = "kotaemon_node.server.worker.PodWorker"
 worker_connections = limits.STREAMS_PER_POD_MAX + 1_000
 backlog = 2048
 # The balancer keeps idle connections for reuse; it must be the one that closes them.
@@ -43,13 +43,6 @@ def post_worker_init(worker: Any) -> None:
     """Name the serving process to whoever supervises it."""
     if _settings.pod_pid_file is not None:
         _settings.pod_pid_file.write_text(f"{worker.pid}\n", encoding="ascii")
-
-
-def worker_exit(_server: Any, _worker: Any) -> None:
-    """Tell the cluster that this pod is gone."""
-    from kotaemon_node.server.wsgi import pod  # noqa: PLC0415 - exists in the serving process only
-
-    pod.leave()
 
 
 def child_exit(_server: Any, worker: Any) -> None:

@@ -297,3 +297,18 @@ def test_a_language_model_streams_through_the_cluster_and_its_pods_death(
         ).json()
         assert turn["attempts"] == 2
         assert turn["owner"].split(".")[0] != victim
+
+        # A pod that is asked to stop ends the stream that it has, and takes no other.
+        with requests.post(
+            f"{cluster.url}/v1/sessions/{new_id('s')}/turns",
+            json={"message": QUESTION},
+            headers={"Accept": "text/event-stream"},
+            stream=True,
+            timeout=90,
+        ) as stream:
+            leaving = stream.headers["X-Served-By"]
+            pids = {row["name"]: row["pid"] for row in cluster.ps()}
+            os.kill(pids[leaving], signal.SIGTERM)
+            frames = frames_of(stream)
+        assert frames[-1]["type"] == "done"
+        assert text_of(frames) == whole["answer"]
