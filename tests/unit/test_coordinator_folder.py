@@ -73,6 +73,13 @@ def test_a_file_that_is_being_written_is_pending_until_it_rests(watched: Watched
     assert watched.folder.read(state) == path.read_bytes()
 
 
+def test_two_looks_in_a_moment_do_not_make_a_file_rest(watched: Watched) -> None:
+    write(watched.root, "a.md")
+    watched.folder.scan()
+    assert watched.later(limits.FILE_STABLE_S / 2).pending == {"a.md"}
+    assert watched.later(limits.FILE_STABLE_S / 2).pending == frozenset()
+
+
 def test_a_changed_file_keeps_its_old_state_until_it_rests(watched: Watched) -> None:
     write(watched.root, "a.md", "old")
     old = watched.settled().files["default"]["a.md"]

@@ -12,6 +12,7 @@ from kotaemon_node.domain.artifact_names import manifest_name, segment_file_name
 from kotaemon_node.domain.events import KNOWLEDGE_UPDATED
 from tests.fakes.coordination import TENANT, SteppedCoordinator, World
 from tests.fakes.encoder import HashingEncoder
+from tests.fakes.knowledge_ports import MemoryLeadership
 
 
 @pytest.fixture
@@ -230,6 +231,8 @@ def test_a_number_taken_by_another_is_read_and_built_upon(
     world: World, coordinator: SteppedCoordinator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     coordinator.settle()
+    # The rival believes to lead as well, as after a pause that outlasted its lease unnoticed.
+    world.leadership = MemoryLeadership(world.clock)
     rival = SteppedCoordinator(world, name="b")
     world.write({"a.md": "One."})
     require = coordinator.lease.require
@@ -238,11 +241,9 @@ def test_a_number_taken_by_another_is_read_and_built_upon(
     def overtaken(fence: int) -> None:
         require(fence)
         if not raced:
-            # The rival leads as well, as after a pause that outlasted the lease unnoticed.
             raced.append(fence)
-            coordinator.lease.resign()
+            world.write({"rival.md": "Three."})
             rival.settle()
-            rival.lease.resign()
 
     monkeypatch.setattr(coordinator.lease, "require", overtaken)
     coordinator.settle()
@@ -250,7 +251,7 @@ def test_a_number_taken_by_another_is_read_and_built_upon(
     world.write({"b.md": "Two."})
     coordinator.settle(steps=5)
     assert raced
-    assert world.texts() == ["One.", "Two."]
+    assert world.texts() == ["One.", "Two.", "Three."]
     assert world.manifest().generation == 3
     assert world.manifest().parent == second.digest
 
@@ -302,6 +303,20 @@ def test_a_store_that_was_emptied_gets_numbers_above_the_pointer(
     assert world.manifest().generation == 3
     assert world.pointer.current(TENANT)["default"].digest == world.manifest().digest
     assert world.texts() == ["Two."]
+
+
+def test_a_pointer_to_a_lost_generation_is_moved_to_a_new_one(world: World) -> None:
+    world.write({"a.md": "One."})
+    SteppedCoordinator(world).settle()
+    world.write({"a.md": "Two."})
+    SteppedCoordinator(world).settle(steps=4)
+    world.store.delete(manifest_name(TENANT, "default", 2))
+    world.write({"a.md": "One."})
+
+    SteppedCoordinator(world).settle(steps=4)
+    assert world.manifest().generation == 3
+    assert world.pointer.current(TENANT)["default"].digest == world.manifest().digest
+    assert world.texts() == ["One."]
 
 
 def test_a_knowledge_base_whose_folder_is_gone_becomes_empty(

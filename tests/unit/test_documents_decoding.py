@@ -52,9 +52,19 @@ def test_a_text_is_read_in_the_encoding_it_was_written_in(text: str, encoding: s
     assert decoded(text.encode(encoding)) == text
 
 
-@pytest.mark.parametrize("text", ["退货政策", "运费多少", "保修期限说明", "付款和发票"])
-def test_a_few_words_of_chinese_are_enough(text: str) -> None:
-    assert decoded(text.encode("gbk")) == text
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [
+        ("退货政策", "gbk"),
+        ("运费多少", "gbk"),
+        ("梁诚（Liang Cheng）", "gbk"),
+        ("订单里的 status 取值为 [paid]，见 `orders`。", "gbk"),
+        ("我們的退貨政策", "big5"),
+        ("請問運費是多少？", "big5"),
+    ],
+)
+def test_a_few_words_of_chinese_are_enough(text: str, encoding: str) -> None:
+    assert decoded(text.encode(encoding)) == text
 
 
 def test_a_declared_encoding_is_believed_where_bytes_alone_could_not_tell() -> None:
