@@ -87,9 +87,11 @@ def passages_of(document: str, revision: str, parsed: ParsedDocument) -> list[Pa
 def indexed_text(passage: Passage) -> str:
     """Return what is encoded and indexed for a passage: its title, headings and text.
 
-    A passage "within 14 days" under "Returns" is about returns, though it never says so.
+    A passage "within 14 days" under "Returns" is about returns, though it never says so. An FAQ
+    entry says itself what it is about; the name of its file would only blur it (ADR 0005).
     """
-    above = dict.fromkeys((passage.title, *passage.heading))
+    title = () if passage.kind == "faq" else (passage.title,)
+    above = dict.fromkeys((*title, *passage.heading))
     return "\n".join((*filter(None, above), passage.text))
 
 

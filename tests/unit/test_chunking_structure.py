@@ -94,3 +94,8 @@ def test_what_is_no_sentence_at_all_is_bounded() -> None:
 def test_the_indexed_text_says_title_and_headings_once() -> None:
     (passage,) = passages("a.md", "---\ntitle: Shop\n---\n# Shop\n\n## Returns\n\nWithin 14 days.")
     assert indexed_text(passage) == "Shop\nReturns\nWithin 14 days."
+
+
+def test_the_indexed_text_of_an_faq_entry_is_its_tags_question_and_answer() -> None:
+    (passage,) = passages("faq.csv", "question,answer,tags\nWhen?,Soon.,time\n")
+    assert indexed_text(passage) == "time\nWhen?\nSoon."
