@@ -107,6 +107,10 @@ install_lock() {
         -r requirements/installer.lock; then
         return 1
     fi
+    # As Debian's pip does: a company's own certificates are in the system's store only.
+    if [ -e /etc/ssl/certs/ca-certificates.crt ]; then
+        export UV_SYSTEM_CERTS="${UV_SYSTEM_CERTS:-true}"
+    fi
     # Not `sync`: what somebody else put into the environment is theirs.
     .venv/bin/uv pip install --python .venv/bin/python --quiet --compile-bytecode \
         --require-hashes -r "requirements/$1.lock" &&
@@ -119,7 +123,7 @@ install_packages() {
     # An environment for tests is never cut down to the one for running.
     [ ! -e .venv/installed-test ] || set=test
     ! is_installed "$set" || return 0
-    size="about 300 MB"
+    size="about 400 MB"
     [ "$set" = run ] || size="several GB with torch"
     step "Installing Python packages of requirements/$set.lock ($size)" install_lock "$set" ||
         fail "The Python packages could not be installed; the lines above say why."
