@@ -138,6 +138,7 @@ class CoordinatorLoop:
         self._check_pointers()
         for kb in sorted({*self._bases, *scan.files, DEFAULT_KNOWLEDGE_BASE}):
             self._keep_up_to_date(kb, scan, fence)
+            self._report(scan, unfinished=True)
         unfinished = any(base.waiting for base in self._bases.values())
         self._report(scan, unfinished=unfinished)
         self._sweep_when_due(idle=not unfinished)

@@ -93,5 +93,5 @@ FILE_PENDING_MAX_S: Final = 10.0  # one that never comes to rest must not hold u
 WATCH_DEBOUNCE_MS: Final = 300
 FOLDER_SCAN_S: Final = 2.0  # finds what no notification told, as on network folders
 LEADER_TTL_S: Final = 5.0
-GENERATION_PASSAGES_MAX: Final = 2_000  # new in one generation: a minute of encoding on a CPU
+GENERATION_PASSAGES_MAX: Final = 500  # new in one generation: what comes next waits about 10 s
 IGNORED_PATHS_SHOWN_MAX: Final = 20
