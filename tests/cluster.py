@@ -7,7 +7,6 @@ it for what leaves no trace. A test that needs its own knowledge, size or settin
         requests.get(f"{running.url}/ask", params={"q": "…"})
 """
 
-import json
 import os
 import signal
 import subprocess
@@ -19,9 +18,11 @@ from typing import Any, Self
 
 import pytest
 
+from kotaemon_node.local import launch, table
 from kotaemon_node.local.balancer import pods_in_use
 from kotaemon_node.local.folder import DataFolder
 from kotaemon_node.local.ports import choose_block
+from kotaemon_node.local.supervisor import Supervisor
 from kotaemon_node.settings import Settings
 
 _ROOT = Path(__file__).resolve().parents[1]
@@ -94,11 +95,13 @@ class Cluster:
         )
 
     def ps(self) -> list[dict[str, Any]]:
-        """Return the rows of ``kotaemon ps --json``."""
-        done = self.command("ps", "--json")
-        assert done.returncode == 0, done.stderr
-        rows: list[dict[str, Any]] = json.loads(done.stdout)
-        return rows
+        """Return the rows of ``kotaemon ps --json``.
+
+        Asked in this process: tests wait by asking often, and starting Python costs a second.
+        """
+        processes = Supervisor(self.folder).processes()
+        found = table.rows(self.folder, launch.running_cluster(self.folder), processes)
+        return [row.as_json() for row in found]
 
     def row(self, name: str) -> dict[str, Any]:
         """Return the row of one process."""

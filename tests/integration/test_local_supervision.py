@@ -1,5 +1,6 @@
 """Processes of a running cluster: what is killed comes back, what is stopped stays down."""
 
+import json
 import os
 import signal
 from collections.abc import Iterator
@@ -35,8 +36,11 @@ def _answers(cluster: Cluster) -> bool:
 
 
 def test_every_process_is_listed_with_pid_port_and_readiness(cluster: Cluster) -> None:
-    rows = cluster.ps()
+    done = cluster.command("ps", "--json")
 
+    assert done.returncode == 0, done.stderr
+    rows = json.loads(done.stdout)
+    assert rows == cluster.ps()
     assert [row["name"] for row in rows] == [
         "redis",
         "haproxy",
