@@ -22,7 +22,7 @@ from kotaemon_node.ports.runtime import Clock
 from kotaemon_node.ports.segments import Segment, SegmentFormat
 from kotaemon_node.retrieval.analysis import ANALYSIS, terms
 
-_ENCODE_BATCH: Final = 32
+_ENCODE_BATCH: Final = 16
 _RULES: Final = {"analysis": ANALYSIS, "ingest": INGEST_RULES}
 
 # Called with the passages encoded so far and all there are; raises to stop the build.

@@ -131,8 +131,11 @@ def compose(settings: CoordinatorSettings) -> Coordinator:
     return Coordinator(loop, lease, FolderWatch(settings.knowledge_dir, wake=loop.wake), server)
 
 
-def run(coordinator: Coordinator) -> None:
-    """Work and serve until SIGTERM or SIGINT; then give up the lead and return."""
+def run(coordinator: Coordinator) -> bool:
+    """Work and serve until SIGTERM or SIGINT; then give up the lead.
+
+    Return whether all threads have ended; else one is still computing.
+    """
     stop = threading.Event()
     lease = _thread("lease", lambda: coordinator.lease.keep(stop))
     watch = _thread("watch", coordinator.watch.run)
@@ -151,7 +154,9 @@ def run(coordinator: Coordinator) -> None:
     # Last: a lead given up while we still publish would let two publish.
     stop.set()
     lease.join(_STOP_WAIT_S)
+    watch.join(_STOP_WAIT_S)
     _log.info("stopped", work_ended=not work.is_alive())
+    return not any(thread.is_alive() for thread in (lease, watch, work))
 
 
 def _told(problem: Mapping[str, Any]) -> str:
@@ -196,7 +201,12 @@ def main() -> int:
         _log.error("cannot_start", reason=str(error))
         return 1
     _log.info("started", knowledge=str(settings.knowledge_dir), port=settings.coordinator_port)
-    run(coordinator)
+    if not run(coordinator):
+        # Native code on a thread aborts when the interpreter is taken down around it. Nothing is
+        # lost: what was not published is found again in the folder.
+        logging.shutdown()
+        sys.stdout.flush()
+        os._exit(0)
     return 0
 
 

@@ -298,6 +298,23 @@ def test_term_ends_it_cleanly_and_frees_the_lead(
     assert process.logged()[-1]["work_ended"]
 
 
+def test_term_in_the_middle_of_encoding_ends_it_as_cleanly(
+    site: Site, coordinators: Callable[[str], Process]
+) -> None:
+    process = coordinators("a")
+    process.wait_ready()
+    sentence = "Sentence {} of a long report tells something about lamps, chairs and shipping. "
+    long = "".join(sentence.format(at) for at in range(20_000))
+    (site.knowledge / "long.txt").write_text(long, encoding="utf-8")
+    until(
+        lambda: any(line.get("phase") == "encoding" for line in process.logged()),
+        what="a line of progress",
+    )
+    assert process.end() == 0
+    assert process.logged()[-1]["event"] == "stopped"
+    assert site.entry("long.txt") is None
+
+
 def test_settings_that_cannot_work_are_one_clear_line(site: Site) -> None:
     environment = {**os.environ, "COORDINATOR_PORT": "banana", "ARTIFACT_URL": "ftp://x"}
     command = [sys.executable, "-m", "coordinator.main"]
