@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
-from kotaemon_node.domain.words import is_cjk, telling_words, words
+from kotaemon_node.domain.words import CHARACTER_WEIGHT, is_cjk, telling_words, words
 
 # Enough to bring "ships", "shipping" and "shipped" together when sentences of a few passages are
 # compared; the index stems properly.
@@ -23,7 +23,7 @@ class Matcher:
         total = len(sentences)
         # Words that no sentence holds cannot tell sentences apart; the search has judged them.
         weights = {
-            word: math.log(1 + (total - count + 0.5) / (count + 0.5))
+            word: math.log(1 + (total - count + 0.5) / (count + 0.5)) * _importance(word)
             for word, count in sorted(holding.items())
         }
         asked_weight = sum(weights.values()) or 1.0
@@ -31,6 +31,10 @@ class Matcher:
             sum(weights[word] for word in sorted(found)) / asked_weight for found in held
         ]
         """Share of the question's words, by weight, that each sentence holds, 0 to 1."""
+
+
+def _importance(word: str) -> float:
+    return CHARACTER_WEIGHT if len(word) == 1 and is_cjk(word) else 1.0
 
 
 def _stem(word: str) -> str:

@@ -7,7 +7,7 @@ from typing import Final
 
 import Stemmer
 
-from kotaemon_node.domain.words import telling_words, words
+from kotaemon_node.domain.words import CHARACTER_WEIGHT, is_cjk, telling_words, words
 
 ANALYSIS: Final = "words/1+snowball-english"
 """Names how terms are made. A segment answers only questions whose terms are made the same way, so
@@ -21,12 +21,16 @@ def terms(text: str) -> Mapping[str, int]:
     return Counter(map(_stem, words(text)))
 
 
-def question_terms(question: str) -> Mapping[str, int]:
-    """Return the terms of a question without its small words; all of them when no other is left.
+def question_terms(question: str) -> Mapping[str, float]:
+    """Return the terms of a question without its small words, and how much each asks for.
 
-    The index keeps small words: a question of nothing else must still find its answer.
+    A question of nothing but small words keeps them: the index has them too.
     """
-    return Counter(map(_stem, telling_words(question)))
+    counts = Counter(map(_stem, telling_words(question)))
+    return {
+        term: count * (CHARACTER_WEIGHT if len(term) == 1 and is_cjk(term) else 1.0)
+        for term, count in counts.items()
+    }
 
 
 @lru_cache(maxsize=_STEMS_KEPT)

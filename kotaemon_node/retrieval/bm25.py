@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from kotaemon_node.retrieval.generation import BM25_K1, OpenGeneration
+from kotaemon_node.retrieval.generation import BM25_K1, OpenGeneration, Part
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,24 +27,28 @@ class LexicalScores:
     that holds it has proved little.
     """
     weights: Mapping[str, float]
-    """Term of the question to its inverse document frequency."""
+    """Term of the question to its inverse document frequency times how much it is asked for."""
 
 
-def lexical_scores(generation: OpenGeneration, question: Mapping[str, int]) -> LexicalScores:
-    """Score every row against the terms of a question and how often each occurs in it."""
-    rows_total = len(generation.live)
-    bm25 = np.zeros(rows_total)
-    coverage = np.zeros(rows_total)
+def lexical_scores(generation: OpenGeneration, question: Mapping[str, float]) -> LexicalScores:
+    """Score every row against the terms of a question and how much each asks for."""
+    bm25 = np.zeros(len(generation.live))
+    coverage = np.zeros(len(generation.live))
     weights: dict[str, float] = {}
     # Sorted: the sum of floats must not depend on the order in which words were written.
     for term in sorted(question):
-        rows, counts = _postings(generation, term)
-        weight = _inverse_document_frequency(generation.live_rows, len(rows))
-        weights[term] = weight
-        if len(rows):
-            saturated = counts * (BM25_K1 + 1) / (counts + generation.bm25_norm[rows])
-            bm25[rows] += question[term] * weight * saturated
-            coverage[rows] += weight
+        postings = [_live_postings(generation, part, term) for part in generation.parts]
+        holding = sum(len(rows) for rows, _ in postings)
+        rarity = _inverse_document_frequency(generation.live_rows, holding)
+        weight = weights[term] = rarity * question[term]
+        for part, (rows, counts) in zip(generation.parts, postings, strict=True):
+            if len(rows):
+                # Views of the part's own rows: its postings are used as they lie on disk.
+                rows_of_part = slice(part.first, part.first + part.segment.passages)
+                norm = generation.bm25_norm[rows_of_part][rows]
+                saturated = counts * ((BM25_K1 + 1) * weight) / (counts + norm)
+                bm25[rows_of_part][rows] += saturated
+                coverage[rows_of_part][rows] += weight
     total = sum(weights.values()) + _inverse_document_frequency(generation.live_rows, 0)
     return LexicalScores(bm25, coverage / total, weights)
 
@@ -53,18 +57,12 @@ def _inverse_document_frequency(rows: int, holding: int) -> float:
     return math.log(1 + (rows - holding + 0.5) / (holding + 0.5))
 
 
-def _postings(generation: OpenGeneration, term: str) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-    """Return (rows, counts) of the live rows that hold ``term``."""
-    all_rows: list[NDArray[np.int64]] = [np.zeros(0, dtype=np.int64)]
-    all_counts: list[NDArray[np.int32]] = [np.zeros(0, dtype=np.int32)]
-    for part in generation.parts:
-        rows, counts = part.segment.postings(term)
-        if not len(rows):
-            continue
-        shifted = rows.astype(np.int64) + part.first
-        if part.dead:
-            lives = generation.live[shifted]
-            shifted, counts = shifted[lives], counts[lives]
-        all_rows.append(shifted)
-        all_counts.append(counts)
-    return np.concatenate(all_rows), np.concatenate(all_counts)
+def _live_postings(
+    generation: OpenGeneration, part: Part, term: str
+) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Return (rows of the part, counts) of the live rows that hold ``term``."""
+    rows, counts = part.segment.postings(term)
+    if not part.dead or not len(rows):
+        return rows, counts
+    lives = generation.live[part.first : part.first + part.segment.passages][rows]
+    return rows[lives], counts[lives]

@@ -30,7 +30,7 @@ _READ_MORE: Final = 8
 # A passage in the other language must be this many ranks better before it goes first.
 _FOREIGN_RANKS: Final = 2
 # Below this a search is done sooner than another thread could be asked to do it.
-_NATIVE_ROWS_MIN: Final = 20_000
+_NATIVE_ROWS_MIN: Final = 5_000
 
 Encode = Callable[[str], EncodedQuestion]
 Compute = Callable[..., Any]
@@ -124,7 +124,7 @@ class Searcher:
         return SearchResult(kb=ref.kb, generation=ref.generation, digest=ref.digest, hits=hits)
 
     def weights(self, question: str) -> Mapping[str, float]:
-        """Return the question's terms with their inverse document frequency, as in coverage."""
+        """Return the question's terms and what each weighs in BM25 and coverage."""
         return lexical_scores(self._generation, question_terms(question)).weights
 
     def passages_of(self, document: str) -> tuple[Passage, ...]:

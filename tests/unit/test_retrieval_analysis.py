@@ -39,20 +39,20 @@ def test_a_text_without_words_has_no_terms(empty: str) -> None:
 def test_a_question_loses_its_small_words() -> None:
     assert question_terms("How do I return the lamp?") == {"return": 1, "lamp": 1}
     assert question_terms("How long does the warranty last?") == {"warranti": 1, "last": 1}
-    assert question_terms("请问保修期是多少？") == {"保修": 1, "修期": 1}
+    assert set(question_terms("请问保修期是多少？")) == set(terms("保修期"))
 
 
-def test_a_single_character_counts_only_where_it_stands_alone() -> None:
-    assert question_terms("茶 多少钱") == {"茶": 1}
-    assert question_terms("在 茶") == {"茶": 1}
+def test_a_chinese_character_asks_for_less_than_a_pair_and_a_small_one_for_nothing() -> None:
+    assert question_terms("请问保修在") == {"保": 0.5, "修": 0.5, "保修": 1, "修在": 1}
+    assert set(question_terms("在这")) == set(terms("在这"))
 
 
 def test_a_question_of_small_words_keeps_them() -> None:
     assert question_terms("What is it?") == terms("What is it?")
-    assert question_terms("是什么") == terms("是什么")
+    assert set(question_terms("是什么")) == set(terms("是什么"))
 
 
 def test_a_phrase_that_asks_leaves_no_pair_behind() -> None:
     # "什么时候" is cut out whole, or "么时" would be a rare and telling term.
-    assert question_terms("什么时候发货") == {"发货": 1}
-    assert question_terms("送货要多久") == {"送货": 1}
+    assert set(question_terms("什么时候发货")) == set(terms("发货"))
+    assert set(question_terms("送货要多久")) == set(terms("送货"))
