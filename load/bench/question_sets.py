@@ -31,6 +31,11 @@ def question_sets(data: Path) -> Iterator[QuestionSet]:
         passages = {row["passage_id"]: row["text"] for row in xquad if row["lang"] == find}
         queries = [(row["query"], row[gold]) for row in asked if row["lang"] == ask]
         yield _sample(f"xquad {ask}->{find}", passages, queries)
+    yield _sample(
+        "xquad, both languages in store",
+        {row["passage_id"]: row["text"] for row in xquad},
+        [(row["query"], row["gold_passages"]) for row in asked],
+    )
     for name in ("cmrc2018_dev", "redis_docs", "tidb_docs_zh"):
         yield _passages_and_queries(name, data, f"{name}/dev/passages", f"{name}/dev/queries")
     for language in ("en", "zh"):

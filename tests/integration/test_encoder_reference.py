@@ -6,7 +6,7 @@ so its vectors are tested by what they must say of sentences whose relation is k
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -88,9 +88,9 @@ def xquad() -> tuple[Sequence[str], Sequence[str]]:
 
 
 def passages(encoder: Encoder, *texts: str) -> NDArray[np.float32]:
-    """The vectors of texts that all go to one space."""
-    (only,) = encoder.encode_passages(texts).values()
-    return only.vectors
+    """The vectors of texts in the one space where they would be asked for."""
+    (space,) = encoder.encode_queries(texts)
+    return encoder.encode_passages(texts)[space].vectors
 
 
 def queries(encoder: Encoder, *texts: str) -> NDArray[np.float32]:
@@ -166,15 +166,13 @@ def test_company_in_the_call_does_not_move_a_vector(
         assert np.abs(other - alone).max() <= 1e-3
 
 
-def by_position(encoded: dict[str, SpaceVectors], texts: int) -> list[NDArray[np.float32]]:
-    """The one vector of each text, in the order of the call."""
-    vectors = {
-        int(position): vector
-        for rows in encoded.values()
-        for position, vector in zip(rows.positions, rows.vectors, strict=True)
-    }
-    assert sorted(vectors) == list(range(texts))
-    return [vectors[position] for position in range(texts)]
+def by_position(encoded: Mapping[str, SpaceVectors], texts: int) -> list[NDArray[np.float32]]:
+    """The vectors of each text, those of its spaces end to end, in the order of the call."""
+    found: list[list[NDArray[np.float32]]] = [[] for _ in range(texts)]
+    for _, rows in sorted(encoded.items()):
+        for position, vector in zip(rows.positions, rows.vectors, strict=True):
+            found[position].append(vector)
+    return [np.concatenate(vectors) for vectors in found]
 
 
 def test_threads_get_what_one_thread_gets(default: Encoder) -> None:
@@ -252,6 +250,22 @@ def test_chinese_questions_find_their_answers(default: Encoder) -> None:
     found = (queries(default, *questions) @ passages(default, *answers).T).argmax(axis=1)
 
     assert found.tolist() == [0, 1, 2, 3, 4]
+
+
+def test_chinese_questions_find_english_passages(default: Encoder) -> None:
+    answers = (
+        "Gift cards never expire, and they cannot be exchanged for money.",
+        "The kettle holds 1.7 litres of water.",
+        "Our shop opens at nine in the morning.",
+        "Parcels are insured against loss and damage.",
+    )
+    questions = ("礼品卡会过期吗？", "水壶能装多少水？", "商店几点开门？", "包裹有保险吗？")
+
+    asked, written = default.encode_queries(questions), default.encode_passages(answers)
+
+    (space,) = asked
+    found = (asked[space].vectors @ written[space].vectors.T).argmax(axis=1)
+    assert (found == np.arange(4)).sum() >= 3
 
 
 def test_questions_carry_the_models_prefix_and_passages_do_not(default: Encoder) -> None:

@@ -1,4 +1,4 @@
-"""A routed encoder sends each text to the model of its language and keeps its place in the call."""
+"""A routed encoder puts passages where they are asked for, and keeps their place in the call."""
 
 from collections.abc import Mapping, Sequence
 
@@ -40,26 +40,38 @@ class CountingEncoder:
         }
 
 
-def test_texts_of_both_languages_keep_their_positions() -> None:
+def test_passages_lie_where_those_who_read_them_ask() -> None:
     english, chinese = CountingEncoder("e"), CountingEncoder("z")
     routed = RoutedEncoder({"en": english, "zh": chinese})
+    passages = ["warranty", "保修期是两年", "", "用 docker compose up 启动服务", "按 Enter 键确认"]
 
-    vectors = routed.encode_passages(["warranty", "保修期", "", "iPhone 15 的保修期", "returns"])
+    vectors = routed.encode_passages(passages)
 
-    assert vectors["e"].positions.tolist() == [0, 2, 4]
-    assert vectors["z"].positions.tolist() == [1, 3]
-    assert vectors["e"].vectors[:, 0].tolist() == [8, 0, 7]
-    assert vectors["z"].vectors[:, 0].tolist() == [3, 14]
-    assert english.calls == [["warranty", "", "returns"]]  # one call for all texts of a language
+    # English questions meet what is not Chinese and the Chinese with English names in it.
+    assert vectors["e"].positions.tolist() == [0, 2, 3]
+    assert vectors["e"].vectors[:, 0].tolist() == [8, 0, 24]
+    # Chinese questions meet everything.
+    assert vectors["z"].positions.tolist() == [0, 1, 2, 3, 4]
+    assert vectors["z"].vectors[:, 0].tolist() == [8, 6, 0, 24, 11]
+    assert english.calls == [["warranty", "", passages[3]]]  # one call for all texts of a space
 
 
-def test_questions_go_the_same_way_by_the_query_method() -> None:
+def test_a_question_is_asked_in_the_space_of_its_language_alone() -> None:
     routed = RoutedEncoder({"en": CountingEncoder("e"), "zh": CountingEncoder("z")})
 
-    vectors = routed.encode_queries(["保修期多长？"])
+    vectors = routed.encode_queries(["保修期多长？", "how long?", "iPhone 15 的保修期", "404"])
 
-    assert set(vectors) == {"z"}
-    assert vectors["z"].vectors.tolist() == [[6, 1]]
+    assert vectors["e"].positions.tolist() == [1, 3]
+    assert vectors["z"].positions.tolist() == [0, 2]
+    assert vectors["z"].vectors.tolist() == [[6, 1], [14, 1]]
+
+
+def test_whatever_is_asked_about_itself_is_found_in_some_space() -> None:
+    routed = RoutedEncoder({"en": CountingEncoder("e"), "zh": CountingEncoder("z")})
+
+    for text in ("warranty", "保修期", "", "404", "Größe", "iPhone 15 的保修期", "?!"):
+        asked, found = routed.encode_queries([text]), routed.encode_passages([text])
+        assert set(asked) <= set(found)
 
 
 def test_no_texts_make_no_vectors() -> None:
@@ -82,7 +94,7 @@ def test_the_name_tells_the_route_whatever_the_order() -> None:
 
     name = RoutedEncoder({"zh": chinese, "en": english}).name
 
-    assert name == "en=e:counting+zh=z:counting"
+    assert name == "by-reader:en=e:counting+zh=z:counting"
     assert RoutedEncoder({"en": chinese, "zh": english}).name != name
 
 
