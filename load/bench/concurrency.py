@@ -11,6 +11,7 @@ import argparse
 import json
 import os
 import platform
+import re
 import subprocess
 import sys
 import time
@@ -114,10 +115,12 @@ def _phase(
     used = {name: (now - cpu_s[name]) / took_s for name, now in server.cpu_s().items()}
     used["stream_clients"] = (_cpu_s(clients.pid) - client_cpu_s) / took_s
     _tell(clients, "report")
+    said = server.probe()
     return {
         "streams": json.loads(_line(clients)),
         "encodes": encodes,
-        "lag_ms": spread(server.probe()["lag_ms"]),
+        "lag_ms": spread(said["lag_ms"]),
+        "own_lag_ms": spread(said["own_lag_ms"]),
         "cpu": used,
         # Our encoding clients are in it too, with a few per cent.
         "cpu_others": max(0.0, (_busy_s() - busy_s) / took_s - sum(used.values())),
@@ -209,11 +212,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--streams", type=int, default=STREAMS)
     parser.add_argument("--phase-s", type=float, default=11.0)
-    parser.add_argument("--only", default="", help="candidates whose name contains this")
+    parser.add_argument("--only", default="", help="candidates whose name this pattern finds")
     asked = parser.parse_args(arguments)
     results: dict[str, Any] = {"surroundings": _surroundings(), "runs": [], "failed": []}
     for run in planned(rounds=asked.rounds, streams=asked.streams, phase_s=asked.phase_s):
-        if asked.only not in run.candidate.name:
+        if not re.search(asked.only, run.candidate.name):
             continue
         try:
             figures = measured(run, models=asked.models.resolve())

@@ -28,23 +28,40 @@ Encode = Callable[[str], bytes]
 
 
 class LagSampler:
-    """How late a short timer of this process fires: what any greenlet or thread waits in vain."""
+    """How late a short timer of this process fires: what any greenlet or thread waits in vain.
+
+    A machine that others use adds its own delay, the time in which our thread could run and got no
+    core. Linux counts that time for each thread; without it the lag is what this process does to
+    itself: work on the loop, and waiting for the interpreter's lock.
+    """
 
     def __init__(self) -> None:
         self._late_ms: list[float] = []
+        self._own_ms: list[float] = []
         threading.Thread(target=self._run, daemon=True).start()
 
-    def taken(self) -> list[float]:
-        """Return the samples since the last call, ms."""
-        late_ms, self._late_ms = self._late_ms, []
-        return late_ms
+    def taken(self) -> tuple[list[float], list[float]]:
+        """Return the samples since the last call, ms: whole, and without waiting for a core."""
+        taken = self._late_ms, self._own_ms
+        self._late_ms, self._own_ms = [], []
+        return taken
 
     def _run(self) -> None:
         # Under gevent this thread is a greenlet, and the lag is the loop's.
+        schedstat = os.open(f"/proc/self/task/{threading.get_native_id()}/schedstat", os.O_RDONLY)
         while True:
             due_s = time.monotonic() + LAG_EVERY_S
+            waited_ms = _waited_for_core_ms(schedstat)
             time.sleep(LAG_EVERY_S)
-            self._late_ms.append((time.monotonic() - due_s) * 1000)
+            late_ms = (time.monotonic() - due_s) * 1000
+            self._late_ms.append(late_ms)
+            waited_ms = _waited_for_core_ms(schedstat) - waited_ms
+            self._own_ms.append(max(0.0, late_ms - waited_ms))
+
+
+def _waited_for_core_ms(schedstat: int) -> float:
+    """Return how long the thread was ready to run and did not, since it began."""
+    return int(os.pread(schedstat, 100, 0).split()[1]) / 1e6
 
 
 def make_encode() -> Encode:
@@ -108,12 +125,14 @@ def make_app() -> Flask:
     @app.get("/probe")
     def probe() -> Response:
         """What this process knows of itself since the last probe."""
+        late_ms, own_ms = lag.taken()
         return jsonify(
             {
                 "pid": process.pid,
                 "rss_bytes": process.memory_info().rss,
                 "threads": process.num_threads(),
-                "lag_ms": lag.taken(),
+                "lag_ms": late_ms,
+                "own_lag_ms": own_ms,
             }
         )
 

@@ -126,7 +126,7 @@ def main() -> None:
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--count", type=int, required=True)
     parser.add_argument("--interval-s", type=float, required=True)
-    parser.add_argument("--open-within-s", type=float, default=60.0)
+    parser.add_argument("--open-within-s", type=float, default=120.0)
     asked = parser.parse_args()
     streams = Streams(asked.port, interval_s=asked.interval_s)
     print(json.dumps(streams.open(asked.count, within_s=asked.open_within_s)), flush=True)
