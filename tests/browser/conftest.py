@@ -60,7 +60,7 @@ def open_page(browser: Browser) -> Iterator[OpenPage]:
     def opened(url: str, *, context: BrowserContext | None = None, **options: Any) -> Page:
         if context is None:
             context = browser.new_context(**{"viewport": DESKTOP, "locale": "en-US", **options})
-            context.set_default_timeout(15_000)
+            context.set_default_timeout(30_000)
             context.add_init_script(WATCH)
             contexts.append(context)
         page = context.new_page()
@@ -94,7 +94,7 @@ def finished(page: Page, *, turns: int = 1) -> None:
     page.wait_for_selector(f".turn[data-state=done] >> nth={turns - 1}")
 
 
-def wait_until(holds: Callable[[], bool], *, within_s: float = 15.0) -> None:
+def wait_until(holds: Callable[[], bool], *, within_s: float = 30.0) -> None:
     """Ask again and again until it holds; fails when it does not within the time."""
     deadline = time.monotonic() + within_s
     while not holds():

@@ -50,6 +50,17 @@ def test_own_files_hold_no_inline_script_or_style() -> None:
             assert not re.search(r"\beval\(|new Function|\bstyle=", file.read_text()), file
 
 
+def test_every_module_is_fetched_at_once() -> None:
+    """Else the browser finds modules only inside others, one trip after another."""
+    index = (WEB / "index.html").read_text()
+
+    named = re.findall(r'(?:modulepreload" href|type="module" src)="/([^"]+)"', index)
+
+    assert sorted(named) == sorted(
+        file.relative_to(WEB).as_posix() for file in (WEB / "assets").rglob("*.js")
+    )
+
+
 def test_both_languages_have_the_same_words(stub: Stub, open_page: OpenPage) -> None:
     page = open_page(stub.url)
 

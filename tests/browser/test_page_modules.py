@@ -168,3 +168,39 @@ def test_the_shown_part_of_a_long_document_holds_the_whole_passage(page: Page) -
     assert part["before"].startswith("Line ")
     assert part["runs"] == part["before"]
     assert part["before"] + part["cited"] + part["after"] in text
+
+
+ANSWERS = {
+    "table": "Before.\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\nAfter [1].",
+    "rows": "It is so. [1]\n| a | b | [1]\n| c | d |[2]\nAnd so.\n\n| e | f |\n",
+    "lists": "- a\n- b\n\n  still b\n- c\n\n1. one\n\n2. two\n   - deep\nlazy\n\nend",
+    "code": "Text\n\n```py\na = 1\n\n\nb = 2\n```\nafter\n\n    indented\n\n    more\n\nend",
+    "headings": "# One\ntext\n\nTwo\n===\n\n## Three\n\n\n\n---\n\n***\ntext",
+    "quotes": "> a\n> b\n\n> c\nlazy\n\n> - d\n>\n> - e\n\nend",
+    "inline": "**bold [1]** and `code [2]` [3][4] and https://a.example/b [1]. *x*\n\n[1]: no",
+    "chinese": "标准配送需要 3 天。[1]特快 1 天。[2]\n| 目的地 |[2]\n| 新加坡 |[2]\n\n完。",
+}
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+def test_an_answer_read_piece_by_piece_is_the_answer_read_whole(page: Page, name: str) -> None:
+    for size in (1, 2, 5):
+        pieces = [ANSWERS[name][at : at + size] for at in range(0, len(ANSWERS[name]), size)]
+        states = page.evaluate(
+            """async (pieces) => {
+              const { blocksOf, blockHtml } = await import("/assets/markdown.js");
+              const labels = new Map([[1, "one"], [2, "two"]]);
+              const drawn = ({ tokens }) =>
+                tokens.map((token) => blockHtml(token, labels)).join("");
+              let text = "";
+              let blocks;
+              return pieces.map((piece) => {
+                text += piece;
+                blocks = blocksOf(text, blocks);
+                return [drawn(blocks), drawn(blocksOf(text))];
+              });
+            }""",
+            pieces,
+        )
+        for piecewise, whole in states:
+            assert piecewise == whole

@@ -84,6 +84,20 @@ def test_an_empty_page_is_shown_from_its_top(stub: Stub, open_page: OpenPage) ->
     assert on_screen(page, ".welcome h2")
 
 
+def test_the_cluster_fits_even_when_its_name_is_long(stub: Stub, open_page: OpenPage) -> None:
+    for _ in range(20):
+        stub.refuse("GET", r"/v1/cluster", 503, code="unavailable", retryable=True)
+    page = open_page(stub.url, **{**PHONE_OPTIONS, "viewport": {"width": 320, "height": 600}})
+    page.wait_for_selector(".dot.down")
+    assert fits(page)
+    stub.refusals.clear()
+
+    page.get_by_role("button", name="Cluster").tap()
+
+    page.locator(".pods li").nth(2).wait_for()
+    assert on_screen(page, ".popover")
+
+
 def test_conversations_are_a_drawer(stub: Stub, open_page: OpenPage) -> None:
     add_shop(stub)
     page = open_page(stub.url, **PHONE_OPTIONS)

@@ -146,11 +146,12 @@ async function pastTurns(sid) {
 async function follow({ sid, turnId, message, submitted, mayCreate = false }) {
   const { signal } = following;
   const alter = (how) => !signal.aborted && change(turnId, how);
+  const alterOften = (how) => !signal.aborted && conversation.setOften(changed(turnId, how));
   if (message !== null) keepUnderWay(sid, { id: turnId, message });
   try {
     await followTurn({
       sid, turnId, message, submitted, signal,
-      onFrame: (frame) => alter((turn) => withFrame(turn, frame)),
+      onFrame: (frame) => alterOften((turn) => withFrame(turn, frame)),
       onLink: (link) => alter((turn) => withLink(turn, link)),
     });
     if (signal.aborted) return;
@@ -213,11 +214,11 @@ async function completeSources(sid, turnId) {
   }
 }
 
-function change(turnId, how) {
-  conversation.set(({ turns }) => ({
-    turns: turns.map((turn) => (turn.id === turnId ? how(turn) : turn)),
-  }));
-}
+const change = (turnId, how) => conversation.set(changed(turnId, how));
+
+const changed = (turnId, how) => ({ turns }) => ({
+  turns: turns.map((turn) => (turn.id === turnId ? how(turn) : turn)),
+});
 
 function stopFollowing() {
   following.abort();

@@ -1,10 +1,11 @@
 // The view library in one place: Preact with HTML templates instead of JSX, so no build step.
 import { Component, h, render } from "./vendor/preact.js";
-import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "./vendor/preact-hooks.js";
+import { useLayoutEffect, useMemo, useRef, useState } from "./vendor/preact-hooks.js";
 import htm from "./vendor/htm.js";
 
 export const html = htm.bind(h);
-export { render, useEffect, useLayoutEffect, useMemo, useRef, useState };
+// Effects run before the next event is handled: a key pressed right after something opened counts.
+export { render, useLayoutEffect, useMemo, useRef, useState };
 
 /** A component that is drawn again only when a property is another value than before. */
 export function memo(draw) {
@@ -24,7 +25,7 @@ export function memo(draw) {
 export function useMedia(query) {
   const list = useMemo(() => matchMedia(query), [query]);
   const [matches, setMatches] = useState(list.matches);
-  useEffect(() => {
+  useLayoutEffect(() => {
     const told = () => setMatches(list.matches);
     list.addEventListener("change", told);
     return () => list.removeEventListener("change", told);

@@ -97,15 +97,31 @@ const marked = new Marked({ gfm: true, breaks: true }, {
 let labels = new Map();
 
 /**
- * Split an answer into top-level blocks. While text arrives only the last of them changes.
+ * @typedef {object} Blocks an answer in top-level blocks
+ * @property {string} text what they were made from
+ * @property {object[]} tokens with the blank lines between them, so that together they are the text
+ *
  * @param {string} text
- * @returns {{raw: string, token: object}[]}
+ * @param {Blocks} [before] of an earlier state of the same answer: while text arrives only the end
+ *   changes, so only that is read again and a long answer costs no more than a short one
+ * @returns {Blocks}
  */
-export function blocksOf(text) {
-  return marked
-    .lexer(text.replace(INVISIBLE, ""))
-    .filter((token) => token.type !== "space")
-    .map((token) => ({ raw: token.raw, token }));
+export function blocksOf(text, before = { text: "", tokens: [] }) {
+  const visible = text.replace(INVISIBLE, "");
+  const settled = visible.startsWith(before.text) ? settledTokens(before.tokens) : [];
+  const length = settled.reduce((sum, token) => sum + token.raw.length, 0);
+  return { text: visible, tokens: [...settled, ...marked.lexer(visible.slice(length))] };
+}
+
+/**
+ * What the next piece cannot change: all before the blank line before the last two blocks. Two,
+ * since a line that begins with "2" may still become the next item of the list before it.
+ */
+function settledTokens(tokens) {
+  const isBlock = (token) => token.type !== "space";
+  let count = tokens.slice(0, tokens.findLastIndex(isBlock)).findLastIndex(isBlock);
+  while (count > 0 && !/\n[ \t]*\n$/.test(tokens[count - 1].raw)) count -= 1;
+  return tokens.slice(0, Math.max(0, count));
 }
 
 /**

@@ -1,6 +1,6 @@
 // The page's frame: header, side panel, conversation, source panel, and the Escape key.
 import { ask, conversation } from "../conversation.js";
-import { html, useEffect, useMedia } from "../html.js";
+import { html, useLayoutEffect, useMedia } from "../html.js";
 import { wordsOf } from "../i18n.js";
 import { closeSource, panel } from "../sources.js";
 import { useStore } from "../store.js";
@@ -41,7 +41,7 @@ export function App() {
 
 /** Escape closes what was opened last: the drawer lies above the source panel. */
 function useEscape(drawer) {
-  useEffect(() => {
+  useLayoutEffect(() => {
     const close = (event) => {
       if (event.key !== "Escape" || event.defaultPrevented || event.isComposing) return;
       if (drawer) closeSide();

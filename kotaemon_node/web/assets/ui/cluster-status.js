@@ -1,6 +1,6 @@
 // A dot that says how the cluster is, and behind it the pods one by one.
 import { cluster, refreshCluster } from "../cluster.js";
-import { html, useEffect, useRef, useState } from "../html.js";
+import { html, useLayoutEffect, useRef, useState } from "../html.js";
 import { useStore } from "../store.js";
 
 export function ClusterStatus({ words, talk }) {
@@ -60,7 +60,7 @@ function summaryOf(words, seen) {
 const lastPod = (talk) => talk.turns.findLast((turn) => turn.servedBy.length > 0)?.servedBy.at(-1);
 
 function useDismissal(box, open, setOpen) {
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (!open) return undefined;
     const away = (event) => !box.current.contains(event.target) && setOpen(false);
     const escape = (event) => {

@@ -1,7 +1,7 @@
 // Where questions are written. Enter sends, Shift+Enter makes a new line.
 import { codePointLength } from "../codepoints.js";
 import { stop } from "../conversation.js";
-import { html, useEffect, useLayoutEffect, useRef, useState } from "../html.js";
+import { html, useLayoutEffect, useRef, useState } from "../html.js";
 import { isFinished } from "../turn.js";
 import { Send, Square } from "./icons.js";
 
@@ -65,11 +65,11 @@ function fit(field) {
 
 /** Put the cursor into the field at the start, and when "/" is typed elsewhere. */
 function useTyping(field, sid) {
-  useEffect(() => {
+  useLayoutEffect(() => {
     // On a touch screen the keyboard would cover half of the page unasked.
     if (matchMedia("(pointer: fine)").matches) field.current.focus();
   }, [sid]);
-  useEffect(() => {
+  useLayoutEffect(() => {
     const slash = (event) => {
       if (event.key !== "/" || event.ctrlKey || event.metaKey || event.altKey) return;
       if (event.target.closest?.("input, textarea, [contenteditable]")) return;

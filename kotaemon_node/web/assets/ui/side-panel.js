@@ -1,6 +1,6 @@
 // The list of earlier conversations: a column on a wide page, a drawer on a narrow one.
 import { conversation, forget, show } from "../conversation.js";
-import { html, useEffect, useRef, useState } from "../html.js";
+import { html, useLayoutEffect, useRef, useState } from "../html.js";
 import { ago } from "../i18n.js";
 import { moreSessions, refreshSessions, removeSession, sessions } from "../sessions.js";
 import { closeSource } from "../sources.js";
@@ -13,7 +13,7 @@ export function SidePanel({ words, language, drawer }) {
   const { rows, state, more } = useStore(sessions);
   const { sid } = useStore(conversation);
   const top = useRef(null);
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (!drawer) return undefined;
     const before = document.activeElement;
     top.current.focus();

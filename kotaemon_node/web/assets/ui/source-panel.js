@@ -1,5 +1,5 @@
 // The document behind a citation, as it was then, with the cited passage marked.
-import { html, useEffect, useLayoutEffect, useMemo, useRef, useState } from "../html.js";
+import { html, useLayoutEffect, useMemo, useRef, useState } from "../html.js";
 import { AROUND_UNITS, passageWindow, runsOf } from "../passage.js";
 import { closeSource, panel, retrySource, stepSource } from "../sources.js";
 import { useStore } from "../store.js";
@@ -128,7 +128,7 @@ function keepPlace(box, fromEnd) {
 
 /** The title takes the focus when the panel opens; what had it before gets it back. */
 function useFocus(title) {
-  useEffect(() => {
+  useLayoutEffect(() => {
     const before = document.activeElement;
     title.current.focus({ preventScroll: true });
     return () => {

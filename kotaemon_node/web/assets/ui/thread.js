@@ -1,6 +1,6 @@
 // The conversation's turns, newest at the bottom, and what stands there when there are none.
 import { ask, openFromAddress } from "../conversation.js";
-import { html, useEffect, useLayoutEffect, useRef, useState } from "../html.js";
+import { html, useLayoutEffect, useRef, useState } from "../html.js";
 import { errorText } from "../i18n.js";
 import { beginNew } from "./header.js";
 import { Down } from "./icons.js";
@@ -79,7 +79,7 @@ function useEndInView(count, sid) {
     pinned.current = true;
     scroller.current.scrollTop = scroller.current.scrollHeight;
   };
-  useEffect(() => {
+  useLayoutEffect(() => {
     const box = scroller.current;
     let top = box.scrollTop;
     const scrolled = () => {
