@@ -5,6 +5,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import structlog
 from flask import Flask
 
 from kotaemon_node import __version__
@@ -42,6 +43,8 @@ from kotaemon_node.retrieval.library import KnowledgeLibrary
 from kotaemon_node.settings import Settings
 from kotaemon_node.telemetry.logs import configure_logs
 from kotaemon_node.telemetry.metrics import Metrics
+
+_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +85,10 @@ class RunningPod:
     def _keep_reconciling(self) -> None:
         """Read the truth now and then, so that a lost event costs time and nothing else."""
         while not self.pod.draining:
-            self.library.reconcile()
+            try:
+                self.library.reconcile()
+            except Exception:  # noqa: BLE001 - a pod that looks no more is behind for ever
+                _log.exception("reconcile_broken")
             # Soon while there is nothing to serve, else rarely and not all pods at once.
             period_s = limits.RECONCILE_S if self.library.served() else 1.0
             self.clock.sleep(period_s * (0.5 + random.random()))
@@ -101,7 +107,8 @@ def build_pod(settings: Settings) -> RunningPod:
     )
     frames = RedisFrameLog(store, waiting=waiting, clock=clock, tasks=tasks)
     bus = RedisStreamsBus(store, waiting=waiting, clock=clock)
-    presence = RedisPresence(store, clock=clock)
+    # Requests that use up their pool must not make a healthy pod look dead.
+    presence = RedisPresence(connect(settings.redis_url, pool_max=4), clock=clock)
     library = KnowledgeLibrary(
         store=make_artifact_store(settings.artifact_url),
         segment_format=FaissSegmentFormat(),
@@ -172,7 +179,7 @@ def build_pod(settings: Settings) -> RunningPod:
         pod=pod,
         recovery=recovery,
         library=library,
-        dispatch=Dispatch(bus, listeners, metrics=metrics),
+        dispatch=Dispatch(bus, listeners, metrics=metrics, clock=clock),
         engine=engine,
         tasks=tasks,
         clock=clock,

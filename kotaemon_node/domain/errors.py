@@ -104,6 +104,12 @@ class StoreUnavailable(Unavailable):
     code = "store_unavailable"
 
 
+class StoreBusy(StoreUnavailable):
+    """Every connection of this pod to Redis is in use; told to callers as overload."""
+
+    code = "overloaded"
+
+
 class KnowledgeBehind(Unavailable):
     """This pod does not yet serve the generation that the request or its session needs."""
 

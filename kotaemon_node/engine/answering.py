@@ -3,15 +3,15 @@
 One generation is pinned for the whole turn, so that the answer and its citations never mix two.
 """
 
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import structlog
 
 from kotaemon_node.domain import limits
-from kotaemon_node.domain.errors import LanguageModelError
+from kotaemon_node.domain.errors import KnowledgeBehind, LanguageModelError
 from kotaemon_node.domain.ids import DEFAULT_KNOWLEDGE_BASE
 from kotaemon_node.domain.knowledge import Hit, SearchResult
 from kotaemon_node.engine.extractive import extract
@@ -23,6 +23,8 @@ from kotaemon_node.ports.sessions import Work
 from kotaemon_node.telemetry.metrics import Metrics
 
 _log = structlog.get_logger(__name__)
+
+_BEHIND_PAUSE_S = 0.2
 
 
 class PinnedKnowledge(Protocol):
@@ -75,7 +77,7 @@ class Answerer:
         seen = int(work.session.generations.get(kb, 0))
         out.status("retrieval", latency_s=self._clock.monotonic_s() - started_s)
         begun_s = self._clock.monotonic_s()
-        with self._knowledge.pinned(kb, min_generation=max(asked, seen)) as knowledge:
+        with self._pinned(kb, min_generation=max(asked, seen)) as knowledge:
             found = knowledge.search(work.message, top_k=limits.TOP_K_DEFAULT)
             self._metrics.retrieval(self._clock.monotonic_s() - begun_s)
             draft = Draft(generations={kb: found.generation})
@@ -84,6 +86,25 @@ class Answerer:
             else:
                 self._generate(self._model, work, found, out, draft, started_s=started_s)
         return draft
+
+    @contextmanager
+    def _pinned(self, kb: str, *, min_generation: int) -> Iterator[PinnedKnowledge]:
+        """Lend the generation, waiting for it as long as a turn may go without progress.
+
+        The pod was up to date when it accepted the turn; one that took it over may not be.
+        """
+        deadline_s = self._clock.monotonic_s() + limits.PROGRESS_TIMEOUT_S
+        with ExitStack() as stack:
+            while True:
+                try:
+                    lent = self._knowledge.pinned(kb, min_generation=min_generation)
+                    knowledge = stack.enter_context(lent)
+                    break
+                except KnowledgeBehind:
+                    if self._clock.monotonic_s() >= deadline_s:
+                        raise
+                    self._clock.sleep(_BEHIND_PAUSE_S)
+            yield knowledge
 
     def _extract(
         self, work: Work, found: SearchResult, out: FrameWriter, *, started_s: float
@@ -125,7 +146,7 @@ class Answerer:
         usage = Usage()
         try:
             for piece in model.stream(prompt, prefix=prefix, usage=usage):
-                out.text(piece)
+                out.text(well_formed(piece))
         except LanguageModelError as error:
             _log.warning("language_model_failed", error=str(error), trace_id=work.lease.trace_id)
             draft.degraded = error.code
@@ -136,6 +157,11 @@ class Answerer:
             "completion_tokens": usage.completion_tokens,
         }
         self._metrics.llm_tokens(usage.prompt_tokens, usage.completion_tokens)
+
+
+def well_formed(piece: str) -> str:
+    """Return ``piece`` with lone surrogates, which no UTF-8 can hold, as U+FFFD."""
+    return piece.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def citations(hits: Sequence[Hit], found: SearchResult) -> list[Mapping[str, Any]]:

@@ -29,6 +29,10 @@ CRASHED = {
 }
 
 
+Following = tuple[Work, LiveTurn]
+"""A turn that this pod owns, open to followers and not yet begun."""
+
+
 @dataclass(frozen=True, slots=True)
 class Execution:
     """Runs turns that this pod owns."""
@@ -43,9 +47,8 @@ class Execution:
     """Sends the events of a committed turn; must not raise."""
     draining: Callable[[], bool]
 
-    def run(self, work: Work) -> Work | None:
+    def run(self, work: Work, live: LiveTurn) -> Following | None:
         """Execute ``work`` and return the session's next turn if this pod owns that now."""
-        live = self.live.open(work.lease.key, work.stored)
         try:
             return self._run(work, live)
         except (Fenced, Gone) as error:
@@ -60,7 +63,7 @@ class Execution:
         finally:
             self.live.close(work.lease.key, live)
 
-    def _run(self, work: Work, live: LiveTurn) -> Work | None:
+    def _run(self, work: Work, live: LiveTurn) -> Following | None:
         started_s = self.clock.monotonic_s()
         out = FrameWriter(work.lease, work.stored, commit=self.commit, live=live, clock=self.clock)
         draft = Draft()
@@ -94,7 +97,7 @@ class Execution:
         error: Mapping[str, Any] | None,
         draft: Draft,
         started_s: float,
-    ) -> Work | None:
+    ) -> Following | None:
         """Commit the turn as ``signal`` says, announce it, and return the next one."""
         duration_s = self.clock.monotonic_s() - started_s
         timings = {"total": round(duration_s, 4)}
@@ -126,13 +129,18 @@ class Execution:
             lambda: self.sessions.commit(work.lease, ending, take_next=not self.draining()),
             clock=self.clock,
         )
+        # Open before anything else is done: a sweep must see that this pod executes it.
+        following = None
+        if committed.next is not None:
+            opened = self.live.open(committed.next.lease.key, committed.next.stored)
+            following = (committed.next, opened)
         shown = replace(turn, version=committed.version)
         live.publish([terminal_frame(shown, seq=ending.seq)])
         self.metrics.turn_finished(turn.state.value, duration_s)
         if "first_text" in timings:
             self.metrics.first_text(timings["first_text"])
         self.announce(work, committed)
-        return committed.next
+        return following
 
 
 def _terminal_body(turn: Turn) -> FrameBody:

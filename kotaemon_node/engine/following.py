@@ -28,7 +28,9 @@ class Following:
 
     def follow(self, key: TurnKey, principal: Principal, *, after: int) -> Iterator[Frame | None]:
         """See ``api.services.TurnService.follow``."""
-        turn, _ = self.sessions.turn_and_last_seq(key, principal)
+        turn, last_seq = self.sessions.turn_and_last_seq(key, principal)
+        if turn.state in FINISHED and after == last_seq:
+            return  # all of it was seen
         reader = _Reader(self, key, principal, turn.trace_id, after)
         while not reader.over:
             live = self.live.get(key)
@@ -59,6 +61,9 @@ class _Reader:
             yield from self._shown(frames)
             if not frames and not closed:
                 yield None
+                if self._stored_last() > live.last:
+                    # Written by another pod: ours lost the turn and does not know it yet.
+                    live.close()
 
     def from_store(self) -> Iterator[Frame | None]:
         """Yield until the turn ends, or comes to this pod."""
@@ -75,7 +80,8 @@ class _Reader:
                 woken.clear()
                 frames = self._read()
                 yield from self._shown(frames)
-                if not frames and self._following.live.get(self._key) is not None:
+                live = self._following.live.get(self._key)
+                if not frames and live is not None and live.last >= self.position:
                     return
                 if frames:
                     silence_s, pause_s = 0.0, _FIRST_POLL_S
@@ -88,6 +94,11 @@ class _Reader:
                     yield None
         finally:
             end_watch()
+
+    def _stored_last(self) -> int:
+        return self._following.frames.read(
+            self._key, after=self.position, limit=1, trace_id=self._trace_id
+        ).last
 
     def _read(self) -> tuple[Frame, ...]:
         stored = self._following.frames.read(

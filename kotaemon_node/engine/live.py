@@ -38,6 +38,11 @@ class LiveTurn:
             return self._frames[seq:], self._over
 
     @property
+    def over(self) -> bool:
+        """True when nothing more comes from here."""
+        return self._over
+
+    @property
     def last(self) -> int:
         """Number of the newest frame; frames are numbered from 1, so it is their count."""
         return len(self._frames)
@@ -51,10 +56,13 @@ class LiveTurns:
         self._turns: dict[TurnKey, LiveTurn] = {}
 
     def open(self, key: TurnKey, stored: Sequence[Frame]) -> LiveTurn:
-        """Begin to show a turn."""
+        """Begin to show a turn; whoever followed it under an older lease is sent to look again."""
         live = LiveTurn(stored)
         with self._lock:
+            older = self._turns.get(key)
             self._turns[key] = live
+        if older is not None:
+            older.close()
         return live
 
     def close(self, key: TurnKey, live: LiveTurn) -> None:
@@ -67,7 +75,8 @@ class LiveTurns:
     def get(self, key: TurnKey) -> LiveTurn | None:
         """Return the turn if this pod executes it."""
         with self._lock:
-            return self._turns.get(key)
+            live = self._turns.get(key)
+        return None if live is None or live.over else live
 
     def __len__(self) -> int:
         with self._lock:

@@ -131,7 +131,7 @@ class Pod:
         self._metrics.generations({kb: ref.generation for kb, ref in self._served().items()})
         try:
             self._presence.beat(report, ttl_s=limits.POD_TTL_S)
-        except NodeError as error:
+        except Exception as error:  # noqa: BLE001 - a heart that stops for one error kills the pod
             recovery.store_silent()
             _log.warning("heartbeat_failed", error=str(error))
         else:
@@ -140,7 +140,10 @@ class Pod:
     def keep_sweeping(self, recovery: Recovery, *, jitter: Callable[[], float]) -> None:
         """Sweep the running turns until the pod drains; ``jitter`` returns a number in [0, 1)."""
         while not self._draining.wait(limits.SWEEP_S * (0.5 + jitter())):
-            recovery.sweep()
+            try:
+                recovery.sweep()
+            except Exception:  # noqa: BLE001 - a pod that sweeps no more strands turns for ever
+                _log.exception("sweep_broken")
 
     def drain(self) -> None:
         """Take no new work; what runs goes on."""

@@ -40,8 +40,8 @@ def judge(orphan: Orphan, *, alive: frozenset[str], mine: str, executing: bool) 
         # The index is written before the claim; a claim may still come, but not 5 s later.
         return Verdict.LEAVE if young else Verdict.FORGET
     if orphan.state == "queued":
-        # Takes it only where it is the next one and nothing runs; the store decides.
-        return Verdict.LEAVE if young else Verdict.TAKE
+        # A pod that drains leaves the next turn to others. Only the next one is really taken.
+        return Verdict.LEAVE if orphan.blocked else Verdict.TAKE
     if orphan.owner == mine:
         # Ours, but no task of ours has it: the store was away when it should have ended.
         return Verdict.LEAVE if executing or young else Verdict.TAKE
@@ -68,31 +68,36 @@ class Recovery:
         self._clock = clock
         self._draining = draining
         self._answering_since_s: float | None = None
+        self._answered_at_s = 0.0
 
     def store_answered(self) -> None:
-        """Note that a heartbeat got through."""
-        if self._answering_since_s is None:
-            self._answering_since_s = self._clock.monotonic_s()
+        """Note that a heartbeat got through; after a gap all judging begins anew."""
+        now_s = self._clock.monotonic_s()
+        if self._answering_since_s is None or now_s - self._answered_at_s > limits.POD_TTL_S:
+            self._answering_since_s = now_s
+        self._answered_at_s = now_s
 
     def store_silent(self) -> None:
         """Note that a heartbeat did not get through: all judging begins anew."""
         self._answering_since_s = None
 
-    @property
     def may_judge(self) -> bool:
         """Tell whether the store has answered for long enough."""
         since_s = self._answering_since_s
         now_s = self._clock.monotonic_s()
-        return since_s is not None and now_s - since_s >= 2 * limits.POD_TTL_S
+        if since_s is None or now_s - self._answered_at_s > limits.POD_TTL_S:
+            return False
+        return now_s - since_s >= 2 * limits.POD_TTL_S
 
     def sweep(self) -> int:
         """Look through the index once; return how many turns were taken over."""
-        if self._draining() or not self.may_judge:
+        if self._draining() or not self.may_judge():
             return 0
         try:
             orphans = self._sessions.orphans(limit=limits.SWEEP_TURNS_MAX * 4)
             alive = frozenset(str(pod["incarnation"]) for pod in self._presence.pods())
-            return self._treat(orphans, alive)
+            # The reads themselves may have waited for a store that was away.
+            return self._treat(orphans, alive) if self.may_judge() else 0
         except Unavailable as error:
             _log.warning("sweep_failed", error=str(error))
             return 0

@@ -8,7 +8,14 @@ from typing import Any
 import structlog
 
 from kotaemon_node.domain import limits
-from kotaemon_node.domain.errors import Draining, Overloaded, Unavailable
+from kotaemon_node.domain.errors import (
+    Draining,
+    Fenced,
+    Gone,
+    Overloaded,
+    SessionNotFound,
+    Unavailable,
+)
 from kotaemon_node.domain.events import SESSION_UPDATED
 from kotaemon_node.domain.frames import Frame
 from kotaemon_node.domain.ids import DEFAULT_KNOWLEDGE_BASE
@@ -18,7 +25,7 @@ from kotaemon_node.engine.answering import Answerer, Draft, Knowledge
 from kotaemon_node.engine.execution import Execution
 from kotaemon_node.engine.following import Following
 from kotaemon_node.engine.group_commit import GroupCommit
-from kotaemon_node.engine.live import LiveTurns
+from kotaemon_node.engine.live import LiveTurn, LiveTurns
 from kotaemon_node.engine.writing import FrameWriter
 from kotaemon_node.ports.events import Bus, Message
 from kotaemon_node.ports.runtime import Clock, IdSource, Tasks
@@ -110,10 +117,13 @@ class TurnEngine:
     def start(self, work: Work) -> None:
         """Execute ``work``, and behind it the session's turns that wait, beside the caller."""
 
+        self._start(work, self._live.open(work.lease.key, work.stored))
+
+    def _start(self, work: Work, live: LiveTurn) -> None:
         def run() -> None:
-            following: Work | None = work
+            following: tuple[Work, LiveTurn] | None = (work, live)
             while following is not None:
-                following = self._execution.run(following)
+                following = self._execution.run(*following)
 
         self._tasks.spawn(f"turn {work.lease.key.turn_id}", run)
 
@@ -149,13 +159,22 @@ class TurnEngine:
         if self.running >= limits.RUNNING_TURNS_PER_POD_MAX:
             raise Overloaded(f"this pod runs {self.running} turns already")
         kb = request.options.get("kb") or DEFAULT_KNOWLEDGE_BASE
-        with self._knowledge.pinned(
-            kb, min_generation=int(request.options.get("min_generation") or 0)
-        ):
+        asked = int(request.options.get("min_generation") or 0)
+        with self._knowledge.pinned(kb, min_generation=max(asked, self._seen(request, kb))):
             pass  # raises where the knowledge base is unknown or this pod is behind
 
+    def _seen(self, request: TurnRequest, kb: str) -> int:
+        """Return the generation that the session has seen; a pod behind it must not answer."""
+        try:
+            session = self._sessions.load(
+                request.key.session, request.principal, after_version=0, limit=0
+            )
+        except SessionNotFound:
+            return 0  # a new session has seen nothing; the claim decides whether it may be made
+        return int(session.generations.get(kb, 0))
+
     def _interrupt(self, request: TurnRequest) -> None:
-        """End what runs before ``request``, so that it comes next."""
+        """End the turn that runs now; ``request`` still waits behind those accepted before it."""
         session = self._sessions.load(
             request.key.session, request.principal, after_version=0, limit=0
         )
@@ -165,6 +184,13 @@ class TurnEngine:
 
     def _end(self, key: TurnKey, signal: Signal) -> None:
         """Take the turn from whoever has it and commit it with the text that was shown."""
+        try:
+            self._seize_and_end(key, signal)
+        except (Fenced, Gone):
+            # Somebody else ended it, or deleted the session, at the same moment.
+            _log.info("turn_ended_elsewhere", turn_id=key.turn_id)
+
+    def _seize_and_end(self, key: TurnKey, signal: Signal) -> None:
         work = self._sessions.seize(key, self._owner, from_owner=None)
         if work is None:
             return
@@ -189,7 +215,7 @@ class TurnEngine:
         finally:
             self._live.close(key, live)
         if following is not None:
-            self.start(following)
+            self._start(*following)
 
     def _announce(self, work: Work, committed: Committed) -> None:
         self._publish(

@@ -7,9 +7,12 @@ import structlog
 
 from kotaemon_node.domain.errors import Malformed
 from kotaemon_node.ports.events import Bus, Message
+from kotaemon_node.ports.runtime import Clock
 from kotaemon_node.telemetry.metrics import Metrics
 
 _log = structlog.get_logger(__name__)
+
+_AGAIN_S = 1.0
 
 
 class Listener(Protocol):
@@ -23,16 +26,24 @@ class Listener(Protocol):
 class Dispatch:
     """Runs the listeners of a pod."""
 
-    def __init__(self, bus: Bus, listeners: Mapping[str, Listener], *, metrics: Metrics) -> None:
+    def __init__(
+        self, bus: Bus, listeners: Mapping[str, Listener], *, metrics: Metrics, clock: Clock
+    ) -> None:
         self._bus = bus
         self._listeners = listeners
         self._metrics = metrics
+        self._clock = clock
 
     def run(self, *, on_positioned: Callable[[], None]) -> None:
         """Handle events for ever; ``on_positioned`` reads the truth, now and after each gap."""
         topics = tuple(self._listeners)
-        for message in self._bus.subscribe(topics, on_positioned=on_positioned):
-            self.dispatch(message)
+        while True:
+            try:
+                for message in self._bus.subscribe(topics, on_positioned=on_positioned):
+                    self.dispatch(message)
+            except Exception:  # noqa: BLE001 - a pod that hears no more is behind for ever
+                _log.exception("events_broken")
+            self._clock.sleep(_AGAIN_S)
 
     def dispatch(self, message: Message) -> None:
         """Handle one event."""

@@ -126,7 +126,8 @@ class Orphan:
     """An entry of the index of running turns. Most are well; recovery decides which are not.
 
     ``state`` and ``owner`` are "" where the turn is not an open one; ``committed`` says that it is
-    in the history, so that only its events may be missing.
+    in the history, so that only its events may be missing; ``blocked`` that another turn of its
+    session runs.
     """
 
     key: TurnKey
@@ -134,6 +135,7 @@ class Orphan:
     state: str
     owner: str
     committed: bool
+    blocked: bool
 
 
 @dataclass(frozen=True, slots=True)

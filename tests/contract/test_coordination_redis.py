@@ -15,7 +15,7 @@ from kotaemon_node.adapters.redis import (
     connect,
 )
 from kotaemon_node.adapters.system import SystemClock
-from kotaemon_node.domain.errors import Overloaded, StoreUnavailable
+from kotaemon_node.domain.errors import StoreBusy, StoreUnavailable
 from kotaemon_node.domain.events import KNOWLEDGE_UPDATED, SESSION_UPDATED
 from kotaemon_node.domain.knowledge import GenerationRef
 from kotaemon_node.ports.events import Message
@@ -165,7 +165,7 @@ def test_an_exhausted_pool_is_overload_and_no_hang(redis_server: RedisServer) ->
     store.client.connection_pool.timeout = 0.05
     taken = store.client.connection_pool.get_connection()
     try:
-        with pytest.raises(Overloaded):
+        with pytest.raises(StoreBusy):
             RedisPresence(store, clock=CLOCK).pods()
     finally:
         store.client.connection_pool.release(taken)

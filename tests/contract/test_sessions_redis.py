@@ -13,6 +13,7 @@ from kotaemon_node.domain.errors import (
     Conflict,
     Fenced,
     Gone,
+    Invalid,
     Overloaded,
     SequenceGap,
     SessionBusy,
@@ -82,6 +83,25 @@ def owned(sessions: RedisSessionStore, turn_id: str, **options: object) -> Work:
     work = claim(sessions, turn_id, **options).work  # type: ignore[arg-type]
     assert work is not None
     return work
+
+
+def owned_in(sessions: RedisSessionStore, session_id: str) -> Lease:
+    work = sessions.claim(
+        ClaimRequest(
+            key=TurnKey(SessionKey("default", session_id), "t1"),
+            principal=ANYBODY,
+            digest="d",
+            message="m",
+            options={},
+            on_busy="enqueue",
+            owner="pod-a",
+            trace_id="trace",
+            create_session=True,
+            new_epoch="e",
+        )
+    ).work
+    assert work is not None
+    return work.lease
 
 
 def ending(turn_id: str, *, seq: int = 1, answer: str = "answer") -> Ending:
@@ -236,6 +256,16 @@ def test_frames_are_numbered_without_gap_and_a_lost_reply_may_be_repeated(
     assert [f.seq for f in frames.read(key("t1"), after=2, limit=10, trace_id="").frames] == [3]
 
 
+def test_a_frame_that_cannot_be_written_harms_no_other_turn(
+    sessions: RedisSessionStore, frames: RedisFrameLog
+) -> None:
+    bad, good = (owned_in(sessions, session_id) for session_id in ("bad", "good"))
+    poison, well = frames.append([text(bad, 1, "\ud83d"), text(good, 1, "fine")])
+    assert isinstance(poison, Invalid)
+    assert well is None
+    assert frames.read(good.key, after=0, limit=9, trace_id="").last == 1
+
+
 def test_a_fenced_owner_writes_nothing_and_commits_nothing(
     sessions: RedisSessionStore, frames: RedisFrameLog
 ) -> None:
@@ -266,7 +296,7 @@ def test_a_turn_is_taken_only_from_the_owner_named(sessions: RedisSessionStore) 
     again = sessions.seize(key("t1"), "pod-c", from_owner="pod-a")
     assert first is not None
     assert again is not None
-    assert first.lease == again.lease
+    assert again.lease.fence > first.lease.fence
     assert again.attempts == 2
 
 

@@ -56,6 +56,12 @@ class AnyKnowledge:
         yield
 
 
+def trusts_the_store(recovery: Recovery) -> None:
+    """Let it judge at once; the guard itself has its own test."""
+    recovery.store_answered()
+    recovery._answering_since_s = -2 * limits.POD_TTL_S
+
+
 class TestPod:
     """One pod of the cluster under test."""
 
@@ -93,9 +99,9 @@ class TestPod:
         )
 
     def judges(self) -> None:
-        """Let it judge at once; the guard itself has its own test."""
+        """Be alive to the others, and let it judge at once."""
         self.presence.beat(PodReport(name=self.name, incarnation=self.name), ttl_s=600)
-        self.recovery._answering_since_s = -2 * limits.POD_TTL_S
+        trusts_the_store(self.recovery)
 
     def submit(self, turn_id: str, *, message: str = "when?", on_busy: str = "enqueue"):
         return self.engine.submit(
@@ -292,7 +298,7 @@ def test_a_turn_that_kills_every_pod_ends_as_crashed(url: str) -> None:
     for place, stall in enumerate(stalls):
         assert stall.reached.wait(60)
         heir = pods[place + 1] if place + 1 < len(pods) else TestPod("last", url)
-        heir.recovery._answering_since_s = -2 * limits.POD_TTL_S
+        trusts_the_store(heir.recovery)
         assert heir.recovery.sweep() == 1
     turn = heir.engine.wait(key("t1"), ANYBODY, timeout_s=60)
     assert turn is not None
@@ -316,6 +322,73 @@ def test_cancelling_from_another_pod_keeps_the_text_that_was_shown(url: str) -> 
     frames = here.frames("t1")
     assert frames[-1].fields["state"] == "cancelled"
     assert there.engine.cancel(key("t1"), ANYBODY) == turn
+
+
+def test_a_follower_sees_the_end_that_another_pod_wrote_though_the_model_is_silent(
+    url: str,
+) -> None:
+    stall = Stall(3)
+    here, there = TestPod("here", url, stall), TestPod("there", url)
+    here.submit("t1")
+    assert stall.reached.wait(60)
+    seen: list[Frame] = []
+    follower = threading.Thread(target=lambda: seen.extend(here.frames("t1")))
+    follower.start()
+    there.engine.cancel(key("t1"), ANYBODY)
+    follower.join(60)
+    assert seen[-1].fields["state"] == "cancelled"
+    assert not stall.go.is_set()
+    stall.go.set()
+
+
+def test_many_cancels_at_once_are_one_end(url: str) -> None:
+    stall = Stall(2)
+    pods = [TestPod("a", url, stall), TestPod("b", url), TestPod("c", url)]
+    pods[0].submit("t1")
+    assert stall.reached.wait(60)
+    states: list[State] = []
+    start = threading.Barrier(12)
+
+    def cancel(number: int) -> None:
+        start.wait()
+        states.append(pods[number % 3].engine.cancel(key("t1"), ANYBODY).state)
+
+    threads = [threading.Thread(target=cancel, args=(number,)) for number in range(12)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert len(states) == 12
+    assert State.CANCELLED in states
+    assert pods[0].sessions.load(key("t1").session, ANYBODY, after_version=0, limit=9).version == 1
+    stall.go.set()
+
+
+def test_a_reader_that_has_seen_all_of_a_kept_turn_is_told_so_at_once(url: str) -> None:
+    pod, other = TestPod("a", url), TestPod("b", url)
+    pod.submit("t1")
+    whole = pod.frames("t1")
+    for reader in (pod, other):
+        assert list(reader.engine.follow(key("t1"), ANYBODY, after=len(whole))) == []
+
+
+def test_turns_are_committed_in_the_order_in_which_they_were_accepted(url: str) -> None:
+    gates = {"first": threading.Event(), "go": threading.Event()}
+
+    def gate(work: Work, place: int) -> None:
+        if work.lease.key.turn_id == "t0" and place == 0:
+            gates["first"].set()
+            assert gates["go"].wait(120)
+
+    pods = [TestPod(name, url, gate) for name in "abc"]
+    pods[0].submit("t0")
+    assert gates["first"].wait(60)
+    for number in range(1, 9):
+        assert pods[number % 3].submit(f"t{number}") is ClaimOutcome.QUEUED
+    gates["go"].set()
+    assert pods[1].engine.wait(key("t8"), ANYBODY, timeout_s=60) is not None
+    view = pods[2].sessions.load(key("t0").session, ANYBODY, after_version=0, limit=20)
+    assert [turn.turn_id for turn in view.turns] == [f"t{number}" for number in range(9)]
 
 
 def test_cancelling_a_waiting_turn_lets_the_running_one_finish(url: str) -> None:

@@ -19,8 +19,6 @@ ALIVE = frozenset({"me", "other"})
         (OLD, "", "", True, False, Verdict.RESEND),
         (YOUNG, "", "", False, False, Verdict.LEAVE),
         (OLD, "", "", False, False, Verdict.FORGET),
-        (YOUNG, "queued", "", False, False, Verdict.LEAVE),
-        (OLD, "queued", "", False, False, Verdict.TAKE),
         (YOUNG, "running", "other", False, False, Verdict.LEAVE),
         (OLD, "running", "other", False, False, Verdict.LEAVE),
         (YOUNG, "running", "dead", False, False, Verdict.TAKE),
@@ -33,8 +31,17 @@ ALIVE = frozenset({"me", "other"})
 def test_verdicts(
     age_s: float, state: str, owner: str, committed: bool, executing: bool, verdict: Verdict
 ) -> None:
-    orphan = Orphan(KEY, age_s, state, owner, committed)
+    orphan = Orphan(KEY, age_s, state, owner, committed, blocked=False)
     assert judge(orphan, alive=ALIVE, mine="me", executing=executing) is verdict
+
+
+@pytest.mark.parametrize("age_s", [YOUNG, OLD])
+@pytest.mark.parametrize(("blocked", "verdict"), [(True, Verdict.LEAVE), (False, Verdict.TAKE)])
+def test_a_waiting_turn_is_taken_as_soon_as_nothing_runs_before_it(
+    age_s: float, blocked: bool, verdict: Verdict
+) -> None:
+    orphan = Orphan(KEY, age_s, "queued", "", committed=False, blocked=blocked)
+    assert judge(orphan, alive=ALIVE, mine="me", executing=False) is verdict
 
 
 class StoppedClock:
@@ -63,16 +70,28 @@ def test_nobody_is_judged_until_the_store_answered_for_twice_a_heartbeats_life()
         clock=clock,
         draining=lambda: False,
     )
-    assert not recovery.may_judge
+    assert not recovery.may_judge()
     assert recovery.sweep() == 0
 
+    def beat_for(duration_s: float) -> None:
+        for _ in range(round(duration_s / limits.POD_HEARTBEAT_S)):
+            clock.at_s += limits.POD_HEARTBEAT_S
+            recovery.store_answered()
+
     recovery.store_answered()
-    clock.at_s += 2 * limits.POD_TTL_S - 0.01
-    recovery.store_answered()
-    assert not recovery.may_judge
-    clock.at_s += 0.01
-    assert recovery.may_judge
+    beat_for(2 * limits.POD_TTL_S - limits.POD_HEARTBEAT_S)
+    assert not recovery.may_judge()
+    beat_for(limits.POD_HEARTBEAT_S)
+    assert recovery.may_judge()
 
     recovery.store_silent()
     recovery.store_answered()
-    assert not recovery.may_judge
+    assert not recovery.may_judge()
+    beat_for(2 * limits.POD_TTL_S)
+    assert recovery.may_judge()
+
+    # A pause in which nothing failed, because a call simply took so long, is a gap too.
+    clock.at_s += limits.POD_TTL_S + 0.1
+    assert not recovery.may_judge()
+    recovery.store_answered()
+    assert not recovery.may_judge()

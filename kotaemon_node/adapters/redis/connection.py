@@ -28,7 +28,7 @@ from redis.exceptions import (
 from redis.retry import Retry
 
 from kotaemon_node.domain import limits
-from kotaemon_node.domain.errors import Overloaded, StoreUnavailable
+from kotaemon_node.domain.errors import StoreBusy, StoreUnavailable
 
 # A replica, a full or a loading server: the text is all there is to tell, because redis-py reports
 # an error raised inside a script as a plain ResponseError.
@@ -101,16 +101,16 @@ class RedisStore:
 
 @contextmanager
 def store_errors() -> Iterator[None]:
-    """Turn what redis-py raises into ``StoreUnavailable`` and ``Overloaded``; bugs stay bugs."""
+    """Turn what redis-py raises into ``StoreUnavailable`` or ``StoreBusy``; bugs stay bugs."""
     try:
         yield
     except MaxConnectionsError as error:
-        raise Overloaded("too many requests wait for the session store") from error
+        raise StoreBusy("too many requests wait for the session store") from error
     except (NoScriptError, AuthenticationError):
         raise
     except (RedisConnectionError, RedisTimeoutError, ReadOnlyError) as error:
         if "No connection available" in str(error):  # the pool's own word for "all are in use"
-            raise Overloaded("too many requests wait for the session store") from error
+            raise StoreBusy("too many requests wait for the session store") from error
         raise StoreUnavailable("the session store does not answer") from error
     except ResponseError as error:
         if any(word in str(error) for word in _PASSING):

@@ -6,13 +6,12 @@ from typing import Any
 
 import orjson
 import structlog
-from redis.exceptions import RedisError
 
-from kotaemon_node.adapters.redis.connection import RedisStore
+from kotaemon_node.adapters.redis.connection import Call, RedisStore
 from kotaemon_node.adapters.redis.keys import SessionKeys
 from kotaemon_node.adapters.redis.records import frame_of
 from kotaemon_node.domain import limits
-from kotaemon_node.domain.errors import Fenced, Gone, Overloaded, SequenceGap
+from kotaemon_node.domain.errors import Fenced, Gone, Invalid, Overloaded, SequenceGap
 from kotaemon_node.domain.session import SessionKey, TurnKey
 from kotaemon_node.ports.runtime import Clock, Tasks
 from kotaemon_node.ports.sessions import FrameBatch, StoredFrames
@@ -20,7 +19,7 @@ from kotaemon_node.ports.sessions import FrameBatch, StoredFrames
 _log = structlog.get_logger(__name__)
 
 _RECONNECT_S = 0.5
-_LISTEN_S = 1.0
+_LISTEN_S = 0.05  # how late a new watch may be subscribed; followers look again by themselves
 
 Wake = Callable[[str, int], None]
 
@@ -44,9 +43,17 @@ class RedisFrameLog:
 
     def append(self, batches: Sequence[FrameBatch]) -> Sequence[Exception | None]:
         """See the port."""
-        calls = [_append_call(batch) for batch in batches]
-        replies = self._store.run_many("append", calls)
-        return [_append_error(reply) for reply in replies]
+        calls: list[Call] = []
+        results: list[Exception | None] = []
+        for batch in batches:
+            try:
+                calls.append(_append_call(batch))
+                results.append(None)
+            except (TypeError, ValueError) as error:
+                # What cannot be written is its own turn's fault, never that of its neighbours.
+                results.append(Invalid(f"a frame cannot be stored: {error}"))
+        replies = iter(self._store.run_many("append", calls) if calls else ())
+        return [error or _append_error(next(replies)) for error in results]
 
     def read(self, key: TurnKey, *, after: int, limit: int, trace_id: str) -> StoredFrames:
         """See the port."""
@@ -71,7 +78,11 @@ class RedisFrameLog:
 
 
 class _Signals:
-    """Subscribes to the channels that somebody on this pod watches, on one connection."""
+    """Subscribes to the channels that somebody on this pod watches, on one connection.
+
+    Only the listening task touches that connection: two tasks that reconnect one socket at once
+    break it for both. Watches change a dict, and the listener follows it at its next look.
+    """
 
     def __init__(self, store: RedisStore, *, clock: Clock, tasks: Tasks) -> None:
         self._store = store
@@ -79,74 +90,63 @@ class _Signals:
         self._tasks = tasks
         self._lock = threading.Lock()
         self._watches: dict[str, list[Wake]] = {}
-        self._pubsub: Any = None
+        self._listening = False
 
     def watch(self, channel: str, wake: Wake) -> Callable[[], None]:
         with self._lock:
-            first = channel not in self._watches
             self._watches.setdefault(channel, []).append(wake)
-            if self._pubsub is None:
-                self._start()
-            elif first:
-                self._tell("subscribe", channel)
+            start, self._listening = not self._listening, True
+        if start:
+            self._tasks.spawn("frame-signals", self._listen)
 
         def end() -> None:
             with self._lock:
                 wakes = self._watches.get(channel, [])
                 if wake in wakes:
                     wakes.remove(wake)
-                if not wakes and self._watches.pop(channel, None) is not None:
-                    self._tell("unsubscribe", channel)
+                if not wakes:
+                    self._watches.pop(channel, None)
 
         return end
 
-    def _start(self) -> None:
-        self._pubsub = self._store.client.pubsub(ignore_subscribe_messages=True)
-        self._tasks.spawn("frame-signals", self._listen)
-
-    def _tell(self, command: str, channel: str) -> None:
-        try:
-            getattr(self._pubsub, command)(channel)
-        except RedisError as error:
-            # The listener subscribes to everything anew when it has a connection again.
-            _log.warning("signals_unreachable", error=str(error))
-
     def _listen(self) -> None:
-        connected = False
+        """Listen for ever; whatever breaks the connection, a new one is made."""
         while True:
+            pubsub = self._store.client.pubsub(ignore_subscribe_messages=True)
             try:
-                if not connected:
-                    with self._lock:
-                        channels = list(self._watches)
-                    # Without any watch there is nothing to subscribe to, and nothing to read.
-                    if channels:
-                        self._pubsub.subscribe(*channels)
-                        connected = True
-                        self._wake_all()
-                if not connected:
-                    self._clock.sleep(_LISTEN_S / 20)
-                    continue
-                self._deliver(self._pubsub.get_message(timeout=_LISTEN_S))
-            except RedisError as error:
+                self._listen_on(pubsub)
+            except Exception as error:  # noqa: BLE001 - without this task every follower would poll
                 _log.warning("signals_unreachable", error=str(error))
-                connected = False
                 self._clock.sleep(_RECONNECT_S)
+            finally:
+                pubsub.close()
 
-    def _deliver(self, message: Any) -> None:
-        if message is None or message["type"] != "message":
-            return
-        turn_id, seq = message["data"].decode().split(" ")
-        with self._lock:
-            wakes = list(self._watches.get(message["channel"].decode(), ()))
-        for wake in wakes:
-            wake(turn_id, int(seq))
+    def _listen_on(self, pubsub: Any) -> None:
+        subscribed: set[str] = set()
+        while True:
+            with self._lock:
+                wanted = set(self._watches)
+            if added := wanted - subscribed:
+                pubsub.subscribe(*added)
+            if left := subscribed - wanted:
+                pubsub.unsubscribe(*left)
+            if added and not subscribed:
+                # After a gap nobody knows what was missed: everybody looks.
+                self._wake(wanted, "", 0)
+            subscribed = wanted
+            if not subscribed:
+                self._clock.sleep(_LISTEN_S)
+                continue
+            message = pubsub.get_message(timeout=_LISTEN_S)
+            if message is not None and message["type"] == "message":
+                turn_id, seq = message["data"].decode().split(" ")
+                self._wake({message["channel"].decode()}, turn_id, int(seq))
 
-    def _wake_all(self) -> None:
-        """After a gap nobody knows what was missed: everybody looks."""
+    def _wake(self, channels: set[str], turn_id: str, seq: int) -> None:
         with self._lock:
-            wakes = [wake for wakes in self._watches.values() for wake in wakes]
+            wakes = [wake for channel in channels for wake in self._watches.get(channel, ())]
         for wake in wakes:
-            wake("", 0)
+            wake(turn_id, seq)
 
 
 def _append_call(batch: FrameBatch) -> tuple[list[str], list[Any]]:

@@ -49,6 +49,7 @@ from kotaemon_node.ports.sessions import (
 )
 
 _TITLE_CHARS = 80
+_READS_MAX = 3
 
 _CLAIM_ERRORS: Mapping[str, NodeError] = {
     "late": Unavailable("the turn was accepted too slowly; send it again"),
@@ -159,15 +160,18 @@ class RedisSessionStore:
             pipe.hget(names.seen, key.turn_id)
             pipe.hgetall(names.turn(key.turn_id))
 
-        (owner, epoch), seen, row = self._store.pipelined(fill)
+        for _ in range(_READS_MAX):
+            (owner, epoch), seen, row = self._store.pipelined(fill)
+            if seen is None or row or b":" in seen:
+                break
+            # It was finished between the commands of the pipeline: read again.
         head = {"epoch": epoch.decode(), "principal": owner.decode()} if epoch else {}
         self._admit(head, principal)
         if seen is None:
             raise TurnNotFound("the session has no such turn")
         version = [*seen.decode().split(":"), ""][1]
         if not version and not row:
-            # It was finished between the two reads of the pipeline's commands: read again.
-            return self.turn_and_last_seq(key, principal)
+            raise TurnNotFound("the turn was lost by the store")
         if not version:
             texts = {name.decode(): value.decode() for name, value in row.items()}
             return open_turn(key.turn_id, texts), 0
@@ -301,9 +305,10 @@ class RedisSessionStore:
                 names = SessionKeys.of(key.session)
                 pipe.hmget(names.turn(key.turn_id), "state", "owner")
                 pipe.hget(names.seen, key.turn_id)
+                pipe.hget(names.meta, "running")
 
         replies = self._store.pipelined(fill_turns) if entries else []
-        held = zip(replies[::2], replies[1::2], strict=True)
+        held = zip(replies[::3], replies[1::3], replies[2::3], strict=True)
         return [
             Orphan(
                 key=key,
@@ -311,8 +316,9 @@ class RedisSessionStore:
                 state=(state or b"").decode(),
                 owner=(owner or b"").decode(),
                 committed=bool(seen) and b":" in seen,
+                blocked=bool(running),
             )
-            for (key, age_ms), ((state, owner), seen) in zip(entries, held, strict=True)
+            for (key, age_ms), ((state, owner), seen, running) in zip(entries, held, strict=True)
         ]
 
     def _admit(self, head: Mapping[str, str], principal: Principal) -> None:

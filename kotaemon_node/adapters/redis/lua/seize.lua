@@ -21,13 +21,11 @@ if held[1] == 'queued' then
     return {'none'}
   end
 elseif held[1] == 'running' then
-  -- The same owner again: the reply of its first call was lost.
+  -- The same owner again: the reply of its first call was lost, or a task of it lost the turn.
   if not any and held[2] ~= ARGV[3] and held[2] ~= ARGV[2] then return {'none'} end
-  if held[2] ~= ARGV[2] or any then
-    local fence = redis.call('HINCRBY', meta, 'fence', 1)
-    redis.call('HSET', turn, 'owner', ARGV[2], 'fence', fence, 'progress_ms', now)
-    if ARGV[4] == '1' then redis.call('HINCRBY', turn, 'attempts', 1) end
-  end
+  local fence = redis.call('HINCRBY', meta, 'fence', 1)
+  redis.call('HSET', turn, 'owner', ARGV[2], 'fence', fence, 'progress_ms', now)
+  if ARGV[4] == '1' and held[2] ~= ARGV[2] then redis.call('HINCRBY', turn, 'attempts', 1) end
 else
   return {'none'}
 end
