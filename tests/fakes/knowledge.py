@@ -4,7 +4,7 @@ import hashlib
 import shutil
 import tempfile
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -73,6 +73,7 @@ def manifest_of(
     parent: str | None = None,
     encoder: Encoder,
     extra: Mapping[str, str] | None = None,
+    deleted: Collection[str] = (),
 ) -> Manifest:
     """Describe segments; a document that several hold is found in the last of them."""
     home = {
@@ -101,6 +102,7 @@ def manifest_of(
                 indexed_at="2026-01-01T00:00:00Z",
             )
             for name, (entry, text) in sorted(home.items())
+            if name not in deleted
         ),
         created_at="2026-01-01T00:00:00Z",
         extra={"analysis": ANALYSIS, **(extra or {})},
@@ -108,9 +110,13 @@ def manifest_of(
 
 
 def open_generation(
-    folder: Path, segments: Sequence[Documents], encoder: Encoder | None = None
+    folder: Path,
+    segments: Sequence[Documents],
+    encoder: Encoder | None = None,
+    *,
+    deleted: Collection[str] = (),
 ) -> OpenGeneration:
-    """Write and open a generation of these segments below ``folder``."""
+    """Write and open a generation of these segments below ``folder``, some documents deleted."""
     encoder = encoder or HashingEncoder()
     written = []
     loaded = []
@@ -120,7 +126,7 @@ def open_generation(
         written.append((entry, documents))
         files = {path.name: path for path in at.iterdir()}
         loaded.append(load_segment(FaissSegmentFormat().open(files, entry)))
-    manifest = manifest_of(written, encoder=encoder)
+    manifest = manifest_of(written, encoder=encoder, deleted=deleted)
 
     def close() -> None:
         for one in loaded:

@@ -29,13 +29,14 @@ class Gate:
 class Caller(threading.Thread):
     """Asks for one question; keeps what came of it."""
 
-    def __init__(self, encoder: QuestionEncoder, question: str) -> None:
+    def __init__(self, encoder: QuestionEncoder, question: str, *, started: bool = True) -> None:
         super().__init__(daemon=True)
         self._encoder = encoder
         self.question = question
         self.vector: np.ndarray[Any, Any] | None = None
         self.error: BaseException | None = None
-        self.start()
+        if started:
+            self.start()
 
     def run(self) -> None:
         try:
@@ -174,6 +175,38 @@ def test_a_waiting_question_that_is_ended_is_never_chosen_to_lead(
     for caller in (first, third):
         caller.join(timeout=30)
         assert caller.error is None
+
+
+def test_a_question_that_is_ended_just_when_it_is_to_lead_lets_the_next_one_lead(
+    gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Killed(BaseException):
+        pass
+
+    encoder = QuestionEncoder(HashingEncoder(), compute=gate.compute)
+    first = Caller(encoder, "first")
+    assert gate.entered.acquire(timeout=30)
+    # Given a second one whose task is ended in the moment in which it is woken to lead
+    wait = threading.Event.wait
+
+    def killed_when_woken(event: threading.Event, timeout: float | None = None) -> bool:
+        woken = wait(event, timeout)
+        if threading.current_thread() is second:
+            raise Killed
+        return woken
+
+    monkeypatch.setattr(threading.Event, "wait", killed_when_woken)
+    second = Caller(encoder, "second", started=False)
+    second.start()
+    wait_until(lambda: queue_of(encoder) == 1)
+    third = Caller(encoder, "third")
+    wait_until(lambda: queue_of(encoder) == 2)
+    for _ in range(2):
+        gate.through.release()
+    for caller in (first, second, third):
+        caller.join(timeout=30)
+    assert isinstance(second.error, Killed)
+    assert third.vector is not None
 
 
 def test_others_of_an_interrupted_batch_may_retry() -> None:

@@ -1,6 +1,6 @@
 """A search by example: both legs, both languages, repeats, deleted documents, order."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +10,7 @@ from kotaemon_node.domain.knowledge import Hit
 from kotaemon_node.ports.encoder import Encoder, SpaceVectors
 from kotaemon_node.retrieval import searcher as searcher_module
 from kotaemon_node.retrieval.background import everyday_vectors, sample_vectors
-from kotaemon_node.retrieval.dense import EncodedQuestion
+from kotaemon_node.retrieval.dense import EncodedQuestion, nearest_rows
 from kotaemon_node.retrieval.searcher import Searcher
 from tests.fakes.encoder import HashingEncoder
 from tests.fakes.knowledge import Documents, open_generation
@@ -30,9 +30,14 @@ class TwoLanguageEncoder(HashingEncoder):
         return super()._encode(meant)
 
 
-def searcher_of(folder: Path, *segments: Documents, encoder: Encoder | None = None) -> Searcher:
+def searcher_of(
+    folder: Path,
+    *segments: Documents,
+    encoder: Encoder | None = None,
+    deleted: Collection[str] = (),
+) -> Searcher:
     used = encoder or HashingEncoder()
-    generation = open_generation(folder, segments, used)
+    generation = open_generation(folder, segments, used, deleted=deleted)
 
     def encode(question: str) -> EncodedQuestion:
         return {space: rows.vectors[0] for space, rows in used.encode_queries([question]).items()}
@@ -78,17 +83,22 @@ def test_a_rare_name_is_found_by_its_letters_alone(tmp_path: Path) -> None:
 
 
 def test_a_deleted_document_and_an_old_revision_are_never_found(tmp_path: Path) -> None:
-    old = {"lamp.md": "A lamp with an old warranty.", "gone.md": "A lamp without any warranty."}
+    old = {"lamp.md": "chairs\n\nA lamp with an old warranty.", "gone.md": "A lamp of no warranty."}
     new = {"lamp.md": "A lamp with a new warranty."}
-    searcher = searcher_of(tmp_path, old, {**new, **FILLER})
+    searcher = searcher_of(tmp_path, old, {**new, **FILLER}, deleted={"gone.md"})
     texts = [hit.passage.text for hit in searcher.search("lamp warranty", top_k=9).hits]
-    assert new["lamp.md"] in texts
-    assert old["lamp.md"] not in texts
-    # And with most of a segment dead, the living are still found.
-    many = {f"{number}.md": f"old lamp {number}" for number in range(200)}
-    newer = {f"{number}.md": f"new table {number}" for number in range(1, 200)}
-    searcher = searcher_of(tmp_path, many, newer)
-    assert found(searcher, "old lamp 0")[0] == "0.md"
+    assert texts[0] == new["lamp.md"]
+    assert not any("old warranty" in text or "no warranty" in text for text in texts)
+
+
+def test_what_lives_is_found_among_many_that_are_dead(tmp_path: Path) -> None:
+    # Given a segment whose one living passage is the farthest from the question
+    lamps = {f"{number}.md": f"old lamp {number}" for number in range(200)}
+    documents = {**lamps, "chair.md": "a chair"}
+    generation = open_generation(tmp_path, [documents], deleted=set(lamps))
+    question = HashingEncoder().encode_queries(["old lamp 7"])["all"].vectors[0]
+    rows, _ = nearest_rows(generation, "all", question, 1)
+    assert [generation.passage(row).document for row in rows.tolist()] == ["chair.md"]
 
 
 def test_the_same_text_twice_is_found_once(tmp_path: Path) -> None:
@@ -144,6 +154,8 @@ def test_knowledge_in_the_other_language_alone_is_found_across(tmp_path: Path) -
     hit = next(hit for hit in hits if hit.passage.document == "en-only.md")
     assert hit.coverage == 0.0
     assert (hit.contrast or 0.0) > 0.2
+    # Nearest of all, it has what two first places of both legs give, less two ranks.
+    assert hit.score == pytest.approx(2 / (60 + 1 + 2))
 
 
 def test_spaces_are_never_compared_with_each_other(tmp_path: Path) -> None:
