@@ -40,7 +40,7 @@ def chat() -> Response:
 def ask() -> Response:
     """Ask one question: in a session's context where one is named, else in one of its own."""
     query = read_query(AskQuery)
-    # Nobody knows the fresh session's id but the asker; it goes when its time to live runs out.
+    # A session of its own, which goes when its time to live runs out.
     session_id = query.session_id or fresh_session_id()
     key = turn_key(session_id, chosen_turn_id(None))
     asked = turn_request(key, message=query.q, create_session=query.session_id is None)

@@ -38,11 +38,10 @@ PROMPT_HISTORY_TEXT_CHARS_MAX: Final = 1_500  # one message or answer of it
 PROMPT_SUMMARY_CHARS_MAX: Final = 2_000
 PROMPT_CHARS_MAX: Final = 35_000  # the sum and 3,000 for the rules and the marks
 
-# Frames. 30k tokens of answer are about 1,500 frames once coalesced.
+# Frames. A piece of a language model's answer is a frame.
 FRAMES_PER_TURN_MAX: Final = 20_000
 FRAME_RETENTION_S: Final = 600
 FRAMES_READ_MAX: Final = 500
-FOLLOWER_BUFFER_FRAMES_MAX: Final = 1_000
 FOLLOWER_POLL_S: Final = 1.0  # catches a lost pub/sub message
 HEARTBEAT_IDLE_S: Final = 20.0
 HEARTBEAT_RUNNING_S: Final = 2.0
@@ -53,8 +52,6 @@ MAX_HISTORY_TURNS: Final = 10
 SESSION_TTL_S_DEFAULT: Final = 48 * 3600
 SESSION_IDLE_S_DEFAULT: Final = 30 * 60
 SESSIONS_INDEX_MAX: Final = 10_000  # newest sessions kept in a principal's list
-SESSION_CACHE_MAX: Final = 10_000
-TOMBSTONE_TTL_S: Final = 3600
 
 # Presence.
 POD_HEARTBEAT_S: Final = 0.5
@@ -69,7 +66,6 @@ DRAIN_MAX_S: Final = 20.0
 BUS_STREAM_LENGTH_MAX: Final = 10_000
 BUS_READ_MAX: Final = 200
 RECONCILE_S: Final = 30.0
-SEEN_EVENTS_MAX: Final = 10_000
 
 # Knowledge.
 DOCUMENT_BYTES_MAX: Final = 100 * 1024 * 1024

@@ -498,6 +498,18 @@ def test_sessions_are_listed_newest_first_with_their_first_message(
     assert len(sessions.list(ANYBODY, offset=1, limit=1)) == 1
 
 
+def test_a_page_of_sessions_is_full_though_some_in_it_have_expired(
+    sessions: RedisSessionStore, redis_store: RedisStore
+) -> None:
+    for number in range(6):
+        session = SessionKey("default", f"s{number}")
+        sessions.create(session, ANYBODY, epoch=f"e{number}", fields={})
+    redis_store.client.delete("kn:default:{s5}:meta", "kn:default:{s3}:meta")
+
+    page = sessions.list(ANYBODY, offset=0, limit=4)
+    assert {row.session_id for row in page} == {"s0", "s1", "s2", "s4"}
+
+
 def test_an_unknown_turn_is_not_found(sessions: RedisSessionStore) -> None:
     owned(sessions, "t1")
     with pytest.raises(TurnNotFound):

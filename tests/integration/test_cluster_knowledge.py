@@ -11,9 +11,7 @@ import requests
 
 from tests.cluster import Cluster
 
-# The promise for the product; the wait itself is longer, so that a busy machine shows as a number
-# and a broken chain as a failure.
-PROMISED_S = 5.0
+# Far beyond what it takes, which is printed: a slow machine must not look like a broken chain.
 PATIENCE_S = 60.0
 
 
@@ -75,7 +73,6 @@ def test_a_file_that_is_dropped_changed_and_deleted(cluster: Cluster, knowledge:
 
     print({change: round(seconds, 2) for change, seconds in took.items()})
     assert "18 dollars" in answers(cluster, "How much does the Aurora cup cost?")[0]["answer"]
-    assert max(took.values()) < PATIENCE_S
 
 
 def test_a_citation_opens_the_source_as_it_was(cluster: Cluster, knowledge: Path) -> None:

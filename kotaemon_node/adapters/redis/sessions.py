@@ -112,6 +112,18 @@ class RedisSessionStore:
     def list(self, principal: Principal, *, offset: int, limit: int) -> Sequence[SessionRow]:
         """See the port."""
         index = keys.sessions_of(principal.tenant, principal.subject)
+        rows, gone = self._listed(index, principal, offset=offset, limit=limit)
+        while gone:
+            # What expired leaves the list, and what stood behind it moves up into the page.
+            with store_errors():
+                self._store.client.zrem(index, *gone)
+            rows, gone = self._listed(index, principal, offset=offset, limit=limit)
+        return rows
+
+    def _listed(
+        self, index: str, principal: Principal, *, offset: int, limit: int
+    ) -> tuple[Sequence[SessionRow], Sequence[str]]:
+        """Return a page of the list and the ids in it whose sessions are gone."""
         with store_errors():
             ids = self._store.client.zrevrange(index, offset, offset + limit - 1)
         found = [identifier.decode() for identifier in ids]
@@ -123,10 +135,7 @@ class RedisSessionStore:
 
         heads = self._store.pipelined(fill) if found else []
         gone = [sid for sid, head in zip(found, heads, strict=True) if head[0] is None]
-        if gone:
-            with store_errors():
-                self._store.client.zrem(index, *gone)
-        return [
+        rows = [
             SessionRow(
                 session_id=session_id,
                 created_at=int(head[0]) / 1000,
@@ -137,6 +146,7 @@ class RedisSessionStore:
             for session_id, head in zip(found, heads, strict=True)
             if head[0] is not None
         ]
+        return rows, gone
 
     def delete(self, key: SessionKey, principal: Principal) -> None:
         """See the port."""

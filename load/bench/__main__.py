@@ -1,0 +1,43 @@
+"""Runs every measure, one after the other, and writes load/results/.
+
+    python -m load.bench [--only NAME]
+
+``encoders`` and ``answers`` need the public question sets in the folder that KOTAEMON_TEST_DATA
+names; without it they are left out, and that is said.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+RESULTS = HERE.parent / "results"
+MODELS = HERE.parents[1] / ".models"
+WITH_DATA = ("encoders", "answers")
+MEASURES = ("concurrency", *WITH_DATA)
+
+
+def main() -> int:
+    """Return 0 when every measure that could run has run well."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", choices=MEASURES)
+    only = parser.parse_args().only
+    data = os.environ.get("KOTAEMON_TEST_DATA", "")
+    failed = []
+    for name in (only,) if only else MEASURES:
+        command = [sys.executable, HERE / f"{name}.py", "--models", MODELS, "--out", RESULTS / name]
+        if name in WITH_DATA and not data:
+            print(f"- {name}: left out; KOTAEMON_TEST_DATA names no folder of question sets")
+            continue
+        print(f"→ {name}", flush=True)
+        if subprocess.run([*command, *(["--data", data] if name in WITH_DATA else [])]).returncode:
+            failed.append(name)
+    if failed:
+        print(f"✗ failed: {', '.join(failed)}")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
