@@ -16,7 +16,7 @@ from kotaemon_node.local.probes import redis_answers
 from tests.cluster import COMMAND, Cluster
 from tests.redis_server import RedisServer
 
-_WAIT_S = 120.0
+_WAIT_S = 200.0
 
 
 class Foreground:
