@@ -29,8 +29,8 @@ _READ_PER_HIT: Final = 2
 _READ_MORE: Final = 8
 # A passage in the other language must be this many ranks better before it goes first.
 _FOREIGN_RANKS: Final = 2
-# A search holds up the loop that serves for about 1 ms, and for 1 ms more with each 5,000 rows: from
-# here on it is worth handing it to another thread, which costs 0.1 ms.
+# A search holds up the loop that serves for about 1 ms, and for 1 ms more with each 5,000 rows:
+# from here on it is worth handing it to another thread, which costs 0.1 ms.
 _NATIVE_ROWS_MIN: Final = 2_000
 
 Encode = Callable[[str], EncodedQuestion]
