@@ -15,6 +15,7 @@ from kotaemon_node.adapters.redis.records import (
     turn_of,
     work_of,
 )
+from kotaemon_node.adapters.redis.running import RunningTurns
 from kotaemon_node.domain import limits
 from kotaemon_node.domain.errors import (
     Conflict,
@@ -73,6 +74,7 @@ class RedisSessionStore:
         self._store = store
         self._ttl_s = ttl_s
         self._idle_ms = idle_s * 1000
+        self._running = RunningTurns(store)
 
     def create(
         self, key: SessionKey, principal: Principal, *, epoch: str, fields: Mapping[str, Any]
@@ -195,8 +197,7 @@ class RedisSessionStore:
         """See the port."""
         key = request.key
         names = SessionKeys.of(key.session)
-        shard, member = keys.running(key)
-        entered_ms = self._store.run("enter", [shard], [member])
+        entered_ms = self._running.enter(key)
         reply = self._store.run(
             "claim",
             [*names.head(), names.turn(key.turn_id), names.frames(key.turn_id)],
@@ -271,12 +272,11 @@ class RedisSessionStore:
             subject = self._store.client.hget(names.meta, "principal")
         if subject is not None:
             self._list_session(key.session, subject.decode())
-        self._forget(key)
+        self._running.leave(key)
 
     def forget(self, key: TurnKey, *, older_than_s: float) -> None:
         """See the port."""
-        shard, member = keys.running(key)
-        self._store.run("forget", [shard], [member, int(older_than_s * 1000)])
+        self._running.forget(key, older_than_s=older_than_s)
 
     def seize(self, key: TurnKey, owner: str, *, from_owner: str | None) -> Work | None:
         """See the port."""
@@ -296,40 +296,7 @@ class RedisSessionStore:
 
     def orphans(self, *, limit: int) -> Sequence[Orphan]:
         """See the port."""
-
-        def fill(pipe: Any) -> None:
-            pipe.time()
-            for shard in range(limits.RUNNING_SHARDS):
-                pipe.zrange(keys.running_shard(shard), 0, limit - 1, withscores=True)
-
-        (seconds, micros), *shards = self._store.pipelined(fill)
-        now_ms = seconds * 1000 + micros // 1000
-        entries = [
-            (keys.running_member(member.decode()), now_ms - score)
-            for shard in shards
-            for member, score in shard
-        ]
-
-        def fill_turns(pipe: Any) -> None:
-            for key, _ in entries:
-                names = SessionKeys.of(key.session)
-                pipe.hmget(names.turn(key.turn_id), "state", "owner")
-                pipe.hget(names.seen, key.turn_id)
-                pipe.hget(names.meta, "running")
-
-        replies = self._store.pipelined(fill_turns) if entries else []
-        held = zip(replies[::3], replies[1::3], replies[2::3], strict=True)
-        return [
-            Orphan(
-                key=key,
-                age_s=age_ms / 1000,
-                state=(state or b"").decode(),
-                owner=(owner or b"").decode(),
-                committed=bool(seen) and b":" in seen,
-                blocked=bool(running),
-            )
-            for (key, age_ms), ((state, owner), seen, running) in zip(entries, held, strict=True)
-        ]
+        return self._running.orphans(limit=limit)
 
     def _admit(self, head: Mapping[str, str], principal: Principal) -> None:
         """Raise ``SessionNotFound`` unless the session is there and the principal may see it."""
@@ -353,8 +320,3 @@ class RedisSessionStore:
             with store_errors():
                 self._store.client.zadd(index, {key.session_id: int(active_ms)})
                 self._store.client.expire(index, self._ttl_s)
-
-    def _forget(self, key: TurnKey) -> None:
-        shard, member = keys.running(key)
-        with store_errors():
-            self._store.client.zrem(shard, member)
