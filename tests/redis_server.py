@@ -5,10 +5,13 @@ import signal
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 from pathlib import Path
 
 import redis
+
+from kotaemon_node.adapters.system import SystemClock
 
 
 def free_port() -> int:
@@ -25,6 +28,7 @@ class RedisServer:
         self.folder = Path(tempfile.mkdtemp(prefix="kn-redis-"))
         self.port = free_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
+        self.removed = False
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -63,6 +67,7 @@ class RedisServer:
 
     def remove(self) -> None:
         """End it and remove its folder."""
+        self.removed = True
         if self._process is not None and self._process.poll() is None:
             self.kill()
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -72,3 +77,18 @@ class RedisServer:
         client = redis.Redis(port=self.port)
         client.flushall()
         client.close()
+
+
+class ServerClock(SystemClock):
+    """A clock on which whoever sleeps after the server was removed sleeps for ever.
+
+    The product's readers reconnect for ever; this keeps them quiet when their test is over.
+    """
+
+    def __init__(self, server: RedisServer) -> None:
+        self._server = server
+
+    def sleep(self, duration_s: float) -> None:
+        if self._server.removed:
+            threading.Event().wait()
+        super().sleep(duration_s)

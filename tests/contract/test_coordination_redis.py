@@ -20,7 +20,7 @@ from kotaemon_node.domain.events import KNOWLEDGE_UPDATED, SESSION_UPDATED
 from kotaemon_node.domain.knowledge import GenerationRef
 from kotaemon_node.ports.events import Message
 from kotaemon_node.ports.knowledge import PodReport
-from tests.redis_server import RedisServer, free_port
+from tests.redis_server import RedisServer, ServerClock, free_port
 
 CLOCK = SystemClock()
 TOPICS = (KNOWLEDGE_UPDATED, SESSION_UPDATED)
@@ -29,11 +29,11 @@ TOPICS = (KNOWLEDGE_UPDATED, SESSION_UPDATED)
 class Reader:
     """Reads the bus in a thread, as a pod does."""
 
-    def __init__(self, store: RedisStore) -> None:
+    def __init__(self, store: RedisStore, server: RedisServer) -> None:
         self.values: list[bytes] = []
         self.positioned = 0
         self._changed = threading.Condition()
-        self._bus = RedisStreamsBus(store, clock=CLOCK)
+        self._bus = RedisStreamsBus(store, clock=ServerClock(server))
         threading.Thread(target=self._run, daemon=True).start()
         self.until(lambda: self.positioned == 1)
 
@@ -53,10 +53,12 @@ class Reader:
             assert self._changed.wait_for(condition, timeout_s), (self.positioned, self.values)
 
 
-def test_every_reader_reads_every_message_after_its_beginning(redis_store: RedisStore) -> None:
+def test_every_reader_reads_every_message_after_its_beginning(
+    redis_store: RedisStore, redis_server: RedisServer
+) -> None:
     bus = RedisStreamsBus(redis_store, clock=CLOCK)
     bus.publish(Message(KNOWLEDGE_UPDATED, "default", b"before"))
-    readers = [Reader(redis_store), Reader(redis_store)]
+    readers = [Reader(redis_store, redis_server), Reader(redis_store, redis_server)]
 
     bus.publish(Message(KNOWLEDGE_UPDATED, "default", b"one"))
     bus.publish(Message(SESSION_UPDATED, "s1", b"two"))
@@ -72,7 +74,7 @@ def test_a_reader_survives_the_death_of_the_bus_and_misses_nothing() -> None:
     try:
         store = connect(server.url)
         bus = RedisStreamsBus(store, clock=CLOCK)
-        reader = Reader(store)
+        reader = Reader(store, server)
         bus.publish(Message(SESSION_UPDATED, "s1", b"one"))
         reader.until(lambda: reader.values == [b"one"])
         store.client.execute_command("BGREWRITEAOF")
@@ -91,7 +93,7 @@ def test_a_reader_of_an_emptied_bus_reads_the_truth_again(redis_server: RedisSer
     redis_server.wipe()
     store = connect(redis_server.url)
     bus = RedisStreamsBus(store, clock=CLOCK)
-    reader = Reader(store)
+    reader = Reader(store, redis_server)
     bus.publish(Message(SESSION_UPDATED, "s1", b"one"))
     reader.until(lambda: reader.values == [b"one"])
 

@@ -13,7 +13,7 @@ from kotaemon_node.adapters.redis import (
     RedisStreamsBus,
     connect,
 )
-from kotaemon_node.adapters.system import RandomIds, SystemClock, ThreadTasks
+from kotaemon_node.adapters.system import RandomIds, ThreadTasks
 from kotaemon_node.domain import limits
 from kotaemon_node.domain.errors import Draining, Gone, LanguageModelError, TurnConflict
 from kotaemon_node.domain.frames import Frame
@@ -26,7 +26,7 @@ from kotaemon_node.engine.writing import FrameWriter
 from kotaemon_node.ports.knowledge import PodReport
 from kotaemon_node.ports.sessions import ClaimOutcome, Work
 from kotaemon_node.telemetry.metrics import Metrics
-from tests.redis_server import RedisServer
+from tests.redis_server import RedisServer, ServerClock
 
 ANYBODY = Principal("default", "anonymous", "open")
 PIECES = ("Parcels ", "leave ", "within ", "two ", "days.")
@@ -67,11 +67,13 @@ class TestPod:
 
     __test__ = False
 
-    def __init__(self, name: str, url: str, gate: Callable[[Work, int], None] | None = None):
+    def __init__(
+        self, name: str, server: RedisServer, gate: Callable[[Work, int], None] | None = None
+    ):
         self.name = name
         self.leaving = False
-        store = connect(url)
-        clock, tasks = SystemClock(), ThreadTasks()
+        store = connect(server.url)
+        clock, tasks = ServerClock(server), ThreadTasks()
         self.sessions = RedisSessionStore(store, ttl_s=3600, idle_s=1800)
         self.presence = RedisPresence(store, clock=clock)
         self.answerer = ScriptedAnswerer(gate)
@@ -154,13 +156,15 @@ def redis_server() -> Iterator[RedisServer]:
 
 
 @pytest.fixture
-def url(redis_server: RedisServer) -> str:
+def server(redis_server: RedisServer) -> RedisServer:
     redis_server.wipe()
-    return redis_server.url
+    return redis_server
 
 
-def test_frames_are_numbered_and_assemble_to_the_committed_answer_on_every_pod(url: str) -> None:
-    here, there = TestPod("a", url), TestPod("b", url)
+def test_frames_are_numbered_and_assemble_to_the_committed_answer_on_every_pod(
+    server: RedisServer,
+) -> None:
+    here, there = TestPod("a", server), TestPod("b", server)
     assert here.submit("t1") is ClaimOutcome.OWNED
 
     for pod in (here, there):
@@ -177,8 +181,8 @@ def test_frames_are_numbered_and_assemble_to_the_committed_answer_on_every_pod(u
     assert (turn.answer, turn.state, turn.version) == ("".join(PIECES), State.DONE, 1)
 
 
-def test_twenty_turns_at_once_on_three_pods_none_lost_and_order_kept(url: str) -> None:
-    pods = [TestPod(name, url) for name in "abc"]
+def test_twenty_turns_at_once_on_three_pods_none_lost_and_order_kept(server: RedisServer) -> None:
+    pods = [TestPod(name, server) for name in "abc"]
     start = threading.Barrier(20)
 
     def ask(number: int) -> None:
@@ -201,8 +205,8 @@ def test_twenty_turns_at_once_on_three_pods_none_lost_and_order_kept(url: str) -
     assert sorted(runs) == sorted({f"t{number}" for number in range(20)})
 
 
-def test_one_turn_id_sent_many_times_runs_once(url: str) -> None:
-    pods = [TestPod(name, url) for name in "abc"]
+def test_one_turn_id_sent_many_times_runs_once(server: RedisServer) -> None:
+    pods = [TestPod(name, server) for name in "abc"]
     answers = []
 
     def ask(number: int) -> None:
@@ -238,10 +242,10 @@ class Stall:
 
 @pytest.mark.parametrize("place", [0, 2, 4])
 def test_another_pod_finishes_the_answer_of_a_dead_one_from_the_next_character(
-    url: str, place: int
+    server: RedisServer, place: int
 ) -> None:
     stall = Stall(place)
-    dead, heir = TestPod("dead", url, stall), TestPod("heir", url)
+    dead, heir = TestPod("dead", server, stall), TestPod("heir", server)
     dead.submit("t1")
     assert stall.reached.wait(60)
     heir.judges()
@@ -262,9 +266,11 @@ def test_another_pod_finishes_the_answer_of_a_dead_one_from_the_next_character(
     assert view.version == 1
 
 
-def test_followers_on_the_old_pod_see_the_rest_that_the_new_owner_writes(url: str) -> None:
+def test_followers_on_the_old_pod_see_the_rest_that_the_new_owner_writes(
+    server: RedisServer,
+) -> None:
     stall = Stall(2)
-    old, heir = TestPod("old", url, stall), TestPod("heir", url)
+    old, heir = TestPod("old", server, stall), TestPod("heir", server)
     old.submit("t1")
     assert stall.reached.wait(60)
     seen: list[Frame] = []
@@ -278,9 +284,9 @@ def test_followers_on_the_old_pod_see_the_rest_that_the_new_owner_writes(url: st
     assert seen[-1].type == "done"
 
 
-def test_a_living_pods_turn_is_left_alone(url: str) -> None:
+def test_a_living_pods_turn_is_left_alone(server: RedisServer) -> None:
     stall = Stall(1)
-    busy, other = TestPod("busy", url, stall), TestPod("other", url)
+    busy, other = TestPod("busy", server, stall), TestPod("other", server)
     busy.judges()
     other.judges()
     busy.submit("t1")
@@ -291,13 +297,13 @@ def test_a_living_pods_turn_is_left_alone(url: str) -> None:
     assert text_of(other.frames("t1")) == "".join(PIECES)
 
 
-def test_a_turn_that_kills_every_pod_ends_as_crashed(url: str) -> None:
+def test_a_turn_that_kills_every_pod_ends_as_crashed(server: RedisServer) -> None:
     stalls = [Stall(1) for _ in range(limits.TURN_ATTEMPTS_MAX)]
-    pods = [TestPod(f"pod-{n}", url, stall) for n, stall in enumerate(stalls)]
+    pods = [TestPod(f"pod-{n}", server, stall) for n, stall in enumerate(stalls)]
     pods[0].submit("t1")
     for place, stall in enumerate(stalls):
         assert stall.reached.wait(60)
-        heir = pods[place + 1] if place + 1 < len(pods) else TestPod("last", url)
+        heir = pods[place + 1] if place + 1 < len(pods) else TestPod("last", server)
         trusts_the_store(heir.recovery)
         assert heir.recovery.sweep() == 1
     turn = heir.engine.wait(key("t1"), ANYBODY, timeout_s=60)
@@ -310,9 +316,9 @@ def test_a_turn_that_kills_every_pod_ends_as_crashed(url: str) -> None:
         stall.go.set()
 
 
-def test_cancelling_from_another_pod_keeps_the_text_that_was_shown(url: str) -> None:
+def test_cancelling_from_another_pod_keeps_the_text_that_was_shown(server: RedisServer) -> None:
     stall = Stall(3)
-    here, there = TestPod("here", url, stall), TestPod("there", url)
+    here, there = TestPod("here", server, stall), TestPod("there", server)
     here.submit("t1")
     assert stall.reached.wait(60)
     turn = there.engine.cancel(key("t1"), ANYBODY)
@@ -325,10 +331,10 @@ def test_cancelling_from_another_pod_keeps_the_text_that_was_shown(url: str) -> 
 
 
 def test_a_follower_sees_the_end_that_another_pod_wrote_though_the_model_is_silent(
-    url: str,
+    server: RedisServer,
 ) -> None:
     stall = Stall(3)
-    here, there = TestPod("here", url, stall), TestPod("there", url)
+    here, there = TestPod("here", server, stall), TestPod("there", server)
     here.submit("t1")
     assert stall.reached.wait(60)
     seen: list[Frame] = []
@@ -341,9 +347,9 @@ def test_a_follower_sees_the_end_that_another_pod_wrote_though_the_model_is_sile
     stall.go.set()
 
 
-def test_many_cancels_at_once_are_one_end(url: str) -> None:
+def test_many_cancels_at_once_are_one_end(server: RedisServer) -> None:
     stall = Stall(2)
-    pods = [TestPod("a", url, stall), TestPod("b", url), TestPod("c", url)]
+    pods = [TestPod("a", server, stall), TestPod("b", server), TestPod("c", server)]
     pods[0].submit("t1")
     assert stall.reached.wait(60)
     states: list[State] = []
@@ -364,15 +370,15 @@ def test_many_cancels_at_once_are_one_end(url: str) -> None:
     stall.go.set()
 
 
-def test_a_reader_that_has_seen_all_of_a_kept_turn_is_told_so_at_once(url: str) -> None:
-    pod, other = TestPod("a", url), TestPod("b", url)
+def test_a_reader_that_has_seen_all_of_a_kept_turn_is_told_so_at_once(server: RedisServer) -> None:
+    pod, other = TestPod("a", server), TestPod("b", server)
     pod.submit("t1")
     whole = pod.frames("t1")
     for reader in (pod, other):
         assert list(reader.engine.follow(key("t1"), ANYBODY, after=len(whole))) == []
 
 
-def test_turns_are_committed_in_the_order_in_which_they_were_accepted(url: str) -> None:
+def test_turns_are_committed_in_the_order_in_which_they_were_accepted(server: RedisServer) -> None:
     gates = {"first": threading.Event(), "go": threading.Event()}
 
     def gate(work: Work, place: int) -> None:
@@ -380,7 +386,7 @@ def test_turns_are_committed_in_the_order_in_which_they_were_accepted(url: str) 
             gates["first"].set()
             assert gates["go"].wait(120)
 
-    pods = [TestPod(name, url, gate) for name in "abc"]
+    pods = [TestPod(name, server, gate) for name in "abc"]
     pods[0].submit("t0")
     assert gates["first"].wait(60)
     for number in range(1, 9):
@@ -391,9 +397,9 @@ def test_turns_are_committed_in_the_order_in_which_they_were_accepted(url: str) 
     assert [turn.turn_id for turn in view.turns] == [f"t{number}" for number in range(9)]
 
 
-def test_cancelling_a_waiting_turn_lets_the_running_one_finish(url: str) -> None:
+def test_cancelling_a_waiting_turn_lets_the_running_one_finish(server: RedisServer) -> None:
     stall = Stall(1)
-    pod = TestPod("a", url, stall)
+    pod = TestPod("a", server, stall)
     pod.submit("t1")
     assert stall.reached.wait(60)
     assert pod.submit("t2") is ClaimOutcome.QUEUED
@@ -404,7 +410,7 @@ def test_cancelling_a_waiting_turn_lets_the_running_one_finish(url: str) -> None
     assert turn.state is State.DONE
 
 
-def test_interrupt_ends_the_running_turn_and_runs_the_new_one(url: str) -> None:
+def test_interrupt_ends_the_running_turn_and_runs_the_new_one(server: RedisServer) -> None:
     first = threading.Event()
     go = threading.Event()
 
@@ -413,7 +419,7 @@ def test_interrupt_ends_the_running_turn_and_runs_the_new_one(url: str) -> None:
             first.set()
             assert go.wait(120)
 
-    pod = TestPod("a", url, gate)
+    pod = TestPod("a", server, gate)
     pod.submit("t1")
     assert first.wait(60)
     pod.submit("t2", message="no, this instead", on_busy="interrupt")
@@ -426,12 +432,12 @@ def test_interrupt_ends_the_running_turn_and_runs_the_new_one(url: str) -> None:
     go.set()
 
 
-def test_an_error_while_answering_ends_the_turn_as_failed_for_good(url: str) -> None:
+def test_an_error_while_answering_ends_the_turn_as_failed_for_good(server: RedisServer) -> None:
     def fail(work: Work, place: int) -> None:
         if place == 2:
             raise LanguageModelError("the model is gone")
 
-    pod = TestPod("a", url, fail)
+    pod = TestPod("a", server, fail)
     pod.submit("t1")
     frames = pod.frames("t1")
     assert frames[-1].type == "error"
@@ -442,12 +448,12 @@ def test_an_error_while_answering_ends_the_turn_as_failed_for_good(url: str) -> 
     assert turn.answer == "".join(PIECES[:2])
 
 
-def test_a_bug_is_shown_as_internal_and_the_next_turn_runs(url: str) -> None:
+def test_a_bug_is_shown_as_internal_and_the_next_turn_runs(server: RedisServer) -> None:
     def bug(work: Work, place: int) -> None:
         if work.lease.key.turn_id == "t1":
             raise ZeroDivisionError("secret detail")
 
-    pod = TestPod("a", url, bug)
+    pod = TestPod("a", server, bug)
     pod.submit("t1")
     pod.submit("t2")
     frames = pod.frames("t1")
@@ -456,9 +462,9 @@ def test_a_bug_is_shown_as_internal_and_the_next_turn_runs(url: str) -> None:
     assert pod.frames("t2")[-1].type == "done"
 
 
-def test_a_deleted_session_ends_its_turn_and_its_followers(url: str) -> None:
+def test_a_deleted_session_ends_its_turn_and_its_followers(server: RedisServer) -> None:
     stall = Stall(2)
-    pod = TestPod("a", url, stall)
+    pod = TestPod("a", server, stall)
     pod.submit("t1")
     assert stall.reached.wait(60)
     followed = pod.engine.follow(key("t1"), ANYBODY, after=0)
@@ -470,12 +476,12 @@ def test_a_deleted_session_ends_its_turn_and_its_followers(url: str) -> None:
             pass
 
 
-def test_frames_that_are_no_longer_kept_become_a_snapshot(url: str) -> None:
-    pod = TestPod("a", url)
+def test_frames_that_are_no_longer_kept_become_a_snapshot(server: RedisServer) -> None:
+    pod = TestPod("a", server)
     pod.submit("t1")
     whole = pod.frames("t1")
     pod.until_idle()
-    connect(url).client.delete("kn:default:{s1}:turn:t1:frames")
+    connect(server.url).client.delete("kn:default:{s1}:turn:t1:frames")
 
     snapshot, done = pod.frames("t1", after=2)
     assert snapshot.type == "snapshot"
@@ -487,16 +493,16 @@ def test_frames_that_are_no_longer_kept_become_a_snapshot(url: str) -> None:
         pod.frames("t1", after=len(whole) + 1)
 
 
-def test_a_number_beyond_the_last_frame_is_gone(url: str) -> None:
-    pod = TestPod("a", url)
+def test_a_number_beyond_the_last_frame_is_gone(server: RedisServer) -> None:
+    pod = TestPod("a", server)
     pod.submit("t1")
     whole = pod.frames("t1")
     with pytest.raises(Gone):
         pod.frames("t1", after=len(whole) + 1)
 
 
-def test_a_leaving_pod_takes_no_turn(url: str) -> None:
-    pod = TestPod("a", url)
+def test_a_leaving_pod_takes_no_turn(server: RedisServer) -> None:
+    pod = TestPod("a", server)
     pod.leaving = True
     with pytest.raises(Draining):
         pod.submit("t1")
