@@ -1,23 +1,25 @@
 """How close a question is to passages that have nothing to do with it.
 
-Closeness has no scale of its own: one model calls strangers 0.0, another 0.45, and in a narrow
-knowledge base everything is a little alike. What a question's closeness to a passage means shows
-only against its closeness to the rest: a sample of the knowledge base, and for small ones some
-sentences about everyday things.
+Closeness has no scale of its own: one model calls strangers 0.0, another 0.45; in a narrow
+knowledge base everything is a little alike; and to most models a text in the other language is
+farther away than any in the question's own. What a question's closeness to a passage means shows
+only against its closeness to others of that language: a sample of the knowledge base, and for small
+ones some sentences about everyday things.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from kotaemon_node.domain.language import Language, language_of
 from kotaemon_node.ports.encoder import Encoder
 from kotaemon_node.retrieval.dense import EncodedQuestion
 from kotaemon_node.retrieval.generation import OpenGeneration
 
-Vectors = Mapping[str, NDArray[np.float32]]
-"""Space to vectors, (n, dimension)."""
+Background = Mapping[tuple[str, Language | None], NDArray[np.float32]]
+"""(space, language) to vectors of texts in that language; language None: of all in the space."""
 
 # The median of 64 is within a few hundredths of that of all, and costs microseconds.
 SAMPLE_ROWS: Final = 64
@@ -42,32 +44,62 @@ _EVERYDAY: Final = (
 )
 
 
-def everyday_vectors(encoder: Encoder) -> Vectors:
+# With fewer of a language its median says little, and that of all in the space stands for it.
+_OF_A_LANGUAGE_MIN: Final = 8
+
+
+def everyday_background(encoder: Encoder) -> Background:
     """Return the vectors of sentences that no knowledge base is about."""
-    encoded = encoder.encode_passages(_EVERYDAY)
-    return {space: rows.vectors for space, rows in encoded.items()}
+    rows: _Rows = []
+    for space, found in encoder.encode_passages(_EVERYDAY).items():
+        for position, vector in zip(found.positions.tolist(), found.vectors, strict=True):
+            rows.append((space, language_of(_EVERYDAY[position]), vector))
+    return _by_space_and_language(rows)
 
 
-def sample_vectors(generation: OpenGeneration, everyday: Vectors) -> Vectors:
+def background_of(generation: OpenGeneration, everyday: Background) -> Background:
     """Return the background of a generation: the same one however it is cut into segments."""
     live = np.flatnonzero(generation.live)
     in_order = live[np.argsort(generation.order[live])]
     places = np.linspace(0, len(live) - 1, num=min(SAMPLE_ROWS, len(live)), dtype=np.int64)
-    found: dict[str, list[NDArray[np.float32]]] = {
-        space: list(vectors) for space, vectors in everyday.items()
-    }
+    rows: _Rows = [
+        (space, language, vector)
+        for (space, language), vectors in everyday.items()
+        if language is not None
+        for vector in vectors
+    ]
     for row in in_order[places].tolist():
-        for space, vector in generation.vector(row).items():
-            found.setdefault(space, []).append(vector)
-    return {space: np.stack(vectors) for space, vectors in found.items()}
+        language = generation.passage(row).language
+        rows += [(space, language, vector) for space, vector in generation.vector(row).items()]
+    return _by_space_and_language(rows)
 
 
-def background_closeness(question: EncodedQuestion, background: Vectors) -> Mapping[str, float]:
-    """Return the median closeness of the question to the background, by space."""
-    common: Iterable[str] = question.keys() & background.keys()
-    return {space: float(np.median(background[space] @ question[space])) for space in common}
+class Contrast:
+    """Tells how far a closeness stands out, for one question."""
+
+    def __init__(self, question: EncodedQuestion, background: Background) -> None:
+        self._usual = {
+            (space, language): float(np.median(vectors @ question[space]))
+            for (space, language), vectors in background.items()
+            if space in question
+        }
+
+    def of(self, closeness: float, *, space: str, language: Language) -> float:
+        """Return 0 for what is as close as any text of its language, 1 for the same text."""
+        usual = self._usual.get((space, language), self._usual.get((space, None), 0.0))
+        return (closeness - usual) / max(1.0 - usual, 1e-6)
 
 
-def contrast(closeness: float, background: float) -> float:
-    """Return how far ``closeness`` stands out: 0 as the background, 1 for the same text."""
-    return (closeness - background) / max(1.0 - background, 1e-6)
+_Rows = list[tuple[str, Language, NDArray[np.float32]]]
+
+
+def _by_space_and_language(rows: _Rows) -> Background:
+    found: dict[tuple[str, Language | None], list[NDArray[np.float32]]] = {}
+    for space, language, vector in rows:
+        found.setdefault((space, language), []).append(vector)
+        found.setdefault((space, None), []).append(vector)
+    return {
+        (space, language): np.stack(vectors)
+        for (space, language), vectors in found.items()
+        if language is None or len(vectors) >= _OF_A_LANGUAGE_MIN
+    }

@@ -11,7 +11,7 @@ from kotaemon_node.domain.errors import CorruptArtifact
 from kotaemon_node.domain.knowledge import Manifest
 from kotaemon_node.ports.encoder import Encoder
 from kotaemon_node.ports.runtime import Tasks
-from kotaemon_node.retrieval.background import Vectors, everyday_vectors, sample_vectors
+from kotaemon_node.retrieval.background import Background, background_of, everyday_background
 from kotaemon_node.retrieval.batching import QuestionEncoder
 from kotaemon_node.retrieval.generation import OpenGeneration
 from kotaemon_node.retrieval.searcher import Searcher
@@ -24,7 +24,7 @@ _WARM_QUESTION_CHARS: Final = 64
 class _KnownEncoder:
     encoder: Encoder
     questions: QuestionEncoder
-    everyday: Vectors
+    everyday: Background
 
 
 class SearcherFactory:
@@ -43,7 +43,7 @@ class SearcherFactory:
             generation,
             encode=known.questions.encode,
             compute=self._tasks.compute,
-            background=sample_vectors(generation, known.everyday),
+            background=background_of(generation, known.everyday),
         )
 
     def warm(self, generation: OpenGeneration) -> None:
@@ -66,7 +66,7 @@ class SearcherFactory:
             known = _KnownEncoder(
                 encoder,
                 QuestionEncoder(encoder, compute=self._tasks.compute),
-                self._tasks.compute(everyday_vectors, encoder),
+                self._tasks.compute(everyday_background, encoder),
             )
             with self._lock:
                 known = self._encoders.setdefault(manifest.encoder, known)

@@ -11,7 +11,7 @@ from kotaemon_node.domain.knowledge import GenerationRef, Hit, Manifest, Passage
 from kotaemon_node.domain.language import Language, language_of
 from kotaemon_node.domain.limits import TOP_K_DEFAULT
 from kotaemon_node.retrieval.analysis import question_terms
-from kotaemon_node.retrieval.background import Vectors, background_closeness, contrast
+from kotaemon_node.retrieval.background import Background, Contrast
 from kotaemon_node.retrieval.bm25 import LexicalScores, lexical_scores
 from kotaemon_node.retrieval.dense import (
     EncodedQuestion,
@@ -46,16 +46,15 @@ class _Question:
     language: Language
     """That of the passages wanted."""
     encoded: EncodedQuestion
-    background: Mapping[str, float]
-    """Space to the closeness of passages that have nothing to do with it."""
+    contrast: Contrast
 
 
 @dataclass(frozen=True, slots=True)
 class _Nearness:
-    """How near a row is to the question, in the space where it stands out most."""
+    """How near a row is to the question, in the space where it is nearest."""
 
+    space: str
     dense: float
-    contrast: float
     rank: int
     """1 for the nearest row of that space."""
 
@@ -81,7 +80,7 @@ class Searcher:
         *,
         encode: Encode,
         compute: Compute,
-        background: Vectors,
+        background: Background,
     ) -> None:
         """``encode`` and ``background`` are those of the generation's own encoder."""
         self._generation = generation
@@ -115,8 +114,8 @@ class Searcher:
         """
         vectors = self._encode(question) if encoded is None else encoded
         wanted = language or language_of(question)
-        strange = background_closeness(vectors, self._background)
-        arguments = (self._generation, _Question(question, wanted, vectors, strange), top_k)
+        contrast = Contrast(vectors, self._background)
+        arguments = (self._generation, _Question(question, wanted, vectors, contrast), top_k)
         if len(self._generation.live) < _NATIVE_ROWS_MIN:
             hits = _find(*arguments)
         else:
@@ -141,6 +140,9 @@ def _find(generation: OpenGeneration, question: _Question, top_k: int) -> tuple[
     hits: list[Hit] = []
     for row, score, passage in _distinct(generation, scored, top_k):
         near = legs.near.get(row) or _nearness(generation, row, question)
+        contrast = None
+        if near is not None:
+            contrast = question.contrast.of(near.dense, space=near.space, language=passage.language)
         hits.append(
             Hit(
                 passage=passage,
@@ -148,7 +150,7 @@ def _find(generation: OpenGeneration, question: _Question, top_k: int) -> tuple[
                 dense=near.dense if near else None,
                 lexical=float(legs.lexical.bm25[row]),
                 coverage=float(legs.lexical.coverage[row]),
-                contrast=near.contrast if near else None,
+                contrast=contrast,
             )
         )
     return tuple(hits)
@@ -162,26 +164,24 @@ def _run_legs(generation: OpenGeneration, question: _Question, pool: int) -> _Le
     for space in sorted(question.encoded):
         rows, products = nearest_rows(generation, space, question.encoded[space], pool)
         rankings.append((rows, products))
-        strange = question.background.get(space, 0.0)
         for row, dense, rank in zip(
             rows.tolist(), products.tolist(), ranks(products).tolist(), strict=True
         ):
-            found = _Nearness(dense, contrast(dense, strange), rank)
-            if row not in near or found.contrast > near[row].contrast:
-                near[row] = found
+            if row not in near or dense > near[row].dense:
+                near[row] = _Nearness(space, dense, rank)
     rows, fused = fuse(rankings, generation.order)
     return _Legs(lexical=lexical, rows=rows, fused=fused, near=near)
 
 
 def _nearness(generation: OpenGeneration, row: int, question: _Question) -> _Nearness | None:
     """Return how near a row is that only the lexical leg found; its rank is that of the last."""
-    found: list[_Nearness] = []
-    for space, vector in generation.vector(row).items():
-        if space in question.encoded:
-            dense = float(vector @ question.encoded[space])
-            strange = question.background.get(space, 0.0)
-            found.append(_Nearness(dense, contrast(dense, strange), len(generation.live)))
-    return max(found, key=lambda near: near.contrast, default=None)
+    last = len(generation.live)
+    found = [
+        _Nearness(space, float(vector @ question.encoded[space]), last)
+        for space, vector in generation.vector(row).items()
+        if space in question.encoded
+    ]
+    return max(found, key=lambda near: near.dense, default=None)
 
 
 def _scored_passages(

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kotaemon_node.retrieval.analysis import question_terms, terms
-from kotaemon_node.retrieval.background import sample_vectors
+from kotaemon_node.retrieval.background import background_of
 from kotaemon_node.retrieval.bm25 import lexical_scores
 from kotaemon_node.retrieval.generation import BM25_B, BM25_K1, OpenGeneration
 from kotaemon_node.retrieval.searcher import Searcher
@@ -61,7 +61,7 @@ def test_one_segment_and_many_give_the_same_scores(
                     "all": HashingEncoder().encode_queries([text])["all"].vectors[0]
                 },
                 compute=lambda work, *arguments: work(*arguments),
-                background=sample_vectors(generation, {}),
+                background=background_of(generation, {}),
             ).search(question, top_k=4)
             for generation in (one, many)
         ]

@@ -9,7 +9,7 @@ import pytest
 from kotaemon_node.domain.knowledge import Hit
 from kotaemon_node.ports.encoder import Encoder, SpaceVectors
 from kotaemon_node.retrieval import searcher as searcher_module
-from kotaemon_node.retrieval.background import everyday_vectors, sample_vectors
+from kotaemon_node.retrieval.background import background_of, everyday_background
 from kotaemon_node.retrieval.dense import EncodedQuestion, nearest_rows
 from kotaemon_node.retrieval.searcher import Searcher
 from tests.fakes.encoder import HashingEncoder
@@ -46,7 +46,7 @@ def searcher_of(
         generation,
         encode=encode,
         compute=lambda work, *arguments: work(*arguments),
-        background=sample_vectors(generation, everyday_vectors(used)),
+        background=background_of(generation, everyday_background(used)),
     )
 
 
