@@ -258,10 +258,25 @@ def as_markdown(results: Mapping[str, Any]) -> str:
         "",
         f"Samples of at most {PASSAGES_MAX} passages (text without heading) and {QUERIES_MAX} "
         f"questions a set; BM25 k1 1.2, b 0.75; `& BM25`: reciprocal rank fusion, k = {RRF_K}, "
-        f"{DEPTH} candidates a leg. Cells: recall@1 / recall@5 / MRR@10.",
+        f"{DEPTH} candidates a leg. MRR at 10.",
         "",
     ]
     quality = results["quality"]
+    routes = f"{ENGLISH}+{CHINESE}"
+    columns = {
+        "BM25": "BM25",
+        f"{ENGLISH} & BM25": f"{ENGLISH} & BM25",
+        f"{CHINESE} & BM25": f"{CHINESE} & BM25",
+        f"{routes}, all by language & BM25": "both, all by language & BM25",
+        f"{routes}, passages by reader & BM25": "both, passages by reader & BM25",
+        f"{routes}, passages by reader": "both, passages by reader, alone",
+    }
+    lines += ["## In short: MRR", "", f"| set | {' | '.join(columns.values())} |"]
+    lines += ["|---" * (len(columns) + 1) + "|"]
+    for name, row in quality.items():
+        cells = (f"{row['ways'][way]['mrr']:.3f}" for way in columns)
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    lines.append("")
     for name, row in quality.items():
         lines += [f"## {name}", "", f"{row['queries']} questions, {row['passages']} passages", ""]
         lines += ["| ranked by | recall@1 | recall@5 | MRR |", "|---|---|---|---|"]
