@@ -79,7 +79,7 @@ class Contrast:
 
     def __init__(self, question: EncodedQuestion, background: Background) -> None:
         self._usual = {
-            (space, language): float(np.median(vectors @ question[space]))
+            (space, language): _median(vectors @ question[space])
             for (space, language), vectors in background.items()
             if space in question
         }
@@ -91,6 +91,12 @@ class Contrast:
 
 
 _Rows = list[tuple[str, Language, NDArray[np.float32]]]
+
+
+def _median(values: NDArray[np.float32]) -> float:
+    """Return the (upper) median; that of numpy takes ten times as long for so few."""
+    middle = len(values) // 2
+    return float(np.partition(values, middle)[middle])
 
 
 def _by_space_and_language(rows: _Rows) -> Background:

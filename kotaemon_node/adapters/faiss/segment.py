@@ -3,7 +3,7 @@
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import faiss
 import numpy as np
@@ -14,6 +14,8 @@ from kotaemon_node.adapters.faiss import layout
 from kotaemon_node.domain.errors import CorruptArtifact
 from kotaemon_node.domain.knowledge import Passage
 
+_TERMS_KEPT: Final = 8_192
+_ABSENT: Final = -1
 _NO_POSTINGS = np.empty(0, dtype=np.int32)
 
 
@@ -96,14 +98,24 @@ class _Lexicon:
         self._posting_offsets = posting_offsets.data
         self._rows, self._counts = layout.int32s(paths[layout.POSTINGS]).reshape(2, -1)
         self._places = range(len(term_offsets) - 1)
+        # People ask in the same words again and again; finding a term takes some 20 comparisons.
+        self._known: dict[str, int] = {}
 
     def postings(self, term: str) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-        wanted = term.encode()
-        place = bisect_left(self._places, wanted, key=self._term)
-        if place == len(self._places) or self._term(place) != wanted:
+        place = self._known.get(term)
+        if place is None:
+            if len(self._known) >= _TERMS_KEPT:
+                self._known.clear()
+            place = self._known[term] = self._place(term.encode())
+        if place == _ABSENT:
             return _NO_POSTINGS, _NO_POSTINGS
         start, end = self._posting_offsets[place], self._posting_offsets[place + 1]
         return self._rows[start:end], self._counts[start:end]
+
+    def _place(self, wanted: bytes) -> int:
+        place = bisect_left(self._places, wanted, key=self._term)
+        found = place < len(self._places) and self._term(place) == wanted
+        return place if found else _ABSENT
 
     def _term(self, place: int) -> bytes:
         return bytes(self._terms[self._term_offsets[place] : self._term_offsets[place + 1]])
