@@ -2,8 +2,9 @@
 
     python -m load.bench [--only NAME]
 
-``encoders`` and ``answers`` need the public question sets in the folder that KOTAEMON_TEST_DATA
-names; without it they are left out, and that is said.
+``takeover`` runs a whole cluster and kills its pods for about twenty minutes. ``encoders`` and
+``answers`` need the public question sets in the folder that KOTAEMON_TEST_DATA names; without it
+they are left out, and that is said.
 """
 
 import argparse
@@ -16,7 +17,8 @@ HERE = Path(__file__).parent
 RESULTS = HERE.parent / "results"
 MODELS = HERE.parents[1] / ".models"
 WITH_DATA = ("encoders", "answers")
-MEASURES = ("concurrency", *WITH_DATA)
+WITH_CLUSTER = ("takeover",)
+MEASURES = ("concurrency", *WITH_CLUSTER, *WITH_DATA)
 
 
 def main() -> int:
@@ -27,13 +29,16 @@ def main() -> int:
     data = os.environ.get("KOTAEMON_TEST_DATA", "")
     failed = []
     for name in (only,) if only else MEASURES:
-        command = [sys.executable, HERE / f"{name}.py", "--models", MODELS, "--out", RESULTS / name]
+        command = [sys.executable, str(HERE / f"{name}.py"), "--out", str(RESULTS / name)]
         if name in WITH_DATA and not data:
             print(f"- {name}: left out; KOTAEMON_TEST_DATA names no folder of question sets")
             continue
         print(f"→ {name}", flush=True)
-        arguments = ["--data", data] if name in WITH_DATA else []
-        if subprocess.run([*command, *arguments], check=False).returncode:
+        # A cluster finds its models by itself.
+        arguments = [] if name in WITH_CLUSTER else ["--models", str(MODELS)]
+        arguments += ["--data", data] if name in WITH_DATA else []
+        environment = {**os.environ, "PYTHONPATH": str(HERE.parents[1])}
+        if subprocess.run([*command, *arguments], check=False, env=environment).returncode:
             failed.append(name)
     if failed:
         print(f"✗ failed: {', '.join(failed)}")

@@ -45,6 +45,8 @@ class Behaviour:
 
     first_ms: float = 0.0
     token_ms: float = 0.0
+    end_ms: float = 0.0
+    """Between the last token and the end of the stream."""
     tokens_min: int = 0
     fault: Fault = field(default_factory=Fault)
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -181,6 +183,7 @@ class Handler(BaseHTTPRequestHandler):
                 self._pause(self.behaviour.token_ms)
             self._event(_chunk({"content": token}))
             self.behaviour.count("tokens")
+        self._pause(self.behaviour.end_ms)
         self._event(_chunk({}, finish_reason="stop"))
         if usage is not None:
             self._event({"object": "chat.completion.chunk", "choices": [], "usage": usage})
@@ -306,6 +309,7 @@ def main() -> None:
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--first-ms", type=float, default=0.0)
     parser.add_argument("--token-ms", type=float, default=0.0)
+    parser.add_argument("--end-ms", type=float, default=0.0)
     parser.add_argument("--tokens-min", type=int, default=0, help="make answers at least so long")
     asked = parser.parse_args()
     with FakeLlmServer(
@@ -314,6 +318,7 @@ def main() -> None:
         token_ms=asked.token_ms,
         tokens_min=asked.tokens_min,
     ) as server:
+        server.behaviour.end_ms = asked.end_ms
         print(f"fake language model at {server.base_url}", flush=True)
         try:
             threading.Event().wait()
