@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -50,19 +51,9 @@ class BalancedPods:
         self._haproxy: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
-        self.folder.haproxy_config.write_text(
-            config.haproxy_config(self.cluster, open_files_max=4096)
-        )
-        self.folder.haproxy_script.write_text(config.haproxy_script())
         for slot in range(self.cluster.workers):
             self.start(f"worker-{slot}")
-        with self.folder.log("haproxy").open("wb") as log:
-            self._haproxy = subprocess.Popen(
-                ["haproxy", "-db", "-f", self.folder.haproxy_config.name],
-                cwd=self.folder.path,
-                stdout=log,
-                stderr=log,
-            )
+        self.start_balancer(expected=self.cluster.workers)
         self.wait_used(*self._pods)
         return self
 
@@ -71,6 +62,23 @@ class BalancedPods:
             if process is not None:
                 process.kill()
                 process.wait()
+
+    def start_balancer(self, *, expected: int) -> None:
+        """Start HAProxy, which expects pods in the first slots; one that runs is killed before."""
+        if self._haproxy is not None:
+            self._haproxy.kill()
+            self._haproxy.wait()
+        cluster = replace(self.cluster, workers=expected)
+        self.folder.haproxy_config.write_text(config.haproxy_config(cluster, open_files_max=4096))
+        for name, text in config.haproxy_scripts().items():
+            (self.folder.path / name).write_text(text)
+        with self.folder.log("haproxy").open("wb") as log:
+            self._haproxy = subprocess.Popen(
+                ["haproxy", "-db", "-f", self.folder.haproxy_config.name],
+                cwd=self.folder.path,
+                stdout=log,
+                stderr=log,
+            )
 
     def start(self, name: str) -> None:
         """Start a pod, perhaps again."""

@@ -1,7 +1,7 @@
 """Renders the configuration of Redis, HAProxy and supervisord; pure text from values."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
 from string import Template
@@ -31,12 +31,17 @@ ERROR_PAGES: Sequence[tuple[int, str, str, bool]] = (
 _RETRY_AFTER_S = 1
 
 
-def haproxy_config(cluster: Cluster, *, open_files_max: int) -> str:
-    """Return ``haproxy.cfg``. It never changes while the cluster runs, however it is scaled."""
+def haproxy_config(cluster: Cluster, *, open_files_max: int, stopped: Collection[str] = ()) -> str:
+    """Return ``haproxy.cfg``, with a line for every slot: a running HAProxy is never reloaded.
+
+    It only differs in where a HAProxy that starts expects pods: in the slots of the cluster,
+    without those of the ``stopped`` workers. To these it sends requests from its first moment, to
+    every other slot after its first good check.
+    """
     template = _shipped("haproxy.cfg.tmpl")
+    expected = {f"worker-{slot}" for slot in range(cluster.workers)}.difference(stopped)
     servers = [
-        # HAProxy's ids begin at 1; they keep each slot's place on the hash ring.
-        f"    server worker-{slot} 127.0.0.1:{port} id {slot + 1}"
+        _server(f"worker-{slot}", slot, port, expected=f"worker-{slot}" in expected)
         for slot, port in enumerate(cluster.worker_ports)
     ]
     return Template(template).substitute(
@@ -54,6 +59,12 @@ def haproxy_config(cluster: Cluster, *, open_files_max: int) -> str:
     )
 
 
+def _server(name: str, slot: int, port: int, *, expected: bool) -> str:
+    # HAProxy's ids begin at 1; they keep each slot's place on the hash ring.
+    line = f"    server {name} 127.0.0.1:{port} id {slot + 1}"
+    return line if expected else f"{line} weight 0"
+
+
 def _error_page(status: int, code: str, message: str, retryable: bool) -> str:
     error = {"code": code, "message": message, "retryable": retryable, "trace_id": "%[unique-id]"}
     body = json.dumps({"error": error}).replace('"', '\\"')
@@ -65,9 +76,9 @@ def _error_page(status: int, code: str, message: str, retryable: bool) -> str:
     )
 
 
-def haproxy_script() -> str:
-    """Return the Lua that ``haproxy.cfg`` loads from beside it."""
-    return _shipped("frozen_pods.lua")
+def haproxy_scripts() -> dict[str, str]:
+    """Return the Lua that ``haproxy.cfg`` loads from beside it, by file name."""
+    return {name: _shipped(name) for name in ("frozen_pods.lua", "first_check.lua")}
 
 
 def _shipped(name: str) -> str:

@@ -54,10 +54,6 @@ class DataFolder:
         return self.path / "haproxy.cfg"
 
     @property
-    def haproxy_script(self) -> Path:
-        return self.path / "frozen_pods.lua"
-
-    @property
     def redis_config(self) -> Path:
         return self.path / "redis.conf"
 

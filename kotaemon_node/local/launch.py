@@ -5,7 +5,7 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
@@ -96,14 +96,20 @@ def _check_surroundings(wishes: Wishes, plan: Plan) -> None:
 
 def _write_configuration(folder: DataFolder, cluster: Cluster) -> None:
     open_files_max = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    write_whole(
-        folder.haproxy_config, config.haproxy_config(cluster, open_files_max=open_files_max)
-    )
-    write_whole(folder.haproxy_script, config.haproxy_script())
+    _write_balancer(folder, cluster, open_files_max=open_files_max)
     write_whole(folder.redis_config, config.redis_config(cluster))
     write_whole(folder.supervisord_config, config.supervisord_config(cluster))
     preflight.check_haproxy_config(folder)
     clusters.save(folder, cluster)
+
+
+def _write_balancer(
+    folder: DataFolder, cluster: Cluster, *, open_files_max: int, stopped: Collection[str] = ()
+) -> None:
+    for name, text in config.haproxy_scripts().items():
+        write_whole(folder.path / name, text)
+    text = config.haproxy_config(cluster, open_files_max=open_files_max, stopped=stopped)
+    write_whole(folder.haproxy_config, text)
 
 
 def _environment(cluster: Cluster, plan: Plan) -> dict[str, str]:
@@ -199,9 +205,10 @@ def kill(folder: DataFolder) -> None:
 
 def stop_one(folder: DataFolder, name: str) -> None:
     """Stop a process and keep it down until somebody starts it again."""
-    _known(folder, name)
+    cluster = _known(folder, name)
     supervisor = Supervisor(folder)
     supervisor.stop(name)
+    _tell_next_balancer(folder, cluster)
     _wait_stopped(supervisor, [name])
 
 
@@ -212,6 +219,7 @@ def start_one(folder: DataFolder, name: str, *, progress: Progress) -> None:
     wait_ready(folder, cluster, [name], progress=progress)
     if table.role_of(name) == "worker":
         wait_balanced(folder, [name])
+    _tell_next_balancer(folder, cluster)
 
 
 def scale(folder: DataFolder, workers: int, *, progress: Progress) -> None:
@@ -232,7 +240,20 @@ def scale(folder: DataFolder, workers: int, *, progress: Progress) -> None:
     _start(supervisor, coming, progress)
     wait_ready(folder, cluster, coming, progress=progress)
     wait_balanced(folder, coming)
+    _tell_next_balancer(folder, cluster)
     _wait_stopped(supervisor, leaving)
+
+
+def _tell_next_balancer(folder: DataFolder, cluster: Cluster) -> None:
+    """Write down for the next start of HAProxy in which slots there are pods.
+
+    The HAProxy that runs needs no word: its checks find what comes, drains and goes.
+    """
+    supervisor = Supervisor(folder)
+    stopped = [name for name, info in supervisor.processes().items() if not info.wanted]
+    # What HAProxy will inherit; the shell of this command may have another limit.
+    open_files_max = resource.prlimit(supervisor.pid(), resource.RLIMIT_NOFILE)[1]
+    _write_balancer(folder, cluster, open_files_max=open_files_max, stopped=stopped)
 
 
 def _wait_stopped(supervisor: Supervisor, names: Sequence[str]) -> None:

@@ -2,14 +2,20 @@
 
 import json
 import os
+import re
 import signal
+import socket
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
 import pytest
 import requests
 
+from kotaemon_node.local.supervisor import RUNNING, Supervisor
 from tests.cluster import Cluster
 
 ROLES = {"redis", "haproxy", "coordinator", "worker"}
@@ -33,6 +39,17 @@ def cluster(running: Cluster) -> Cluster:
 
 def _answers(cluster: Cluster) -> bool:
     return requests.get(f"{cluster.url}/healthz", timeout=10).status_code == 200
+
+
+def _expected_by_haproxy(cluster: Cluster) -> list[str]:
+    """Return the slots to which a HAProxy that starts now sends requests at once."""
+    text = cluster.folder.haproxy_config.read_text()
+    return re.findall(r"^ +server (\S+) \S+ id \d+$", text, re.M)
+
+
+def _retried(cluster: Cluster) -> int:
+    """Count requests that failed or were tried again: HAProxy logs no others."""
+    return cluster.log("haproxy").count(" HTTP/1.1")
 
 
 def test_every_process_is_listed_with_pid_port_and_readiness(cluster: Cluster) -> None:
@@ -87,6 +104,38 @@ def test_a_killed_process_is_back_and_ready(cluster: Cluster, name: str) -> None
     assert _answers(cluster)
 
 
+def test_requests_right_after_each_restart_of_haproxy_meet_no_empty_slot(
+    cluster: Cluster,
+) -> None:
+    retried_before = _retried(cluster)
+    statuses = []
+    for _ in range(8):
+        # One that dies in its first second is started again later each time.
+        cluster.wait_until(
+            lambda: Supervisor(cluster.folder).processes()["haproxy"].state == RUNNING,
+            what="HAProxy is no longer young",
+        )
+        killed = psutil.Process(cluster.kill("haproxy"))
+        with suppress(psutil.NoSuchProcess):
+            killed.wait(timeout=10)
+        cluster.wait_until(lambda: _is_open(cluster), what="HAProxy's port answers")
+        statuses += [
+            requests.get(f"{cluster.url}/healthz", timeout=10).status_code for _ in range(20)
+        ]
+        cluster.wait_ready(timeout_s=PATIENCE_S)
+
+    assert set(statuses) == {200}
+    assert _retried(cluster) == retried_before
+
+
+def _is_open(cluster: Cluster) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", cluster.port), timeout=5).close()
+    except ConnectionRefusedError:
+        return False
+    return True
+
+
 def test_killing_the_serving_process_closes_the_pods_port_at_once(cluster: Cluster) -> None:
     port = cluster.row("worker-1")["port"]
     supervised = psutil.Process(cluster.pid("worker-1")).parent()
@@ -112,6 +161,7 @@ def test_a_frozen_worker_is_not_ready_and_serves_again_when_it_thaws(cluster: Cl
 def test_a_stopped_worker_stays_down_until_it_is_started(cluster: Cluster) -> None:
     stopped = cluster.command("stop", "worker-1")
     row = cluster.row("worker-1")
+    expected = _expected_by_haproxy(cluster)
     answered = [_answers(cluster) for _ in range(10)]
     started = cluster.command("start", "worker-1")
 
@@ -120,6 +170,8 @@ def test_a_stopped_worker_stays_down_until_it_is_started(cluster: Cluster) -> No
     assert all(answered)
     assert started.returncode == 0, started.stderr
     assert cluster.row("worker-1")["ready"] is True
+    assert expected == ["worker-0"]
+    assert _expected_by_haproxy(cluster) == ["worker-0", "worker-1"]
 
 
 def test_scaling_changes_the_workers_and_leaves_the_others_alone(cluster: Cluster) -> None:
@@ -136,6 +188,34 @@ def test_scaling_changes_the_workers_and_leaves_the_others_alone(cluster: Cluste
     assert three[-1]["ready"] is True
     assert down.returncode == 0, down.stderr
     assert two == before
+
+
+def test_scaling_fails_no_request_and_the_next_haproxy_knows_the_size(cluster: Cluster) -> None:
+    done = threading.Event()
+    answers: list[bool] = []
+
+    def ask() -> None:
+        while not done.is_set():
+            answers.append(_answers(cluster))
+
+    haproxy = cluster.pid("haproxy")
+    with ThreadPoolExecutor(2) as pool:
+        clients = [pool.submit(ask) for _ in range(2)]
+        try:
+            expected = []
+            for workers in (4, 2):
+                scaled = cluster.command("scale", "--workers", str(workers))
+                assert scaled.returncode == 0, scaled.stderr
+                expected.append(_expected_by_haproxy(cluster))
+        finally:
+            done.set()
+        for client in clients:
+            client.result()
+
+    assert len(answers) > 100
+    assert all(answers)
+    assert cluster.pid("haproxy") == haproxy
+    assert expected == [[f"worker-{slot}" for slot in range(workers)] for workers in (4, 2)]
 
 
 def test_an_unknown_process_is_refused_with_the_names_there_are(cluster: Cluster) -> None:

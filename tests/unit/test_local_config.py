@@ -27,19 +27,42 @@ CLUSTER = Cluster(
 def test_haproxy_has_a_line_with_a_fixed_id_for_each_slot_whatever_runs() -> None:
     text = config.haproxy_config(CLUSTER, open_files_max=20_000)
 
-    servers = re.findall(r"^ +server (\S+) 127\.0\.0\.1:(\d+) id (\d+)$", text, re.M)
+    servers = re.findall(r"^ +server (\S+) 127\.0\.0\.1:(\d+) id (\d+)(?: |$)", text, re.M)
 
     assert servers == [
         (f"worker-{slot}", str(CLUSTER.worker_ports[slot]), str(slot + 1))
         for slot in range(WORKER_SLOTS)
     ]
-    assert text == config.haproxy_config(replace(CLUSTER, workers=9), open_files_max=20_000)
+    nine = config.haproxy_config(replace(CLUSTER, workers=9), open_files_max=20_000)
+    assert text.replace(" weight 0\n", "\n") == nine.replace(" weight 0\n", "\n")
+
+
+@pytest.mark.parametrize(
+    ("workers", "stopped", "expected"),
+    [
+        (1, [], ["worker-0"]),
+        (3, [], ["worker-0", "worker-1", "worker-2"]),
+        # All that supervisord does not want to run is named, other processes and slots as well.
+        (3, ["redis", "worker-1", "worker-3"], ["worker-0", "worker-2"]),
+        (WORKER_SLOTS, [], [f"worker-{slot}" for slot in range(WORKER_SLOTS)]),
+    ],
+)
+def test_a_starting_haproxy_expects_pods_only_where_some_run(
+    workers: int, stopped: list[str], expected: list[str]
+) -> None:
+    cluster = replace(CLUSTER, workers=workers)
+
+    text = config.haproxy_config(cluster, open_files_max=20_000, stopped=stopped)
+
+    assert re.findall(r"^ +server (\S+) \S+ id \d+$", text, re.M) == expected
+    assert len(re.findall(r"^ +server .* weight 0$", text, re.M)) == WORKER_SLOTS - len(expected)
 
 
 def test_haproxy_accepts_it(tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "haproxy.cfg").write_text(config.haproxy_config(CLUSTER, open_files_max=20_000))
-    (tmp_path / "frozen_pods.lua").write_text(config.haproxy_script())
+    for name, text in config.haproxy_scripts().items():
+        (tmp_path / name).write_text(text)
 
     verdict = subprocess.run(
         ["haproxy", "-c", "-f", "haproxy.cfg"],
