@@ -23,6 +23,7 @@ from kotaemon_node.adapters.redis import (
 from kotaemon_node.adapters.store.factory import make_artifact_store
 from kotaemon_node.adapters.system import RandomIds, SystemClock
 from kotaemon_node.adapters.system.gevent_tasks import GeventTasks
+from kotaemon_node.adapters.system.peers import HttpPeers
 from kotaemon_node.api.app import create_app
 from kotaemon_node.api.services import Services
 from kotaemon_node.domain import limits
@@ -30,6 +31,7 @@ from kotaemon_node.domain.errors import Unavailable
 from kotaemon_node.domain.events import KNOWLEDGE_UPDATED, SESSION_UPDATED
 from kotaemon_node.domain.ids import DEFAULT_TENANT
 from kotaemon_node.engine.answering import Answerer
+from kotaemon_node.engine.owners import Owners
 from kotaemon_node.engine.pod import Identity, Pod
 from kotaemon_node.engine.recovery import Recovery
 from kotaemon_node.engine.turns import TurnEngine
@@ -57,14 +59,16 @@ class RunningPod:
     library: KnowledgeLibrary
     dispatch: Dispatch
     engine: TurnEngine
+    owners: Owners
     tasks: Tasks
     clock: Clock
 
     def start(self) -> None:
         """Start the loops; requests are served as soon as knowledge is loaded."""
+        self.engine.listen()
         self.tasks.spawn("events", lambda: self.dispatch.run(on_positioned=self.library.reconcile))
         self.tasks.spawn("reconcile", self._keep_reconciling)
-        self.tasks.spawn("heartbeat", lambda: self.pod.keep_present(self.recovery))
+        self.tasks.spawn("heartbeat", lambda: self.pod.keep_present(self.owners))
         self.tasks.spawn(
             "sweep", lambda: self.pod.keep_sweeping(self.recovery, jitter=random.random)
         )
@@ -72,15 +76,24 @@ class RunningPod:
     def drain(self, *, idle: Callable[[], bool]) -> None:
         """Take no new work, end what runs and leave; returns when the process may end.
 
-        ``idle`` tells whether no request is being answered. Turns that outlast ``DRAIN_MAX_S`` are
-        taken over by other pods, and their readers come back to one of them.
+        ``idle`` tells whether no request is being answered. Turns that outlast ``DRAIN_FINISH_S``
+        are handed over to other pods, and their readers are told to go there.
         """
         self.pod.drain()
         self.clock.sleep(limits.DRAIN_SETTLE_S)
-        deadline_s = self.clock.monotonic_s() + limits.DRAIN_MAX_S
-        while self.clock.monotonic_s() < deadline_s and not (idle() and self.engine.running == 0):
-            self.clock.sleep(0.02)
+
+        def empty() -> bool:
+            return idle() and self.engine.running == 0
+
+        self._wait(empty, limits.DRAIN_FINISH_S)
+        self.engine.hand_over()
+        self._wait(empty, limits.DRAIN_MAX_S - limits.DRAIN_FINISH_S)
         self.pod.leave()
+
+    def _wait(self, done: Callable[[], bool], timeout_s: float) -> None:
+        deadline_s = self.clock.monotonic_s() + timeout_s
+        while self.clock.monotonic_s() < deadline_s and not done():
+            self.clock.sleep(0.02)
 
     def _keep_reconciling(self) -> None:
         """Read the truth now and then, so that a lost event costs time and nothing else."""
@@ -136,6 +149,7 @@ def build_pod(settings: Settings) -> RunningPod:
     answerer = Answerer(
         library, language_model=_language_model(settings), clock=clock, metrics=metrics
     )
+    owners = Owners(mine=identity.incarnation, presence=presence, peers=HttpPeers(), clock=clock)
     engine = TurnEngine(
         owner=identity.incarnation,
         sessions=sessions,
@@ -147,15 +161,15 @@ def build_pod(settings: Settings) -> RunningPod:
         ids=ids,
         tasks=tasks,
         metrics=metrics,
+        owners=owners,
         draining=lambda: pod.draining,
     )
     pod.count_turns_of(engine)
     recovery = Recovery(
         owner=identity.incarnation,
         sessions=sessions,
-        presence=presence,
+        owners=owners,
         engine=engine,
-        clock=clock,
         draining=lambda: pod.draining,
     )
     listeners: dict[str, Listener] = {
@@ -181,6 +195,7 @@ def build_pod(settings: Settings) -> RunningPod:
         library=library,
         dispatch=Dispatch(bus, listeners, metrics=metrics, clock=clock),
         engine=engine,
+        owners=owners,
         tasks=tasks,
         clock=clock,
     )

@@ -7,6 +7,7 @@ Rule 2: once a stream has begun, only the store may end its turn. When following
 Rule 3: whoever leaves frees everything: closing the answer closes the iterator of frames.
 """
 
+import random
 from collections.abc import Callable, Iterator
 from typing import Final
 
@@ -15,13 +16,15 @@ from flask import Response
 
 from kotaemon_node.api.answers import to_json
 from kotaemon_node.api.streams import StreamSlots
-from kotaemon_node.domain.errors import Malformed, NodeError
+from kotaemon_node.domain.errors import Draining, Malformed, NodeError
 from kotaemon_node.domain.frames import Frame, FrameType
 
 _log = structlog.get_logger(__name__)
 
 HEARTBEAT: Final = b": heartbeat\n\n"
 RECONNECT_MS: Final = 500
+# Readers of a pod that leaves come back at different times, not all at one moment to one pod.
+RECONNECT_SPREAD_MS: Final = 1_000
 EVENT_STREAM: Final = "text/event-stream"
 
 Frames = Iterator[Frame | None]
@@ -134,7 +137,9 @@ class EventStream:
         self._ended = True
         if error.retryable:
             _log.warning("stream_cut", turn_id=self._turn_id, code=error.code)
-            return self._unnumbered("reconnect", {"retry_ms": RECONNECT_MS})
+            leaving = isinstance(error, Draining)
+            retry_ms = random.randrange(RECONNECT_SPREAD_MS) if leaving else RECONNECT_MS
+            return self._unnumbered("reconnect", {"retry_ms": retry_ms})
         fields = {"code": error.code, "message": str(error), "retryable": False}
         return self._unnumbered("error", fields)
 

@@ -27,6 +27,10 @@ CLAIM_ENTRY_AGE_MAX_S: Final = (
     5.0  # a claim older than this is refused: its index entry may be swept
 )
 RUNNING_ENTRY_YOUNG_S: Final = 10.0  # the sweeper leaves entries younger than this
+PROGRESS_NOTED_S: Final = 5.0  # noting it with each flush would double what a flush writes
+# A turn that stands still on a living pod is taken from it, after its own time limits had their
+# chance: the pod that hangs cannot end it.
+STUCK_TURN_S: Final = PROGRESS_TIMEOUT_S + 2 * PROGRESS_NOTED_S
 ANSWER_CHARS_MAX: Final = 200_000
 LLM_CONNECT_TIMEOUT_S: Final = 3.0  # a server that is there accepts at once
 
@@ -38,8 +42,12 @@ PROMPT_HISTORY_TEXT_CHARS_MAX: Final = 1_500  # one message or answer of it
 PROMPT_SUMMARY_CHARS_MAX: Final = 2_000
 PROMPT_CHARS_MAX: Final = 35_000  # the sum and 3,000 for the rules and the marks
 
-# Frames. A piece of a language model's answer is a frame.
+# Frames.
 FRAMES_PER_TURN_MAX: Final = 20_000
+TEXT_WINDOW_MIN_S: Final = 0.025  # pieces that come within it share a frame; at first short,
+TEXT_WINDOW_MAX_S: Final = 0.2  # after a while longer, so that a long answer costs few writes
+TEXT_WINDOW_GROWS_S: Final = 2.0
+FRAMES_PENDING_CHARS_MAX: Final = 64 * 1024  # more than this waits until the store took some
 FRAME_RETENTION_S: Final = 600
 FRAMES_READ_MAX: Final = 500
 FOLLOWER_POLL_S: Final = 1.0  # catches a lost pub/sub message
@@ -52,6 +60,7 @@ MAX_HISTORY_TURNS: Final = 10
 SESSION_TTL_S_DEFAULT: Final = 48 * 3600
 SESSION_IDLE_S_DEFAULT: Final = 30 * 60
 SESSIONS_INDEX_MAX: Final = 10_000  # newest sessions kept in a principal's list
+DELETED_KEPT_S: Final = 3600  # for so long a late retry of a deleted session's turn is refused
 
 # Presence.
 POD_HEARTBEAT_S: Final = 0.5
@@ -60,6 +69,7 @@ SWEEP_S: Final = 1.0
 SWEEP_TURNS_MAX: Final = 32  # turns taken over in one sweep
 RUNNING_SHARDS: Final = 16
 DRAIN_SETTLE_S: Final = 1.0  # until the balancer's check (every 0.5 s) has seen that a pod leaves
+DRAIN_FINISH_S: Final = 8.0  # what runs longer is handed over to another pod
 DRAIN_MAX_S: Final = 20.0
 
 # Events.

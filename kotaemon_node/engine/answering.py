@@ -15,6 +15,12 @@ from kotaemon_node.domain.errors import KnowledgeBehind, LanguageModelError
 from kotaemon_node.domain.ids import DEFAULT_KNOWLEDGE_BASE
 from kotaemon_node.domain.knowledge import Hit, SearchResult
 from kotaemon_node.engine.extractive import extract
+from kotaemon_node.engine.journal import (
+    DEGRADED,
+    RETRIEVAL,
+    retrieval_from_json,
+    retrieval_to_json,
+)
 from kotaemon_node.engine.prompt import build_prompt
 from kotaemon_node.engine.writing import FrameWriter
 from kotaemon_node.ports.language_model import LanguageModel, Usage
@@ -72,20 +78,29 @@ class Answerer:
 
     def answer(self, work: Work, out: FrameWriter, *, started_s: float) -> Draft:
         """Write the answer of ``work`` to ``out``; ``started_s`` is when the turn began here."""
+        found = self._found(work, out, started_s=started_s)
+        draft = Draft(generations={found.kb: found.generation})
+        if self._model is None:
+            self._extract(work, found, out, started_s=started_s)
+        else:
+            self._generate(self._model, work, found, out, draft, started_s=started_s)
+        return draft
+
+    def _found(self, work: Work, out: FrameWriter, *, started_s: float) -> SearchResult:
+        """Return what an earlier owner found, or search now and journal it."""
+        known = out.decided(RETRIEVAL)
+        if known is not None:
+            return retrieval_from_json(known)
         kb = work.options.get("kb") or DEFAULT_KNOWLEDGE_BASE
         asked = int(work.options.get("min_generation") or 0)
         seen = int(work.session.generations.get(kb, 0))
-        out.status("retrieval", latency_s=self._clock.monotonic_s() - started_s)
         begun_s = self._clock.monotonic_s()
+        out.status("retrieval", latency_s=begun_s - started_s)
         with self._pinned(kb, min_generation=max(asked, seen)) as knowledge:
             found = knowledge.search(work.message, top_k=limits.TOP_K_DEFAULT)
-            self._metrics.retrieval(self._clock.monotonic_s() - begun_s)
-            draft = Draft(generations={kb: found.generation})
-            if self._model is None:
-                self._extract(work, found, out, started_s=started_s)
-            else:
-                self._generate(self._model, work, found, out, draft, started_s=started_s)
-        return draft
+        self._metrics.retrieval(self._clock.monotonic_s() - begun_s)
+        out.decide(RETRIEVAL, retrieval_to_json(found))
+        return found
 
     @contextmanager
     def _pinned(self, kb: str, *, min_generation: int) -> Iterator[PinnedKnowledge]:
@@ -128,6 +143,10 @@ class Answerer:
         started_s: float,
     ) -> None:
         """Stream from the model; where it fails, answer from the passages alone and say so."""
+        draft.degraded = out.decided(DEGRADED)
+        if draft.degraded:
+            self._extract(work, found, out, started_s=started_s)
+            return
         if found.hits:
             out.source(citations(found.hits, found))
         out.status("generation", latency_s=self._clock.monotonic_s() - started_s)
@@ -145,11 +164,12 @@ class Answerer:
             out.restart()
         usage = Usage()
         try:
-            for piece in model.stream(prompt, prefix=prefix, usage=usage):
+            for piece in model.stream(prompt, prefix=prefix, usage=usage, stop=out.stop):
                 out.text(well_formed(piece))
         except LanguageModelError as error:
             _log.warning("language_model_failed", error=str(error), trace_id=work.lease.trace_id)
             draft.degraded = error.code
+            out.decide(DEGRADED, error.code)
             out.restart()
             self._extract(work, found, out, started_s=started_s)
         draft.usage = {

@@ -15,6 +15,7 @@ from kotaemon_node.engine.answering import Answerer, Draft
 from kotaemon_node.engine.following import terminal_frame
 from kotaemon_node.engine.group_commit import GroupCommit
 from kotaemon_node.engine.live import LiveTurn, LiveTurns
+from kotaemon_node.engine.stopping import HandedOver
 from kotaemon_node.engine.writing import FrameWriter, persistently
 from kotaemon_node.ports.runtime import Clock
 from kotaemon_node.ports.sessions import Committed, Ending, SessionStore, Work
@@ -28,6 +29,9 @@ CRASHED = {
     "retryable": False,
 }
 
+
+LEAVING = (Fenced, Gone, StoreUnavailable, HandedOver)
+"""Reasons for which a turn does not end but goes on elsewhere, or has nowhere to end."""
 
 Following = tuple[Work, LiveTurn]
 """A turn that this pod owns, open to followers and not yet begun."""
@@ -51,10 +55,16 @@ class Execution:
         """Execute ``work`` and return the session's next turn if this pod owns that now."""
         try:
             return self._run(work, live)
-        except (Fenced, Gone) as error:
-            # Another pod goes on, or the session is deleted: there is nothing of ours to say.
+        except HandedOver:
+            self._hand_over(work)
+            return None
+        except Fenced:
+            # Another pod goes on: there is nothing of ours to say.
             self.metrics.fenced_write()
-            _log.info("turn_left", reason=error.code, **_names(work))
+            _log.info("turn_left", reason="fenced", **_names(work))
+            return None
+        except Gone:
+            _log.info("turn_left", reason="session_deleted", **_names(work))
             return None
         except StoreUnavailable:
             # The turn stays in the index of running turns; whoever reaches the store takes it up.
@@ -65,10 +75,12 @@ class Execution:
 
     def _run(self, work: Work, live: LiveTurn) -> Following | None:
         started_s = self.clock.monotonic_s()
-        out = FrameWriter(work.lease, work.stored, commit=self.commit, live=live, clock=self.clock)
+        out = FrameWriter(work, commit=self.commit, live=live, clock=self.clock)
         draft = Draft()
         signal, error = Signal.ANSWER_COMPLETE, None
-        if work.attempts > limits.TURN_ATTEMPTS_MAX:
+        if work.ending:
+            signal = Signal(work.ending)
+        elif work.losses >= limits.TURN_ATTEMPTS_MAX:
             signal, error = Signal.GAVE_UP, dict(CRASHED)
         else:
             try:
@@ -76,16 +88,27 @@ class Execution:
                     self.metrics.takeover()
                     out.status("taken_over", latency_s=0.0)
                 draft = self.answerer.answer(work, out, started_s=started_s)
-            except (Fenced, Gone, StoreUnavailable):
+                out.drain()
+            except LEAVING:
                 raise
             except NodeError as failure:
                 signal, error = Signal.GAVE_UP, _error_fields(failure)
             except Exception:  # noqa: BLE001 - a bug in one turn must end that turn, and be logged
                 _log.exception("turn_failed", **_names(work))
                 signal, error = Signal.GAVE_UP, _error_fields(NodeError("internal error"))
+            if error is not None:
+                _store_the_rest(out)
         return self.end(
             work, out, live, signal=signal, error=error, draft=draft, started_s=started_s
         )
+
+    def _hand_over(self, work: Work) -> None:
+        try:
+            self.sessions.release(work.lease)
+            _log.info("turn_handed_over", **_names(work))
+        except (Fenced, Gone, StoreUnavailable) as error:
+            # It is another's already, or whoever reaches the store takes it up when we are dead.
+            _log.info("turn_left", reason=error.code, **_names(work))
 
     def end(
         self,
@@ -141,6 +164,16 @@ class Execution:
             self.metrics.first_text(timings["first_text"])
         self.announce(work, committed)
         return following
+
+
+def _store_the_rest(out: FrameWriter) -> None:
+    """Store what was written before the turn failed, unless it failed because of that."""
+    try:
+        out.drain()
+    except LEAVING:
+        raise
+    except NodeError as error:
+        _log.info("text_not_stored", error=str(error))
 
 
 def _terminal_body(turn: Turn) -> FrameBody:

@@ -1,11 +1,11 @@
 """Following a turn: its frames in order, from memory where it runs here, else from the store."""
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from kotaemon_node.domain import limits
-from kotaemon_node.domain.errors import Gone, SessionNotFound
+from kotaemon_node.domain.errors import Draining, Gone, SessionNotFound
 from kotaemon_node.domain.frames import Frame
 from kotaemon_node.domain.session import Principal, Turn, TurnKey
 from kotaemon_node.domain.turn import FINISHED
@@ -24,14 +24,24 @@ class Following:
     sessions: SessionStore
     frames: FrameLog
     live: LiveTurns
+    rescue: Callable[[TurnKey, Turn], None]
+    """Takes a turn over if nobody executes it."""
+    leaving: Callable[[], bool]
+    """Tells whether this pod drains."""
     tick_s: float = limits.HEARTBEAT_RUNNING_S
 
-    def follow(self, key: TurnKey, principal: Principal, *, after: int) -> Iterator[Frame | None]:
-        """See ``api.services.TurnService.follow``."""
+    def follow(
+        self, key: TurnKey, principal: Principal, *, after: int, stay: bool = False
+    ) -> Iterator[Frame | None]:
+        """See ``api.services.TurnService.follow``.
+
+        A pod that drains sends away, by raising ``Draining``, whoever follows what it does not
+        execute itself; ``stay`` is for callers that cannot come back.
+        """
         turn, last_seq = self.sessions.turn_and_last_seq(key, principal)
         if turn.state in FINISHED and after == last_seq:
             return  # all of it was seen
-        reader = _Reader(self, key, principal, turn.trace_id, after)
+        reader = _Reader(self, key, principal, turn.trace_id, after=after, stay=stay)
         while not reader.over:
             live = self.live.get(key)
             if live is not None and live.last >= reader.position:
@@ -44,12 +54,20 @@ class _Reader:
     """One client's place in one turn."""
 
     def __init__(
-        self, following: Following, key: TurnKey, principal: Principal, trace_id: str, after: int
+        self,
+        following: Following,
+        key: TurnKey,
+        principal: Principal,
+        trace_id: str,
+        *,
+        after: int,
+        stay: bool,
     ) -> None:
         self._following = following
         self._key = key
         self._principal = principal
         self._trace_id = trace_id
+        self._stay = stay
         self.position = after
         self.over = False
 
@@ -63,6 +81,7 @@ class _Reader:
                 yield None
                 if self._stored_last() > live.last:
                     # Written by another pod: ours lost the turn and does not know it yet.
+                    live.doubt()
                     live.close()
 
     def from_store(self) -> Iterator[Frame | None]:
@@ -80,8 +99,7 @@ class _Reader:
                 woken.clear()
                 frames = self._read()
                 yield from self._shown(frames)
-                live = self._following.live.get(self._key)
-                if not frames and live is not None and live.last >= self.position:
+                if not frames and self._comes_here():
                     return
                 if frames:
                     silence_s, pause_s = 0.0, _FIRST_POLL_S
@@ -94,6 +112,24 @@ class _Reader:
                     yield None
         finally:
             end_watch()
+
+    def _comes_here(self) -> bool:
+        """Tell whether this pod executes the turn, taking it over if nobody else does.
+
+        Raises ``Draining`` where the reader is better served by another pod.
+        """
+        if self._executed_here():
+            return True
+        if self._following.leaving() and not self._stay:
+            raise Draining("this pod is leaving; another one goes on")
+        turn = self._following.sessions.turn(self._key, self._principal)
+        if turn.state not in FINISHED:
+            self._following.rescue(self._key, turn)
+        return self._executed_here()
+
+    def _executed_here(self) -> bool:
+        live = self._following.live.get(self._key)
+        return live is not None and live.last >= self.position
 
     def _stored_last(self) -> int:
         return self._following.frames.read(

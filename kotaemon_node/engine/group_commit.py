@@ -1,72 +1,277 @@
 """Group commit: the frames of all turns of a pod go to the store in one round trip.
 
-Nobody waits when the store is idle: the first caller flushes at once. While its round trip is under
-way others line up, and the next one flushes for all of them. So the batch grows with the load, and
-no timer is needed. One flush is in flight at a time; a caller flushes at most once for others.
+Each turn has an outbox. One task of the pod flushes all outboxes that are due, and begins the next
+flush when the store has answered: when the store is idle a frame waits for nothing, under load the
+batch grows by itself. A text may be given a window, within which more text joins its frame.
+
+Rule 1: frames are handed on (``shown``) only after they are stored.
+Rule 2: a batch whose reply was lost is sent again as it was, before anything behind it.
+Rule 3: while the store is away an outbox fills up to a bound; then its writer waits.
 """
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
-from kotaemon_node.domain.errors import NodeError
-from kotaemon_node.ports.sessions import FrameBatch, FrameLog
+import structlog
+
+from kotaemon_node.domain import limits
+from kotaemon_node.domain.errors import NodeError, StoreUnavailable
+from kotaemon_node.domain.frames import Frame, FrameBody
+from kotaemon_node.ports.runtime import Clock, Tasks
+from kotaemon_node.ports.sessions import FrameBatch, FrameLog, Lease
+
+_log = structlog.get_logger(__name__)
+
+_STORE_RETRY_S = 0.2
 
 
-class _Slot:
-    """A batch that waits for its flush, and what became of it."""
+@dataclass(slots=True)
+class _Flight:
+    """A batch on its way, and since when."""
 
-    def __init__(self, batch: FrameBatch) -> None:
-        self.batch = batch
-        self.error: Exception | None = None
-        self.stored = False
-        self.turn = threading.Event()  # set when stored, or when this caller is to flush
+    batch: FrameBatch
+    since_s: float
+
+
+class Outbox:
+    """The frames of one execution of a turn that are not stored yet. Made by ``GroupCommit``."""
+
+    def __init__(
+        self,
+        group: "GroupCommit",
+        lease: Lease,
+        *,
+        seq: int,
+        shown: Callable[[Sequence[Frame]], None],
+        failed: Callable[[NodeError], None],
+    ) -> None:
+        self._group = group
+        self._lease = lease
+        self._shown = shown
+        self._failed = failed
+        self._bodies: list[FrameBody] = []
+        self._journal: list[tuple[str, Any]] = []
+        self._chars = 0
+        self._flight: _Flight | None = None
+        self._error: NodeError | None = None
+        self._moved = threading.Event()
+        self._wanted_s: float | None = None
+        self.seq = seq
+        """Number of the newest stored frame."""
+        self.due_s = 0.0
+        """When the next batch is to be sent; counts while the outbox is among the waiting."""
+
+    def put(
+        self,
+        bodies: Sequence[FrameBody],
+        *,
+        journal: Sequence[tuple[str, Any]] = (),
+        within_s: float = 0.0,
+    ) -> None:
+        """Have these stored within ``within_s``, and shown then; returns before.
+
+        Raises what made an earlier frame of this turn fail.
+        """
+        with self._group.lock:
+            self._check()
+            for body in bodies:
+                self._add(body)
+            self._journal.extend(journal)
+            self._be_due(within_s)
+            full = self._chars > limits.FRAMES_PENDING_CHARS_MAX
+        self._group.wake()
+        if full:
+            self.drain()
+
+    def drain(self) -> None:
+        """Return when all that was put is stored; raises what made it fail."""
+        while True:
+            with self._group.lock:
+                self._check()
+                if self._bodies or self._journal:
+                    self._be_due(0.0)
+                elif self._flight is None:
+                    return
+                self._moved.clear()
+            self._group.wake()
+            self._moved.wait()
+
+    def probe(self) -> None:
+        """Ask the store, by an empty write, whether the turn is still ours; ``failed`` if not."""
+        with self._group.lock:
+            if self._error is None:
+                self._be_due(0.0)
+        self._group.wake()
+
+    def _check(self) -> None:
+        if self._error is not None:
+            raise self._error
+
+    def _be_due(self, within_s: float) -> None:
+        wanted_s = self._group.now_s() + within_s
+        self._wanted_s = wanted_s if self._wanted_s is None else min(self._wanted_s, wanted_s)
+        if self._flight is None:
+            self._wait(self._wanted_s)
+
+    def _wait(self, due_s: float) -> None:
+        self.due_s = due_s
+        self._group.waiting.add(self)
+
+    def _add(self, body: FrameBody) -> None:
+        before = self._bodies[-1] if self._bodies else None
+        if body.type == "text":
+            self._chars += len(body.fields["content"])
+            if before is not None and before.type == "text":
+                joined = before.fields["content"] + body.fields["content"]
+                fields = {"content": joined, "offset": before.fields["offset"]}
+                self._bodies[-1] = FrameBody("text", fields)
+                return
+        self._bodies.append(body)
+
+    # Called by the group with its lock held.
+
+    def take(self, now_s: float) -> FrameBatch:
+        """Return the batch to be sent now."""
+        if self._flight is None:
+            bodies, self._bodies = tuple(self._bodies), []
+            journal, self._journal = tuple(self._journal), []
+            self._chars, self._wanted_s = 0, None
+            self._flight = _Flight(FrameBatch(self._lease, self.seq + 1, bodies, journal), now_s)
+        return self._flight.batch
+
+    def repeat_later(self, error: NodeError, now_s: float) -> bool:
+        """Send the batch again a little later; False when that was done for long enough."""
+        assert self._flight is not None
+        if now_s - self._flight.since_s >= limits.PROGRESS_TIMEOUT_S:
+            self.fail(error)
+            return False
+        self._wait(now_s + _STORE_RETRY_S)
+        return True
+
+    def fail(self, error: NodeError) -> None:
+        """Give up: everything that is put from now on raises ``error``."""
+        self._error = error
+        self._flight = None
+        self._bodies.clear()
+        self._journal.clear()
+        self._group.waiting.discard(self)
+        self._moved.set()
+
+    def stored(self) -> list[Frame]:
+        """Note that the batch is stored and return its frames."""
+        assert self._flight is not None
+        batch = self._flight.batch
+        turn_id, trace_id = self._lease.key.turn_id, self._lease.trace_id
+        frames = [
+            Frame(body.type, body.fields, turn_id, trace_id, batch.first_seq + place)
+            for place, body in enumerate(batch.bodies)
+        ]
+        self.seq += len(frames)
+        return frames
+
+    def landed(self) -> None:
+        """Go on with what came meanwhile; the stored frames are shown, so a writer may go on."""
+        self._flight = None
+        if self._wanted_s is not None:
+            self._wait(self._wanted_s)
+        self._moved.set()
+
+    # Called by the group without its lock.
+
+    def show(self, frames: Sequence[Frame]) -> None:
+        """Hand stored frames on."""
+        self._shown(frames)
+
+    def tell_failure(self, error: NodeError) -> None:
+        """Let whoever executes the turn know, wherever it waits."""
+        self._failed(error)
 
 
 class GroupCommit:
-    """Appends frames durably. Thread safe."""
+    """Flushes the outboxes of a pod, in a task that runs while there is something to flush."""
 
-    def __init__(self, log: FrameLog) -> None:
+    def __init__(self, log: FrameLog, *, clock: Clock, tasks: Tasks) -> None:
         self._log = log
-        self._lock = threading.Lock()
-        self._waiting: list[_Slot] = []
+        self._clock = clock
+        self._tasks = tasks
+        self._woken = threading.Event()
         self._flushing = False
+        self.lock = threading.Lock()
+        """Guards all outboxes."""
+        self.waiting: set[Outbox] = set()
+        """Those with something to send that is not on its way."""
 
-    def append(self, batch: FrameBatch) -> None:
-        """Return when ``batch`` is stored; raise what ``FrameLog.append`` says of it."""
-        slot = _Slot(batch)
-        with self._lock:
-            self._waiting.append(slot)
-            flush = not self._flushing
-            self._flushing = True
-        if not flush:
-            slot.turn.wait()
-        if not slot.stored:
-            self._flush()
-        if slot.error is not None:
-            raise slot.error
+    def open(
+        self,
+        lease: Lease,
+        *,
+        seq: int,
+        shown: Callable[[Sequence[Frame]], None],
+        failed: Callable[[NodeError], None],
+    ) -> Outbox:
+        """Return the outbox of an execution whose newest stored frame is number ``seq``.
 
-    def _flush(self) -> None:
-        """Store all that waits, then let the first who came meanwhile do the same."""
-        with self._lock:
-            slots, self._waiting = self._waiting, []
+        ``shown`` gets frames as they are stored; ``failed`` is called when nothing more will be.
+        """
+        return Outbox(self, lease, seq=seq, shown=shown, failed=failed)
+
+    def now_s(self) -> float:
+        """The clock by which frames are due."""
+        return self._clock.monotonic_s()
+
+    def wake(self) -> None:
+        """Have the flushing task look again."""
+        with self.lock:
+            start = not self._flushing and bool(self.waiting)
+            self._flushing = self._flushing or start
+            self._woken.set()
+        if start:
+            self._tasks.spawn("frame-flush", self._flush_all)
+
+    def _flush_all(self) -> None:
+        while True:
+            with self.lock:
+                now_s = self.now_s()
+                due = [outbox for outbox in self.waiting if outbox.due_s <= now_s]
+                if not self.waiting:
+                    self._flushing = False
+                    return
+                self.waiting.difference_update(due)
+                batches = [outbox.take(now_s) for outbox in due]
+                rest_s = min(outbox.due_s - now_s for outbox in self.waiting or due)
+                self._woken.clear()
+            if due:
+                self._flush(due, batches)
+            else:
+                self._clock.wait(self._woken, rest_s)
+
+    def _flush(self, outboxes: Sequence[Outbox], batches: Sequence[FrameBatch]) -> None:
         errors: Sequence[Exception | None]
         try:
-            errors = self._log.append([slot.batch for slot in slots])
+            errors = self._log.append(batches)
         except NodeError as error:
-            # Nothing is known of any of them; each caller repeats its own, which is safe.
-            errors = [error] * len(slots)
-        except BaseException:
-            self._hand_over(slots, [RuntimeError("the flush was broken off")] * len(slots))
-            raise
-        self._hand_over(slots, errors)
+            errors = [error] * len(batches)
+        except Exception as error:  # noqa: BLE001 - a flusher that ends silently strands every turn
+            _log.exception("flush_broken")
+            failure = NodeError(f"frames could not be stored: {type(error).__name__}")
+            errors = [failure] * len(batches)
+        for outbox, outcome in zip(outboxes, errors, strict=True):
+            self._conclude(outbox, outcome)
 
-    def _hand_over(self, slots: Sequence[_Slot], errors: Sequence[Exception | None]) -> None:
-        for slot, error in zip(slots, errors, strict=True):
-            slot.error, slot.stored = error, True
-        with self._lock:
-            following = self._waiting[0] if self._waiting else None
-            self._flushing = following is not None
-        for slot in slots:
-            slot.turn.set()
-        if following is not None:
-            following.turn.set()
+    def _conclude(self, outbox: Outbox, error: Exception | None) -> None:
+        now_s = self.now_s()
+        if error is None:
+            with self.lock:
+                frames = outbox.stored()
+            outbox.show(frames)
+            with self.lock:
+                outbox.landed()
+            return
+        failure = error if isinstance(error, NodeError) else NodeError(str(error))
+        with self.lock:
+            if isinstance(failure, StoreUnavailable) and outbox.repeat_later(failure, now_s):
+                return
+            outbox.fail(failure)
+        outbox.tell_failure(failure)

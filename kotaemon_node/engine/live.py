@@ -4,19 +4,31 @@ Only frames that are stored get here: shown after stored.
 """
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from kotaemon_node.domain.frames import Frame
 from kotaemon_node.domain.session import TurnKey
+from kotaemon_node.engine.stopping import Stop
 
 
 class LiveTurn:
     """The stored frames of one running turn, and those who wait for more."""
 
     def __init__(self, stored: Sequence[Frame]) -> None:
+        self.stop = Stop()
+        """Stops the execution behind it."""
+        self._doubt: Callable[[], None] = lambda: None
         self._frames = list(stored)
         self._changed = threading.Condition()
         self._over = False
+
+    def on_doubt(self, ask: Callable[[], None]) -> None:
+        """Have ``ask`` find out, when there is doubt, whether the turn is still this pod's."""
+        self._doubt = ask
+
+    def doubt(self) -> None:
+        """Somebody says that another pod has the turn: ask the store, and stop if it is so."""
+        self._doubt()
 
     def publish(self, frames: Sequence[Frame]) -> None:
         """Show frames that were just stored."""
@@ -62,6 +74,7 @@ class LiveTurns:
             older = self._turns.get(key)
             self._turns[key] = live
         if older is not None:
+            older.doubt()
             older.close()
         return live
 
@@ -77,6 +90,11 @@ class LiveTurns:
         with self._lock:
             live = self._turns.get(key)
         return None if live is None or live.over else live
+
+    def all(self) -> Sequence[LiveTurn]:
+        """Return those that run now."""
+        with self._lock:
+            return list(self._turns.values())
 
     def __len__(self) -> int:
         with self._lock:

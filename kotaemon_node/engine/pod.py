@@ -9,6 +9,7 @@ import structlog
 from kotaemon_node.domain import limits
 from kotaemon_node.domain.errors import NodeError
 from kotaemon_node.domain.knowledge import GenerationRef
+from kotaemon_node.engine.owners import Owners
 from kotaemon_node.engine.recovery import Recovery
 from kotaemon_node.engine.turns import TurnEngine
 from kotaemon_node.ports.knowledge import PodReport, Presence
@@ -117,13 +118,13 @@ class Pod:
         """Report the turns that ``engine`` runs; set once, when the engine is made."""
         self._running = lambda: engine.running
 
-    def keep_present(self, recovery: Recovery) -> None:
+    def keep_present(self, owners: Owners) -> None:
         """Send heartbeats until the pod has left; while it drains its turns are still its own."""
         while not self._left.is_set():
-            self.beat(recovery)
+            self.beat(owners)
             self._left.wait(limits.POD_HEARTBEAT_S)
 
-    def beat(self, recovery: Recovery) -> None:
+    def beat(self, owners: Owners) -> None:
         """Send one heartbeat and note whether the store took it."""
         report = self.report()
         self._metrics.ready(bool(report["ready"]))
@@ -132,10 +133,10 @@ class Pod:
         try:
             self._presence.beat(report, ttl_s=limits.POD_TTL_S)
         except Exception as error:  # noqa: BLE001 - a heart that stops for one error kills the pod
-            recovery.store_silent()
+            owners.store_silent()
             _log.warning("heartbeat_failed", error=str(error))
         else:
-            recovery.store_answered()
+            owners.store_answered()
 
     def keep_sweeping(self, recovery: Recovery, *, jitter: Callable[[], float]) -> None:
         """Sweep the running turns until the pod drains; ``jitter`` returns a number in [0, 1)."""

@@ -1,9 +1,7 @@
 """Recovery: every pod sweeps the index of running turns and takes over what nobody executes.
 
-Suspicion may be wrong at any time; the fence keeps it safe. Two guards keep it rare:
-1. No pod judges another until the store has answered it for twice the heartbeat's life without a
-   gap. Else one pause of the store, in which all heartbeats expire, would move every live turn.
-2. A sweep takes over at most ``SWEEP_TURNS_MAX`` turns.
+Suspicion may be wrong at any time; the fence keeps it safe, and ``owners`` keeps it rare. A sweep
+takes over at most ``SWEEP_TURNS_MAX`` turns.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,9 +11,8 @@ import structlog
 
 from kotaemon_node.domain import limits
 from kotaemon_node.domain.errors import Unavailable
+from kotaemon_node.engine.owners import Owners
 from kotaemon_node.engine.turns import TurnEngine
-from kotaemon_node.ports.knowledge import Presence
-from kotaemon_node.ports.runtime import Clock
 from kotaemon_node.ports.sessions import Orphan, SessionStore
 
 _log = structlog.get_logger(__name__)
@@ -30,8 +27,8 @@ class Verdict(Enum):
     TAKE = "take"
 
 
-def judge(orphan: Orphan, *, alive: frozenset[str], mine: str, executing: bool) -> Verdict:
-    """Decide about one entry. ``alive``: incarnations that live; ``mine``: this pod's."""
+def judge(orphan: Orphan, *, lost: Callable[[str], bool], mine: str, executing: bool) -> Verdict:
+    """Decide about one entry. ``lost`` tells of an incarnation; ``mine`` is this pod's."""
     young = orphan.age_s < limits.RUNNING_ENTRY_YOUNG_S
     if orphan.committed:
         # Its committer sends the events within moments, unless it died.
@@ -45,7 +42,9 @@ def judge(orphan: Orphan, *, alive: frozenset[str], mine: str, executing: bool) 
     if orphan.owner == mine:
         # Ours, but no task of ours has it: the store was away when it should have ended.
         return Verdict.LEAVE if executing or young else Verdict.TAKE
-    return Verdict.LEAVE if orphan.owner in alive else Verdict.TAKE
+    # Whoever lives ends its turns by their own time limits; one that hangs is past that.
+    stuck = orphan.silent_s >= limits.STUCK_TURN_S
+    return Verdict.TAKE if stuck or lost(orphan.owner) else Verdict.LEAVE
 
 
 class Recovery:
@@ -56,58 +55,32 @@ class Recovery:
         *,
         owner: str,
         sessions: SessionStore,
-        presence: Presence,
+        owners: Owners,
         engine: TurnEngine,
-        clock: Clock,
         draining: Callable[[], bool],
     ) -> None:
         self._owner = owner
         self._sessions = sessions
-        self._presence = presence
+        self._owners = owners
         self._engine = engine
-        self._clock = clock
         self._draining = draining
-        self._answering_since_s: float | None = None
-        self._answered_at_s = 0.0
-
-    def store_answered(self) -> None:
-        """Note that a heartbeat got through; after a gap all judging begins anew."""
-        now_s = self._clock.monotonic_s()
-        if self._answering_since_s is None or now_s - self._answered_at_s > limits.POD_TTL_S:
-            self._answering_since_s = now_s
-        self._answered_at_s = now_s
-
-    def store_silent(self) -> None:
-        """Note that a heartbeat did not get through: all judging begins anew."""
-        self._answering_since_s = None
-
-    def may_judge(self) -> bool:
-        """Tell whether the store has answered for long enough."""
-        since_s = self._answering_since_s
-        now_s = self._clock.monotonic_s()
-        if since_s is None or now_s - self._answered_at_s > limits.POD_TTL_S:
-            return False
-        return now_s - since_s >= 2 * limits.POD_TTL_S
 
     def sweep(self) -> int:
         """Look through the index once; return how many turns were taken over."""
-        if self._draining() or not self.may_judge():
+        if self._draining():
             return 0
         try:
-            orphans = self._sessions.orphans(limit=limits.SWEEP_TURNS_MAX * 4)
-            alive = frozenset(str(pod["incarnation"]) for pod in self._presence.pods())
-            # The reads themselves may have waited for a store that was away.
-            return self._treat(orphans, alive) if self.may_judge() else 0
+            return self._treat(self._sessions.orphans(limit=limits.SWEEP_TURNS_MAX * 4))
         except Unavailable as error:
             _log.warning("sweep_failed", error=str(error))
             return 0
 
-    def _treat(self, orphans: Sequence[Orphan], alive: frozenset[str]) -> int:
+    def _treat(self, orphans: Sequence[Orphan]) -> int:
         taken = 0
         for orphan in orphans:
             verdict = judge(
                 orphan,
-                alive=alive,
+                lost=self._owners.lost,
                 mine=self._owner,
                 executing=self._engine.executes(orphan.key),
             )
@@ -119,15 +92,7 @@ class Recovery:
                 case Verdict.RESEND:
                     self._engine.resend(orphan.key)
                 case Verdict.TAKE if taken < limits.SWEEP_TURNS_MAX:
-                    taken += self._take(orphan)
+                    taken += self._engine.take(orphan.key, from_owner=orphan.owner)
                 case Verdict.TAKE:
                     continue
         return taken
-
-    def _take(self, orphan: Orphan) -> int:
-        work = self._sessions.seize(orphan.key, self._owner, from_owner=orphan.owner)
-        if work is None:
-            return 0
-        _log.info("turn_taken_over", turn_id=orphan.key.turn_id, from_owner=orphan.owner)
-        self._engine.start(work)
-        return 1

@@ -20,12 +20,14 @@ from kotaemon_node.domain.events import SESSION_UPDATED
 from kotaemon_node.domain.frames import Frame
 from kotaemon_node.domain.ids import DEFAULT_KNOWLEDGE_BASE
 from kotaemon_node.domain.session import Principal, Turn, TurnKey, TurnRequest
-from kotaemon_node.domain.turn import FINISHED, Signal
+from kotaemon_node.domain.turn import FINISHED, Signal, State
 from kotaemon_node.engine.answering import Answerer, Draft, Knowledge
 from kotaemon_node.engine.execution import Execution
 from kotaemon_node.engine.following import Following
 from kotaemon_node.engine.group_commit import GroupCommit
 from kotaemon_node.engine.live import LiveTurn, LiveTurns
+from kotaemon_node.engine.owners import Owners
+from kotaemon_node.engine.stopping import HandedOver
 from kotaemon_node.engine.writing import FrameWriter
 from kotaemon_node.ports.events import Bus, Message
 from kotaemon_node.ports.runtime import Clock, IdSource, Tasks
@@ -58,9 +60,12 @@ class TurnEngine:
         ids: IdSource,
         tasks: Tasks,
         metrics: Metrics,
+        owners: Owners,
         draining: Callable[[], bool],
     ) -> None:
         self._owner = owner
+        self._owners = owners
+        self._frames = frames
         self._sessions = sessions
         self._bus = bus
         self._knowledge = knowledge
@@ -70,10 +75,18 @@ class TurnEngine:
         self._metrics = metrics
         self._draining = draining
         self._live = LiveTurns()
-        self._following = Following(sessions=sessions, frames=frames, live=self._live)
+        self._taking: set[TurnKey] = set()
+        self._commit = GroupCommit(frames, clock=clock, tasks=tasks)
+        self._following = Following(
+            sessions=sessions,
+            frames=frames,
+            live=self._live,
+            rescue=self._rescue,
+            leaving=draining,
+        )
         self._execution = Execution(
             sessions=sessions,
-            commit=GroupCommit(frames),
+            commit=self._commit,
             live=self._live,
             answerer=answerer,
             clock=clock,
@@ -90,6 +103,44 @@ class TurnEngine:
     def executes(self, key: TurnKey) -> bool:
         """Tell whether this very process executes the turn."""
         return self._live.get(key) is not None
+
+    def listen(self) -> None:
+        """Begin to hear which turns other pods took from this one."""
+        self._frames.watch_losses(self._owner, self._doubt)
+
+    def _doubt(self, key: TurnKey) -> None:
+        live = self._live.get(key)
+        if live is not None:
+            live.doubt()
+
+    def hand_over(self) -> None:
+        """Leave every turn that runs here to other pods, as it stands."""
+        for live in self._live.all():
+            live.stop.request(HandedOver("this pod is leaving; another one goes on"))
+
+    def take(self, key: TurnKey, *, from_owner: str) -> bool:
+        """Go on with a turn whose owner is lost; False when there was nothing to take."""
+        if self._draining() or self.running >= limits.RUNNING_TURNS_PER_POD_MAX:
+            return False
+        # A second seizure by the same pod would win as well, and the model be asked twice.
+        if key in self._taking or self.executes(key):
+            return False
+        self._taking.add(key)
+        try:
+            work = self._sessions.seize(key, self._owner, from_owner=from_owner)
+            if work is None:
+                return False
+            _log.info("turn_taken_over", turn_id=key.turn_id, from_owner=from_owner)
+            self.start(work)
+            return True
+        finally:
+            self._taking.discard(key)
+
+    def _rescue(self, key: TurnKey, turn: Turn) -> None:
+        """Take a turn that somebody waits for, if nobody executes it."""
+        owner = turn.owner or ""
+        if turn.state is State.QUEUED or self._owners.lost(owner):
+            self.take(key, from_owner=owner)
 
     def submit(self, request: TurnRequest) -> ClaimOutcome:
         """See the protocol."""
@@ -134,7 +185,7 @@ class TurnEngine:
     def wait(self, key: TurnKey, principal: Principal, *, timeout_s: float) -> Turn | None:
         """See the protocol."""
         deadline_s = self._clock.monotonic_s() + timeout_s
-        for frame in self.follow(key, principal, after=0):
+        for frame in self._following.follow(key, principal, after=0, stay=True):
             if frame is not None and frame.terminal:
                 return self._sessions.turn(key, principal)
             if self._clock.monotonic_s() >= deadline_s:
@@ -150,7 +201,11 @@ class TurnEngine:
 
     def resend(self, key: TurnKey) -> None:
         """Send the events of a turn again whose committer may have died before it sent them."""
-        self._publish(key, epoch="", version=0, hash_="")
+        head = self._sessions.head(key.session)
+        if head is None:
+            self._sessions.settle(key)  # deleted since: nobody needs to hear of it
+        else:
+            self._publish(key, epoch=head.epoch, version=head.version, hash_=head.hash)
 
     def _admit(self, request: TurnRequest) -> None:
         """Refuse, before anything is written, what this pod cannot do."""
@@ -191,18 +246,12 @@ class TurnEngine:
             _log.info("turn_ended_elsewhere", turn_id=key.turn_id)
 
     def _seize_and_end(self, key: TurnKey, signal: Signal) -> None:
-        work = self._sessions.seize(key, self._owner, from_owner=None)
+        work = self._sessions.seize(key, self._owner, from_owner=None, ending=signal.value)
         if work is None:
             return
         live = self._live.open(key, work.stored)
         try:
-            out = FrameWriter(
-                work.lease,
-                work.stored,
-                commit=GroupCommit(self._following.frames),
-                live=live,
-                clock=self._clock,
-            )
+            out = FrameWriter(work, commit=self._commit, live=live, clock=self._clock)
             following = self._execution.end(
                 work,
                 out,

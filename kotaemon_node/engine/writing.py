@@ -4,12 +4,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from kotaemon_node.domain import limits
-from kotaemon_node.domain.errors import Overloaded, StoreUnavailable
+from kotaemon_node.domain.errors import DeadlineExceeded, NodeError, Overloaded, StoreUnavailable
 from kotaemon_node.domain.frames import Frame, FrameBody
 from kotaemon_node.engine.group_commit import GroupCommit
 from kotaemon_node.engine.live import LiveTurn
+from kotaemon_node.engine.stopping import Stop
 from kotaemon_node.ports.runtime import Clock
-from kotaemon_node.ports.sessions import FrameBatch, Lease
+from kotaemon_node.ports.sessions import Work
 
 _STORE_RETRY_S = 0.2
 
@@ -36,36 +37,57 @@ def stored_docs(frames: Sequence[Frame]) -> tuple[Mapping[str, Any], ...]:
 
 
 class FrameWriter:
-    """Stores and then shows the frames of one turn, going on behind those of an earlier owner.
+    """Writes the frames of one turn, going on behind those of an earlier owner.
 
     The text of an earlier owner is the beginning of the answer. ``text`` is given the whole answer
     from its beginning and shows only what is new; where it does not begin with what was shown, a
     ``restart`` frame voids that and the answer is shown anew.
+
+    Every method that writes returns before the frame is stored; what stops the turn is raised by
+    the next one. ``drain`` returns when all is stored.
     """
 
     def __init__(
         self,
-        lease: Lease,
-        stored: Sequence[Frame],
+        work: Work,
         *,
         commit: GroupCommit,
         live: LiveTurn,
         clock: Clock,
     ) -> None:
-        self._lease = lease
-        self._commit = commit
+        stored = work.stored
+        stop = live.stop
+        self.stop: Stop = stop
+        """Stops this execution; what waits for something outside is to be broken off by it."""
         self._live = live
         self._clock = clock
+        self._visible = assembled_text(stored)
+        self._over_at_s = clock.monotonic_s() + limits.TURN_TIMEOUT_S - work.age_s
         self._shown = assembled_text(stored)
         self._docs = stored_docs(stored)
         self._written = ""
-        self.seq = stored[-1].seq or 0 if stored else 0
+        self._texts_since_s: float | None = None
+        self._journal = dict(work.journal)
+        self._decided: list[tuple[str, Any]] = []
         self.first_text_at_s: float | None = None
+        """When the first text of this owner was stored, by ``clock.monotonic_s``."""
+        self._outbox = commit.open(
+            work.lease,
+            seq=stored[-1].seq or 0 if stored else 0,
+            shown=self._show_stored,
+            failed=self._lose,
+        )
+        live.on_doubt(self._outbox.probe)
+
+    @property
+    def seq(self) -> int:
+        """Number of the newest stored frame."""
+        return self._outbox.seq
 
     @property
     def answer(self) -> str:
-        """The answer as far as it was shown by this owner and those before it."""
-        return self._shown
+        """The answer as far as it is stored, by this owner and those before it."""
+        return self._visible
 
     @property
     def docs(self) -> tuple[Mapping[str, Any], ...]:
@@ -76,6 +98,27 @@ class FrameWriter:
     def prefix(self) -> str:
         """What an earlier owner showed and this one has not confirmed yet."""
         return self._shown if not self._written else ""
+
+    def decided(self, step: str) -> Any | None:
+        """Return the journalled result of a step that this turn took before, else None."""
+        return self._journal.get(step)
+
+    def decide(self, step: str, result: Any) -> None:
+        """Journal the result of a step (JSON, never None); it is stored with the next frames.
+
+        Frames written later are never stored without it. Where the world outside must not see the
+        next step before it is durable, ``drain`` comes between.
+        """
+        self._journal[step] = result
+        self._decided.append((step, result))
+
+    def drain(self) -> None:
+        """Return when everything written so far is stored."""
+        self.stop.check()
+        if self._decided:
+            journal, self._decided = self._decided, []
+            self._outbox.put([], journal=journal)
+        self._outbox.drain()
 
     def status(self, phase: str, *, latency_s: float) -> None:
         """Show in which phase the turn is."""
@@ -129,22 +172,43 @@ class FrameWriter:
             self._show(written)
 
     def _show(self, new: str) -> None:
-        self._put([FrameBody("text", {"content": new, "offset": len(self._shown)})])
+        offset = len(self._shown)
         self._shown += new
-        if self.first_text_at_s is None:
-            self.first_text_at_s = self._clock.monotonic_s()
+        now_s = self._clock.monotonic_s()
+        window_s = 0.0  # whoever waits for an answer sees its beginning at once
+        if self._texts_since_s is None:
+            self._texts_since_s = now_s
+        else:
+            window_s = text_window_s(now_s - self._texts_since_s)
+        self._put([FrameBody("text", {"content": new, "offset": offset})], within_s=window_s)
 
-    def _put(self, bodies: Sequence[FrameBody]) -> None:
-        batch = FrameBatch(lease=self._lease, first_seq=self.seq + 1, bodies=tuple(bodies))
-        persistently(lambda: self._commit.append(batch), clock=self._clock)
-        turn_id, trace_id = self._lease.key.turn_id, self._lease.trace_id
-        self._live.publish(
-            [
-                Frame(body.type, body.fields, turn_id, trace_id, batch.first_seq + place)
-                for place, body in enumerate(bodies)
-            ]
-        )
-        self.seq += len(bodies)
+    def _put(self, bodies: Sequence[FrameBody], *, within_s: float = 0.0) -> None:
+        self.stop.check()
+        if self._clock.monotonic_s() > self._over_at_s:
+            raise DeadlineExceeded(f"the turn took longer than {limits.TURN_TIMEOUT_S:g} s")
+        journal, self._decided = self._decided, []
+        self._outbox.put(bodies, journal=journal, within_s=within_s)
+
+    def _lose(self, error: NodeError) -> None:
+        self.stop.request(error)
+        # Followers need not wait until the executor has noticed: the store knows more than we do.
+        self._live.close()
+
+    def _show_stored(self, frames: Sequence[Frame]) -> None:
+        for frame in frames:
+            if frame.type == "restart":
+                self._visible = ""
+            elif frame.type == "text":
+                self._visible += frame.fields["content"]
+                if self.first_text_at_s is None:
+                    self.first_text_at_s = self._clock.monotonic_s()
+        self._live.publish(frames)
+
+
+def text_window_s(elapsed_s: float) -> float:
+    """Return how long a text may wait for more, ``elapsed_s`` after the owner's first text."""
+    grown = min(1.0, elapsed_s / limits.TEXT_WINDOW_GROWS_S)
+    return limits.TEXT_WINDOW_MIN_S + grown * (limits.TEXT_WINDOW_MAX_S - limits.TEXT_WINDOW_MIN_S)
 
 
 def persistently(call: Callable[[], T], *, clock: Clock) -> T:

@@ -4,6 +4,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from kotaemon_node.ports.runtime import StopSignal
+
 
 @dataclass(frozen=True, slots=True)
 class ChatMessage:
@@ -35,13 +37,14 @@ class LanguageModel(Protocol):
         ...
 
     def stream(
-        self, messages: Sequence[ChatMessage], *, prefix: str, usage: Usage
+        self, messages: Sequence[ChatMessage], *, prefix: str, usage: Usage, stop: StopSignal
     ) -> Iterator[str]:
         """Yield the answer in pieces as they arrive; close the iterator to stop the server.
 
         ``prefix`` is the beginning of the answer that is already known ("" for none) and is not
         yielded again; it must be "" where ``continues_prefix`` is False. ``usage`` is filled in by
         the end. Raises ``LanguageModelError`` when the server refuses, fails, or sends nothing for
-        ``FIRST_TEXT_TIMEOUT_S`` at first and ``PROGRESS_TIMEOUT_S`` later.
+        ``FIRST_TEXT_TIMEOUT_S`` at first and ``PROGRESS_TIMEOUT_S`` later. A stop closes the
+        connection, also while the server is silent, and its reason is raised.
         """
         ...

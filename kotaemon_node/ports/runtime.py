@@ -1,11 +1,13 @@
 """What the core needs of the machine it runs on: time, ids, threads that may compute."""
 
+import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 
 class Clock(Protocol):
-    """Time in seconds. Tests use ``adapters.inmem.runtime.ManualClock``."""
+    """Time in seconds."""
 
     def now_s(self) -> float:
         """Seconds since the Unix epoch; may jump. For people to read, never to decide by."""
@@ -17,6 +19,21 @@ class Clock(Protocol):
 
     def sleep(self, duration_s: float) -> None:
         """Block the calling task for at least ``duration_s`` seconds; others go on."""
+        ...
+
+    def wait(self, event: threading.Event, timeout_s: float) -> bool:
+        """Block until ``event`` is set, at most ``timeout_s`` seconds; return whether it is."""
+        ...
+
+
+class StopSignal(Protocol):
+    """Tells work that waits for something outside that it is not wanted any more."""
+
+    def breaking_off(self, break_off: Callable[[], None]) -> AbstractContextManager[None]:
+        """While the block runs, a stop calls ``break_off``, from another task; once at most.
+
+        Entering the block, and leaving it, after a stop raises the reason of the stop.
+        """
         ...
 
 

@@ -81,6 +81,14 @@ class Work:
     stored: tuple[Frame, ...] = ()
     """Frames that earlier owners stored, from number 1."""
     created_at: float = 0.0
+    losses: int = 0
+    """How many owners died of it, or got stuck in it."""
+    journal: Mapping[str, Any] = field(default_factory=dict)
+    """What earlier owners decided, by step; replayed, never decided again."""
+    ending: str = ""
+    """``cancel`` or ``interrupt``: the turn is to be ended as it stands."""
+    age_s: float = 0.0
+    """Time since the turn was first executed, by the store's clock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +106,8 @@ class FrameBatch:
     lease: Lease
     first_seq: int
     bodies: tuple[FrameBody, ...]
+    journal: tuple[tuple[str, Any], ...] = ()
+    """(step, JSON value) of what the executor decided before these frames, stored with them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +146,17 @@ class Orphan:
     owner: str
     committed: bool
     blocked: bool
+    silent_s: float = 0.0
+    """Time since the running turn was last seen to make progress, within ``PROGRESS_NOTED_S``."""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionHead:
+    """What an event says of a session."""
+
+    epoch: str
+    version: int
+    hash: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +194,14 @@ class SessionStore(Protocol):
         ...
 
     def delete(self, key: SessionKey, principal: Principal) -> None:
-        """Remove the session everywhere; a turn under way ends with ``gone``."""
+        """Remove the session everywhere; a turn under way ends with ``gone``.
+
+        The ids of its turns are kept for ``DELETED_KEPT_S``: a claim of one raises ``Gone``.
+        """
+        ...
+
+    def head(self, key: SessionKey) -> SessionHead | None:
+        """Return what events say of the session; None when there is none."""
         ...
 
     def turn(self, key: TurnKey, principal: Principal) -> Turn:
@@ -188,7 +216,7 @@ class SessionStore(Protocol):
         """Accept, recognise or refuse a turn in one step.
 
         Raises ``TurnConflict`` (same id, other digest), ``SessionBusy`` (``on_busy=reject``),
-        ``Overloaded`` (the session's queue is full).
+        ``Overloaded`` (the session's queue is full), ``Gone`` (its session was deleted).
         """
         ...
 
@@ -207,13 +235,20 @@ class SessionStore(Protocol):
         """Remove the turn from that index if its entry is still older than ``older_than_s``."""
         ...
 
-    def seize(self, key: TurnKey, owner: str, *, from_owner: str | None) -> Work | None:
+    def seize(
+        self, key: TurnKey, owner: str, *, from_owner: str | None, ending: str = ""
+    ) -> Work | None:
         """Become the owner of an unfinished turn under a higher fence; None: nothing to take.
 
         With ``from_owner`` it is taken only from that (dead) owner and counts as an attempt; a
-        waiting turn ("" as owner) is taken when it is the next one and nothing runs before it.
-        None takes it from whoever has it, also out of the queue, in order to end it.
+        waiting turn, or one handed over ("" as owner), is taken when nothing runs before it.
+        None takes it from whoever has it, also out of the queue, in order to end it as ``ending``
+        says. The owner before is told (``FrameLog.watch_losses``).
         """
+        ...
+
+    def release(self, lease: Lease) -> None:
+        """Hand a running turn over to whoever takes it first; raises ``Fenced``, ``Gone``."""
         ...
 
     def orphans(self, *, limit: int) -> Sequence[Orphan]:
@@ -244,4 +279,8 @@ class FrameLog(Protocol):
 
         Calls may be lost or repeated. Returns what ends the watch.
         """
+        ...
+
+    def watch_losses(self, owner: str, lost: Callable[[TurnKey], None]) -> Callable[[], None]:
+        """Call ``lost`` soon after a turn was taken from ``owner``; as ``watch`` otherwise."""
         ...

@@ -416,7 +416,12 @@ def test_deleting_a_session_ends_its_turn_as_gone(
     sessions.settle(key("t1"))
     sessions.delete(SESSION, ANYBODY)
 
-    assert [k for k in redis_store.client.keys("*{s1}*")] == []
+    # The ids of its turns stay for a while, and nothing of what was said.
+    assert redis_store.client.keys("*{s1}*") == [b"kn:default:{s1}:seen"]
+    assert redis_store.client.hgetall("kn:default:{s1}:seen") == {b"t1": b"gone"}
+    assert 0 < redis_store.client.ttl("kn:default:{s1}:seen") <= limits.DELETED_KEPT_S
+    with pytest.raises(Gone):
+        claim(sessions, "t1")
     (refusal,) = frames.append([text(lease, 2, "b")])
     assert isinstance(refusal, Gone)
     with pytest.raises(Gone):
@@ -424,6 +429,7 @@ def test_deleting_a_session_ends_its_turn_as_gone(
     with pytest.raises(SessionNotFound):
         sessions.load(SESSION, ANYBODY, after_version=0, limit=1)
     assert sessions.list(ANYBODY, offset=0, limit=10) == []
+    assert claim(sessions, "t2").outcome is ClaimOutcome.OWNED
 
 
 def test_every_key_of_a_session_expires_and_none_outlives_its_meta(

@@ -3,6 +3,7 @@
 ``tests/integration/test_coordinator_ports.py`` holds them to what the Redis adapters do.
 """
 
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -25,6 +26,9 @@ class HandClock:
 
     def sleep(self, duration_s: float) -> None:
         self._now_s += duration_s
+
+    def wait(self, event: threading.Event, timeout_s: float) -> bool:
+        return event.wait(timeout_s)
 
 
 @dataclass

@@ -5,6 +5,7 @@ The engine and the stores have their own tests; nothing here shows how they beha
 """
 
 import json
+import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -53,6 +54,9 @@ class FakeClock:
 
     def sleep(self, duration_s: float) -> None:
         self.at_s += duration_s
+
+    def wait(self, event: threading.Event, timeout_s: float) -> bool:
+        return event.wait(timeout_s)
 
 
 class FakeIds:

@@ -54,6 +54,9 @@ class SiteClock(SystemClock):
             raise SiteClosed
         super().sleep(duration_s)
 
+    def wait(self, event: threading.Event, timeout_s: float) -> bool:
+        return event.wait(timeout_s)
+
 
 class Site:
     """Redis, a knowledge folder and an artifact folder, shared by coordinators."""

@@ -13,6 +13,7 @@ from kotaemon_node.adapters.redis import (
     RedisStreamsBus,
     connect,
 )
+from kotaemon_node.adapters.redis.keys import SessionKeys
 from kotaemon_node.adapters.system import RandomIds, ThreadTasks
 from kotaemon_node.domain import limits
 from kotaemon_node.domain.errors import Draining, Gone, LanguageModelError, TurnConflict
@@ -20,10 +21,12 @@ from kotaemon_node.domain.frames import Frame
 from kotaemon_node.domain.session import Principal, SessionKey, TurnKey, TurnRequest
 from kotaemon_node.domain.turn import State
 from kotaemon_node.engine.answering import Draft
+from kotaemon_node.engine.owners import Owners
 from kotaemon_node.engine.recovery import Recovery
 from kotaemon_node.engine.turns import TurnEngine
 from kotaemon_node.engine.writing import FrameWriter
 from kotaemon_node.ports.knowledge import PodReport
+from kotaemon_node.ports.peers import PeerSilent
 from kotaemon_node.ports.sessions import ClaimOutcome, Work
 from kotaemon_node.telemetry.metrics import Metrics
 from tests.redis_server import RedisServer, ServerClock
@@ -56,10 +59,17 @@ class AnyKnowledge:
         yield
 
 
-def trusts_the_store(recovery: Recovery) -> None:
+def trusts_the_store(owners: Owners) -> None:
     """Let it judge at once; the guard itself has its own test."""
-    recovery.store_answered()
-    recovery._answering_since_s = -2 * limits.POD_TTL_S
+    owners.store_answered()
+    owners._answering_since_s = -2 * limits.POD_TTL_S
+
+
+class SilentPeers:
+    """Pods that can be judged by their heartbeats alone."""
+
+    def incarnation_at(self, address: str) -> str:
+        raise PeerSilent(address)
 
 
 class TestPod:
@@ -78,6 +88,7 @@ class TestPod:
         self.presence = RedisPresence(store, clock=clock)
         self.answerer = ScriptedAnswerer(gate)
         self.metrics = Metrics()
+        self.owners = Owners(mine=name, presence=self.presence, peers=SilentPeers(), clock=clock)
         self.engine = TurnEngine(
             owner=name,
             sessions=self.sessions,
@@ -89,21 +100,22 @@ class TestPod:
             ids=RandomIds(),
             tasks=tasks,
             metrics=self.metrics,
+            owners=self.owners,
             draining=lambda: self.leaving,
         )
         self.recovery = Recovery(
             owner=name,
             sessions=self.sessions,
-            presence=self.presence,
+            owners=self.owners,
             engine=self.engine,
-            clock=clock,
             draining=lambda: self.leaving,
         )
+        self.engine.listen()
 
     def judges(self) -> None:
         """Be alive to the others, and let it judge at once."""
         self.presence.beat(PodReport(name=self.name, incarnation=self.name), ttl_s=600)
-        trusts_the_store(self.recovery)
+        trusts_the_store(self.owners)
 
     def submit(self, turn_id: str, *, message: str = "when?", on_busy: str = "enqueue"):
         return self.engine.submit(
@@ -126,6 +138,15 @@ class TestPod:
                 return
             pause.wait(0.01)
         raise AssertionError("a turn still runs")
+
+    def until_shown(self, turn_id: str, text: str) -> None:
+        """Wait until the text of the frames that are stored is this."""
+        shown: list[Frame] = []
+        for frame in self.engine.follow(key(turn_id), ANYBODY, after=0):
+            if frame is not None:
+                shown.append(frame)
+            if text_of(shown) == text:
+                return
 
     def frames(self, turn_id: str, *, after: int = 0) -> list[Frame]:
         followed = self.engine.follow(key(turn_id), ANYBODY, after=after)
@@ -304,7 +325,7 @@ def test_a_turn_that_kills_every_pod_ends_as_crashed(server: RedisServer) -> Non
     for place, stall in enumerate(stalls):
         assert stall.reached.wait(60)
         heir = pods[place + 1] if place + 1 < len(pods) else TestPod("last", server)
-        trusts_the_store(heir.recovery)
+        trusts_the_store(heir.owners)
         assert heir.recovery.sweep() == 1
     turn = heir.engine.wait(key("t1"), ANYBODY, timeout_s=60)
     assert turn is not None
@@ -321,6 +342,7 @@ def test_cancelling_from_another_pod_keeps_the_text_that_was_shown(server: Redis
     here, there = TestPod("here", server, stall), TestPod("there", server)
     here.submit("t1")
     assert stall.reached.wait(60)
+    there.until_shown("t1", "".join(PIECES[:3]))
     turn = there.engine.cancel(key("t1"), ANYBODY)
     assert turn.state is State.CANCELLED
     assert turn.answer == "".join(PIECES[:3])
@@ -481,9 +503,9 @@ def test_frames_that_are_no_longer_kept_become_a_snapshot(server: RedisServer) -
     pod.submit("t1")
     whole = pod.frames("t1")
     pod.until_idle()
-    connect(server.url).client.delete("kn:default:{s1}:turn:t1:frames")
+    connect(server.url).client.delete(SessionKeys.of(key("t1").session).frames("t1"))
 
-    snapshot, done = pod.frames("t1", after=2)
+    snapshot, done = pod.frames("t1", after=1)
     assert snapshot.type == "snapshot"
     assert snapshot.seq is None
     assert snapshot.fields == {"content": "".join(PIECES), "last": len(whole) - 1}

@@ -16,7 +16,8 @@ import pytest
 from kotaemon_node.adapters.llm import openai
 from kotaemon_node.adapters.llm.openai import OpenAiLanguageModel, make_language_model
 from kotaemon_node.domain import limits
-from kotaemon_node.domain.errors import LanguageModelError
+from kotaemon_node.domain.errors import Fenced, LanguageModelError
+from kotaemon_node.engine.stopping import Stop
 from kotaemon_node.ports.language_model import ChatMessage, LanguageModel, Usage
 from tests.fakes.llm_server import FakeLlmServer
 
@@ -52,7 +53,7 @@ def model_of(
 
 
 def pieces_of(model: LanguageModel, *, prefix: str = "", usage: Usage | None = None) -> list[str]:
-    return list(model.stream(MESSAGES, prefix=prefix, usage=usage or Usage()))
+    return list(model.stream(MESSAGES, prefix=prefix, usage=usage or Usage(), stop=Stop()))
 
 
 def eventually(holds: Callable[[], bool], *, within_s: float = 5.0) -> bool:
@@ -69,7 +70,7 @@ def test_an_answer_arrives_in_pieces_with_its_token_count(llm: FakeLlmServer) ->
     model = make_language_model(f"{llm.base_url}/", KEY, "fake", "none")
     usage = Usage()
     # When it is asked
-    pieces = list(model.stream(MESSAGES, prefix="", usage=usage))
+    pieces = list(model.stream(MESSAGES, prefix="", usage=usage, stop=Stop()))
     # Then the pieces make the answer, the tokens are counted, and the key went where it belongs
     assert "".join(pieces) == ANSWER
     assert len(pieces) > 5
@@ -83,7 +84,7 @@ def test_an_answer_arrives_in_pieces_with_its_token_count(llm: FakeLlmServer) ->
 def test_pieces_are_given_before_the_answer_is_whole(llm: FakeLlmServer) -> None:
     # Given a server that falls silent after three words
     llm.break_with("stall", after_tokens=3)
-    stream = model_of(llm.base_url).stream(MESSAGES, prefix="", usage=Usage())
+    stream = model_of(llm.base_url).stream(MESSAGES, prefix="", usage=Usage(), stop=Stop())
     # When three pieces are asked for, then they are there
     assert [next(stream) for _ in range(3)] == ["The", " document", " says:"]
     stream.close()  # type: ignore[attr-defined]
@@ -159,7 +160,9 @@ def test_a_fault_ends_the_answer_with_a_clear_error(
     pieces: list[str] = []
     # When it is asked
     with pytest.raises(LanguageModelError, match=told) as raised:
-        pieces.extend(model_of(llm.base_url).stream(MESSAGES, prefix="", usage=Usage()))
+        pieces.extend(
+            model_of(llm.base_url).stream(MESSAGES, prefix="", usage=Usage(), stop=Stop())
+        )
     # Then what came before was given, nothing was asked twice, and the message is fit to show
     assert "".join(pieces) == shown
     assert llm.stats["calls"] == 1
@@ -194,7 +197,7 @@ def test_later_pieces_may_take_longer_than_the_first(llm: FakeLlmServer) -> None
 def test_a_slow_reader_is_not_the_servers_silence(llm: FakeLlmServer) -> None:
     # Given a reader that takes longer than the server may
     stream = model_of(llm.base_url, first_s=5.0, later_s=1.0).stream(
-        MESSAGES, prefix="", usage=Usage()
+        MESSAGES, prefix="", usage=Usage(), stop=Stop()
     )
     pieces = [next(stream)]
     threading.Event().wait(1.2)
@@ -206,13 +209,44 @@ def test_a_slow_reader_is_not_the_servers_silence(llm: FakeLlmServer) -> None:
 def test_closing_the_iterator_stops_the_server(llm: FakeLlmServer) -> None:
     # Given an answer under way, one word a 20 ms
     llm.behaviour.token_ms = 20
-    stream = model_of(llm.base_url).stream(MESSAGES, prefix="", usage=Usage())
+    stream = model_of(llm.base_url).stream(MESSAGES, prefix="", usage=Usage(), stop=Stop())
     next(stream)
     # When its reader goes away
     stream.close()  # type: ignore[attr-defined]
     # Then the server notices
     assert eventually(lambda: llm.stats["aborted"] == 1 and llm.stats["running"] == 0)
     assert llm.stats["completed"] == 0
+
+
+@pytest.mark.parametrize("after_tokens", [0, 3])
+def test_a_stop_hangs_up_though_the_server_is_silent(llm: FakeLlmServer, after_tokens: int) -> None:
+    # Given a server that has fallen silent, and a reader that waits for it
+    llm.break_with("stall", after_tokens=after_tokens)
+    stop, reason = Stop(), Fenced("another pod owns the turn")
+    raised: list[Exception] = []
+
+    def read() -> None:
+        try:
+            list(model_of(llm.base_url).stream(MESSAGES, prefix="", usage=Usage(), stop=stop))
+        except Fenced as error:
+            raised.append(error)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    assert eventually(lambda: llm.stats["tokens"] == after_tokens and llm.stats["running"] == 1)
+    # When the turn is stopped
+    stop.request(reason)
+    # Then the reader gets the reason at once, and the server notices
+    reader.join(5)
+    assert raised == [reason]
+    assert eventually(lambda: llm.stats["aborted"] == 1)
+
+
+def test_a_turn_that_is_stopped_asks_nobody(llm: FakeLlmServer) -> None:
+    stop = Stop()
+    stop.request(Fenced("another pod owns the turn"))
+    with pytest.raises(Fenced):
+        list(model_of(llm.base_url).stream(MESSAGES, prefix="", usage=Usage(), stop=stop))
 
 
 def test_many_answers_at_once_on_one_model(llm: FakeLlmServer) -> None:
@@ -239,18 +273,49 @@ monkey.patch_all()
 import sys
 import gevent
 from kotaemon_node.adapters.llm.openai import make_language_model
+from kotaemon_node.domain.errors import Fenced
+from kotaemon_node.engine.stopping import Stop
 from kotaemon_node.ports.language_model import ChatMessage, Usage
 
 model = make_language_model(sys.argv[1], "", "fake", "none")
 
 def ask():
     said = (ChatMessage("user", "How long?"),)
-    return "".join(model.stream(said, prefix="", usage=Usage()))
+    return "".join(model.stream(said, prefix="", usage=Usage(), stop=Stop()))
 
 tasks = [gevent.spawn(ask) for _ in range(30)]
 gevent.joinall(tasks, raise_error=True)
 assert len({task.value for task in tasks}) == 1, tasks
 """
+
+
+STOPPED_UNDER_GEVENT = (
+    UNDER_GEVENT.split("def ask", maxsplit=1)[0]
+    + """
+stop, said = Stop(), (ChatMessage("user", "How long?"),)
+
+def ask():
+    try:
+        list(model.stream(said, prefix="", usage=Usage(), stop=stop))
+    except Fenced:
+        return "stopped"
+
+asking = gevent.spawn(ask)
+asking.join(0.5)
+stop.request(Fenced("another pod owns the turn"))
+asking.join(5)
+assert asking.value == "stopped", asking
+"""
+)
+
+
+def test_a_stop_reaches_a_greenlet_that_waits_for_a_silent_server(llm: FakeLlmServer) -> None:
+    llm.break_with("stall", after_tokens=2)
+    root = Path(__file__).parents[2]
+    command = [sys.executable, "-c", STOPPED_UNDER_GEVENT, llm.base_url]
+    done = subprocess.run(command, cwd=root, timeout=60, check=False)
+    assert done.returncode == 0
+    assert eventually(lambda: llm.stats["aborted"] == 1)
 
 
 def test_greenlets_wait_for_the_server_side_by_side(llm: FakeLlmServer) -> None:
@@ -295,7 +360,7 @@ def test_a_key_that_no_header_can_carry_is_refused_without_showing_it() -> None:
 
 def test_a_key_from_a_file_loses_its_line_break(llm: FakeLlmServer) -> None:
     model = make_language_model(llm.base_url, f"{KEY}\n", "fake", "none")
-    assert "".join(model.stream(MESSAGES, prefix="", usage=Usage())) == ANSWER
+    assert "".join(model.stream(MESSAGES, prefix="", usage=Usage(), stop=Stop())) == ANSWER
     assert list(llm.behaviour.authorizations) == [f"Bearer {KEY}"]
 
 
@@ -414,7 +479,7 @@ def test_an_endless_answer_is_stopped(replay: Replay) -> None:
     model = model_of(replay(response_of(body)), mode="prefill")
     pieces: list[str] = []
     with pytest.raises(LanguageModelError, match="longer than"):
-        pieces.extend(model.stream(MESSAGES, prefix="begun", usage=Usage()))
+        pieces.extend(model.stream(MESSAGES, prefix="begun", usage=Usage(), stop=Stop()))
     assert len("".join(pieces)) <= limits.ANSWER_CHARS_MAX
 
 

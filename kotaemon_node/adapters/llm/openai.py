@@ -28,6 +28,7 @@ from kotaemon_node.domain.limits import (
     RUNNING_TURNS_PER_POD_MAX,
 )
 from kotaemon_node.ports.language_model import ChatMessage, LanguageModel, Usage
+from kotaemon_node.ports.runtime import StopSignal
 
 ContinueMode = Literal["vllm", "prefill", "none"]
 
@@ -95,16 +96,22 @@ class OpenAiLanguageModel:
         return self._continue_mode != "none"
 
     def stream(
-        self, messages: Sequence[ChatMessage], *, prefix: str, usage: Usage
+        self, messages: Sequence[ChatMessage], *, prefix: str, usage: Usage, stop: StopSignal
     ) -> Iterator[str]:
         if prefix and not self.continues_prefix:
             raise ValueError("this language model cannot go on behind a prefix")
-        return self._stream(self._body(messages, prefix), chars_used=len(prefix), usage=usage)
+        body = self._body(messages, prefix)
+        return self._stream(body, chars_used=len(prefix), usage=usage, stop=stop)
 
-    def _stream(self, body: dict[str, Any], *, chars_used: int, usage: Usage) -> Iterator[str]:
+    def _stream(
+        self, body: dict[str, Any], *, chars_used: int, usage: Usage, stop: StopSignal
+    ) -> Iterator[str]:
         patience = _Patience(self._first_text_timeout_s)
         try:
-            with self._post(body) as response:
+            with (
+                self._post(body) as response,
+                stop.breaking_off(lambda: _hang_up(response)),
+            ):
                 answer = AnswerStream(
                     lambda: _receive(response, patience), chars_used=chars_used, usage=usage
                 )
@@ -196,6 +203,12 @@ def _pieces(answer: AnswerStream, response: requests.Response) -> Iterator[str]:
     if kind == "application/json":
         return answer.whole()
     raise LanguageModelError(f"the language model answered with {kind[:80]}, not with a stream")
+
+
+def _hang_up(response: requests.Response) -> None:
+    """End the connection under a reader that waits for it; the reader finds its end."""
+    if not response.raw.closed:
+        _socket_of(response).shutdown(socket.SHUT_RDWR)
 
 
 def _receive(response: requests.Response, patience: _Patience) -> bytes:

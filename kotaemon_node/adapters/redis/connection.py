@@ -37,6 +37,8 @@ _PASSING = ("READONLY", "OOM ", "LOADING", "MASTERDOWN", "CLUSTERDOWN", "MISCONF
 
 Call = tuple[Sequence[str], Sequence[Any]]
 """Keys and arguments of one run of a script."""
+Signal = tuple[str, str]
+"""Channel and text of a message to those who listen now."""
 
 
 class RedisStore:
@@ -63,14 +65,24 @@ class RedisStore:
                 self._load()
                 return self.client.evalsha(self._sha_of(script), len(keys), *keys, *arguments)
 
-    def run_many(self, script: str, calls: Sequence[Call]) -> Sequence[Any]:
-        """Run a script once for each (keys, arguments), in one round trip; replies in order."""
+    def run_many(
+        self, script: str, calls: Sequence[Call], *, signals: Sequence[Signal] = ()
+    ) -> Sequence[Any]:
+        """Run a script once for each (keys, arguments), in one round trip; replies in order.
+
+        ``signals`` are published behind the scripts, whatever those replied.
+        """
         with store_errors():
             try:
-                return self._pipelined(script, calls)
+                return self._pipelined(script, calls, signals)
             except NoScriptError:
                 self._load()
-                return self._pipelined(script, calls)
+                return self._pipelined(script, calls, signals)
+
+    def publish(self, channel: str, text: str) -> None:
+        """Tell who listens now."""
+        with store_errors():
+            self.client.publish(channel, text)
 
     def pipelined(self, fill: Callable[[Any], None]) -> list[Any]:
         """Let ``fill`` put commands on a pipeline, send it, and return the replies."""
@@ -80,12 +92,16 @@ class RedisStore:
             replies: list[Any] = pipe.execute()
             return replies
 
-    def _pipelined(self, script: str, calls: Sequence[Call]) -> list[Any]:
+    def _pipelined(
+        self, script: str, calls: Sequence[Call], signals: Sequence[Signal]
+    ) -> list[Any]:
         pipe = self.client.pipeline(transaction=False)
         for keys, arguments in calls:
             pipe.evalsha(self._sha_of(script), len(keys), *keys, *arguments)
+        for channel, text in signals:
+            pipe.publish(channel, text)
         replies: list[Any] = pipe.execute()
-        return replies
+        return replies[: len(calls)]
 
     def _sha_of(self, script: str) -> str:
         if not self._sha:

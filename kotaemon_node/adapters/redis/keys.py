@@ -8,12 +8,14 @@
 | kn:<tenant>:{<sid>}:queue             | list   | ids of accepted turns that wait   | session  |
 | kn:<tenant>:{<sid>}:seen              | hash   | turn id → digest[:version:fence]  | session  |
 | kn:<tenant>:{<sid>}:turn:<tid>        | hash   | a turn that is not finished       | session  |
-| kn:<tenant>:{<sid>}:turn:<tid>:frames | stream | <seq>-0 → t (type), f (JSON)      | 10 min   |
+| kn:<tenant>:{<sid>}:f:<digest of tid> | stream | <seq>-0 → offset: text,           | 10 min   |
+|                                       |        | or type: JSON                     |          |
 | kn:<tenant>:{<sid>}:signal            | pubsub | "<tid> <seq>" after a flush       | -        |
 | kn:<tenant>:sessions:<subject>        | zset   | session ids by last activity (ms) | session  |
 | kn:running:<shard>                    | zset   | tenant/sid/tid by time (ms)       | bounded  |
 | kn:pod:<incarnation>                  | string | what the pod says of itself       | 2 s      |
 | kn:pods                               | zset   | incarnations by heartbeat (ms)    | bounded  |
+| kn:pod:<incarnation>:losses           | pubsub | "<tenant>/<sid>/<tid>"            | -        |
 | kn:kb:<tenant>                        | hash   | knowledge base → generation       | -        |
 | kn:bus:<topic>                        | stream | events: k (key), v (JSON)         | bounded  |
 | kn:leader:<name>                      | hash   | holder, fence                     | lease    |
@@ -23,6 +25,7 @@ The hash tag is the session id alone, so that all keys of a session share a slot
 and one script may touch them. Ids cannot hold braces or blanks (``domain.ids``).
 """
 
+import hashlib
 import zlib
 from dataclasses import dataclass
 
@@ -73,8 +76,13 @@ class SessionKeys:
         return f"{self.prefix}turn:{turn_id}"
 
     def frames(self, turn_id: str) -> str:
-        """Stream."""
-        return f"{self.prefix}turn:{turn_id}:frames"
+        """Stream. Its name is written to the append-only file with every flush, so it is short.
+
+        40 bits of SHA-1, as ``frames_key`` in ``lua/_work.lua``: streams live for minutes, and a
+        session has at most ``QUEUED_TURNS_MAX`` turns open, so that no two ever meet.
+        """
+        digest = hashlib.sha1(turn_id.encode(), usedforsecurity=False).hexdigest()
+        return f"{self.prefix}f:{digest[:10]}"
 
     def head(self) -> list[str]:
         """The keys that scripts on a session take first, in this order."""
@@ -107,6 +115,11 @@ def sessions_of(tenant: str, subject: str) -> str:
 def pod(incarnation: str) -> str:
     """Return the key of a pod's heartbeat."""
     return f"kn:pod:{incarnation}"
+
+
+def losses(incarnation: str) -> str:
+    """Return the channel on which a pod is told which turns are its own no more."""
+    return f"kn:pod:{incarnation}:losses"
 
 
 def knowledge_bases(tenant: str) -> str:

@@ -5,10 +5,12 @@ from typing import Any
 
 import orjson
 
-from kotaemon_node.domain.frames import Frame
+from kotaemon_node.domain.frames import Frame, FrameBody
 from kotaemon_node.domain.session import SessionView, Turn, TurnKey
 from kotaemon_node.domain.turn import State
 from kotaemon_node.ports.sessions import Lease, Work
+
+_STEP = "j:"
 
 # Fields of a finished turn that are left out of its JSON while they have their default.
 _OPTIONAL = ("sources", "generation", "owner", "attempts", "usage", "timings", "degraded", "error")
@@ -84,18 +86,29 @@ def frame_of(
     entry_id: bytes, fields: Mapping[bytes, bytes], *, turn_id: str, trace_id: str
 ) -> Frame:
     """Return a stored frame with what is not stored put back."""
-    return Frame(
-        type=fields[b"t"].decode(),  # type: ignore[arg-type]
-        fields=orjson.loads(fields[b"f"]),
-        turn_id=turn_id,
-        trace_id=trace_id,
-        seq=int(entry_id.split(b"-")[0]),
-    )
+    ((name, value),) = fields.items()
+    seq = int(entry_id.split(b"-")[0])
+    if name.isdigit():
+        text = {"content": value.decode(), "offset": int(name)}
+        return Frame("text", text, turn_id, trace_id, seq)
+    kind: Any = name.decode()
+    return Frame(kind, orjson.loads(value), turn_id, trace_id, seq)
+
+
+def frame_row(body: FrameBody) -> tuple[Any, Any]:
+    """Return the field and the value that a stream entry keeps of a frame.
+
+    A text is kept as ``offset → content``, without any mark around it: most frames are texts, and
+    each of them is written twice, to memory and to the append-only file.
+    """
+    if body.type == "text" and body.fields.keys() == {"content", "offset"}:
+        return int(body.fields["offset"]), body.fields["content"].encode()
+    return body.type, orjson.dumps(dict(body.fields))
 
 
 def work_of(key: TurnKey, reply: Sequence[Any]) -> Work:
     """Read what ``work`` in ``lua/_work.lua`` returns."""
-    meta, past, turn, frames = reply
+    meta, past, turn, frames, now_ms = reply
     head, row = fields_of(meta), fields_of(turn)
     trace_id = row["trace_id"]
     stored = tuple(
@@ -124,6 +137,14 @@ def work_of(key: TurnKey, reply: Sequence[Any]) -> Work:
         attempts=int(row["attempts"]),
         stored=stored,
         created_at=int(row["created_ms"]) / 1000,
+        losses=int(row["losses"]),
+        journal={
+            name.removeprefix(_STEP): orjson.loads(value)
+            for name, value in row.items()
+            if name.startswith(_STEP)
+        },
+        ending=row.get("ending", ""),
+        age_s=max(0.0, (now_ms - int(row["started_ms"])) / 1000),
     )
 
 

@@ -52,7 +52,7 @@ class RunningTurns:
         def fill_turns(pipe: Any) -> None:
             for key, _ in entries:
                 names = SessionKeys.of(key.session)
-                pipe.hmget(names.turn(key.turn_id), "state", "owner")
+                pipe.hmget(names.turn(key.turn_id), "state", "owner", "progress_ms")
                 pipe.hget(names.seen, key.turn_id)
                 pipe.hget(names.meta, "running")
 
@@ -66,6 +66,9 @@ class RunningTurns:
                 owner=(owner or b"").decode(),
                 committed=bool(seen) and b":" in seen,
                 blocked=bool(running),
+                silent_s=(now_ms - int(progress_ms)) / 1000 if progress_ms else 0.0,
             )
-            for (key, age_ms), ((state, owner), seen, running) in zip(entries, held, strict=True)
+            for (key, age_ms), ((state, owner, progress_ms), seen, running) in zip(
+                entries, held, strict=True
+            )
         ]

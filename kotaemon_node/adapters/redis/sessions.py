@@ -16,6 +16,7 @@ from kotaemon_node.adapters.redis.records import (
     work_of,
 )
 from kotaemon_node.adapters.redis.running import RunningTurns
+from kotaemon_node.adapters.redis.session_list import SessionList
 from kotaemon_node.domain import limits
 from kotaemon_node.domain.errors import (
     Conflict,
@@ -46,6 +47,7 @@ from kotaemon_node.ports.sessions import (
     Ending,
     Lease,
     Orphan,
+    SessionHead,
     Work,
 )
 
@@ -58,6 +60,7 @@ _CLAIM_ERRORS: Mapping[str, NodeError] = {
     "conflict": TurnConflict("this turn_id was used with another message"),
     "busy": SessionBusy("a turn of this session is running"),
     "full": Overloaded(f"{limits.QUEUED_TURNS_MAX} turns of this session wait already"),
+    "gone": Gone("the session of this turn was deleted"),
 }
 _WRITE_ERRORS: Mapping[str, type[NodeError]] = {
     "gone": Gone,
@@ -75,6 +78,7 @@ class RedisSessionStore:
         self._ttl_s = ttl_s
         self._idle_ms = idle_s * 1000
         self._running = RunningTurns(store)
+        self._list = SessionList(store, ttl_s=ttl_s)
 
     def create(
         self, key: SessionKey, principal: Principal, *, epoch: str, fields: Mapping[str, Any]
@@ -91,7 +95,7 @@ class RedisSessionStore:
         ]
         if self._store.run("create", [SessionKeys.of(key).meta], arguments) != b"ok":
             raise Conflict("a session of this id exists")
-        self._list_session(key, principal.subject)
+        self._list.note(key, principal.subject)
         return self.load(key, principal, after_version=0, limit=0)
 
     def load(
@@ -113,51 +117,25 @@ class RedisSessionStore:
 
     def list(self, principal: Principal, *, offset: int, limit: int) -> Sequence[SessionRow]:
         """See the port."""
-        index = keys.sessions_of(principal.tenant, principal.subject)
-        rows, gone = self._listed(index, principal, offset=offset, limit=limit)
-        while gone:
-            # What expired leaves the list, and what stood behind it moves up into the page.
-            with store_errors():
-                self._store.client.zrem(index, *gone)
-            rows, gone = self._listed(index, principal, offset=offset, limit=limit)
-        return rows
-
-    def _listed(
-        self, index: str, principal: Principal, *, offset: int, limit: int
-    ) -> tuple[Sequence[SessionRow], Sequence[str]]:
-        """Return a page of the list and the ids in it whose sessions are gone."""
-        with store_errors():
-            ids = self._store.client.zrevrange(index, offset, offset + limit - 1)
-        found = [identifier.decode() for identifier in ids]
-
-        def fill(pipe: Any) -> None:
-            for session_id in found:
-                names = SessionKeys.of(SessionKey(principal.tenant, session_id))
-                pipe.hmget(names.meta, "created_ms", "active_ms", "version", "title")
-
-        heads = self._store.pipelined(fill) if found else []
-        gone = [sid for sid, head in zip(found, heads, strict=True) if head[0] is None]
-        rows = [
-            SessionRow(
-                session_id=session_id,
-                created_at=int(head[0]) / 1000,
-                active_at=int(head[1]) / 1000,
-                version=int(head[2]),
-                title=(head[3] or b"").decode(),
-            )
-            for session_id, head in zip(found, heads, strict=True)
-            if head[0] is not None
-        ]
-        return rows, gone
+        return self._list.page(principal, offset=offset, limit=limit)
 
     def delete(self, key: SessionKey, principal: Principal) -> None:
         """See the port."""
         self.load(key, principal, after_version=0, limit=0)
         names = SessionKeys.of(key)
-        self._store.run("delete", names.head(), [names.prefix, names.signal])
+        arguments = [names.prefix, names.signal, limits.DELETED_KEPT_S]
+        running = self._store.run("delete", names.head(), arguments)
+        if running:
+            turn_id, owner = (text.decode() for text in running)
+            self._tell_loss(TurnKey(session=key, turn_id=turn_id), owner)
+        self._list.remove(key, principal.subject)
+
+    def head(self, key: SessionKey) -> SessionHead | None:
+        """See the port."""
         with store_errors():
-            index = keys.sessions_of(key.tenant, principal.subject)
-            self._store.client.zrem(index, key.session_id)
+            fields = self._store.client.hmget(SessionKeys.of(key).meta, "epoch", "version", "hash")
+        epoch, version, hash_ = (field.decode() if field else "" for field in fields)
+        return SessionHead(epoch, int(version), hash_) if epoch else None
 
     def turn(self, key: TurnKey, principal: Principal) -> Turn:
         """See the port."""
@@ -179,7 +157,7 @@ class RedisSessionStore:
             # It was finished between the commands of the pipeline: read again.
         head = {"epoch": epoch.decode(), "principal": owner.decode()} if epoch else {}
         self._admit(head, principal)
-        if seen is None:
+        if seen is None or seen == b"gone":
             raise TurnNotFound("the session has no such turn")
         version = [*seen.decode().split(":"), ""][1]
         if not version and not row:
@@ -221,6 +199,8 @@ class RedisSessionStore:
                 key.session.tenant,
                 request.message[:_TITLE_CHARS],
                 names.signal,
+                "",
+                0,
             ],
         )
         outcome = reply[0].decode()
@@ -271,14 +251,16 @@ class RedisSessionStore:
         with store_errors():
             subject = self._store.client.hget(names.meta, "principal")
         if subject is not None:
-            self._list_session(key.session, subject.decode())
+            self._list.note(key.session, subject.decode())
         self._running.leave(key)
 
     def forget(self, key: TurnKey, *, older_than_s: float) -> None:
         """See the port."""
         self._running.forget(key, older_than_s=older_than_s)
 
-    def seize(self, key: TurnKey, owner: str, *, from_owner: str | None) -> Work | None:
+    def seize(
+        self, key: TurnKey, owner: str, *, from_owner: str | None, ending: str = ""
+    ) -> Work | None:
         """See the port."""
         names = SessionKeys.of(key.session)
         reply = self._store.run(
@@ -288,11 +270,33 @@ class RedisSessionStore:
                 key.turn_id,
                 owner,
                 "*" if from_owner is None else from_owner,
-                int(from_owner is not None),
+                ending,
                 limits.MAX_HISTORY_TURNS,
             ],
         )
-        return work_of(key, reply[1]) if reply[0] == b"owned" else None
+        if reply[0] != b"owned":
+            return None
+        before = reply[2].decode()
+        if before != owner:
+            self._tell_loss(key, before)
+        return work_of(key, reply[1])
+
+    def release(self, lease: Lease) -> None:
+        """See the port."""
+        names = SessionKeys.of(lease.key.session)
+        reply = self._store.run(
+            "release",
+            [names.meta, names.turn(lease.key.turn_id)],
+            [lease.epoch, lease.fence, lease.owner],
+        )
+        outcome = reply.decode()
+        if outcome != "ok":
+            raise _WRITE_ERRORS[outcome](f"turn {lease.key.turn_id}: {outcome}")
+
+    def _tell_loss(self, key: TurnKey, loser: str) -> None:
+        """Let the pod that executes the turn stop now, not only when its next write is refused."""
+        if loser:
+            self._store.publish(keys.losses(loser), keys.running(key)[1])
 
     def orphans(self, *, limit: int) -> Sequence[Orphan]:
         """See the port."""
@@ -307,16 +311,3 @@ class RedisSessionStore:
     def _subject(self, principal: Principal) -> str:
         """Return whose sessions the principal sees; "" for all of the tenant."""
         return "" if principal.role in {"admin", "agent"} else principal.subject
-
-    def _list_session(self, key: SessionKey, subject: str) -> None:
-        index = keys.sessions_of(key.tenant, subject)
-
-        def fill(pipe: Any) -> None:
-            pipe.hget(SessionKeys.of(key).meta, "active_ms")
-            pipe.zremrangebyrank(index, 0, -limits.SESSIONS_INDEX_MAX - 1)
-
-        active_ms = self._store.pipelined(fill)[0]
-        if active_ms is not None:
-            with store_errors():
-                self._store.client.zadd(index, {key.session_id: int(active_ms)})
-                self._store.client.expire(index, self._ttl_s)

@@ -1,5 +1,6 @@
 """The clocks of the operating system."""
 
+import threading
 import time
 
 
@@ -17,3 +18,7 @@ class SystemClock:
     def sleep(self, duration_s: float) -> None:
         """See the port."""
         time.sleep(duration_s)
+
+    def wait(self, event: threading.Event, timeout_s: float) -> bool:
+        """See the port."""
+        return event.wait(timeout_s)

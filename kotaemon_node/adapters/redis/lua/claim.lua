@@ -2,11 +2,15 @@
 -- ARGV: 1 turn id  2 digest  3 owner  4 principal ('' = may see all)  5 entry time (ms)
 --       6 entry age max (ms)  7 create ('1')  8 new epoch  9 on_busy  10 queue max
 --       11 history max  12 ttl (s)  13 idle (ms)  14 message  15 options  16 trace id
---       17 tenant  18 title  19 signal channel
+--       17 tenant  18 title  19 signal channel  20 known epoch  21 known version
 -- Accepts, recognises or refuses a turn. Reply: {outcome, …}.
 local meta, turns, queue, seen, turn, frames = unpack(KEYS)
 local now = now_ms()
 if now - tonumber(ARGV[5]) > tonumber(ARGV[6]) then return {'late'} end
+
+local known = redis.call('HGET', seen, ARGV[1])
+-- The session it belonged to was deleted: a late retry must not run it in a new one.
+if known == 'gone' then return {'gone'} end
 
 local head = redis.call('HMGET', meta, 'epoch', 'principal', 'running', 'active_ms', 'version')
 if not head[1] then
@@ -18,7 +22,6 @@ elseif ARGV[4] ~= '' and head[2] ~= ARGV[4] then
   return {'no_session'}
 end
 
-local known = redis.call('HGET', seen, ARGV[1])
 if known then
   local digest, version = string.match(known, '^([^:]+):?(%d*)')
   if digest ~= ARGV[2] then return {'conflict'} end
@@ -37,15 +40,15 @@ if not busy and now - tonumber(head[4]) > tonumber(ARGV[13]) then
 end
 redis.call('HSET', seen, ARGV[1], ARGV[2])
 redis.call('HSET', turn, 'digest', ARGV[2], 'state', 'queued', 'owner', '', 'fence', 0,
-  'attempts', 0, 'message', ARGV[14], 'options', ARGV[15], 'trace_id', ARGV[16],
+  'attempts', 0, 'losses', 0, 'message', ARGV[14], 'options', ARGV[15], 'trace_id', ARGV[16],
   'created_ms', now, 'progress_ms', now)
 if busy then
   redis.call('RPUSH', queue, ARGV[1])
-  redis.call('XADD', frames, '1-0', 't', 'status', 'f', '{"phase":"queued","latency":0.0}')
+  redis.call('XADD', frames, '1-0', 'status', '{"phase":"queued","latency":0.0}')
   redis.call('PUBLISH', ARGV[19], ARGV[1] .. ' 1')
 else
   start(meta, turn, ARGV[1], ARGV[3], now)
 end
 for _, key in ipairs(KEYS) do redis.call('EXPIRE', key, ARGV[12]) end
 if busy then return {'queued'} end
-return {'owned', work(meta, turns, turn, frames, tonumber(ARGV[11]))}
+return {'owned', work(meta, turns, turn, frames, tonumber(ARGV[11]), ARGV[20], ARGV[21])}

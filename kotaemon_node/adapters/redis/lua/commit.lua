@@ -13,7 +13,7 @@ local function reply(version, hash)
   local next_turn = ARGV[14] .. 'turn:' .. next_id
   if redis.call('HGET', next_turn, 'owner') ~= ARGV[3] then return {'ok', version, hash, ''} end
   return {'ok', version, hash, next_id,
-    work(meta, turns, next_turn, next_turn .. ':frames', tonumber(ARGV[15]))}
+    work(meta, turns, next_turn, frames_key(ARGV[14], next_id), tonumber(ARGV[15]), '', '')}
 end
 
 local known = redis.call('HGET', seen, ARGV[4]) or ''
@@ -28,7 +28,7 @@ if held[1] ~= ARGV[2] or held[2] ~= ARGV[3] or held[3] ~= 'running' then return 
 if tonumber(ARGV[5]) ~= last_seq(frames) + 1 then return {'gap'} end
 
 local now = now_ms()
-redis.call('XADD', frames, ARGV[5] .. '-0', 't', ARGV[6], 'f', ARGV[7])
+redis.call('XADD', frames, ARGV[5] .. '-0', ARGV[6], ARGV[7])
 redis.call('EXPIRE', frames, ARGV[12])
 redis.call('RPUSH', turns, ARGV[8])
 version = redis.call('HINCRBY', meta, 'version', 1)

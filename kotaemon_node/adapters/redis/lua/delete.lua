@@ -1,12 +1,18 @@
--- KEYS: 1 meta  2 turns  3 queue  4 seen    ARGV: 1 key prefix  2 signal channel
--- Removes a session. A turn under way finds another epoch or none, and ends with `gone`.
--- Reply: the ids of the turns that were not finished.
-local open = redis.call('LRANGE', KEYS[3], 0, -1)
+-- KEYS: 1 meta  2 turns  3 queue  4 seen    ARGV: 1 key prefix  2 signal channel  3 kept for (s)
+-- Removes a session. A turn under way finds another epoch or none, and ends with `gone`; the ids of
+-- its turns are kept for a while, so that a late retry of one is not run in a new session.
+-- Reply: id and owner of each turn that was running.
 local running = redis.call('HGET', KEYS[1], 'running')
-if running and running ~= '' then open[#open + 1] = running end
-for _, id in ipairs(redis.call('HKEYS', KEYS[4])) do
-  redis.call('DEL', ARGV[1] .. 'turn:' .. id, ARGV[1] .. 'turn:' .. id .. ':frames')
+local open, owners = redis.call('LRANGE', KEYS[3], 0, -1), {}
+if running and running ~= '' then
+  open[#open + 1] = running
+  owners = {running, redis.call('HGET', ARGV[1] .. 'turn:' .. running, 'owner') or ''}
 end
-redis.call('DEL', KEYS[1], KEYS[2], KEYS[3], KEYS[4])
+for _, id in ipairs(redis.call('HKEYS', KEYS[4])) do
+  redis.call('DEL', ARGV[1] .. 'turn:' .. id, frames_key(ARGV[1], id))
+  redis.call('HSET', KEYS[4], id, 'gone')
+end
+redis.call('DEL', KEYS[1], KEYS[2], KEYS[3])
+redis.call('EXPIRE', KEYS[4], ARGV[3])
 for _, id in ipairs(open) do redis.call('PUBLISH', ARGV[2], id .. ' 0') end
-return open
+return owners

@@ -1,0 +1,34 @@
+"""What a turn decided on its way, as it is journalled and replayed.
+
+A takeover must go on with the same passages of the same generation, even where a newer one is
+served by now or the old one is gone. So the passages themselves are journalled, not their names.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any, Final
+
+from kotaemon_node.domain.knowledge import Hit, Passage, SearchResult
+
+RETRIEVAL: Final = "retrieval"
+"""Step: what was found."""
+DEGRADED: Final = "degraded"
+"""Step: the error code for which the language model was given up."""
+
+
+def retrieval_to_json(found: SearchResult) -> Mapping[str, Any]:
+    """Return a search result as a JSON object."""
+    return asdict(found)
+
+
+def retrieval_from_json(fields: Mapping[str, Any]) -> SearchResult:
+    """Read ``retrieval_to_json`` back."""
+    hits = tuple(
+        Hit(**{**hit, "passage": _passage_from_json(hit["passage"])}) for hit in fields["hits"]
+    )
+    return SearchResult(**{**fields, "hits": hits})
+
+
+def _passage_from_json(fields: Mapping[str, Any]) -> Passage:
+    start, end = fields["span"]
+    return Passage(**{**fields, "heading": tuple(fields["heading"]), "span": (start, end)})

@@ -1,0 +1,164 @@
+"""When an incarnation is believed to be lost, and when not."""
+
+import threading
+from collections.abc import Callable, Sequence
+
+import pytest
+
+from kotaemon_node.domain import limits
+from kotaemon_node.engine.owners import Owners
+from kotaemon_node.ports.knowledge import PodReport
+from kotaemon_node.ports.peers import PeerRefused, PeerSilent
+
+
+class StoppedClock:
+    """A clock that moves when told to."""
+
+    def __init__(self) -> None:
+        self.at_s = 100.0
+
+    def now_s(self) -> float:
+        return self.at_s
+
+    def monotonic_s(self) -> float:
+        return self.at_s
+
+    def sleep(self, duration_s: float) -> None:
+        self.at_s += duration_s
+
+    def wait(self, event: threading.Event, timeout_s: float) -> bool:
+        return event.wait(timeout_s)
+
+
+class Cluster:
+    """Heartbeats in the store and answers at addresses, both as the test wants them."""
+
+    def __init__(self) -> None:
+        self.beating: dict[str, str] = {"pod.1": "host:1"}
+        self.answers: dict[str, Callable[[], str]] = {"host:1": lambda: "pod.1"}
+        self.asked = 0
+
+    def pods(self) -> Sequence[PodReport]:
+        return [
+            PodReport(name=incarnation, incarnation=incarnation, address=address)
+            for incarnation, address in self.beating.items()
+        ]
+
+    def incarnation_at(self, address: str) -> str:
+        self.asked += 1
+        return self.answers[address]()
+
+
+def refused() -> str:
+    raise PeerRefused
+
+
+def silent() -> str:
+    raise PeerSilent
+
+
+@pytest.fixture
+def clock() -> StoppedClock:
+    return StoppedClock()
+
+
+@pytest.fixture
+def cluster() -> Cluster:
+    return Cluster()
+
+
+@pytest.fixture
+def owners(cluster: Cluster, clock: StoppedClock) -> Owners:
+    return Owners(mine="me", presence=cluster, peers=cluster, clock=clock)  # type: ignore[arg-type]
+
+
+def beat_for(owners: Owners, clock: StoppedClock, duration_s: float) -> None:
+    for _ in range(round(duration_s / limits.POD_HEARTBEAT_S)):
+        clock.at_s += limits.POD_HEARTBEAT_S
+        owners.store_answered()
+
+
+def test_a_pod_that_answers_as_itself_lives(owners: Owners) -> None:
+    assert not owners.lost("pod.1")
+
+
+def test_nobody_is_an_owner_that_is_lost_and_this_pod_never_is(owners: Owners) -> None:
+    assert owners.lost("")
+    assert not owners.lost("me")
+
+
+def test_a_refused_connection_is_a_death_though_the_heartbeat_still_stands(
+    owners: Owners, cluster: Cluster
+) -> None:
+    cluster.answers["host:1"] = refused
+    assert owners.lost("pod.1")
+    # Who was dead once stays dead, whoever has its address now.
+    cluster.answers["host:1"] = lambda: "pod.1"
+    assert owners.lost("pod.1")
+    assert cluster.asked == 1
+
+
+def test_another_incarnation_at_its_address_is_its_death(owners: Owners, cluster: Cluster) -> None:
+    cluster.answers["host:1"] = lambda: "pod.2"
+    assert owners.lost("pod.1")
+
+
+def test_its_address_is_remembered_when_the_heartbeat_is_gone(
+    owners: Owners, cluster: Cluster, clock: StoppedClock
+) -> None:
+    assert not owners.lost("pod.1")
+    clock.at_s += 1
+    cluster.beating.clear()
+    cluster.answers["host:1"] = refused
+    assert owners.lost("pod.1")
+
+
+def test_a_silent_pod_is_judged_by_its_heartbeat(
+    owners: Owners, cluster: Cluster, clock: StoppedClock
+) -> None:
+    beat_for(owners, clock, 3 * limits.POD_TTL_S)
+    cluster.answers["host:1"] = silent
+    assert not owners.lost("pod.1")
+    clock.at_s += 1
+    owners.store_answered()
+    cluster.beating.clear()
+    assert owners.lost("pod.1")
+
+
+def test_a_lack_of_heartbeats_is_believed_only_when_the_store_answered_for_long(
+    owners: Owners, cluster: Cluster, clock: StoppedClock
+) -> None:
+    cluster.beating.clear()
+    assert not owners.lost("pod.1")
+    owners.store_answered()
+    beat_for(owners, clock, 2 * limits.POD_TTL_S - limits.POD_HEARTBEAT_S)
+    assert not owners.lost("pod.1")
+    beat_for(owners, clock, limits.POD_HEARTBEAT_S)
+    assert owners.lost("pod.1")
+
+
+def test_a_gap_of_the_store_begins_all_judging_anew(owners: Owners, clock: StoppedClock) -> None:
+    owners.store_answered()
+    beat_for(owners, clock, 2 * limits.POD_TTL_S)
+    assert owners.may_judge()
+    owners.store_silent()
+    owners.store_answered()
+    assert not owners.may_judge()
+    beat_for(owners, clock, 2 * limits.POD_TTL_S)
+    assert owners.may_judge()
+    # A pause in which nothing failed, because a call simply took so long, is a gap too.
+    clock.at_s += limits.POD_TTL_S + 0.1
+    assert not owners.may_judge()
+    owners.store_answered()
+    assert not owners.may_judge()
+
+
+def test_a_thousand_questions_at_once_are_one_question(
+    owners: Owners, cluster: Cluster, clock: StoppedClock
+) -> None:
+    for _ in range(1_000):
+        assert not owners.lost("pod.1")
+    assert cluster.asked == 1
+    clock.at_s += 1
+    assert not owners.lost("pod.1")
+    assert cluster.asked == 2
