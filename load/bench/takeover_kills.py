@@ -27,7 +27,7 @@ Aim = Literal["drawn", "begin", "end", "event"]
 Where = Literal["before_text", "within_text", "text_to_commit", "commit_to_event"]
 WHERE: tuple[Where, ...] = ("before_text", "within_text", "text_to_commit", "commit_to_event")
 # Most moments are drawn over the whole turn; the rest aim at its short parts.
-AIMS: Mapping[Aim, int] = {"drawn": 6, "begin": 1, "end": 1, "event": 2}
+AIMS: Mapping[Aim, int] = {"drawn": 5, "begin": 2, "end": 1, "event": 2}
 _TRIES_PER_KILL = 4
 _TURN_MAX_S = 120.0
 _LOOK_S = 0.001
@@ -171,7 +171,11 @@ class Killer:
             case "drawn":
                 self._sleep_until(talk, moment.share * expected.duration_s)
             case "begin":
-                self._sleep_until(talk, moment.share * expected.first_text_s)
+                # The first frame is here; the first text comes within the rest of its time.
+                now_s = time.monotonic() - talk.reading.began_s
+                self._sleep_until(
+                    talk, now_s + moment.share * max(0.0, expected.first_text_s - now_s)
+                )
             case "end":
                 while talk.reading.text != expected.answer and not talk.ended.is_set():
                     time.sleep(_LOOK_S)
@@ -196,7 +200,7 @@ class Killer:
     ) -> Hit:
         reading = talk.reading
         turn, times = self._committed(talk)
-        first_s = _first_text_s(reading.arrivals, after=stored.last_seq)
+        first_s = first_text_s(reading.arrivals, after=stored.last_seq)
         last_s = reading.arrivals[-1].at_s
         return Hit(
             kill=number,
@@ -247,7 +251,7 @@ def _where(stored: StoredTurn, arrivals: Sequence[Arrival], expected: Expected) 
     return "text_to_commit" if text == expected.answer else "within_text"
 
 
-def _first_text_s(arrivals: Sequence[Arrival], *, after: int) -> float | None:
+def first_text_s(arrivals: Sequence[Arrival], *, after: int) -> float | None:
     """Return when the first text came that was written after a takeover behind number ``after``."""
     taken = False
     for one in arrivals:

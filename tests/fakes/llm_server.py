@@ -15,6 +15,7 @@ import argparse
 import json
 import select
 import socket
+import sys
 import threading
 import time
 from collections import deque
@@ -258,6 +259,11 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     # Hundreds of turns may ask at once; the default backlog of 5 would refuse some.
     request_queue_size = 1024
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Print what went wrong, unless a pod was killed: that resets its connections."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
 
 
 class FakeLlmServer:
