@@ -18,7 +18,7 @@ RESULTS = HERE.parent / "results"
 MODELS = HERE.parents[1] / ".models"
 WITH_DATA = ("encoders", "answers")
 WITH_CLUSTER = ("takeover",)
-MEASURES = ("concurrency", *WITH_CLUSTER, *WITH_DATA)
+MEASURES = ("concurrency", "frames", *WITH_CLUSTER, *WITH_DATA)
 
 
 def main() -> int:

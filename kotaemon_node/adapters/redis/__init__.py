@@ -6,6 +6,7 @@ from kotaemon_node.adapters.redis.frames import RedisFrameLog
 from kotaemon_node.adapters.redis.leadership import RedisLeadership
 from kotaemon_node.adapters.redis.pointer import RedisGenerationPointer
 from kotaemon_node.adapters.redis.presence import RedisPresence
+from kotaemon_node.adapters.redis.session_cache import SessionCache
 from kotaemon_node.adapters.redis.sessions import RedisSessionStore
 
 __all__ = [
@@ -16,5 +17,6 @@ __all__ = [
     "RedisSessionStore",
     "RedisStore",
     "RedisStreamsBus",
+    "SessionCache",
     "connect",
 ]

@@ -8,7 +8,7 @@
 | kn:<tenant>:{<sid>}:queue             | list   | ids of accepted turns that wait   | session  |
 | kn:<tenant>:{<sid>}:seen              | hash   | turn id → digest[:version:fence]  | session  |
 | kn:<tenant>:{<sid>}:turn:<tid>        | hash   | a turn that is not finished       | session  |
-| kn:<tenant>:{<sid>}:f:<digest of tid> | stream | <seq>-0 → offset: text,           | 10 min   |
+| kn:<tenant>:{<sid>}:f<digest of tid>  | stream | <seq>-0 → OFFSET: text,           | 10 min   |
 |                                       |        | or type: JSON                     |          |
 | kn:<tenant>:{<sid>}:signal            | pubsub | "<tid> <seq>" after a flush       | -        |
 | kn:<tenant>:sessions:<subject>        | zset   | session ids by last activity (ms) | session  |
@@ -82,7 +82,7 @@ class SessionKeys:
         session has at most ``QUEUED_TURNS_MAX`` turns open, so that no two ever meet.
         """
         digest = hashlib.sha1(turn_id.encode(), usedforsecurity=False).hexdigest()
-        return f"{self.prefix}f:{digest[:10]}"
+        return f"{self.prefix}f{digest[:10]}"
 
     def head(self) -> list[str]:
         """The keys that scripts on a session take first, in this order."""

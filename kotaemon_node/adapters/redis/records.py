@@ -1,5 +1,6 @@
 """How turns, frames and sessions are written in Redis, and read back."""
 
+import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,13 +12,19 @@ from kotaemon_node.domain.turn import State
 from kotaemon_node.ports.sessions import Lease, Work
 
 _STEP = "j:"
+_COMPRESSED_FROM_BYTES = 4_096  # shorter ones would gain little and cost as much
+_COMPRESSION_LEVEL = 1  # 136 kB of English: 0.7 ms, 2.2 times smaller; level 6: 2.6 ms, 2.6 times
 
 # Fields of a finished turn that are left out of its JSON while they have their default.
 _OPTIONAL = ("sources", "generation", "owner", "attempts", "usage", "timings", "degraded", "error")
 
 
 def turn_json(turn: Turn, *, last_seq: int) -> bytes:
-    """Return a finished turn as it stands in the history; its version is its place in the list."""
+    """Return a finished turn as it stands in the history; its version is its place in the list.
+
+    JSON, a long one compressed by zlib: its text is in the frames as well, and a history is kept
+    for days.
+    """
     row: dict[str, Any] = {
         "turn_id": turn.turn_id,
         "message": turn.message,
@@ -28,12 +35,13 @@ def turn_json(turn: Turn, *, last_seq: int) -> bytes:
         "last_seq": last_seq,
     }
     row |= {name: getattr(turn, name) for name in _OPTIONAL if getattr(turn, name)}
-    return orjson.dumps(row)
+    raw = orjson.dumps(row)
+    return raw if len(raw) < _COMPRESSED_FROM_BYTES else zlib.compress(raw, _COMPRESSION_LEVEL)
 
 
 def turn_of(raw: bytes, *, version: int) -> tuple[Turn, int]:
     """Read ``turn_json`` back; returns the turn and the number of its terminal frame."""
-    row = orjson.loads(raw)
+    row = orjson.loads(raw if raw.startswith(b"{") else zlib.decompress(raw))
     last_seq = row.pop("last_seq")
     sources = tuple(row.pop("sources", ()))
     turn = Turn(**{**row, "state": State(row["state"])}, sources=sources, version=version)
@@ -88,8 +96,8 @@ def frame_of(
     """Return a stored frame with what is not stored put back."""
     ((name, value),) = fields.items()
     seq = int(entry_id.split(b"-")[0])
-    if name.isdigit():
-        text = {"content": value.decode(), "offset": int(name)}
+    if not name.islower():
+        text = {"content": value.decode(), "offset": int(name, 36)}
         return Frame("text", text, turn_id, trace_id, seq)
     kind: Any = name.decode()
     return Frame(kind, orjson.loads(value), turn_id, trace_id, seq)
@@ -98,12 +106,21 @@ def frame_of(
 def frame_row(body: FrameBody) -> tuple[Any, Any]:
     """Return the field and the value that a stream entry keeps of a frame.
 
-    A text is kept as ``offset → content``, without any mark around it: most frames are texts, and
-    each of them is written twice, to memory and to the append-only file.
+    A text is kept as ``OFFSET → content``, the offset in capital base 36 (types are in small
+    letters), without any mark around it: most frames are texts, and each of them is written twice,
+    to memory and to the append-only file.
     """
     if body.type == "text" and body.fields.keys() == {"content", "offset"}:
-        return int(body.fields["offset"]), body.fields["content"].encode()
+        return _base36(int(body.fields["offset"])), body.fields["content"].encode()
     return body.type, orjson.dumps(dict(body.fields))
+
+
+def _base36(number: int) -> str:
+    digits = ""
+    while number:
+        number, rest = divmod(number, 36)
+        digits = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"[rest] + digits
+    return digits or "0"
 
 
 def work_of(key: TurnKey, reply: Sequence[Any]) -> Work:

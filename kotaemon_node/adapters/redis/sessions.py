@@ -9,6 +9,7 @@ from kotaemon_node.adapters.redis import keys
 from kotaemon_node.adapters.redis.connection import RedisStore, store_errors
 from kotaemon_node.adapters.redis.keys import SessionKeys
 from kotaemon_node.adapters.redis.records import (
+    fields_of,
     open_turn,
     session_of,
     turn_json,
@@ -16,6 +17,7 @@ from kotaemon_node.adapters.redis.records import (
     work_of,
 )
 from kotaemon_node.adapters.redis.running import RunningTurns
+from kotaemon_node.adapters.redis.session_cache import Head, Remembered, SessionCache
 from kotaemon_node.adapters.redis.session_list import SessionList
 from kotaemon_node.domain import limits
 from kotaemon_node.domain.errors import (
@@ -73,8 +75,11 @@ _WRITE_ERRORS: Mapping[str, type[NodeError]] = {
 class RedisSessionStore:
     """``ports.sessions.SessionStore``."""
 
-    def __init__(self, store: RedisStore, *, ttl_s: int, idle_s: int) -> None:
+    def __init__(
+        self, store: RedisStore, *, ttl_s: int, idle_s: int, cache: SessionCache | None = None
+    ) -> None:
         self._store = store
+        self._cache = cache or SessionCache()
         self._ttl_s = ttl_s
         self._idle_ms = idle_s * 1000
         self._running = RunningTurns(store)
@@ -128,6 +133,7 @@ class RedisSessionStore:
         if running:
             turn_id, owner = (text.decode() for text in running)
             self._tell_loss(TurnKey(session=key, turn_id=turn_id), owner)
+        self._cache.drop(key)
         self._list.remove(key, principal.subject)
 
     def head(self, key: SessionKey) -> SessionHead | None:
@@ -175,6 +181,7 @@ class RedisSessionStore:
         """See the port."""
         key = request.key
         names = SessionKeys.of(key.session)
+        known = self._cache.get(key.session)
         entered_ms = self._running.enter(key)
         reply = self._store.run(
             "claim",
@@ -199,8 +206,7 @@ class RedisSessionStore:
                 key.session.tenant,
                 request.message[:_TITLE_CHARS],
                 names.signal,
-                "",
-                0,
+                *_known(known),
             ],
         )
         outcome = reply[0].decode()
@@ -209,13 +215,15 @@ class RedisSessionStore:
             raise type(error)(str(error))
         # Entries of turns that need none any more are left to the sweep: whether the events of a
         # finished turn are out is not known here.
-        work = work_of(key, reply[1]) if outcome == "owned" else None
+        work = self._work(key, reply[1], known) if outcome == "owned" else None
         return Claim(outcome=ClaimOutcome(outcome), work=work)
 
     def commit(self, lease: Lease, ending: Ending, *, take_next: bool) -> Committed:
         """See the port."""
         key = lease.key
         names = SessionKeys.of(key.session)
+        known = self._cache.get(key.session)
+        row = turn_json(ending.turn, last_seq=ending.seq)
         reply = self._store.run(
             "commit",
             [*names.head(), names.turn(key.turn_id), names.frames(key.turn_id)],
@@ -227,7 +235,7 @@ class RedisSessionStore:
                 ending.seq,
                 ending.terminal.type,
                 orjson.dumps(dict(ending.terminal.fields)),
-                turn_json(ending.turn, last_seq=ending.seq),
+                row,
                 orjson.dumps(dict(ending.generations)) if ending.generations else "",
                 int(take_next),
                 self._ttl_s,
@@ -235,15 +243,18 @@ class RedisSessionStore:
                 names.signal,
                 names.prefix,
                 limits.MAX_HISTORY_TURNS,
+                *_known(known),
             ],
         )
         outcome = reply[0].decode()
         if outcome != "ok":
             raise _WRITE_ERRORS[outcome](f"turn {key.turn_id}: {outcome}")
-        following = reply[3].decode()
+        version, hash_, following = int(reply[1]), reply[2].decode(), reply[3].decode()
+        self._cache.extend(key.session, row, epoch=lease.epoch, version=version, hash_=hash_)
         next_key = TurnKey(session=key.session, turn_id=following)
-        work = work_of(next_key, reply[4]) if following else None
-        return Committed(version=int(reply[1]), hash=reply[2].decode(), next=work)
+        known = self._cache.get(key.session)
+        work = self._work(next_key, reply[4], known) if following else None
+        return Committed(version=version, hash=hash_, next=work)
 
     def settle(self, key: TurnKey) -> None:
         """See the port."""
@@ -263,6 +274,7 @@ class RedisSessionStore:
     ) -> Work | None:
         """See the port."""
         names = SessionKeys.of(key.session)
+        known = self._cache.get(key.session)
         reply = self._store.run(
             "seize",
             [*names.head(), names.turn(key.turn_id), names.frames(key.turn_id)],
@@ -272,6 +284,7 @@ class RedisSessionStore:
                 "*" if from_owner is None else from_owner,
                 ending,
                 limits.MAX_HISTORY_TURNS,
+                *_known(known),
             ],
         )
         if reply[0] != b"owned":
@@ -279,7 +292,7 @@ class RedisSessionStore:
         before = reply[2].decode()
         if before != owner:
             self._tell_loss(key, before)
-        return work_of(key, reply[1])
+        return self._work(key, reply[1], known)
 
     def release(self, lease: Lease) -> None:
         """See the port."""
@@ -292,6 +305,20 @@ class RedisSessionStore:
         outcome = reply.decode()
         if outcome != "ok":
             raise _WRITE_ERRORS[outcome](f"turn {lease.key.turn_id}: {outcome}")
+
+    def _work(self, key: TurnKey, reply: Sequence[Any], known: Remembered | None) -> Work:
+        """Read a turn to execute; the store left out the turns before ``known``."""
+        meta, rows, *rest = reply
+        turns = SessionKeys.of(key.session).turns
+
+        def fetch(first: int, version: int) -> Sequence[bytes]:
+            with store_errors():
+                past: Sequence[bytes] = self._store.client.lrange(turns, first, version - 1)
+            return past if first < version else []
+
+        head = Head.of(fields_of(meta))
+        past = self._cache.completed(key.session, known, head, rows, fetch=fetch)
+        return work_of(key, [meta, past, *rest])
 
     def _tell_loss(self, key: TurnKey, loser: str) -> None:
         """Let the pod that executes the turn stop now, not only when its next write is refused."""
@@ -311,3 +338,8 @@ class RedisSessionStore:
     def _subject(self, principal: Principal) -> str:
         """Return whose sessions the principal sees; "" for all of the tenant."""
         return "" if principal.role in {"admin", "agent"} else principal.subject
+
+
+def _known(entry: Remembered | None) -> tuple[str, int]:
+    """Return known epoch and version, as ``work`` in ``lua/_work.lua`` takes them."""
+    return (entry.epoch, entry.version) if entry else ("", 0)

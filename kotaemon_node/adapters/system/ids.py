@@ -1,11 +1,18 @@
 """Identifiers from the operating system's randomness."""
 
 import secrets
+import string
+
+_LETTERS = string.ascii_letters + string.digits
+_CHARS = 22
 
 
 class RandomIds:
-    """``ports.runtime.IdSource`` with 128 random bits an id, as 32 hex digits."""
+    """``ports.runtime.IdSource`` with 131 random bits an id, as 22 letters and digits.
+
+    Short, because a session's id is written with each flush of its frames.
+    """
 
     def new_id(self) -> str:
         """See the port."""
-        return secrets.token_hex(16)
+        return "".join(secrets.choice(_LETTERS) for _ in range(_CHARS))

@@ -8,7 +8,7 @@ end
 
 -- The name is written to the append-only file with every flush, so it is short; see keys.py.
 local function frames_key(prefix, turn_id)
-  return prefix .. 'f:' .. string.sub(redis.sha1hex(turn_id), 1, 10)
+  return prefix .. 'f' .. string.sub(redis.sha1hex(turn_id), 1, 10)
 end
 
 local function last_seq(frames)

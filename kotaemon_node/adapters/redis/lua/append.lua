@@ -25,7 +25,7 @@ for i = 1, count do
   local seq = first + i - 1
   -- Numbers up to `last` are ours from a call whose reply was lost: the fence admits nobody else.
   if seq > last then
-    redis.call('XADD', frames, seq .. '-0', ARGV[offset - 1 + 2 * i], ARGV[offset + 2 * i])
+    redis.call('XADD', frames, seq, ARGV[offset - 1 + 2 * i], ARGV[offset + 2 * i])
   end
 end
 -- Longer than any turn, so once is enough; the commit sets another.

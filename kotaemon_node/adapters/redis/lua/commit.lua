@@ -1,7 +1,8 @@
 -- KEYS: 1 meta  2 turns  3 queue  4 seen  5 turn  6 frames
 -- ARGV: 1 epoch  2 fence  3 owner  4 turn id  5 seq of the terminal frame  6 its type  7 its JSON
 --       8 the turn (JSON)  9 generations (JSON)  10 take next ('1')  11 ttl (s)
---       12 frames retention (s)  13 signal channel  14 key prefix  15 history max
+--       12 frames retention (s)  13 signal channel  14 key prefix  15 history max  16 known epoch
+--       17 known version
 -- Ends a turn: terminal frame, history, version, hash and the next turn, all or nothing.
 -- Reply: {'ok', version, hash, next turn id or '', work of it} or {'gone' | 'fenced' | 'gap'}.
 local meta, turns, queue, seen, turn, frames = unpack(KEYS)
@@ -13,7 +14,8 @@ local function reply(version, hash)
   local next_turn = ARGV[14] .. 'turn:' .. next_id
   if redis.call('HGET', next_turn, 'owner') ~= ARGV[3] then return {'ok', version, hash, ''} end
   return {'ok', version, hash, next_id,
-    work(meta, turns, next_turn, frames_key(ARGV[14], next_id), tonumber(ARGV[15]), '', '')}
+    work(meta, turns, next_turn, frames_key(ARGV[14], next_id), tonumber(ARGV[15]), ARGV[16],
+      ARGV[17])}
 end
 
 local known = redis.call('HGET', seen, ARGV[4]) or ''

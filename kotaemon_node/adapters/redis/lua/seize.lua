@@ -1,6 +1,6 @@
 -- KEYS: 1 meta  2 turns  3 queue  4 seen  5 turn  6 frames
 -- ARGV: 1 turn id  2 new owner  3 owner expected ('*' = whoever)  4 how it is to end ('' = go on)
---       5 history max
+--       5 history max  6 known epoch  7 known version
 -- Makes `new owner` the owner of a turn that is not finished, under a higher fence: after its owner
 -- was lost, or to end it. A waiting turn is seized when nothing runs before it, or to end it.
 -- How a turn is to end is kept with it: if this owner dies as well, the next one ends it too.
@@ -36,4 +36,4 @@ else
   return {'none'}
 end
 if ARGV[4] ~= '' then redis.call('HSETNX', turn, 'ending', ARGV[4]) end
-return {'owned', work(meta, turns, turn, frames, tonumber(ARGV[5]), '', ''), before}
+return {'owned', work(meta, turns, turn, frames, tonumber(ARGV[5]), ARGV[6], ARGV[7]), before}
