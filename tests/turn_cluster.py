@@ -56,6 +56,12 @@ class TurnCluster:
         turns: list[Mapping[str, Any]] = answer.json()["turns"]
         return turns
 
+    def again(self, reading: Reading) -> Reading:
+        """Send the same turn once more, as a client that lost everything."""
+        return TurnReader(
+            self.url, session_id=reading.session_id, turn_id=reading.turn_id, message=QUESTION
+        ).read()
+
     def owner(self, reading: Reading) -> str:
         """Return the name of the pod that runs the turn, "" while it is nobody's."""
         return str(self.turn(reading).get("owner") or "").partition(".")[0]
@@ -76,7 +82,10 @@ class TurnCluster:
         return {worker: self.metric(worker, name) for worker in self.workers()}
 
     def assert_whole(self, reading: Reading) -> None:
-        """The client's text is the answer that was committed, in a history that has it once."""
+        """The client's text is the answer that was committed, in a history that has it once.
+
+        So is that of somebody who comes now: the stored frames are those that were shown.
+        """
         assert reading.state == "done", (reading.tries, reading.problems, reading.refusal)
         assert not reading.problems
         turn = self.turn(reading)
@@ -85,6 +94,9 @@ class TurnCluster:
         assert reading.text == turn["answer"] != ""
         turns = [one["turn_id"] for one in self.history(reading)]
         assert turns.count(reading.turn_id) == 1
+        again = self.again(reading)
+        assert again.complete, again.problems
+        assert again.numbered() == reading.numbered()
 
 
 @contextmanager

@@ -47,6 +47,7 @@ def summary(hits: Sequence[Hit], *, missed: int) -> dict[str, Any]:
             "frames": sum(bool(hit.problems) for hit in hits),
             "text_is_not_what_was_committed": sum(not hit.same_as_committed for hit in hits),
             "text_is_not_the_undisturbed": sum(not hit.same_as_undisturbed for hit in hits),
+            "other_frames_when_read_again": sum(not hit.same_when_read_again for hit in hits),
             "not_once_in_history": sum(hit.in_history != 1 for hit in hits),
         },
         "restarts": sum(hit.restarts for hit in hits),

@@ -20,7 +20,7 @@ import requests
 from kotaemon_node.local.balancer import pods_in_use
 from load.bench.takeover_store import StoredTurn, StoreView
 from load.bench.takeover_talk import Expected, Talk, Talkers
-from load.reader import Arrival
+from load.reader import Arrival, Reading, TurnReader
 from tests.cluster import Cluster
 
 Aim = Literal["drawn", "begin", "end", "event"]
@@ -59,6 +59,8 @@ class Hit:
     same_as_undisturbed: bool
     in_history: int
     """How often; it must be 1."""
+    same_when_read_again: bool
+    """A client that comes afterwards sees the very same frames."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,7 +222,17 @@ class Killer:
             same_as_committed=reading.text == turn.get("answer"),
             same_as_undisturbed=reading.text == talk.expected.answer,
             in_history=times,
+            same_when_read_again=self._again(talk).numbered() == reading.numbered(),
         )
+
+    def _again(self, talk: Talk) -> Reading:
+        reading = talk.reading
+        return TurnReader(
+            self._cluster.url,
+            session_id=reading.session_id,
+            turn_id=reading.turn_id,
+            message=talk.expected.question,
+        ).read(timeout_s=_TURN_MAX_S)
 
     def _committed(self, talk: Talk) -> tuple[Mapping[str, Any], int]:
         """Return the turn as it was committed, and how often the history has it."""
@@ -267,4 +279,5 @@ def first_text_s(arrivals: Sequence[Arrival], *, after: int) -> float | None:
 def _line(hit: Hit) -> str:
     text = "no text left" if hit.first_text_ms is None else f"{hit.first_text_ms:.0f} ms"
     good = hit.same_as_committed and hit.same_as_undisturbed and not hit.problems
+    good = good and hit.same_when_read_again and hit.in_history == 1
     return f"{hit.where}: {text}, {hit.victim} → {hit.owner}{'' if good else ' WRONG'}"

@@ -105,6 +105,10 @@ class Reading:
         """Return the frames of one type, or all."""
         return [one.frame for one in self.arrivals if kind in {"", one.frame["type"]}]
 
+    def numbered(self) -> list[Frame]:
+        """Return the frames that are part of the turn: every reader must see the same ones."""
+        return [one.frame for one in self.arrivals if "seq" in one.frame]
+
     def take(self, event: Event) -> None:
         """Note what came in the newest try, and check it."""
         place = len(self.tries) - 1

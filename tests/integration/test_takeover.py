@@ -73,9 +73,7 @@ def test_the_turn_is_finished_although_no_client_comes_back(running: TurnCluster
     assert [one["turn_id"] for one in running.history(reading)] == [reading.turn_id]
 
     # Whoever comes later gets every frame of both owners.
-    again = TurnReader(
-        running.url, session_id=reading.session_id, turn_id=reading.turn_id, message=QUESTION
-    ).read()
+    again = running.again(reading)
     running.assert_whole(again)
     assert again.text == turn["answer"]
 

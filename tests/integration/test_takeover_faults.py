@@ -11,8 +11,8 @@ import pytest
 import requests
 
 from load.bench.takeover_kills import first_text_s
-from load.reader import Reading, TurnReader
-from tests.turn_cluster import QUESTION, Reader, TurnCluster, new_id, turn_cluster
+from load.reader import Reading
+from tests.turn_cluster import Reader, TurnCluster, new_id, turn_cluster
 
 FROZEN_TEXT_MAX_S = 10.0
 """Promised are 4 s in a quiet run."""
@@ -45,9 +45,14 @@ def test_a_frozen_pod_is_replaced_and_says_nothing_when_it_wakes(running: TurnCl
         frozen_s = time.monotonic()
         pid = running.cluster.kill(victim, signal.SIGSTOP)
         try:
-            reading = client.finish()
+            running.cluster.wait_until(
+                lambda: first_text_s(client.reading.arrivals, after=last_seq) is not None,
+                what="another pod goes on",
+            )
         finally:
+            # It wakes while the other one writes: both have something to say about each number.
             os.kill(pid, signal.SIGCONT)
+        reading = client.finish()
     running.assert_whole(reading)
     assert reading.text == undisturbed.text
     assert reading.restarts == 0
@@ -194,9 +199,7 @@ def test_a_session_that_is_deleted_ends_its_turn(running: TurnCluster) -> None:
         address = f"{running.cluster.pod_url(worker)}/v1/sessions/{reading.session_id}"
         assert requests.get(address, timeout=30).status_code == 404
     # A late try of the same turn runs nothing in a new session of that name.
-    late = TurnReader(
-        running.url, session_id=reading.session_id, turn_id=reading.turn_id, message=QUESTION
-    ).read()
+    late = running.again(reading)
     assert late.refusal is not None
     assert late.refusal["code"] == "gone"
 
