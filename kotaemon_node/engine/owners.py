@@ -38,7 +38,8 @@ class Owners:
         self._asking: dict[str, threading.Lock] = {}
         self._asked_at_s: OrderedDict[str, float] = OrderedDict()
         self._addresses: OrderedDict[str, str] = OrderedDict()
-        self._dead: OrderedDict[str, None] = OrderedDict()
+        self._gone: OrderedDict[str, None] = OrderedDict()
+        """Incarnations whose process has ended; they never come back."""
 
     def store_answered(self) -> None:
         """Note that a heartbeat got through; after a gap all judging begins anew."""
@@ -80,7 +81,7 @@ class Owners:
 
     def _lost(self, owner: str) -> bool:
         with self._lock:
-            if owner in self._dead:
+            if owner in self._gone:
                 return True
             asked_at_s = self._asked_at_s.get(owner)
         if asked_at_s is not None and self._clock.monotonic_s() - asked_at_s < _FRESH_S:
@@ -88,16 +89,18 @@ class Owners:
         beating = self._beating()
         with self._lock:
             address = self._addresses.get(owner)
-        dead = bool(address) and self._is_gone_from(str(address), owner)
-        if not dead and owner not in beating:
-            # The read may itself have waited for a store that was away.
-            dead = self.may_judge()
+        gone = bool(address) and self._is_gone_from(str(address), owner)
         with self._lock:
-            if dead:
-                _remember(self._dead, owner, None)
-            else:
-                _remember(self._asked_at_s, owner, self._clock.monotonic_s())
-        return dead
+            if gone:
+                _remember(self._gone, owner, None)
+                return True
+        if owner not in beating and self.may_judge():
+            # Not remembered: a frozen pod may wake up. And asked only now: the read may itself
+            # have waited for a store that was away.
+            return True
+        with self._lock:
+            _remember(self._asked_at_s, owner, self._clock.monotonic_s())
+        return False
 
     def _beating(self) -> frozenset[str]:
         """Return who has a heartbeat, and learn where they are."""

@@ -125,6 +125,18 @@ def test_a_silent_pod_is_judged_by_its_heartbeat(
     assert owners.lost("pod.1")
 
 
+def test_a_pod_that_wakes_up_is_trusted_again(
+    owners: Owners, cluster: Cluster, clock: StoppedClock
+) -> None:
+    beat_for(owners, clock, 3 * limits.POD_TTL_S)
+    cluster.answers["host:1"] = silent
+    cluster.beating.clear()
+    assert owners.lost("pod.1")
+    cluster.answers["host:1"] = lambda: "pod.1"
+    cluster.beating["pod.1"] = "host:1"
+    assert not owners.lost("pod.1")
+
+
 def test_a_lack_of_heartbeats_is_believed_only_when_the_store_answered_for_long(
     owners: Owners, cluster: Cluster, clock: StoppedClock
 ) -> None:
