@@ -18,6 +18,7 @@ from kotaemon_node.adapters.redis import (
     RedisPresence,
     RedisSessionStore,
     RedisStreamsBus,
+    SessionCache,
     connect,
 )
 from kotaemon_node.adapters.store.factory import make_artifact_store
@@ -115,8 +116,12 @@ def build_pod(settings: Settings) -> RunningPod:
     store = connect(settings.redis_url)
     # Reading the bus and the signals holds a connection for seconds; requests have their own pool.
     waiting = connect(settings.redis_url, pool_max=8)
+    remembered = SessionCache(count=metrics.session_cache)
     sessions = RedisSessionStore(
-        store, ttl_s=settings.session_ttl_s, idle_s=settings.session_idle_s
+        store,
+        ttl_s=settings.session_ttl_s,
+        idle_s=settings.session_idle_s,
+        cache=remembered,
     )
     frames = RedisFrameLog(store, waiting=waiting, clock=clock, tasks=tasks)
     bus = RedisStreamsBus(store, waiting=waiting, clock=clock)
@@ -174,7 +179,7 @@ def build_pod(settings: Settings) -> RunningPod:
     )
     listeners: dict[str, Listener] = {
         KNOWLEDGE_UPDATED: KnowledgeUpdatedListener(DEFAULT_TENANT, look=library.wake),
-        SESSION_UPDATED: SessionUpdatedListener(DEFAULT_TENANT),
+        SESSION_UPDATED: SessionUpdatedListener(DEFAULT_TENANT, newer=remembered.mark),
     }
     services = Services(
         sessions=sessions,

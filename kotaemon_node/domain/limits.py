@@ -57,6 +57,10 @@ STREAMS_PER_POD_MAX: Final = 12_000
 
 # Sessions.
 MAX_HISTORY_TURNS: Final = 10
+# Ten turns with their sources take about 30 kB: bytes are full at about a thousand sessions, the
+# number is for many that have a turn or two.
+SESSION_CACHE_ENTRIES_MAX: Final = 4_096
+SESSION_CACHE_BYTES_MAX: Final = 32 * 1024 * 1024
 SESSION_TTL_S_DEFAULT: Final = 48 * 3600
 SESSION_IDLE_S_DEFAULT: Final = 30 * 60
 SESSIONS_INDEX_MAX: Final = 10_000  # newest sessions kept in a principal's list

@@ -1,22 +1,39 @@
-"""``session_updated``: a session has a newer version.
+"""``session_updated``: a session has a newer version; what this pod remembers of it is behind.
 
-Sessions are read from the store with their version each time, so there is nothing to invalidate
-yet; the event is checked and counted, so that its absence shows before anything relies on it.
+Nothing relies on it: a claim checks by version and hash whatever is remembered (I8).
 """
 
+from typing import Protocol
+
 from kotaemon_node.domain.ids import checked_id
+from kotaemon_node.domain.session import SessionKey
 from kotaemon_node.listeners.payload import fields_of
 from kotaemon_node.ports.events import Message
+
+
+class Newer(Protocol):
+    """Is told the version that a session is said to have. May be told twice, late, or wrongly."""
+
+    def __call__(self, key: SessionKey, *, epoch: str, version: int) -> None:
+        """Heed it."""
+        ...
 
 
 class SessionUpdatedListener:
     """Handles events of one tenant. Safe to call twice, late, or in any order."""
 
-    def __init__(self, tenant: str) -> None:
+    def __init__(self, tenant: str, *, newer: Newer) -> None:
         self._tenant = tenant
+        self._newer = newer
 
     def handle(self, message: Message) -> bool:
         """Return whether the event was for us; raises ``ValueError`` for a poison message."""
         fields = fields_of(message)
-        checked_id("session_id", fields.get("session_id"))
-        return fields.get("tenant") == self._tenant
+        session_id = checked_id("session_id", fields.get("session_id"))
+        if fields.get("tenant") != self._tenant:
+            return False
+        epoch, version = fields.get("epoch"), fields.get("version")
+        if not isinstance(epoch, str) or not isinstance(version, int):
+            raise ValueError("epoch and version are not a text and a whole number")  # noqa: TRY004 - bad data, no bug
+        self._newer(SessionKey(self._tenant, session_id), epoch=epoch, version=version)
+        return True

@@ -77,6 +77,14 @@ CATALOGUE: Final = (
         "Events of the bus: handled, ignored (known already) or poison (skipped).",
         ("topic", "outcome"),
     ),
+    MetricRow(
+        "kotaemon_session_cache_total",
+        "counter",
+        "Turns begun in a session with a history, by what the pod's memory of it was good for: "
+        "all (hit), all but newer turns (partial; stale where an event had said so), nothing "
+        "(miss), or the store was set back (rolled_back).",
+        ("result",),
+    ),
     MetricRow("kotaemon_llm_tokens_total", "counter", "Tokens of the language model.", ("kind",)),
     MetricRow("kotaemon_ready", "gauge", "1 when this pod can serve, else 0."),
     MetricRow(
@@ -97,6 +105,13 @@ CATALOGUE: Final = (
 # A bare counter would be absent until its first event, and ``rate()`` would miss that event.
 _KNOWN_LABELS: Final[Mapping[str, tuple[tuple[str, ...], ...]]] = {
     "kotaemon_turns_total": (("done",), ("failed",), ("cancelled",), ("interrupted",)),
+    "kotaemon_session_cache_total": (
+        ("hit",),
+        ("partial",),
+        ("miss",),
+        ("stale",),
+        ("rolled_back",),
+    ),
     "kotaemon_llm_tokens_total": (("prompt",), ("completion",)),
 }
 
@@ -204,6 +219,12 @@ class Metrics:
     def event(self, topic: str, outcome: Literal["handled", "ignored", "poison"]) -> None:
         """An event came from the bus."""
         self._counters["kotaemon_events_total"].labels(topic, outcome).inc()
+
+    def session_cache(
+        self, result: Literal["hit", "partial", "miss", "stale", "rolled_back"]
+    ) -> None:
+        """A turn began; say what was remembered of its session."""
+        self._counters["kotaemon_session_cache_total"].labels(result).inc()
 
     def llm_tokens(self, prompt: int, completion: int) -> None:
         """Count the tokens of one call, as the server reported them."""
