@@ -58,8 +58,10 @@ class SteppedClock(SystemClock):
 
 
 def english() -> str:
-    """Return the project's own documentation: prose that does not repeat itself."""
-    return "\n".join(path.read_text("utf-8") for path in sorted((ROOT / "docs").rglob("*.md")))
+    """Return the sentences of the project's documentation: no tables, no code, no repetition."""
+    texts = [path.read_text("utf-8") for path in sorted((ROOT / "docs").rglob("*.md"))]
+    lines = [line.strip("-* ").replace("`", "") for text in texts for line in text.splitlines()]
+    return "\n".join(line for line in lines if line[:1].isalpha() and "|" not in line)
 
 
 def chinese() -> str:
