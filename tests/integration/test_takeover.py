@@ -18,7 +18,7 @@ from load.reader import Reading, TurnReader
 from tests.cluster import Cluster
 from tests.turn_cluster import QUESTION, Reader, TurnCluster, new_id, turn_at, turn_cluster
 
-KILLS = 8
+KILLS = 6
 TAIL_S = 0.25
 MEDIAN_MAX_S = 2.0
 """Promised are 500 ms for 95 of 100 on a machine that does nothing else; this one may."""
@@ -81,7 +81,7 @@ def test_the_turn_is_finished_although_no_client_comes_back(running: TurnCluster
 @pytest.mark.parametrize("continues", ["prefill", "none"])
 def test_other_language_models(tmp_path: Path, continues: str) -> None:
     """One that is given its own words goes on; one that cannot go on begins again, and says so."""
-    with turn_cluster(tmp_path / "data", continues=continues) as running:
+    with turn_cluster(tmp_path / "data", continues=continues, workers=2) as running:
         undisturbed = running.reader().read()
         with Reader(running.reader()) as client:
             running.cluster.wait_until(lambda: client.texts() >= 10, what="text came")
@@ -113,7 +113,9 @@ def _print_times(what: str, reading: Reading) -> None:
 @pytest.fixture(scope="module")
 def extractive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Cluster, StoreView]]:
     with ExitStack() as stack:
-        cluster = stack.enter_context(Cluster(tmp_path_factory.mktemp("extractive") / "data"))
+        cluster = stack.enter_context(
+            Cluster(tmp_path_factory.mktemp("extractive") / "data", workers=2)
+        )
         port = launch.running_cluster(cluster.folder).redis_port
         yield cluster, stack.enter_context(StoreView(port))
 

@@ -5,14 +5,15 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 
 import pytest
 import requests
 
 from load.bench.takeover_kills import first_text_s
-from load.reader import Reading
-from tests.turn_cluster import Reader, TurnCluster, new_id, turn_cluster
+from load.reader import Reading, TurnReader
+from tests.turn_cluster import QUESTION, Reader, TurnCluster, new_id, turn_cluster
 
 FROZEN_TEXT_MAX_S = 10.0
 """Promised are 4 s in a quiet run."""
@@ -206,6 +207,68 @@ def test_a_session_that_is_deleted_ends_its_turn(running: TurnCluster) -> None:
 
 def test_a_rolling_restart_shows_no_client_an_error(running: TurnCluster) -> None:
     undisturbed = running.reader().read()
+    with _talking(running, clients=ROLLING_CLIENTS) as readings:
+        for worker in running.workers():
+            pid = running.cluster.kill(worker, signal.SIGTERM)
+            running.cluster.wait_until(
+                partial(_replaced, running, worker, pid), what=f"{worker} has left"
+            )
+            running.cluster.wait_ready()
+    moved = sum(len(reading.tries) > 1 for reading in readings)
+    print(f"rolling restart: {len(readings)} turns, {moved} of them moved")
+    assert len(readings) > ROLLING_CLIENTS * 3
+    for reading in readings:
+        assert reading.complete, (reading.problems, reading.tries)
+        assert reading.text == undisturbed.text
+        assert not reading.errors, reading.tries
+        assert not reading.cuts, reading.tries
+    for session_id, seen in _by_session(readings).items():
+        history = running.history(seen[0])
+        assert [one["turn_id"] for one in history] == [one.turn_id for one in seen], session_id
+        assert [one["answer"] for one in history] == [one.text for one in seen], session_id
+
+
+def test_a_turn_that_outlasts_a_drain_is_handed_over(running: TurnCluster) -> None:
+    undisturbed = running.reader().read()
+    running.pace(token_ms=130)
+    with Reader(running.reader()) as client:
+        running.cluster.wait_until(lambda: client.texts() >= 3, what="the answer has begun")
+        owner = running.owner(client.reading)
+        other = next(worker for worker in running.workers() if worker != owner)
+
+        # Who follows on a pod that leaves is sent away at once: the turn does not need that pod.
+        follower = TurnReader(
+            running.cluster.pod_url(other),
+            session_id=client.reading.session_id,
+            turn_id=client.reading.turn_id,
+            message=QUESTION,
+            on_frame=lambda one: follower.leave() if one.frame["type"] == "reconnect" else None,
+        )
+        with Reader(follower) as following:
+            running.cluster.wait_until(lambda: following.texts() >= 3, what="the other follows")
+            running.cluster.kill(other, signal.SIGTERM)
+            sent_away = following.finish(timeout_s=10)
+        assert [one["type"] for one in sent_away.frames()][-1] == "reconnect"
+        assert not sent_away.problems
+        assert len(sent_away.tries) == 1
+
+        running.cluster.kill(owner, signal.SIGTERM)
+        begun_s = time.monotonic()
+        reading = client.finish()
+    moved_s = next(one.ended_s for one in reading.tries if one.end == "reconnect") - begun_s
+    gap_s = reading.tries[1].began_s - reading.tries[0].ended_s
+    print(f"handed over {moved_s:.1f} s after SIGTERM; the client was away for {gap_s:.2f} s")
+    running.assert_whole(reading)
+    assert reading.text == undisturbed.text
+    assert reading.restarts == 0
+    assert not reading.errors, reading.tries
+    assert not reading.cuts, reading.tries
+    assert running.turn(reading)["owner"].partition(".")[0] != owner
+
+
+@contextmanager
+def _talking(running: TurnCluster, *, clients: int) -> Iterator[list[Reading]]:
+    """Let clients talk without end, three turns a session; yield what they read, as it grows."""
     stopped = threading.Event()
     readings: list[Reading] = []
 
@@ -215,28 +278,23 @@ def test_a_rolling_restart_shows_no_client_an_error(running: TurnCluster) -> Non
             for _ in range(3):
                 readings.append(running.reader(session_id=session_id).read())
 
-    threads = [threading.Thread(target=talk) for _ in range(ROLLING_CLIENTS)]
+    threads = [threading.Thread(target=talk) for _ in range(clients)]
     for thread in threads:
         thread.start()
     try:
-        for worker in running.workers():
-            pid = running.cluster.kill(worker, signal.SIGTERM)
-            running.cluster.wait_until(
-                partial(_replaced, running, worker, pid), what=f"{worker} has left"
-            )
-            running.cluster.wait_ready()
+        yield readings
     finally:
         stopped.set()
         for thread in threads:
             thread.join(60)
-    moved = sum(len(reading.tries) > 1 for reading in readings)
-    print(f"rolling restart: {len(readings)} turns, {moved} of them moved")
-    assert len(readings) > ROLLING_CLIENTS * 3
+
+
+def _by_session(readings: list[Reading]) -> dict[str, list[Reading]]:
+    """Return the readings of each session, in the order of their turns."""
+    found: dict[str, list[Reading]] = {}
     for reading in readings:
-        running.assert_whole(reading)
-        assert reading.text == undisturbed.text
-        assert not reading.errors, reading.tries
-        assert not reading.cuts, reading.tries
+        found.setdefault(reading.session_id, []).append(reading)
+    return found
 
 
 def _turn_path(reading: Reading) -> str:
