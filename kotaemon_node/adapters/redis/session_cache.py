@@ -87,8 +87,9 @@ class SessionCache:
         self._size_bytes = 0
         self._lock = threading.Lock()
 
-    def __len__(self) -> int:
-        """Return the number of sessions remembered."""
+    @property
+    def entries(self) -> int:
+        """How many sessions are remembered."""
         return len(self._entries)
 
     @property
