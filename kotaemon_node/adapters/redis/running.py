@@ -1,4 +1,4 @@
-"""The index of running turns: what the sweep looks through, and the outbox of events."""
+"""The index of running turns: what the sweep looks through, and which events are not sent yet."""
 
 from collections.abc import Sequence
 from typing import Any
