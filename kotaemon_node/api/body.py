@@ -18,6 +18,7 @@ from werkzeug.exceptions import HTTPException
 from kotaemon_node.api.errors import UnsupportedMediaType
 from kotaemon_node.domain.errors import Invalid, Malformed, NodeError, TooLarge
 from kotaemon_node.domain.limits import JSON_DEPTH_MAX, JSON_VALUES_MAX
+from kotaemon_node.domain.nesting import deeper_than
 
 _log = structlog.get_logger(__name__)
 
@@ -50,7 +51,7 @@ def parse_object(raw: bytes) -> dict[str, Any]:
         value = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
         raise Malformed(f"the body is not JSON: {error.msg} (byte {error.pos})") from None
-    if _deeper_than(value, JSON_DEPTH_MAX):
+    if deeper_than(value, JSON_DEPTH_MAX):
         raise Malformed(f"the body is nested more than {JSON_DEPTH_MAX} levels deep")
     if not isinstance(value, dict):
         raise Malformed("the body must be a JSON object")
@@ -78,22 +79,6 @@ def _read_bytes() -> bytes:
         _log.info("body_broken", error=repr(error))
         raise Malformed(f"the body is broken: {type(error).__name__}") from None
     return raw
-
-
-def _deeper_than(value: object, limit: int) -> bool:
-    """Walk level by level, without recursion, and stop at the first level too many."""
-    level = [value]
-    for _ in range(limit):
-        deeper: list[object] = []
-        for item in level:
-            if isinstance(item, dict):
-                deeper.extend(item.values())
-            elif isinstance(item, list):
-                deeper.extend(item)
-        if not deeper:
-            return False
-        level = deeper
-    return any(isinstance(item, dict | list) for item in level)
 
 
 def _kind(problems: Sequence[ErrorDetails], missing: type[NodeError]) -> type[NodeError]:

@@ -173,7 +173,13 @@ class DocumentQuery(Query):
     revision: Annotated[str, Field(max_length=64)] | None = None
 
 
+class SessionStreamQuery(Query):
+    """``GET /v1/sessions/{sid}/stream``: the version after which turns are wanted."""
+
+    after_version: Number | None = None
+
+
 class StreamQuery(Query):
-    """``GET …/stream``: the number after which frames are wanted."""
+    """``GET …/turns/{tid}/stream``: the number after which frames are wanted."""
 
     after: Number | None = None

@@ -71,6 +71,15 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
     "sessions.read_session": Operation(
         "sessions", {200: forms.SessionForm}, (*_SESSION, "invalid"), query=inputs.HistoryQuery
     ),
+    "sessions.stream_session": Operation(
+        "sessions",
+        {200: None},
+        (*_SESSION, "gone", "invalid", "draining"),
+        query=inputs.SessionStreamQuery,
+        headers=("Last-Event-ID",),
+        media=_EVENTS,
+        json=False,
+    ),
     "sessions.delete_session": Operation("sessions", {204: None}, _SESSION),
     "turns.create_turn": Operation(
         "turns",

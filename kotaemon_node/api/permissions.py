@@ -33,6 +33,7 @@ PERMISSIONS: Final[Mapping[str, Access]] = {
     "sessions.list_sessions": TALKERS,
     "sessions.create_session": TALKERS,
     "sessions.read_session": TALKERS,
+    "sessions.stream_session": TALKERS,
     "sessions.delete_session": TALKERS,
     "turns.create_turn": TALKERS,
     "turns.read_turn": TALKERS,

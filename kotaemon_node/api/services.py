@@ -13,7 +13,14 @@ from kotaemon_node.domain.knowledge import (
     SearchResult,
     Source,
 )
-from kotaemon_node.domain.session import Principal, Turn, TurnKey, TurnRequest
+from kotaemon_node.domain.session import (
+    Principal,
+    SessionKey,
+    SessionPlace,
+    Turn,
+    TurnKey,
+    TurnRequest,
+)
 from kotaemon_node.ports.knowledge import PodReport, Presence
 from kotaemon_node.ports.runtime import Clock, IdSource
 from kotaemon_node.ports.sessions import ClaimOutcome, SessionStore
@@ -32,6 +39,18 @@ class TurnService(Protocol):
 
         Raises ``Gone`` where ``after`` lies beyond the last stored number, ``TurnNotFound`` where
         there is no such turn. Both come before the first frame, on the first ``next``.
+        """
+        ...
+
+    def follow_session(
+        self, key: SessionKey, principal: Principal, *, place: SessionPlace
+    ) -> Iterator[Frame | None]:
+        """Yield the frames of every turn of the session from ``place`` on, turn by turn, for ever.
+
+        Each turn is announced by a ``turn`` frame before its first one; from now on means that of
+        the turns that are open only later frames come. None asks for a heartbeat, and is the first
+        item, so that the answer begins. Raises ``SessionNotFound`` and, where the store does not
+        know ``place``, ``Gone`` on the first ``next``; later ``Gone`` when the session is deleted.
         """
         ...
 

@@ -1,16 +1,17 @@
-"""Sessions: make, list, read, delete."""
+"""Sessions: make, list, read, follow, delete."""
 
 from typing import Final
 
-from flask import Blueprint, Response
+from flask import Blueprint, Response, request
 
 from kotaemon_node.api.answers import json_answer
 from kotaemon_node.api.body import read_body
-from kotaemon_node.api.context import principal, services, session_key
+from kotaemon_node.api.context import pod, principal, services, session_key, trace_id
 from kotaemon_node.api.forms import SessionCreated, SessionList
-from kotaemon_node.api.inputs import HistoryQuery, PageQuery, SessionBody
+from kotaemon_node.api.inputs import HistoryQuery, PageQuery, SessionBody, SessionStreamQuery
 from kotaemon_node.api.query import read_query
 from kotaemon_node.api.showing import session_form
+from kotaemon_node.api.sse import session_place, stream_answer
 
 routes: Final = Blueprint("sessions", __name__)
 
@@ -49,6 +50,26 @@ def read_session(sid: str) -> Response:
         session_key(sid), principal(), after_version=query.after_version, limit=query.limit
     )
     return json_answer(session_form(view))
+
+
+@routes.get("/v1/sessions/<sid>/stream")
+def stream_session(sid: str) -> Response:
+    """Follow all that happens in a session from now on, on any pod.
+
+    From a place further back with `Last-Event-ID` or `?after_version=`.
+    """
+    key = session_key(sid)
+    place = session_place(
+        request.headers.get("Last-Event-ID"),
+        after_version=read_query(SessionStreamQuery).after_version,
+    )
+    caller, turns = principal(), services().turns
+    return stream_answer(
+        lambda: turns.follow_session(key, caller, place=place),
+        slots=pod().streams,
+        turn_id="",
+        trace_id=trace_id(),
+    )
 
 
 @routes.delete("/v1/sessions/<sid>")

@@ -18,6 +18,8 @@ from kotaemon_node.api.answers import to_json
 from kotaemon_node.api.streams import StreamSlots
 from kotaemon_node.domain.errors import Draining, Malformed, NodeError
 from kotaemon_node.domain.frames import Frame, FrameType
+from kotaemon_node.domain.ids import checked_id
+from kotaemon_node.domain.session import SessionPlace
 
 _log = structlog.get_logger(__name__)
 
@@ -50,6 +52,18 @@ def resume_point(last_event_id: str | None, *, after: int | None, turn_id: str) 
     if not (seq.isascii() and seq.isdigit() and len(seq) <= 16):
         raise Malformed("Last-Event-ID must be <turn_id>:<number> or a number")
     return int(seq)
+
+
+def session_place(last_event_id: str | None, *, after_version: int | None) -> SessionPlace:
+    """Return from where on a session is followed; the header goes before ``?after_version=``.
+
+    Raises ``Malformed`` where the header does not name a turn and a number.
+    """
+    if not last_event_id:
+        return SessionPlace(version=after_version)
+    turn_id = checked_id("Last-Event-ID", last_event_id.strip().rpartition(":")[0])
+    seq = resume_point(last_event_id, after=None, turn_id=turn_id)
+    return SessionPlace(turn_id=turn_id, seq=seq)
 
 
 def stream_answer(

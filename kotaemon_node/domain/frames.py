@@ -11,11 +11,11 @@ from typing import Any, Final, Literal
 
 FrameType = Literal[
     "status", "source", "tool_call", "text", "restart", "handoff", "error", "done",
-    "reconnect", "snapshot",
+    "reconnect", "snapshot", "turn",
 ]  # fmt: skip
 
 TERMINAL: Final = frozenset({"done", "error"})
-UNSTORED: Final = frozenset({"reconnect", "snapshot"})
+UNSTORED: Final = frozenset({"reconnect", "snapshot", "turn"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,9 @@ class Frame:
         head: dict[str, Any] = {"type": self.type}
         if self.seq is not None:
             head["seq"] = self.seq
-        return {**head, "turn_id": self.turn_id, "trace_id": self.trace_id, **self.fields}
+        if self.turn_id:  # a session's stream also says what belongs to no turn
+            head["turn_id"] = self.turn_id
+        return {**head, "trace_id": self.trace_id, **self.fields}
 
 
 @dataclass(frozen=True, slots=True)

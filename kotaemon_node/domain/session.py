@@ -107,3 +107,14 @@ class TurnRequest:
     on_busy: OnBusy
     trace_id: str
     create_session: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SessionPlace:
+    """From where on a session is followed: behind a frame, else behind a version, else from now."""
+
+    turn_id: str = ""
+    seq: int = 0
+    """Number of the last frame of ``turn_id`` that was seen."""
+    version: int | None = None
+    """How many turns of the history are known."""

@@ -19,7 +19,14 @@ from kotaemon_node.domain.errors import (
 from kotaemon_node.domain.events import SESSION_UPDATED
 from kotaemon_node.domain.frames import Frame
 from kotaemon_node.domain.ids import DEFAULT_KNOWLEDGE_BASE
-from kotaemon_node.domain.session import Principal, Turn, TurnKey, TurnRequest
+from kotaemon_node.domain.session import (
+    Principal,
+    SessionKey,
+    SessionPlace,
+    Turn,
+    TurnKey,
+    TurnRequest,
+)
 from kotaemon_node.domain.turn import FINISHED, Signal, State
 from kotaemon_node.engine.answering import Answerer, Draft, Knowledge
 from kotaemon_node.engine.execution import Execution
@@ -27,6 +34,7 @@ from kotaemon_node.engine.following import Following
 from kotaemon_node.engine.group_commit import GroupCommit
 from kotaemon_node.engine.live import LiveTurn, LiveTurns
 from kotaemon_node.engine.owners import Owners
+from kotaemon_node.engine.session_following import SessionFollowing
 from kotaemon_node.engine.stopping import HandedOver
 from kotaemon_node.engine.writing import FrameWriter
 from kotaemon_node.ports.events import Bus, Message
@@ -83,6 +91,9 @@ class TurnEngine:
             live=self._live,
             rescue=self._rescue,
             leaving=draining,
+        )
+        self._session_following = SessionFollowing(
+            sessions=sessions, frames=frames, turns=self._following, leaving=draining
         )
         self._execution = Execution(
             sessions=sessions,
@@ -181,6 +192,12 @@ class TurnEngine:
     def follow(self, key: TurnKey, principal: Principal, *, after: int) -> Iterator[Frame | None]:
         """See the protocol."""
         return self._following.follow(key, principal, after=after)
+
+    def follow_session(
+        self, key: SessionKey, principal: Principal, *, place: SessionPlace
+    ) -> Iterator[Frame | None]:
+        """See the protocol."""
+        return self._session_following.follow(key, principal, place)
 
     def wait(self, key: TurnKey, principal: Principal, *, timeout_s: float) -> Turn | None:
         """See the protocol."""

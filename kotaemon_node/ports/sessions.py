@@ -160,6 +160,20 @@ class SessionHead:
 
 
 @dataclass(frozen=True, slots=True)
+class Activity:
+    """What happens in a session, as it stands at one moment.
+
+    ``past`` are finished turns in the order of their versions, ``open`` the ids of those that run
+    or wait, in the order in which they run.
+    """
+
+    epoch: str
+    version: int
+    open: tuple[str, ...]
+    past: tuple[Turn, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class StoredFrames:
     """Frames after a number, in order. ``last`` is the number of the newest stored frame.
 
@@ -202,6 +216,12 @@ class SessionStore(Protocol):
 
     def head(self, key: SessionKey) -> SessionHead | None:
         """Return what events say of the session; None when there is none."""
+        ...
+
+    def activity(
+        self, key: SessionKey, principal: Principal, *, after_version: int, limit: int
+    ) -> Activity:
+        """Return the open turns with at most ``limit`` finished ones after ``after_version``."""
         ...
 
     def turn(self, key: TurnKey, principal: Principal) -> Turn:

@@ -26,6 +26,7 @@ from kotaemon_node.domain.frames import Frame
 from kotaemon_node.domain.session import (
     Principal,
     SessionKey,
+    SessionPlace,
     SessionRow,
     SessionView,
     Turn,
@@ -189,6 +190,9 @@ class FakeTurns:
         self.ending: dict[str, Any] = {"state": State.DONE, "answer": ANSWER}
         self.pauses: dict[int, Iterable[Exception | None]] = {}
         """What ``follow`` does before the frame of a number: None is a heartbeat, else it fails."""
+        self.happening: Iterable[Frame | Exception | None] = ()
+        """What ``follow_session`` tells, after its first heartbeat."""
+        self.places: list[SessionPlace] = []
         self._digests: dict[TurnKey, str] = {}
 
     def submit(self, request: TurnRequest) -> ClaimOutcome:
@@ -221,6 +225,22 @@ class FakeTurns:
                         raise step
                     yield None
                 yield frame
+        finally:
+            self.closed += 1
+
+    def follow_session(
+        self, key: SessionKey, principal: Principal, *, place: SessionPlace
+    ) -> Iterator[Frame | None]:
+        view = self._sessions.load(key, principal, after_version=0, limit=100)
+        if place.turn_id and place.turn_id not in {turn.turn_id for turn in view.turns}:
+            raise Gone("the session has no such turn")
+        self.places.append(place)
+        try:
+            yield None
+            for step in self.happening:
+                if isinstance(step, Exception):
+                    raise step
+                yield step
         finally:
             self.closed += 1
 

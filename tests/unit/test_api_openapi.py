@@ -101,6 +101,8 @@ CALLS: list[tuple[str, str, str, dict[str, Any], int]] = [
     (TURNS, "post", "/v1/sessions/s/turns", {"json": {"message": "b", "turn_id": "t"}}, 409),
     (TURNS + "/{tid}", "get", "/v1/sessions/s/turns/t", {}, 200),
     (TURNS + "/{tid}", "get", "/v1/sessions/s/turns/none", {}, 404),
+    ("/v1/sessions/{sid}/stream", "get", "/v1/sessions/s/stream", {}, 200),
+    ("/v1/sessions/{sid}/stream", "get", "/v1/sessions/never/stream", {}, 404),
     (TURNS + "/{tid}/stream", "get", "/v1/sessions/s/turns/t/stream", {}, 200),
     (TURNS + "/{tid}/stream", "get", "/v1/sessions/s/turns/t/stream?after=99", {}, 410),
     (TURNS + "/{tid}/cancel", "post", "/v1/sessions/s/turns/t/cancel", {}, 200),

@@ -9,7 +9,7 @@ import orjson
 from kotaemon_node.domain.frames import Frame, FrameBody
 from kotaemon_node.domain.session import SessionView, Turn, TurnKey
 from kotaemon_node.domain.turn import State
-from kotaemon_node.ports.sessions import Lease, Work
+from kotaemon_node.ports.sessions import Activity, Lease, Work
 
 _STEP = "j:"
 _COMPRESSED_FROM_BYTES = 4_096  # shorter ones would gain little and cost as much
@@ -88,6 +88,19 @@ def session_of(
         generations=_json(meta, "generations"),
         running_turn=meta.get("running") or None,
     )
+
+
+def activity_of(reply: Sequence[Any], *, after_version: int) -> tuple[Mapping[str, str], Activity]:
+    """Read what ``lua/look.lua`` returns; the head is empty where there is no session."""
+    epoch, subject, version = (text.decode() for text in reply[0])
+    past = enumerate(reply[2], start=after_version + 1)
+    activity = Activity(
+        epoch=epoch,
+        version=int(version),
+        open=tuple(turn_id.decode() for turn_id in reply[1]),
+        past=tuple(turn_of(raw, version=place)[0] for place, raw in past),
+    )
+    return ({"epoch": epoch, "principal": subject} if epoch else {}), activity
 
 
 def frame_of(

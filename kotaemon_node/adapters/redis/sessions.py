@@ -9,6 +9,7 @@ from kotaemon_node.adapters.redis import keys
 from kotaemon_node.adapters.redis.connection import RedisStore, store_errors
 from kotaemon_node.adapters.redis.keys import SessionKeys
 from kotaemon_node.adapters.redis.records import (
+    activity_of,
     fields_of,
     open_turn,
     session_of,
@@ -42,6 +43,7 @@ from kotaemon_node.domain.session import (
     TurnKey,
 )
 from kotaemon_node.ports.sessions import (
+    Activity,
     Claim,
     ClaimOutcome,
     ClaimRequest,
@@ -79,7 +81,7 @@ class RedisSessionStore:
         self, store: RedisStore, *, ttl_s: int, idle_s: int, cache: SessionCache | None = None
     ) -> None:
         self._store = store
-        self._cache = cache or SessionCache()
+        self._cache = SessionCache() if cache is None else cache
         self._ttl_s = ttl_s
         self._idle_ms = idle_s * 1000
         self._running = RunningTurns(store)
@@ -142,6 +144,15 @@ class RedisSessionStore:
             fields = self._store.client.hmget(SessionKeys.of(key).meta, "epoch", "version", "hash")
         epoch, version, hash_ = (field.decode() if field else "" for field in fields)
         return SessionHead(epoch, int(version), hash_) if epoch else None
+
+    def activity(
+        self, key: SessionKey, principal: Principal, *, after_version: int, limit: int
+    ) -> Activity:
+        """See the port."""
+        reply = self._store.run("look", SessionKeys.of(key).head(), [after_version, limit])
+        head, activity = activity_of(reply, after_version=after_version)
+        self._admit(head, principal)
+        return activity
 
     def turn(self, key: TurnKey, principal: Principal) -> Turn:
         """See the port."""

@@ -15,4 +15,5 @@ end
 redis.call('DEL', KEYS[1], KEYS[2], KEYS[3])
 redis.call('EXPIRE', KEYS[4], ARGV[3])
 for _, id in ipairs(open) do redis.call('PUBLISH', ARGV[2], id .. ' 0') end
+redis.call('PUBLISH', ARGV[2], ' 0') -- for those who follow the session while no turn runs
 return owners
