@@ -261,6 +261,8 @@ def test_a_session_of_the_same_id_is_another_on_every_pod(a: Pod, b: Pod) -> Non
 
     assert b.turn("t2").session.turns == ()
     assert [turn.turn_id for turn in a.owned("t3").session.turns] == ["t2"]
+    assert a.store.fetched == 1
+    assert a.results[-1] == "miss"
 
 
 def test_the_turn_that_waited_sees_the_one_before_it(a: Pod, b: Pod) -> None:
@@ -299,9 +301,18 @@ def test_a_commit_whose_reply_was_lost_leaves_a_right_memory(a: Pod, b: Pod) -> 
     a.commit(work)
     assert a.cache.get(SESSION) == before
 
+
+def test_a_commit_repeated_after_others_went_on_is_not_taken_for_the_last(
+    a: Pod, b: Pod, redis_store: RedisStore
+) -> None:
+    a.turn("t0")
+    work = a.owned("t1")
+    Pod(redis_store, a.name).commit(work)  # the reply does not reach the pod
     b.turn("t2")
     a.commit(work)
+
     assert a.owned("t3").session.turns == a.truth()
+    assert "rolled_back" not in a.results
 
 
 def test_it_is_bounded_by_number(redis_store: RedisStore) -> None:
