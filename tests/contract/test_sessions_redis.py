@@ -318,6 +318,16 @@ def test_a_repeated_commit_changes_nothing_and_names_the_same_next_turn(
     assert sessions.load(SESSION, ANYBODY, after_version=0, limit=10).version == 1
 
 
+def test_a_repeated_commit_does_not_name_a_turn_that_its_pod_executes_already(
+    sessions: RedisSessionStore,
+) -> None:
+    lease = owned(sessions, "t1").lease
+    sessions.commit(lease, ending("t1"), take_next=True)
+    owned(sessions, "t2")
+
+    assert sessions.commit(lease, ending("t1"), take_next=True).next is None
+
+
 def test_a_commit_whose_number_leaves_a_gap_is_refused(sessions: RedisSessionStore) -> None:
     lease = owned(sessions, "t1").lease
     with pytest.raises(SequenceGap):

@@ -6,7 +6,8 @@
 |                                       |        | principal, context, running turn  |          |
 | kn:<tenant>:{<sid>}:turns             | list   | finished turns, oldest first      | session  |
 | kn:<tenant>:{<sid>}:queue             | list   | ids of accepted turns that wait   | session  |
-| kn:<tenant>:{<sid>}:seen              | hash   | turn id → digest[:version:fence]  | session  |
+| kn:<tenant>:{<sid>}:seen              | hash   | turn id → digest[:version:fence   | session  |
+|                                       |        | [:fence of the turn it started]]  |          |
 | kn:<tenant>:{<sid>}:turn:<tid>        | hash   | a turn that is not finished       | session  |
 | kn:<tenant>:{<sid>}:f<digest of tid>  | stream | <seq>-0 → OFFSET: text,           | 10 min   |
 |                                       |        | or type: JSON                     |          |

@@ -8,22 +8,25 @@
 local meta, turns, queue, seen, turn, frames = unpack(KEYS)
 if redis.call('HGET', meta, 'epoch') ~= ARGV[1] then return {'gone'} end
 
-local function reply(version, hash)
+-- `started`: the fence of the turn that this commit started, '' for none. A repeated call must not
+-- name a turn that its owner got in another way meanwhile: that one is being executed already.
+local function reply(version, hash, started)
   local next_id = redis.call('HGET', meta, 'running')
-  if next_id == '' then return {'ok', version, hash, ''} end
+  if started == '' or next_id == '' then return {'ok', version, hash, ''} end
   local next_turn = ARGV[14] .. 'turn:' .. next_id
-  if redis.call('HGET', next_turn, 'owner') ~= ARGV[3] then return {'ok', version, hash, ''} end
+  local held = redis.call('HMGET', next_turn, 'fence', 'owner')
+  if held[1] ~= started or held[2] ~= ARGV[3] then return {'ok', version, hash, ''} end
   return {'ok', version, hash, next_id,
     work(meta, turns, next_turn, frames_key(ARGV[14], next_id), tonumber(ARGV[15]), ARGV[16],
       ARGV[17])}
 end
 
 local known = redis.call('HGET', seen, ARGV[4]) or ''
-local digest, version, fence = string.match(known, '^([^:]+):?(%d*):?(%d*)')
+local digest, version, fence, started = string.match(known, '^([^:]+):?(%d*):?(%d*):?(%d*)')
 if version and version ~= '' then
   -- Committed before. By this very call, when its reply was lost; else by another owner.
   if fence ~= ARGV[2] then return {'fenced'} end
-  return reply(tonumber(version), redis.call('HGET', meta, 'hash'))
+  return reply(tonumber(version), redis.call('HGET', meta, 'hash'), started)
 end
 local held = redis.call('HMGET', turn, 'fence', 'owner', 'state')
 if held[1] ~= ARGV[2] or held[2] ~= ARGV[3] or held[3] ~= 'running' then return {'fenced'} end
@@ -37,15 +40,20 @@ version = redis.call('HINCRBY', meta, 'version', 1)
 local hash = redis.sha1hex((redis.call('HGET', meta, 'hash') or '') .. ARGV[8])
 redis.call('HSET', meta, 'hash', hash, 'active_ms', now)
 if ARGV[9] ~= '' then redis.call('HSET', meta, 'generations', ARGV[9]) end
-redis.call('HSET', seen, ARGV[4], digest .. ':' .. version .. ':' .. ARGV[2])
 redis.call('DEL', turn)
 
+started = ''
 -- A cancelled turn may have been a waiting one; then another turn goes on running.
 if redis.call('HGET', meta, 'running') == ARGV[4] then
   redis.call('HSET', meta, 'running', '')
   local next_id = ARGV[10] == '1' and redis.call('LPOP', queue)
-  if next_id then start(meta, ARGV[14] .. 'turn:' .. next_id, next_id, ARGV[3], now) end
+  if next_id then
+    started = tostring(start(meta, ARGV[14] .. 'turn:' .. next_id, next_id, ARGV[3], now))
+  end
 end
+local mark = digest .. ':' .. version .. ':' .. ARGV[2]
+if started ~= '' then mark = mark .. ':' .. started end
+redis.call('HSET', seen, ARGV[4], mark)
 for i = 1, 4 do redis.call('EXPIRE', KEYS[i], ARGV[11]) end
 redis.call('PUBLISH', ARGV[13], ARGV[4] .. ' ' .. ARGV[5])
-return reply(version, hash)
+return reply(version, hash, started)
