@@ -78,17 +78,25 @@ def _wait_answer(url: str) -> None:
 
 
 def measured(
-    cluster: Cluster, *, kills: int, clients: int, seed: int, tail_s: float, label: str = "takeover"
+    cluster: Cluster,
+    *,
+    kills: int,
+    clients: int,
+    seed: int,
+    tail_s: float,
+    ready_min: int = 2,
+    label: str = "takeover",
 ) -> dict[str, Any]:
     """Kill ``kills`` times and return ``hits``, ``figures``, ``undisturbed``, ``other_turns``.
 
-    ``tail_s``: how long the cluster's model is silent behind its last text. ``label`` begins the
-    ids of the sessions; a second run on one cluster needs another.
+    ``ready_min``: workers in use before a kill. ``tail_s``: how long the cluster's model is silent
+    behind its last text. ``label`` begins the ids of the sessions; a second run on one cluster
+    needs another.
     """
     expected = undisturbed(cluster.url, QUESTIONS, label=f"{label}-u")
     with StoreView(launch.running_cluster(cluster.folder).redis_port) as store:
         with Talkers(cluster.url, expected, clients=clients, seed=seed, label=label) as talkers:
-            killer = Killer(cluster, store, talkers, tail_s=tail_s)
+            killer = Killer(cluster, store, talkers, tail_s=tail_s, ready_min=ready_min)
             hits = killer.run(kills, draw=moments(seed), tell=_tell)
         turns = [talk.key for talk in talkers.done]
         unsettled = _unsettled(store, turns)
@@ -136,7 +144,7 @@ def _tell(line: str) -> None:
     print(f"  {time.strftime('%H:%M:%S')} {line}", flush=True)
 
 
-def _surroundings(*, seed: int, clients: int, continues: str) -> Mapping[str, Any]:
+def _surroundings(setup: Mapping[str, Any], *, seed: int) -> Mapping[str, Any]:
     commit = subprocess.check_output(
         ["git", "describe", "--always", "--dirty"], cwd=ROOT, text=True
     )
@@ -146,7 +154,7 @@ def _surroundings(*, seed: int, clients: int, continues: str) -> Mapping[str, An
         "python": platform.python_version(),
         "seed": seed,
         "load_before": os.getloadavg()[0],
-        "setup": {"continue": continues, "workers": WORKERS, "clients": clients, **MODEL},
+        "setup": {**setup, "workers": WORKERS, **MODEL},
     }
 
 
@@ -156,10 +164,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, required=True, help="results: this name .json and .md")
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--clients", type=int, default=4)
+    parser.add_argument(
+        "--ready", type=int, default=WORKERS, help="workers that must be in use before a kill"
+    )
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--continue", dest="continues", default="vllm", choices=("vllm", "prefill"))
     asked = parser.parse_args(arguments)
-    around = _surroundings(seed=asked.seed, clients=asked.clients, continues=asked.continues)
+    around = _surroundings(
+        {"continue": asked.continues, "clients": asked.clients, "ready_min": asked.ready},
+        seed=asked.seed,
+    )
     with tempfile.TemporaryDirectory() as folder, paced_model() as base_url:
         environment = {"LLM_BASE_URL": base_url, "LLM_CONTINUE": asked.continues}
         data = Path(folder) / "data"
@@ -169,6 +183,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 kills=asked.kills,
                 clients=asked.clients,
                 seed=asked.seed,
+                ready_min=asked.ready,
                 tail_s=MODEL["end_ms"] / 1000,
             )
     hits: list[Hit] = found.pop("hits")

@@ -42,6 +42,7 @@ def summary(hits: Sequence[Hit], *, missed: int) -> dict[str, Any]:
             [hit.end_ms for hit in hits if hit.first_text_ms is None]
         ),
         "histogram_ms": _histogram(texts),
+        "machine_load": spread([hit.machine_load for hit in hits]),
         "wrong": {
             "not_done": sum(hit.state != "done" for hit in hits),
             "frames": sum(bool(hit.problems) for hit in hits),
@@ -83,8 +84,10 @@ def report(results: Mapping[str, Any]) -> str:
         f"LLM_CONTINUE={setup['continue']}, first token {setup['first_ms']:g} ms, then one every "
         f"{setup['token_ms']:g} ms, at least {setup['tokens_min']} tokens, end "
         f"{setup['end_ms']:g} ms behind the last.",
-        f"{setup['workers']} workers, {setup['clients']} clients at once.",
-        f"Load of the machine before the start: {around['load_before']:.2f}.",
+        f"{setup['workers']} workers, {setup['ready_min']} of them in use before each kill, "
+        f"{setup['clients']} clients at once.",
+        f"Load of the machine before the start: {around['load_before']:.2f}; at the kills "
+        f"{figures['machine_load']['p50']:.1f} (p50), {figures['machine_load']['max']:.1f} (most).",
         "",
         "| | |",
         "|---|---|",

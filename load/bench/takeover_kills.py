@@ -1,8 +1,8 @@
 """Kills pods in the middle of turns and notes where each kill fell and what came of the turn.
 
 Rule 1: only a kill that met a turn of that pod counts; what it met is read from the store.
-Rule 2: the next kill waits until every turn hit by the last one has ended, and until another pod
-        than its victim is in use: a turn loses one owner at a time, and never is no pod left.
+Rule 2: the next kill waits until every turn hit by the last one has ended, and until enough pods
+        are in use again: a turn loses one owner at a time, and never is no pod left.
 Rule 3: nothing is left out: a turn that ended wrongly is a row like any other.
 """
 
@@ -44,6 +44,8 @@ class Hit:
     victim: str
     owner: str
     """Who finished it."""
+    machine_load: float
+    """Of the last minute, all processes of the machine."""
     first_text_ms: float | None
     """Until the first text of the new owner was here; None where it had none to write."""
     end_ms: float
@@ -83,13 +85,24 @@ class Killer:
     """Kills owners of turns, one after the other."""
 
     def __init__(
-        self, cluster: Cluster, store: StoreView, talkers: Talkers, *, tail_s: float
+        self,
+        cluster: Cluster,
+        store: StoreView,
+        talkers: Talkers,
+        *,
+        tail_s: float,
+        ready_min: int,
     ) -> None:
-        """``tail_s``: how long the model is silent between the last text and its end."""
+        """``tail_s``: how long the model is silent between the last text and its end.
+
+        ``ready_min``: workers that must be in use before a kill, at least 2. Fewer than all means
+        to kill while another one starts, which takes all that a small machine has.
+        """
         self._cluster = cluster
         self._store = store
         self._talkers = talkers
         self._tail_s = tail_s
+        self._ready_min = max(2, ready_min)
         self.missed = 0
         """Kills that met no turn."""
 
@@ -138,10 +151,10 @@ class Killer:
         ]
 
     def _spare_pids(self) -> dict[str, int]:
-        """Wait until two workers are ready and used; return pids of all that are."""
+        """Wait until enough workers are ready and used; return pids of all that are."""
         found: dict[str, int] = {}
 
-        def two() -> bool:
+        def enough() -> bool:
             used = pods_in_use(self._cluster.folder)
             found.clear()
             found.update(
@@ -151,9 +164,9 @@ class Killer:
                     if row["role"] == "worker" and row["ready"] and row["name"] in used
                 }
             )
-            return len(found) > 1
+            return len(found) >= self._ready_min
 
-        self._cluster.wait_until(two, what="two workers are in use")
+        self._cluster.wait_until(enough, what="enough workers are in use")
         return found
 
     def _next_talk(self, pids: Mapping[str, int]) -> Talk | None:
@@ -211,6 +224,7 @@ class Killer:
             where=_where(stored, reading.arrivals, talk.expected),
             victim=victim,
             owner=str(turn.get("owner")).partition(".")[0],
+            machine_load=round(os.getloadavg()[0], 2),
             first_text_ms=None if first_s is None else round((first_s - killed_s) * 1000, 1),
             end_ms=round((last_s - killed_s) * 1000, 1),
             state=reading.state,
