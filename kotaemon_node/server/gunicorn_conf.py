@@ -14,6 +14,9 @@ import os  # noqa: E402 - after the patch
 import sys  # noqa: E402
 from typing import Any  # noqa: E402
 
+# What takes most of a start is done before the port is bound: until then others see by the refused
+# connection that the incarnation before is dead, between binding and serving they see nothing.
+import kotaemon_node.bootstrap  # noqa: E402, F401
 from kotaemon_node.domain import limits  # noqa: E402
 from kotaemon_node.settings import Settings  # noqa: E402
 
