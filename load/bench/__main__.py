@@ -3,9 +3,8 @@
     python -m load.bench [--only NAME]
 
 ``takeover`` runs a whole cluster and kills its pods for about twenty minutes; ``history`` asks one
-pod for two. ``encoders`` and
-``answers`` need the public question sets in the folder that KOTAEMON_TEST_DATA names; without it
-they are left out, and that is said.
+pod for two. ``encoders`` and ``answers`` need the public question sets in the folder that
+KOTAEMON_TEST_DATA names; without it they are left out, and that is said.
 """
 
 import argparse

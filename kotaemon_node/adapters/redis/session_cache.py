@@ -176,6 +176,11 @@ class SessionCache:
             self._size_bytes -= entry.size_bytes
 
 
+def told(entry: Remembered | None) -> tuple[str, int]:
+    """Return known epoch and version, as ``work`` in ``lua/_work.lua`` takes them."""
+    return (entry.epoch, entry.version) if entry else ("", 0)
+
+
 def carried_on(hash_: str, rows: Sequence[bytes]) -> str:
     """Return the hash of a history that goes on with ``rows``, as ``commit.lua`` makes it."""
     for row in rows:

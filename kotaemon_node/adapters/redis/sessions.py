@@ -18,7 +18,7 @@ from kotaemon_node.adapters.redis.records import (
     work_of,
 )
 from kotaemon_node.adapters.redis.running import RunningTurns
-from kotaemon_node.adapters.redis.session_cache import Head, Remembered, SessionCache
+from kotaemon_node.adapters.redis.session_cache import Head, Remembered, SessionCache, told
 from kotaemon_node.adapters.redis.session_list import SessionList
 from kotaemon_node.domain import limits
 from kotaemon_node.domain.errors import (
@@ -217,7 +217,7 @@ class RedisSessionStore:
                 key.session.tenant,
                 request.message[:_TITLE_CHARS],
                 names.signal,
-                *_known(known),
+                *told(known),
             ],
         )
         outcome = reply[0].decode()
@@ -254,7 +254,7 @@ class RedisSessionStore:
                 names.signal,
                 names.prefix,
                 limits.MAX_HISTORY_TURNS,
-                *_known(known),
+                *told(known),
             ],
         )
         outcome = reply[0].decode()
@@ -263,8 +263,8 @@ class RedisSessionStore:
         version, hash_, following = int(reply[1]), reply[2].decode(), reply[3].decode()
         self._cache.extend(key.session, row, epoch=lease.epoch, version=version, hash_=hash_)
         next_key = TurnKey(session=key.session, turn_id=following)
-        known = self._cache.get(key.session)
-        work = self._work(next_key, reply[4], known) if following else None
+        latest = self._cache.get(key.session)
+        work = self._work(next_key, reply[4], latest) if following else None
         return Committed(version=version, hash=hash_, next=work)
 
     def settle(self, key: TurnKey) -> None:
@@ -295,7 +295,7 @@ class RedisSessionStore:
                 "*" if from_owner is None else from_owner,
                 ending,
                 limits.MAX_HISTORY_TURNS,
-                *_known(known),
+                *told(known),
             ],
         )
         if reply[0] != b"owned":
@@ -322,10 +322,9 @@ class RedisSessionStore:
         meta, rows, *rest = reply
         turns = SessionKeys.of(key.session).turns
 
-        def fetch(first: int, version: int) -> Sequence[bytes]:
+        def fetch(first: int, version: int) -> Any:
             with store_errors():
-                past: Sequence[bytes] = self._store.client.lrange(turns, first, version - 1)
-            return past if first < version else []
+                return self._store.client.lrange(turns, first, version - 1)
 
         head = Head.of(fields_of(meta))
         past = self._cache.completed(key.session, known, head, rows, fetch=fetch)
@@ -349,8 +348,3 @@ class RedisSessionStore:
     def _subject(self, principal: Principal) -> str:
         """Return whose sessions the principal sees; "" for all of the tenant."""
         return "" if principal.role in {"admin", "agent"} else principal.subject
-
-
-def _known(entry: Remembered | None) -> tuple[str, int]:
-    """Return known epoch and version, as ``work`` in ``lua/_work.lua`` takes them."""
-    return (entry.epoch, entry.version) if entry else ("", 0)
