@@ -11,6 +11,7 @@ import argparse
 import json
 import os
 import platform
+import signal
 import subprocess
 import sys
 import tempfile
@@ -170,6 +171,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--continue", dest="continues", default="vllm", choices=("vllm", "prefill"))
     asked = parser.parse_args(arguments)
+    # Whoever stops the measure must not leave its cluster behind.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     around = _surroundings(
         {"continue": asked.continues, "clients": asked.clients, "ready_min": asked.ready},
         seed=asked.seed,
