@@ -25,6 +25,7 @@ from kotaemon_node.adapters.store.factory import make_artifact_store
 from kotaemon_node.adapters.system import RandomIds, SystemClock
 from kotaemon_node.adapters.system.gevent_tasks import GeventTasks
 from kotaemon_node.adapters.system.peers import HttpPeers
+from kotaemon_node.adapters.tools.http import make_toolbox
 from kotaemon_node.api.app import create_app
 from kotaemon_node.api.services import Services
 from kotaemon_node.domain import limits
@@ -42,8 +43,9 @@ from kotaemon_node.listeners.session_updated import SessionUpdatedListener
 from kotaemon_node.ports.encoder import Encoder
 from kotaemon_node.ports.language_model import LanguageModel
 from kotaemon_node.ports.runtime import Clock, Tasks
+from kotaemon_node.ports.tools import Toolbox
 from kotaemon_node.retrieval.library import KnowledgeLibrary
-from kotaemon_node.settings import Settings
+from kotaemon_node.settings import Settings, environment_value
 from kotaemon_node.telemetry.logs import configure_logs
 from kotaemon_node.telemetry.metrics import Metrics
 
@@ -152,7 +154,11 @@ def build_pod(settings: Settings) -> RunningPod:
         metrics=metrics,
     )
     answerer = Answerer(
-        library, language_model=_language_model(settings), clock=clock, metrics=metrics
+        library,
+        language_model=_language_model(settings),
+        clock=clock,
+        metrics=metrics,
+        toolbox=_toolbox(settings),
     )
     owners = Owners(mine=identity.incarnation, presence=presence, peers=HttpPeers(), clock=clock)
     engine = TurnEngine(
@@ -230,3 +236,11 @@ def _language_model(settings: Settings) -> LanguageModel | None:
     return make_language_model(
         settings.llm_base_url, settings.llm_api_key, settings.llm_model, settings.llm_continue
     )
+
+
+def _toolbox(settings: Settings) -> Toolbox | None:
+    """Return the tools of ``TOOLS_FILE``."""
+    toolbox = make_toolbox(settings.tools_file, environment=environment_value)
+    if toolbox is not None and not settings.llm_base_url:
+        _log.warning("tools_unused", reason="LLM_BASE_URL is empty: nobody decides to call them")
+    return toolbox

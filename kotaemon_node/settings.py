@@ -1,5 +1,6 @@
 """Settings from the environment, read once at the edge into a frozen value and checked here."""
 
+import os
 from pathlib import Path
 from typing import Literal
 
@@ -40,6 +41,9 @@ class Settings(BaseSettings):
     llm_model: str = "default"
     llm_continue: Literal["vllm", "prefill", "none"] = "none"
 
+    tools_file: Path | None = None
+    """YAML or JSON file that describes the tools which answers may call; None: no tools."""
+
     session_ttl_s: int = Field(default=limits.SESSION_TTL_S_DEFAULT, ge=60, le=90 * 86400)
     session_idle_s: int = Field(default=limits.SESSION_IDLE_S_DEFAULT, ge=1, le=90 * 86400)
     auth_mode: Literal["open"] = "open"
@@ -53,3 +57,8 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     native_threads: int = Field(default=2, ge=1, le=64)
     """Native threads for encoding and search beside the serving loop."""
+
+
+def environment_value(name: str) -> str | None:
+    """Return a variable that a file names instead of holding its secret; None: it is not set."""
+    return os.environ.get(name)

@@ -34,13 +34,27 @@ STUCK_TURN_S: Final = PROGRESS_TIMEOUT_S + 2 * PROGRESS_NOTED_S
 ANSWER_CHARS_MAX: Final = 200_000
 LLM_CONNECT_TIMEOUT_S: Final = 3.0  # a server that is there accepts at once
 
-# Prompts: 35,000 characters at most, which a context of 32k tokens holds even in Chinese.
+# Prompts: 35,000 characters at most before tools are called, which a context of 32k tokens holds
+# even in Chinese.
 PROMPT_QUESTION_CHARS_MAX: Final = 8_000
 PROMPT_PASSAGES_CHARS_MAX: Final = 16_000
 PROMPT_HISTORY_CHARS_MAX: Final = 6_000
 PROMPT_HISTORY_TEXT_CHARS_MAX: Final = 1_500  # one message or answer of it
 PROMPT_SUMMARY_CHARS_MAX: Final = 2_000
 PROMPT_CHARS_MAX: Final = 35_000  # the sum and 3,000 for the rules and the marks
+
+# Tools. A turn waits for one as long as it may go without progress, and no longer.
+TOOLS_MAX: Final = 64
+TOOLS_FILE_BYTES_MAX: Final = 256 * 1024
+TOOL_ROUNDS_MAX: Final = 5  # then the language model is offered none and has to answer
+TOOL_CALLS_PER_ROUND_MAX: Final = 8  # further ones are dropped; the model may ask again
+TOOL_ARGUMENTS_CHARS_MAX: Final = 8_000  # JSON, of one call
+TOOL_CONNECT_TIMEOUT_S: Final = 3.0
+TOOL_TIMEOUT_S_DEFAULT: Final = 10.0
+TOOL_TIMEOUT_S_MAX: Final = PROGRESS_TIMEOUT_S
+TOOL_ANSWER_BYTES_MAX: Final = 256 * 1024
+TOOL_RESULT_CHARS_MAX: Final = 8_000  # JSON; what is beyond is neither kept nor used
+PROMPT_TOOL_RESULTS_CHARS_MAX: Final = 16_000  # each round may take half of what is left
 
 # Frames.
 FRAMES_PER_TURN_MAX: Final = 20_000

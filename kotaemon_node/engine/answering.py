@@ -22,10 +22,13 @@ from kotaemon_node.engine.journal import (
     retrieval_to_json,
 )
 from kotaemon_node.engine.prompt import build_prompt
+from kotaemon_node.engine.rounds import Talk
+from kotaemon_node.engine.tool_steps import ToolSteps
 from kotaemon_node.engine.writing import FrameWriter
 from kotaemon_node.ports.language_model import LanguageModel, Usage
 from kotaemon_node.ports.runtime import Clock
 from kotaemon_node.ports.sessions import Work
+from kotaemon_node.ports.tools import Toolbox
 from kotaemon_node.telemetry.metrics import Metrics
 
 _log = structlog.get_logger(__name__)
@@ -70,11 +73,13 @@ class Answerer:
         language_model: LanguageModel | None,
         clock: Clock,
         metrics: Metrics,
+        toolbox: Toolbox | None = None,
     ) -> None:
         self._knowledge = knowledge
         self._model = language_model
         self._clock = clock
         self._metrics = metrics
+        self._steps = ToolSteps(toolbox, metrics=metrics)
 
     def answer(self, work: Work, out: FrameWriter, *, started_s: float) -> Draft:
         """Write the answer of ``work`` to ``out``; ``started_s`` is when the turn began here."""
@@ -149,23 +154,21 @@ class Answerer:
             return
         if found.hits:
             out.source(citations(found.hits, found))
-        out.status("generation", latency_s=self._clock.monotonic_s() - started_s)
         prompt = build_prompt(
             question=work.message,
             hits=found.hits,
             history=work.session.turns,
             summary=work.session.summary,
             trace_id=work.lease.trace_id,
+            with_tools=bool(self._steps.specs()),
         )
-        prefix = out.prefix if model.continues_prefix else ""
-        if prefix:
-            out.begin_behind(prefix)
-        else:
-            out.restart()
+
+        def phase(name: str) -> None:
+            out.status(name, latency_s=self._clock.monotonic_s() - started_s)
+
         usage = Usage()
         try:
-            for piece in model.stream(prompt, prefix=prefix, usage=usage, stop=out.stop):
-                out.text(well_formed(piece))
+            Talk(model, self._steps, work, out, phase).answer(prompt, usage=usage)
         except LanguageModelError as error:
             _log.warning("language_model_failed", error=str(error), trace_id=work.lease.trace_id)
             draft.degraded = error.code
@@ -177,11 +180,6 @@ class Answerer:
             "completion_tokens": usage.completion_tokens,
         }
         self._metrics.llm_tokens(usage.prompt_tokens, usage.completion_tokens)
-
-
-def well_formed(piece: str) -> str:
-    """Return ``piece`` with lone surrogates, which no UTF-8 can hold, as U+FFFD."""
-    return piece.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def citations(hits: Sequence[Hit], found: SearchResult) -> list[Mapping[str, Any]]:

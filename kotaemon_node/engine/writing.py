@@ -96,8 +96,9 @@ class FrameWriter:
 
     @property
     def prefix(self) -> str:
-        """What an earlier owner showed and this one has not confirmed yet."""
-        return self._shown if not self._written else ""
+        """What an earlier owner showed behind that which this one has written by now."""
+        shown, written = self._shown, self._written
+        return shown[len(written) :] if shown.startswith(written) else ""
 
     def decided(self, step: str) -> Any | None:
         """Return the journalled result of a step that this turn took before, else None."""
@@ -136,6 +137,10 @@ class FrameWriter:
         self._put(bodies)
         self._docs = tuple(docs)
 
+    def tool_call(self, fields: Mapping[str, Any]) -> None:
+        """Show how a call of a tool stands: ``name, args, state, step, result?``."""
+        self._put([FrameBody("tool_call", fields)])
+
     def text(self, piece: str) -> None:
         """Go on with the answer by ``piece``."""
         if len(self._written) + len(piece) > limits.ANSWER_CHARS_MAX:
@@ -150,7 +155,7 @@ class FrameWriter:
 
     def begin_behind(self, prefix: str) -> None:
         """Say that the pieces which follow go on behind ``prefix``, which was shown before."""
-        self._written = prefix
+        self._written += prefix
 
     def restart(self) -> None:
         """Void the text so far; the answer begins again."""
@@ -160,7 +165,7 @@ class FrameWriter:
             self._shown = ""
 
     def finish(self) -> None:
-        """Void what an earlier owner showed beyond the end of this answer."""
+        """Void what an earlier owner showed beyond what this one has written."""
         if self._shown != self._written:
             self._restart()
 

@@ -1,18 +1,35 @@
 """A large language model behind an OpenAI-compatible server."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from kotaemon_node.ports.runtime import StopSignal
+from kotaemon_node.ports.tools import ToolSpec
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A call that the model asks for."""
+
+    id: str
+    """By which the result names its call; ``[A-Za-z0-9_.-]{1,64}``."""
+    name: str
+    """Perhaps of no tool that was offered; letters as in ``id``."""
+    arguments: Mapping[str, Any] | None
+    """None: what the model wrote is no JSON object, or over ``TOOL_ARGUMENTS_CHARS_MAX``."""
 
 
 @dataclass(frozen=True, slots=True)
 class ChatMessage:
     """One message of a prompt."""
 
-    role: Literal["system", "user", "assistant"]
+    role: Literal["system", "user", "assistant", "tool"]
     content: str
+    tool_calls: tuple[ToolCall, ...] = ()
+    """What an assistant asked for; each is answered by a message of role ``tool`` behind it."""
+    tool_call_id: str = ""
+    """The call that a message of role ``tool`` answers."""
 
 
 @dataclass(slots=True)
@@ -37,13 +54,22 @@ class LanguageModel(Protocol):
         ...
 
     def stream(
-        self, messages: Sequence[ChatMessage], *, prefix: str, usage: Usage, stop: StopSignal
-    ) -> Iterator[str]:
+        self,
+        messages: Sequence[ChatMessage],
+        *,
+        prefix: str,
+        usage: Usage,
+        stop: StopSignal,
+        tools: Sequence[ToolSpec] = (),
+    ) -> Iterator[str | ToolCall]:
         """Yield the answer in pieces as they arrive; close the iterator to stop the server.
 
         ``prefix`` is the beginning of the answer that is already known ("" for none) and is not
         yielded again; it must be "" where ``continues_prefix`` is False. ``usage`` is filled in by
-        the end. Raises ``LanguageModelError`` when the server refuses, fails, or sends nothing for
+        the end. Where ``tools`` are offered the model may ask for calls: they come behind all text,
+        ``TOOL_CALLS_PER_ROUND_MAX`` at most, and only of a completion that ended whole.
+
+        Raises ``LanguageModelError`` when the server refuses, fails, or sends nothing for
         ``FIRST_TEXT_TIMEOUT_S`` at first and ``PROGRESS_TIMEOUT_S`` later. A stop closes the
         connection, also while the server is silent, and its reason is raised.
         """

@@ -86,6 +86,12 @@ CATALOGUE: Final = (
         ("result",),
     ),
     MetricRow("kotaemon_llm_tokens_total", "counter", "Tokens of the language model.", ("kind",)),
+    MetricRow(
+        "kotaemon_plugin_calls_total",
+        "counter",
+        "Calls of tools: done, failed, or unknown.",
+        ("plugin", "outcome"),
+    ),
     MetricRow("kotaemon_ready", "gauge", "1 when this pod can serve, else 0."),
     MetricRow(
         "kotaemon_http_requests_total",
@@ -230,6 +236,10 @@ class Metrics:
         """Count the tokens of one call, as the server reported them."""
         self._counters["kotaemon_llm_tokens_total"].labels("prompt").inc(prompt)
         self._counters["kotaemon_llm_tokens_total"].labels("completion").inc(completion)
+
+    def plugin_call(self, plugin: str, outcome: Literal["done", "failed", "unknown"]) -> None:
+        """Count a call of a tool; ``plugin`` is the name of one that is configured."""
+        self._counters["kotaemon_plugin_calls_total"].labels(plugin, outcome).inc()
 
     def ready(self, is_ready: bool) -> None:
         """Say whether this pod can serve."""

@@ -23,7 +23,16 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 
-from tests.fakes.llm_answer import answer_to, continued, tokens_of
+from tests.fakes.llm_answer import (
+    answer_to,
+    before_calls,
+    calls_for,
+    chunk,
+    continued,
+    in_pieces,
+    split_prefix,
+    tokens_of,
+)
 
 FAULTS = frozenset(
     {"500", "429", "refuse_usage", "stall", "stall_comments", "garbage", "error", "cut", "html",
@@ -137,8 +146,12 @@ class Handler(BaseHTTPRequestHandler):
     def _complete(self, body: dict[str, Any], fault: Fault) -> None:
         if self._refused(body, fault):
             return
-        messages, prefix = _split_prefix(body)
-        answer = answer_to(messages, tokens_min=self.behaviour.tokens_min)
+        messages, prefix = split_prefix(body)
+        calls = calls_for({**body, "messages": messages})
+        if calls:
+            answer = before_calls(messages)
+        else:
+            answer = answer_to(messages, tokens_min=self.behaviour.tokens_min)
         if prefix:
             self.behaviour.count("continued")
             answer, fits = continued(answer, prefix)
@@ -148,11 +161,13 @@ class Handler(BaseHTTPRequestHandler):
             "completion_tokens": len(tokens_of(answer)),
         }
         if not body.get("stream") or fault.kind == "whole":
-            message = {"role": "assistant", "content": answer}
-            choice = {"index": 0, "message": message, "finish_reason": "stop"}
+            message = {"role": "assistant", "content": answer, "tool_calls": calls or None}
+            reason = "tool_calls" if calls else "stop"
+            choice = {"index": 0, "message": message, "finish_reason": reason}
             self._send_json(200, {"choices": [choice], "usage": usage})
         else:
-            self._stream(answer, fault=fault, usage=usage if _wants_usage(body) else None)
+            counted = usage if _wants_usage(body) else None
+            self._stream(answer, calls, fault=fault, usage=counted)
         self.behaviour.count("completed")
 
     def _refused(self, body: dict[str, Any], fault: Fault) -> bool:
@@ -169,12 +184,19 @@ class Handler(BaseHTTPRequestHandler):
             return False
         return True
 
-    def _stream(self, answer: str, *, fault: Fault, usage: dict[str, int] | None) -> None:
+    def _stream(
+        self,
+        answer: str,
+        calls: list[dict[str, Any]],
+        *,
+        fault: Fault,
+        usage: dict[str, int] | None,
+    ) -> None:
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream; charset=utf-8")
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
-        self._event(_chunk({"role": "assistant", "content": ""}))
+        self._event(chunk({"role": "assistant", "content": ""}))
         self._pause(self.behaviour.first_ms)
         tokens = tokens_of(answer)
         for number, token in enumerate(tokens):
@@ -182,10 +204,12 @@ class Handler(BaseHTTPRequestHandler):
                 self._misbehave(fault)
             if number:
                 self._pause(self.behaviour.token_ms)
-            self._event(_chunk({"content": token}))
+            self._event(chunk({"content": token}))
             self.behaviour.count("tokens")
+        for delta in in_pieces(calls):
+            self._event(chunk(delta))
         self._pause(self.behaviour.end_ms)
-        self._event(_chunk({}, finish_reason="stop"))
+        self._event(chunk({}, finish_reason="tool_calls" if calls else "stop"))
         if usage is not None:
             self._event({"object": "chat.completion.chunk", "choices": [], "usage": usage})
         self._write(b"data: [DONE]\n\n")
@@ -238,21 +262,8 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(content)
 
 
-def _split_prefix(body: dict[str, Any]) -> tuple[list[dict[str, Any]], str]:
-    """Return the messages and the beginning of the answer that stands behind them."""
-    messages = list(body["messages"])
-    if messages[-1]["role"] != "assistant":
-        return messages, ""
-    return messages[:-1], messages[-1]["content"]
-
-
 def _wants_usage(body: dict[str, Any]) -> bool:
     return bool((body.get("stream_options") or {}).get("include_usage"))
-
-
-def _chunk(delta: dict[str, Any], finish_reason: str | None = None) -> dict[str, Any]:
-    choice = {"index": 0, "delta": delta, "finish_reason": finish_reason}
-    return {"id": "fake", "object": "chat.completion.chunk", "choices": [choice]}
 
 
 class _Server(ThreadingHTTPServer):

@@ -1,37 +1,46 @@
-"""The answer as text out of the body of a response: pieces, their bounds and their whole end."""
+"""The answer out of the body of a response: pieces, their bounds, tool calls, a whole end."""
 
 from collections.abc import Callable, Iterator
 
 from kotaemon_node.adapters.llm.completion import Chunk, read_chunk
 from kotaemon_node.adapters.llm.sse import EventStreamParser, EventTooLarge, ServerSentEvent
+from kotaemon_node.adapters.llm.tool_calls import OpenCalls
 from kotaemon_node.domain.errors import LanguageModelError
 from kotaemon_node.domain.limits import ANSWER_CHARS_MAX
-from kotaemon_node.ports.language_model import Usage
+from kotaemon_node.ports.language_model import ToolCall, Usage
 
 _STREAM_END = "[DONE]"
 
 
 class AnswerStream:
-    """Reads one answer: pulls bytes by ``receive`` (b"" at the end) and yields its text."""
+    """Reads one answer: pulls bytes by ``receive`` (b"" at the end) and yields its text.
+
+    Behind the text come the tool calls that the model asks for. An empty piece is no text but a
+    sign of life: a part of a call arrived.
+    """
 
     def __init__(self, receive: Callable[[], bytes], *, chars_used: int, usage: Usage) -> None:
         self._receive = receive
         self._chars = chars_used
         self._usage = usage
         self._complete = False
+        self._calls = OpenCalls()
 
-    def streamed(self) -> Iterator[str]:
+    def streamed(self) -> Iterator[str | ToolCall]:
         """Yield the pieces of an event stream as they arrive."""
         for event in self._events():
             if event.data == _STREAM_END:
-                return
-            piece = self._take(read_chunk(event.data))
-            if piece:
+                break
+            chunk = read_chunk(event.data)
+            piece = self._take(chunk)
+            if piece or chunk.calls:
                 yield piece
-        if not self._complete:
-            raise LanguageModelError("the language model's stream ended in the middle")
+        else:
+            if not self._complete:
+                raise LanguageModelError("the language model's stream ended in the middle")
+        yield from self._calls.closed()
 
-    def whole(self) -> Iterator[str]:
+    def whole(self) -> Iterator[str | ToolCall]:
         """Yield the answer of a server that does not stream, in one piece."""
         body = bytearray()
         while received := self._receive():
@@ -42,6 +51,7 @@ class AnswerStream:
         piece = self._take(read_chunk(body.decode(errors="replace")))
         if piece:
             yield piece
+        yield from self._calls.closed()
 
     def _events(self) -> Iterator[ServerSentEvent]:
         parser = EventStreamParser()
@@ -61,9 +71,10 @@ class AnswerStream:
             self._usage.prompt_tokens = chunk.tokens.prompt
             self._usage.completion_tokens = chunk.tokens.completion
         self._complete = self._complete or chunk.finished
-        self._chars += len(chunk.text)
+        self._chars += len(chunk.text) + sum(len(call.arguments) for call in chunk.calls)
         if self._chars > ANSWER_CHARS_MAX:
             raise self._too_long()
+        self._calls.take(chunk.calls)
         return chunk.text
 
     @staticmethod

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from kotaemon_node.adapters.llm.tool_calls import CallDelta, call_deltas
 from kotaemon_node.domain.errors import LanguageModelError
 
 REASON_CHARS_MAX: Final = 300
@@ -27,6 +28,8 @@ class Chunk:
     finished: bool
     """The server gave a reason for stopping: the answer is whole."""
     tokens: Tokens | None
+    calls: tuple[CallDelta, ...] = ()
+    """Pieces of tool calls."""
 
 
 def read_chunk(text: str) -> Chunk:
@@ -45,10 +48,12 @@ def read_chunk(text: str) -> Chunk:
         raise LanguageModelError(f"the language model reports: {reason_of(fields)}")
     choice = _first_choice(fields)
     delta = choice.get("delta") or choice.get("message")
+    delta = delta if isinstance(delta, dict) else {}
     return Chunk(
-        text=_text_of(delta.get("content")) if isinstance(delta, dict) else "",
+        text=_text_of(delta.get("content")),
         finished=bool(choice.get("finish_reason")),
         tokens=_tokens_of(fields.get("usage")),
+        calls=call_deltas(delta),
     )
 
 

@@ -9,8 +9,8 @@ Laws of this file:
 
 import socket
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final, Literal
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import requests
@@ -19,6 +19,7 @@ from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 
 from kotaemon_node.adapters.llm.answer import AnswerStream
+from kotaemon_node.adapters.llm.asking import ContinueMode, request_body
 from kotaemon_node.adapters.llm.completion import REASON_CHARS_MAX, reason_of_body
 from kotaemon_node.domain.errors import LanguageModelError
 from kotaemon_node.domain.limits import (
@@ -27,19 +28,12 @@ from kotaemon_node.domain.limits import (
     PROGRESS_TIMEOUT_S,
     RUNNING_TURNS_PER_POD_MAX,
 )
-from kotaemon_node.ports.language_model import ChatMessage, LanguageModel, Usage
+from kotaemon_node.ports.language_model import ChatMessage, LanguageModel, ToolCall, Usage
 from kotaemon_node.ports.runtime import StopSignal
-
-ContinueMode = Literal["vllm", "prefill", "none"]
+from kotaemon_node.ports.tools import ToolSpec
 
 _RECEIVE_BYTES: Final = 64 * 1024
 _REFUSAL_BYTES_MAX: Final = 16 * 1024
-_CONTINUE_FIELDS: Final[Mapping[ContinueMode, Mapping[str, Any]]] = {
-    # vLLM and SGLang leave the last message open and add no header of a new one.
-    "vllm": {"continue_final_message": True, "add_generation_prompt": False},
-    "prefill": {},
-    "none": {},
-}
 
 
 def make_language_model(
@@ -96,16 +90,32 @@ class OpenAiLanguageModel:
         return self._continue_mode != "none"
 
     def stream(
-        self, messages: Sequence[ChatMessage], *, prefix: str, usage: Usage, stop: StopSignal
-    ) -> Iterator[str]:
+        self,
+        messages: Sequence[ChatMessage],
+        *,
+        prefix: str,
+        usage: Usage,
+        stop: StopSignal,
+        tools: Sequence[ToolSpec] = (),
+    ) -> Iterator[str | ToolCall]:
         if prefix and not self.continues_prefix:
             raise ValueError("this language model cannot go on behind a prefix")
-        body = self._body(messages, prefix)
-        return self._stream(body, chars_used=len(prefix), usage=usage, stop=stop)
+        body = request_body(
+            self._model, messages, prefix=prefix, mode=self._continue_mode, tools=tools
+        )
+        return self._stream(
+            body, chars_used=len(prefix), usage=usage, stop=stop, with_calls=bool(tools)
+        )
 
     def _stream(
-        self, body: dict[str, Any], *, chars_used: int, usage: Usage, stop: StopSignal
-    ) -> Iterator[str]:
+        self,
+        body: dict[str, Any],
+        *,
+        chars_used: int,
+        usage: Usage,
+        stop: StopSignal,
+        with_calls: bool,
+    ) -> Iterator[str | ToolCall]:
         patience = _Patience(self._first_text_timeout_s)
         try:
             with (
@@ -116,21 +126,15 @@ class OpenAiLanguageModel:
                     lambda: _receive(response, patience), chars_used=chars_used, usage=usage
                 )
                 for piece in _pieces(answer, response):
-                    yield piece
+                    # Calls that nobody offered cannot be done.
+                    if piece != "" and (with_calls or isinstance(piece, str)):
+                        yield piece
                     # Counted from here: the reader's own time is not the server's silence.
                     patience = _Patience(self._progress_timeout_s)
         except (requests.Timeout, urllib3.exceptions.TimeoutError) as error:
             raise LanguageModelError(patience.message) from error
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             raise LanguageModelError(_broken_message(error)) from error
-
-    def _body(self, messages: Sequence[ChatMessage], prefix: str) -> dict[str, Any]:
-        said = [{"role": message.role, "content": message.content} for message in messages]
-        body: dict[str, Any] = {"model": self._model, "messages": said, "stream": True}
-        if prefix:
-            said.append({"role": "assistant", "content": prefix})
-            body.update(_CONTINUE_FIELDS[self._continue_mode])
-        return body
 
     def _post(self, body: dict[str, Any]) -> requests.Response:
         """Return the response, status 200 and its body unread."""
@@ -196,7 +200,7 @@ class _Bearer(AuthBase):
         return request
 
 
-def _pieces(answer: AnswerStream, response: requests.Response) -> Iterator[str]:
+def _pieces(answer: AnswerStream, response: requests.Response) -> Iterator[str | ToolCall]:
     kind = response.headers.get("Content-Type", "text/event-stream").partition(";")[0].strip()
     if kind == "text/event-stream":
         return answer.streamed()

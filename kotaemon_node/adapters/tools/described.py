@@ -1,0 +1,130 @@
+"""The file in which an operator describes tools: read once, checked whole, secrets put in.
+
+tools:
+  - name: order_status
+    description: Tells where an order is.
+    parameters:
+      type: object
+      properties: {order: {type: string}}
+      required: [order]
+    url: https://shop.example/tools/order-status
+    effects: read
+    headers: {Authorization: ORDERS_AUTHORIZATION}
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from kotaemon_node.domain.limits import (
+    TOOL_TIMEOUT_S_DEFAULT,
+    TOOL_TIMEOUT_S_MAX,
+    TOOLS_FILE_BYTES_MAX,
+    TOOLS_MAX,
+)
+from kotaemon_node.ports.tools import Effects, ToolSpec
+
+_OURS = frozenset({"host", "content-length", "content-type", "connection", "idempotency-key"})
+
+HeaderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,64}$")]
+
+
+@dataclass(frozen=True, slots=True)
+class HttpTool:
+    """A tool behind a URL."""
+
+    spec: ToolSpec
+    url: str
+    method: Literal["GET", "POST"]
+    timeout_s: float
+    headers: Mapping[str, str]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class _Parameters(BaseModel):
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    type: Literal["object"] = "object"
+    properties: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    required: list[str] = Field(default_factory=list)
+
+
+class _Tool(_Strict):
+    name: str = Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")
+    description: str = Field(min_length=1, max_length=2_000)
+    parameters: _Parameters = Field(default_factory=_Parameters)
+    url: str
+    method: Literal["GET", "POST"] = "POST"
+    effects: Effects
+    timeout_s: float = Field(default=TOOL_TIMEOUT_S_DEFAULT, gt=0, le=TOOL_TIMEOUT_S_MAX)
+    headers: dict[HeaderName, str] = Field(default_factory=dict)
+    """Header to the name of the environment variable that holds its value."""
+
+
+class _File(_Strict):
+    tools: list[_Tool] = Field(max_length=TOOLS_MAX)
+
+
+def read_tools(path: Path, *, environment: Callable[[str], str | None]) -> tuple[HttpTool, ...]:
+    """Return the tools that the file describes; ``ValueError`` says what is wrong in it, and where.
+
+    ``environment`` gives the variables that the headers name.
+    """
+    try:
+        with path.open("rb") as file:
+            content = file.read(TOOLS_FILE_BYTES_MAX + 1)
+    except OSError as error:
+        raise ValueError(f"TOOLS_FILE cannot be read: {error}") from error
+    if len(content) > TOOLS_FILE_BYTES_MAX:
+        raise ValueError(f"TOOLS_FILE is larger than {TOOLS_FILE_BYTES_MAX} bytes")
+    try:
+        described = _File.model_validate(yaml.safe_load(content))  # JSON is YAML too
+    except yaml.YAMLError as error:
+        raise ValueError(f"TOOLS_FILE is neither YAML nor JSON: {error}") from error
+    except ValidationError as error:
+        told = "; ".join(
+            f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()[:3]
+        )
+        raise ValueError(f"TOOLS_FILE: {told}") from error
+    names = [tool.name for tool in described.tools]
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"TOOLS_FILE: the name {name} is given to more than one tool")
+    return tuple(_http_tool(tool, environment) for tool in described.tools)
+
+
+def _http_tool(tool: _Tool, environment: Callable[[str], str | None]) -> HttpTool:
+    address = urlsplit(tool.url)
+    if address.scheme not in {"http", "https"} or not address.hostname:
+        raise ValueError(f"TOOLS_FILE: the url of {tool.name} must begin with http:// or https://")
+    spec = ToolSpec(
+        name=tool.name,
+        description=tool.description,
+        parameters=tool.parameters.model_dump(),
+        effects=tool.effects,
+    )
+    headers = {
+        name: _header(tool.name, name, variable, environment(variable))
+        for name, variable in tool.headers.items()
+    }
+    return HttpTool(spec, tool.url, tool.method, tool.timeout_s, headers)
+
+
+def _header(tool: str, header: str, variable: str, value: str | None) -> str:
+    where = f"TOOLS_FILE: header {header} of {tool}"
+    if header.lower() in _OURS:
+        raise ValueError(f"{where} is ours to set; remove it")
+    if value is None:
+        raise ValueError(f"{where} needs the environment variable {variable}, which is not set")
+    value = value.strip()  # secrets from files end with a line break
+    if not (value.isascii() and value.isprintable()):
+        raise ValueError(f"{where}: {variable} holds a character that a header cannot carry")
+    return value

@@ -1,0 +1,132 @@
+"""The talk with a language model: rounds of text and tool calls, until it has answered.
+
+A round that ended with calls is journalled whole, text and calls, before the first of them. Whoever
+takes the turn over asks the model again only for the round that was under way.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from kotaemon_node.domain import limits
+from kotaemon_node.engine.prompt import tool_messages
+from kotaemon_node.engine.tool_steps import DecidedCall, ToolSteps
+from kotaemon_node.engine.writing import FrameWriter
+from kotaemon_node.ports.language_model import ChatMessage, LanguageModel, ToolCall, Usage
+from kotaemon_node.ports.sessions import Work
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """What the model said in one go."""
+
+    text: str
+    calls: tuple[DecidedCall, ...] = ()
+    usage: Usage = field(default_factory=Usage)
+
+    def as_json(self) -> Mapping[str, Any]:
+        """Return it as a JSON object."""
+        return {
+            "text": self.text,
+            "calls": [call.as_json() for call in self.calls],
+            "usage": [self.usage.prompt_tokens, self.usage.completion_tokens],
+        }
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any]) -> "Round":
+        """Read ``as_json`` back."""
+        calls = tuple(DecidedCall.from_json(call) for call in fields["calls"])
+        return cls(fields["text"], calls, Usage(*fields["usage"]))
+
+
+@dataclass(frozen=True, slots=True)
+class Talk:
+    """One turn's talk."""
+
+    model: LanguageModel
+    steps: ToolSteps
+    work: Work
+    out: FrameWriter
+    phase: Callable[[str], None]
+    """Shows in which phase the turn is."""
+
+    def answer(self, prompt: Sequence[ChatMessage], *, usage: Usage) -> None:
+        """Write the answer, adding the tokens of all rounds to ``usage``.
+
+        Raises ``LanguageModelError`` as ``LanguageModel.stream`` does.
+        """
+        messages = tuple(prompt)
+        room = limits.PROMPT_TOOL_RESULTS_CHARS_MAX
+        for number in range(1, limits.TOOL_ROUNDS_MAX + 2):
+            said = self._said(messages, number=number, usage=usage)
+            if not said.calls:
+                return
+            self.phase("tools")
+            outcomes = self.steps.run(said.calls, self.work, self.out, round_number=number)
+            calls = [decided.call for decided in said.calls]
+            results = tool_messages(
+                calls,
+                [outcome.told for outcome in outcomes],
+                trace_id=self.work.lease.trace_id,
+                chars_max=room // 2,
+            )
+            # Never more than half of what is left, so that no round is left without any.
+            room //= 2
+            asked = ChatMessage("assistant", said.text.strip(), tool_calls=tuple(calls))
+            messages = (*messages, asked, *results)
+
+    def _said(self, messages: Sequence[ChatMessage], *, number: int, usage: Usage) -> Round:
+        """Return the round, replayed or asked for now; its text is written."""
+        step = f"round:{number}"
+        known = self.out.decided(step)
+        if known is not None:
+            said = Round.from_json(known)
+            self.out.text(said.text)
+            _add(usage, said.usage)
+            return said
+        self.phase("generation")
+        offered = number <= limits.TOOL_ROUNDS_MAX
+        said = self._asked(messages, offered=offered, usage=usage)
+        if not said.calls:
+            return said
+        # The next round's text begins a paragraph of its own. Stored in one go with the decision:
+        # whoever finds the gap finds the decision too, and asks the model for nothing behind it.
+        gap = "\n\n" if said.text and not said.text[-1].isspace() else ""
+        said = Round(said.text + gap, said.calls, said.usage)
+        self.out.decide(step, said.as_json())
+        if gap:
+            self.out.text(gap)
+        return said
+
+    def _asked(self, messages: Sequence[ChatMessage], *, offered: bool, usage: Usage) -> Round:
+        out, model = self.out, self.model
+        prefix = out.prefix if model.continues_prefix else ""
+        if prefix:
+            out.begin_behind(prefix)
+        else:
+            out.finish()
+        counted = Usage()
+        tools = self.steps.specs() if offered else ()
+        pieces, calls = [prefix], list[ToolCall]()
+        try:
+            for piece in model.stream(
+                messages, prefix=prefix, usage=counted, stop=out.stop, tools=tools
+            ):
+                if isinstance(piece, ToolCall):
+                    calls.append(piece)
+                else:
+                    pieces.append(well_formed(piece))
+                    out.text(pieces[-1])
+        finally:
+            _add(usage, counted)
+        return Round("".join(pieces), self.steps.decided(calls), counted)
+
+
+def well_formed(piece: str) -> str:
+    """Return ``piece`` with lone surrogates, which no UTF-8 can hold, as U+FFFD."""
+    return piece.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _add(usage: Usage, more: Usage) -> None:
+    usage.prompt_tokens += more.prompt_tokens
+    usage.completion_tokens += more.completion_tokens
