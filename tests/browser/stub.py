@@ -42,6 +42,8 @@ class Stub:
         self.summarise_after_cut = False
         self.repeats_frames = False
         self.streams = 0
+        self.session_cuts: list[str] = []
+        """Ids of frames after which the stream of a session breaks, once each."""
         self.pods_ready = {"worker-0": True, "worker-1": True, "worker-2": True}
         self.lock = threading.Lock()
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
@@ -183,6 +185,46 @@ class _Handler(BaseHTTPRequestHandler):
             seen = int(self.headers.get("Last-Event-ID", ":0").split(":")[1])
             self._stream(turn, after=0 if self.world.repeats_frames else seen)
 
+    def _follow_session(self, sid: str, *, body: Any) -> None:
+        turns = self.world.sessions.get(sid)
+        if turns is None:
+            self._error(404, code="session_not_found")
+            return
+        last_id = self.headers.get("Last-Event-ID", "")
+        if last_id:
+            turn_id, _, seq = last_id.rpartition(":")
+            place, after = [turn.turn_id for turn in turns].index(turn_id), int(seq)
+        else:
+            place, after = int(parse_qs(urlsplit(self.path).query)["after_version"][0]), 0
+        self.pod = "worker-2"
+        self._head(200, "text/event-stream")
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        self._chunk(b": beat\n\n")
+        while self.world.sessions.get(sid) is turns:
+            if place == len(turns):
+                self._chunk(b": beat\n\n")  # also finds out that the reader has left
+                time.sleep(0.02)
+                continue
+            if not self._told(turns[place], after):
+                self.close_connection = True  # without the closing chunk: a broken connection
+                return
+            place, after = place + 1, 0
+        self._chunk(_event({"type": "error", "code": "gone", "message": "", "retryable": False}))
+        self._chunk(b"")
+
+    def _told(self, turn: StubTurn, after: int) -> bool:
+        """Tell a turn to its end; False when the connection is to break in the middle."""
+        if turn.state == "running" or len(turn.frames) > after:
+            head = {"type": "turn", "turn_id": turn.turn_id, "message": turn.message}
+            self._chunk(_event({**head, "trace_id": turn.trace_id, "state": "running"}))
+        for block, seq in _blocks(turn, after):
+            self._chunk(block)
+            if f"{turn.turn_id}:{seq}" in self.world.session_cuts:
+                self.world.session_cuts.remove(f"{turn.turn_id}:{seq}")
+                return False
+        return True
+
     def _cancel(self, sid: str, tid: str, *, body: Any) -> None:
         turn = self._find(sid, tid)
         if turn:
@@ -275,7 +317,7 @@ class _Handler(BaseHTTPRequestHandler):
 def _blocks(turn: StubTurn, after: int) -> Iterator[tuple[bytes, int | None]]:
     """Yield events (with their number) and heartbeats until the turn has ended."""
     sent = after
-    while True:
+    while turn.state == "running" or len(turn.frames) > sent:
         fresh = turn.wait_beyond(sent)
         if not fresh:
             yield b": beat\n\n", None
@@ -298,6 +340,7 @@ _ROUTES = (
     ("POST", r"/v1/sessions", _Handler._create),
     ("GET", r"/v1/sessions", _Handler._list),
     ("GET", rf"/v1/sessions/{_ID}", _Handler._session),
+    ("GET", rf"/v1/sessions/{_ID}/stream", _Handler._follow_session),
     ("DELETE", rf"/v1/sessions/{_ID}", _Handler._delete),
     ("POST", rf"/v1/sessions/{_ID}/turns", _Handler._turns),
     ("GET", rf"/v1/sessions/{_ID}/turns/{_ID}", _Handler._turn),

@@ -76,7 +76,7 @@ def test_the_text_so_far_stays_while_reconnecting(stub: Stub, open_page: OpenPag
     cut, go_on = threading.Event(), threading.Event()
     stub.scripts["Cut?"] = Script(pieces=("First, ", go_on, "second."), cuts=(4,), cut_when=cut)
     for _ in range(2):
-        stub.refuse("GET", r"/stream$", 503, code="unavailable", retryable=True)
+        stub.refuse("GET", r"/turns/\w+/stream$", 503, code="unavailable", retryable=True)
     page = open_page(stub.url)
     ask(page, "Cut?")
     page.wait_for_selector(".text:has-text('First,')")
@@ -168,7 +168,7 @@ def test_a_leaving_pod_sends_the_reader_on(stub: Stub, open_page: OpenPage) -> N
 def test_what_the_store_lost_is_read_again_from_the_start(stub: Stub, open_page: OpenPage) -> None:
     cut = threading.Event()
     stub.scripts["Gone?"] = Script(pieces=PIECES, cuts=(6,), cut_when=cut)
-    stub.refuse("GET", r"/stream$", 410, code="gone")
+    stub.refuse("GET", r"/turns/\w+/stream$", 410, code="gone")
     page = open_page(stub.url)
     ask(page, "Gone?")
     page.wait_for_selector(".text:has-text('piece 3')")

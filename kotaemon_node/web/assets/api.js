@@ -43,6 +43,12 @@ export const api = {
       body: { message, turn_id: turnId },
       signal,
     }),
+  /** All that happens in a session behind a frame, else behind a version. Resolves with headers. */
+  followSession: (sid, { lastId, afterVersion }, signal) =>
+    streaming("GET", `${sessionPath(sid)}/stream?after_version=${afterVersion}`, {
+      headers: lastId ? { "Last-Event-ID": lastId } : {},
+      signal,
+    }),
   /** Frames of a turn after number `after`. Resolves with the headers. */
   followTurn: (sid, turnId, after, signal) =>
     streaming("GET", `${turnPath(sid, turnId)}/stream`, {

@@ -3,12 +3,15 @@
 // The server owns the truth. The page keeps only which session the address names (`?s=`) and, until
 // its end, the id of a turn under way, so that a reload finds it even before it is in the history.
 import { ApiError, api, newId } from "./api.js";
+import { Elsewhere } from "./elsewhere.js";
 import { ConnectionLost, followTurn } from "./follow.js";
+import { followSession } from "./session-stream.js";
 import { Store } from "./store.js";
 import { isFinished, newTurn, turnFromServer, withFrame, withLink } from "./turn.js";
 
 const HISTORY_PAGE = 200;
 const HISTORY_PAGES_MAX = 25;
+const REOPEN_AFTER_MS = 500; // what the store lost may take a moment to come back
 const UNDER_WAY = "kotaemon.turn.";
 
 /**
@@ -26,6 +29,10 @@ export const conversation = new Store({ sid: null, state: "empty", error: null, 
 export const turnEnded = new Set();
 
 let following = new AbortController();
+/** @type {string | null} the session whose stream is read */
+let watched = null;
+let watchedBy = { state: "connecting", attempt: 0, servedBy: "" };
+const elsewhere = new Elsewhere();
 
 /** Open the session that the address names, or an empty page. */
 export function openFromAddress() {
@@ -95,12 +102,14 @@ async function open(sid) {
   conversation.set({ sid, state: "loading", error: null, turns: [] });
   const left = underWay(sid);
   try {
-    const turns = (await pastTurns(sid)).map(turnFromServer);
+    const past = await pastTurns(sid);
     if (mine.aborted) return;
+    const turns = past.turns.map(turnFromServer);
     const found = left && turns.find((turn) => turn.id === left.id);
     if (left && !found) turns.push(newTurn(left));
     if (found && isFinished(found)) keepUnderWay(sid, null);
     conversation.set({ state: "open", turns });
+    watch(sid, past.version);
   } catch (error) {
     if (mine.aborted) return;
     openFailed(sid, error, left);
@@ -124,13 +133,16 @@ function openFailed(sid, error, left) {
   }
 }
 
+/** @returns {Promise<{turns: object[], version: number}>} version: behind which turns are news */
 async function pastTurns(sid) {
   const turns = [];
+  let version = 0;
   let afterVersion = 0;
   let running = null; // it is told beside the history, since it is not in it yet
   for (let page = 0; page < HISTORY_PAGES_MAX; page += 1) {
     const told = await api.session(sid, { afterVersion, limit: HISTORY_PAGE });
     running = told.running_turn ?? null;
+    version = told.version;
     const known = new Set(turns.map((turn) => turn.turn_id));
     turns.push(...told.turns.filter((turn) => !known.has(turn.turn_id)));
     const newest = Math.max(0, ...told.turns.map((turn) => turn.version ?? 0));
@@ -140,7 +152,47 @@ async function pastTurns(sid) {
   if (running && !turns.some((turn) => turn.turn_id === running)) {
     turns.push(await api.turn(sid, running));
   }
-  return turns;
+  return { turns, version };
+}
+
+/** Follow what others do in the session, from this version on; once for each open session. */
+async function watch(sid, afterVersion = 0) {
+  if (watched === sid) return;
+  watched = sid;
+  const { signal } = following;
+  const again = await followSession({
+    sid, afterVersion, signal,
+    onFrame: (frame) => takeFromSession(sid, frame),
+    onLink: (link) => {
+      for (const id of elsewhere.open()) change(id, (turn) => withLink(turn, link));
+      watchedBy = link;
+    },
+  });
+  if (signal.aborted || !again) return;
+  setTimeout(() => !signal.aborted && open(sid), REOPEN_AFTER_MS);
+}
+
+function takeFromSession(sid, frame) {
+  const id = frame.turn_id;
+  if (frame.type === "turn") {
+    if (conversation.value.turns.some((turn) => turn.id === id)) return;
+    elsewhere.tell(id);
+    const phase = frame.state === "queued" ? "queued" : "";
+    const turn = { ...newTurn({ id, message: frame.message }), state: phase || "running", phase };
+    conversation.set(({ turns }) => ({ turns: [...turns, withLink(turn, watchedBy)] }));
+    return;
+  }
+  const what = elsewhere.take(frame);
+  if (what === "gap") {
+    change(id, newTurn);
+    follow({ sid, turnId: id, message: null, submitted: true });
+  } else if (what !== "pass") {
+    conversation.setOften(changed(id, (turn) => withFrame(turn, frame)));
+  }
+  if (what === "end") {
+    completeSources(sid, id);
+    for (const told of turnEnded) told();
+  }
 }
 
 async function follow({ sid, turnId, message, submitted, mayCreate = false }) {
@@ -152,7 +204,11 @@ async function follow({ sid, turnId, message, submitted, mayCreate = false }) {
     await followTurn({
       sid, turnId, message, submitted, signal,
       onFrame: (frame) => alterOften((turn) => withFrame(turn, frame)),
-      onLink: (link) => alter((turn) => withLink(turn, link)),
+      onLink: (link) => {
+        alter((turn) => withLink(turn, link));
+        // The first question has made the session: now there is something to follow.
+        if (link.state === "live" && !signal.aborted) watch(sid);
+      },
     });
     if (signal.aborted) return;
     await completeSources(sid, turnId);
@@ -221,6 +277,8 @@ const changed = (turnId, how) => ({ turns }) => ({
 });
 
 function stopFollowing() {
+  watched = null;
+  elsewhere.forget();
   following.abort();
   following = new AbortController();
 }
