@@ -113,6 +113,7 @@ def measured(
         "other_turns": {
             "turns": len(others),
             "errors": sum(bool(talk.reading.errors) for talk in others),
+            "errors_seen": [str(error) for talk in others for error in talk.reading.errors][:20],
             "wrong": sum(not _same(talk.reading, talk.expected) for talk in others),
         },
     }
