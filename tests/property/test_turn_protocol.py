@@ -7,7 +7,8 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from kotaemon_node.adapters.redis import connect
-from tests.property.turn_machine import StagedStore, TurnProtocol
+from tests.property.turn_machine import TurnProtocol
+from tests.property.turn_steps import StagedStore
 from tests.redis_server import RedisServer
 
 Patches = Sequence[tuple[str, str, str]]
@@ -22,7 +23,7 @@ QUICK = settings(
 )
 LONG = settings(QUICK, max_examples=4_000, stateful_step_count=80, derandomize=False)
 # Which fault was found is not asked, so its example need not be made small.
-HUNT = settings(QUICK, max_examples=400, phases=[Phase.generate], report_multiple_bugs=False)
+HUNT = settings(QUICK, max_examples=2_000, phases=[Phase.generate], report_multiple_bugs=False)
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +43,7 @@ def run(server: RedisServer, how: settings, patches: Patches = ()) -> None:
     )
 
 
+@pytest.mark.timeout(900)  # a found fault is made small first
 def test_no_turn_is_lost_repeated_or_torn_whatever_the_order_of_steps(server: RedisServer) -> None:
     run(server, QUICK)
 
