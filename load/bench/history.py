@@ -17,7 +17,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,23 @@ QUESTIONS = (
 )
 ANYBODY = Principal("default", "anonymous", "open")
 _TIMEOUT_S = 60.0
+
+Histories = dict[str, list[bytes | None]]
+"""Arm to the values of a session's keys, as DUMP gives them, in the order of ``SessionKeys.head``.
+
+None where there is no such key.
+"""
+
+
+@contextmanager
+def running_redis() -> Iterator[RedisStore]:
+    """Run a Redis for this measure alone."""
+    server = RedisServer()
+    server.start()
+    try:
+        yield connect(server.url)
+    finally:
+        server.remove()
 
 
 class StoreTurns:
@@ -99,18 +117,28 @@ def session_of(arm: str, number: int) -> str:
     return f"history-{arm.replace(' ', '-')}-{number % SESSIONS}"
 
 
-def make_histories(store: RedisStore, answers: Sequence[Turn]) -> None:
-    """Write one session of each length and copy it: scripts see no difference."""
-    turns = StoreTurns(store, answers, cache=SessionCache())
-    for arm, length in ARMS.items():
-        model = session_of(arm, 0)
-        for number in range(length):
-            turns.run(model, number)
-        names = SessionKeys.of(SessionKey("default", model)).head()
-        kept = [store.client.dump(name) for name in names]
-        for copy in range(1, SESSIONS):
-            others = SessionKeys.of(SessionKey("default", session_of(arm, copy))).head()
-            for name, value in zip(others, kept, strict=True):
+def histories(answers: Sequence[Turn]) -> Histories:
+    """Return a session of each length as its keys stand in a Redis.
+
+    In one of its own: a pod beside it would take over turns whose owner it never heard of.
+    """
+    with running_redis() as store:
+        turns = StoreTurns(store, answers, cache=SessionCache())
+        made = {}
+        for arm, length in ARMS.items():
+            for number in range(length):
+                turns.run(arm.replace(" ", "-"), number)
+            names = SessionKeys.of(SessionKey("default", arm.replace(" ", "-"))).head()
+            made[arm] = [store.client.dump(name) for name in names]
+        return made
+
+
+def give(store: RedisStore, made: Histories) -> None:
+    """Write the sessions that take turns, each a copy of that of its length."""
+    for arm, values in made.items():
+        for number in range(SESSIONS):
+            names = SessionKeys.of(SessionKey("default", session_of(arm, number))).head()
+            for name, value in zip(names, values, strict=True):
                 if value is not None:
                     store.client.restore(name, 0, value)
 
@@ -125,8 +153,8 @@ def in_rounds(turn: Callable[[str, int], float], *, rounds: int, seed: int) -> R
     return took
 
 
-def measured_at_pod(rounds: int, seed: int) -> tuple[dict[str, Any], Sequence[Turn]]:
-    """Ask the worker of a cluster; return the figures and the turns that histories are made of."""
+def measured_at_pod(rounds: int, seed: int) -> tuple[dict[str, Any], Sequence[Turn], Histories]:
+    """Ask the worker of a cluster; return the figures and of what the histories are made."""
     with tempfile.TemporaryDirectory() as folder, Cluster(Path(folder) / "data", workers=1) as one:
         url = f"http://127.0.0.1:{one.worker_ports()[0]}"
         port = launch.running_cluster(one.folder).redis_port
@@ -147,7 +175,8 @@ def measured_at_pod(rounds: int, seed: int) -> tuple[dict[str, Any], Sequence[Tu
         reader = RedisSessionStore(store, ttl_s=3600, idle_s=1800)
         key = SessionKey("default", "warm")
         answers = reader.load(key, ANYBODY, after_version=0, limit=len(QUESTIONS)).turns
-        make_histories(store, answers)
+        made = histories(answers)
+        give(store, made)
         before = _cache_results(url)
         took = in_rounds(ask, rounds=rounds, seed=seed)
         after = _cache_results(url)
@@ -157,22 +186,19 @@ def measured_at_pod(rounds: int, seed: int) -> tuple[dict[str, Any], Sequence[Tu
         "a whole turn, by HTTP": figures(later, seed=seed),
         "the same, first turn of the session on this pod": figures(first, seed=seed),
     }
-    return {"figures": found, "session_cache": used}, answers
+    return {"figures": found, "session_cache": used}, answers, made
 
 
-def measured_at_store(answers: Sequence[Turn], rounds: int, seed: int) -> dict[str, Any]:
+def measured_at_store(
+    answers: Sequence[Turn], made: Histories, *, rounds: int, seed: int
+) -> dict[str, Any]:
     """Ask a Redis alone, with and without a memory of the sessions."""
-    server = RedisServer()
-    server.start()
-    try:
-        store = connect(server.url)
-        make_histories(store, answers)
+    with running_redis() as store:
+        give(store, made)
         warm = StoreTurns(store, answers, cache=SessionCache())
         cold = StoreTurns(store, answers, cache=SessionCache(entries_max=0))
         remembered = in_rounds(warm.run, rounds=rounds, seed=seed)
         forgotten = in_rounds(cold.run, rounds=rounds, seed=seed)
-    finally:
-        server.remove()
     return {
         "claim, append, commit": figures(_split(remembered)[1], seed=seed),
         "the same, nothing remembered": figures(forgotten, seed=seed),
@@ -214,8 +240,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=1)
     asked = parser.parse_args(arguments)
     around = _surroundings(asked.seed)
-    found, answers = measured_at_pod(asked.rounds, asked.seed)
-    found["figures"] |= measured_at_store(answers, 5 * asked.rounds, asked.seed)
+    found, answers, made = measured_at_pod(asked.rounds, asked.seed)
+    found["figures"] |= measured_at_store(answers, made, rounds=5 * asked.rounds, seed=asked.seed)
     around["load_after"] = round(os.getloadavg()[0], 2)
     results = {"surroundings": around, **found}
     asked.out.with_suffix(".json").write_text(json.dumps(results, indent=1) + "\n", "utf-8")
