@@ -26,6 +26,7 @@ class TurnCluster:
         self.cluster = cluster
         self.model = model
         self.store = store
+        self.question = QUESTION
         self.url = cluster.url
 
     def pace(self, *, first_ms: float = 30, token_ms: float = 20, end_ms: float = 0) -> None:
@@ -40,7 +41,7 @@ class TurnCluster:
             base or self.url,
             session_id=session_id or new_id("s"),
             turn_id=new_id("t"),
-            message=QUESTION,
+            message=self.question,
             **options,
         )
 
@@ -59,7 +60,7 @@ class TurnCluster:
     def again(self, reading: Reading) -> Reading:
         """Send the same turn once more, as a client that lost everything."""
         return TurnReader(
-            self.url, session_id=reading.session_id, turn_id=reading.turn_id, message=QUESTION
+            self.url, session_id=reading.session_id, turn_id=reading.turn_id, message=self.question
         ).read()
 
     def owner(self, reading: Reading) -> str:
@@ -100,11 +101,21 @@ class TurnCluster:
 
 
 @contextmanager
-def turn_cluster(data: Path, *, continues: str = "vllm", workers: int = 3) -> Iterator[TurnCluster]:
+def turn_cluster(
+    data: Path,
+    *,
+    continues: str = "vllm",
+    workers: int = 3,
+    settings: Mapping[str, str] | None = None,
+) -> Iterator[TurnCluster]:
     """Run a cluster whose model speaks about two seconds; ``continues``: LLM_CONTINUE."""
     with ExitStack() as stack:
         model = stack.enter_context(FakeLlmServer(tokens_min=ANSWER_TOKENS))
-        environment = {"LLM_BASE_URL": model.base_url, "LLM_CONTINUE": continues}
+        environment = {
+            "LLM_BASE_URL": model.base_url,
+            "LLM_CONTINUE": continues,
+            **(settings or {}),
+        }
         cluster = stack.enter_context(Cluster(data, workers=workers, environment=environment))
         redis_port = launch.running_cluster(cluster.folder).redis_port
         running = TurnCluster(cluster, model, stack.enter_context(StoreView(redis_port)))
