@@ -21,7 +21,7 @@ QUICK = settings(
     deadline=None,
     suppress_health_check=list(HealthCheck),
 )
-LONG = settings(QUICK, max_examples=4_000, stateful_step_count=80, derandomize=False)
+LONG = settings(QUICK, max_examples=2_000, stateful_step_count=80, derandomize=False)
 # Which fault was found is not asked, so its example need not be made small.
 HUNT = settings(QUICK, max_examples=2_000, phases=[Phase.generate], report_multiple_bugs=False)
 
