@@ -27,8 +27,18 @@ class Verdict(Enum):
     TAKE = "take"
 
 
-def judge(orphan: Orphan, *, lost: Callable[[str], bool], mine: str, executing: bool) -> Verdict:
-    """Decide about one entry. ``lost`` tells of an incarnation; ``mine`` is this pod's."""
+def judge(
+    orphan: Orphan,
+    *,
+    lost: Callable[[str], bool],
+    believing: bool,
+    mine: str,
+    executing: bool,
+) -> Verdict:
+    """Decide about one entry. ``lost`` tells of an incarnation; ``mine`` is this pod's.
+
+    ``believing``: the store has answered for so long that its silence about a turn means something.
+    """
     young = orphan.age_s < limits.RUNNING_ENTRY_YOUNG_S
     if orphan.committed:
         # Its committer sends the events within moments, unless it died.
@@ -43,7 +53,7 @@ def judge(orphan: Orphan, *, lost: Callable[[str], bool], mine: str, executing: 
         # Ours, but no task of ours has it: the store was away when it should have ended.
         return Verdict.LEAVE if executing or young else Verdict.TAKE
     # Whoever lives ends its turns by their own time limits; one that hangs is past that.
-    stuck = orphan.silent_s >= limits.STUCK_TURN_S
+    stuck = believing and orphan.silent_s >= limits.STUCK_TURN_S
     return Verdict.TAKE if stuck or lost(orphan.owner) else Verdict.LEAVE
 
 
@@ -81,6 +91,7 @@ class Recovery:
             verdict = judge(
                 orphan,
                 lost=self._owners.lost,
+                believing=self._owners.may_judge(),
                 mine=self._owner,
                 executing=self._engine.executes(orphan.key),
             )

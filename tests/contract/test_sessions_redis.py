@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from kotaemon_node.adapters.redis import RedisFrameLog, RedisSessionStore, RedisStore
+from kotaemon_node.adapters.redis import RedisFrameLog, RedisSessionStore, RedisStore, keys
 from kotaemon_node.adapters.system import SystemClock, ThreadTasks
 from kotaemon_node.domain import limits
 from kotaemon_node.domain.errors import (
@@ -545,3 +545,23 @@ def test_whoever_watches_a_session_is_woken_by_frames_of_any_pod(
             break
     end()
     assert seen.is_set()
+
+
+def test_many_long_turns_that_are_well_do_not_hide_the_others(
+    sessions: RedisSessionStore, redis_store: RedisStore
+) -> None:
+    session_id = "s1"
+    old = [TurnKey(SessionKey("default", session_id), f"old-{n}") for n in range(64)]
+    last = TurnKey(SessionKey("default", session_id), "last")
+    shard, _ = keys.running(last)
+    rows = {keys.running(turn)[1]: place for place, turn in enumerate([*old, last])}
+    redis_store.client.zadd(shard, rows)
+    seen: set[str] = set()
+    for _ in range(1_000):
+        found = sessions.orphans(limit=8)
+        assert len(found) <= 8
+        assert [one.key for one in found[:4]] == old[:4]
+        seen |= {one.key.turn_id for one in found}
+        if last.turn_id in seen:
+            return
+    raise AssertionError("the newest entry was never looked at")

@@ -35,7 +35,7 @@ def test_verdicts(
     age_s: float, state: str, owner: str, committed: bool, executing: bool, verdict: Verdict
 ) -> None:
     orphan = Orphan(KEY, age_s, state, owner, committed, blocked=False)
-    assert judge(orphan, lost=LOST, mine="me", executing=executing) is verdict
+    assert judge(orphan, lost=LOST, believing=True, mine="me", executing=executing) is verdict
 
 
 @pytest.mark.parametrize("age_s", [YOUNG, OLD])
@@ -44,7 +44,7 @@ def test_a_waiting_turn_is_taken_as_soon_as_nothing_runs_before_it(
     age_s: float, blocked: bool, verdict: Verdict
 ) -> None:
     orphan = Orphan(KEY, age_s, "queued", "", committed=False, blocked=blocked)
-    assert judge(orphan, lost=LOST, mine="me", executing=False) is verdict
+    assert judge(orphan, lost=LOST, believing=True, mine="me", executing=False) is verdict
 
 
 @pytest.mark.parametrize("owner", ["other", "dead"])
@@ -54,4 +54,10 @@ def test_a_turn_that_stands_still_is_taken_even_from_a_pod_that_lives(owner: str
         (limits.STUCK_TURN_S, Verdict.TAKE),
     ):
         orphan = Orphan(KEY, OLD, "running", owner, False, blocked=True, silent_s=silent_s)
-        assert judge(orphan, lost=LOST, mine="me", executing=False) is verdict
+        assert judge(orphan, lost=LOST, believing=True, mine="me", executing=False) is verdict
+
+
+def test_a_pause_of_the_store_makes_no_turn_look_stuck() -> None:
+    orphan = Orphan(KEY, OLD, "running", "other", False, True, silent_s=limits.STUCK_TURN_S * 2)
+    verdict = judge(orphan, lost=LOST, believing=False, mine="me", executing=False)
+    assert verdict is Verdict.LEAVE

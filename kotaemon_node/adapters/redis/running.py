@@ -39,14 +39,21 @@ class RunningTurns:
         def fill(pipe: Any) -> None:
             pipe.time()
             for shard in range(limits.RUNNING_SHARDS):
-                pipe.zrange(keys.running_shard(shard), 0, limit - 1, withscores=True)
+                name = keys.running_shard(shard)
+                # The oldest need it most; but many long turns that are well must not hide the rest.
+                pipe.zrange(name, 0, (limit + 1) // 2 - 1, withscores=True)
+                pipe.zrandmember(name, limit // 2, withscores=True)
 
-        (seconds, micros), *shards = self._store.pipelined(fill)
+        (seconds, micros), *parts = self._store.pipelined(fill)
         now_ms = seconds * 1000 + micros // 1000
+        found = dict(entry for oldest in parts[::2] for entry in oldest)
+        for some in parts[1::2]:  # flat: member, score, member, …
+            found |= {
+                member: float(score) for member, score in zip(some[::2], some[1::2], strict=True)
+            }
         entries = [
             (keys.running_member(member.decode()), now_ms - score)
-            for shard in shards
-            for member, score in shard
+            for member, score in sorted(found.items(), key=lambda entry: entry[1])
         ]
 
         def fill_turns(pipe: Any) -> None:
