@@ -12,6 +12,7 @@
 | kn:<tenant>:{<sid>}:f<digest of tid>  | stream | <seq>-0 → OFFSET: text,           | 10 min   |
 |                                       |        | or type: JSON                     |          |
 | kn:<tenant>:{<sid>}:signal            | pubsub | "<tid> <seq>" after a flush       | -        |
+|                                       |        | " 0" when it is deleted           |          |
 | kn:<tenant>:sessions:<subject>        | zset   | session ids by last activity (ms) | session  |
 | kn:running:<shard>                    | zset   | tenant/sid/tid by time (ms)       | bounded  |
 | kn:pod:<incarnation>                  | string | what the pod says of itself       | 2 s      |
