@@ -64,6 +64,11 @@ class HttpToolbox:
             return _value(tool, _exchange(tool, arguments, key=key, line=line))
 
 
+class _Session(requests.Session):
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        """Know of no redirect: requests reads the body of one whole, however long it is."""
+
+
 class _Answer(NamedTuple):
     status: int
     kind: str
@@ -95,7 +100,7 @@ def _send(tool: HttpTool, arguments: Mapping[str, Any], *, key: str, line: Line)
     sent: dict[str, Any] = {"json": dict(arguments)}
     if tool.method == "GET":
         sent = {"params": {name: _parameter(value) for name, value in arguments.items()}}
-    with requests.Session() as http:
+    with _Session() as http:
         http.mount("http://", LineAdapter(line))
         http.mount("https://", LineAdapter(line))
         with http.request(
