@@ -1,5 +1,6 @@
 """Writing a turn's frames: the next number, the text so far, and what an earlier owner left."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -67,6 +68,7 @@ class FrameWriter:
         self._docs = stored_docs(stored)
         self._written = ""
         self._texts_since_s: float | None = None
+        self._text_at_s = -math.inf
         self._journal = dict(work.journal)
         self._decided: list[tuple[str, Any]] = []
         self.first_text_at_s: float | None = None
@@ -180,11 +182,11 @@ class FrameWriter:
         offset = len(self._shown)
         self._shown += new
         now_s = self._clock.monotonic_s()
-        window_s = 0.0  # whoever waits for an answer sees its beginning at once
-        if self._texts_since_s is None:
-            self._texts_since_s = now_s
-        else:
-            window_s = text_window_s(now_s - self._texts_since_s)
+        begun_s = self._texts_since_s if self._texts_since_s is not None else now_s
+        window_s = text_window_s(now_s - begun_s)
+        if now_s - self._text_at_s >= window_s:
+            window_s = 0.0  # the first piece, and one that comes after a while, is waited for
+        self._texts_since_s, self._text_at_s = begun_s, now_s
         self._put([FrameBody("text", {"content": new, "offset": offset})], within_s=window_s)
 
     def _put(self, bodies: Sequence[FrameBody], *, within_s: float = 0.0) -> None:

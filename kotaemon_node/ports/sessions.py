@@ -51,7 +51,8 @@ class ClaimRequest:
     create_session: bool
     """Whether an unknown session id makes a new session (open mode) or is an error."""
     new_epoch: str
-    """The epoch that the session gets if this call creates it."""
+    """The epoch that the session gets if this call creates it. Random, so it names the call, too:
+    repeated after a lost reply, it owns what it owned."""
 
 
 class ClaimOutcome(Enum):

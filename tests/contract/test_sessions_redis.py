@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from kotaemon_node.adapters.redis import RedisFrameLog, RedisSessionStore, RedisStore, keys
-from kotaemon_node.adapters.system import SystemClock, ThreadTasks
+from kotaemon_node.adapters.system import RandomIds, SystemClock, ThreadTasks
 from kotaemon_node.domain import limits
 from kotaemon_node.domain.errors import (
     Conflict,
@@ -62,6 +62,7 @@ def claim(
     on_busy: str = "enqueue",
     principal: Principal = ANYBODY,
     create: bool = True,
+    epoch: str = "",
 ) -> Claim:
     return sessions.claim(
         ClaimRequest(
@@ -74,7 +75,7 @@ def claim(
             owner=owner,
             trace_id=f"trace-{turn_id}",
             create_session=create,
-            new_epoch="epoch-1",
+            new_epoch=epoch or RandomIds().new_id(),
         )
     )
 
@@ -565,3 +566,29 @@ def test_many_long_turns_that_are_well_do_not_hide_the_others(
         if last.turn_id in seen:
             return
     raise AssertionError("the newest entry was never looked at")
+
+
+def test_a_claim_repeated_after_a_lost_reply_owns_what_it_owned(
+    sessions: RedisSessionStore,
+) -> None:
+    first = claim(sessions, "t1", epoch="call-1")
+    again = claim(sessions, "t1", epoch="call-1")
+    assert again.outcome is ClaimOutcome.OWNED
+    assert again.work is not None
+    assert first.work is not None
+    assert again.work.lease == first.work.lease
+    # Another call of the same pod, or the same words from another pod, only follow it.
+    assert claim(sessions, "t1", epoch="call-2").outcome is ClaimOutcome.ATTACHED
+    assert claim(sessions, "t1", epoch="call-1", owner="pod-b").outcome is ClaimOutcome.ATTACHED
+
+
+def test_a_late_repeat_of_a_delete_spares_the_session_that_came_after(
+    sessions: RedisSessionStore, redis_store: RedisStore
+) -> None:
+    owned(sessions, "t1")
+    old = sessions.load(SESSION, ANYBODY, after_version=0, limit=0)
+    sessions.delete(SESSION, ANYBODY)
+    owned(sessions, "t2")
+    names = keys.SessionKeys.of(SESSION)
+    redis_store.run("delete", names.head(), [names.prefix, names.signal, 60, old.epoch])
+    assert sessions.turn(key("t2"), ANYBODY).state is State.RUNNING

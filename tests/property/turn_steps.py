@@ -175,6 +175,7 @@ class TurnSteps(SessionLaws):
         verdict = judge(
             orphan,
             lost=lambda owner: owner not in self.pods,
+            believing=True,
             mine=pod,
             executing=turn_id in self.executing[pod],
         )

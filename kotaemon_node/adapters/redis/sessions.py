@@ -128,9 +128,9 @@ class RedisSessionStore:
 
     def delete(self, key: SessionKey, principal: Principal) -> None:
         """See the port."""
-        self.load(key, principal, after_version=0, limit=0)
+        session = self.load(key, principal, after_version=0, limit=0)
         names = SessionKeys.of(key)
-        arguments = [names.prefix, names.signal, limits.DELETED_KEPT_S]
+        arguments = [names.prefix, names.signal, limits.DELETED_KEPT_S, session.epoch]
         running = self._store.run("delete", names.head(), arguments)
         if running:
             turn_id, owner = (text.decode() for text in running)

@@ -1,6 +1,7 @@
 -- KEYS: 1 meta  2 turns  3 queue  4 seen  5 turn  6 frames
 -- ARGV: 1 turn id  2 digest  3 owner  4 principal ('' = may see all)  5 entry time (ms)
---       6 entry age max (ms)  7 create ('1')  8 new epoch  9 on_busy  10 queue max
+--       6 entry age max (ms)  7 create ('1')  8 new epoch, which also names this call
+--       9 on_busy  10 queue max
 --       11 history max  12 ttl (s)  13 idle (ms)  14 message  15 options  16 trace id
 --       17 tenant  18 title  19 signal channel  20 known epoch  21 known version
 -- Accepts, recognises or refuses a turn. Reply: {outcome, …}.
@@ -26,6 +27,11 @@ if known then
   local digest, version = string.match(known, '^([^:]+):?(%d*)')
   if digest ~= ARGV[2] then return {'conflict'} end
   if version ~= '' then return {'finished', version} end
+  -- The very call that made it ours, again because its reply was lost: nobody executes it yet.
+  local held = redis.call('HMGET', turn, 'claim', 'owner', 'state')
+  if held[1] == ARGV[8] and held[2] == ARGV[3] and held[3] == 'running' then
+    return {'owned', work(meta, turns, turn, frames, tonumber(ARGV[11]), ARGV[20], ARGV[21])}
+  end
   return {'attached'}
 end
 
@@ -41,7 +47,7 @@ end
 redis.call('HSET', seen, ARGV[1], ARGV[2])
 redis.call('HSET', turn, 'digest', ARGV[2], 'state', 'queued', 'owner', '', 'fence', 0,
   'attempts', 0, 'losses', 0, 'message', ARGV[14], 'options', ARGV[15], 'trace_id', ARGV[16],
-  'created_ms', now, 'progress_ms', now)
+  'created_ms', now, 'progress_ms', now, 'claim', ARGV[8])
 if busy then
   redis.call('RPUSH', queue, ARGV[1])
   redis.call('XADD', frames, '1-0', 'status', '{"phase":"queued","latency":0.0}')

@@ -1,7 +1,9 @@
--- KEYS: 1 meta  2 turns  3 queue  4 seen    ARGV: 1 key prefix  2 signal channel  3 kept for (s)
+-- KEYS: 1 meta  2 turns  3 queue  4 seen
+-- ARGV: 1 key prefix  2 signal channel  3 kept for (s)  4 epoch
 -- Removes a session. A turn under way finds another epoch or none, and ends with `gone`; the ids of
 -- its turns are kept for a while, so that a late retry of one is not run in a new session.
--- Reply: id and owner of each turn that was running.
+-- Reply: id and owner of the turn that was running. Another epoch: this one was deleted before.
+if redis.call('HGET', KEYS[1], 'epoch') ~= ARGV[4] then return {} end
 local running = redis.call('HGET', KEYS[1], 'running')
 local open, owners = redis.call('LRANGE', KEYS[3], 0, -1), {}
 if running and running ~= '' then
