@@ -61,7 +61,8 @@ class Talk:
             said = self._said(messages, number=number, usage=usage)
             if not said.calls:
                 return
-            self.phase("tools")
+            if not self.steps.all_known(said.calls, self.out, round_number=number):
+                self.phase("tools")
             outcomes = self.steps.run(said.calls, self.work, self.out, round_number=number)
             calls = [decided.call for decided in said.calls]
             results = tool_messages(

@@ -84,6 +84,12 @@ class ToolSteps:
             for place, call in enumerate(calls, start=1)
         )
 
+    def all_known(
+        self, calls: Sequence[DecidedCall], out: FrameWriter, *, round_number: int
+    ) -> bool:
+        """Tell whether an earlier owner journalled the outcome of each of these calls."""
+        return out.decided(f"result:{round_number}.{len(calls)}") is not None
+
     def _outcome(self, decided: DecidedCall, work: Work, out: FrameWriter, *, step: str) -> Outcome:
         known = out.decided(f"result:{step}")
         if known is not None:
