@@ -9,12 +9,12 @@ Law 3: how one turn is followed is the business of ``following``; what it raises
     stream as well, and the reader comes back with the last frame that it has.
 """
 
-import math
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from operator import itemgetter
 
 from kotaemon_node.domain import limits
 from kotaemon_node.domain.errors import Draining, Gone, SessionNotFound, TurnNotFound
@@ -126,9 +126,9 @@ class _Reader:
         newest = max(now.version, turn.version)
         # So many turns could wait behind it, and enter the history before it.
         self._version = max(0, (turn.version or newest) - limits.QUEUED_TURNS_MAX)
+        place_of_it = _acceptance(turn, now)
         while True:
-            place_of_it = _acceptance(turn)
-            self._meet_all(other for other in self._look() if _acceptance(other) > place_of_it)
+            self._meet_all(self._look(behind=place_of_it))
             if self._version >= newest:
                 return
 
@@ -181,8 +181,8 @@ class _Reader:
 
     # --- looking --------------------------------------------------------------------------------
 
-    def _look(self) -> list[Turn]:
-        """Return the turns that were not met yet, in the order of their acceptance."""
+    def _look(self, *, behind: tuple[float, int] = (0.0, 0)) -> list[Turn]:
+        """Return the turns behind a place that were not met yet, as they were accepted."""
         try:
             now = self._following.sessions.activity(
                 self._key, self._principal, after_version=self._version, limit=_HISTORY_READ_MAX
@@ -196,7 +196,8 @@ class _Reader:
         self._version += len(now.past)
         if self._version == now.version:  # else what is open comes behind history still to be read
             fresh += self._fresh_open(now)
-        return sorted(fresh, key=_acceptance)
+        placed = sorted(((_acceptance(turn, now), turn) for turn in fresh), key=itemgetter(0))
+        return [turn for place, turn in placed if place > behind]
 
     def _fresh_open(self, now: Activity) -> Iterator[Turn]:
         for turn_id in now.open:
@@ -206,7 +207,7 @@ class _Reader:
                     self._open.add(turn_id)
                     yield turn
 
-    def _meet_all(self, turns: Iterator[Turn] | list[Turn]) -> None:
+    def _meet_all(self, turns: list[Turn]) -> None:
         for turn in turns:
             self._meet(turn, after=0)
 
@@ -226,6 +227,12 @@ class _Reader:
         ).last
 
 
-def _acceptance(turn: Turn) -> tuple[float, float]:
-    """Return what orders turns as they were accepted; those of one millisecond by their end."""
-    return turn.created_at, turn.version or math.inf
+def _acceptance(turn: Turn, now: Activity) -> tuple[float, int]:
+    """Return what orders turns as they were accepted.
+
+    Those of one millisecond by their versions; of an open turn, that which it is about to get.
+    """
+    if turn.version:
+        return turn.created_at, turn.version
+    waits = now.open.index(turn.turn_id) if turn.turn_id in now.open else 0
+    return turn.created_at, now.version + 1 + waits

@@ -264,6 +264,7 @@ def test_a_turn_cancelled_while_it_waited_comes_behind_the_one_before_it_once(
     assert stall.reached.wait(WAIT_S)
     for turn_id in ("t2", "t3", "t4"):
         here.submit(turn_id)
+        threading.Event().wait(0.002)  # the moment of acceptance is told in milliseconds
     for turn_id in ("t3", "t2"):  # into the history before t1, in the wrong order
         assert there.engine.cancel(key(turn_id), ANYBODY).state is State.CANCELLED
     stall.go.set()
@@ -279,6 +280,27 @@ def test_a_turn_cancelled_while_it_waited_comes_behind_the_one_before_it_once(
         rest = [f"t{number}" for number in range(int(turn_id[1:]) + 1, 5)]
         earlier = [f"after-t{number}" for number in range(1, int(turn_id[1:]))]
         assert again.order() == [*rest, *earlier, f"after-{turn_id}"]
+
+
+def test_turns_accepted_in_the_same_millisecond_are_all_told(server: RedisServer) -> None:
+    stall = at("t1", 2)
+    here, there = TestPod("here", server, stall), TestPod("there", server)
+    begun(here)
+    for turn_id in ("t1", "t2", "t3"):
+        here.submit(turn_id)
+    assert stall.reached.wait(WAIT_S)
+    names, client = SessionKeys.of(SESSION), connect(server.url).client
+    for turn_id in ("t2", "t3"):
+        client.hset(names.turn(turn_id), "created_ms", client.hget(names.turn("t1"), "created_ms"))
+
+    device = Device(there, SessionPlace("t1", 1))
+    stall.go.set()
+    device.until_ended("t1", "t2", "t3")
+
+    assert device.order() == ["t1", "t2", "t3"]
+    again = Device(there, SessionPlace("t2", device.of("t2")[-1].seq or 0))
+    again.until_ended("t3")
+    assert again.order() == ["t3"]
 
 
 def test_lost_signals_cost_time_only(server: RedisServer) -> None:
