@@ -96,8 +96,6 @@ class Execution:
             except Exception:  # noqa: BLE001 - a bug in one turn must end that turn, and be logged
                 _log.exception("turn_failed", **_names(work))
                 signal, error = Signal.GAVE_UP, _error_fields(NodeError("internal error"))
-            if error is not None:
-                _store_the_rest(out)
         return self.end(
             work, out, live, signal=signal, error=error, draft=draft, started_s=started_s
         )
@@ -122,6 +120,8 @@ class Execution:
         started_s: float,
     ) -> Following | None:
         """Commit the turn as ``signal`` says, announce it, and return the next one."""
+        if signal is not Signal.ANSWER_COMPLETE:
+            _store_the_rest(out)
         duration_s = self.clock.monotonic_s() - started_s
         timings = {"total": round(duration_s, 4)}
         if out.first_text_at_s is not None:
@@ -167,8 +167,9 @@ class Execution:
 
 
 def _store_the_rest(out: FrameWriter) -> None:
-    """Store what was written before the turn failed, unless it failed because of that."""
+    """Store what was written before the turn was ended, unless it failed because of that."""
     try:
+        out.give_up_calls()
         out.drain()
     except LEAVING:
         raise

@@ -37,6 +37,22 @@ def stored_docs(frames: Sequence[Frame]) -> tuple[Mapping[str, Any], ...]:
     return ()
 
 
+def open_calls(frames: Sequence[Frame]) -> dict[str, Mapping[str, Any]]:
+    """Return the calls of tools that were begun and not ended: step to fields."""
+    found: dict[str, Mapping[str, Any]] = {}
+    for frame in frames:
+        if frame.type == "tool_call":
+            _note_call(found, frame.fields)
+    return found
+
+
+def _note_call(open_by_step: dict[str, Mapping[str, Any]], fields: Mapping[str, Any]) -> None:
+    if fields["state"] == "started":
+        open_by_step[fields["step"]] = fields
+    else:
+        open_by_step.pop(fields["step"], None)
+
+
 class FrameWriter:
     """Writes the frames of one turn, going on behind those of an earlier owner.
 
@@ -66,6 +82,7 @@ class FrameWriter:
         self._over_at_s = clock.monotonic_s() + limits.TURN_TIMEOUT_S - work.age_s
         self._shown = assembled_text(stored)
         self._docs = stored_docs(stored)
+        self._open_calls = open_calls(stored)
         self._written = ""
         self._texts_since_s: float | None = None
         self._text_at_s = -math.inf
@@ -141,7 +158,15 @@ class FrameWriter:
 
     def tool_call(self, fields: Mapping[str, Any]) -> None:
         """Show how a call of a tool stands: ``name, args, state, step, result?``."""
+        _note_call(self._open_calls, fields)
         self._put([FrameBody("tool_call", fields)])
+
+    def give_up_calls(self) -> None:
+        """Say of calls that nobody will wait for any more that their outcome is unknown."""
+        calls, self._open_calls = self._open_calls, {}
+        # Not by ``_put``: a turn that is out of time says so too.
+        for fields in calls.values():
+            self._outbox.put([FrameBody("tool_call", {**fields, "state": "unknown"})])
 
     def text(self, piece: str) -> None:
         """Go on with the answer by ``piece``."""

@@ -348,6 +348,11 @@ def test_a_cancel_hangs_up_on_the_tool(world: World) -> None:
     turn = pod.engine.cancel(key("t1"), ANYBODY)
     assert turn.state is State.CANCELLED
     pod.until_idle()
+    # And says that nobody knows what became of the call.
+    frames = pod.frames("t1")
+    assert states_of(frames) == [("1.1", "started"), ("1.1", "unknown")]
+    assert frames[-1].fields["state"] == "cancelled"
+    assert [frame.seq for frame in frames] == list(range(1, len(frames) + 1))
 
 
 def test_a_pod_without_the_tool_says_so_of_a_call_in_doubt(world: World) -> None:
