@@ -8,6 +8,7 @@ Routes: ``POST …/chat/completions``, ``GET …/models``, ``GET /stats`` (what 
 - ``500``, ``429``: refuse with an error object; ``refuse_usage``: 400 to ``stream_options``
 - ``stall``: fall silent after some tokens; ``stall_comments``: the same, but with comments
 - ``garbage``: an event that is not JSON; ``error``: an error object in the stream
+- ``mute``: not even begin to answer
 - ``cut``: hang up after some tokens; ``html``: a page of a proxy; ``whole``: no stream but JSON
 """
 
@@ -36,7 +37,7 @@ from tests.fakes.llm_answer import (
 
 FAULTS = frozenset(
     {"500", "429", "refuse_usage", "stall", "stall_comments", "garbage", "error", "cut", "html",
-     "whole"}
+     "whole", "mute"}
 )  # fmt: skip
 
 
@@ -175,6 +176,9 @@ class Handler(BaseHTTPRequestHandler):
             self._send_json(int(fault.kind), {"error": {"message": f"fault {fault.kind}"}})
         elif fault.kind == "refuse_usage" and "stream_options" in body:
             self._send_json(400, {"error": {"message": "Unknown field: stream_options"}})
+        elif fault.kind == "mute":
+            while True:
+                self._pause(50)
         elif fault.kind == "html":
             self._send(200, b"<html>come back later</html>", kind="text/html")
         elif body.get("continue_final_message") and body.get("add_generation_prompt", True):

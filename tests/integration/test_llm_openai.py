@@ -218,10 +218,12 @@ def test_closing_the_iterator_stops_the_server(llm: FakeLlmServer) -> None:
     assert llm.stats["completed"] == 0
 
 
-@pytest.mark.parametrize("after_tokens", [0, 3])
-def test_a_stop_hangs_up_though_the_server_is_silent(llm: FakeLlmServer, after_tokens: int) -> None:
+@pytest.mark.parametrize(("fault", "after_tokens"), [("mute", 0), ("stall", 0), ("stall", 3)])
+def test_a_stop_hangs_up_though_the_server_is_silent(
+    llm: FakeLlmServer, fault: str, after_tokens: int
+) -> None:
     # Given a server that has fallen silent, and a reader that waits for it
-    llm.break_with("stall", after_tokens=after_tokens)
+    llm.break_with(fault, after_tokens=after_tokens)
     stop, reason = Stop(), Fenced("another pod owns the turn")
     raised: list[Exception] = []
 

@@ -15,12 +15,12 @@ from urllib.parse import urlsplit
 
 import requests
 import urllib3
-from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 
 from kotaemon_node.adapters.llm.answer import AnswerStream
 from kotaemon_node.adapters.llm.asking import ContinueMode, request_body
 from kotaemon_node.adapters.llm.completion import REASON_CHARS_MAX, reason_of_body
+from kotaemon_node.adapters.llm.interruptible import InterruptibleAdapter, hang_up, stopped_by
 from kotaemon_node.domain.errors import LanguageModelError
 from kotaemon_node.domain.limits import (
     FIRST_TEXT_TIMEOUT_S,
@@ -77,7 +77,7 @@ class OpenAiLanguageModel:
         self._usage_accepted = True
         """Until the server refuses to count tokens in a stream."""
         self._http = requests.Session()
-        adapter = HTTPAdapter(pool_maxsize=RUNNING_TURNS_PER_POD_MAX, max_retries=0)
+        adapter = InterruptibleAdapter(pool_maxsize=RUNNING_TURNS_PER_POD_MAX, max_retries=0)
         self._http.mount("http://", adapter)
         self._http.mount("https://", adapter)
 
@@ -119,7 +119,7 @@ class OpenAiLanguageModel:
         patience = _Patience(self._first_text_timeout_s)
         try:
             with (
-                self._post(body) as response,
+                self._post(body, stop) as response,
                 stop.breaking_off(lambda: _hang_up(response)),
             ):
                 answer = AnswerStream(
@@ -136,24 +136,25 @@ class OpenAiLanguageModel:
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             raise LanguageModelError(_broken_message(error)) from error
 
-    def _post(self, body: dict[str, Any]) -> requests.Response:
+    def _post(self, body: dict[str, Any], stop: StopSignal) -> requests.Response:
         """Return the response, status 200 and its body unread."""
         counts_tokens = self._usage_accepted
         if counts_tokens:
             body = {**body, "stream_options": {"include_usage": True}}
-        response = self._http.post(
-            self._url,
-            json=body,
-            headers={
-                "Accept": "text/event-stream, application/json",
-                # A compressed stream waits for its compressor, and pieces arrive late.
-                "Accept-Encoding": "identity",
-            },
-            auth=_Bearer(self._api_key),
-            stream=True,
-            allow_redirects=False,
-            timeout=(LLM_CONNECT_TIMEOUT_S, self._first_text_timeout_s),
-        )
+        with stopped_by(stop):
+            response = self._http.post(
+                self._url,
+                json=body,
+                headers={
+                    "Accept": "text/event-stream, application/json",
+                    # A compressed stream waits for its compressor, and pieces arrive late.
+                    "Accept-Encoding": "identity",
+                },
+                auth=_Bearer(self._api_key),
+                stream=True,
+                allow_redirects=False,
+                timeout=(LLM_CONNECT_TIMEOUT_S, self._first_text_timeout_s),
+            )
         if response.status_code == requests.codes.ok:
             return response
         with response:
@@ -161,7 +162,7 @@ class OpenAiLanguageModel:
         if counts_tokens and response.status_code in {400, 422} and "stream_options" in refusal:
             self._usage_accepted = False
             del body["stream_options"]
-            return self._post(body)
+            return self._post(body, stop)
         raise LanguageModelError(self._refusal_message(response.status_code, refusal))
 
     def _refusal_message(self, status: int, reason: str) -> str:
@@ -210,9 +211,8 @@ def _pieces(answer: AnswerStream, response: requests.Response) -> Iterator[str |
 
 
 def _hang_up(response: requests.Response) -> None:
-    """End the connection under a reader that waits for it; the reader finds its end."""
     if not response.raw.closed:
-        _socket_of(response).shutdown(socket.SHUT_RDWR)
+        hang_up(_socket_of(response))
 
 
 def _receive(response: requests.Response, patience: _Patience) -> bytes:
