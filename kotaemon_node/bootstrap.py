@@ -148,6 +148,7 @@ def build_pod(settings: Settings) -> RunningPod:
     pod = Pod(
         identity,
         served=library.served,
+        loaded=lambda: library.loaded,
         refused=lambda: library.refused,
         presence=presence,
         clock=clock,

@@ -44,7 +44,9 @@ class Settings(BaseSettings):
     tools_file: Path | None = None
     """YAML or JSON file that describes the tools which answers may call; None: no tools."""
 
-    session_ttl_s: int = Field(default=limits.SESSION_TTL_S_DEFAULT, ge=60, le=90 * 86400)
+    session_ttl_s: int = Field(
+        default=limits.SESSION_TTL_S_DEFAULT, ge=int(limits.TURN_TIMEOUT_S), le=90 * 86400
+    )
     session_idle_s: int = Field(default=limits.SESSION_IDLE_S_DEFAULT, ge=1, le=90 * 86400)
     auth_mode: Literal["open"] = "open"
 

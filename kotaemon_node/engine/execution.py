@@ -155,7 +155,11 @@ class Execution:
         # Open before anything else is done: a sweep must see that this pod executes it.
         following = None
         if committed.next is not None:
-            opened = self.live.open(committed.next.lease.key, committed.next.stored)
+            opened = self.live.open(
+                committed.next.lease.key,
+                committed.next.stored,
+                fence=committed.next.lease.fence,
+            )
             following = (committed.next, opened)
         shown = replace(turn, version=committed.version)
         live.publish([terminal_frame(shown, seq=ending.seq)])

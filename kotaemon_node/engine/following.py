@@ -80,9 +80,8 @@ class _Reader:
             if not frames and not closed:
                 yield None
                 if self._stored_last() > live.last:
-                    # Written by another pod: ours lost the turn and does not know it yet.
+                    # Written by another pod, or by this one and not shown yet: the store knows.
                     live.doubt()
-                    live.close()
 
     def from_store(self) -> Iterator[Frame | None]:
         """Yield until the turn ends, or comes to this pod."""
@@ -103,9 +102,10 @@ class _Reader:
                     return
                 if frames:
                     silence_s, pause_s = 0.0, _FIRST_POLL_S
-                if len(frames) == limits.FRAMES_READ_MAX or woken.wait(pause_s):
+                wait_s = min(pause_s, self._following.tick_s - silence_s)
+                if len(frames) == limits.FRAMES_READ_MAX or woken.wait(wait_s):
                     continue
-                silence_s += pause_s
+                silence_s += wait_s
                 pause_s = min(2 * pause_s, limits.FOLLOWER_POLL_S)
                 if silence_s >= self._following.tick_s:
                     silence_s = 0.0

@@ -258,7 +258,12 @@ class GroupCommit:
             failure = NodeError(f"frames could not be stored: {type(error).__name__}")
             errors = [failure] * len(batches)
         for outbox, outcome in zip(outboxes, errors, strict=True):
-            self._conclude(outbox, outcome)
+            try:
+                self._conclude(outbox, outcome)
+            except Exception:  # noqa: BLE001 - as above; the turn of this outbox alone is lost
+                _log.exception("flush_not_concluded")
+                with self.lock:
+                    outbox.fail(NodeError("frames could not be shown"))
 
     def _conclude(self, outbox: Outbox, error: Exception | None) -> None:
         now_s = self.now_s()

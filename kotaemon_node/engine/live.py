@@ -14,7 +14,8 @@ from kotaemon_node.engine.stopping import Stop
 class LiveTurn:
     """The stored frames of one running turn, and those who wait for more."""
 
-    def __init__(self, stored: Sequence[Frame]) -> None:
+    def __init__(self, stored: Sequence[Frame], *, fence: int) -> None:
+        self.fence = fence
         self.stop = Stop()
         """Stops the execution behind it."""
         self._doubt: Callable[[], None] = lambda: None
@@ -67,12 +68,18 @@ class LiveTurns:
         self._lock = threading.Lock()
         self._turns: dict[TurnKey, LiveTurn] = {}
 
-    def open(self, key: TurnKey, stored: Sequence[Frame]) -> LiveTurn:
-        """Begin to show a turn; whoever followed it under an older lease is sent to look again."""
-        live = LiveTurn(stored)
+    def open(self, key: TurnKey, stored: Sequence[Frame], *, fence: int) -> LiveTurn:
+        """Begin to show a turn; whoever followed it under an older lease is sent to look again.
+
+        A lease that is itself the older one gets a turn that nobody is shown.
+        """
+        live = LiveTurn(stored, fence=fence)
         with self._lock:
-            older = self._turns.get(key)
-            self._turns[key] = live
+            known = self._turns.get(key)
+            newest = known is None or known.fence <= fence
+            if newest:
+                self._turns[key] = live
+        older = known if newest else live
         if older is not None:
             older.doubt()
             older.close()
@@ -90,6 +97,12 @@ class LiveTurns:
         with self._lock:
             live = self._turns.get(key)
         return None if live is None or live.over else live
+
+    def executing(self, key: TurnKey) -> bool:
+        """Tell whether a task of this pod has the turn and has not lost it."""
+        with self._lock:
+            live = self._turns.get(key)
+        return live is not None and not live.stop.lost
 
     def all(self) -> Sequence[LiveTurn]:
         """Return those that run now."""

@@ -18,6 +18,8 @@ from kotaemon_node.ports.peers import PeerRefused, Peers, PeerSilent
 from kotaemon_node.ports.runtime import Clock
 
 _REMEMBERED_MAX = 1_000
+# A pause of the store so long can let a heartbeat expire that was sent just before the one here.
+_GAP_S = limits.POD_TTL_S - limits.POD_HEARTBEAT_S
 # A thousand readers of one dead pod come at once; one question answers them all.
 _FRESH_S = 0.1
 
@@ -38,13 +40,15 @@ class Owners:
         self._asking: dict[str, threading.Lock] = {}
         self._asked_at_s: OrderedDict[str, float] = OrderedDict()
         self._addresses: OrderedDict[str, str] = OrderedDict()
-        self._gone: OrderedDict[str, None] = OrderedDict()
-        """Incarnations whose process has ended; they never come back."""
+        self._gone: OrderedDict[str, float] = OrderedDict()
+        """Incarnations whose process has ended, and since when that is known here."""
+        self._misled: OrderedDict[str, None] = OrderedDict()
+        """Those that lived on when their address had told of their end."""
 
     def store_answered(self) -> None:
         """Note that a heartbeat got through; after a gap all judging begins anew."""
         now_s = self._clock.monotonic_s()
-        if self._answering_since_s is None or now_s - self._answered_at_s > limits.POD_TTL_S:
+        if self._answering_since_s is None or now_s - self._answered_at_s > _GAP_S:
             self._answering_since_s = now_s
         self._answered_at_s = now_s
 
@@ -56,7 +60,7 @@ class Owners:
         """Tell whether the store has answered for long enough to believe what it lacks."""
         since_s = self._answering_since_s
         now_s = self._clock.monotonic_s()
-        if since_s is None or now_s - self._answered_at_s > limits.POD_TTL_S:
+        if since_s is None or now_s - self._answered_at_s > _GAP_S:
             return False
         return now_s - since_s >= 2 * limits.POD_TTL_S
 
@@ -81,18 +85,28 @@ class Owners:
 
     def _lost(self, owner: str) -> bool:
         with self._lock:
-            if owner in self._gone:
-                return True
+            gone_at_s = self._gone.get(owner)
             asked_at_s = self._asked_at_s.get(owner)
         if asked_at_s is not None and self._clock.monotonic_s() - asked_at_s < _FRESH_S:
             return False
+        now_s = self._clock.monotonic_s()
+        if gone_at_s is not None and now_s - gone_at_s < limits.POD_TTL_S:
+            return True
         beating = self._beating()
         with self._lock:
             address = self._addresses.get(owner)
-        gone = bool(address) and self._is_gone_from(str(address), owner)
+            if gone_at_s is not None and owner in beating:
+                # No dead process has a heartbeat so long after: its address leads elsewhere from
+                # here, or is closed to us. Of this one only its heartbeat is believed.
+                del self._gone[owner]
+                _remember(self._misled, owner, None)
+            misled = owner in self._misled
+        if gone_at_s is not None and not misled:
+            return True
+        gone = bool(address) and not misled and self._is_gone_from(str(address), owner)
         with self._lock:
             if gone:
-                _remember(self._gone, owner, None)
+                _remember(self._gone, owner, self._clock.monotonic_s())
                 return True
         if owner not in beating and self.may_judge():
             # Not remembered: a frozen pod may wake up. And asked only now: the read may itself

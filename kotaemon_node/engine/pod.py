@@ -41,6 +41,7 @@ class Pod:
         identity: Identity,
         *,
         served: Callable[[], Mapping[str, GenerationRef]],
+        loaded: Callable[[], bool],
         refused: Callable[[], Mapping[str, str]],
         presence: Presence,
         clock: Clock,
@@ -48,6 +49,7 @@ class Pod:
     ) -> None:
         self._identity = identity
         self._served = served
+        self._loaded = loaded
         self._refused = refused
         self._presence = presence
         self._clock = clock
@@ -80,6 +82,8 @@ class Pod:
             reasons.append("the pod is leaving")
         if not self._served():
             reasons.append("no knowledge generation is loaded yet")
+        elif not self._loaded():
+            reasons.append("not all knowledge bases are loaded yet")
         return reasons
 
     def report(self) -> PodReport:

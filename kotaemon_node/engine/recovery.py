@@ -88,22 +88,30 @@ class Recovery:
     def _treat(self, orphans: Sequence[Orphan]) -> int:
         taken = 0
         for orphan in orphans:
-            verdict = judge(
-                orphan,
-                lost=self._owners.lost,
-                believing=self._owners.may_judge(),
-                mine=self._owner,
-                executing=self._engine.executes(orphan.key),
-            )
-            match verdict:
-                case Verdict.LEAVE:
-                    continue
-                case Verdict.FORGET:
-                    self._sessions.forget(orphan.key, older_than_s=limits.RUNNING_ENTRY_YOUNG_S)
-                case Verdict.RESEND:
-                    self._engine.resend(orphan.key)
-                case Verdict.TAKE if taken < limits.SWEEP_TURNS_MAX:
-                    taken += self._engine.take(orphan.key, from_owner=orphan.owner)
-                case Verdict.TAKE:
-                    continue
+            try:
+                taken += self._treat_one(orphan, may_take=taken < limits.SWEEP_TURNS_MAX)
+            except Unavailable:
+                raise
+            except Exception:  # noqa: BLE001 - one entry that cannot be read must not hide the rest
+                _log.exception("orphan_not_treated", turn_id=orphan.key.turn_id)
         return taken
+
+    def _treat_one(self, orphan: Orphan, *, may_take: bool) -> int:
+        """Return how many turns were taken over: one at most."""
+        verdict = judge(
+            orphan,
+            lost=self._owners.lost,
+            believing=self._owners.may_judge(),
+            mine=self._owner,
+            executing=self._engine.executes(orphan.key),
+        )
+        match verdict:
+            case Verdict.FORGET:
+                self._sessions.forget(orphan.key, older_than_s=limits.RUNNING_ENTRY_YOUNG_S)
+            case Verdict.RESEND:
+                self._engine.resend(orphan.key)
+            case Verdict.TAKE if may_take:
+                return int(self._engine.take(orphan.key, from_owner=orphan.owner))
+            case Verdict.TAKE | Verdict.LEAVE:
+                pass
+        return 0

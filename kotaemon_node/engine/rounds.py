@@ -115,6 +115,8 @@ class Talk:
             ):
                 if isinstance(piece, ToolCall):
                     calls.append(piece)
+                elif not piece:
+                    out.note_progress()
                 else:
                     pieces.append(well_formed(piece))
                     out.text(pieces[-1])

@@ -29,6 +29,7 @@ from kotaemon_node.ports.sessions import Activity, FrameLog, SessionStore
 _FIRST_POLL_S = 0.05
 _QUIET_POLL_S = 5 * limits.FOLLOWER_POLL_S
 _HISTORY_READ_MAX = 50
+_ANYWHERE = (0.0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,9 @@ class _Reader:
         self._principal = principal
         self._epoch = ""
         self._version = 0
+        self._behind = _ANYWHERE
+        """Turns accepted before this place were seen, in versions up to ``_behind_until``."""
+        self._behind_until = 0
         self._open: set[str] = set()
         """Turns that were met before they are in the history that was read."""
         self._announced: deque[Turn] = deque()
@@ -106,10 +110,12 @@ class _Reader:
 
     def _begin_now(self, now: Activity) -> None:
         for turn_id in now.open:
+            # Its last number first: a turn that ends in between still has its end before it.
+            last = self._stored_last(turn_id)
             turn = self._turn(turn_id)
             if turn is not None:
                 self._open.add(turn_id)
-                self._meet(turn, after=self._stored_last(turn))
+                self._meet(turn, after=last)
 
     def _begin_behind(self, place: SessionPlace, now: Activity) -> None:
         seen = TurnKey(self._key, place.turn_id)
@@ -117,7 +123,7 @@ class _Reader:
             turn, last_seq = self._following.sessions.turn_and_last_seq(seen, self._principal)
         except TurnNotFound as error:
             raise Gone("the session does not know the turn that you have seen") from error
-        if place.seq > (last_seq or self._stored_last(turn)):
+        if place.seq > (last_seq or self._stored_last(turn.turn_id)):
             raise Gone("the store does not know the frames that you have seen; read the turn")
         if turn.state not in FINISHED:
             self._open.add(turn.turn_id)
@@ -126,11 +132,8 @@ class _Reader:
         newest = max(now.version, turn.version)
         # So many turns could wait behind it, and enter the history before it.
         self._version = max(0, (turn.version or newest) - limits.QUEUED_TURNS_MAX)
-        place_of_it = _acceptance(turn, now)
-        while True:
-            self._meet_all(self._look(behind=place_of_it))
-            if self._version >= newest:
-                return
+        self._behind = _acceptance(turn, now)
+        self._behind_until = newest
 
     # --- reading --------------------------------------------------------------------------------
 
@@ -158,7 +161,8 @@ class _Reader:
     def _news(self) -> Iterator[Frame]:
         """Look for turns, and announce those that were not met yet."""
         self._stranger = False
-        self._meet_all(self._look())
+        if len(self._agenda) < _HISTORY_READ_MAX:  # else there is enough to tell for now
+            self._meet_all(self._look())
         while self._announced:
             turn = self._announced.popleft()
             fields = {"message": turn.message, "state": turn.state.value}
@@ -181,8 +185,8 @@ class _Reader:
 
     # --- looking --------------------------------------------------------------------------------
 
-    def _look(self, *, behind: tuple[float, int] = (0.0, 0)) -> list[Turn]:
-        """Return the turns behind a place that were not met yet, as they were accepted."""
+    def _look(self) -> list[Turn]:
+        """Return turns that were not met yet, as they were accepted."""
         try:
             now = self._following.sessions.activity(
                 self._key, self._principal, after_version=self._version, limit=_HISTORY_READ_MAX
@@ -191,13 +195,18 @@ class _Reader:
             raise Gone("the session was deleted") from error
         if now.epoch != self._epoch or now.version < self._version:
             raise Gone("the session is not the one that you followed; read it again")
+        if not now.past and self._version < now.version:
+            raise Gone("the store has lost turns of this session; read it again")
         fresh = [turn for turn in now.past if turn.turn_id not in self._open]
         self._open.difference_update(turn.turn_id for turn in now.past)
         self._version += len(now.past)
         if self._version == now.version:  # else what is open comes behind history still to be read
             fresh += self._fresh_open(now)
         placed = sorted(((_acceptance(turn, now), turn) for turn in fresh), key=itemgetter(0))
-        return [turn for place, turn in placed if place > behind]
+        met = [turn for place, turn in placed if place > self._behind]
+        if self._version >= self._behind_until:
+            self._behind = _ANYWHERE
+        return met
 
     def _fresh_open(self, now: Activity) -> Iterator[Turn]:
         for turn_id in now.open:
@@ -221,10 +230,9 @@ class _Reader:
         except TurnNotFound:
             return None
 
-    def _stored_last(self, turn: Turn) -> int:
-        return self._following.frames.read(
-            TurnKey(self._key, turn.turn_id), after=0, limit=1, trace_id=turn.trace_id
-        ).last
+    def _stored_last(self, turn_id: str) -> int:
+        key = TurnKey(self._key, turn_id)
+        return self._following.frames.read(key, after=0, limit=1, trace_id="").last
 
 
 def _acceptance(turn: Turn, now: Activity) -> tuple[float, int]:

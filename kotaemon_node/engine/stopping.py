@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import structlog
 
-from kotaemon_node.domain.errors import Draining, NodeError
+from kotaemon_node.domain.errors import Draining, Fenced, Gone, NodeError
 
 _log = structlog.get_logger(__name__)
 
@@ -36,8 +36,15 @@ class Stop:
         for break_off in break_offs:
             try:
                 break_off()
-            except OSError as error:
-                _log.info("break_off_failed", error=str(error))  # it ended by itself just now
+            except Exception as error:  # noqa: BLE001 - whoever stops a turn must not fail with it
+                _log.info(
+                    "break_off_failed", error=str(error)
+                )  # mostly it ended by itself just now
+
+    @property
+    def lost(self) -> bool:
+        """True when the turn is another's by now, or nobody's."""
+        return isinstance(self._reason, Fenced | Gone)
 
     def check(self) -> None:
         """Raise the reason, if a stop was requested."""

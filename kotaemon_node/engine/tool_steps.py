@@ -16,7 +16,7 @@ import structlog
 from kotaemon_node.domain.limits import TOOL_ARGUMENTS_CHARS_MAX, TOOL_RESULT_CHARS_MAX
 from kotaemon_node.engine.writing import FrameWriter
 from kotaemon_node.ports.language_model import ToolCall
-from kotaemon_node.ports.sessions import Work
+from kotaemon_node.ports.sessions import Lease, Work
 from kotaemon_node.ports.tools import Effects, Toolbox, ToolFailed, ToolOutcomeUnknown, ToolSpec
 from kotaemon_node.telemetry.metrics import Metrics
 
@@ -125,14 +125,14 @@ class ToolSteps:
         self, decided: DecidedCall, work: Work, out: FrameWriter, *, step: str, again: bool
     ) -> Outcome:
         """Call the tool; ``again``: an owner that was lost may have called it before."""
-        call, key = decided.call, work.lease.key
+        call = decided.call
         changes_nothing = decided.effects == "read"
         if again and decided.effects == "once":
             return _error("unknown", _LOST)
         # Only who still owns the turn gets through here, and leaves a trace of the call.
         out.drain()
         try:
-            value = self._call(call, key=f"{key.session.session_id}:{key.turn_id}:{step}", out=out)
+            value = self._call(call, key=_ledger_key(work.lease, step), out=out)
         except ToolFailed as error:
             _log.info("tool_failed", tool=call.name, error=str(error))
             # A tool that was not reached now may have been reached by the owner before.
@@ -147,6 +147,13 @@ class ToolSteps:
         if self._toolbox is None:
             raise ToolFailed(f"this pod has no tool {call.name}", reached=False)
         return self._toolbox.call(call.name, call.arguments or {}, key=key, stop=out.stop)
+
+
+def _ledger_key(lease: Lease, step: str) -> str:
+    """Return what names an effect for ever: ids may come again, but not in the same epoch."""
+    session = lease.key.session
+    names = (session.tenant, session.session_id, lease.epoch, lease.key.turn_id, step)
+    return ":".join(names)
 
 
 def _error(state: Literal["failed", "unknown"], message: str) -> Outcome:

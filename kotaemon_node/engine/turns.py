@@ -14,7 +14,6 @@ from kotaemon_node.domain.errors import (
     Gone,
     Overloaded,
     SessionNotFound,
-    Unavailable,
 )
 from kotaemon_node.domain.events import SESSION_UPDATED
 from kotaemon_node.domain.frames import Frame
@@ -113,7 +112,7 @@ class TurnEngine:
 
     def executes(self, key: TurnKey) -> bool:
         """Tell whether this very process executes the turn."""
-        return self._live.get(key) is not None
+        return self._live.executing(key)
 
     def listen(self) -> None:
         """Begin to hear which turns other pods took from this one."""
@@ -172,14 +171,14 @@ class TurnEngine:
         )
         if claim.work is not None:
             self.start(claim.work)
-        elif claim.outcome is ClaimOutcome.QUEUED and request.on_busy == "interrupt":
+        elif request.on_busy == "interrupt" and self._waits(request, claim.outcome):
             self._interrupt(request)
         return claim.outcome
 
     def start(self, work: Work) -> None:
         """Execute ``work``, and behind it the session's turns that wait, beside the caller."""
 
-        self._start(work, self._live.open(work.lease.key, work.stored))
+        self._start(work, self._live.open(work.lease.key, work.stored, fence=work.lease.fence))
 
     def _start(self, work: Work, live: LiveTurn) -> None:
         def run() -> None:
@@ -245,6 +244,12 @@ class TurnEngine:
             return 0  # a new session has seen nothing; the claim decides whether it may be made
         return int(session.generations.get(kb, 0))
 
+    def _waits(self, request: TurnRequest, outcome: ClaimOutcome) -> bool:
+        """Tell whether the turn waits; a request that was repeated may not have interrupted yet."""
+        if outcome is ClaimOutcome.ATTACHED:
+            return self._sessions.turn(request.key, request.principal).state is State.QUEUED
+        return outcome is ClaimOutcome.QUEUED
+
     def _interrupt(self, request: TurnRequest) -> None:
         """End the turn that runs now; ``request`` still waits behind those accepted before it."""
         session = self._sessions.load(
@@ -266,7 +271,7 @@ class TurnEngine:
         work = self._sessions.seize(key, self._owner, from_owner=None, ending=signal.value)
         if work is None:
             return
-        live = self._live.open(key, work.stored)
+        live = self._live.open(key, work.stored, fence=work.lease.fence)
         try:
             out = FrameWriter(work, commit=self._commit, live=live, clock=self._clock)
             following = self._execution.end(
@@ -308,7 +313,7 @@ class TurnEngine:
                 Message(SESSION_UPDATED, session.session_id, json.dumps(event).encode())
             )
             self._sessions.settle(key)
-        except Unavailable as error:
+        except Exception as error:  # noqa: BLE001 - the sweep does it again; the next turn goes on
             _log.warning("event_not_sent", session_id=session.session_id, error=str(error))
 
 

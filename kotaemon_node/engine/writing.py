@@ -85,7 +85,7 @@ class FrameWriter:
         self._open_calls = open_calls(stored)
         self._written = ""
         self._texts_since_s: float | None = None
-        self._text_at_s = -math.inf
+        self._text_at_s = self._noted_at_s = -math.inf
         self._journal = dict(work.journal)
         self._decided: list[tuple[str, Any]] = []
         self.first_text_at_s: float | None = None
@@ -140,6 +140,13 @@ class FrameWriter:
             self._outbox.put([], journal=journal)
         self._outbox.drain()
 
+    def note_progress(self) -> None:
+        """Say that the turn goes on though nothing is to be shown; others take one that hangs."""
+        now_s = self._clock.monotonic_s()
+        if now_s - self._noted_at_s >= limits.PROGRESS_NOTED_S:
+            self._noted_at_s = now_s
+            self._outbox.probe()
+
     def status(self, phase: str, *, latency_s: float) -> None:
         """Show in which phase the turn is."""
         self._put([FrameBody("status", {"phase": phase, "latency": round(latency_s, 4)})])
@@ -158,8 +165,8 @@ class FrameWriter:
 
     def tool_call(self, fields: Mapping[str, Any]) -> None:
         """Show how a call of a tool stands: ``name, args, state, step, result?``."""
-        _note_call(self._open_calls, fields)
         self._put([FrameBody("tool_call", fields)])
+        _note_call(self._open_calls, fields)
 
     def give_up_calls(self) -> None:
         """Say of calls that nobody will wait for any more that their outcome is unknown."""

@@ -75,6 +75,8 @@ class KnowledgeLibrary:
         self._tasks = tasks
         self._clock = clock
         self._tenant = tenant
+        self.loaded = False
+        """Every knowledge base that there was at the start has been served, or refused."""
         self._changed = Condition()
         """Guards what follows; notified when a generation begins to be served."""
         self._shelves: dict[str, _Shelf] = {}
@@ -140,8 +142,8 @@ class KnowledgeLibrary:
             return shelf.reader
         if reason is not None:
             raise Unavailable(f"this pod could not load {kb}: {reason}")
-        if not self.served():
-            raise Unavailable("this pod has not loaded any knowledge yet")
+        if not self.loaded:
+            raise Unavailable("this pod is still loading its knowledge")
         raise NotFound(f"there is no knowledge base {kb}")
 
     def _wait_for(self, kb: str, generation: int) -> None:
@@ -207,6 +209,7 @@ class KnowledgeLibrary:
         if not pointed and not self.served():
             for kb in self._loader.knowledge_bases():
                 self._bring_stored(kb)
+        self.loaded = self.loaded or bool(self.served())
 
     def _read_pointer(self) -> Mapping[str, GenerationRef]:
         try:

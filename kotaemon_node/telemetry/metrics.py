@@ -60,7 +60,7 @@ CATALOGUE: Final = (
     MetricRow(
         "kotaemon_fenced_writes_total",
         "counter",
-        "Writes refused because another pod owns the turn.",
+        "Turns left because a write was refused: taken over, cancelled or interrupted elsewhere.",
     ),
     MetricRow(
         "kotaemon_knowledge_generation", "gauge", "Generation served, by knowledge base.", ("kb",)

@@ -2,6 +2,8 @@
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -10,6 +12,7 @@ from kotaemon_node.domain.errors import Draining
 from kotaemon_node.domain.frames import Frame
 from kotaemon_node.domain.turn import State
 from kotaemon_node.ports.peers import PeerRefused
+from kotaemon_node.ports.sessions import ClaimRequest, StoredFrames
 from tests.engine_pods import ANYBODY, PIECES, Stall, TestPod, key, text_of, trusts_the_store
 from tests.redis_server import RedisServer
 
@@ -244,3 +247,62 @@ def test_an_event_whose_sender_died_is_sent_with_what_it_should_have_said(
     assert (event["turn_id"], event["version"]) == ("t1", 1)
     assert (event["epoch"], event["hash"]) == (view.epoch, view.hash)
     assert heir.sessions.orphans(limit=10) == []
+
+
+def test_a_follower_in_doubt_takes_nothing_from_its_own_pod(server: RedisServer) -> None:
+    """What is stored and not shown yet looks as if another pod had written it."""
+    stall = Stall(2)
+    pod, other = TestPod("pod", server, stall), TestPod("other", server)
+    pod.submit("t1")
+    assert stall.reached.wait(60)
+    pod.until_shown("t1", "".join(PIECES[:2]))
+    log, looked = pod.engine._frames, threading.Event()
+    read = log.read
+
+    def read_ahead(*where: Any, **how: Any) -> StoredFrames:
+        looked.set()
+        return replace(read(*where, **how), last=99)
+
+    log.read = read_ahead  # type: ignore[method-assign]
+    follower = threading.Thread(target=lambda: pod.frames("t1"))
+    follower.start()
+    assert looked.wait(60)
+    log.read = read  # type: ignore[method-assign]
+    # The turn has long been in the index, and this pod's own sweep looks at it.
+    pod.judges()
+    pod.sessions.orphans = lambda *, limit: [  # type: ignore[method-assign]
+        replace(orphan, age_s=2 * limits.RUNNING_ENTRY_YOUNG_S)
+        for orphan in other.sessions.orphans(limit=limit)
+    ]
+    assert pod.recovery.sweep() == 0
+    assert pod.engine.executes(key("t1"))
+    stall.go.set()
+    follower.join(60)
+    assert text_of(pod.frames("t1")) == "".join(PIECES)
+    assert pod.answerer.runs == ["t1"]
+
+
+def test_a_turn_that_its_own_pod_loses_again_and_again_is_ended(server: RedisServer) -> None:
+    pod = TestPod("pod", server)
+    claim = ClaimRequest(
+        key=key("t1"),
+        principal=ANYBODY,
+        digest="digest",
+        message="when?",
+        options={},
+        on_busy="enqueue",
+        owner="pod",
+        trace_id="trace",
+        create_session=True,
+        new_epoch="epoch",
+    )
+    assert pod.sessions.claim(claim).work is not None
+    for losses in range(1, limits.TURN_ATTEMPTS_MAX + 1):
+        seized = pod.sessions.seize(key("t1"), "pod", from_owner="pod")
+        assert seized is not None
+        assert seized.losses == losses
+    assert pod.engine.take(key("t1"), from_owner="pod")
+    turn = pod.engine.wait(key("t1"), ANYBODY, timeout_s=60)
+    assert turn is not None
+    assert turn.error is not None
+    assert turn.error["code"] == "turn_crashed"

@@ -67,6 +67,25 @@ def assert_whole(pod: ToolPod) -> tuple[list[Frame], Turn]:
     return frames, turn
 
 
+def short(key_: str) -> str:
+    """Return ``session:turn:step`` of a call's key."""
+    tenant, session, epoch, turn, step = key_.split(":")
+    assert (tenant, len(epoch)) == ("default", 22)
+    return f"{session}:{turn}:{step}"
+
+
+def keys(world: World) -> list[str]:
+    """Return the keys of all calls, in order; those of one session share its epoch."""
+    found = world.tools.keys()
+    assert len({key_.split(":")[2] for key_ in found if ":s1:" in key_}) <= 1
+    return [short(key_) for key_ in found]
+
+
+def acted(world: World) -> dict[str, int]:
+    """Return how often the world outside changed, by call."""
+    return {short(key_): count for key_, count in world.tools.effects().items()}
+
+
 def test_a_tool_is_called_once_and_its_result_is_the_answer(world: World) -> None:
     pod = world.pod("a", effects={"look": "read"})
     pod.submit("t1", message=ASK.format(name="look"))
@@ -74,7 +93,7 @@ def test_a_tool_is_called_once_and_its_result_is_the_answer(world: World) -> Non
     assert turn.answer.startswith("Let me look that up, part 1.\n\nThe tools say: ")
     assert "PX-0001" in turn.answer
     (asked,) = world.tools.asked()
-    assert (asked.key, asked.arguments) == ("s1:t1:1.1", {"order": "A1"})
+    assert (short(asked.key), asked.arguments) == ("s1:t1:1.1", {"order": "A1"})
     started, done = [frame.fields for frame in frames if frame.type == "tool_call"]
     assert started == {"name": "look", "args": {"order": "A1"}, "step": "1.1", "state": "started"}
     assert done == {
@@ -108,7 +127,7 @@ def test_several_calls_and_several_rounds(world: World) -> None:
     both = f"{ASK.format(name='look')} {ASK.format(name='book')}"
     pod.submit("t1", message=f"{both} then {ASK.format(name='look')}")
     frames, turn = assert_whole(pod)
-    assert world.tools.keys() == ["s1:t1:1.1", "s1:t1:1.2", "s1:t1:2.1"]
+    assert keys(world) == ["s1:t1:1.1", "s1:t1:1.2", "s1:t1:2.1"]
     assert [state for _, state in states_of(frames)] == ["started", "done"] * 3
     assert turn.answer.count("Let me look that up") == 2
     assert all(code in turn.answer for code in ("PX-0001", "PX-0002", "PX-0003"))
@@ -246,8 +265,8 @@ def test_a_takeover_repeats_no_effect(
     hold.go.set()  # it was only slow: whatever it still does changes nothing
     # Then a call that may have acted is repeated only where that is harmless, under the same key
     repeated = in_doubt and effects != "once"
-    assert world.tools.keys() == ["s1:t1:1.1"] * (2 if repeated else 1)
-    assert world.tools.effects() == {"s1:t1:1.1": 1}
+    assert keys(world) == ["s1:t1:1.1"] * (2 if repeated else 1)
+    assert acted(world) == {"s1:t1:1.1": 1}
     lost = in_doubt and effects == "once"
     assert states_of(frames) == [("1.1", "started"), ("1.1", "unknown" if lost else "done")]
     assert ("PX-0001" in turn.answer) == (not lost)
@@ -285,7 +304,7 @@ def test_a_call_that_was_decided_and_not_begun_is_made_by_the_new_owner(
     hold.go.set()
     dead.until_idle()
     # Then each was called once, by whoever was the owner, and nobody decided again
-    assert world.tools.keys() == ["s1:t1:1.1", "s1:t1:1.2"]
+    assert keys(world) == ["s1:t1:1.1", "s1:t1:1.2"]
     assert [state for _, state in states_of(frames)] == ["started", "done"] * 2
     assert "PX-0002" in turn.answer
     assert world.asked_anew() == 1
@@ -315,7 +334,7 @@ def test_a_takeover_in_a_later_round_goes_on_in_that_rounds_text(
     assert turn.answer == calm.answer.replace("PX-0001", "PX-0003").replace("PX-0002", "PX-0004")
     assert not [frame for frame in frames if frame.type == "restart"]
     assert world.llm.stats["prefix_mismatches"] == 0
-    assert world.tools.keys()[2:] == ["s1:t1:1.1", "s1:t1:2.1"]
+    assert keys(world)[2:] == ["s1:t1:1.1", "s1:t1:2.1"]
 
 
 @pytest.mark.parametrize("quietly", ["", "quietly "])
@@ -336,7 +355,7 @@ def test_a_model_that_cannot_continue_begins_again_but_calls_nothing_again(
     assert len([frame for frame in frames if frame.type == "restart"]) == 1
     assert turn.answer.startswith("The tools say" if quietly else "Let me look that up, part 1.\n")
     assert turn.answer.count("PX-0001") == 1
-    assert world.tools.keys() == ["s1:t1:1.1"]
+    assert keys(world) == ["s1:t1:1.1"]
 
 
 def test_a_cancel_hangs_up_on_the_tool(world: World) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
+import requests
 import yaml
 
 from load.reader import Reading
@@ -32,7 +33,10 @@ class Shop:
         self.cluster.cluster.kill(self.cluster.owner(reading))
 
     def key(self, reading: Reading) -> str:
-        return f"{reading.session_id}:{reading.turn_id}:1.1"
+        """Return the key of the turn's call; the session's epoch is part of it."""
+        address = f"{self.cluster.url}/v1/sessions/{reading.session_id}"
+        epoch = requests.get(address, timeout=30).json()["epoch"]
+        return f"default:{reading.session_id}:{epoch}:{reading.turn_id}:1.1"
 
     def requests(self, reading: Reading) -> int:
         return self.tools.keys().count(self.key(reading))

@@ -98,6 +98,23 @@ def test_a_refused_connection_is_a_death_though_the_heartbeat_still_stands(
     assert cluster.asked == 1
 
 
+def test_an_address_that_misleads_is_not_asked_again(
+    owners: Owners, cluster: Cluster, clock: StoppedClock
+) -> None:
+    # Its port is closed to us, or is somebody else's from here; its heartbeat goes on.
+    cluster.answers["host:1"] = refused
+    assert owners.lost("pod.1")
+    clock.at_s += limits.POD_TTL_S
+    assert not owners.lost("pod.1")
+    assert cluster.asked == 1
+    # From now on only its heartbeat is believed.
+    clock.at_s += 1
+    beat_for(owners, clock, 3 * limits.POD_TTL_S)
+    cluster.beating.clear()
+    assert owners.lost("pod.1")
+    assert cluster.asked == 1
+
+
 def test_another_incarnation_at_its_address_is_its_death(owners: Owners, cluster: Cluster) -> None:
     cluster.answers["host:1"] = lambda: "pod.2"
     assert owners.lost("pod.1")

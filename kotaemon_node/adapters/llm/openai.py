@@ -127,7 +127,7 @@ class OpenAiLanguageModel:
                 )
                 for piece in _pieces(answer, response):
                     # Calls that nobody offered cannot be done.
-                    if piece != "" and (with_calls or isinstance(piece, str)):
+                    if with_calls or isinstance(piece, str):
                         yield piece
                     # Counted from here: the reader's own time is not the server's silence.
                     patience = _Patience(self._progress_timeout_s)

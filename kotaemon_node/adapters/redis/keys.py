@@ -9,8 +9,8 @@
 | kn:<tenant>:{<sid>}:seen              | hash   | turn id → digest[:version:fence   | session  |
 |                                       |        | [:fence of the turn it started]]  |          |
 | kn:<tenant>:{<sid>}:turn:<tid>        | hash   | a turn that is not finished       | session  |
-| kn:<tenant>:{<sid>}:f<digest of tid>  | stream | <seq>-0 → OFFSET: text,           | 10 min   |
-|                                       |        | or type: JSON                     |          |
+| kn:<tenant>:{<sid>}:f<digest of tid>  | stream | <seq>-0 → OFFSET: text,           | turn +   |
+|                                       |        | or type: JSON                     | 10 min   |
 | kn:<tenant>:{<sid>}:signal            | pubsub | "<tid> <seq>" after a flush       | -        |
 |                                       |        | " 0" when it is deleted           |          |
 | kn:<tenant>:sessions:<subject>        | zset   | session ids by last activity (ms) | session  |

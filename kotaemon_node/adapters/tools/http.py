@@ -29,8 +29,8 @@ from kotaemon_node.ports.runtime import StopSignal
 from kotaemon_node.ports.tools import Toolbox, ToolFailed, ToolOutcomeUnknown, ToolSpec
 
 _REASON_CHARS_MAX: Final = 300
-_GATEWAYS: Final = frozenset({502, 504})
-"""Answers of something before the tool: the tool may have got the request."""
+_REFUSED_BEFORE: Final = frozenset({501, 505})
+"""Failures of a server that say it has not even begun; of others nobody knows how far they got."""
 
 
 def make_toolbox(path: Path | None, *, environment: Callable[[str], str | None]) -> Toolbox | None:
@@ -120,8 +120,9 @@ def _send(tool: HttpTool, arguments: Mapping[str, Any], *, key: str, line: Line)
 def _value(tool: HttpTool, answer: _Answer) -> Any:
     """Return the JSON value of an answer; text is a string, no body is None."""
     name, status = tool.spec.name, answer.status
-    if status in _GATEWAYS:
-        raise ToolOutcomeUnknown(f"a gateway answered {status} in place of {name}")
+    failed = status >= requests.codes.server_error and status not in _REFUSED_BEFORE
+    if failed or status == requests.codes.request_timeout:
+        raise ToolOutcomeUnknown(f"{name} answered {status}: {_reason(tool, answer)}")
     if not requests.codes.ok <= status < requests.codes.multiple_choices:
         raise ToolFailed(f"{name} answered {status}: {_reason(tool, answer)}", reached=True)
     # From here on it has acted, whatever its answer looks like.

@@ -95,7 +95,8 @@ async function oneConnection({ sid, place, signal, onFrame, onLive }) {
 /** What is said to this connection and belongs to no turn ends it. */
 function leaveOn(frame) {
   if (frame.type === "reconnect") throw new Leaving(Math.random() * (frame.retry_ms ?? 0));
-  if (frame.type === "error" && frame.seq === undefined) throw new Gone(frame.message);
+  if (frame.type !== "error" || frame.seq !== undefined) return;
+  throw frame.code === "gone" ? new Gone(frame.message) : new Error(frame.message);
 }
 
 const silenceMs = ({ running }) =>

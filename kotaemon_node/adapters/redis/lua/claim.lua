@@ -45,6 +45,7 @@ if not busy and now - tonumber(head[4]) > tonumber(ARGV[13]) then
   redis.call('HSET', meta, 'context_from', head[5])
 end
 redis.call('HSET', seen, ARGV[1], ARGV[2])
+redis.call('DEL', frames)  -- those of a finished turn whose id has the same digest
 redis.call('HSET', turn, 'digest', ARGV[2], 'state', 'queued', 'owner', '', 'fence', 0,
   'attempts', 0, 'losses', 0, 'message', ARGV[14], 'options', ARGV[15], 'trace_id', ARGV[16],
   'created_ms', now, 'progress_ms', now, 'claim', ARGV[8])

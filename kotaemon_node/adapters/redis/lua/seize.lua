@@ -27,11 +27,10 @@ elseif held[1] == 'running' then
   if not any and before ~= ARGV[3] and before ~= ARGV[2] then return {'none'} end
   local fence = redis.call('HINCRBY', meta, 'fence', 1)
   redis.call('HSET', turn, 'owner', ARGV[2], 'fence', fence, 'progress_ms', now)
-  if not any and before ~= ARGV[2] then
-    redis.call('HINCRBY', turn, 'attempts', 1)
-    -- One that was handed over has no owner, and is no loss.
-    if before ~= '' then redis.call('HINCRBY', turn, 'losses', 1) end
-  end
+  -- One that was handed over has no owner, and is no loss. One that its own pod takes anew is: the
+  -- task that had it is gone.
+  if not any and before ~= '' then redis.call('HINCRBY', turn, 'losses', 1) end
+  if not any and before ~= ARGV[2] then redis.call('HINCRBY', turn, 'attempts', 1) end
 else
   return {'none'}
 end
