@@ -1,7 +1,6 @@
 """Turns that are cancelled, interrupted or lose their session."""
 
 import threading
-from collections.abc import Iterator
 
 import pytest
 
@@ -11,20 +10,6 @@ from kotaemon_node.domain.turn import State
 from kotaemon_node.ports.sessions import ClaimOutcome, Work
 from tests.engine_pods import ANYBODY, PIECES, Stall, TestPod, key, trusts_the_store
 from tests.redis_server import RedisServer
-
-
-@pytest.fixture(scope="module")
-def redis_server() -> Iterator[RedisServer]:
-    server = RedisServer()
-    server.start()
-    yield server
-    server.remove()
-
-
-@pytest.fixture
-def server(redis_server: RedisServer) -> RedisServer:
-    redis_server.wipe()
-    return redis_server
 
 
 def test_cancelling_from_another_pod_keeps_the_text_that_was_shown(server: RedisServer) -> None:

@@ -1,7 +1,6 @@
 """Turns whose pod is lost, hangs or leaves: another one goes on."""
 
 import threading
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -15,20 +14,6 @@ from kotaemon_node.ports.peers import PeerRefused
 from kotaemon_node.ports.sessions import ClaimRequest, StoredFrames
 from tests.engine_pods import ANYBODY, PIECES, Stall, TestPod, key, text_of, trusts_the_store
 from tests.redis_server import RedisServer
-
-
-@pytest.fixture(scope="module")
-def redis_server() -> Iterator[RedisServer]:
-    server = RedisServer()
-    server.start()
-    yield server
-    server.remove()
-
-
-@pytest.fixture
-def server(redis_server: RedisServer) -> RedisServer:
-    redis_server.wipe()
-    return redis_server
 
 
 @pytest.mark.parametrize("place", [0, 2, 4])

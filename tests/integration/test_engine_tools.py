@@ -19,14 +19,6 @@ from tests.tool_pods import HeldMetrics, Hold, ToolPod, states_of
 ASK = 'Where is it? call:{name}{{"order": "A1"}}'
 
 
-@pytest.fixture(scope="module")
-def redis_server() -> Iterator[RedisServer]:
-    server = RedisServer()
-    server.start()
-    yield server
-    server.remove()
-
-
 @dataclass
 class World:
     """What all pods of a test share."""

@@ -1,7 +1,6 @@
 """Turns on several pods of the turn engine, on a real Redis."""
 
 import threading
-from collections.abc import Iterator
 
 import pytest
 
@@ -14,20 +13,6 @@ from kotaemon_node.domain.turn import State
 from kotaemon_node.ports.sessions import ClaimOutcome, Work
 from tests.engine_pods import ANYBODY, PIECES, TestPod, key, text_of
 from tests.redis_server import RedisServer
-
-
-@pytest.fixture(scope="module")
-def redis_server() -> Iterator[RedisServer]:
-    server = RedisServer()
-    server.start()
-    yield server
-    server.remove()
-
-
-@pytest.fixture
-def server(redis_server: RedisServer) -> RedisServer:
-    redis_server.wipe()
-    return redis_server
 
 
 def test_frames_are_numbered_and_assemble_to_the_committed_answer_on_every_pod(

@@ -81,20 +81,6 @@ class Device:
         return [one for place, one in enumerate(ids) if place == 0 or ids[place - 1] != one]
 
 
-@pytest.fixture(scope="module")
-def redis_server() -> Iterator[RedisServer]:
-    server = RedisServer()
-    server.start()
-    yield server
-    server.remove()
-
-
-@pytest.fixture
-def server(redis_server: RedisServer) -> RedisServer:
-    redis_server.wipe()
-    return redis_server
-
-
 def assert_same(seen: list[Frame], whole: list[Frame]) -> None:
     assert [frame.as_dict() for frame in seen] == [frame.as_dict() for frame in whole]
 

@@ -1,6 +1,5 @@
 """When an incarnation is believed to be lost, and when not."""
 
-import threading
 from collections.abc import Callable, Sequence
 
 import pytest
@@ -9,25 +8,7 @@ from kotaemon_node.domain import limits
 from kotaemon_node.engine.owners import Owners
 from kotaemon_node.ports.knowledge import PodReport
 from kotaemon_node.ports.peers import PeerRefused, PeerSilent
-
-
-class StoppedClock:
-    """A clock that moves when told to."""
-
-    def __init__(self) -> None:
-        self.at_s = 100.0
-
-    def now_s(self) -> float:
-        return self.at_s
-
-    def monotonic_s(self) -> float:
-        return self.at_s
-
-    def sleep(self, duration_s: float) -> None:
-        self.at_s += duration_s
-
-    def wait(self, event: threading.Event, timeout_s: float) -> bool:
-        return event.wait(timeout_s)
+from tests.fakes.services import FakeClock
 
 
 class Cluster:
@@ -58,8 +39,8 @@ def silent() -> str:
 
 
 @pytest.fixture
-def clock() -> StoppedClock:
-    return StoppedClock()
+def clock() -> FakeClock:
+    return FakeClock()
 
 
 @pytest.fixture
@@ -68,11 +49,11 @@ def cluster() -> Cluster:
 
 
 @pytest.fixture
-def owners(cluster: Cluster, clock: StoppedClock) -> Owners:
+def owners(cluster: Cluster, clock: FakeClock) -> Owners:
     return Owners(mine="me", presence=cluster, peers=cluster, clock=clock)  # type: ignore[arg-type]
 
 
-def beat_for(owners: Owners, clock: StoppedClock, duration_s: float) -> None:
+def beat_for(owners: Owners, clock: FakeClock, duration_s: float) -> None:
     for _ in range(round(duration_s / limits.POD_HEARTBEAT_S)):
         clock.at_s += limits.POD_HEARTBEAT_S
         owners.store_answered()
@@ -99,7 +80,7 @@ def test_a_refused_connection_is_a_death_though_the_heartbeat_still_stands(
 
 
 def test_an_address_that_misleads_is_not_asked_again(
-    owners: Owners, cluster: Cluster, clock: StoppedClock
+    owners: Owners, cluster: Cluster, clock: FakeClock
 ) -> None:
     # Its port is closed to us, or is somebody else's from here; its heartbeat goes on.
     cluster.answers["host:1"] = refused
@@ -121,7 +102,7 @@ def test_another_incarnation_at_its_address_is_its_death(owners: Owners, cluster
 
 
 def test_its_address_is_remembered_when_the_heartbeat_is_gone(
-    owners: Owners, cluster: Cluster, clock: StoppedClock
+    owners: Owners, cluster: Cluster, clock: FakeClock
 ) -> None:
     assert not owners.lost("pod.1")
     clock.at_s += 1
@@ -131,7 +112,7 @@ def test_its_address_is_remembered_when_the_heartbeat_is_gone(
 
 
 def test_a_silent_pod_is_judged_by_its_heartbeat(
-    owners: Owners, cluster: Cluster, clock: StoppedClock
+    owners: Owners, cluster: Cluster, clock: FakeClock
 ) -> None:
     beat_for(owners, clock, 3 * limits.POD_TTL_S)
     cluster.answers["host:1"] = silent
@@ -143,7 +124,7 @@ def test_a_silent_pod_is_judged_by_its_heartbeat(
 
 
 def test_a_pod_that_wakes_up_is_trusted_again(
-    owners: Owners, cluster: Cluster, clock: StoppedClock
+    owners: Owners, cluster: Cluster, clock: FakeClock
 ) -> None:
     beat_for(owners, clock, 3 * limits.POD_TTL_S)
     cluster.answers["host:1"] = silent
@@ -155,7 +136,7 @@ def test_a_pod_that_wakes_up_is_trusted_again(
 
 
 def test_a_lack_of_heartbeats_is_believed_only_when_the_store_answered_for_long(
-    owners: Owners, cluster: Cluster, clock: StoppedClock
+    owners: Owners, cluster: Cluster, clock: FakeClock
 ) -> None:
     cluster.beating.clear()
     assert not owners.lost("pod.1")
@@ -166,7 +147,7 @@ def test_a_lack_of_heartbeats_is_believed_only_when_the_store_answered_for_long(
     assert owners.lost("pod.1")
 
 
-def test_a_gap_of_the_store_begins_all_judging_anew(owners: Owners, clock: StoppedClock) -> None:
+def test_a_gap_of_the_store_begins_all_judging_anew(owners: Owners, clock: FakeClock) -> None:
     owners.store_answered()
     beat_for(owners, clock, 2 * limits.POD_TTL_S)
     assert owners.may_judge()
@@ -183,7 +164,7 @@ def test_a_gap_of_the_store_begins_all_judging_anew(owners: Owners, clock: Stopp
 
 
 def test_a_thousand_questions_at_once_are_one_question(
-    owners: Owners, cluster: Cluster, clock: StoppedClock
+    owners: Owners, cluster: Cluster, clock: FakeClock
 ) -> None:
     for _ in range(1_000):
         assert not owners.lost("pod.1")
