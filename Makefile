@@ -5,7 +5,7 @@ WORKERS ?= 3
 DATA ?= .data
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-long bench lock
+.PHONY: help install run test test-long bench chaos lock
 
 help: ## Print the targets
 	@echo 'kotaemon: answers from your documents, by a cluster of equal pods'
@@ -33,6 +33,10 @@ test-long: ## Run the tests that take minutes each
 bench: ## Measure side by side; writes load/results/
 	@sh scripts/install.sh test
 	@.venv/bin/python -m load.bench
+
+chaos: ## Kill what can be killed for ten minutes and judge what clients saw; ARGS='--seconds 60 --writers 8' is short
+	@sh scripts/install.sh test
+	@.venv/bin/python -m load.chaos $(ARGS)
 
 lock: ## Pin the dependencies again; UPGRADE=1 takes the newest versions
 	@sh scripts/lock.sh $(if $(UPGRADE),--upgrade)

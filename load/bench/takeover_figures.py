@@ -41,7 +41,7 @@ def summary(hits: Sequence[Hit], *, missed: int) -> dict[str, Any]:
         "end_ms_where_no_text_was_left": spread(
             [hit.end_ms for hit in hits if hit.first_text_ms is None]
         ),
-        "histogram_ms": _histogram(texts),
+        "histogram_ms": histogram(texts),
         "machine_load": spread([hit.machine_load for hit in hits]),
         "wrong": {
             "not_done": sum(hit.state != "done" for hit in hits),
@@ -115,7 +115,7 @@ def report(results: Mapping[str, Any]) -> str:
         "## First text of the new owner",
         "",
         "```",
-        *_bars(figures["histogram_ms"]),
+        *bars(figures["histogram_ms"]),
         "```",
         "",
         _undisturbed_line(results["undisturbed"], results["other_turns"]),
@@ -124,7 +124,7 @@ def report(results: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _histogram(values: Sequence[float]) -> list[dict[str, float]]:
+def histogram(values: Sequence[float]) -> list[dict[str, float]]:
     """Return bins ``{from, below, n}`` in ms; the last one has no upper end (0)."""
     edges = (0, *_BINS_MS)
     bins: list[dict[str, float]] = [
@@ -135,7 +135,7 @@ def _histogram(values: Sequence[float]) -> list[dict[str, float]]:
     return bins
 
 
-def _bars(bins: Sequence[Mapping[str, float]]) -> list[str]:
+def bars(bins: Sequence[Mapping[str, float]]) -> list[str]:
     filled = [place for place, one in enumerate(bins) if one["n"]]
     if not filled:
         return ["nothing"]
