@@ -144,7 +144,7 @@ def _answer(
     )
     assert claim.work is not None
     commit = GroupCommit(log, clock=clock, tasks=tasks)
-    live = LiveTurns().open(key, ())
+    live = LiveTurns().open(key, (), fence=claim.work.lease.fence)
     out = FrameWriter(claim.work, commit=commit, live=live, clock=clock)
     out.status("generation", latency_s=0.0)
     out.drain()

@@ -592,3 +592,17 @@ def test_a_late_repeat_of_a_delete_spares_the_session_that_came_after(
     names = keys.SessionKeys.of(SESSION)
     redis_store.run("delete", names.head(), [names.prefix, names.signal, 60, old.epoch])
     assert sessions.turn(key("t2"), ANYBODY).state is State.RUNNING
+
+
+def test_an_empty_append_is_a_sign_of_life(
+    sessions: RedisSessionStore, frames: RedisFrameLog, redis_store: RedisStore
+) -> None:
+    lease = owned(sessions, "t1").lease
+    turn = keys.SessionKeys.of(SESSION).turn("t1")
+    redis_store.client.hset(turn, "progress_ms", 1)
+    (stuck,) = sessions.orphans(limit=10)
+    assert stuck.silent_s > limits.STUCK_TURN_S
+    assert frames.append([FrameBatch(lease, 1, ())]) == [None]
+    (lives,) = sessions.orphans(limit=10)
+    assert lives.silent_s < limits.STUCK_TURN_S
+    assert frames.read(key("t1"), after=0, limit=1, trace_id="t").last == 0

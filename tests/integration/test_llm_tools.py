@@ -45,7 +45,7 @@ def said(
     pieces = list(model.stream(messages, prefix=prefix, usage=Usage(), stop=Stop(), tools=tools))
     calls = [piece for piece in pieces if isinstance(piece, ToolCall)]
     texts = pieces[: len(pieces) - len(calls)]
-    assert all(isinstance(piece, str) and piece for piece in texts)
+    assert all(isinstance(piece, str) for piece in texts)
     return "".join(texts), calls  # type: ignore[arg-type]
 
 
