@@ -19,7 +19,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
 
     redis_url: str = "redis://127.0.0.1:6379/0"
-    """Redis that holds sessions and the bus."""
+    """Redis that holds sessions and the bus: one, behind Sentinel or a Cluster (``redis+…://``)."""
     artifact_url: str = "file:///var/lib/kotaemon/artifacts"
     """Where generations of knowledge lie."""
     knowledge_dir: Path = Path("/var/lib/kotaemon/knowledge")

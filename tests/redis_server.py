@@ -7,7 +7,9 @@ import subprocess
 import tempfile
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Protocol
 
 import redis
 
@@ -21,12 +23,24 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+class Server(Protocol):
+    """What tests ask of any store."""
+
+    url: str
+    removed: bool
+
+    def start(self) -> None: ...
+    def wipe(self) -> None: ...
+    def remove(self) -> None: ...
+
+
 class RedisServer:
     """Starts, kills, freezes and restarts one redis-server with an append-only file."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, options: Sequence[str] = ("--appendonly", "yes")) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="kn-redis-"))
         self.port = free_port()
+        self.options = tuple(options)
         self.url = f"redis://127.0.0.1:{self.port}/0"
         self.removed = False
         self._process: subprocess.Popen[bytes] | None = None
@@ -37,7 +51,7 @@ class RedisServer:
             [
                 "redis-server",
                 *("--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder)),
-                *("--appendonly", "yes", "--save", "", "--loglevel", "warning"),
+                *("--save", "", "--loglevel", "warning", *self.options),
             ],
             stdout=subprocess.DEVNULL,
         )
@@ -53,6 +67,11 @@ class RedisServer:
             else:
                 client.close()
                 return
+
+    @property
+    def running(self) -> bool:
+        """Whether it was started and not killed."""
+        return self._process is not None and self._process.poll() is None
 
     def send(self, number: signal.Signals) -> None:
         """Send a signal to the server."""
@@ -85,7 +104,7 @@ class ServerClock(SystemClock):
     The product's readers reconnect for ever; this keeps them quiet when their test is over.
     """
 
-    def __init__(self, server: RedisServer) -> None:
+    def __init__(self, server: Server) -> None:
         self._server = server
 
     def sleep(self, duration_s: float) -> None:

@@ -1,24 +1,37 @@
-"""Fixtures of the contract tests: one real Redis for all, emptied before each test."""
+"""Fixtures of the contract tests: real stores of each kind, emptied before each test."""
 
 from collections.abc import Iterator
 
 import pytest
 
 from kotaemon_node.adapters.redis import RedisStore, connect
-from tests.redis_server import RedisServer
+from tests.redis_server import RedisServer, Server
+from tests.redis_sets import KINDS
 
 
 @pytest.fixture(scope="session")
 def redis_server() -> Iterator[RedisServer]:
+    """One Redis, for tests of what only one does."""
     server = RedisServer()
     server.start()
     yield server
     server.remove()
 
 
+@pytest.fixture(scope="session", params=KINDS)
+def store_server(request: pytest.FixtureRequest) -> Iterator[Server]:
+    """Each kind of store in its turn, started once."""
+    server = KINDS[request.param]()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.remove()
+
+
 @pytest.fixture
-def redis_store(redis_server: RedisServer) -> Iterator[RedisStore]:
-    redis_server.wipe()
-    store = connect(redis_server.url)
+def redis_store(store_server: Server) -> Iterator[RedisStore]:
+    store_server.wipe()
+    store = connect(store_server.url)
     yield store
     store.client.close()

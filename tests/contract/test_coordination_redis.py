@@ -21,7 +21,7 @@ from kotaemon_node.domain.events import KNOWLEDGE_UPDATED, SESSION_UPDATED
 from kotaemon_node.domain.knowledge import GenerationRef
 from kotaemon_node.ports.events import Message
 from kotaemon_node.ports.knowledge import PodReport
-from tests.redis_server import RedisServer, ServerClock, free_port
+from tests.redis_server import RedisServer, Server, ServerClock, free_port
 
 CLOCK = SystemClock()
 TOPICS = (KNOWLEDGE_UPDATED, SESSION_UPDATED)
@@ -30,7 +30,7 @@ TOPICS = (KNOWLEDGE_UPDATED, SESSION_UPDATED)
 class Reader:
     """Reads the bus in a thread, as a pod does."""
 
-    def __init__(self, store: RedisStore, server: RedisServer) -> None:
+    def __init__(self, store: RedisStore, server: Server) -> None:
         self.values: list[bytes] = []
         self.positioned = 0
         self._changed = threading.Condition()
@@ -55,11 +55,11 @@ class Reader:
 
 
 def test_every_reader_reads_every_message_after_its_beginning(
-    redis_store: RedisStore, redis_server: RedisServer
+    redis_store: RedisStore, store_server: Server
 ) -> None:
     bus = RedisStreamsBus(redis_store, clock=CLOCK)
     bus.publish(Message(KNOWLEDGE_UPDATED, "default", b"before"))
-    readers = [Reader(redis_store, redis_server), Reader(redis_store, redis_server)]
+    readers = [Reader(redis_store, store_server), Reader(redis_store, store_server)]
 
     bus.publish(Message(KNOWLEDGE_UPDATED, "default", b"one"))
     bus.publish(Message(SESSION_UPDATED, "s1", b"two"))
@@ -181,4 +181,4 @@ def test_scripts_are_loaded_again_after_the_server_forgot_them(redis_store: Redi
     redis_store.client.script_flush()
     assert office.acquire("a", ttl_s=60) is not None
     redis_store.client.script_flush()
-    assert redis_store.run_many("lead", [(["kn:x", "kn:y"], ["a", 60_000])]) == [1]
+    assert redis_store.run_many("lead", [(["kn:{x}", "kn:{x}:y"], ["a", 60_000])]) == [1]

@@ -22,6 +22,7 @@ from kotaemon_node.listeners.session_updated import SessionUpdatedListener
 from kotaemon_node.ports.events import Message
 from kotaemon_node.ports.sessions import ClaimRequest, Committed, Ending, Work
 from kotaemon_node.telemetry.metrics import Metrics
+from tests.redis_sets import names_like
 
 ANYBODY = Principal("default", "anonymous", "open")
 SESSION = SessionKey("default", "s1")
@@ -106,12 +107,12 @@ def noise(size_bytes: int) -> str:
 
 def backup(store: RedisStore) -> dict[bytes, bytes]:
     client = store.client
-    return {name: client.dump(name) for name in client.keys(NAMES.prefix + "*")}
+    return {name: client.dump(name) for name in names_like(store, NAMES.prefix + "*")}
 
 
 def restore(store: RedisStore, saved: dict[bytes, bytes]) -> None:
     """Put the session back as it was, as a replica does that became primary too late."""
-    if there := store.client.keys(NAMES.prefix + "*"):
+    if there := names_like(store, NAMES.prefix + "*"):
         store.client.delete(*there)
     for name, value in saved.items():
         store.client.restore(name, 0, value)

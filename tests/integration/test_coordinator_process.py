@@ -18,7 +18,12 @@ import requests
 
 from kotaemon_node.adapters.encoder.factory import models_to_install
 from kotaemon_node.adapters.encoder.install import install_models
-from kotaemon_node.adapters.redis import RedisGenerationPointer, RedisStreamsBus, connect
+from kotaemon_node.adapters.redis import (
+    RedisGenerationPointer,
+    RedisStreamsBus,
+    connect,
+    keys,
+)
 from kotaemon_node.adapters.system import SystemClock
 from kotaemon_node.domain.events import KNOWLEDGE_UPDATED
 from kotaemon_node.domain.knowledge import Manifest
@@ -296,7 +301,7 @@ def test_term_ends_it_cleanly_and_frees_the_lead(
     began_s = time.monotonic()
     assert process.end() == 0
     assert time.monotonic() - began_s < 10
-    assert not site.store.client.exists("kn:leader:coordinator")
+    assert not site.store.client.exists(keys.leader("coordinator"))
     assert process.logged()[-1]["event"] == "stopped"
     assert process.logged()[-1]["work_ended"]
 

@@ -1,4 +1,4 @@
-"""The turn protocol under any order of claims, writes, deaths and takeovers, on a real Redis."""
+"""The turn protocol under any order of claims, writes, deaths and takeovers, on real stores."""
 
 from collections.abc import Iterator, Sequence
 
@@ -9,7 +9,8 @@ from hypothesis.stateful import run_state_machine_as_test
 from kotaemon_node.adapters.redis import connect
 from tests.property.turn_machine import TurnProtocol
 from tests.property.turn_steps import StagedStore
-from tests.redis_server import RedisServer
+from tests.redis_server import RedisServer, Server
+from tests.redis_sets import KINDS
 
 Patches = Sequence[tuple[str, str, str]]
 
@@ -21,6 +22,8 @@ QUICK = settings(
     deadline=None,
     suppress_health_check=list(HealthCheck),
 )
+# Each kind of store on the whole; what may differ there is few and shows in any story.
+OTHER = settings(QUICK, max_examples=30)
 LONG = settings(QUICK, max_examples=2_000, stateful_step_count=80, derandomize=False)
 # Which fault was found is not asked, so its example need not be made small.
 HUNT = settings(QUICK, max_examples=2_000, phases=[Phase.generate], report_multiple_bugs=False)
@@ -34,9 +37,19 @@ def server() -> Iterator[RedisServer]:
     server.remove()
 
 
-def run(server: RedisServer, how: settings, patches: Patches = ()) -> None:
+@pytest.fixture(scope="module", params=["sentinel", "cluster"])
+def other_server(request: pytest.FixtureRequest) -> Iterator[Server]:
+    server = KINDS[request.param]()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.remove()
+
+
+def run(server: Server, how: settings, patches: Patches = ()) -> None:
+    server.wipe()
     client = connect(server.url).client
-    client.flushall()
     run_state_machine_as_test(
         lambda: TurnProtocol(StagedStore(client, patches)),  # type: ignore[arg-type]
         settings=how,
@@ -46,6 +59,11 @@ def run(server: RedisServer, how: settings, patches: Patches = ()) -> None:
 @pytest.mark.timeout(900)  # a found fault is made small first
 def test_no_turn_is_lost_repeated_or_torn_whatever_the_order_of_steps(server: RedisServer) -> None:
     run(server, QUICK)
+
+
+@pytest.mark.timeout(900)
+def test_no_turn_is_lost_repeated_or_torn_on_other_stores(other_server: Server) -> None:
+    run(other_server, OTHER)
 
 
 @pytest.mark.long

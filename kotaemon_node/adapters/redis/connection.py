@@ -12,12 +12,15 @@ from typing import Any
 import redis
 from redis.backoff import ExponentialWithJitterBackoff
 from redis.exceptions import (
+    AskError,
     AuthenticationError,
+    ClusterDownError,
     MaxConnectionsError,
     NoScriptError,
     ReadOnlyError,
     RedisError,
     ResponseError,
+    TryAgainError,
 )
 from redis.exceptions import (
     ConnectionError as RedisConnectionError,
@@ -27,13 +30,14 @@ from redis.exceptions import (
 )
 from redis.retry import Retry
 
+from kotaemon_node.adapters.redis.address import StoreAddress
+from kotaemon_node.adapters.redis.cluster import ClusterClient
+from kotaemon_node.adapters.redis.patience import MOVING_WORDS, PASSING_WORDS, POOL_EMPTY
+from kotaemon_node.adapters.redis.sentinel import PrimaryClient
 from kotaemon_node.domain import limits
 from kotaemon_node.domain.errors import StoreBusy, StoreUnavailable
 
-# A replica, a full or a loading server: the text is all there is to tell, because redis-py reports
-# an error raised inside a script as a plain ResponseError.
-_PASSING = ("READONLY", "OOM ", "LOADING", "MASTERDOWN", "CLUSTERDOWN", "MISCONF", "NOREPLICAS")
-
+_REFUSING = (*PASSING_WORDS, *MOVING_WORDS)
 
 Call = tuple[Sequence[str], Sequence[Any]]
 """Keys and arguments of one run of a script."""
@@ -52,7 +56,9 @@ class RedisStore:
             for path in resources.files(__package__).joinpath("lua").iterdir()
             if path.name.endswith(".lua")
         }
-        prelude = self._source.pop("_work")
+        # A Cluster tells every node of a plain message; of a sharded one, those who listen for it.
+        clustered = isinstance(client, ClusterClient)
+        prelude = f"local CLUSTER = {str(clustered).lower()}\n" + self._source.pop("_work")
         self._source = {name: prelude + source for name, source in self._source.items()}
         self._sha: dict[str, str] = {}
 
@@ -70,14 +76,15 @@ class RedisStore:
     ) -> Sequence[Any]:
         """Run a script once for each (keys, arguments), in one round trip; replies in order.
 
+        The reply of a call that failed is its error: the others have been made.
         ``signals`` are published behind the scripts, whatever those replied.
         """
         with store_errors():
-            try:
-                return self._pipelined(script, calls, signals)
-            except NoScriptError:
+            replies = self._pipelined(script, calls, signals)
+            if any(isinstance(reply, NoScriptError) for reply in replies):
                 self._load()
-                return self._pipelined(script, calls, signals)
+                replies = self._pipelined(script, calls, signals)
+        return [store_error(reply) if isinstance(reply, Exception) else reply for reply in replies]
 
     def publish(self, channel: str, text: str) -> None:
         """Tell who listens now."""
@@ -100,7 +107,7 @@ class RedisStore:
             pipe.evalsha(self._sha_of(script), len(keys), *keys, *arguments)
         for channel, text in signals:
             pipe.publish(channel, text)
-        replies: list[Any] = pipe.execute()
+        replies: list[Any] = pipe.execute(raise_on_error=False)
         return replies[: len(calls)]
 
     def _sha_of(self, script: str) -> str:
@@ -120,37 +127,61 @@ def store_errors() -> Iterator[None]:
     """Turn what redis-py raises into ``StoreUnavailable`` or ``StoreBusy``; bugs stay bugs."""
     try:
         yield
-    except MaxConnectionsError as error:
-        raise StoreBusy("too many requests wait for the session store") from error
-    except (NoScriptError, AuthenticationError):
-        raise
-    except (RedisConnectionError, RedisTimeoutError, ReadOnlyError) as error:
-        if "No connection available" in str(error):  # the pool's own word for "all are in use"
-            raise StoreBusy("too many requests wait for the session store") from error
-        raise StoreUnavailable("the session store does not answer") from error
-    except ResponseError as error:
-        if any(word in str(error) for word in _PASSING):
-            raise StoreUnavailable("the session store does not take writes") from error
-        raise
     except RedisError as error:
-        raise StoreUnavailable("the session store failed") from error
+        failure = store_error(error)
+        if failure is error:
+            raise
+        raise failure from error
+
+
+def store_error(error: Exception) -> Exception:
+    """Return what an error of redis-py means to callers; itself where it is a bug."""
+    if isinstance(error, MaxConnectionsError) or POOL_EMPTY in str(error):
+        return StoreBusy("too many requests wait for the session store")
+    match error:
+        case NoScriptError() | AuthenticationError():
+            return error
+        case RedisConnectionError() | RedisTimeoutError():
+            return StoreUnavailable("the session store does not answer")
+        case ResponseError():
+            return _refusal(error)
+        case _:
+            return StoreUnavailable("the session store failed")
+
+
+def _refusal(error: ResponseError) -> Exception:
+    """Tell a store that cannot serve now from a command that is wrong."""
+    typed = (ReadOnlyError, AskError, TryAgainError, ClusterDownError)
+    if isinstance(error, typed) or any(word in str(error) for word in _REFUSING):
+        return StoreUnavailable("the session store does not take writes")
+    return error
 
 
 def connect(url: str, *, pool_max: int = limits.REDIS_POOL_MAX) -> RedisStore:
-    """Return a store on the Redis at ``url``; connects when first used."""
-    pool = redis.BlockingConnectionPool.from_url(
-        url,
-        max_connections=pool_max,
-        timeout=limits.REDIS_TIMEOUT_S,
-        socket_timeout=limits.REDIS_TIMEOUT_S,
-        socket_connect_timeout=limits.REDIS_CONNECT_TIMEOUT_S,
-        health_check_interval=15,
-        # A restarted Redis is back in well under a second; a dead one must be told of soon.
-        retry=Retry(ExponentialWithJitterBackoff(base=0.02, cap=0.3), 4),
-        client_name="kotaemon",
-        protocol=2,
-    )
-    return RedisStore(redis.Redis(connection_pool=pool))
+    """Return a store at ``url``, whose forms are in ``address``; connects when first used.
+
+    Raises ``ValueError`` for a URL that names none.
+    """
+    address = StoreAddress.of(url)
+    options: dict[str, Any] = {
+        "max_connections": pool_max,
+        "timeout": limits.REDIS_TIMEOUT_S,
+        "socket_timeout": limits.REDIS_TIMEOUT_S,
+        "socket_connect_timeout": limits.REDIS_CONNECT_TIMEOUT_S,
+        "health_check_interval": 15,
+        "client_name": "kotaemon",
+        "protocol": 2,
+    }
+    match address.kind:
+        case "sentinel":
+            return RedisStore(PrimaryClient.at(address, **options))
+        case "cluster":
+            return RedisStore(ClusterClient(address.hosts, {**options, **address.credentials}))
+        case "single":
+            # A restarted Redis is back in well under a second; a dead one must be told of soon.
+            retry = Retry(ExponentialWithJitterBackoff(base=0.02, cap=0.3), 4)
+            pool = redis.BlockingConnectionPool.from_url(url, retry=retry, **options)
+            return RedisStore(redis.Redis(connection_pool=pool))
 
 
 def _text(value: object) -> str:

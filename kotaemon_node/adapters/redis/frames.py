@@ -9,7 +9,7 @@ from kotaemon_node.adapters.redis import keys
 from kotaemon_node.adapters.redis.connection import Call, RedisStore, Signal
 from kotaemon_node.adapters.redis.keys import SessionKeys
 from kotaemon_node.adapters.redis.records import frame_of, frame_row
-from kotaemon_node.adapters.redis.signals import Signals
+from kotaemon_node.adapters.redis.signals import signals_of
 from kotaemon_node.domain import limits
 from kotaemon_node.domain.errors import Fenced, Gone, Invalid, Overloaded, SequenceGap
 from kotaemon_node.domain.session import SessionKey, TurnKey
@@ -32,7 +32,7 @@ class RedisFrameLog:
     ) -> None:
         """``waiting``: a connection of it is held for the pod's subscriptions."""
         self._store = store
-        self._signals = Signals(waiting or store, clock=clock, tasks=tasks)
+        self._signals = signals_of(waiting or store, clock=clock, tasks=tasks)
 
     def append(self, batches: Sequence[FrameBatch]) -> Sequence[Exception | None]:
         """See the port."""
@@ -117,4 +117,7 @@ def _signal(batch: FrameBatch) -> Signal:
 def _append_error(reply: Any) -> Exception | None:
     if reply == b"ok":
         return None
+    if isinstance(reply, Exception):
+        # What keeps one batch from being stored, such as the death of its node, is not the others'.
+        return reply
     return _APPEND_ERRORS[reply.decode()]()

@@ -19,12 +19,13 @@
 | kn:pods                               | zset   | incarnations by heartbeat (ms)    | bounded  |
 | kn:pod:<incarnation>:losses           | pubsub | "<tenant>/<sid>/<tid>"            | -        |
 | kn:kb:<tenant>                        | hash   | knowledge base → generation       | -        |
-| kn:bus:<topic>                        | stream | events: k (key), v (JSON)         | bounded  |
-| kn:leader:<name>                      | hash   | holder, fence                     | lease    |
-| kn:leader:<name>:fence                | string | counter of fences                 | -        |
+| kn:{bus}:<topic>                      | stream | events: k (key), v (JSON)         | bounded  |
+| kn:leader:{<name>}                    | hash   | holder, fence                     | lease    |
+| kn:leader:{<name>}:fence              | string | counter of fences                 | -        |
 
 The hash tag is the session id alone, so that all keys of a session share a slot of a Redis Cluster
-and one script may touch them. Ids cannot hold braces or blanks (``domain.ids``).
+and one script may touch them. Ids cannot hold braces or blanks (``domain.ids``). All topics of the
+bus share one as well, because one command waits for all of them.
 """
 
 import hashlib
@@ -131,9 +132,9 @@ def knowledge_bases(tenant: str) -> str:
 
 def bus(topic: str) -> str:
     """Return the key of a topic's stream."""
-    return f"kn:bus:{topic}"
+    return f"kn:{{bus}}:{topic}"
 
 
 def leader(name: str) -> str:
-    """Return the key of a leader lease."""
-    return f"kn:leader:{name}"
+    """Return the key of a leader lease; that of its fences begins with it and shares its slot."""
+    return f"kn:leader:{{{name}}}"

@@ -45,6 +45,11 @@ class RedisPresence:
             names = self._store.client.zrange(keys.PODS, 0, -1)
             if not names:
                 return ()
-            rows = self._store.client.mget([keys.pod(name.decode()) for name in names])
+
+        def fill(pipe: Any) -> None:
+            for name in names:
+                pipe.get(keys.pod(name.decode()))
+
+        rows = self._store.pipelined(fill)
         reports = [PodReport(orjson.loads(row)) for row in rows if row]
         return sorted(reports, key=lambda report: str(report["name"]))

@@ -1,6 +1,11 @@
 -- Put before every script: what they share.
 -- A session's keys derive from ARGV's prefix; all of them carry the same hash tag, so one slot.
 
+-- CLUSTER is set before this. The channel of a session has the hash tag of its keys, so its slot.
+local function tell(channel, text)
+  redis.call(CLUSTER and 'SPUBLISH' or 'PUBLISH', channel, text)
+end
+
 local function now_ms()
   local t = redis.call('TIME')
   return t[1] * 1000 + math.floor(t[2] / 1000)

@@ -52,7 +52,7 @@ redis.call('HSET', turn, 'digest', ARGV[2], 'state', 'queued', 'owner', '', 'fen
 if busy then
   redis.call('RPUSH', queue, ARGV[1])
   redis.call('XADD', frames, '1-0', 'status', '{"phase":"queued","latency":0.0}')
-  redis.call('PUBLISH', ARGV[19], ARGV[1] .. ' 1')
+  tell(ARGV[19], ARGV[1] .. ' 1')
 else
   start(meta, turn, ARGV[1], ARGV[3], now)
 end

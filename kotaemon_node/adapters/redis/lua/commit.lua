@@ -32,6 +32,11 @@ local held = redis.call('HMGET', turn, 'fence', 'owner', 'state')
 if held[1] ~= ARGV[2] or held[2] ~= ARGV[3] or held[3] ~= 'running' then return {'fenced'} end
 if tonumber(ARGV[5]) ~= last_seq(frames) + 1 then return {'gap'} end
 
+-- While a slot moves, whoever touches a key that is not here is refused: better before the first
+-- write than between two.
+local waiting = CLUSTER and redis.call('LINDEX', queue, 0)
+if waiting then redis.call('EXISTS', ARGV[14] .. 'turn:' .. waiting, frames_key(ARGV[14], waiting)) end
+
 local now = now_ms()
 redis.call('XADD', frames, ARGV[5] .. '-0', ARGV[6], ARGV[7])
 redis.call('EXPIRE', frames, ARGV[12])
@@ -54,6 +59,7 @@ end
 local mark = digest .. ':' .. version .. ':' .. ARGV[2]
 if started ~= '' then mark = mark .. ':' .. started end
 redis.call('HSET', seen, ARGV[4], mark)
-for i = 1, 4 do redis.call('EXPIRE', KEYS[i], ARGV[11]) end
-redis.call('PUBLISH', ARGV[13], ARGV[4] .. ' ' .. ARGV[5])
+-- The queue may be empty now, so not here; see above.
+for i = 1, 4 do redis.pcall('EXPIRE', KEYS[i], ARGV[11]) end
+tell(ARGV[13], ARGV[4] .. ' ' .. ARGV[5])
 return reply(version, hash, started)

@@ -16,6 +16,6 @@ for _, id in ipairs(redis.call('HKEYS', KEYS[4])) do
 end
 redis.call('DEL', KEYS[1], KEYS[2], KEYS[3])
 redis.call('EXPIRE', KEYS[4], ARGV[3])
-for _, id in ipairs(open) do redis.call('PUBLISH', ARGV[2], id .. ' 0') end
-redis.call('PUBLISH', ARGV[2], ' 0') -- for those who follow the session while no turn runs
+for _, id in ipairs(open) do tell(ARGV[2], id .. ' 0') end
+tell(ARGV[2], ' 0') -- for those who follow the session while no turn runs
 return owners
