@@ -36,15 +36,20 @@ def _first_gap(following: Following) -> tuple[int, Seen] | None:
 
 
 def terminal_is_one(log: SessionLog) -> Iterator[Violation]:
-    """A turn that is followed to its end ends once, and nothing comes behind."""
+    """A turn that is followed to its end ends once, and nothing comes behind.
+
+    Told that it is gone, a client has no end to wait for; but then it must be gone.
+    """
+    kept = log.kept()
     for following in log.followings.values():
         kinds = [frame.type for frame in following.frames]
         ends = [place for place, frame in enumerate(following.frames) if frame.terminal]
         how = following.ended.how if following.ended else "left"
+        wrongly_gone = how == "gone" and following.turn in kept
         if len(ends) > 1 or (ends and ends[0] != len(kinds) - 1):
             seen = ", ".join(kinds[ends[0] :])
             yield _violation("terminal_is_one", following, "one end and nothing behind", seen)
-        elif not ends and (how in {"terminal", "gave_up"} or (how == "gone" and not log.gone)):
+        elif not ends and (how in {"terminal", "gave_up"} or wrongly_gone):
             seen = f"{len(kinds)} frames, then {how}"
             yield _violation("terminal_is_one", following, "an end", seen)
 

@@ -121,7 +121,12 @@ BROKEN: dict[str, list[list[Fact]]] = {
         good_but(frame("a", 5)),
         good_but(frame("a", 5), A_DONE, replace(A_DONE, seq=6)),
         [*turn(FIRST, began_s=0)[:-2], Ended(60, "w", "s", "t1", "gave_up"), final(FIRST)],
-        [*turn(FIRST, began_s=0)[:-2], Ended(60, "w", "s", "t1", "gone"), final(FIRST)],
+        [
+            *turn(FIRST, began_s=0)[:-2],
+            Gone(60, "w", "s"),
+            Ended(60, "w", "s", "t1", "gone"),
+            final(FIRST),
+        ],
     ],
     "readers_agree": [
         good_but(frame("a", 1), Seen(1.5, "a", "s", "t1", "restart", 1)),
