@@ -155,10 +155,11 @@ class RedisCluster:
         *,
         first: Sequence[str] = (),
         between: Callable[[], None] = lambda: None,
+        arrived: Callable[[], None] = lambda: None,
     ) -> None:
         """Move a slot to another shard, a key at a time, ``first`` before the others.
 
-        ``between`` is called after each key.
+        ``between`` is called after each key, ``arrived`` after all and before the slot follows.
         """
         source = self.owner(slot)
         target = next(shard for shard in self.shards if shard is not source)
@@ -174,6 +175,7 @@ class RedisCluster:
         while names := ahead or giver.execute_command("CLUSTER GETKEYSINSLOT", slot, 1):
             giver.execute_command("MIGRATE", "127.0.0.1", target.port, names.pop(0), 0, 5_000)
             between()
+        arrived()
         for client in (taker, giver, *(self.client(shard) for shard in self.shards)):
             client.execute_command(setslot, slot, "NODE", ids[target.port])
 
