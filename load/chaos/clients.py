@@ -29,7 +29,7 @@ QUESTIONS: Final = (
 )
 TURN_MAX_S = 150.0
 HISTORY_MAX = 200
-_VANISHES, _DOUBLES, _CONTRADICTS, _HURRIES, _READS = 0.08, 0.08, 0.06, 0.1, 0.25
+_VANISHES, _DOUBLES, _CONTRADICTS, _HURRIES, _FORGETS, _READS = 0.08, 0.08, 0.06, 0.1, 0.08, 0.25
 _PAUSE_MAX_S = 3.0
 _TURNS_PER_SESSION = (4, 16)
 _OK = frozenset({200, 202})
@@ -130,6 +130,9 @@ class Writers:
             threads += self._begin(second, chance)
         for thread in threads:
             thread.join()
+        if chance.random() < _FORGETS:
+            # A client that lost everything sends what was answered long ago.
+            self._follow(talk, "late", posts=True)
 
     def _new_talk(self, session: str, chance: random.Random) -> Talk:
         with self._lock:

@@ -70,11 +70,7 @@ def _turns(talks: Sequence[Talk]) -> dict[str, Any]:
         "outcomes": dict(sorted(states.items())),
         "first_try_errors": sum(_first_try_failed(talk) for talk in talks),
         "answered_first_time_percent": _percent(talks),
-        "first_try_reasons": dict(
-            Counter(
-                talk.readings[0].tries[0].reason[:60] for talk in talks if _first_try_failed(talk)
-            ).most_common(10)
-        ),
+        "first_try_reasons": _reasons(talks),
     }
 
 
@@ -90,6 +86,11 @@ def _outcome(talk: Talk) -> str:
 def _first_try_failed(talk: Talk) -> bool:
     tries = talk.readings[0].tries if talk.readings else []
     return bool(tries) and tries[0].end in {"failed", "refused"}
+
+
+def _reasons(talks: Sequence[Talk]) -> dict[str, int]:
+    failed = [talk.readings[0].tries[0] for talk in talks if _first_try_failed(talk)]
+    return dict(Counter(one.reason[:60] for one in failed).most_common(10))
 
 
 def _percent(talks: Sequence[Talk]) -> float | None:
@@ -116,6 +117,7 @@ def _faults(spells: Sequence[Spell], talks: Sequence[Talk]) -> list[dict[str, An
                 "ready_again_s": spread([spell.ended_s - spell.began_s for spell in these]),
                 "turns_begun_meanwhile": len(during),
                 "first_try_errors": sum(_first_try_failed(talk) for talk in during),
+                "first_try_reasons": _reasons(during),
                 "answered_first_time_percent": _percent(during),
             }
         )
