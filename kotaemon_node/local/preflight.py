@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from kotaemon_node.adapters.redis.address import StoreAddress
 from kotaemon_node.local import probes
 from kotaemon_node.local.cluster import WORKER_SLOTS
 from kotaemon_node.local.errors import LocalError
@@ -78,7 +79,11 @@ def check_knowledge(folder: Path) -> None:
 
 
 def check_redis(url: str) -> None:
-    """Make sure that a Redis somebody else runs can be reached."""
+    """Make sure that a Redis somebody else runs can be named and reached."""
+    try:
+        StoreAddress.of(url)
+    except ValueError as error:
+        raise LocalError(str(error)) from error
     if probes.redis_url_answers(url) is False:
         raise LocalError(
             "The Redis named by REDIS_URL does not answer; start it, or unset REDIS_URL to run"
