@@ -35,7 +35,8 @@ class Shop:
     def key(self, reading: Reading) -> str:
         """Return the key of the turn's call; the session's epoch is part of it."""
         address = f"{self.cluster.url}/v1/sessions/{reading.session_id}"
-        epoch = requests.get(address, timeout=30).json()["epoch"]
+        # No session, no call: nothing has this key.
+        epoch = requests.get(address, timeout=30).json().get("epoch", "none yet")
         return f"default:{reading.session_id}:{epoch}:{reading.turn_id}:1.1"
 
     def requests(self, reading: Reading) -> int:

@@ -82,7 +82,7 @@ def test_a_call_is_noted_as_begun_and_stored_before_it_is_made(effects: str) -> 
     assert notes.order == [
         "begun:1.1", "started", "stored", "called", "result:1.1", "done",
     ]  # fmt: skip
-    assert box.keys == ["s1:t1:1.1"]
+    assert box.keys == ["default:s1:e:t1:1.1"]
 
 
 @pytest.mark.parametrize("journal", [{}, BEGUN])
