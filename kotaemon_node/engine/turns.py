@@ -118,10 +118,14 @@ class TurnEngine:
         """Begin to hear which turns other pods took from this one."""
         self._frames.watch_losses(self._owner, self._doubt)
 
-    def _doubt(self, key: TurnKey) -> None:
-        live = self._live.get(key)
-        if live is not None:
-            live.doubt()
+    def _doubt(self, key: TurnKey | None) -> None:
+        if key is None:
+            doubtful = self._live.all()
+        else:
+            live = self._live.get(key)
+            doubtful = [live] if live is not None else []
+        for one in doubtful:
+            one.doubt()
 
     def hand_over(self) -> None:
         """Leave every turn that runs here to other pods, as it stands."""

@@ -302,6 +302,11 @@ class FrameLog(Protocol):
         """
         ...
 
-    def watch_losses(self, owner: str, lost: Callable[[TurnKey], None]) -> Callable[[], None]:
-        """Call ``lost`` soon after a turn was taken from ``owner``; as ``watch`` otherwise."""
+    def watch_losses(
+        self, owner: str, lost: Callable[[TurnKey | None], None]
+    ) -> Callable[[], None]:
+        """Call ``lost`` soon after a turn was taken from ``owner``; as ``watch`` otherwise.
+
+        None: some calls may have been lost, whichever turns they were about.
+        """
         ...

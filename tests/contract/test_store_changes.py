@@ -22,7 +22,7 @@ from kotaemon_node.domain.frames import FrameBody
 from kotaemon_node.domain.session import Principal, SessionKey, Turn, TurnKey
 from kotaemon_node.domain.turn import State
 from kotaemon_node.ports.sessions import ClaimOutcome, ClaimRequest, Ending, FrameBatch, Lease
-from tests.redis_server import ServerClock
+from tests.redis_server import RedisServer, ServerClock
 from tests.redis_sets import RedisCluster, RedisSentinel
 
 ANYBODY = Principal("default", "anonymous", "open")
@@ -310,7 +310,7 @@ def test_a_watch_follows_its_slot_and_a_loss_is_told_at_any_node(
     clock = ServerClock(cluster_of_three)
     log = RedisFrameLog(connect(cluster_of_three.url), clock=clock, tasks=ThreadTasks())
     heard: dict[str, int] = {}
-    lost: list[TurnKey] = []
+    lost: list[TurnKey | None] = []
     for lease in leases:
         session = lease.key.session
         log.watch(session, lambda _, seq, sid=session.session_id: heard.update({sid: seq}))  # type: ignore[misc]
@@ -337,6 +337,25 @@ def test_a_watch_follows_its_slot_and_a_loss_is_told_at_any_node(
         return leases[2].key in lost
 
     wait_until(taken)
+
+
+def test_whoever_listened_on_a_connection_that_broke_looks_again(
+    redis_server: RedisServer,
+) -> None:
+    pod = Pod(redis_server.url)
+    lease = pod.claim("s1")
+    heard: list[tuple[str, int]] = []
+    lost: list[TurnKey | None] = []
+    log = RedisFrameLog(
+        connect(redis_server.url), clock=ServerClock(redis_server), tasks=ThreadTasks()
+    )
+    log.watch(lease.key.session, lambda turn_id, seq: heard.append((turn_id, seq)))
+    log.watch_losses("pod-a", lost.append)
+    wait_until(lambda: len(heard) == 1 and len(lost) == 1)  # as it begins to listen
+    pod.store.client.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
+    wait_until(lambda: len(heard) >= 2 and len(lost) >= 2)
+    assert set(heard) == {("", 0)}
+    assert set(lost) == {None}
 
 
 def test_a_script_of_two_slots_is_refused_by_a_cluster(cluster_of_three: RedisCluster) -> None:

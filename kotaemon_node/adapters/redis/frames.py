@@ -76,12 +76,13 @@ class RedisFrameLog:
 
         return self._signals.watch(SessionKeys.of(key).signal, hear)
 
-    def watch_losses(self, owner: str, lost: Callable[[TurnKey], None]) -> Callable[[], None]:
+    def watch_losses(
+        self, owner: str, lost: Callable[[TurnKey | None], None]
+    ) -> Callable[[], None]:
         """See the port."""
 
         def hear(text: str) -> None:
-            if text:
-                lost(keys.running_member(text))
+            lost(keys.running_member(text) if text else None)
 
         return self._signals.watch(keys.losses(owner), hear)
 

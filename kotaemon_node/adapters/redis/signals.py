@@ -35,12 +35,14 @@ class Signals:
         self._tasks = tasks
         self._lock = threading.Lock()
         self._watches: dict[str, list[Hear]] = {}
+        self._changes = 0
         self._listening = False
 
     def watch(self, channel: str, hear: Hear) -> Callable[[], None]:
         """Call ``hear`` with each message, and with "" after a gap in which some may be lost."""
         with self._lock:
             self._watches.setdefault(channel, []).append(hear)
+            self._changes += 1
             start, self._listening = not self._listening, True
         if start:
             self._tasks.spawn("frame-signals", self._listen)
@@ -52,13 +54,14 @@ class Signals:
                     hearers.remove(hear)
                 if not hearers:
                     self._watches.pop(channel, None)
+                self._changes += 1
 
         return end
 
     def _listen(self) -> None:
         """Listen for ever; whatever breaks the connection, a new one is made."""
         while True:
-            pubsub = self._store.client.pubsub(ignore_subscribe_messages=True)
+            pubsub = self._store.client.pubsub()
             try:
                 self._listen_on(pubsub)
             except Exception as error:  # noqa: BLE001 - without this task every follower would poll
@@ -69,22 +72,31 @@ class Signals:
 
     def _listen_on(self, pubsub: Any) -> None:
         subscribed: set[str] = set()
+        seen = -1
         while True:
-            wanted = self._wanted()
-            if added := wanted - subscribed:
-                pubsub.subscribe(*added)
-            if left := subscribed - wanted:
-                pubsub.unsubscribe(*left)
-            if added and not subscribed:
-                # After a gap nobody knows what was missed: everybody looks.
-                self._tell(wanted, "")
-            subscribed = wanted
+            if seen != self._changes:  # thousands are watched: not all are compared each time
+                seen = self._changes
+                subscribed = self._subscribe(pubsub, subscribed)
             if not subscribed:
                 self._clock.sleep(_LISTEN_S)
                 continue
             message = pubsub.get_message(timeout=_LISTEN_S)
-            if message is not None and message["type"] == "message":
+            if message is None:
+                continue
+            if message["type"] == "message":
                 self._tell({message["channel"].decode()}, message["data"].decode())
+            elif message["type"] == "subscribe":
+                # Now, or again after the connection was made anew: what was said before is lost.
+                self._tell({message["channel"].decode()}, "")
+
+    def _subscribe(self, pubsub: Any, subscribed: set[str]) -> set[str]:
+        """Subscribe to what is watched and to nothing else; return it."""
+        wanted = self._wanted()
+        if added := wanted - subscribed:
+            pubsub.subscribe(*added)
+        if left := subscribed - wanted:
+            pubsub.unsubscribe(*left)
+        return wanted
 
     def _wanted(self) -> set[str]:
         with self._lock:
