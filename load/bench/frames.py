@@ -9,9 +9,6 @@ Tokens are pieces of the project's own texts, cut by the default encoder's token
 
 import argparse
 import json
-import os
-import platform
-import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Sequence
@@ -34,6 +31,7 @@ from kotaemon_node.engine.group_commit import GroupCommit
 from kotaemon_node.engine.live import LiveTurns
 from kotaemon_node.engine.writing import FrameWriter
 from kotaemon_node.ports.sessions import ClaimRequest, Ending, Work
+from load import surroundings
 from tests.redis_server import RedisServer
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -201,12 +199,12 @@ def main() -> int:
     for kind, pieces in kinds.items():
         rows[kind] = measure(list(islice(cycle(pieces), TOKENS)))
         print(f"  {kind}: {rows[kind]}", flush=True)
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"],
-        cwd=ROOT, capture_output=True, text=True, check=True,
-    ).stdout.strip()  # fmt: skip
-    machine = f"{platform.machine()}, {os.cpu_count()} cores"
-    result = {"commit": commit, "machine": machine, "tokens_per_s": TOKENS_PER_S, "rows": rows}
+    result = {
+        "commit": surroundings.commit(),
+        "machine": surroundings.machine(),
+        "tokens_per_s": TOKENS_PER_S,
+        "rows": rows,
+    }
     asked.out.with_suffix(".json").write_text(json.dumps(result, indent=1) + "\n")
     asked.out.with_suffix(".md").write_text(_report(result))
     worst = max(

@@ -13,7 +13,6 @@ import json
 import os
 import platform
 import random
-import subprocess
 import sys
 import tempfile
 import time
@@ -38,6 +37,7 @@ from kotaemon_node.domain.frames import FrameBody
 from kotaemon_node.domain.session import Principal, SessionKey, Turn, TurnKey
 from kotaemon_node.local import launch
 from kotaemon_node.ports.sessions import ClaimRequest, Ending, FrameBatch
+from load import surroundings
 from load.bench.history_figures import Rounds, figures, report, within_goal
 from tests.cluster import Cluster
 from tests.redis_server import RedisServer
@@ -219,12 +219,9 @@ def _cache_results(url: str) -> Mapping[str, int]:
 
 
 def _surroundings(seed: int) -> dict[str, Any]:
-    commit = subprocess.check_output(
-        ["git", "describe", "--always", "--dirty"], cwd=ROOT, text=True
-    )
     return {
-        "commit": commit.strip(),
-        "machine": f"{os.cpu_count()} cores, {platform.machine()}, Linux {platform.release()}",
+        "commit": surroundings.commit(),
+        "machine": surroundings.machine(),
         "python": platform.python_version(),
         "seed": seed,
         "sessions": SESSIONS,

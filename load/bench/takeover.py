@@ -26,6 +26,7 @@ import requests
 from kotaemon_node.domain.session import TurnKey
 from kotaemon_node.local import launch
 from kotaemon_node.local.ports import choose_block
+from load import surroundings
 from load.bench.takeover_figures import report, right, rows, summary
 from load.bench.takeover_kills import Hit, Killer, moments
 from load.bench.takeover_store import StoreView
@@ -147,12 +148,9 @@ def _tell(line: str) -> None:
 
 
 def _surroundings(setup: Mapping[str, Any], *, seed: int) -> Mapping[str, Any]:
-    commit = subprocess.check_output(
-        ["git", "describe", "--always", "--dirty"], cwd=ROOT, text=True
-    )
     return {
-        "commit": commit.strip(),
-        "machine": f"{os.cpu_count()} cores, {platform.machine()}, Linux {platform.release()}",
+        "commit": surroundings.commit(),
+        "machine": surroundings.machine(),
         "python": platform.python_version(),
         "seed": seed,
         "load_before": os.getloadavg()[0],

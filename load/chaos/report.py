@@ -1,15 +1,13 @@
 """What a run showed, as JSON and as Markdown."""
 
 import os
-import platform
-import subprocess
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from load import surroundings
 from load.bench.takeover_figures import bars, histogram, spread
 from load.chaos.clients import Talk
-from load.chaos.model import ROOT
 from load.chaos.run import Run, Spell
 from load.chaos.scene import WORKERS
 from load.reader import Reading
@@ -24,8 +22,8 @@ def results(run: Run) -> dict[str, Any]:
     hits = run.strikes.as_json()
     killed = [hit for hit in hits if hit["fault"] in {"kill_worker", "kill_in_series"}]
     return {
-        "commit": _commit(),
-        "machine": f"{os.cpu_count()} cores, {platform.machine()}, Linux {platform.release()}",
+        "commit": surroundings.commit(required=False),
+        "machine": surroundings.machine(),
         "load": os.getloadavg()[0],
         "seed": run.seed,
         "setup": {"workers": WORKERS, "writers": run.clients, **run.pace},
@@ -167,14 +165,6 @@ def _problems(reading: Reading) -> list[str]:
 
 def _times(hits: Sequence[Mapping[str, Any]]) -> list[float]:
     return [hit["first_text_ms"] for hit in hits if hit["first_text_ms"] is not None]
-
-
-def _commit() -> str:
-    done = subprocess.run(
-        ["git", "describe", "--always", "--dirty"],
-        cwd=ROOT, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    return done.stdout.strip() or "unknown"
 
 
 def markdown(found: Mapping[str, Any]) -> str:
