@@ -261,7 +261,8 @@ class SessionStore(Protocol):
     ) -> Work | None:
         """Become the owner of an unfinished turn under a higher fence; None: nothing to take.
 
-        With ``from_owner`` it is taken only from that (dead) owner and counts as an attempt; a
+        With ``from_owner`` it is taken only from that (dead) owner and counts as a loss, and, by
+        another owner, as an attempt; a
         waiting turn, or one handed over ("" as owner), is taken when nothing runs before it.
         None takes it from whoever has it, also out of the queue, in order to end it as ``ending``
         says. The owner before is told (``FrameLog.watch_losses``).
@@ -283,7 +284,8 @@ class FrameLog(Protocol):
     def append(self, batches: Sequence[FrameBatch]) -> Sequence[Exception | None]:
         """Store the batches in one round trip; one result each, in order.
 
-        None: stored. ``Fenced``, ``Gone``, ``SequenceGap``: nothing of the batch was stored. A
+        None: stored. ``Fenced``, ``Gone``, ``SequenceGap``, ``Overloaded`` (too many frames),
+        ``Invalid`` (a frame that is no JSON): nothing of the batch was stored. A
         batch that was stored before by the same owner is stored (a reply was lost).
         """
         ...
