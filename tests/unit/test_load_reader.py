@@ -68,7 +68,7 @@ def service(answers: Sequence[Answer]) -> Iterator[tuple[str, list[str]]]:
                 connection, _ = listener.accept()
             except OSError:
                 return
-            heads.append(connection.recv(65536).decode())
+            heads.append(head_of(connection))
             # Beside the next one: a client that gave up a silent connection comes back at once.
             threading.Thread(target=play, args=(connection, answer)).start()
 
@@ -79,6 +79,17 @@ def service(answers: Sequence[Answer]) -> Iterator[tuple[str, list[str]]]:
     finally:
         listener.close()
         thread.join(10)
+
+
+def head_of(connection: socket.socket) -> str:
+    """Read one request, with its body: what stays unread when a socket closes resets the reader."""
+    with connection.makefile("rb") as stream:
+        lines = []
+        while (line := stream.readline()).strip():
+            lines.append(line)
+        lengths = [line.split(b":")[1] for line in lines if line.lower().startswith(b"content-len")]
+        stream.read(int(lengths[0]) if lengths else 0)
+    return b"".join(lines).decode()
 
 
 def play(connection: socket.socket, answer: Answer) -> None:
