@@ -13,7 +13,7 @@ compile() {
 }
 
 step "requirements/run.lock" compile "$@" pyproject.toml -o requirements/run.lock
-step "requirements/test.lock" compile "$@" pyproject.toml --extra torch --extra test \
+step "requirements/test.lock" compile "$@" pyproject.toml --extra torch --extra s3 --extra test \
     -c requirements/run.lock -o requirements/test.lock
 step "requirements/installer.lock" compile "$@" requirements/installer.in \
     -c requirements/test.lock -o requirements/installer.lock
