@@ -5,9 +5,12 @@ from dataclasses import dataclass
 
 import structlog
 
-from kotaemon_node.domain.artifact_names import knowledge_base_prefix, manifest_name
+from kotaemon_node.domain.artifact_names import manifest_name
+from kotaemon_node.domain.errors import CorruptArtifact
 from kotaemon_node.domain.knowledge import GenerationRef, Manifest
 from kotaemon_node.ports.artifacts import ArtifactStore
+from kotaemon_node.ports.signing import Verifier
+from kotaemon_node.retrieval.manifests import ManifestReader
 
 _log = structlog.get_logger(__name__)
 
@@ -19,15 +22,14 @@ class Newest:
     number: int
     """The highest number taken, 0 for none; its manifest may be unreadable."""
     manifest: Manifest | None
-    """The newest that can be read."""
+    """The newest that is signed by a trusted key and can be read."""
 
 
 class Catalog:
     """Reads manifests from the artifact store."""
 
-    def __init__(self, store: ArtifactStore, *, tenant: str) -> None:
-        self._store = store
-        self._tenant = tenant
+    def __init__(self, store: ArtifactStore, verifier: Verifier, *, tenant: str) -> None:
+        self._manifests = ManifestReader(store, verifier, tenant=tenant)
 
     def newest(self, kb: str) -> Newest:
         """Return the newest generation of ``kb``."""
@@ -40,21 +42,15 @@ class Catalog:
 
     def numbers(self, kb: str) -> Sequence[int]:
         """Return the numbers of the generations kept, lowest first."""
-        prefix = f"{knowledge_base_prefix(self._tenant, kb)}manifests/"
-        stems = (name.removeprefix(prefix).partition(".")[0] for name in self._store.list(prefix))
-        return sorted(int(stem) for stem in stems if stem.isdigit())
+        return self._manifests.numbers(kb)
 
     def manifest(self, kb: str, number: int) -> Manifest | None:
-        """Return a generation's manifest, None where it is missing or unreadable."""
-        name = manifest_name(self._tenant, kb, number)
-        raw = self._store.get(name)
-        if raw is None:
-            return None
+        """Return a generation's manifest, None where it is missing or cannot be trusted or read."""
         try:
-            return Manifest.from_json(raw)
-        except (ValueError, KeyError, TypeError):
+            return self._manifests.read(kb, number)
+        except CorruptArtifact as error:
             # Its number stays taken; the generation before it is the newest that can be served.
-            _log.exception("manifest_unreadable", manifest=name)
+            _log.error("manifest_refused", kb=kb, generation=number, reason=str(error))
             return None
 
 

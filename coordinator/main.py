@@ -43,6 +43,7 @@ from kotaemon_node.adapters.redis import (
     RedisStreamsBus,
     connect,
 )
+from kotaemon_node.adapters.signing import Ed25519Signer, read_signing_key, read_trusted_keys
 from kotaemon_node.adapters.store.factory import make_artifact_store
 from kotaemon_node.adapters.system import RandomIds, SystemClock
 from kotaemon_node.domain.ids import DEFAULT_TENANT
@@ -84,13 +85,16 @@ def compose(settings: CoordinatorSettings) -> Coordinator:
     )
     board, metrics = StatusBoard(), CoordinatorMetrics()
     board.beat_s = clock.monotonic_s()
-    catalog = Catalog(store, tenant=tenant)
+    signer = _signer(settings)
+    verifier = read_trusted_keys(settings.trusted_keys, own=signer)
+    catalog = Catalog(store, verifier, tenant=tenant)
     folder = KnowledgeFolder(settings.knowledge_dir, clock=clock)
     lease = Lease(
         RedisLeadership(redis, "coordinator"), clock=clock, holder=f"coordinator.{ids.new_id()}"
     )
     publisher = Publisher(
         store=store,
+        signer=signer,
         pointer=pointer,
         bus=RedisStreamsBus(redis, waiting=redis, clock=clock),
         clock=clock,
@@ -129,6 +133,15 @@ def compose(settings: CoordinatorSettings) -> Coordinator:
     app = create_app(board=board, metrics=metrics, clock=clock)
     server = WSGIServer(address, app, spawn=Pool(_REQUESTS_AT_ONCE_MAX), log=None)
     return Coordinator(loop, lease, FolderWatch(settings.knowledge_dir, wake=loop.wake), server)
+
+
+def _signer(settings: CoordinatorSettings) -> Ed25519Signer:
+    if settings.signing_key_file is None:
+        raise ValueError(
+            "SIGNING_KEY_FILE is empty: pods serve signed generations only;"
+            " `kotaemon signing-key create` makes a key"
+        )
+    return read_signing_key(settings.signing_key_file)
 
 
 def run(coordinator: Coordinator) -> bool:

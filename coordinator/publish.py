@@ -1,11 +1,16 @@
 """Makes a generation visible, in the order in which a crash at any moment does no harm.
 
-Texts and segment files first: nobody looks for them yet. Then the manifest under its number, where
-the first writer wins: from here the generation exists. Then the pointer, a quick copy that can be
-made again, and the event, a hint. Every step may be repeated.
+Texts and segment files first: nobody looks for them yet. Then the signed manifest under its number,
+where the first writer wins: from here the generation exists. Then the pointer, a quick copy that
+can be made again, and the event, a hint. Every step may be repeated.
+
+What is named by content must have that content: a file of the store that has not, because a disk
+or a person changed it, is replaced by the good one that we have at hand.
 """
 
+import hashlib
 from dataclasses import asdict
+from pathlib import Path
 
 import orjson
 import structlog
@@ -19,6 +24,8 @@ from kotaemon_node.ports.artifacts import ArtifactStore
 from kotaemon_node.ports.events import Bus, Message
 from kotaemon_node.ports.knowledge import GenerationPointer
 from kotaemon_node.ports.runtime import Clock, IdSource
+from kotaemon_node.ports.signing import Signer
+from kotaemon_node.retrieval.manifests import signed
 
 _log = structlog.get_logger(__name__)
 
@@ -34,6 +41,7 @@ class Publisher:
         self,
         *,
         store: ArtifactStore,
+        signer: Signer,
         pointer: GenerationPointer,
         bus: Bus,
         clock: Clock,
@@ -41,6 +49,7 @@ class Publisher:
         tenant: str,
     ) -> None:
         self._store = store
+        self._signer = signer
         self._pointer = pointer
         self._bus = bus
         self._clock = clock
@@ -51,16 +60,32 @@ class Publisher:
         """Store the texts and the new segment of a build."""
         kb = build.manifest.kb
         for digest, text in build.texts.items():
-            self._store.put_if_absent(text_name(self._tenant, kb, digest), text)
+            self._put_text(text_name(self._tenant, kb, digest), text)
         if build.segment is not None:
-            for file in build.segment.files:
+            for file, checksum in build.segment.files.items():
                 name = segment_file_name(self._tenant, kb, build.segment.name, file)
-                self._store.put_file_if_absent(name, build.folder / file)
+                self._put_file(name, build.folder / file, sha256=checksum)
+
+    def _put_text(self, name: str, text: bytes) -> None:
+        if not self._store.put_if_absent(name, text) and self._store.get(name) != text:
+            _log.error("artifact_replaced", name=name)
+            self._store.delete(name)
+            self._store.put_if_absent(name, text)
+
+    def _put_file(self, name: str, source: Path, *, sha256: str) -> None:
+        if self._store.put_file_if_absent(name, source):
+            return
+        with self._store.open_local(name).open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+        if found != sha256:
+            _log.error("artifact_replaced", name=name)
+            self._store.delete(name)
+            self._store.put_file_if_absent(name, source)
 
     def store_manifest(self, manifest: Manifest) -> None:
         """Make the generation exist. Raises ``NumberTaken`` when another one has its number."""
         name = manifest_name(self._tenant, manifest.kb, manifest.generation)
-        raw = manifest.to_json()
+        raw = signed(manifest, self._signer)
         if not self._store.put_if_absent(name, raw) and self._store.get(name) != raw:
             raise NumberTaken(name)
 

@@ -21,6 +21,7 @@ from kotaemon_node.adapters.redis import (
     SessionCache,
     connect,
 )
+from kotaemon_node.adapters.signing import read_trusted_keys
 from kotaemon_node.adapters.store.factory import make_artifact_store
 from kotaemon_node.adapters.system import RandomIds, SystemClock
 from kotaemon_node.adapters.system.gevent_tasks import GeventTasks
@@ -132,11 +133,13 @@ def build_pod(settings: Settings) -> RunningPod:
     library = KnowledgeLibrary(
         store=make_artifact_store(settings.artifact_url),
         segment_format=FaissSegmentFormat(),
+        verifier=read_trusted_keys(settings.trusted_keys),
         pointer=RedisGenerationPointer(store),
         encoder_for=_encoders(settings),
         tasks=tasks,
         clock=clock,
         tenant=DEFAULT_TENANT,
+        count_refused=metrics.generation_refused,
     )
     identity = Identity(
         name=settings.pod_name,

@@ -22,6 +22,10 @@ class Settings(BaseSettings):
     """Redis that holds sessions and the bus: one, behind Sentinel or a Cluster (``redis+…://``)."""
     artifact_url: str = "file:///var/lib/kotaemon/artifacts"
     """Where generations of knowledge lie."""
+    signing_key_file: Path | None = None
+    """Private key with which the coordinator signs generations; no worker needs it."""
+    trusted_keys: str = ""
+    """Public keys whose generations are served, or files of them; empty: none is."""
     knowledge_dir: Path = Path("/var/lib/kotaemon/knowledge")
     """Folder that the coordinator watches."""
     model_dir: Path = Path("/var/lib/kotaemon/models")

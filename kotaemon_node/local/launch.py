@@ -15,6 +15,7 @@ from kotaemon_node.local.cluster import WORKER_SLOTS, Cluster
 from kotaemon_node.local.errors import LocalError, StartFailed
 from kotaemon_node.local.folder import DataFolder, write_whole
 from kotaemon_node.local.plan import Plan, Wishes, make_plan
+from kotaemon_node.local.signing import settle as settle_keys
 from kotaemon_node.local.supervisor import ShuttingDown, Supervisor, spawn
 from kotaemon_node.local.waiting import POLL_S, Progress, wait_balanced, wait_ready
 from kotaemon_node.local.weights import check_weights
@@ -56,9 +57,9 @@ def up(wishes: Wishes, *, progress: Progress) -> Running:
             redis_url=plan.redis_url,
         )
         _write_configuration(folder, cluster)
-        supervisord = spawn(
-            folder, environment=_environment(cluster, plan), with_us=not wishes.detach
-        )
+        keys = settle_keys(folder, preflight.read_settings())
+        environment = {**_environment(cluster, plan), **keys}
+        supervisord = spawn(folder, environment=environment, with_us=not wishes.detach)
         try:
             _start_in_order(folder, cluster, supervisord, progress)
         except BaseException:

@@ -15,7 +15,14 @@ from typing import Final
 
 import structlog
 
-from kotaemon_node.domain.errors import KnowledgeBehind, NotFound, StoreUnavailable, Unavailable
+from kotaemon_node.domain.errors import (
+    CorruptArtifact,
+    KnowledgeBehind,
+    NotFound,
+    StoreUnavailable,
+    Unavailable,
+)
+from kotaemon_node.domain.held import HeldBuild
 from kotaemon_node.domain.knowledge import (
     GenerationRef,
     GenerationRow,
@@ -25,11 +32,13 @@ from kotaemon_node.domain.knowledge import (
     Source,
 )
 from kotaemon_node.domain.limits import BEHIND_WAIT_S
+from kotaemon_node.domain.signed_manifest import UntrustedArtifact
 from kotaemon_node.ports.artifacts import ArtifactStore
 from kotaemon_node.ports.encoder import Encoder
 from kotaemon_node.ports.knowledge import GenerationPointer
 from kotaemon_node.ports.runtime import Clock, Tasks
 from kotaemon_node.ports.segments import SegmentFormat
+from kotaemon_node.ports.signing import Verifier
 from kotaemon_node.retrieval.loading import GenerationLoader
 from kotaemon_node.retrieval.opening import SearcherFactory
 from kotaemon_node.retrieval.searcher import Searcher
@@ -58,23 +67,27 @@ class KnowledgeLibrary:
         *,
         store: ArtifactStore,
         segment_format: SegmentFormat,
+        verifier: Verifier,
         pointer: GenerationPointer,
         encoder_for: Callable[[str], Encoder],
         tasks: Tasks,
         clock: Clock,
         tenant: str,
+        count_refused: Callable[[str, str], None] = lambda kb, reason: None,
     ) -> None:
         """``encoder_for`` gives the encoder of that name, or raises where this pod has none.
 
-        Nothing is read before the first ``reconcile``.
+        ``count_refused`` is told knowledge base and kind of reason of each refusal. Nothing is
+        read before the first ``reconcile``.
         """
-        self._loader = GenerationLoader(store, segment_format, tasks=tasks, tenant=tenant)
+        self._loader = GenerationLoader(store, segment_format, verifier, tasks=tasks, tenant=tenant)
         self._searchers = SearcherFactory(encoder_for, tasks=tasks)
-        self._sources = SourceReader(store, tenant=tenant)
+        self._sources = SourceReader(store, verifier, tenant=tenant)
         self._pointer = pointer
         self._tasks = tasks
         self._clock = clock
         self._tenant = tenant
+        self._count_refused = count_refused
         self.loaded = False
         """Every knowledge base that there was at the start has been served, or refused."""
         self._changed = Condition()
@@ -104,6 +117,12 @@ class KnowledgeLibrary:
         if not rows:
             raise NotFound(f"there is no knowledge base {kb}")
         return rows
+
+    def complete(self, kb: str) -> Sequence[int]:
+        return self._loader.complete(kb)
+
+    def held(self, kb: str) -> HeldBuild | None:
+        return self._loader.held(kb)
 
     # Reading.
 
@@ -264,10 +283,18 @@ class KnowledgeLibrary:
 
     def _refuse(self, ref: GenerationRef, error: Exception, *, keep_reason: bool) -> None:
         _log.error("generation_refused", kb=ref.kb, generation=ref.generation, exc_info=error)
+        self._count_refused(ref.kb, _kind_of(error))
         with self._changed:
             if not (keep_reason and ref.kb in self._refused):
                 reason = str(error) or type(error).__name__
                 self._refused[ref.kb] = f"generation {ref.generation}: {reason}"
+
+
+def _kind_of(error: Exception) -> str:
+    """Return why a generation was refused, in one of few words for a metric."""
+    if isinstance(error, UntrustedArtifact):
+        return error.reason
+    return "corrupt" if isinstance(error, CorruptArtifact) else "unusable"
 
 
 def _is_newer(ref: GenerationRef, reader: IndexReader | None) -> bool:

@@ -1,23 +1,30 @@
 """From the artifact store to an open generation: fetch what is missing, verify, open."""
 
-import hashlib
 from collections.abc import Iterator
 from functools import lru_cache
 from typing import Final
 
+import structlog
+
 from kotaemon_node.domain.artifact_names import (
+    held_prefix,
     knowledge_base_prefix,
-    manifest_name,
     segment_file_name,
 )
 from kotaemon_node.domain.errors import CorruptArtifact
+from kotaemon_node.domain.held import HeldBuild
 from kotaemon_node.domain.knowledge import GenerationRef, GenerationRow, Manifest, SegmentEntry
+from kotaemon_node.domain.lineage import rolled_back_to
 from kotaemon_node.ports.artifacts import ArtifactStore
 from kotaemon_node.ports.runtime import Tasks
 from kotaemon_node.ports.segments import SegmentFormat
+from kotaemon_node.ports.signing import Verifier
 from kotaemon_node.retrieval.analysis import ANALYSIS
 from kotaemon_node.retrieval.generation import LoadedSegment, OpenGeneration, load_segment
+from kotaemon_node.retrieval.manifests import ManifestReader
 from kotaemon_node.retrieval.segment_pool import SegmentPool
+
+_log = structlog.get_logger(__name__)
 
 _ROWS_KEPT: Final = 256
 
@@ -26,10 +33,17 @@ class GenerationLoader:
     """Opens generations of one tenant; generations share the segments that they have in common."""
 
     def __init__(
-        self, store: ArtifactStore, segment_format: SegmentFormat, *, tasks: Tasks, tenant: str
+        self,
+        store: ArtifactStore,
+        segment_format: SegmentFormat,
+        verifier: Verifier,
+        *,
+        tasks: Tasks,
+        tenant: str,
     ) -> None:
         self._store = store
         self._format = segment_format
+        self._manifests = ManifestReader(store, verifier, tenant=tenant, compute=tasks.compute)
         self._tasks = tasks
         self._tenant = tenant
         self._pool = SegmentPool()
@@ -39,9 +53,13 @@ class GenerationLoader:
     def load(self, ref: GenerationRef) -> OpenGeneration:
         """Open the generation ``ref``; whoever gets it must close it.
 
-        Raises ``CorruptArtifact`` where a file is missing or not what the manifest says.
+        Raises ``CorruptArtifact`` where a file is missing or not what the manifest says, and its
+        kind ``UntrustedArtifact`` where no trusted key has signed the manifest for this place.
         """
-        manifest = self._manifest(ref)
+        return self.open(self._manifest(ref))
+
+    def open(self, manifest: Manifest) -> OpenGeneration:
+        """Open a generation whose manifest is at hand, and perhaps in no store; as ``load``."""
         acquired: list[str] = []
 
         def give_back() -> None:
@@ -62,25 +80,35 @@ class GenerationLoader:
         return generation
 
     def stored(self, kb: str) -> Iterator[GenerationRef]:
-        """Yield the generations of ``kb`` that the store has, newest first."""
-        prefix = f"{knowledge_base_prefix(self._tenant, kb)}manifests/"
-        for name in sorted(self._store.list(prefix), reverse=True):
-            raw = self._store.get(name)
-            number = name.removeprefix(prefix).removesuffix(".json")
-            if raw is not None and number.isdecimal():
-                yield GenerationRef(
-                    kb=kb,
-                    generation=int(number),
-                    digest=hashlib.sha256(raw).hexdigest(),
-                    manifest=name,
-                )
+        """Yield the generations of ``kb`` that the store has, newest first, none verified yet."""
+        for number in reversed(self._manifests.numbers(kb)):
+            ref = self._manifests.found(kb, number)
+            if ref is not None:
+                yield ref
 
     def rows(self, kb: str) -> list[GenerationRow]:
-        """Return what the store's manifests of ``kb`` say of themselves, newest first."""
-        prefix = f"{knowledge_base_prefix(self._tenant, kb)}manifests/"
-        names = sorted(self._store.list(prefix), reverse=True)
+        """Return what the trusted manifests of ``kb`` say of themselves, newest first."""
+        rows = (self._row(kb, number) for number in reversed(self._manifests.numbers(kb)))
         # Removed by retention between listing and reading: no longer kept.
-        return [row for row in map(self._row, names) if row is not None]
+        return [row for row in rows if row is not None]
+
+    def complete(self, kb: str) -> list[int]:
+        """Return the generations of ``kb`` whose segments are all kept, newest first."""
+        prefix = f"{knowledge_base_prefix(self._tenant, kb)}segments/"
+        kept = {name.removeprefix(prefix).partition("/")[0] for name in self._store.list(prefix)}
+        return [row.generation for row in self.rows(kb) if kept.issuperset(row.segments)]
+
+    def held(self, kb: str) -> HeldBuild | None:
+        """Return the build that the gate holds now."""
+        for name in self._store.list(held_prefix(self._tenant, kb)):
+            raw = self._store.get(name)
+            if raw is None:
+                continue
+            try:
+                return HeldBuild.from_json(raw)
+            except (ValueError, LookupError, TypeError) as error:
+                raise CorruptArtifact(f"{name} cannot be read: {error!r}") from error
+        return None
 
     def knowledge_bases(self) -> list[str]:
         """Return the knowledge bases of which the store has a manifest."""
@@ -88,23 +116,22 @@ class GenerationLoader:
         steps = (name.removeprefix(prefix).split("/") for name in self._store.list(prefix))
         return sorted({kb for kb, *below in steps if below[:1] == ["manifests"]})
 
-    def _read_row(self, name: str) -> GenerationRow | None:
-        raw = self._store.get(name)
-        if raw is None:
+    def _read_row(self, kb: str, number: int) -> GenerationRow | None:
+        try:
+            manifest = self._manifests.read(kb, number)
+        except CorruptArtifact as error:
+            # Of no use to anybody, and no reason to hide the others.
+            _log.warning("manifest_refused", kb=kb, generation=number, reason=str(error))
             return None
-        row: GenerationRow = self._tasks.compute(_row, raw)
+        if manifest is None:
+            return None
+        row: GenerationRow = self._tasks.compute(_row, manifest)
         return row
 
     def _manifest(self, ref: GenerationRef) -> Manifest:
-        raw = self._store.get(ref.manifest)
-        if raw is None:
+        manifest = self._manifests.read(ref.kb, ref.generation, digest=ref.digest)
+        if manifest is None:
             raise CorruptArtifact(f"the artifact store has no {ref.manifest}")
-        if hashlib.sha256(raw).hexdigest() != ref.digest:
-            raise CorruptArtifact(f"{ref.manifest} is not the manifest of digest {ref.digest}")
-        manifest = read_manifest(raw)
-        named = manifest_name(self._tenant, ref.kb, ref.generation)
-        if named != manifest_name(manifest.tenant, manifest.kb, manifest.generation):
-            raise CorruptArtifact(f"{ref.manifest} is of another knowledge base or generation")
         analysis = manifest.extra.get("analysis", ANALYSIS)
         if analysis != ANALYSIS:
             raise CorruptArtifact(f"its terms were made by {analysis}, ours are by {ANALYSIS}")
@@ -125,25 +152,18 @@ class GenerationLoader:
         return self._pool.acquire(_pool_name(kb, entry), open_segment)
 
 
-def _row(raw: bytes) -> GenerationRow:
-    manifest = read_manifest(raw)
+def _row(manifest: Manifest) -> GenerationRow:
     return GenerationRow(
         generation=manifest.generation,
-        digest=hashlib.sha256(raw).hexdigest(),
+        digest=manifest.digest,
         parent=manifest.parent,
         encoder=manifest.encoder,
         documents=len(manifest.documents),
         passages=sum(entry.passages for entry in manifest.documents),
         created_at=manifest.created_at,
+        rolled_back_to=rolled_back_to(manifest),
+        segments=tuple(entry.name for entry in manifest.segments),
     )
-
-
-def read_manifest(raw: bytes) -> Manifest:
-    """Return the manifest in ``raw``; ``CorruptArtifact`` where there is none."""
-    try:
-        return Manifest.from_json(raw)
-    except (ValueError, LookupError, TypeError) as error:
-        raise CorruptArtifact(f"a manifest cannot be read: {error!r}") from error
 
 
 def _pool_name(kb: str, entry: SegmentEntry) -> str:

@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Final
 
-from kotaemon_node.domain.artifact_names import manifest_name, text_name
+from kotaemon_node.domain.artifact_names import text_name
 from kotaemon_node.domain.errors import CorruptArtifact, NotFound
 from kotaemon_node.domain.knowledge import DocumentEntry, Manifest, Source, document_id
+from kotaemon_node.domain.signed_manifest import UntrustedArtifact
 from kotaemon_node.ports.artifacts import ArtifactStore
-from kotaemon_node.retrieval.loading import read_manifest
+from kotaemon_node.ports.signing import Verifier
+from kotaemon_node.retrieval.manifests import ManifestReader
 
 _MANIFESTS_KEPT: Final = 8  # people open citations of recent answers
 _PASSAGE_ID: Final = re.compile(r"([0-9a-f]{16})-(0|[1-9]\d{0,9})-([1-9]\d{0,9})")
@@ -19,8 +21,9 @@ _PASSAGE_ID: Final = re.compile(r"([0-9a-f]{16})-(0|[1-9]\d{0,9})-([1-9]\d{0,9})
 class SourceReader:
     """Reads texts of one tenant's documents from the artifact store. Thread safe."""
 
-    def __init__(self, store: ArtifactStore, *, tenant: str) -> None:
+    def __init__(self, store: ArtifactStore, verifier: Verifier, *, tenant: str) -> None:
         self._store = store
+        self._manifests = ManifestReader(store, verifier, tenant=tenant)
         self._tenant = tenant
         # Manifests never change, so what was read once stays right.
         self._documents = lru_cache(maxsize=_MANIFESTS_KEPT)(self._read_documents)
@@ -61,12 +64,16 @@ class SourceReader:
         return raw.decode()
 
     def _read_documents(self, kb: str, generation: int) -> Mapping[str, DocumentEntry]:
-        raw = None
+        manifest = None
         if 0 < generation < 10**10:
-            raw = self._store.get(manifest_name(self._tenant, kb, generation))
-        if raw is None:
+            try:
+                manifest = self._manifests.read(kb, generation)
+            except UntrustedArtifact as error:
+                # It may well lie there since before signatures; nobody vouches for it.
+                raise NotFound(f"{kb} has no generation {generation} to trust: {error}") from error
+        if manifest is None:
             raise NotFound(f"{kb} has no generation {generation}")
-        return _by_id(read_manifest(raw))
+        return _by_id(manifest)
 
 
 def _by_id(manifest: Manifest) -> Mapping[str, DocumentEntry]:

@@ -72,6 +72,14 @@ CATALOGUE: Final = (
         ("kb",),
     ),
     MetricRow(
+        "kotaemon_generation_refused_total",
+        "counter",
+        "Tries to serve a generation that ended in its refusal: unsigned, unknown_key, "
+        "bad_signature, misplaced (of another place or number), corrupt (checksum, missing file) "
+        "or unusable (e.g. another encoder).",
+        ("kb", "reason"),
+    ),
+    MetricRow(
         "kotaemon_events_total",
         "counter",
         "Events of the bus: handled, ignored (known already) or poison (skipped).",
@@ -212,6 +220,10 @@ class Metrics:
     def refused(self, kbs: Iterable[str]) -> None:
         """Say of which knowledge bases this pod refuses the newest generation."""
         self._show_kbs("kotaemon_knowledge_refused", dict.fromkeys(kbs, 1))
+
+    def generation_refused(self, kb: str, reason: str) -> None:
+        """A generation was not served; ``reason`` is one of those that the catalogue names."""
+        self._counters["kotaemon_generation_refused_total"].labels(kb, reason).inc()
 
     def _show_kbs(self, name: str, values: Mapping[str, int]) -> None:
         with self._kbs_lock:

@@ -28,6 +28,7 @@ from tests.fakes.knowledge_ports import (
     MemoryLeadership,
     MemoryPointer,
 )
+from tests.fakes.signing import SIGNER, VERIFIER
 
 TENANT = "default"
 
@@ -54,7 +55,7 @@ class World:
 
     def manifest(self, kb: str = "default") -> Manifest:
         """Return the newest manifest."""
-        newest = Catalog(self.store, tenant=TENANT).newest(kb).manifest
+        newest = Catalog(self.store, VERIFIER, tenant=TENANT).newest(kb).manifest
         assert newest is not None
         return newest
 
@@ -94,12 +95,13 @@ class SteppedCoordinator:
         self.world = world
         self.board = StatusBoard()
         self.encoder = encoder or HashingEncoder()
-        self.catalog = Catalog(world.store, tenant=TENANT)
+        self.catalog = Catalog(world.store, VERIFIER, tenant=TENANT)
         self.lease = Lease(world.leadership, clock=world.clock, holder=name)
         self.metrics = CoordinatorMetrics()
         folder = KnowledgeFolder(world.knowledge, clock=world.clock)
         self.publisher = Publisher(
             store=world.store,
+            signer=SIGNER,
             pointer=world.pointer,
             bus=world.bus,
             clock=world.clock,

@@ -22,9 +22,12 @@ from kotaemon_node.domain.knowledge import (
 )
 from kotaemon_node.domain.language import language_of
 from kotaemon_node.ports.encoder import Encoder
+from kotaemon_node.ports.signing import Signer
 from kotaemon_node.retrieval.analysis import ANALYSIS, terms
 from kotaemon_node.retrieval.generation import OpenGeneration, load_segment
+from kotaemon_node.retrieval.manifests import signed
 from tests.fakes.encoder import HashingEncoder
+from tests.fakes.signing import SIGNER
 
 TENANT = "default"
 Documents = Mapping[str, str]
@@ -164,6 +167,7 @@ class Publisher:
     def __init__(self, root: Path, *, encoder: Encoder | None = None, kb: str = "default") -> None:
         self.encoder: Encoder = encoder or HashingEncoder()
         self.store = FileArtifactStore(root / "artifacts")
+        self.signer: Signer = SIGNER
         self.pointer = FakePointer()
         self.kb = kb
         self.generation = 0
@@ -185,7 +189,7 @@ class Publisher:
                 extra=extra,
             )
             name = manifest_name(TENANT, self.kb, self.generation)
-            self.store.put_if_absent(name, manifest.to_json())
+            self.store.put_if_absent(name, signed(manifest, self.signer))
             ref = GenerationRef(self.kb, self.generation, manifest.digest, name)
             if point:
                 self.pointer.refs[self.kb] = ref

@@ -27,6 +27,8 @@ from kotaemon_node.adapters.redis import (
 from kotaemon_node.adapters.system import SystemClock
 from kotaemon_node.domain.events import KNOWLEDGE_UPDATED
 from kotaemon_node.domain.knowledge import Manifest
+from kotaemon_node.domain.signed_manifest import split
+from tests.fakes.signing import key_settings
 from tests.redis_server import RedisServer, free_port
 
 ROOT = Path(__file__).parents[2]
@@ -92,7 +94,7 @@ class Site:
     def manifest(self, kb: str = "default") -> Manifest:
         ref = self.pointer.current("default")[kb]
         raw = (self.artifacts / ref.manifest).read_bytes()
-        manifest = Manifest.from_json(raw)
+        manifest = Manifest.from_json(split(raw).payload)
         assert manifest.digest == ref.digest
         return manifest
 
@@ -118,6 +120,7 @@ class Process:
             "KNOWLEDGE_DIR": str(self._site.knowledge),
             "MODEL_DIR": str(ROOT / ".models"),
             "COORDINATOR_PORT": str(self.port),
+            **key_settings(self._site.root),
         }
         with self.log.open("ab") as log:
             self._popen = subprocess.Popen(

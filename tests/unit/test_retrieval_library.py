@@ -24,6 +24,7 @@ from kotaemon_node.retrieval import library as library_module
 from kotaemon_node.retrieval.library import KnowledgeLibrary
 from tests.fakes.encoder import HashingEncoder
 from tests.fakes.knowledge import TENANT, FakePointer, Publisher
+from tests.fakes.signing import VERIFIER
 
 LAMPS = {"lamps.md": "Lamps ship in two days.\n\nA lamp may be returned within 30 days."}
 CHAIRS = {"chairs.md": "Chairs have a warranty of five years."}
@@ -75,6 +76,7 @@ def new_library(
     return KnowledgeLibrary(
         store=publisher.store,
         segment_format=segment_format or CountingFormat(),
+        verifier=VERIFIER,
         pointer=publisher.pointer,
         encoder_for=encoder_for,
         tasks=ThreadTasks(),
@@ -237,7 +239,7 @@ def point_with_other_digest(publisher: Publisher, ref: GenerationRef) -> None:
         (damage_segment, "sha256"),
         (lose_segment_file, "has no"),
         (lose_manifest, "has no"),
-        (garble_manifest, "digest"),
+        (garble_manifest, "not signed"),
         (point_with_other_digest, "digest"),
     ],
 )
@@ -509,6 +511,7 @@ def test_every_tenant_has_a_library_of_its_own(publisher: Publisher) -> None:
     library = KnowledgeLibrary(
         store=publisher.store,
         segment_format=FaissSegmentFormat(),
+        verifier=VERIFIER,
         pointer=OtherPointer(),
         encoder_for=lambda _: publisher.encoder,
         tasks=ThreadTasks(),

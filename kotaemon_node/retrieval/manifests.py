@@ -1,0 +1,100 @@
+"""Reads and writes the manifests of the artifact store: verified first, parsed afterwards."""
+
+import hashlib
+from collections.abc import Callable
+
+from kotaemon_node.domain.artifact_names import knowledge_base_prefix, manifest_name
+from kotaemon_node.domain.errors import CorruptArtifact
+from kotaemon_node.domain.knowledge import GenerationRef, Manifest
+from kotaemon_node.domain.signed_manifest import (
+    SignedManifest,
+    UntrustedArtifact,
+    message_of,
+    split,
+)
+from kotaemon_node.ports.artifacts import ArtifactStore
+from kotaemon_node.ports.signing import Signer, Verifier
+
+
+def signed(manifest: Manifest, signer: Signer) -> bytes:
+    """Return the bytes under which the artifact store keeps ``manifest``."""
+    payload = manifest.to_json()
+    signature = signer.sign(message_of(payload))
+    return SignedManifest(signer.key_id, signature, payload).to_bytes()
+
+
+class ManifestReader:
+    """Reads the manifests of one tenant. Thread safe."""
+
+    def __init__(
+        self,
+        store: ArtifactStore,
+        verifier: Verifier,
+        *,
+        tenant: str,
+        compute: Callable[[Callable[[], Manifest]], Manifest] = lambda work: work(),
+    ) -> None:
+        """``compute`` runs what takes long where it holds nobody up; the store is read here."""
+        self._compute = compute
+        self._store = store
+        self._verifier = verifier
+        self._tenant = tenant
+
+    def numbers(self, kb: str) -> list[int]:
+        """Return the numbers that are taken, lowest first; what lies there may be worthless."""
+        prefix = f"{knowledge_base_prefix(self._tenant, kb)}manifests/"
+        stems = (name.removeprefix(prefix).partition(".")[0] for name in self._store.list(prefix))
+        return sorted(int(stem) for stem in stems if stem.isdecimal())
+
+    def read(self, kb: str, generation: int, *, digest: str | None = None) -> Manifest | None:
+        """Return the manifest of a generation, None where there is none.
+
+        Raises ``UntrustedArtifact`` for one that no trusted key has signed or that belongs
+        elsewhere, and ``CorruptArtifact`` where it has another ``digest`` or cannot be read.
+        """
+        raw = self._store.get(manifest_name(self._tenant, kb, generation))
+        if raw is None:
+            return None
+        return self._compute(lambda: self._verified(raw, kb, generation, digest))
+
+    def _verified(self, raw: bytes, kb: str, generation: int, digest: str | None) -> Manifest:
+        found = split(raw)
+        # Before everything else: bytes that nobody vouches for reach no parser.
+        self._verifier.check(
+            message_of(found.payload), key_id=found.key_id, signature=found.signature
+        )
+        if digest is not None and _digest(found.payload) != digest:
+            raise CorruptArtifact(f"the manifest is not the one of digest {digest}")
+        manifest = _parsed(found.payload)
+        if (manifest.tenant, manifest.kb, manifest.generation) != (self._tenant, kb, generation):
+            # Signed once and honestly, but an older one or another's: copied to this place.
+            here = manifest_name(self._tenant, kb, generation)
+            ours = manifest_name(manifest.tenant, manifest.kb, manifest.generation)
+            raise UntrustedArtifact(f"at {here} lies the manifest {ours}", reason="misplaced")
+        return manifest
+
+    def found(self, kb: str, generation: int) -> GenerationRef | None:
+        """Return the identity of what lies at this number, not verified; None for nothing.
+
+        The digest of what is not signed is empty: there is no generation of this identity.
+        """
+        name = manifest_name(self._tenant, kb, generation)
+        raw = self._store.get(name)
+        if raw is None:
+            return None
+        try:
+            digest = _digest(split(raw).payload)
+        except UntrustedArtifact:
+            digest = ""
+        return GenerationRef(kb=kb, generation=generation, digest=digest, manifest=name)
+
+
+def _digest(payload: bytes) -> str:
+    return hashlib.sha256(payload).hexdigest()
+
+
+def _parsed(payload: bytes) -> Manifest:
+    try:
+        return Manifest.from_json(payload)
+    except (ValueError, LookupError, TypeError) as error:
+        raise CorruptArtifact(f"the manifest cannot be read: {error!r}") from error
