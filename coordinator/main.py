@@ -37,16 +37,20 @@ from coordinator.watch import FolderWatch
 from kotaemon_node.adapters.encoder.errors import EncoderSetupError
 from kotaemon_node.adapters.encoder.factory import make_encoder
 from kotaemon_node.adapters.faiss import FaissSegmentFormat
+from kotaemon_node.adapters.kafka import KafkaAddress, KafkaBus
 from kotaemon_node.adapters.redis import (
     RedisGenerationPointer,
     RedisLeadership,
+    RedisStore,
     RedisStreamsBus,
     connect,
 )
 from kotaemon_node.adapters.signing import Ed25519Signer, read_signing_key, read_trusted_keys
-from kotaemon_node.adapters.store.factory import make_artifact_store
+from kotaemon_node.adapters.store.factory import StorePlace, make_artifact_store
 from kotaemon_node.adapters.system import RandomIds, SystemClock
 from kotaemon_node.domain.ids import DEFAULT_TENANT
+from kotaemon_node.ports.events import Bus
+from kotaemon_node.ports.runtime import Clock
 from kotaemon_node.telemetry.logs import configure_logs
 
 _log = structlog.get_logger(__name__)
@@ -96,7 +100,7 @@ def compose(settings: CoordinatorSettings) -> Coordinator:
         store=store,
         signer=signer,
         pointer=pointer,
-        bus=RedisStreamsBus(redis, waiting=redis, clock=clock),
+        bus=_bus(settings, redis=redis, clock=clock),
         clock=clock,
         ids=ids,
         tenant=tenant,
@@ -133,6 +137,13 @@ def compose(settings: CoordinatorSettings) -> Coordinator:
     app = create_app(board=board, metrics=metrics, clock=clock)
     server = WSGIServer(address, app, spawn=Pool(_REQUESTS_AT_ONCE_MAX), log=None)
     return Coordinator(loop, lease, FolderWatch(settings.knowledge_dir, wake=loop.wake), server)
+
+
+def _bus(settings: CoordinatorSettings, *, redis: RedisStore, clock: Clock) -> Bus:
+    """Return Kafka where it is named, else Redis."""
+    if settings.kafka_bootstrap_servers:
+        return KafkaBus(KafkaAddress.of(settings), clock=clock)
+    return RedisStreamsBus(redis, waiting=redis, clock=clock)
 
 
 def _signer(settings: CoordinatorSettings) -> Ed25519Signer:

@@ -11,12 +11,14 @@ from flask import Flask
 from kotaemon_node import __version__
 from kotaemon_node.adapters.encoder.factory import make_encoder
 from kotaemon_node.adapters.faiss import FaissSegmentFormat
+from kotaemon_node.adapters.kafka import KafkaAddress, KafkaBus
 from kotaemon_node.adapters.llm.openai import make_language_model
 from kotaemon_node.adapters.redis import (
     RedisFrameLog,
     RedisGenerationPointer,
     RedisPresence,
     RedisSessionStore,
+    RedisStore,
     RedisStreamsBus,
     SessionCache,
     connect,
@@ -42,6 +44,7 @@ from kotaemon_node.listeners.dispatch import Dispatch, Listener
 from kotaemon_node.listeners.knowledge_updated import KnowledgeUpdatedListener
 from kotaemon_node.listeners.session_updated import SessionUpdatedListener
 from kotaemon_node.ports.encoder import Encoder
+from kotaemon_node.ports.events import Bus
 from kotaemon_node.ports.language_model import LanguageModel
 from kotaemon_node.ports.runtime import Clock, Tasks
 from kotaemon_node.ports.tools import Toolbox
@@ -127,7 +130,7 @@ def build_pod(settings: Settings) -> RunningPod:
         cache=remembered,
     )
     frames = RedisFrameLog(store, waiting=waiting, clock=clock, tasks=tasks)
-    bus = RedisStreamsBus(store, waiting=waiting, clock=clock)
+    bus = _bus(settings, store=store, waiting=waiting, clock=clock)
     # Requests that use up their pool must not make a healthy pod look dead.
     presence = RedisPresence(connect(settings.redis_url, pool_max=4), clock=clock)
     library = KnowledgeLibrary(
@@ -214,6 +217,13 @@ def build_pod(settings: Settings) -> RunningPod:
         tasks=tasks,
         clock=clock,
     )
+
+
+def _bus(settings: Settings, *, store: RedisStore, waiting: RedisStore, clock: Clock) -> Bus:
+    """Return Kafka where it is named, else Redis."""
+    if settings.kafka_bootstrap_servers:
+        return KafkaBus(KafkaAddress.of(settings), clock=clock)
+    return RedisStreamsBus(store, waiting=waiting, clock=clock)
 
 
 def _encoders(settings: Settings) -> Callable[[str], Encoder]:

@@ -20,6 +20,14 @@ class Settings(BaseSettings):
 
     redis_url: str = "redis://127.0.0.1:6379/0"
     """Redis that holds sessions and the bus: one, behind Sentinel or a Cluster (``redis+…://``)."""
+    kafka_bootstrap_servers: str = ""
+    """Kafka brokers that carry the bus, as ``host:port,host:port``; empty: Redis carries it."""
+    kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "PLAIN"
+    kafka_username: str = ""
+    kafka_password: str = ""
+    kafka_ca_file: Path | None = None
+    """Certificates that sign the brokers'; None: those of the system."""
     artifact_url: str = "file:///var/lib/kotaemon/artifacts"
     """Where generations of knowledge lie."""
     signing_key_file: Path | None = None

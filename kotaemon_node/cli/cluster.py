@@ -3,7 +3,7 @@
 import json
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.text import Text
@@ -34,6 +34,14 @@ def up(
         Path | None,
         typer.Option(help="Folder of documents to answer from; the sample shop by default."),
     ] = None,
+    bus: Annotated[
+        Literal["redis", "kafka"] | None,
+        typer.Option(
+            help="What carries the events between pods; kafka runs a broker, unless"
+            " KAFKA_BOOTSTRAP_SERVERS names one.",
+            show_default="redis",
+        ),
+    ] = None,
     data: DataOption = _DATA,
     detach: Annotated[
         bool, typer.Option("--detach", help="Return when every process is ready.")
@@ -42,7 +50,13 @@ def up(
     """Run the cluster: Redis, HAProxy, coordinator and workers, restarted when they die."""
     folder = folder_of(data)
     wishes = Wishes(
-        folder=folder, workers=workers, port=port, host=host, knowledge=knowledge, detach=detach
+        folder=folder,
+        workers=workers,
+        port=port,
+        host=host,
+        knowledge=knowledge,
+        detach=detach,
+        bus=bus,
     )
     try:
         with stop_signals():

@@ -5,6 +5,8 @@ from typing import Final
 
 KNOWLEDGE_UPDATED: Final = "knowledge_updated"
 SESSION_UPDATED: Final = "session_updated"
+CONFIG_UPDATED: Final = "config_updated"
+TURN_LOG: Final = "turn_log"
 TOPICS: Final = (KNOWLEDGE_UPDATED, SESSION_UPDATED)
 
 

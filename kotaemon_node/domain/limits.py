@@ -93,6 +93,7 @@ DRAIN_MAX_S: Final = 20.0
 # Events.
 BUS_STREAM_LENGTH_MAX: Final = 10_000
 BUS_READ_MAX: Final = 200
+BUS_UNACKNOWLEDGED_MAX: Final = 1_000  # events of one pod on their way to the broker
 RECONCILE_S: Final = 30.0
 
 # Knowledge.

@@ -11,7 +11,9 @@ from kotaemon_node.local.ports import all_free, choose_block
 # HAProxy has a line for each slot from the start, so that scaling reloads nothing.
 WORKER_SLOTS = 16
 _REDIS, _COORDINATOR, _FIRST_WORKER = 0, 1, 2
-BLOCK_PORTS = _FIRST_WORKER + WORKER_SLOTS
+_KAFKA = _FIRST_WORKER + WORKER_SLOTS
+_KAFKA_CONTROLLER = _KAFKA + 1
+BLOCK_PORTS = _KAFKA_CONTROLLER + 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,8 @@ class Cluster:
     workers: int
     redis_url: str
     """Empty: the cluster runs a Redis of its own."""
+    own_kafka: bool = False
+    """The bus is a Kafka broker that the cluster runs."""
 
     @property
     def redis_port(self) -> int:
@@ -36,6 +40,15 @@ class Cluster:
     @property
     def coordinator_port(self) -> int:
         return self.first_port + _COORDINATOR
+
+    @property
+    def kafka_port(self) -> int:
+        return self.first_port + _KAFKA
+
+    @property
+    def kafka_controller_port(self) -> int:
+        """Where the broker talks to itself about metadata."""
+        return self.first_port + _KAFKA_CONTROLLER
 
     @property
     def worker_ports(self) -> list[int]:
@@ -74,7 +87,15 @@ def save(folder: DataFolder, cluster: Cluster) -> None:
     write_json(folder.cluster_file, asdict(cluster))
 
 
-def settle(folder: DataFolder, *, port: int, host: str, workers: int, redis_url: str) -> Cluster:
+def settle(
+    folder: DataFolder,
+    *,
+    port: int,
+    host: str,
+    workers: int,
+    redis_url: str,
+    own_kafka: bool = False,
+) -> Cluster:
     """Return this start's cluster: the kept identity and ports, new ones where they are taken."""
     kept = load(folder)
     if kept is None or kept.folder != str(folder.path):
@@ -86,8 +107,11 @@ def settle(folder: DataFolder, *, port: int, host: str, workers: int, redis_url:
             host=host,
             workers=workers,
             redis_url=redis_url,
+            own_kafka=own_kafka,
         )
-    now = replace(kept, port=port, host=host, workers=workers, redis_url=redis_url)
+    now = replace(
+        kept, port=port, host=host, workers=workers, redis_url=redis_url, own_kafka=own_kafka
+    )
     if all_free(range(now.first_port, now.first_port + BLOCK_PORTS)):
         return now
     return replace(now, first_port=choose_block(BLOCK_PORTS))

@@ -25,6 +25,11 @@ class DataFolder:
         return self.path / "redis"
 
     @property
+    def kafka(self) -> Path:
+        """The broker of the cluster, where it runs one, keeps its log here."""
+        return self.path / "kafka"
+
+    @property
     def artifacts(self) -> Path:
         """Generations of knowledge."""
         return self.path / "artifacts"
@@ -56,6 +61,10 @@ class DataFolder:
     @property
     def redis_config(self) -> Path:
         return self.path / "redis.conf"
+
+    @property
+    def kafka_config(self) -> Path:
+        return self.path / "kafka.properties"
 
     @property
     def supervisord_config(self) -> Path:

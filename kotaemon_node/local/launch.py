@@ -8,9 +8,10 @@ import time
 from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from typing import Literal
 
+from kotaemon_node.local import broker, broker_jars, config, leftovers, preflight, table
 from kotaemon_node.local import cluster as clusters
-from kotaemon_node.local import config, leftovers, preflight, table
 from kotaemon_node.local.cluster import WORKER_SLOTS, Cluster
 from kotaemon_node.local.errors import LocalError, StartFailed
 from kotaemon_node.local.folder import DataFolder, write_whole
@@ -48,15 +49,16 @@ def up(wishes: Wishes, *, progress: Progress) -> Running:
     with folder.sole_start():
         _refuse_second(folder)
         _end_leftovers(folder, progress)
-        _check_surroundings(wishes, plan)
+        _check_surroundings(wishes, plan, progress)
         cluster = clusters.settle(
             folder,
             port=wishes.port,
             host=wishes.host,
             workers=wishes.workers,
             redis_url=plan.redis_url,
+            own_kafka=plan.own_kafka,
         )
-        _write_configuration(folder, cluster)
+        _write_configuration(folder, cluster, plan)
         keys = settle_keys(folder, preflight.read_settings())
         environment = {**_environment(cluster, plan), **keys}
         supervisord = spawn(folder, environment=environment, with_us=not wishes.detach)
@@ -85,20 +87,36 @@ def _end_leftovers(folder: DataFolder, progress: Progress) -> None:
         leftovers.end(left)
 
 
-def _check_surroundings(wishes: Wishes, plan: Plan) -> None:
+def _check_surroundings(wishes: Wishes, plan: Plan, progress: Progress) -> None:
     preflight.check_port(wishes.host, wishes.port)
     if plan.redis_url:
         preflight.check_redis(plan.redis_url)
+    preflight.check_durability(plan.durability, plan.redis_url)
+    if plan.kafka_servers and not preflight.kafka_answers(preflight.read_settings()):
+        progress("kafka", f"does not answer at {plan.kafka_servers}; pods go on without it")
+    if plan.own_kafka:
+        broker.check_java()
+        if not broker_jars.there():
+            progress("kafka", "fetching the broker with Maven, once (45 MB)")
+            broker_jars.fetch()
     check_weights(plan.models, plan.encoder_model)
     if plan.knowledge == wishes.folder.knowledge:
         plan.knowledge.mkdir(exist_ok=True)
     preflight.check_knowledge(plan.knowledge)
 
 
-def _write_configuration(folder: DataFolder, cluster: Cluster) -> None:
+def _write_configuration(folder: DataFolder, cluster: Cluster, plan: Plan) -> None:
     open_files_max = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     _write_balancer(folder, cluster, open_files_max=open_files_max)
-    write_whole(folder.redis_config, config.redis_config(cluster))
+    fsync: Literal["always", "everysec"] = "always" if plan.durability == "fsync" else "everysec"
+    write_whole(folder.redis_config, config.redis_config(cluster, fsync=fsync))
+    if cluster.own_kafka:
+        broker.prepare(
+            folder,
+            broker_jars.folder(),
+            port=cluster.kafka_port,
+            controller_port=cluster.kafka_controller_port,
+        )
     write_whole(folder.supervisord_config, config.supervisord_config(cluster))
     preflight.check_haproxy_config(folder)
     clusters.save(folder, cluster)
@@ -123,6 +141,10 @@ def _environment(cluster: Cluster, plan: Plan) -> dict[str, str]:
         "KOTAEMON_PYTHON": sys.executable,
         "CLUSTER_ID": cluster.cluster_id,
         "REDIS_URL": plan.redis_url or f"redis://127.0.0.1:{cluster.redis_port}/0",
+        "KAFKA_BOOTSTRAP_SERVERS": f"127.0.0.1:{cluster.kafka_port}"
+        if cluster.own_kafka
+        else plan.kafka_servers,
+        broker.JARS_VARIABLE: str(broker_jars.folder()),
         "ARTIFACT_URL": plan.artifact_url,
         "KNOWLEDGE_DIR": str(plan.knowledge),
         "MODEL_DIR": str(plan.models),
@@ -145,10 +167,10 @@ def _start_in_order(
     _wait_for_supervisord(folder, supervisord)
     supervisor = Supervisor(folder)
     names = table.names(cluster)
-    if not cluster.redis_url:
-        _start(supervisor, ["redis"], progress)
-        wait_ready(folder, cluster, ["redis"], progress=progress)
-    others = [name for name in names if name != "redis"]
+    first = [name for name in names if name in {"redis", "kafka"}]
+    _start(supervisor, first, progress)
+    wait_ready(folder, cluster, first, progress=progress)
+    others = [name for name in names if name not in first]
     _start(supervisor, others, progress)
     wait_ready(folder, cluster, others, progress=progress)
     wait_balanced(folder, [name for name in names if name.startswith("worker-")])

@@ -31,3 +31,12 @@ def models_folder() -> Path:
         return root / ".models"
     cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     return Path(cache).expanduser() / "kotaemon" / "models"
+
+
+def kafka_folder() -> Path:
+    """Return where the jars of the Kafka broker are kept: in the checkout, else in the cache."""
+    root = checkout()
+    if root:
+        return root / ".kafka"
+    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(cache).expanduser() / "kotaemon" / "kafka"

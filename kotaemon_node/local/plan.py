@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from kotaemon_node.local import places
 from kotaemon_node.local.folder import DataFolder
@@ -18,6 +19,8 @@ class Wishes:
     host: str
     knowledge: Path | None
     detach: bool
+    bus: Literal["redis", "kafka"] | None = None
+    """None: Kafka where the environment names one, else Redis."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +33,10 @@ class Plan:
     knowledge: Path
     models: Path
     encoder_model: str
+    kafka_servers: str = ""
+    """Of somebody else's Kafka; empty: the cluster runs its own, or its bus is Redis."""
+    own_kafka: bool = False
+    durability: Literal["local", "replica", "fsync"] = "local"
 
 
 def make_plan(wishes: Wishes, settings: Settings) -> Plan:
@@ -37,6 +44,7 @@ def make_plan(wishes: Wishes, settings: Settings) -> Plan:
     folder = wishes.folder
     own_knowledge = wishes.knowledge or _given(settings, "knowledge_dir")
     own_models = _given(settings, "model_dir")
+    kafka_servers = "" if wishes.bus == "redis" else settings.kafka_bootstrap_servers
     return Plan(
         redis_url=settings.redis_url if _is_given(settings, "redis_url") else "",
         artifact_url=settings.artifact_url
@@ -45,6 +53,9 @@ def make_plan(wishes: Wishes, settings: Settings) -> Plan:
         knowledge=(own_knowledge or places.sample_knowledge() or folder.knowledge).absolute(),
         models=(own_models or places.models_folder()).absolute(),
         encoder_model=settings.encoder_model,
+        durability=settings.durability,
+        kafka_servers=kafka_servers,
+        own_kafka=wishes.bus == "kafka" and not kafka_servers,
     )
 
 

@@ -7,7 +7,10 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from kotaemon_node.adapters.kafka.address import KafkaAddress
 from kotaemon_node.adapters.redis.address import StoreAddress
+from kotaemon_node.adapters.redis.connection import connect
+from kotaemon_node.adapters.redis.durability import Level, NeverDurable
 from kotaemon_node.local import probes
 from kotaemon_node.local.cluster import WORKER_SLOTS
 from kotaemon_node.local.errors import LocalError
@@ -89,6 +92,36 @@ def check_redis(url: str) -> None:
             "The Redis named by REDIS_URL does not answer; start it, or unset REDIS_URL to run"
             " the cluster with a Redis of its own."
         )
+
+
+def kafka_answers(settings: Settings) -> bool:
+    """Tell whether one of these brokers answers; ``LocalError`` where they are no addresses.
+
+    A broker behind TLS cannot be asked from here; the pods will.
+    """
+    try:
+        address = KafkaAddress.of(settings)
+    except ValueError as error:
+        raise LocalError(f"{error}.") from error
+    if address.security_protocol.endswith("SSL"):
+        return True
+    places = [server.rpartition(":") for server in address.servers]
+    return any(probes.kafka_answers(host, int(port)) for host, _, port in places)
+
+
+def check_durability(level: Level, url: str) -> None:
+    """Make sure that the Redis can be as durable as asked; ``url`` is empty for our own."""
+    if level == "replica" and not url:
+        raise LocalError(
+            "DURABILITY=replica needs a Redis with a replica, and the cluster's own has none; name"
+            " one by REDIS_URL, or choose DURABILITY=fsync."
+        )
+    if not url:
+        return
+    try:
+        connect(url, durability=level).check_durability()
+    except NeverDurable as error:
+        raise LocalError(str(error)) from error
 
 
 def check_haproxy_config(folder: DataFolder) -> None:

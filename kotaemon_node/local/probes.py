@@ -2,6 +2,7 @@
 
 import http.client
 import socket
+import struct
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
 
@@ -25,6 +26,8 @@ def is_ready(cluster: Cluster, name: str) -> bool:
     match name:
         case "redis":
             return redis_answers("127.0.0.1", cluster.redis_port)
+        case "kafka":
+            return kafka_answers("127.0.0.1", cluster.kafka_port)
         case "haproxy":
             return _is_our_balancer(cluster)
         case "coordinator":
@@ -38,6 +41,8 @@ def port_of(cluster: Cluster, name: str) -> int:
     match name:
         case "redis":
             return cluster.redis_port
+        case "kafka":
+            return cluster.kafka_port
         case "haproxy":
             return cluster.port
         case "coordinator":
@@ -75,6 +80,21 @@ def redis_answers(host: str, port: int) -> bool:
         with socket.create_connection((host, port), timeout=_TIMEOUT_S) as connection:
             connection.sendall(b"PING\r\n")
             return connection.recv(64).startswith((b"+PONG", b"-NOAUTH"))
+    except OSError:
+        return False
+
+
+def kafka_answers(host: str, port: int) -> bool:
+    """Tell whether a broker takes requests, by asking which versions of them it knows.
+
+    Its port is open earlier, while it still reads its log; then it does not answer.
+    """
+    correlation, client = 7, b"probe"
+    request = struct.pack(f">hhih{len(client)}s", 18, 0, correlation, len(client), client)
+    try:
+        with socket.create_connection((host, port), timeout=_TIMEOUT_S) as connection:
+            connection.sendall(struct.pack(">i", len(request)) + request)
+            return connection.recv(8)[4:] == struct.pack(">i", correlation)
     except OSError:
         return False
 

@@ -27,6 +27,8 @@ class Row:
 def names(cluster: Cluster) -> list[str]:
     """Return the processes that belong to the cluster at its present size, in start order."""
     first = [] if cluster.redis_url else ["redis"]
+    if cluster.own_kafka:
+        first.append("kafka")
     workers = [f"worker-{slot}" for slot in range(cluster.workers)]
     return [*first, "haproxy", "coordinator", *workers]
 

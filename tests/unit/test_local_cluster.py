@@ -43,9 +43,12 @@ def test_a_second_start_has_the_same_identity_and_ports(folder: DataFolder) -> N
 def test_every_process_has_a_port_of_its_own_below_the_ephemeral_ones(folder: DataFolder) -> None:
     cluster = _settle(folder)
 
-    ports = [cluster.redis_port, cluster.coordinator_port, *cluster.worker_ports]
+    ports = [
+        *(cluster.redis_port, cluster.coordinator_port, *cluster.worker_ports),
+        *(cluster.kafka_port, cluster.kafka_controller_port),
+    ]
 
-    assert len(set(ports)) == WORKER_SLOTS + 2 == BLOCK_PORTS
+    assert len(set(ports)) == WORKER_SLOTS + 4 == BLOCK_PORTS
     assert min(ports) >= FIRST_PORT
     assert max(ports) <= LAST_PORT < EPHEMERAL_FIRST
 
