@@ -122,14 +122,17 @@ def build_pod(settings: Settings) -> RunningPod:
     store = connect(settings.redis_url)
     # Reading the bus and the signals holds a connection for seconds; requests have their own pool.
     waiting = connect(settings.redis_url, pool_max=8)
+    # What accepted turns write comes before new requests, which may use up their pool.
+    writing = connect(settings.redis_url, pool_max=limits.REDIS_WRITERS_MAX)
     remembered = SessionCache(count=metrics.session_cache)
     sessions = RedisSessionStore(
         store,
         ttl_s=settings.session_ttl_s,
         idle_s=settings.session_idle_s,
         cache=remembered,
+        writing=writing,
     )
-    frames = RedisFrameLog(store, waiting=waiting, clock=clock, tasks=tasks)
+    frames = RedisFrameLog(store, waiting=waiting, writing=writing, clock=clock, tasks=tasks)
     bus = _bus(settings, store=store, waiting=waiting, clock=clock)
     # Requests that use up their pool must not make a healthy pod look dead.
     presence = RedisPresence(connect(settings.redis_url, pool_max=4), clock=clock)

@@ -55,6 +55,7 @@ ERRORS: Final[Mapping[str, ErrorRow]] = {
     "language_model_failed": ErrorRow(502, "The language model refused, failed or fell silent."),
     "unavailable": ErrorRow(503, "This pod cannot serve the request now.", 1),
     "store_unavailable": ErrorRow(503, "The session store does not answer.", 1),
+    "store_full": ErrorRow(503, "The session store has no room; what is stored can be read.", 5),
     "behind": ErrorRow(503, "This pod does not serve the generation asked for yet.", 1),
     "draining": ErrorRow(503, "This pod is leaving.", 1),
     "deadline_exceeded": ErrorRow(504, "The turn ran out of one of its time limits."),

@@ -10,12 +10,15 @@ from kotaemon_node.api.errors import error_answer
 from kotaemon_node.api.permissions import check, is_public
 from kotaemon_node.api.principal import principal_of
 from kotaemon_node.api.query import require_utf8_path
-from kotaemon_node.domain.errors import Malformed
+from kotaemon_node.domain import limits
+from kotaemon_node.domain.errors import Malformed, Overloaded, StoreUnavailable
 from kotaemon_node.domain.ids import checked_id
 
 _log = structlog.get_logger(__name__)
 
 TRACE_HEADER: Final = "X-Trace-ID"
+ACTIVE: Final = "kotaemon.requests_active"
+"""Where in a request's environment ``server.requests`` tells how many are being answered."""
 
 # Asked several times a second by machines: they would drown what people did.
 _QUIET: Final = frozenset({"health.healthz", "health.readyz", "health.balancer", "health.metrics"})
@@ -39,10 +42,17 @@ def _begin() -> None:
     structlog.contextvars.bind_contextvars(trace_id=g.trace_id)
     require_utf8_path(request.environ.get("PATH_INFO", ""))
     endpoint = request.endpoint
+    if _active() > limits.REQUESTS_PER_POD_MAX and endpoint not in _QUIET:
+        raise Overloaded("this pod answers as many requests as it can")
     # Without an endpoint the router refuses next, as 404 or 405.
     if endpoint is not None and not is_public(endpoint):
         g.principal = principal_of(auth_mode=services().auth_mode)
         check(endpoint, g.principal)
+
+
+def _active() -> int:
+    """Return how many requests are being answered; 0 where nobody counts them."""
+    return int(request.environ.get(ACTIVE, 0))
 
 
 def _end(answer: Response) -> Response:
@@ -67,6 +77,8 @@ def _end(answer: Response) -> Response:
 
 
 def _fail(error: Exception) -> Response:
+    if isinstance(error, StoreUnavailable):
+        services().metrics.store_refused(error.refusal)
     return error_answer(error, trace_id=g.trace_id)
 
 

@@ -99,15 +99,30 @@ class Unavailable(NodeError):
 
 
 class StoreUnavailable(Unavailable):
-    """Redis does not answer."""
+    """Redis does not answer. ``refusal`` is the reason under which it is counted."""
 
     code = "store_unavailable"
+    refusal = "silent"
 
 
 class StoreBusy(StoreUnavailable):
     """Every connection of this pod to Redis is in use; told to callers as overload."""
 
     code = "overloaded"
+    refusal = "busy"
+
+
+class StoreUnwritable(StoreUnavailable):
+    """Redis answers reads and refuses writes: it cannot save, lacks replicas or changes hands."""
+
+    refusal = "unwritable"
+
+
+class StoreFull(StoreUnwritable):
+    """Redis is at its memory limit: it answers reads, deletes, and refuses every other write."""
+
+    code = "store_full"
+    refusal = "full"
 
 
 class KnowledgeBehind(Unavailable):

@@ -68,6 +68,13 @@ FOLLOWER_POLL_S: Final = 1.0  # catches a lost pub/sub message
 HEARTBEAT_IDLE_S: Final = 20.0
 HEARTBEAT_RUNNING_S: Final = 2.0
 STREAMS_PER_POD_MAX: Final = 12_000
+REQUESTS_PER_POD_MAX: Final = STREAMS_PER_POD_MAX + 500  # at once, streams among them
+# A client that takes no byte for so long is cut off; it can resume. One event may be 800 kB, so it
+# is sent in pieces, and a link of 1 kB a second is quick enough.
+CLIENT_STALL_S: Final = 20.0
+CLIENT_PIECE_BYTES: Final = 16 * 1024
+# What the kernel keeps for a client that does not read: twice this, where it would take 4 MB.
+CLIENT_BUFFER_BYTES: Final = 64 * 1024
 
 # Sessions.
 MAX_HISTORY_TURNS: Final = 10
@@ -109,7 +116,9 @@ BEHIND_WAIT_S: Final = 2.0
 
 # The store. A pool that is exhausted answers 429 rather than wait for ever.
 REDIS_POOL_MAX: Final = 64
-REDIS_TIMEOUT_S: Final = 5.0
+REDIS_POOL_WAIT_S: Final = 2.0  # for a connection, then 429
+REDIS_WRITERS_MAX: Final = 16  # connections for what accepted turns write, before new requests
+REDIS_TIMEOUT_S: Final = 5.0  # for a reply, then 503
 REDIS_CONNECT_TIMEOUT_S: Final = 2.0
 
 # The coordinator.

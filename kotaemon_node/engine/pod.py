@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import structlog
 
 from kotaemon_node.domain import limits
-from kotaemon_node.domain.errors import NodeError
+from kotaemon_node.domain.errors import NodeError, StoreUnavailable
 from kotaemon_node.domain.knowledge import GenerationRef
 from kotaemon_node.engine.owners import Owners
 from kotaemon_node.engine.recovery import Recovery
@@ -138,6 +138,8 @@ class Pod:
             self._presence.beat(report, ttl_s=limits.POD_TTL_S)
         except Exception as error:  # noqa: BLE001 - a heart that stops for one error kills the pod
             owners.store_silent()
+            if isinstance(error, StoreUnavailable):
+                self._metrics.store_refused(error.refusal)
             _log.warning("heartbeat_failed", error=str(error))
         else:
             owners.store_answered()

@@ -11,6 +11,7 @@ from gevent import monkey
 monkey.patch_all()
 
 import os  # noqa: E402 - after the patch
+import socket  # noqa: E402
 import sys  # noqa: E402
 from typing import Any  # noqa: E402
 
@@ -25,7 +26,8 @@ _settings = Settings()
 bind = [_settings.pod_address]
 workers = 1
 worker_class = "kotaemon_node.server.worker.PodWorker"
-worker_connections = limits.STREAMS_PER_POD_MAX + 1_000
+# Beyond the requests: idle connections of the balancer, and those that are told 429.
+worker_connections = limits.REQUESTS_PER_POD_MAX + 1_500
 backlog = 2048
 # The balancer keeps idle connections for reuse; it must be the one that closes them.
 keepalive = 90
@@ -40,6 +42,12 @@ proc_name = f"kotaemon-{_settings.pod_name}"
 limit_request_line = 8190
 limit_request_fields = 100
 limit_request_field_size = 8190
+
+
+def when_ready(server: Any) -> None:
+    """Bound what the kernel keeps for a client that does not read; connections inherit it."""
+    for listener in server.LISTENERS:
+        listener.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, limits.CLIENT_BUFFER_BYTES)
 
 
 def post_worker_init(worker: Any) -> None:

@@ -1,7 +1,13 @@
-"""Counts the requests that a pod is answering, so that it can leave between two of them."""
+"""Counts the requests that a pod is answering, so that it can leave between two of them.
+
+Bodies are sent in small pieces: how long a client may take is counted for each.
+"""
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
+
+from kotaemon_node.api.observed import ACTIVE
+from kotaemon_node.domain import limits
 
 StartResponse = Callable[..., Any]
 Environ = dict[str, Any]
@@ -21,6 +27,7 @@ class CountedRequests:
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request."""
         self.active += 1
+        environ[ACTIVE] = self.active
         try:
             body = self._application(environ, start_response)
         except BaseException:
@@ -38,7 +45,10 @@ class _CountedBody:
         self._open = True
 
     def __iter__(self) -> Iterator[bytes]:
-        return iter(self._body)
+        size = limits.CLIENT_PIECE_BYTES
+        for item in self._body:
+            for start in range(0, len(item), size):
+                yield item[start : start + size]
 
     def close(self) -> None:
         """Called by the server once, whatever happened; see PEP 3333."""

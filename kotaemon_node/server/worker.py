@@ -1,11 +1,18 @@
 """gunicorn's gevent worker, leaving as a pod should."""
 
 import os
+import socket
+import struct
 import sys
 from types import FrameType
+from typing import Any
 
 import gevent
 from gunicorn.workers.ggevent import GeventWorker
+
+from kotaemon_node.domain import limits
+
+_AT_ONCE = struct.pack("ii", 1, 0)  # close now and drop what was not sent
 
 
 class PodWorker(GeventWorker):  # type: ignore[misc]
@@ -14,6 +21,19 @@ class PodWorker(GeventWorker):  # type: ignore[misc]
     gunicorn's own way closes the listener first, so that the balancer sees a dead pod, and then
     waits for connections to close; but the balancer keeps idle ones open for reuse, for ever.
     """
+
+    def handle_request(self, listener_name: Any, req: Any, sock: Any, addr: Any) -> Any:
+        """Answer one request; a client that takes or sends nothing for a while is cut off."""
+        sock.settimeout(limits.CLIENT_STALL_S)
+        try:
+            answered = super().handle_request(listener_name, req, sock, addr)
+        except TimeoutError:
+            # What it did not take would stay in the kernel for minutes; it can resume.
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
+            self.log.warning("a client was cut off: it took nothing for a while")
+            raise StopIteration from None
+        sock.settimeout(None)
+        return answered
 
     def handle_exit(self, _signal: int, _frame: FrameType | None) -> None:
         """Begin to leave; a second signal changes nothing."""

@@ -100,6 +100,13 @@ CATALOGUE: Final = (
         "Calls of tools: done, failed, or unknown.",
         ("plugin", "outcome"),
     ),
+    MetricRow(
+        "kotaemon_store_refusals_total",
+        "counter",
+        "Requests and heartbeats that the session store failed: it is full, unwritable or silent, "
+        "or all connections to it were busy.",
+        ("reason",),
+    ),
     MetricRow("kotaemon_ready", "gauge", "1 when this pod can serve, else 0."),
     MetricRow(
         "kotaemon_http_requests_total",
@@ -127,6 +134,7 @@ _KNOWN_LABELS: Final[Mapping[str, tuple[tuple[str, ...], ...]]] = {
         ("rolled_back",),
     ),
     "kotaemon_llm_tokens_total": (("prompt",), ("completion",)),
+    "kotaemon_store_refusals_total": (("full",), ("unwritable",), ("silent",), ("busy",)),
 }
 
 
@@ -252,6 +260,10 @@ class Metrics:
     def plugin_call(self, plugin: str, outcome: Literal["done", "failed", "unknown"]) -> None:
         """Count a call of a tool; ``plugin`` is the name of one that is configured."""
         self._counters["kotaemon_plugin_calls_total"].labels(plugin, outcome).inc()
+
+    def store_refused(self, reason: str) -> None:
+        """The store failed a request or a heartbeat; ``reason`` is ``StoreUnavailable.refusal``."""
+        self._counters["kotaemon_store_refusals_total"].labels(reason).inc()
 
     def ready(self, is_ready: bool) -> None:
         """Say whether this pod can serve."""

@@ -17,6 +17,7 @@ from redis.exceptions import (
     ClusterDownError,
     MaxConnectionsError,
     NoScriptError,
+    OutOfMemoryError,
     ReadOnlyError,
     RedisError,
     ResponseError,
@@ -32,10 +33,20 @@ from redis.retry import Retry
 
 from kotaemon_node.adapters.redis.address import StoreAddress
 from kotaemon_node.adapters.redis.cluster import ClusterClient
-from kotaemon_node.adapters.redis.patience import MOVING_WORDS, PASSING_WORDS, POOL_EMPTY
+from kotaemon_node.adapters.redis.patience import (
+    FULL_WORD,
+    MOVING_WORDS,
+    PASSING_WORDS,
+    POOL_EMPTY,
+)
 from kotaemon_node.adapters.redis.sentinel import PrimaryClient
 from kotaemon_node.domain import limits
-from kotaemon_node.domain.errors import StoreBusy, StoreUnavailable
+from kotaemon_node.domain.errors import (
+    StoreBusy,
+    StoreFull,
+    StoreUnavailable,
+    StoreUnwritable,
+)
 
 _REFUSING = (*PASSING_WORDS, *MOVING_WORDS)
 
@@ -151,9 +162,12 @@ def store_error(error: Exception) -> Exception:
 
 def _refusal(error: ResponseError) -> Exception:
     """Tell a store that cannot serve now from a command that is wrong."""
+    # redis-py takes the word off its own kind of error; out of some scripts it is a plain one.
+    if isinstance(error, OutOfMemoryError) or FULL_WORD in str(error):
+        return StoreFull("the session store is full")
     typed = (ReadOnlyError, AskError, TryAgainError, ClusterDownError)
     if isinstance(error, typed) or any(word in str(error) for word in _REFUSING):
-        return StoreUnavailable("the session store does not take writes")
+        return StoreUnwritable("the session store does not take writes")
     return error
 
 
@@ -165,7 +179,7 @@ def connect(url: str, *, pool_max: int = limits.REDIS_POOL_MAX) -> RedisStore:
     address = StoreAddress.of(url)
     options: dict[str, Any] = {
         "max_connections": pool_max,
-        "timeout": limits.REDIS_TIMEOUT_S,
+        "timeout": limits.REDIS_POOL_WAIT_S,
         "socket_timeout": limits.REDIS_TIMEOUT_S,
         "socket_connect_timeout": limits.REDIS_CONNECT_TIMEOUT_S,
         "health_check_interval": 15,
@@ -178,8 +192,10 @@ def connect(url: str, *, pool_max: int = limits.REDIS_POOL_MAX) -> RedisStore:
         case "cluster":
             return RedisStore(ClusterClient(address.hosts, {**options, **address.credentials}))
         case "single":
-            # A restarted Redis is back in well under a second; a dead one must be told of soon.
-            retry = Retry(ExponentialWithJitterBackoff(base=0.02, cap=0.3), 4)
+            # A restarted Redis is back in well under a second; a dead one must be told of soon. One
+            # that is silent has had its time: redis-py tries again within each try, two minutes.
+            backoff = ExponentialWithJitterBackoff(base=0.02, cap=0.3)
+            retry = Retry(backoff, 4, supported_errors=(RedisConnectionError,))
             pool = redis.BlockingConnectionPool.from_url(url, retry=retry, **options)
             return RedisStore(redis.Redis(connection_pool=pool))
 

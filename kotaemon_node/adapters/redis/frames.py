@@ -28,10 +28,20 @@ class RedisFrameLog:
     """``ports.sessions.FrameLog``. One subscription connection serves all watches of the pod."""
 
     def __init__(
-        self, store: RedisStore, *, clock: Clock, tasks: Tasks, waiting: RedisStore | None = None
+        self,
+        store: RedisStore,
+        *,
+        clock: Clock,
+        tasks: Tasks,
+        waiting: RedisStore | None = None,
+        writing: RedisStore | None = None,
     ) -> None:
-        """``waiting``: a connection of it is held for the pod's subscriptions."""
+        """``waiting``: a connection of it is held for the pod's subscriptions.
+
+        ``writing``: connections for frames, which must not wait behind new requests.
+        """
         self._store = store
+        self._writing = writing or store
         self._signals = signals_of(waiting or store, clock=clock, tasks=tasks)
 
     def append(self, batches: Sequence[FrameBatch]) -> Sequence[Exception | None]:
@@ -47,7 +57,7 @@ class RedisFrameLog:
             except (TypeError, ValueError) as error:
                 # What cannot be written is its own turn's fault, never that of its neighbours.
                 results.append(Invalid(f"a frame cannot be stored: {error}"))
-        replies = iter(self._store.run_many("append", calls, signals=signals) if calls else ())
+        replies = iter(self._writing.run_many("append", calls, signals=signals) if calls else ())
         return [error or _append_error(next(replies)) for error in results]
 
     def read(self, key: TurnKey, *, after: int, limit: int, trace_id: str) -> StoredFrames:

@@ -24,9 +24,10 @@ _FIRST_WAIT_S, _WAIT_MAX_S = 0.01, 0.2
 
 # A replica, a full or a loading server: the text is all there is to tell, because redis-py may
 # report an error raised inside a script as a plain ResponseError.
+FULL_WORD = "OOM "
 PASSING_WORDS = (
     "READONLY",
-    "OOM ",
+    FULL_WORD,
     "LOADING",
     "MASTERDOWN",
     "CLUSTERDOWN",

@@ -78,9 +78,17 @@ class RedisSessionStore:
     """``ports.sessions.SessionStore``."""
 
     def __init__(
-        self, store: RedisStore, *, ttl_s: int, idle_s: int, cache: SessionCache | None = None
+        self,
+        store: RedisStore,
+        *,
+        ttl_s: int,
+        idle_s: int,
+        cache: SessionCache | None = None,
+        writing: RedisStore | None = None,
     ) -> None:
+        """``writing``: connections for commits, which must not wait behind new requests."""
         self._store = store
+        self._writing = writing or store
         self._cache = SessionCache() if cache is None else cache
         self._ttl_s = ttl_s
         self._idle_ms = idle_s * 1000
@@ -235,7 +243,7 @@ class RedisSessionStore:
         names = SessionKeys.of(key.session)
         known = self._cache.get(key.session)
         row = turn_json(ending.turn, last_seq=ending.seq)
-        reply = self._store.run(
+        reply = self._writing.run(
             "commit",
             [*names.head(), names.turn(key.turn_id), names.frames(key.turn_id)],
             [

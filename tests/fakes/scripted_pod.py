@@ -1,0 +1,72 @@
+"""A real pod whose answers are scripted: server, routes, engine, pools and store are the product's.
+
+    STALL_S=1 gunicorn -c tests/fakes/scripted_pod_conf.py tests.fakes.scripted_pod:app
+
+A message ``{"pieces": 30000, "pause_ms": 0}`` is answered by so many pieces, so far apart.
+"""
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import gevent
+
+from kotaemon_node import bootstrap
+from kotaemon_node.domain import limits
+from kotaemon_node.domain.knowledge import GenerationRef
+from kotaemon_node.engine.answering import Draft
+from kotaemon_node.engine.writing import FrameWriter
+from kotaemon_node.ports.sessions import Work
+from kotaemon_node.server.requests import CountedRequests
+from kotaemon_node.settings import Settings
+
+limits.CLIENT_STALL_S = float(os.environ.get("STALL_S", limits.CLIENT_STALL_S))  # type: ignore[misc]
+
+
+class AnyKnowledge:
+    """Has one generation of one knowledge base; nothing is searched."""
+
+    loaded = True
+    refused: Mapping[str, str] = {}
+
+    def __init__(self, **_: object) -> None:
+        """Needs nothing."""
+
+    def served(self) -> Mapping[str, GenerationRef]:
+        return {"default": GenerationRef("default", 1, digest="0" * 64, manifest="none")}
+
+    def reconcile(self) -> None:
+        """There is nothing newer."""
+
+    def wake(self, *_: object) -> None:
+        """There is nothing newer."""
+
+    @contextmanager
+    def pinned(self, kb: str, *, min_generation: int = 0) -> Iterator[None]:
+        yield
+
+
+class ScriptedAnswerer:
+    """Writes the pieces that the message asks for."""
+
+    def __init__(self, *_: object, **__: object) -> None:
+        """Needs nothing."""
+
+    def answer(self, work: Work, out: FrameWriter, *, started_s: float) -> Draft:
+        asked: dict[str, Any] = json.loads(work.message)
+        for place in range(asked.get("pieces", 5)):
+            out.text(f"{place:05d} ")
+            # A real model is another process: this one's loop goes on between two tokens.
+            gevent.sleep(asked.get("pause_ms", 0) / 1000)
+        out.finish()
+        return Draft(generations={"default": 1})
+
+
+bootstrap.KnowledgeLibrary = AnyKnowledge  # type: ignore[assignment, misc]
+bootstrap.Answerer = ScriptedAnswerer  # type: ignore[assignment, misc]
+bootstrap._encoders = lambda _: lambda name: name  # type: ignore[assignment, return-value]
+pod = bootstrap.build_pod(Settings())
+app = CountedRequests(pod.app)
+pod.start()
