@@ -46,7 +46,7 @@ from kotaemon_node.adapters.redis import (
     connect,
 )
 from kotaemon_node.adapters.signing import Ed25519Signer, read_signing_key, read_trusted_keys
-from kotaemon_node.adapters.store.factory import StorePlace, make_artifact_store
+from kotaemon_node.adapters.store.factory import make_artifact_store
 from kotaemon_node.adapters.system import RandomIds, SystemClock
 from kotaemon_node.domain.ids import DEFAULT_TENANT
 from kotaemon_node.ports.events import Bus

@@ -5,7 +5,6 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
 from string import Template
-from typing import Literal
 
 from kotaemon_node.domain import limits
 from kotaemon_node.local import broker
@@ -87,11 +86,8 @@ def _shipped(name: str) -> str:
     return files("kotaemon_node.local").joinpath(name).read_text("utf-8")
 
 
-def redis_config(cluster: Cluster, *, fsync: Literal["everysec", "always"] = "everysec") -> str:
-    """Return ``redis.conf``: durable to the second, never evicting, for this machine alone.
-
-    ``fsync="always"``: each reply waits until what it tells of is on the disk.
-    """
+def redis_config(cluster: Cluster) -> str:
+    """Return ``redis.conf``: durable to the second, never evicting, for this machine alone."""
     return "\n".join(
         (
             "# Remade at each start. Paths are relative to the data folder.",
@@ -140,7 +136,7 @@ def programs(cluster: Cluster) -> list[Program]:
     python = '"%(ENV_KOTAEMON_PYTHON)s"'
     table = [
         Program("coordinator", f"{python} -m coordinator.main", 20, _STOP_WAIT_S),
-        Program("haproxy", "haproxy -W -db -f haproxy.cfg", 30, _STOP_WAIT_S),
+        Program("haproxy", "haproxy -db -f haproxy.cfg", 30, _STOP_WAIT_S),
     ]
     if cluster.own_kafka:
         table.insert(0, Program("kafka", broker.COMMAND, 10, _STOP_WAIT_S))
