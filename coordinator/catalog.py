@@ -24,6 +24,11 @@ class Newest:
     manifest: Manifest | None
     """The newest that is signed by a trusted key and can be read."""
 
+    @property
+    def broken(self) -> bool:
+        """True where the highest number is taken by what no pod can serve."""
+        return self.manifest is not None and self.manifest.generation < self.number
+
 
 class Catalog:
     """Reads manifests from the artifact store."""

@@ -10,6 +10,7 @@ from typing import Final
 
 import structlog
 
+from coordinator.audit import Audit
 from coordinator.catalog import Catalog, Newest, reference
 from coordinator.folder import FolderMissing, KnowledgeFolder, Scan
 from coordinator.leader import LeadLost, Lease
@@ -60,6 +61,7 @@ class CoordinatorLoop:
         *,
         folder: KnowledgeFolder,
         catalog: Catalog,
+        audit: Audit,
         updater: Updater,
         publisher: Publisher,
         retention: Retention,
@@ -72,6 +74,7 @@ class CoordinatorLoop:
     ) -> None:
         self._folder = folder
         self._catalog = catalog
+        self._audit = audit
         self._updater = updater
         self._publisher = publisher
         self._retention = retention
@@ -135,6 +138,7 @@ class CoordinatorLoop:
         started_s = self._clock.monotonic_s()
         scan = self._folder.scan()
         took_s = self._clock.monotonic_s() - started_s
+        self._look_for_damage()
         self._check_pointers()
         for kb in sorted({*self._bases, *scan.files, DEFAULT_KNOWLEDGE_BASE}):
             self._keep_up_to_date(kb, scan, fence)
@@ -170,7 +174,7 @@ class CoordinatorLoop:
             scan,
             base.newest,
             above=base.pointed,
-            forced=(missing or base.orphaned) and not scan.pending,
+            forced=(missing or base.orphaned or base.newest.broken) and not scan.pending,
             still_leading=lambda: self._lease.require(fence),
             alive=self._alive,
         )
@@ -183,6 +187,18 @@ class CoordinatorLoop:
             self._publisher.announce(base.newest.manifest)
             base.pointed = max(base.pointed, base.newest.manifest.generation)
             base.announced = True
+
+    def _look_for_damage(self) -> None:
+        """See that the newest generations still lie in the store as they were signed."""
+        for kb, base in self._bases.items():
+            damage = self._audit.look(base.newest.manifest) if base.newest.manifest else None
+            if damage is None:
+                continue
+            _log.error("generation_damaged", kb=kb, reason=damage.reason)
+            self._metrics.damage_found(kb)
+            if not damage.in_manifest:
+                self._updater.damaged(kb)
+            base.newest = self._catalog.newest(kb)
 
     def _check_pointers(self) -> None:
         """See that the quick copy says what the artifact store says; it may have been lost."""

@@ -22,6 +22,7 @@ from gevent.pywsgi import WSGIServer
 from pydantic import ValidationError
 
 from coordinator.app import create_app
+from coordinator.audit import Audit
 from coordinator.build import Builder
 from coordinator.catalog import Catalog
 from coordinator.folder import KnowledgeFolder
@@ -92,6 +93,7 @@ def compose(settings: CoordinatorSettings) -> Coordinator:
     signer = _signer(settings)
     verifier = read_trusted_keys(settings.trusted_keys, own=signer)
     catalog = Catalog(store, verifier, tenant=tenant)
+    audit = Audit(store=store, catalog=catalog, clock=clock, tenant=tenant)
     folder = KnowledgeFolder(settings.knowledge_dir, clock=clock)
     lease = Lease(
         RedisLeadership(redis, "coordinator"), clock=clock, holder=f"coordinator.{ids.new_id()}"
@@ -99,6 +101,7 @@ def compose(settings: CoordinatorSettings) -> Coordinator:
     publisher = Publisher(
         store=store,
         signer=signer,
+        audit=audit,
         pointer=pointer,
         bus=_bus(settings, redis=redis, clock=clock),
         clock=clock,
@@ -115,6 +118,7 @@ def compose(settings: CoordinatorSettings) -> Coordinator:
     loop = CoordinatorLoop(
         folder=folder,
         catalog=catalog,
+        audit=audit,
         updater=Updater(
             folder=folder, builder=builder, publisher=publisher, metrics=metrics, clock=clock
         ),

@@ -31,6 +31,11 @@ GAUGES: Final = (
 )
 COUNTERS: Final = (
     ("kotaemon_coordinator_documents_read_total", "Files read, by outcome.", ("outcome",)),
+    (
+        "kotaemon_coordinator_damage_found_total",
+        "Times that the newest generation was found damaged in the store; it is made again.",
+        ("kb",),
+    ),
 )
 BUILD_SECONDS: Final = (
     "kotaemon_coordinator_build_seconds",
@@ -64,6 +69,10 @@ class CoordinatorMetrics:
         """Count a file that was read."""
         outcome = "refused" if refused else "indexed"
         self._counters["kotaemon_coordinator_documents_read_total"].labels(outcome).inc()
+
+    def damage_found(self, kb: str) -> None:
+        """Count a newest generation that does not lie in the store as it was published."""
+        self._counters["kotaemon_coordinator_damage_found_total"].labels(kb).inc()
 
     def generation_built(self, duration_s: float) -> None:
         """Note how long a generation took."""

@@ -15,6 +15,7 @@ from pathlib import Path
 import orjson
 import structlog
 
+from coordinator.audit import Audit
 from coordinator.build import Build, iso_time
 from coordinator.catalog import reference
 from kotaemon_node.domain.artifact_names import manifest_name, segment_file_name, text_name
@@ -42,6 +43,7 @@ class Publisher:
         *,
         store: ArtifactStore,
         signer: Signer,
+        audit: Audit,
         pointer: GenerationPointer,
         bus: Bus,
         clock: Clock,
@@ -50,6 +52,7 @@ class Publisher:
     ) -> None:
         self._store = store
         self._signer = signer
+        self._audit = audit
         self._pointer = pointer
         self._bus = bus
         self._clock = clock
@@ -83,7 +86,11 @@ class Publisher:
             self._store.put_file_if_absent(name, source)
 
     def store_manifest(self, manifest: Manifest) -> None:
-        """Make the generation exist. Raises ``NumberTaken`` when another one has its number."""
+        """Make the generation exist. Raises ``NumberTaken`` when another one has its number.
+
+        ``CorruptArtifact`` where a segment, perhaps of an older generation, is not whole.
+        """
+        self._audit.require_segments(manifest)
         name = manifest_name(self._tenant, manifest.kb, manifest.generation)
         raw = signed(manifest, self._signer)
         if not self._store.put_if_absent(name, raw) and self._store.get(name) != raw:

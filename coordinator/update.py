@@ -54,6 +54,10 @@ class Updater:
         self._damaged: set[str] = set()
         """Knowledge bases of which an old segment was found unreadable."""
 
+    def damaged(self, kb: str) -> None:
+        """Have all of ``kb`` built anew: an old segment cannot be read."""
+        self._damaged.add(kb)
+
     def update(
         self,
         kb: str,

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from coordinator.audit import Audit
 from coordinator.build import Builder
 from coordinator.catalog import Catalog
 from coordinator.folder import KnowledgeFolder
@@ -98,10 +99,12 @@ class SteppedCoordinator:
         self.catalog = Catalog(world.store, VERIFIER, tenant=TENANT)
         self.lease = Lease(world.leadership, clock=world.clock, holder=name)
         self.metrics = CoordinatorMetrics()
+        audit = Audit(store=world.store, catalog=self.catalog, clock=world.clock, tenant=TENANT)
         folder = KnowledgeFolder(world.knowledge, clock=world.clock)
         self.publisher = Publisher(
             store=world.store,
             signer=SIGNER,
+            audit=audit,
             pointer=world.pointer,
             bus=world.bus,
             clock=world.clock,
@@ -125,6 +128,7 @@ class SteppedCoordinator:
         self.loop = CoordinatorLoop(
             folder=folder,
             catalog=self.catalog,
+            audit=audit,
             updater=Updater(
                 folder=folder,
                 builder=self.builder,
