@@ -5,6 +5,7 @@ from typing import Any
 
 from flask import Flask, Response, jsonify
 
+from coordinator.artifacts import ArtifactService, artifact_routes
 from coordinator.metrics import CoordinatorMetrics
 from coordinator.status import Status, StatusBoard
 from kotaemon_node.domain import limits
@@ -15,9 +16,17 @@ from kotaemon_node.telemetry.metrics import METRICS_MEDIA_TYPE
 LOOP_SILENT_MAX_S = 900.0
 
 
-def create_app(*, board: StatusBoard, metrics: CoordinatorMetrics, clock: Clock) -> Flask:
-    """Return the application. Its routes only read memory, so they never wait for the work."""
+def create_app(
+    *,
+    board: StatusBoard,
+    metrics: CoordinatorMetrics,
+    clock: Clock,
+    artifacts: ArtifactService | None = None,
+) -> Flask:
+    """Return the application. Its routes never wait for the work; ``artifacts`` adds those."""
     app = Flask("coordinator")
+    if artifacts is not None:
+        app.register_blueprint(artifact_routes(artifacts))
 
     @app.get("/healthz")
     def healthz() -> tuple[Response, int]:

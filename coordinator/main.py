@@ -22,6 +22,7 @@ from gevent.pywsgi import WSGIServer
 from pydantic import ValidationError
 
 from coordinator.app import create_app
+from coordinator.artifacts import ArtifactService
 from coordinator.audit import Audit
 from coordinator.build import Builder
 from coordinator.catalog import Catalog
@@ -47,8 +48,10 @@ from kotaemon_node.adapters.redis import (
     connect,
 )
 from kotaemon_node.adapters.signing import Ed25519Signer, read_signing_key, read_trusted_keys
-from kotaemon_node.adapters.store.factory import make_artifact_store
+from kotaemon_node.adapters.store.factory import StorePlace, make_artifact_store
+from kotaemon_node.adapters.store.file_store import FileArtifactStore
 from kotaemon_node.adapters.system import RandomIds, SystemClock
+from kotaemon_node.adapters.system.gevent_tasks import GeventTasks
 from kotaemon_node.domain.ids import DEFAULT_TENANT
 from kotaemon_node.ports.events import Bus
 from kotaemon_node.ports.runtime import Clock
@@ -79,7 +82,8 @@ def compose(settings: CoordinatorSettings) -> Coordinator:
     """
     clock, ids, tenant = SystemClock(), RandomIds(), DEFAULT_TENANT
     settings.knowledge_dir.mkdir(parents=True, exist_ok=True)
-    store = make_artifact_store(settings.artifact_url)
+    place = StorePlace.of(settings, url=settings.coordinator_artifact_url)
+    store = make_artifact_store(place, clock=clock, writes=True)
     redis = connect(settings.redis_url)
     pointer = RedisGenerationPointer(redis)
     encoder = make_encoder(
@@ -138,7 +142,15 @@ def compose(settings: CoordinatorSettings) -> Coordinator:
         tenant=tenant,
     )
     address = (settings.coordinator_host, settings.coordinator_port)
-    app = create_app(board=board, metrics=metrics, clock=clock)
+    # In a bucket workers read for themselves.
+    artifacts = (
+        ArtifactService(
+            store, token=settings.artifact_token, native=GeventTasks(native_threads=2).compute
+        )
+        if isinstance(store, FileArtifactStore)
+        else None
+    )
+    app = create_app(board=board, metrics=metrics, clock=clock, artifacts=artifacts)
     server = WSGIServer(address, app, spawn=Pool(_REQUESTS_AT_ONCE_MAX), log=None)
     return Coordinator(loop, lease, FolderWatch(settings.knowledge_dir, wake=loop.wake), server)
 

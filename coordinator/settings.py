@@ -11,3 +11,5 @@ class CoordinatorSettings(Settings):
     coordinator_host: str = "127.0.0.1"
     """Address on which health checks and metrics are served."""
     coordinator_port: int = Field(default=8090, ge=1, le=65535)
+    coordinator_artifact_url: str = ""
+    """Where the coordinator keeps artifacts that workers read through it; empty: ARTIFACT_URL."""

@@ -24,8 +24,8 @@ from kotaemon_node.adapters.redis import (
     connect,
 )
 from kotaemon_node.adapters.signing import read_trusted_keys
-from kotaemon_node.adapters.store.factory import make_artifact_store
-from kotaemon_node.adapters.system import RandomIds, SystemClock
+from kotaemon_node.adapters.store.factory import StorePlace, make_artifact_store
+from kotaemon_node.adapters.system import RandomIds, SystemClock, SystemMemory
 from kotaemon_node.adapters.system.gevent_tasks import GeventTasks
 from kotaemon_node.adapters.system.peers import HttpPeers
 from kotaemon_node.adapters.tools.http import make_toolbox
@@ -137,13 +137,17 @@ def build_pod(settings: Settings) -> RunningPod:
     # Requests that use up their pool must not make a healthy pod look dead.
     presence = RedisPresence(connect(settings.redis_url, pool_max=4), clock=clock)
     library = KnowledgeLibrary(
-        store=make_artifact_store(settings.artifact_url),
+        # Writing and flushing what is fetched must not hold up the threads that search.
+        store=make_artifact_store(
+            StorePlace.of(settings), clock=clock, native=GeventTasks(native_threads=1).compute
+        ),
         segment_format=FaissSegmentFormat(),
         verifier=read_trusted_keys(settings.trusted_keys),
         pointer=RedisGenerationPointer(store),
         encoder_for=_encoders(settings),
         tasks=tasks,
         clock=clock,
+        memory=SystemMemory(),
         tenant=DEFAULT_TENANT,
         count_refused=metrics.generation_refused,
     )

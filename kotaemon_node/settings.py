@@ -29,7 +29,15 @@ class Settings(BaseSettings):
     kafka_ca_file: Path | None = None
     """Certificates that sign the brokers'; None: those of the system."""
     artifact_url: str = "file:///var/lib/kotaemon/artifacts"
-    """Where generations of knowledge lie."""
+    """Where generations of knowledge lie: a folder, a bucket of S3, or a coordinator (HTTP)."""
+    artifact_token: str = ""
+    """Shared secret of the coordinator that serves artifacts and the workers that read there."""
+    artifact_cache_dir: Path = Path("/var/cache/kotaemon/artifacts")
+    """Copies of artifacts that lie elsewhere; the processes of a machine may share it."""
+    artifact_cache_bytes_max: int = Field(default=limits.ARTIFACT_CACHE_BYTES_DEFAULT, ge=1 << 20)
+    artifact_s3_endpoint: str = ""
+    """Address of a server that speaks S3; empty: that of AWS."""
+    artifact_s3_region: str = ""
     signing_key_file: Path | None = None
     """Private key with which the coordinator signs generations; no worker needs it."""
     trusted_keys: str = ""

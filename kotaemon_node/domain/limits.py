@@ -111,6 +111,7 @@ CHUNK_CHARS_MAX: Final = 1_600
 SEGMENTS_MAX: Final = 8  # more are merged into one at the next build
 GENERATIONS_KEPT: Final = 20
 MANIFESTS_KEPT_MAX: Final = 1_000  # older ones open citations while their sessions live
+ARTIFACT_CACHE_BYTES_DEFAULT: Final = 10 * 1024**3  # a dozen large generations
 ARTIFACT_GRACE_S: Final = TURN_TIMEOUT_S + 300.0  # what a running turn may still read stays
 BEHIND_WAIT_S: Final = 2.0
 

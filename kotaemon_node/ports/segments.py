@@ -74,6 +74,13 @@ class SegmentFormat(Protocol):
         """
         ...
 
+    def own_bytes(self, entry: SegmentEntry) -> int:
+        """Return how much memory of the process itself an open segment takes, at most.
+
+        Its mapped files come on top: the processes of a machine share them.
+        """
+        ...
+
     def open(self, files: Mapping[str, Path], entry: SegmentEntry) -> Segment:
         """Open what ``write`` wrote (file name to path), after checking every file's sha256.
 

@@ -35,6 +35,7 @@ from kotaemon_node.domain.signed_manifest import UntrustedArtifact
 from kotaemon_node.ports.artifacts import ArtifactStore
 from kotaemon_node.ports.encoder import Encoder
 from kotaemon_node.ports.knowledge import GenerationPointer
+from kotaemon_node.ports.memory import Memory
 from kotaemon_node.ports.runtime import Clock, Tasks
 from kotaemon_node.ports.segments import SegmentFormat
 from kotaemon_node.ports.signing import Verifier
@@ -72,14 +73,18 @@ class KnowledgeLibrary:
         tasks: Tasks,
         clock: Clock,
         tenant: str,
+        memory: Memory | None = None,
         count_refused: Callable[[str, str], None] = lambda kb, reason: None,
     ) -> None:
         """``encoder_for`` gives the encoder of that name, or raises where this pod has none.
 
+        ``memory`` tells whether a generation fits; None: it does.
         ``count_refused`` is told knowledge base and kind of reason of each refusal. Nothing is
         read before the first ``reconcile``.
         """
-        self._loader = GenerationLoader(store, segment_format, verifier, tasks=tasks, tenant=tenant)
+        self._loader = GenerationLoader(
+            store, segment_format, verifier, tasks=tasks, tenant=tenant, memory=memory
+        )
         self._searchers = SearcherFactory(encoder_for, tasks=tasks)
         self._sources = SourceReader(store, verifier, tenant=tenant)
         self._pointer = pointer

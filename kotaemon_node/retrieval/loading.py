@@ -1,6 +1,6 @@
 """From the artifact store to an open generation: fetch what is missing, verify, open."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Final
 
@@ -13,12 +13,14 @@ from kotaemon_node.domain.artifact_names import (
 from kotaemon_node.domain.errors import CorruptArtifact
 from kotaemon_node.domain.knowledge import GenerationRef, GenerationRow, Manifest, SegmentEntry
 from kotaemon_node.ports.artifacts import ArtifactStore
+from kotaemon_node.ports.memory import Memory
 from kotaemon_node.ports.runtime import Tasks
 from kotaemon_node.ports.segments import SegmentFormat
 from kotaemon_node.ports.signing import Verifier
 from kotaemon_node.retrieval.analysis import ANALYSIS
 from kotaemon_node.retrieval.generation import LoadedSegment, OpenGeneration, load_segment
 from kotaemon_node.retrieval.manifests import ManifestReader
+from kotaemon_node.retrieval.memory import require_room
 from kotaemon_node.retrieval.segment_pool import SegmentPool
 
 _log = structlog.get_logger(__name__)
@@ -37,6 +39,7 @@ class GenerationLoader:
         *,
         tasks: Tasks,
         tenant: str,
+        memory: Memory | None = None,
     ) -> None:
         self._store = store
         self._format = segment_format
@@ -44,6 +47,7 @@ class GenerationLoader:
         self._tasks = tasks
         self._tenant = tenant
         self._pool = SegmentPool()
+        self._memory = memory
         # Manifests never change, so what was read of one stays right.
         self._row = lru_cache(maxsize=_ROWS_KEPT)(self._read_row)
 
@@ -58,6 +62,7 @@ class GenerationLoader:
     def open(self, manifest: Manifest) -> OpenGeneration:
         """Open a generation whose manifest is at hand, and perhaps in no store; as ``load``."""
         acquired: list[str] = []
+        self._require_room(manifest)
 
         def give_back() -> None:
             for name in acquired:
@@ -116,19 +121,40 @@ class GenerationLoader:
             raise CorruptArtifact(f"its terms were made by {analysis}, ours are by {ANALYSIS}")
         return manifest
 
+    def _require_room(self, manifest: Manifest) -> None:
+        if self._memory is not None:
+            entries = manifest.segments
+            new = [it for it in entries if _pool_name(manifest.kb, it) not in self._pool]
+            require_room(manifest, new, self._format, available=self._memory.available_bytes())
+
     def _segment(self, kb: str, entry: SegmentEntry) -> LoadedSegment:
+        names = {
+            file: segment_file_name(self._tenant, kb, entry.name, file) for file in entry.files
+        }
+
         def open_segment() -> LoadedSegment:
-            files = {
-                file: self._store.open_local(segment_file_name(self._tenant, kb, entry.name, file))
-                for file in entry.files
-            }
-            # Checksums and numbering of a large segment take long: not on the serving loop.
-            loaded: LoadedSegment = self._tasks.compute(
-                lambda: load_segment(self._format.open(files, entry))
-            )
-            return loaded
+            try:
+                return self._open_files(names, entry)
+            except CorruptArtifact:
+                # Perhaps only the copies of this machine are wrong, or one was removed meanwhile.
+                dropped = [
+                    file
+                    for file, name in names.items()
+                    if self._store.discard_local(name, sha256=entry.files[file])
+                ]
+                if not dropped:
+                    raise
+            return self._open_files(names, entry)
 
         return self._pool.acquire(_pool_name(kb, entry), open_segment)
+
+    def _open_files(self, names: Mapping[str, str], entry: SegmentEntry) -> LoadedSegment:
+        files = {file: self._store.open_local(name) for file, name in names.items()}
+        # Checksums and numbering of a large segment take long: not on the serving loop.
+        loaded: LoadedSegment = self._tasks.compute(
+            lambda: load_segment(self._format.open(files, entry))
+        )
+        return loaded
 
 
 def _row(manifest: Manifest) -> GenerationRow:

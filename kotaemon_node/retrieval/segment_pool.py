@@ -31,6 +31,10 @@ class SegmentPool:
         opened.segment.close()
         return held
 
+    def __contains__(self, name: str) -> bool:
+        with self._lock:
+            return name in self._held
+
     def release(self, name: str) -> None:
         """Give back what ``acquire`` returned, once for each call of it."""
         with self._lock:

@@ -5,8 +5,11 @@ from collections.abc import Iterator
 import pytest
 
 from kotaemon_node.adapters.redis import RedisStore, connect
+from tests.artifact_stores import bucket, s3_endpoint, served_folder
 from tests.redis_server import RedisServer, Server
 from tests.redis_sets import KINDS
+
+__all__ = ["bucket", "s3_endpoint", "served_folder"]
 
 
 @pytest.fixture(scope="session")

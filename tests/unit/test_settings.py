@@ -13,7 +13,7 @@ REFERENCE = Path(__file__).parents[2] / "docs" / "reference" / "settings.md"
 
 
 def documented() -> dict[str, str]:
-    rows = re.findall(r"^\| `([A-Z_]+)` \| (.+?) \|", REFERENCE.read_text("utf-8"), re.MULTILINE)
+    rows = re.findall(r"^\| `([A-Z0-9_]+)` \| (.+?) \|", REFERENCE.read_text("utf-8"), re.MULTILINE)
     return {name: default.strip("`").replace("empty", "") for name, default in rows}
 
 

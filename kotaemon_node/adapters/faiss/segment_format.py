@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Final
 
 from kotaemon_node.adapters.faiss import layout, writer
 from kotaemon_node.adapters.faiss.segment import FaissSegment
@@ -9,6 +10,11 @@ from kotaemon_node.domain.errors import CorruptArtifact
 from kotaemon_node.domain.knowledge import Passage, SegmentEntry
 from kotaemon_node.ports.encoder import SpaceVectors
 from kotaemon_node.ports.segments import Segment
+
+# Measured: 13 to 36 bytes a row (a pointer to its document, row numbers of 8 bytes in each space),
+# the names of documents included, and half a megabyte for the first search.
+_ROW_BYTES: Final = 60
+_SEGMENT_BYTES: Final = 1024 * 1024
 
 
 class FaissSegmentFormat:
@@ -36,6 +42,9 @@ class FaissSegmentFormat:
             size_bytes=sum(path.stat().st_size for path in written),
             files=checksums,
         )
+
+    def own_bytes(self, entry: SegmentEntry) -> int:
+        return _SEGMENT_BYTES + _ROW_BYTES * entry.passages
 
     def open(self, files: Mapping[str, Path], entry: SegmentEntry) -> Segment:
         layout.checked(files, entry.files)

@@ -13,10 +13,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from kotaemon_node.adapters.store.names import INCOMING, check_name
 from kotaemon_node.domain.errors import CorruptArtifact
 
-# Unfinished files. A writer that is killed leaves its file here, where no reader looks.
-_INCOMING: Final = ".incoming"
 _LINK_ATTEMPTS: Final = 5  # against a folder that ``delete`` removes between making and linking
 
 
@@ -25,7 +24,8 @@ class FileArtifactStore:
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self._incoming = root / _INCOMING
+        # A writer that is killed leaves its file here, where no reader looks.
+        self._incoming = root / INCOMING
         self._incoming.mkdir(parents=True, exist_ok=True)
 
     def put_if_absent(self, name: str, content: bytes) -> bool:
@@ -57,10 +57,13 @@ class FileArtifactStore:
             raise CorruptArtifact(f"the artifact store has no {name}")
         return path
 
+    def discard_local(self, name: str, *, sha256: str) -> bool:
+        return False  # the file is the store's own
+
     def list(self, prefix: str) -> Iterator[str]:
         folder = prefix.rpartition("/")[0]
         if folder:
-            _check(folder)
+            check_name(folder)
         for name in _names(self._root / folder, folder + "/" if folder else ""):
             if name.startswith(prefix):
                 yield name
@@ -73,7 +76,7 @@ class FileArtifactStore:
         _remove_empty(path.parent, self._root)
 
     def _path(self, name: str) -> Path:
-        _check(name)
+        check_name(name)
         return self._root / name
 
     @contextmanager
@@ -110,12 +113,6 @@ def _publish(aside: Path, target: Path) -> bool:
     return True
 
 
-def _check(name: str) -> None:
-    steps = name.split("/")
-    if any(step in {"", ".", ".."} for step in steps) or "\0" in name or steps[0] == _INCOMING:
-        raise ValueError(f"not the name of an artifact: {name!r}")
-
-
 def _names(folder: Path, prefix: str) -> Iterator[str]:
     try:
         entries = list(os.scandir(folder))
@@ -124,7 +121,7 @@ def _names(folder: Path, prefix: str) -> Iterator[str]:
     # "/" sorts behind "." and "-": the slash must be there when names are compared.
     labelled = ((entry.name + "/" if entry.is_dir() else entry.name, entry) for entry in entries)
     for label, entry in sorted(labelled, key=lambda row: row[0]):
-        if prefix == "" and entry.name == _INCOMING:
+        if prefix == "" and entry.name == INCOMING:
             continue
         if entry.is_dir():
             yield from _names(Path(entry.path), prefix + label)

@@ -2,6 +2,7 @@
 
 from kotaemon_node.adapters.system.clock import SystemClock
 from kotaemon_node.adapters.system.ids import RandomIds
+from kotaemon_node.adapters.system.memory import SystemMemory
 from kotaemon_node.adapters.system.tasks import ThreadTasks
 
-__all__ = ["RandomIds", "SystemClock", "ThreadTasks"]
+__all__ = ["RandomIds", "SystemClock", "SystemMemory", "ThreadTasks"]
