@@ -14,6 +14,11 @@ def manifest_name(tenant: str, kb: str, generation: int) -> str:
     return f"{knowledge_base_prefix(tenant, kb)}manifests/{generation:010d}.json"
 
 
+def is_manifest(name: str) -> bool:
+    """Tell whether ``manifest_name`` made this name."""
+    return name.endswith(".json") and "/manifests/" in name
+
+
 def segment_file_name(tenant: str, kb: str, segment: str, file: str) -> str:
     """Return the name of one file of a segment."""
     return f"{knowledge_base_prefix(tenant, kb)}segments/{segment}/{file}"
