@@ -9,13 +9,25 @@ from kotaemon_node.proof.violation import Violation
 
 
 def acknowledged_is_kept(log: SessionLog) -> Iterator[Violation]:
-    """An acknowledged turn is in the final history, unless its loss was reported since."""
+    """An acknowledged turn is in the final history, unless its loss was reported since.
+
+    A report is one of that very turn, or one of the session with another epoch behind it: what was
+    acknowledged in the epoch that stands must be there.
+    """
     kept = log.kept()
-    reported_s = max((gone.at_s for gone in log.gone), default=float("-inf"))
+    told_s: dict[str, float] = {}
+    for following in log.followings.values():
+        if following.ended is not None and following.ended.how == "gone":
+            at_s = following.ended.at_s
+            told_s[following.turn] = max(at_s, told_s.get(following.turn, at_s))
+    epoch = log.final.epoch if log.final else ""
+    began_s = min((read.at_s for read in log.reads if read.epoch == epoch), default=float("inf"))
     missing = {
         fact.turn: fact
         for fact in log.acknowledged
-        if fact.turn not in kept and fact.at_s > reported_s
+        if fact.turn not in kept
+        and told_s.get(fact.turn, float("-inf")) < fact.at_s
+        and not (log.told_since(fact.at_s) and fact.at_s < began_s)
     }
     for turn, fact in missing.items():
         yield Violation(
@@ -38,12 +50,15 @@ def message_is_kept(log: SessionLog) -> Iterator[Violation]:
 
 
 def read_is_prefix(log: SessionLog) -> Iterator[Violation]:
-    """Whatever was read once stays: every read is the beginning of the final history."""
+    """Whatever was read once stays: every read is the beginning of the final history.
+
+    One of an epoch before need not be, where somebody was told since that something is gone.
+    """
     if log.final is None:
         return
     for read in log.reads:
-        if read.epoch != log.final.epoch:
-            continue  # another session under the same id: ``epoch_is_constant`` judges that
+        if read.epoch != log.final.epoch and log.told_since(read.at_s):
+            continue
         pairs = zip_longest(read.turns, log.final.turns[: len(read.turns)])
         differing = next(((a, b) for a, b in pairs if a != b), None)
         if differing is not None:
@@ -132,10 +147,22 @@ def citations_are_of_one_generation(log: SessionLog) -> Iterator[Violation]:
 
 
 def epoch_is_constant(log: SessionLog) -> Iterator[Violation]:
-    """A session stays the one it is, unless somebody was told that it is gone."""
+    """A session stays the one it is, unless somebody was told that it is gone.
+
+    An epoch that a client has left never comes back to it.
+    """
     epochs: dict[str, str] = {}
+    seen: dict[str, list[str]] = {}
     for read in [*log.reads, *([log.final] if log.final else [])]:
         epochs.setdefault(read.epoch, read.client)
+        by_client = seen.setdefault(read.client, [])
+        if read.epoch in by_client[:-1]:
+            yield Violation(
+                "epoch_is_constant", log.session, "", read.client,
+                expected=f"epoch {by_client[-1]} or a newer one", seen=f"epoch {read.epoch} again",
+            )  # fmt: skip
+        if by_client[-1:] != [read.epoch]:
+            by_client.append(read.epoch)
     if len(epochs) > 1 + len(log.gone):
         yield Violation(
             "epoch_is_constant", log.session, "", "",

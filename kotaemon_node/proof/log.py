@@ -38,6 +38,8 @@ class SessionLog:
     session: str
     sent_s: dict[str, float] = field(default_factory=dict)
     """Turn to when it was sent for the first time."""
+    sent_last_s: dict[str, float] = field(default_factory=dict)
+    """Turn to when it was sent for the last time."""
     acknowledged: list[Acknowledged] = field(default_factory=list)
     followings: dict[tuple[str, str], Following] = field(default_factory=dict)
     """(turn, client) to what it saw."""
@@ -51,6 +53,8 @@ class SessionLog:
             case Sent():
                 before_s = self.sent_s.get(fact.turn, fact.at_s)
                 self.sent_s[fact.turn] = min(before_s, fact.at_s)
+                after_s = self.sent_last_s.get(fact.turn, fact.at_s)
+                self.sent_last_s[fact.turn] = max(after_s, fact.at_s)
             case Acknowledged():
                 self.acknowledged.append(fact)
             case Seen():
@@ -70,6 +74,15 @@ class SessionLog:
         for turn in self.final.turns if self.final else ():
             found.setdefault(turn.turn, turn)
         return found
+
+    def renewed(self) -> bool:
+        """Tell whether somebody read the session under an epoch that it has no more."""
+        final = self.final
+        return final is not None and any(read.epoch != final.epoch for read in self.reads)
+
+    def told_since(self, at_s: float) -> bool:
+        """Tell whether somebody was told, at that time or later, that something is gone."""
+        return any(gone.at_s >= at_s for gone in self.gone)
 
     def following(self, fact: Seen | Ended) -> Following:
         """Return what the client of this fact saw of its turn so far."""

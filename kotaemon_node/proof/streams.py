@@ -38,14 +38,15 @@ def _first_gap(following: Following) -> tuple[int, Seen] | None:
 def terminal_is_one(log: SessionLog) -> Iterator[Violation]:
     """A turn that is followed to its end ends once, and nothing comes behind.
 
-    Told that it is gone, a client has no end to wait for; but then it must be gone.
+    Told that it is gone, a client has no end to wait for; but then it must be gone: its session
+    has another epoch since, or it was sent again.
     """
     kept = log.kept()
     for following in log.followings.values():
         kinds = [frame.type for frame in following.frames]
         ends = [place for place, frame in enumerate(following.frames) if frame.terminal]
         how = following.ended.how if following.ended else "left"
-        wrongly_gone = how == "gone" and following.turn in kept
+        wrongly_gone = how == "gone" and following.turn in kept and not _was_lost(following, log)
         if len(ends) > 1 or (ends and ends[0] != len(kinds) - 1):
             seen = ", ".join(kinds[ends[0] :])
             yield _violation("terminal_is_one", following, "one end and nothing behind", seen)
@@ -54,10 +55,25 @@ def terminal_is_one(log: SessionLog) -> Iterator[Violation]:
             yield _violation("terminal_is_one", following, "an end", seen)
 
 
+def _was_lost(following: Following, log: SessionLog) -> bool:
+    """Tell whether a client that was told ``gone`` may have been told the truth.
+
+    Who was told before it saw anything was told of the session, not of this turn.
+    """
+    if log.renewed() or not following.frames:
+        return log.final is not None
+    return log.sent_last_s.get(following.turn, float("-inf")) > following.frames[0].at_s
+
+
 def readers_agree(log: SessionLog) -> Iterator[Violation]:
-    """A number is the same frame for everybody: what was shown once was stored before."""
+    """A number is the same frame for everybody: what was shown once was stored before.
+
+    Who was told that the store has lost what it saw is not compared with those who were not.
+    """
     first: dict[tuple[str, int], Seen] = {}
     for following in log.followings.values():
+        if following.ended is not None and following.ended.how == "gone":
+            continue
         for frame in following.numbered():
             before = first.setdefault((frame.turn, frame.seq or 0), frame)
             if _content(before) != _content(frame):

@@ -90,15 +90,23 @@ def alone(*kept: tuple[Kept, float]) -> list[Fact]:
 
 A_TEXT = Seen(3.5, "a", "s", "t1", "text", 3, FIRST.answer[:6], 0)
 A_DONE = Seen(5.5, "a", "s", "t1", "done", 5, FIRST.answer)
+OTHER_FIRST = replace(OTHER, version=1)
 BACK = replace(SECOND, generation={"default": 3})
 
 BROKEN: dict[str, list[list[Fact]]] = {
-    "acknowledged_is_kept": [ending(FIRST), turn(FIRST, began_s=0)],
+    "acknowledged_is_kept": [
+        ending(FIRST),
+        turn(FIRST, began_s=0),
+        # Reported, but the session is still the one in which it was acknowledged.
+        [*ending(FIRST), Gone(20, "w", "s")],
+    ],
     "message_is_kept": [[*good(), Acknowledged(20, "x", "s", "t2", "Something else?")]],
     "read_is_prefix": [
         [*good(), Read(8, "a", "s", "e", (replace(FIRST, answer="Eight dollars."),))],
         [*good(), Read(8, "a", "s", "e", (FIRST, SECOND, OTHER))],
         [*good(), Read(8, "a", "s", "e", (SECOND,))],
+        # What was reported as gone was so before this was read.
+        [Gone(5, "w", "s"), Read(7, "w", "s", "e", (FIRST,)), final(OTHER_FIRST, epoch="f")],
     ],
     "turn_is_once": [ending(FIRST, SECOND, replace(FIRST, version=3, generation={}))],
     "order_is_kept": [alone((FIRST, 10), (replace(OTHER, version=2), 0))],
@@ -111,7 +119,15 @@ BROKEN: dict[str, list[list[Fact]]] = {
         )
         for cited in (4, 6)
     ],
-    "epoch_is_constant": [ending(FIRST, SECOND, epoch="f")],
+    "epoch_is_constant": [
+        ending(FIRST, SECOND, epoch="f"),
+        [
+            *(Read(at_s, "w", "s", epoch, (FIRST,)) for at_s, epoch in ((7, "e"), (8, "f"))),
+            *(Gone(at_s, "w", "s") for at_s in (7.5, 8.5)),
+            Read(9, "w", "s", "e", (FIRST,)),
+            final(FIRST, epoch="e"),
+        ],
+    ],
     "sequence_is_whole": [
         good_but(frame("a", 1)),
         good_but(frame("a", 3)),
@@ -175,6 +191,53 @@ def test_a_loss_that_was_reported_is_no_violation() -> None:
     assert check(facts) == []
     later = Acknowledged(21, "w", "s", "t3", "Why?")
     assert [violation.rule for violation in check([*facts, later])] == ["acknowledged_is_kept"]
+
+
+def test_a_turn_whose_loss_was_reported_to_who_followed_it_is_no_violation() -> None:
+    lost = turn(SECOND, began_s=10)[:-2]
+    told: list[Fact] = [Gone(20, "w", "s"), Ended(20, "w", "s", "t2", "gone")]
+    read = Read(7, "w", "s", "e", (FIRST,))
+    assert check([*turn(FIRST, began_s=0), read, *lost, *told, final(FIRST)]) == []
+
+
+def test_what_is_sent_again_after_a_report_may_look_different() -> None:
+    """It has another owner, who cuts the text in another way."""
+    first_try = turn(FIRST, began_s=0)[:4]
+    told: list[Fact] = [Gone(8, "w", "s"), Ended(8, "w", "s", "t1", "gone")]
+    anew = [
+        replace(fact, text=FIRST.answer[:2]) if isinstance(fact, Seen) and fact.seq == 3 else fact
+        for fact in turn(FIRST, began_s=10, client="a")
+    ]
+    anew[5] = replace(A_TEXT, at_s=14, client="a", seq=4, text=FIRST.answer[2:], offset=2)
+    assert check([*first_try, *told, *anew, final(FIRST)]) == []
+    # Who was told nothing must not see it.
+    rules = {
+        violation.rule
+        for violation in check([*first_try, *turn(FIRST, began_s=0)[4:5], *anew, final(FIRST)])
+    }
+    assert rules == {"readers_agree"}
+
+
+def test_a_client_told_of_its_session_before_it_saw_anything_may_send_the_turn_again() -> None:
+    told: list[Fact] = [
+        Sent(1, "a", "s", "t1", FIRST.message),
+        Gone(2, "a", "s"),
+        Ended(2, "a", "s", "t1", "gone"),
+    ]
+    assert check([*told, *turn(FIRST, began_s=3), final(FIRST)]) == []
+
+
+def test_a_history_before_a_reported_loss_need_not_be_the_beginning_of_that_behind_it() -> None:
+    facts: list[Fact] = [
+        Read(7, "w", "s", "e", (FIRST, SECOND)),
+        Gone(8, "w", "s"),
+        Read(9, "w", "s", "f", (FIRST,)),
+        final(FIRST, replace(OTHER, version=2), epoch="f"),
+    ]
+    assert check(facts) == []
+    untold = [fact for fact in facts if not isinstance(fact, Gone)]
+    rules = {violation.rule for violation in check(untold)}
+    assert rules == {"read_is_prefix", "epoch_is_constant"}
 
 
 def test_a_restart_voids_the_text_and_a_snapshot_stands_for_it() -> None:
