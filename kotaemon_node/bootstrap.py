@@ -90,7 +90,7 @@ class RunningPod:
         self.clock.sleep(limits.DRAIN_SETTLE_S)
 
         def empty() -> bool:
-            return idle() and self.engine.running == 0
+            return idle() and self.engine.quiet
 
         self._wait(empty, limits.DRAIN_FINISH_S)
         self.engine.hand_over()

@@ -24,6 +24,7 @@ from kotaemon_node.engine.owners import Owners
 from kotaemon_node.engine.recovery import Recovery
 from kotaemon_node.engine.turns import TurnEngine
 from kotaemon_node.engine.writing import FrameWriter
+from kotaemon_node.ports.events import Bus
 from kotaemon_node.ports.knowledge import PodReport
 from kotaemon_node.ports.peers import Peers, PeerSilent
 from kotaemon_node.ports.sessions import Work
@@ -83,6 +84,7 @@ class TestPod:
         gate: Callable[[Work, int], None] | None = None,
         *,
         peers: Peers | None = None,
+        bus: Bus | None = None,
     ):
         self.name = name
         self.leaving = False
@@ -99,7 +101,7 @@ class TestPod:
             owner=name,
             sessions=self.sessions,
             frames=RedisFrameLog(store, clock=clock, tasks=tasks),
-            bus=RedisStreamsBus(store, clock=clock),
+            bus=bus or RedisStreamsBus(store, clock=clock),
             knowledge=AnyKnowledge(),
             answerer=self.answerer,  # type: ignore[arg-type]
             clock=clock,
@@ -147,13 +149,17 @@ class TestPod:
         )
 
     def until_idle(self) -> None:
-        """Wait until nothing of a finished turn is kept in memory any more."""
+        """Wait until nothing of a finished turn is kept in memory, and its event is sent."""
+        self.until(lambda: self.engine.quiet)
+
+    def until(self, condition: Callable[[], bool]) -> None:
+        """Wait until it holds."""
         pause = threading.Event()
         for _ in range(6_000):
-            if self.engine.running == 0:
+            if condition():
                 return
             pause.wait(0.01)
-        raise AssertionError("a turn still runs")
+        raise AssertionError(f"{self.name} still waits")
 
     def until_shown(self, turn_id: str, text: str) -> None:
         """Wait until the text of the frames that are stored is this."""

@@ -100,6 +100,7 @@ DRAIN_MAX_S: Final = 20.0
 # Events.
 BUS_STREAM_LENGTH_MAX: Final = 10_000
 BUS_READ_MAX: Final = 200
+EVENT_UNSENT_MAX_S: Final = 300.0  # then it is dropped, so that the index stays small
 BUS_UNACKNOWLEDGED_MAX: Final = 1_000  # events of one pod on their way to the broker
 RECONCILE_S: Final = 30.0
 

@@ -87,17 +87,20 @@ class Recovery:
 
     def _treat(self, orphans: Sequence[Orphan]) -> int:
         taken = 0
+        unsent: list[Orphan] = []
         for orphan in orphans:
             try:
-                taken += self._treat_one(orphan, may_take=taken < limits.SWEEP_TURNS_MAX)
+                may_take = taken < limits.SWEEP_TURNS_MAX
+                taken += self._treat_one(orphan, may_take=may_take, unsent=unsent)
             except Unavailable:
                 raise
             except Exception:  # noqa: BLE001 - one entry that cannot be read must not hide the rest
                 _log.exception("orphan_not_treated", turn_id=orphan.key.turn_id)
+        self._engine.resend(unsent)
         return taken
 
-    def _treat_one(self, orphan: Orphan, *, may_take: bool) -> int:
-        """Return how many turns were taken over: one at most."""
+    def _treat_one(self, orphan: Orphan, *, may_take: bool, unsent: list[Orphan]) -> int:
+        """Return how many turns were taken over: one at most. Adds to ``unsent``."""
         verdict = judge(
             orphan,
             lost=self._owners.lost,
@@ -109,7 +112,7 @@ class Recovery:
             case Verdict.FORGET:
                 self._sessions.forget(orphan.key, older_than_s=limits.RUNNING_ENTRY_YOUNG_S)
             case Verdict.RESEND:
-                self._engine.resend(orphan.key)
+                unsent.append(orphan)
             case Verdict.TAKE if may_take:
                 return int(self._engine.take(orphan.key, from_owner=orphan.owner))
             case Verdict.TAKE | Verdict.LEAVE:

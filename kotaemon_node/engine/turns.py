@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import structlog
@@ -15,7 +15,6 @@ from kotaemon_node.domain.errors import (
     Overloaded,
     SessionNotFound,
 )
-from kotaemon_node.domain.events import SESSION_UPDATED
 from kotaemon_node.domain.frames import Frame
 from kotaemon_node.domain.ids import DEFAULT_KNOWLEDGE_BASE
 from kotaemon_node.domain.session import (
@@ -27,6 +26,7 @@ from kotaemon_node.domain.session import (
     TurnRequest,
 )
 from kotaemon_node.domain.turn import FINISHED, Signal, State
+from kotaemon_node.engine.announcing import Announcer
 from kotaemon_node.engine.answering import Answerer, Draft, Knowledge
 from kotaemon_node.engine.execution import Execution
 from kotaemon_node.engine.following import Following
@@ -36,13 +36,13 @@ from kotaemon_node.engine.owners import Owners
 from kotaemon_node.engine.session_following import SessionFollowing
 from kotaemon_node.engine.stopping import HandedOver
 from kotaemon_node.engine.writing import FrameWriter
-from kotaemon_node.ports.events import Bus, Message
+from kotaemon_node.ports.events import Bus
 from kotaemon_node.ports.runtime import Clock, IdSource, Tasks
 from kotaemon_node.ports.sessions import (
     ClaimOutcome,
     ClaimRequest,
-    Committed,
     FrameLog,
+    Orphan,
     SessionStore,
     Work,
 )
@@ -74,7 +74,7 @@ class TurnEngine:
         self._owners = owners
         self._frames = frames
         self._sessions = sessions
-        self._bus = bus
+        self._announcer = Announcer(sessions=sessions, bus=bus, tasks=tasks, metrics=metrics)
         self._knowledge = knowledge
         self._clock = clock
         self._ids = ids
@@ -101,7 +101,7 @@ class TurnEngine:
             answerer=answerer,
             clock=clock,
             metrics=metrics,
-            announce=self._announce,
+            announce=self._announcer.announce,
             draining=draining,
         )
 
@@ -109,6 +109,11 @@ class TurnEngine:
     def running(self) -> int:
         """See the protocol."""
         return len(self._live)
+
+    @property
+    def quiet(self) -> bool:
+        """Nothing is executed here, and no event of what was is on its way."""
+        return self.running == 0 and self._announcer.sending == 0
 
     def executes(self, key: TurnKey) -> bool:
         """Tell whether this very process executes the turn."""
@@ -219,13 +224,9 @@ class TurnEngine:
             self._end(key, Signal.CANCEL)
         return self._sessions.turn(key, principal)
 
-    def resend(self, key: TurnKey) -> None:
-        """Send the events of a turn again whose committer may have died before it sent them."""
-        head = self._sessions.head(key.session)
-        if head is None:
-            self._sessions.settle(key)  # deleted since: nobody needs to hear of it
-        else:
-            self._publish(key, epoch=head.epoch, version=head.version, hash_=head.hash)
+    def resend(self, unsent: Sequence[Orphan]) -> None:
+        """Send events again that nobody else will send; returns at once."""
+        self._announcer.resend(unsent)
 
     def _admit(self, request: TurnRequest) -> None:
         """Refuse, before anything is written, what this pod cannot do."""
@@ -291,34 +292,6 @@ class TurnEngine:
             self._live.close(key, live)
         if following is not None:
             self._start(*following)
-
-    def _announce(self, work: Work, committed: Committed) -> None:
-        self._publish(
-            work.lease.key,
-            epoch=work.lease.epoch,
-            version=committed.version,
-            hash_=committed.hash,
-        )
-
-    def _publish(self, key: TurnKey, *, epoch: str, version: int, hash_: str) -> None:
-        """Send ``session_updated``, then forget the turn; what fails, the sweep does again."""
-        session = key.session
-        event = {
-            "event_id": f"{session.session_id}:{key.turn_id}",
-            "tenant": session.tenant,
-            "session_id": session.session_id,
-            "turn_id": key.turn_id,
-            "epoch": epoch,
-            "version": version,
-            "hash": hash_,
-        }
-        try:
-            self._bus.publish(
-                Message(SESSION_UPDATED, session.session_id, json.dumps(event).encode())
-            )
-            self._sessions.settle(key)
-        except Exception as error:  # noqa: BLE001 - the sweep does it again; the next turn goes on
-            _log.warning("event_not_sent", session_id=session.session_id, error=str(error))
 
 
 def _digest(message: str, options: Mapping[str, Any]) -> str:

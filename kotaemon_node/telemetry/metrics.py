@@ -242,8 +242,10 @@ class Metrics:
             for kb, value in values.items():
                 gauge.labels(kb).set(value)
 
-    def event(self, topic: str, outcome: Literal["handled", "ignored", "poison"]) -> None:
-        """An event came from the bus."""
+    def event(
+        self, topic: str, outcome: Literal["handled", "ignored", "poison", "dropped"]
+    ) -> None:
+        """An event came from the bus, or could not be sent to it for too long."""
         self._counters["kotaemon_events_total"].labels(topic, outcome).inc()
 
     def session_cache(

@@ -1,0 +1,113 @@
+"""The bus is away, hangs, or is back: what that does to turns, and which events go out."""
+
+import json
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from kotaemon_node.domain import limits
+from kotaemon_node.domain.errors import Unavailable
+from kotaemon_node.domain.turn import State
+from kotaemon_node.ports.events import Message
+from tests.engine_pods import ANYBODY, Stall, TestPod, key
+from tests.redis_server import RedisServer
+
+
+class HangingBus:
+    """A bus whose broker takes the connection and then says nothing, until it is let go."""
+
+    def __init__(self) -> None:
+        self.asked = threading.Event()
+        self.go = threading.Event()
+        self.taken: list[Message] = []
+
+    def publish(self, message: Message) -> None:
+        self.asked.set()
+        assert self.go.wait(120)
+        self.taken.append(message)
+
+    def subscribe(self, topics: tuple[str, ...], *, on_positioned: Callable[[], None]) -> Any:
+        raise NotImplementedError
+
+
+def test_a_bus_that_hangs_holds_up_neither_the_client_nor_the_next_turn_nor_a_takeover(
+    server: RedisServer,
+) -> None:
+    bus, stall = HangingBus(), Stall(1)
+    pod, dead = TestPod("pod", server, bus=bus), TestPod("dead", server, stall)
+    pod.judges()
+
+    pod.submit("t1")
+    pod.submit("t2")
+    for turn_id in ("t1", "t2"):
+        turn = pod.engine.wait(key(turn_id), ANYBODY, timeout_s=60)
+        assert turn is not None
+        assert turn.state is State.DONE
+    assert bus.asked.wait(60)
+    dead.submit("t3")
+    assert stall.reached.wait(60)
+    assert pod.recovery.sweep() == 1
+    assert pod.engine.wait(key("t3"), ANYBODY, timeout_s=60) is not None
+
+    assert not pod.engine.quiet
+    assert {orphan.key.turn_id for orphan in pod.sessions.orphans(limit=10)} == {"t1", "t2", "t3"}
+    stall.go.set()
+    bus.go.set()
+    pod.until_idle()
+    assert pod.sessions.orphans(limit=10) == []
+    assert len(bus.taken) == 3
+
+
+class AbsentBus(HangingBus):
+    """A bus that refuses until it is there."""
+
+    def publish(self, message: Message) -> None:
+        self.asked.set()
+        if not self.go.is_set():
+            raise Unavailable("no broker")
+        self.taken.append(message)
+
+
+def test_events_without_a_bus_stay_in_the_index_for_a_while_and_not_for_ever(
+    server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bus = AbsentBus()
+    pod = TestPod("pod", server, bus=bus)
+    pod.judges()
+    for turn_id in ("t1", "t2", "t3"):
+        pod.submit(turn_id)
+        pod.engine.wait(key(turn_id), ANYBODY, timeout_s=60)
+    pod.until_idle()
+    monkeypatch.setattr(limits, "RUNNING_ENTRY_YOUNG_S", -1.0)
+
+    pod.recovery.sweep()
+    pod.until(lambda: not pod.engine._announcer._resending)
+    assert len(pod.sessions.orphans(limit=10)) == 3
+
+    monkeypatch.setattr(limits, "EVENT_UNSENT_MAX_S", -1.0)
+    pod.recovery.sweep()
+    pod.until(lambda: pod.sessions.orphans(limit=10) == [])
+    assert bus.taken == []
+    assert 'outcome="dropped",topic="session_updated"} 3.0' in pod.metrics.exposition().decode()
+
+
+def test_events_go_out_when_the_bus_is_back(
+    server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bus = AbsentBus()
+    pod = TestPod("pod", server, bus=bus)
+    pod.judges()
+    for turn_id in ("t1", "t2"):
+        pod.submit(turn_id)
+        pod.engine.wait(key(turn_id), ANYBODY, timeout_s=60)
+    pod.until_idle()
+
+    bus.go.set()
+    monkeypatch.setattr(limits, "RUNNING_ENTRY_YOUNG_S", -1.0)
+    pod.recovery.sweep()
+
+    pod.until(lambda: pod.sessions.orphans(limit=10) == [])
+    sent = {json.loads(message.value)["turn_id"] for message in bus.taken}
+    assert sent == {"t1", "t2"}
