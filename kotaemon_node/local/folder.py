@@ -35,6 +35,11 @@ class DataFolder:
         return self.path / "artifacts"
 
     @property
+    def artifact_cache(self) -> Path:
+        """Copies of artifacts that the pods read elsewhere; made by them."""
+        return self.path / "artifact-cache"
+
+    @property
     def knowledge(self) -> Path:
         """Watched folder of a cluster that was given no other."""
         return self.path / "knowledge"

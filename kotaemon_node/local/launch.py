@@ -143,6 +143,8 @@ def _environment(cluster: Cluster, plan: Plan) -> dict[str, str]:
         else plan.kafka_servers,
         broker.JARS_VARIABLE: str(broker_jars.folder()),
         "ARTIFACT_URL": plan.artifact_url,
+        "COORDINATOR_ARTIFACT_URL": plan.coordinator_artifact_url,
+        "ARTIFACT_CACHE_DIR": str(plan.artifact_cache.absolute()),
         "KNOWLEDGE_DIR": str(plan.knowledge),
         "MODEL_DIR": str(plan.models),
         "COORDINATOR_PORT": str(cluster.coordinator_port),

@@ -30,6 +30,9 @@ class Plan:
     redis_url: str
     """Of somebody else's Redis; empty: the cluster runs its own."""
     artifact_url: str
+    coordinator_artifact_url: str
+    """Of the coordinator's own store where ``artifact_url`` is its address; empty: the same."""
+    artifact_cache: Path
     knowledge: Path
     models: Path
     encoder_model: str
@@ -49,12 +52,19 @@ def make_plan(wishes: Wishes, settings: Settings) -> Plan:
         artifact_url=settings.artifact_url
         if _is_given(settings, "artifact_url")
         else folder.artifacts.as_uri(),
+        coordinator_artifact_url=_coordinators_own(folder, settings),
+        artifact_cache=_given(settings, "artifact_cache_dir") or folder.artifact_cache,
         knowledge=(own_knowledge or places.sample_knowledge() or folder.knowledge).absolute(),
         models=(own_models or places.models_folder()).absolute(),
         encoder_model=settings.encoder_model,
         kafka_servers=kafka_servers,
         own_kafka=wishes.bus == "kafka" and not kafka_servers,
     )
+
+
+def _coordinators_own(folder: DataFolder, settings: Settings) -> str:
+    """Return where the coordinator keeps what pods read through it; it cannot read itself."""
+    return folder.artifacts.as_uri() if settings.artifact_url.startswith("http") else ""
 
 
 def _is_given(settings: Settings, name: str) -> bool:
