@@ -20,7 +20,7 @@ _log = structlog.get_logger(__name__)
 Native = Callable[..., Any]
 """``Tasks.compute``: runs what blocks (disk) away from the serving loop."""
 
-BREAKS_MAX: Final = 4  # in a row that brought nothing; then whoever asked is told
+BREAKS_MAX: Final = 4  # in a row that brought nearly nothing; then whoever asked is told
 ATTEMPTS_MAX: Final = 50  # however much each brought
 _BACKOFF_S: Final = 0.2
 _BACKOFF_MAX_S: Final = 5.0
@@ -57,17 +57,19 @@ class Downloader:
             return found or self._fetch_anew(name)
 
     def _fetch_anew(self, name: str) -> Path:
-        breaks = 0
-        for _ in range(ATTEMPTS_MAX):
+        breaks = furthest = 0
+        for attempt in range(1, ATTEMPTS_MAX + 1):
             transfer = _Transfer(self._cache, name, native=self._native, clock=self._clock)
             try:
                 return self._attempt(transfer)
             except OriginAway as error:
-                breaks = 1 if transfer.written else breaks + 1
+                further = transfer.at_bytes >= furthest + _SLOW_BYTES
+                breaks = 1 if further else breaks + 1
+                furthest = max(furthest, transfer.at_bytes)
                 _log.warning(
                     "artifact_broken_off", name=name, bytes=transfer.at_bytes, reason=str(error)
                 )
-                if breaks >= BREAKS_MAX:
+                if breaks >= BREAKS_MAX or attempt == ATTEMPTS_MAX:
                     raise ArtifactsUnavailable(f"{name} cannot be fetched: {error}") from error
             except OSError as error:
                 transfer.abandon()
@@ -75,7 +77,7 @@ class Downloader:
                     f"no copy of {name} can be written: {error.strerror}"
                 ) from error
             self._clock.sleep(backoff_s(breaks))
-        raise ArtifactsUnavailable(f"{name} broke off {ATTEMPTS_MAX} times")
+        raise AssertionError("unreachable: the last attempt returns or raises")
 
     def _attempt(self, transfer: "_Transfer") -> Path:
         begun = transfer.begun()
