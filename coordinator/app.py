@@ -62,6 +62,10 @@ def _shown(status: Status) -> dict[str, Any]:
                 },
                 "passages": known.passages,
                 "segments": known.segments,
+                "recall": known.recall,
+                "rolled_back_to": known.rolled_back_to,
+                "refused": known.refused,
+                "held": known.held,
             }
             for kb, known in status.knowledge.items()
         },

@@ -6,7 +6,7 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +37,10 @@ class Change:
     deleted: Collection[str] = ()
     queued: Sequence[DocumentEntry] = ()
     """Documents that were met and wait for a later generation."""
+    rewrite: Collection[str] = ()
+    """Names of segments that must not be in it; their live rows are moved."""
+    lineage: Mapping[str, Any] = field(default_factory=dict)
+    """What its manifest says of how it came to be (``domain.lineage``)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +97,26 @@ class Builder:
         self._clock = clock
         self._tenant = tenant
 
+    def repeated(
+        self, older: Manifest, number: int, previous: Manifest, lineage: Mapping[str, Any]
+    ) -> Manifest:
+        """Return generation ``number`` with the content of ``older``, following ``previous``."""
+        return replace(
+            older,
+            generation=number,
+            parent=previous.digest,
+            created_at=iso_time(self._clock.now_s()),
+            extra={**_RULES, **lineage},
+        )
+
+    def documents_in(self, kb: str, entry: SegmentEntry) -> frozenset[str]:
+        """Return the documents that a stored segment holds a row of, dead ones included.
+
+        Raises ``CorruptArtifact`` when it is unreadable.
+        """
+        with closing(self._open(kb, entry)) as segment:
+            return frozenset(segment.documents)
+
     def can_extend(self, manifest: Manifest) -> bool:
         """Tell whether new passages may stand beside those of ``manifest``.
 
@@ -132,6 +156,7 @@ class Builder:
         live = live_rows(kept)
         passages = [passage for it in change.ingested for passage in it.passages]
         merged = segments_to_merge(segments, live, new=bool(passages))
+        merged |= live.keys() & set(change.rewrite)
 
         rows = _Rows()
         for entry in segments:
@@ -160,7 +185,7 @@ class Builder:
             segments=_distinct([*untouched, *([segment] if segment else [])]),
             documents=sorted(documents, key=lambda entry: entry.document),
             created_at=at,
-            extra=_RULES,
+            extra={**_RULES, **change.lineage},
         )
         texts = {text_digest(it.text): it.text.encode() for it in change.ingested if it.passages}
         return Build(manifest, texts, segment, folder)

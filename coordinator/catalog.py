@@ -49,6 +49,18 @@ class Catalog:
         """Return the numbers of the generations kept, lowest first."""
         return self._manifests.numbers(kb)
 
+    def redacted(self, kb: str) -> Sequence[int]:
+        """Return the numbers of the generations of which purges left something, lowest first."""
+        return self._manifests.redacted_numbers(kb)
+
+    def cited(self, kb: str, number: int) -> Manifest | None:
+        """Return what purges left of a generation, None where nothing or nothing to trust."""
+        try:
+            return self._manifests.redacted(kb, number)
+        except CorruptArtifact as error:
+            _log.error("manifest_refused", kb=kb, generation=number, reason=str(error))
+            return None
+
     def manifest(self, kb: str, number: int) -> Manifest | None:
         """Return a generation's manifest, None where it is missing or cannot be trusted or read."""
         try:

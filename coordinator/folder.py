@@ -112,6 +112,32 @@ class KnowledgeFolder:
             raise FileChanged(state.document)
         return content
 
+    def beside(self, name: str, *, bytes_max: int) -> bytes | None:
+        """Return a file that is no document, cut behind ``bytes_max``; None where there is none.
+
+        Raises ``OSError`` when it is there and cannot be read.
+        """
+        try:
+            with _opened(self._real(self._root / name)) as file:
+                return file.read(bytes_max + 1)
+        except FileNotFoundError:
+            return None
+
+    def remove(self, document: str) -> bool:
+        """Remove a document's file; False where there is none. Raises ``OSError``.
+
+        A link is removed, and never what it leads to.
+        """
+        path = self._root / document
+        inside = path.parent.resolve().is_relative_to(self._root.resolve())
+        if not inside or any(temporary(step) or step == ".." for step in Path(document).parts):
+            return False
+        try:
+            path.unlink()
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        return True
+
     def _look_at(self, document: str, path: Path, signature: Signature) -> None:
         now_s = self._clock.monotonic_s()
         seen = self._seen.get(document)

@@ -13,16 +13,21 @@ import structlog
 from coordinator.audit import Audit
 from coordinator.catalog import Catalog, Newest, reference
 from coordinator.folder import FolderMissing, KnowledgeFolder, Scan
+from coordinator.holding import HeldNotes
+from coordinator.jobs import Jobs
 from coordinator.leader import LeadLost, Lease
 from coordinator.metrics import CoordinatorMetrics
+from coordinator.orders import Scene
 from coordinator.publish import NumberTaken, Publisher
 from coordinator.retention import Retention
 from coordinator.status import KnowledgeStatus, Status, StatusBoard
-from coordinator.update import Updater
+from coordinator.update import Leading, Updater, Wish
 from kotaemon_node.domain import limits
 from kotaemon_node.domain.errors import NodeError
+from kotaemon_node.domain.held import HeldBuild
 from kotaemon_node.domain.ids import DEFAULT_KNOWLEDGE_BASE
 from kotaemon_node.domain.knowledge import Manifest
+from kotaemon_node.domain.lineage import mean_recall, refused_of, rolled_back_to
 from kotaemon_node.ports.knowledge import GenerationPointer
 from kotaemon_node.ports.runtime import Clock
 
@@ -45,6 +50,7 @@ class _Base:
     """A knowledge base as this leader knows it."""
 
     newest: Newest
+    held: HeldBuild | None = None
     pointed: int = 0
     """The highest number that the pointer was seen to name."""
     announced: bool = False
@@ -65,6 +71,8 @@ class CoordinatorLoop:
         updater: Updater,
         publisher: Publisher,
         retention: Retention,
+        notes: HeldNotes,
+        jobs: Jobs,
         pointer: GenerationPointer,
         lease: Lease,
         board: StatusBoard,
@@ -78,6 +86,8 @@ class CoordinatorLoop:
         self._updater = updater
         self._publisher = publisher
         self._retention = retention
+        self._notes = notes
+        self._jobs = jobs
         self._pointer = pointer
         self._lease = lease
         self._board = board
@@ -140,6 +150,7 @@ class CoordinatorLoop:
         took_s = self._clock.monotonic_s() - started_s
         self._look_for_damage()
         self._check_pointers()
+        self._carry_out_orders(scan, fence)
         for kb in sorted({*self._bases, *scan.files, DEFAULT_KNOWLEDGE_BASE}):
             self._keep_up_to_date(kb, scan, fence)
             self._report(scan, unfinished=True)
@@ -155,6 +166,8 @@ class CoordinatorLoop:
     def _begin_lead(self) -> None:
         """Forget what we knew: another leader may have published meanwhile."""
         self._bases = {}
+        self._retention.begin()
+        self._jobs.begin()
         for kb, ref in self._pointer.current(self._tenant).items():
             self._base(kb).pointed = ref.generation
         self._pointer_check_s = 0.0
@@ -162,7 +175,7 @@ class CoordinatorLoop:
 
     def _base(self, kb: str) -> _Base:
         if kb not in self._bases:
-            self._bases[kb] = _Base(self._catalog.newest(kb))
+            self._bases[kb] = _Base(self._catalog.newest(kb), self._notes.read(kb))
         return self._bases[kb]
 
     def _keep_up_to_date(self, kb: str, scan: Scan, fence: int) -> None:
@@ -174,19 +187,44 @@ class CoordinatorLoop:
             scan,
             base.newest,
             above=base.pointed,
-            forced=(missing or base.orphaned or base.newest.broken) and not scan.pending,
-            still_leading=lambda: self._lease.require(fence),
-            alive=self._alive,
+            leading=self._leading(fence),
+            wish=Wish(forced=(missing or base.orphaned or base.newest.broken) and not scan.pending),
+            held=base.held,
         )
         base.waiting = outcome.waiting
+        if outcome.held != base.held:
+            self._notes.write(kb, outcome.held)
+            base.held = outcome.held
         if outcome.published is not None:
-            base.newest = Newest(outcome.published.generation, outcome.published)
-            base.orphaned = False
-            base.announced = False
+            self._take(base, outcome.published)
         if not base.announced and base.newest.manifest is not None:
             self._publisher.announce(base.newest.manifest)
             base.pointed = max(base.pointed, base.newest.manifest.generation)
             base.announced = True
+
+    def _take(self, base: _Base, manifest: Manifest) -> None:
+        """Go on from a generation that was just published."""
+        base.newest = Newest(manifest.generation, manifest)
+        base.orphaned = False
+        base.announced = False
+
+    def _leading(self, fence: int) -> Leading:
+        return Leading(still=lambda: self._lease.require(fence), alive=self._alive)
+
+    def _carry_out_orders(self, scan: Scan, fence: int) -> None:
+        """Do what was ordered, before the folder: a deletion must not wait for a build."""
+
+        def scene(kb: str) -> Scene:
+            base = self._base(kb)
+            return Scene(kb, base.newest, base.pointed, scan, self._leading(fence))
+
+        def done(kb: str, manifest: Manifest) -> None:
+            base = self._base(kb)
+            if manifest.generation > base.newest.number:
+                self._take(base, manifest)
+            base.held = self._notes.read(kb)
+
+        self._jobs.carry_out(scene, done)
 
     def _look_for_damage(self) -> None:
         """See that the newest generations still lie in the store as they were signed."""
@@ -250,7 +288,7 @@ class CoordinatorLoop:
                 up_to_date=current.up_to_date or not (unfinished or scan.pending),
                 problem=None,
                 knowledge={
-                    kb: _summary(base.newest.manifest, waiting=base.waiting)
+                    kb: _summary(base.newest.manifest, waiting=base.waiting, held=base.held)
                     for kb, base in self._bases.items()
                     if base.newest.manifest is not None
                 },
@@ -268,7 +306,7 @@ class CoordinatorLoop:
         self._metrics.show(status)
 
 
-def _summary(manifest: Manifest, *, waiting: int) -> KnowledgeStatus:
+def _summary(manifest: Manifest, *, waiting: int, held: HeldBuild | None) -> KnowledgeStatus:
     states = [entry.status for entry in manifest.documents]
     return KnowledgeStatus(
         generation=manifest.generation,
@@ -277,4 +315,8 @@ def _summary(manifest: Manifest, *, waiting: int) -> KnowledgeStatus:
         waiting=waiting,
         passages=sum(entry.passages for entry in manifest.documents),
         segments=len(manifest.segments),
+        recall=mean_recall(manifest),
+        rolled_back_to=rolled_back_to(manifest),
+        refused=len(refused_of(manifest)),
+        held=held,
     )

@@ -1,6 +1,6 @@
 """``python -m coordinator.main``: one process that keeps the knowledge of a cluster up to date.
 
-Three threads work (the loop, the lease, the folder watch) and the main thread serves health checks
+Four threads work (the loop, the lease, two watches) and the main thread serves health checks
 with gevent's pywsgi server: a production server that the project depends on anyway, in the same
 process, so that the pid in ``kotaemon ps`` is the coordinator. Nothing is patched: the work runs on
 real threads, and the server's own loop only reads memory.
@@ -27,6 +27,7 @@ from coordinator.audit import Audit
 from coordinator.build import Builder
 from coordinator.catalog import Catalog
 from coordinator.folder import KnowledgeFolder
+from coordinator.jobs import JobWatch
 from coordinator.leader import Lease
 from coordinator.loop import CoordinatorLoop
 from coordinator.metrics import CoordinatorMetrics
@@ -34,14 +35,15 @@ from coordinator.publish import Publisher
 from coordinator.retention import Retention
 from coordinator.settings import CoordinatorSettings
 from coordinator.status import StatusBoard
-from coordinator.update import Updater
 from coordinator.watch import FolderWatch
+from coordinator.wiring import make_loop
 from kotaemon_node.adapters.encoder.errors import EncoderSetupError
 from kotaemon_node.adapters.encoder.factory import make_encoder
 from kotaemon_node.adapters.faiss import FaissSegmentFormat
 from kotaemon_node.adapters.kafka import KafkaAddress, KafkaBus
 from kotaemon_node.adapters.redis import (
     RedisGenerationPointer,
+    RedisJobs,
     RedisLeadership,
     RedisStore,
     RedisStreamsBus,
@@ -52,6 +54,7 @@ from kotaemon_node.adapters.store.factory import StorePlace, make_artifact_store
 from kotaemon_node.adapters.store.file_store import FileArtifactStore
 from kotaemon_node.adapters.system import RandomIds, SystemClock
 from kotaemon_node.adapters.system.gevent_tasks import GeventTasks
+from kotaemon_node.adapters.system.tasks import ThreadTasks
 from kotaemon_node.domain.ids import DEFAULT_TENANT
 from kotaemon_node.ports.events import Bus
 from kotaemon_node.ports.runtime import Clock
@@ -72,6 +75,7 @@ class Coordinator:
     loop: CoordinatorLoop
     lease: Lease
     watch: FolderWatch
+    orders: JobWatch
     server: WSGIServer
 
 
@@ -119,13 +123,13 @@ def compose(settings: CoordinatorSettings) -> Coordinator:
         clock=clock,
         tenant=tenant,
     )
-    loop = CoordinatorLoop(
+    jobs = RedisJobs(redis)
+    loop = make_loop(
         folder=folder,
+        store=store,
         catalog=catalog,
         audit=audit,
-        updater=Updater(
-            folder=folder, builder=builder, publisher=publisher, metrics=metrics, clock=clock
-        ),
+        builder=builder,
         publisher=publisher,
         retention=Retention(
             store=store,
@@ -136,8 +140,15 @@ def compose(settings: CoordinatorSettings) -> Coordinator:
         ),
         pointer=pointer,
         lease=lease,
+        jobs=jobs,
+        encoder=encoder,
+        segment_format=FaissSegmentFormat(),
+        signer=signer,
+        verifier=verifier,
+        gate_tolerance=settings.gate_tolerance,
         board=board,
         metrics=metrics,
+        tasks=ThreadTasks(),
         clock=clock,
         tenant=tenant,
     )
@@ -152,7 +163,9 @@ def compose(settings: CoordinatorSettings) -> Coordinator:
     )
     app = create_app(board=board, metrics=metrics, clock=clock, artifacts=artifacts)
     server = WSGIServer(address, app, spawn=Pool(_REQUESTS_AT_ONCE_MAX), log=None)
-    return Coordinator(loop, lease, FolderWatch(settings.knowledge_dir, wake=loop.wake), server)
+    watch = FolderWatch(settings.knowledge_dir, wake=loop.wake)
+    orders = JobWatch(jobs, wake=loop.wake, clock=clock, tenant=tenant)
+    return Coordinator(loop, lease, watch, orders, server)
 
 
 def _bus(settings: CoordinatorSettings, *, redis: RedisStore, clock: Clock) -> Bus:
@@ -179,24 +192,27 @@ def run(coordinator: Coordinator) -> bool:
     stop = threading.Event()
     lease = _thread("lease", lambda: coordinator.lease.keep(stop))
     watch = _thread("watch", coordinator.watch.run)
+    orders = _thread("orders", coordinator.orders.run)
     work = _thread("work", lambda: _work(coordinator.loop))
     for number in (signal.SIGTERM, signal.SIGINT):
         gevent.signal_handler(number, coordinator.server.stop)
     coordinator.server.start()
-    for thread in (lease, watch, work):
+    for thread in (lease, watch, orders, work):
         thread.start()
     coordinator.server.serve_forever()
 
     _log.info("stopping")
     coordinator.loop.stop()
     coordinator.watch.stop()
+    coordinator.orders.stop()
     work.join(_STOP_WAIT_S)
     # Last: a lead given up while we still publish would let two publish.
     stop.set()
     lease.join(_STOP_WAIT_S)
     watch.join(_STOP_WAIT_S)
+    orders.join(_STOP_WAIT_S)
     _log.info("stopped", work_ended=not work.is_alive())
-    return not any(thread.is_alive() for thread in (lease, watch, work))
+    return not any(thread.is_alive() for thread in (lease, watch, orders, work))
 
 
 def _told(problem: Mapping[str, Any]) -> str:

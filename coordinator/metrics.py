@@ -28,6 +28,11 @@ GAUGES: Final = (
     ("kotaemon_coordinator_passages", "Passages that can be found.", ("kb",)),
     ("kotaemon_coordinator_segments", "Segments of the newest generation.", ("kb",)),
     ("kotaemon_coordinator_ignored_paths", "Paths that belong to no knowledge base.", ()),
+    (
+        "kotaemon_probe_recall",
+        "Recall on the probe set: of the generation served, and of the build that is held.",
+        ("kb", "generation"),
+    ),
 )
 COUNTERS: Final = (
     ("kotaemon_coordinator_documents_read_total", "Files read, by outcome.", ("outcome",)),
@@ -36,6 +41,8 @@ COUNTERS: Final = (
         "Times that the newest generation was found damaged in the store; it is made again.",
         ("kb",),
     ),
+    ("kotaemon_generations_held_total", "Builds that the publish gate kept out.", ("kb",)),
+    ("kotaemon_coordinator_jobs_total", "Orders that ended.", ("kind", "outcome")),
 )
 BUILD_SECONDS: Final = (
     "kotaemon_coordinator_build_seconds",
@@ -78,12 +85,31 @@ class CoordinatorMetrics:
         """Note how long a generation took."""
         self._build.observe(duration_s)
 
+    def generation_held(self, kb: str) -> None:
+        """Count a build that the gate kept out."""
+        self._counters["kotaemon_generations_held_total"].labels(kb).inc()
+
+    def job_ended(self, kind: str, *, failed: bool) -> None:
+        """Count an order."""
+        outcome = "failed" if failed else "done"
+        self._counters["kotaemon_coordinator_jobs_total"].labels(kind, outcome).inc()
+
+    def _show_recall(self, status: Status) -> None:
+        recall = self._gauges["kotaemon_probe_recall"]
+        recall.clear()
+        for kb, known in status.knowledge.items():
+            if known.recall is not None:
+                recall.labels(kb, str(known.generation)).set(known.recall)
+            if known.held is not None and known.held.recall is not None:
+                recall.labels(kb, "held").set(known.held.recall)
+
     def show(self, status: Status) -> None:
         """Set the gauges to what the coordinator says of itself."""
         gauges = self._gauges
         gauges["kotaemon_coordinator_leader"].set(status.role == "leader")
         gauges["kotaemon_coordinator_ready"].set(status.ready)
         gauges["kotaemon_coordinator_ignored_paths"].set(len(status.ignored))
+        self._show_recall(status)
         for kb, known in status.knowledge.items():
             gauges["kotaemon_coordinator_generation"].labels(kb).set(known.generation)
             gauges["kotaemon_coordinator_passages"].labels(kb).set(known.passages)

@@ -8,8 +8,12 @@
 |           | less than ARTIFACT_GRACE_S ago (a running turn may read it)                         |
 | texts     | named by a manifest that is kept                                                    |
 
+What a purge left of a manifest is kept as long as the manifest would have been, without segments.
+A rolled back generation names the segments of an older one, and so keeps them. Builds that the gate
+held have no manifest: their files go as those of any dead build.
+
 Segments and texts that no manifest names may belong to a generation that is just being published:
-they go only after ``ARTIFACT_GRACE_S`` of being seen so by this process.
+they go only after ``ARTIFACT_GRACE_S`` of being seen so by this process while it leads.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,7 +25,11 @@ import structlog
 
 from coordinator.catalog import Catalog
 from kotaemon_node.domain import limits
-from kotaemon_node.domain.artifact_names import knowledge_base_prefix, manifest_name
+from kotaemon_node.domain.artifact_names import (
+    knowledge_base_prefix,
+    manifest_name,
+    redacted_prefix,
+)
 from kotaemon_node.domain.knowledge import Manifest
 from kotaemon_node.ports.artifacts import ArtifactStore
 from kotaemon_node.ports.runtime import Clock
@@ -57,6 +65,8 @@ class _Names:
     created_at_s: float
     segments: frozenset[str]
     texts: frozenset[str]
+    redacted: bool = False
+    """A purge left it."""
 
 
 class Retention:
@@ -80,14 +90,19 @@ class Retention:
         self._names: dict[str, dict[int, _Names]] = {}
         self._unnamed_since_s: dict[str, float] = {}
 
+    def begin(self) -> None:
+        """Forget what was seen: since we led last, others may have built what we saw unnamed."""
+        self._names.clear()
+        self._unnamed_since_s.clear()
+
     def sweep(self, kb: str) -> int:
         """Remove what is no longer kept of ``kb``; return how many files were removed."""
         names = self._names_of(kb)
         keeping = kept_generations(self._replaced_s_ago(names), session_life_s=self._session_life_s)
-        doomed = [
-            manifest_name(self._tenant, kb, number) for number in names.keys() - keeping.manifests
-        ]
+        doomed: list[str] = []
         for number in names.keys() - keeping.manifests:
+            doomed.append(manifest_name(self._tenant, kb, number))
+            doomed += self._store.list(redacted_prefix(self._tenant, kb, number))
             del names[number]
         doomed += self._unnamed_for_long(
             f"{knowledge_base_prefix(self._tenant, kb)}segments/",
@@ -105,14 +120,15 @@ class Retention:
         return len(doomed)
 
     def _names_of(self, kb: str) -> dict[int, _Names]:
-        numbers = self._catalog.numbers(kb)
+        numbers = frozenset(self._catalog.numbers(kb))
+        redacted = frozenset(self._catalog.redacted(kb)) - numbers
         known = self._names.setdefault(kb, {})
-        for number in known.keys() - set(numbers):
-            del known[number]
-        for number in numbers:
-            if number not in known:
-                manifest = self._catalog.manifest(kb, number)
-                known[number] = _names(manifest)
+        for number in list(known):
+            if number not in numbers and known[number].redacted != (number in redacted):
+                del known[number]
+        for number in sorted((numbers | redacted) - known.keys()):
+            read = self._catalog.cited if number in redacted else self._catalog.manifest
+            known[number] = _names(read(kb, number), redacted=number in redacted)
         return known
 
     def _replaced_s_ago(self, names: Mapping[int, _Names]) -> Mapping[int, float]:
@@ -143,11 +159,12 @@ class Retention:
         return result
 
 
-def _names(manifest: Manifest | None) -> _Names:
+def _names(manifest: Manifest | None, *, redacted: bool) -> _Names:
     if manifest is None:
-        return _Names(0.0, frozenset(), frozenset())
+        return _Names(0.0, frozenset(), frozenset(), redacted)
     return _Names(
         created_at_s=datetime.fromisoformat(manifest.created_at).timestamp(),
         segments=frozenset(entry.name for entry in manifest.segments),
         texts=frozenset(entry.text for entry in manifest.documents if entry.text),
+        redacted=redacted,
     )

@@ -13,3 +13,5 @@ class CoordinatorSettings(Settings):
     coordinator_port: int = Field(default=8090, ge=1, le=65535)
     coordinator_artifact_url: str = ""
     """Where the coordinator keeps artifacts that workers read through it; empty: ARTIFACT_URL."""
+    gate_tolerance: float = Field(default=0.0, ge=0.0, le=1.0)
+    """By how much the recall on a probe set may fall before a build is held."""

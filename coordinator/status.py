@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from kotaemon_node.domain.held import HeldBuild
+
 Role = Literal["starting", "leader", "standby"]
 
 
@@ -17,6 +19,13 @@ class KnowledgeStatus:
     waiting: int
     passages: int
     segments: int
+    recall: float | None = None
+    """On the probe set, when it passed the gate."""
+    rolled_back_to: int | None = None
+    refused: int = 0
+    """Files that are not followed since a rollback."""
+    held: HeldBuild | None = None
+    """What the gate keeps out."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,23 +1,28 @@
 """Brings one knowledge base up to date: plan, read, build, publish."""
 
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 import structlog
 
-from coordinator.build import Builder, Change, iso_time, queued_entry
+from coordinator.build import Build, Builder, Change, iso_time, queued_entry
 from coordinator.catalog import Newest
-from coordinator.folder import FileChanged, FileState, KnowledgeFolder, Scan
+from coordinator.folder import FileChanged, FileState, KnowledgeFolder, Scan, knowledge_base_of
+from coordinator.gate import Gate, Verdict
+from coordinator.holding import held_build, state_key
 from coordinator.ingest import Ingested, ingest, refused
 from coordinator.metrics import CoordinatorMetrics
 from coordinator.plan import Plan, plan_for
+from coordinator.probes import read_probes
 from coordinator.publish import Publisher
 from kotaemon_node.domain import limits
 from kotaemon_node.domain.errors import CorruptArtifact
+from kotaemon_node.domain.held import HeldBuild
 from kotaemon_node.domain.knowledge import DocumentEntry, Manifest
+from kotaemon_node.domain.lineage import PROBES, lineage, refused_of
 from kotaemon_node.ports.runtime import Clock
 
 _log = structlog.get_logger(__name__)
@@ -32,6 +37,34 @@ class Outcome:
     published: Manifest | None
     waiting: int
     """Files that are left for the next generation."""
+    held: HeldBuild | None = None
+    """What the gate keeps out, now or since an earlier call."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What an update is to do beyond following the folder."""
+
+    forced: bool = False
+    """Publish even without a change."""
+    follow_all: bool = False
+    """Follow also the files that a rollback refused."""
+    ungated: bool = False
+    """Publish whatever the gate would say."""
+    job: str | None = None
+    """The order that this is for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Leading:
+    """How work asks whether it may go on. ``alive`` is called often and raises to stop it."""
+
+    still: Callable[[], None]
+    """Raises when we may not publish."""
+    alive: Callable[[], None]
+
+
+NO_WISH: Final = Wish()
 
 
 class Updater:
@@ -43,12 +76,14 @@ class Updater:
         folder: KnowledgeFolder,
         builder: Builder,
         publisher: Publisher,
+        gate: Gate,
         metrics: CoordinatorMetrics,
         clock: Clock,
     ) -> None:
         self._folder = folder
         self._builder = builder
         self._publisher = publisher
+        self._gate = gate
         self._metrics = metrics
         self._clock = clock
         self._damaged: set[str] = set()
@@ -65,64 +100,177 @@ class Updater:
         newest: Newest,
         *,
         above: int,
-        forced: bool,
-        still_leading: Callable[[], None],
-        alive: Callable[[], None],
+        leading: Leading,
+        wish: Wish = NO_WISH,
+        held: HeldBuild | None = None,
     ) -> Outcome:
         """Publish what the folder holds, numbered above ``above``; the manifest exists afterwards.
 
-        ``forced`` publishes even without a change. ``still_leading`` raises when we may not
-        publish, ``alive`` is called often and raises to stop the work. Also raises ``NumberTaken``,
-        and ``CorruptArtifact`` once: the next call builds all anew.
+        ``held`` is the build that the gate held before: the same one is not made again. Raises
+        what ``leading`` raises, ``NumberTaken``, and ``CorruptArtifact`` once: the next call builds
+        all anew.
         """
         files = scan.files.get(kb, {})
         plan = plan_for(
-            kb, files, scan.pending, newest.manifest, rebuild=self._must_rebuild(kb, newest)
+            kb,
+            files,
+            scan.pending,
+            newest.manifest,
+            rebuild=self.must_rebuild(kb, newest),
+            refused={} if wish.follow_all else refused_of(newest.manifest),
         )
-        if plan.idle and not forced:
-            return Outcome(None, waiting=0)
+        if plan.idle and not wish.forced:
+            # Of files that are just looked at for the first time nothing is known yet.
+            unsure = any(knowledge_base_of(document) == kb for document in scan.pending)
+            return Outcome(None, waiting=0, held=held if unsure else None)
+        probes = read_probes(self._folder, kb)
+        key = state_key(newest.manifest, files, probes)
+        number = max(newest.number, above) + 1
+        if held is not None and held.key == key and wish.job is None:
+            return self._instead(held, (), newest, number, leading, forced=wish.forced)
         started_s = self._clock.monotonic_s()
-        progress = _Progress(kb, clock=self._clock, alive=alive)
+        progress = _Progress(kb, clock=self._clock, alive=leading.alive)
         ingested, waiting = self._read(plan, progress)
-        if not (ingested or plan.deleted or plan.rebuild or forced):
-            return Outcome(None, waiting=len(waiting))
-        change = Change(ingested, deleted=plan.deleted, queued=self._queued(waiting))
+        if not (ingested or plan.deleted or plan.rebuild or wish.forced):
+            return Outcome(None, waiting=len(waiting), held=held)
+        made = lineage(job=wish.job, refused=plan.refused)
+        change = Change(ingested, deleted=plan.deleted, queued=self._queued(waiting), lineage=made)
         with tempfile.TemporaryDirectory(prefix="kotaemon-build-") as folder:
-            try:
-                build = self._builder.build(
-                    kb,
-                    max(newest.number, above) + 1,
-                    newest.manifest,
-                    change,
-                    rebuild=plan.rebuild,
-                    folder=Path(folder),
-                    proceed=progress.encoded,
-                )
-            except CorruptArtifact:
-                # The files are the truth: what cannot be merged is made again from them.
-                self._damaged.add(kb)
-                raise
+            place = _Place(kb, number, Path(folder))
+            build = self._build(place, newest, change, progress, rebuild=plan.rebuild)
             self._publisher.store_files(build)
-            still_leading()
-            self._publisher.store_manifest(build.manifest)
+            verdict = Verdict()
+            if not wish.ungated:
+                verdict = self._gate.judge(
+                    build.manifest,
+                    newest.manifest,
+                    probes,
+                    in_folder={*files, *scan.pending},
+                    alive=leading.alive,
+                )
+            if verdict.reason is not None and newest.manifest is not None:
+                self._metrics.generation_held(kb)
+                at = iso_time(self._clock.now_s())
+                held = held_build(key, newest.manifest, verdict, at=at)
+                _log.warning("generation_held", kb=kb, reason=held.reason, lost=held.lost)
+                deleted = () if plan.rebuild else plan.deleted
+                forced = wish.forced and wish.job is None
+                return self._instead(held, deleted, newest, number, leading, forced=forced)
+            manifest = self._judged(build.manifest, verdict)
+            leading.still()
+            self._publisher.store_manifest(manifest)
         self._damaged.discard(kb)
+        self._tell(manifest, plan, ingested, waiting=len(waiting), started_s=started_s)
+        return Outcome(manifest, waiting=len(waiting))
+
+    def forget(
+        self,
+        kb: str,
+        documents: Collection[str],
+        newest: Manifest,
+        *,
+        number: int,
+        leading: Leading,
+        job: str | None = None,
+        rewrite: Collection[str] = (),
+    ) -> Manifest:
+        """Publish generation ``number``: the newest without ``documents``; nothing gates it.
+
+        ``rewrite`` names segments whose files nothing may need afterwards. Raises as ``update``.
+        """
+        refused = {
+            name: revision for name, revision in refused_of(newest).items() if name not in documents
+        }
+        recalls = newest.extra.get(PROBES)
+        made = lineage(job=job, refused=refused, **{PROBES: recalls})
+        change = Change((), deleted=tuple(documents), rewrite=rewrite, lineage=made)
+        progress = _Progress(kb, clock=self._clock, alive=leading.alive)
+        before = Newest(number - 1, newest)
+        with tempfile.TemporaryDirectory(prefix="kotaemon-build-") as folder:
+            place = _Place(kb, number, Path(folder))
+            build = self._build(place, before, change, progress, rebuild=False)
+            self._publisher.store_files(build)
+            leading.still()
+            self._publisher.store_manifest(build.manifest)
+        _log.info(
+            "documents_forgotten", kb=kb, generation=number, documents=len(documents), job=job
+        )
+        return build.manifest
+
+    def _instead(
+        self,
+        held: HeldBuild,
+        deleted: Sequence[str],
+        newest: Newest,
+        number: int,
+        leading: Leading,
+        *,
+        forced: bool,
+    ) -> Outcome:
+        """Publish, of a build that is held, the deletions alone: they are somebody's wish.
+
+        Where a generation has to be published in any case, that is the newest one again.
+        """
+        if newest.manifest is None or not (deleted or forced):
+            return Outcome(None, waiting=0, held=held)
+        manifest = self.forget(held.kb, deleted, newest.manifest, number=number, leading=leading)
+        return Outcome(manifest, waiting=0, held=held)
+
+    def _build(
+        self,
+        place: "_Place",
+        newest: Newest,
+        change: Change,
+        progress: "_Progress",
+        *,
+        rebuild: bool,
+    ) -> Build:
+        try:
+            return self._builder.build(
+                place.kb,
+                place.number,
+                newest.manifest,
+                change,
+                rebuild=rebuild,
+                folder=place.folder,
+                proceed=progress.encoded,
+            )
+        except CorruptArtifact:
+            # The files are the truth: what cannot be merged is made again from them.
+            self._damaged.add(place.kb)
+            raise
+
+    def _judged(self, manifest: Manifest, verdict: Verdict) -> Manifest:
+        """Return the manifest with what the gate found in it."""
+        recalls = {name: round(recall, 6) for name, recall in verdict.recalls.items()}
+        return replace(manifest, extra={**manifest.extra, **({PROBES: recalls} if recalls else {})})
+
+    def _tell(
+        self,
+        manifest: Manifest,
+        plan: Plan,
+        ingested: Sequence[Ingested],
+        *,
+        waiting: int,
+        started_s: float,
+    ) -> None:
         duration_s = self._clock.monotonic_s() - started_s
         self._metrics.generation_built(duration_s)
         _log.info(
             "generation_published",
-            kb=kb,
-            generation=build.manifest.generation,
+            kb=manifest.kb,
+            generation=manifest.generation,
             read=len(ingested),
             refused=sum(1 for it in ingested if it.reason is not None),
             deleted=len(plan.deleted),
-            waiting=len(waiting),
+            waiting=waiting,
             passages=sum(len(it.passages) for it in ingested),
-            segments=len(build.manifest.segments),
+            segments=len(manifest.segments),
             duration_s=round(duration_s, 3),
         )
-        return Outcome(build.manifest, waiting=len(waiting))
 
-    def _must_rebuild(self, kb: str, newest: Newest) -> bool:
+    def must_rebuild(self, kb: str, newest: Newest) -> bool:
+        """Tell whether the newest generation cannot be extended, so that nothing can follow it."""
         known = newest.manifest
         return known is not None and (kb in self._damaged or not self._builder.can_extend(known))
 
@@ -164,6 +312,15 @@ class Updater:
             queued_entry(it.document, it.revision, file_bytes=it.size_bytes, at=at)
             for it in waiting
         ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a build goes."""
+
+    kb: str
+    number: int
+    folder: Path
 
 
 class _Progress:

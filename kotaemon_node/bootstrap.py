@@ -16,6 +16,7 @@ from kotaemon_node.adapters.llm.openai import make_language_model
 from kotaemon_node.adapters.redis import (
     RedisFrameLog,
     RedisGenerationPointer,
+    RedisJobs,
     RedisPresence,
     RedisSessionStore,
     RedisStore,
@@ -205,6 +206,7 @@ def build_pod(settings: Settings) -> RunningPod:
         sessions=sessions,
         turns=engine,
         knowledge=library,
+        jobs=RedisJobs(store),
         presence=presence,
         pod=pod,
         clock=clock,

@@ -41,6 +41,7 @@ ERRORS: Final[Mapping[str, ErrorRow]] = {
     "turn_conflict": ErrorRow(409, "This turn id was used before with another body."),
     "session_busy": ErrorRow(409, "A turn is running, and the request asked not to wait."),
     "gone": ErrorRow(410, "The store no longer knows what you have seen."),
+    "withdrawn": ErrorRow(410, "The document that was cited was withdrawn."),
     "too_large": ErrorRow(413, "The body or a field is over its limit."),
     "unsupported_media_type": ErrorRow(415, "The body must be application/json."),
     "invalid": ErrorRow(422, "A field is missing, of a wrong type or out of range."),

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from kotaemon_node.api.errors import ErrorBody
+from kotaemon_node.domain.held import HeldBuild
 from kotaemon_node.domain.knowledge import DocumentStatus, PassageKind
 from kotaemon_node.domain.session import SessionRow, Turn
 from kotaemon_node.domain.turn import State
+from kotaemon_node.ports.jobs import JobState
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +122,11 @@ class SourceForm:
 
 @dataclass(frozen=True, slots=True)
 class KnowledgeForm:
-    """A knowledge base as this pod serves it."""
+    """A knowledge base as this pod serves it.
+
+    ``recall``: on its probe set, when it passed the gate. ``refused``: documents whose files are
+    not followed since a rollback. ``held``: the build that the gate keeps out, and why.
+    """
 
     kb: str
     generation: int
@@ -131,6 +137,10 @@ class KnowledgeForm:
     failed: int
     passages: int
     created_at: str
+    rolled_back_to: int | None
+    refused: Sequence[str]
+    recall: float | None
+    held: HeldBuild | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +199,10 @@ class DocumentForm:
 
 @dataclass(frozen=True, slots=True)
 class GenerationForm:
-    """A generation that is kept; exactly one is ``served`` by this pod."""
+    """A generation that is kept; exactly one is ``served`` by this pod.
+
+    ``complete``: its index is kept, too, so that a rollback can go there.
+    """
 
     generation: int
     digest: str
@@ -199,6 +212,8 @@ class GenerationForm:
     passages: int
     created_at: str
     served: bool
+    complete: bool
+    rolled_back_to: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +222,29 @@ class GenerationList:
 
     kb: str
     generations: Sequence[GenerationForm]
+
+
+@dataclass(frozen=True, slots=True)
+class JobForm:
+    """An order and what became of it; ``result`` names the generation that it made."""
+
+    job: str
+    kind: str
+    kb: str
+    fields: Mapping[str, Any]
+    state: JobState
+    reason: str | None
+    result: Mapping[str, Any]
+    attempts: int
+    created_at: float
+    changed_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class JobList:
+    """The newest orders, newest first."""
+
+    jobs: Sequence[JobForm]
 
 
 @dataclass(frozen=True, slots=True)

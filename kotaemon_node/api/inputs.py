@@ -173,6 +173,35 @@ class DocumentQuery(Query):
     revision: Annotated[str, Field(max_length=64)] | None = None
 
 
+class RollbackBody(Body):
+    """``POST /v1/knowledge/{kb}/rollback``: the job id makes a repeat harmless."""
+
+    generation: Annotated[int, Field(ge=1, le=NUMBER_MAX)]
+    job: Id | None = None
+
+
+class PublishBody(Body):
+    """``POST /v1/knowledge/{kb}/publish``: ``force`` publishes what the gate would hold."""
+
+    force: bool = False
+    job: Id | None = None
+
+
+class DeleteQuery(Query):
+    """``DELETE /v1/knowledge/{kb}/documents/{doc}``: ``purge`` removes every trace."""
+
+    purge: Literal["true", "false"] = "false"
+    job: Id | None = None
+
+
+class JobsQuery(Query):
+    """``GET /v1/jobs``."""
+
+    limit: Annotated[int, Field(ge=1, le=PAGE_SIZE_MAX), BeforeValidator(_whole_number)] = (
+        PAGE_SIZE_DEFAULT
+    )
+
+
 class SessionStreamQuery(Query):
     """``GET /v1/sessions/{sid}/stream``: the version after which turns are wanted."""
 

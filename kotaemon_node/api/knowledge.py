@@ -5,9 +5,18 @@ from typing import Final
 from flask import Blueprint, Response
 
 from kotaemon_node.api.answers import json_answer, kept
+from kotaemon_node.api.body import read_body
 from kotaemon_node.api.context import services
 from kotaemon_node.api.forms import DocumentList, GenerationForm, GenerationList
-from kotaemon_node.api.inputs import DocumentQuery, DocumentsQuery, SearchQuery
+from kotaemon_node.api.inputs import (
+    DeleteQuery,
+    DocumentQuery,
+    DocumentsQuery,
+    PublishBody,
+    RollbackBody,
+    SearchQuery,
+)
+from kotaemon_node.api.jobs import ordered
 from kotaemon_node.api.query import path_number, read_query
 from kotaemon_node.api.showing import (
     document_form,
@@ -16,13 +25,14 @@ from kotaemon_node.api.showing import (
     search_answer,
     source_form,
 )
-from kotaemon_node.domain.errors import NotFound
+from kotaemon_node.domain.errors import Conflict, NotFound, TooLarge
 from kotaemon_node.domain.ids import checked_id
 from kotaemon_node.domain.knowledge import DocumentEntry, Manifest
 
 routes: Final = Blueprint("knowledge", __name__)
 
-_YEAR_S: Final = 365 * 86400
+_DOCUMENT_CHARS_MAX: Final = 4_096  # as paths have
+_NUMBERS_TOLD: Final = 50
 
 
 @routes.get("/v1/search")
@@ -42,15 +52,17 @@ def read_source(kb: str, generation: str, id: str) -> Response:
     passage = checked_id("passage id", id)
     number = path_number("generation", generation)
     source = services().knowledge.source(kb, number, passage)
-    # The address names the revision and the place, so what it opens never changes.
-    cache_control = f"{_cache_scope()}, max-age={_YEAR_S}, immutable"
+    # The address names the revision and the place, so what it opens never changes; but it may be
+    # withdrawn, and then no copy may be shown: whoever keeps one has to ask.
+    cache_control = f"{_cache_scope()}, no-cache"
     return kept(json_answer(source_form(passage, source)), cache_control=cache_control)
 
 
 @routes.get("/v1/knowledge/<kb>")
 def read_knowledge(kb: str) -> Response:
     """Show the generation of a knowledge base that this pod serves."""
-    return json_answer(knowledge_form(_manifest(kb)))
+    manifest = _manifest(kb)
+    return json_answer(knowledge_form(manifest, held=services().knowledge.held(kb)))
 
 
 @routes.get("/v1/knowledge/<kb>/generations")
@@ -59,6 +71,7 @@ def list_generations(kb: str) -> Response:
     knowledge = services().knowledge
     rows = knowledge.generations(checked_id("knowledge base", kb))
     served = knowledge.served().get(kb)
+    complete = set(knowledge.complete(kb))
     forms = [
         GenerationForm(
             generation=row.generation,
@@ -69,6 +82,8 @@ def list_generations(kb: str) -> Response:
             passages=row.passages,
             created_at=row.created_at,
             served=served is not None and served.digest == row.digest,
+            complete=row.generation in complete,
+            rolled_back_to=row.rolled_back_to,
         )
         for row in rows
     ]
@@ -104,6 +119,48 @@ def read_document(kb: str, doc: str) -> Response:
         return json_answer(document_form(manifest, entry, text=None, passages=()))
     text, passages = services().knowledge.document(kb, doc)
     return json_answer(document_form(manifest, entry, text=text, passages=passages))
+
+
+@routes.delete("/v1/knowledge/<kb>/documents/<path:doc>")
+def delete_document(kb: str, doc: str) -> Response:
+    """Remove a document's file and end its retrieval; with ``purge``, every trace of it.
+
+    A job does it. Purging also withdraws the document's citations, and works when the file is gone.
+    """
+    query = read_query(DeleteQuery)
+    if len(doc) > _DOCUMENT_CHARS_MAX:
+        raise TooLarge(f"the name of a document has at most {_DOCUMENT_CHARS_MAX} characters")
+    kind = "purge" if query.purge == "true" else "delete"
+    kb = _manifest(kb).kb
+    return ordered(kind, kb, {"document": doc}, job_id=query.job)
+
+
+@routes.post("/v1/knowledge/<kb>/rollback")
+def roll_back(kb: str) -> Response:
+    """Serve an older generation's content again, as a new generation.
+
+    A job does it. Files that differ from it are not followed until they change once more, or until
+    the folder is published again.
+    """
+    body = read_body(RollbackBody)
+    served = _manifest(kb)
+    possible = [
+        number for number in services().knowledge.complete(served.kb) if number != served.generation
+    ]
+    if body.generation not in possible and body.generation <= served.generation:
+        told = ", ".join(str(number) for number in possible[:_NUMBERS_TOLD]) or "none"
+        raise Conflict(f"generation {body.generation} is not one to go back to; possible: {told}")
+    return ordered("rollback", served.kb, {"generation": body.generation}, job_id=body.job)
+
+
+@routes.post("/v1/knowledge/<kb>/publish")
+def publish(kb: str) -> Response:
+    """Publish the folder as it is now: ends a rollback; with ``force`` past the gate.
+
+    A job does it. Without ``force`` it fails where the gate holds the build, with the reason.
+    """
+    body = read_body(PublishBody)
+    return ordered("publish", _manifest(kb).kb, {"force": body.force}, job_id=body.job)
 
 
 def _manifest(kb: str) -> Manifest:

@@ -43,6 +43,7 @@ _ASKING: Final = (
 )  # fmt: skip
 _BODY: Final = ("too_large", "unsupported_media_type", "invalid")
 _FAILED: Final = ("turn_crashed", "language_model_failed", "deadline_exceeded", "behind")
+_ORDER: Final = ("conflict", "unavailable", *_STORE)
 _EVENTS: Final = "text/event-stream"
 
 OPERATIONS: Final[Mapping[str, Operation]] = {
@@ -110,7 +111,8 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         query=inputs.SearchQuery,
     ),
     "knowledge.read_source": Operation(
-        "knowledge", {200: forms.SourceForm, 304: None}, ("not_found", "corrupt_artifact"),
+        "knowledge", {200: forms.SourceForm, 304: None},
+        ("not_found", "withdrawn", "corrupt_artifact", "unavailable"),
         headers=("If-None-Match",),
     ),
     "knowledge.read_knowledge": Operation(
@@ -127,6 +129,22 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         "knowledge", {200: forms.DocumentForm}, ("not_found", "too_large"),
         query=inputs.DocumentQuery,
     ),
+    "knowledge.delete_document": Operation(
+        "knowledge", {202: forms.JobForm}, ("not_found", "too_large", "invalid", *_ORDER),
+        query=inputs.DeleteQuery,
+    ),
+    "knowledge.roll_back": Operation(
+        "knowledge", {202: forms.JobForm}, ("not_found", *_BODY, *_ORDER),
+        body=inputs.RollbackBody,
+    ),
+    "knowledge.publish": Operation(
+        "knowledge", {202: forms.JobForm}, ("not_found", *_BODY, *_ORDER),
+        body=inputs.PublishBody,
+    ),
+    "jobs.list_jobs": Operation(
+        "jobs", {200: forms.JobList}, ("invalid", *_STORE), query=inputs.JobsQuery
+    ),
+    "jobs.read_job": Operation("jobs", {200: forms.JobForm}, ("not_found", *_STORE)),
     "cluster.read_cluster": Operation("cluster", {200: ClusterForm}, _STORE),
     "health.healthz": Operation("cluster", {200: forms.Alive}),
     "health.readyz": Operation("cluster", {200: forms.Readiness, 503: forms.Unready}),

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from kotaemon_node.domain.frames import Frame
+from kotaemon_node.domain.held import HeldBuild
 from kotaemon_node.domain.knowledge import (
     GenerationRef,
     GenerationRow,
@@ -21,6 +22,7 @@ from kotaemon_node.domain.session import (
     TurnKey,
     TurnRequest,
 )
+from kotaemon_node.ports.jobs import JobQueue
 from kotaemon_node.ports.knowledge import PodReport, Presence
 from kotaemon_node.ports.runtime import Clock, IdSource
 from kotaemon_node.ports.sessions import ClaimOutcome, SessionStore
@@ -83,6 +85,14 @@ class KnowledgeService(Protocol):
         """Return the generations that are kept, newest first; ``NotFound`` for an unknown kb."""
         ...
 
+    def complete(self, kb: str) -> Sequence[int]:
+        """Return the numbers of those whose index is kept, too, newest first."""
+        ...
+
+    def held(self, kb: str) -> HeldBuild | None:
+        """Return the build that the publish gate keeps out, if there is one."""
+        ...
+
     def search(
         self, kb: str, question: str, *, top_k: int, min_generation: int = 0
     ) -> SearchResult:
@@ -93,7 +103,10 @@ class KnowledgeService(Protocol):
         ...
 
     def source(self, kb: str, generation: int, passage: str) -> Source:
-        """Return where a citation points; ``NotFound`` for what never was or is withdrawn."""
+        """Return where a citation points.
+
+        ``NotFound`` for what never was or is no longer kept, ``Withdrawn`` for what was purged.
+        """
         ...
 
     def document(self, kb: str, document: str) -> tuple[str, Sequence[Passage]]:
@@ -135,6 +148,7 @@ class Services:
     sessions: SessionStore
     turns: TurnService
     knowledge: KnowledgeService
+    jobs: JobQueue
     presence: Presence
     pod: PodState
     clock: Clock

@@ -19,6 +19,7 @@ from kotaemon_node.api.forms import (
     SourceForm,
     Unready,
 )
+from kotaemon_node.domain.held import HeldBuild
 from kotaemon_node.domain.knowledge import (
     DocumentEntry,
     Hit,
@@ -27,6 +28,7 @@ from kotaemon_node.domain.knowledge import (
     SearchResult,
     Source,
 )
+from kotaemon_node.domain.lineage import mean_recall, refused_of, rolled_back_to
 from kotaemon_node.domain.session import SessionView, Turn
 
 
@@ -101,7 +103,7 @@ def source_form(passage: str, source: Source) -> SourceForm:
     return SourceForm(id=passage, **fields)
 
 
-def knowledge_form(manifest: Manifest) -> KnowledgeForm:
+def knowledge_form(manifest: Manifest, *, held: HeldBuild | None) -> KnowledgeForm:
     """Show a knowledge base."""
     indexed = [entry for entry in manifest.documents if entry.status == "indexed"]
     return KnowledgeForm(
@@ -114,6 +116,10 @@ def knowledge_form(manifest: Manifest) -> KnowledgeForm:
         failed=sum(entry.status == "failed" for entry in manifest.documents),
         passages=sum(entry.passages for entry in indexed),
         created_at=manifest.created_at,
+        rolled_back_to=rolled_back_to(manifest),
+        refused=sorted(refused_of(manifest)),
+        recall=mean_recall(manifest),
+        held=held,
     )
 
 

@@ -84,6 +84,12 @@ class Gone(NodeError):
     code = "gone"
 
 
+class Withdrawn(Gone):
+    """What was cited was purged: it may not be shown any more."""
+
+    code = "withdrawn"
+
+
 class Overloaded(NodeError):
     """A bounded queue is full; the same request may succeed a little later."""
 

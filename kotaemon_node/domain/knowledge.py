@@ -148,6 +148,9 @@ class GenerationRow:
     passages: int
     created_at: str
     """ISO 8601, UTC."""
+    rolled_back_to: int | None = None
+    """The generation whose content it has again."""
+    segments: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

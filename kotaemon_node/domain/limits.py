@@ -116,6 +116,21 @@ ARTIFACT_CACHE_BYTES_DEFAULT: Final = 10 * 1024**3  # a dozen large generations
 ARTIFACT_GRACE_S: Final = TURN_TIMEOUT_S + 300.0  # what a running turn may still read stays
 BEHIND_WAIT_S: Final = 2.0
 
+# Orders to the coordinator.
+JOBS_QUEUED_MAX: Final = 1_000  # that have not ended; then 429
+JOBS_LISTED_MAX: Final = 1_000
+JOBS_DEAD_MAX: Final = 1_000
+JOBS_KEPT_S: Final = 24 * 3600  # after their end
+JOB_ATTEMPTS_MAX: Final = 3  # begun so often without an end, a job is poison
+
+# The publish gate.
+PROBES_FILE_BYTES_MAX: Final = 256 * 1024
+PROBES_MAX: Final = 200
+PROBE_DOCUMENTS_MAX: Final = 16
+PROBE_PHRASE_CHARS_MAX: Final = 500
+GATE_TIMEOUT_S: Final = 60.0  # then it judges by the probes that it has asked
+GATE_TOLD_MAX: Final = 20  # lost probes that a held build names
+
 # The store. A pool that is exhausted answers 429 rather than wait for ever.
 REDIS_POOL_MAX: Final = 64
 REDIS_POOL_WAIT_S: Final = 2.0  # for a connection, then 429

@@ -22,6 +22,7 @@ from kotaemon_node.domain.errors import (
     StoreUnavailable,
     Unavailable,
 )
+from kotaemon_node.domain.held import HeldBuild
 from kotaemon_node.domain.knowledge import (
     GenerationRef,
     GenerationRow,
@@ -121,6 +122,12 @@ class KnowledgeLibrary:
         if not rows:
             raise NotFound(f"there is no knowledge base {kb}")
         return rows
+
+    def complete(self, kb: str) -> Sequence[int]:
+        return self._loader.complete(kb)
+
+    def held(self, kb: str) -> HeldBuild | None:
+        return self._loader.held(kb)
 
     # Reading.
 

@@ -7,11 +7,14 @@ from typing import Final
 import structlog
 
 from kotaemon_node.domain.artifact_names import (
+    held_prefix,
     knowledge_base_prefix,
     segment_file_name,
 )
 from kotaemon_node.domain.errors import CorruptArtifact
+from kotaemon_node.domain.held import HeldBuild
 from kotaemon_node.domain.knowledge import GenerationRef, GenerationRow, Manifest, SegmentEntry
+from kotaemon_node.domain.lineage import rolled_back_to
 from kotaemon_node.ports.artifacts import ArtifactStore
 from kotaemon_node.ports.memory import Memory
 from kotaemon_node.ports.runtime import Tasks
@@ -94,6 +97,24 @@ class GenerationLoader:
         # Removed by retention between listing and reading: no longer kept.
         return [row for row in rows if row is not None]
 
+    def complete(self, kb: str) -> list[int]:
+        """Return the generations of ``kb`` whose segments are all kept, newest first."""
+        prefix = f"{knowledge_base_prefix(self._tenant, kb)}segments/"
+        kept = {name.removeprefix(prefix).partition("/")[0] for name in self._store.list(prefix)}
+        return [row.generation for row in self.rows(kb) if kept.issuperset(row.segments)]
+
+    def held(self, kb: str) -> HeldBuild | None:
+        """Return the build that the gate holds now."""
+        for name in self._store.list(held_prefix(self._tenant, kb)):
+            raw = self._store.get(name)
+            if raw is None:
+                continue
+            try:
+                return HeldBuild.from_json(raw)
+            except (ValueError, LookupError, TypeError) as error:
+                raise CorruptArtifact(f"{name} cannot be read: {error!r}") from error
+        return None
+
     def knowledge_bases(self) -> list[str]:
         """Return the knowledge bases of which the store has a manifest."""
         prefix = knowledge_base_prefix(self._tenant, "").removesuffix("/")
@@ -166,6 +187,8 @@ def _row(manifest: Manifest) -> GenerationRow:
         documents=len(manifest.documents),
         passages=sum(entry.passages for entry in manifest.documents),
         created_at=manifest.created_at,
+        rolled_back_to=rolled_back_to(manifest),
+        segments=tuple(entry.name for entry in manifest.segments),
     )
 
 

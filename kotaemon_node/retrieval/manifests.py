@@ -3,9 +3,14 @@
 import hashlib
 from collections.abc import Callable
 
-from kotaemon_node.domain.artifact_names import knowledge_base_prefix, manifest_name
+from kotaemon_node.domain.artifact_names import (
+    knowledge_base_prefix,
+    manifest_name,
+    redacted_prefix,
+)
 from kotaemon_node.domain.errors import CorruptArtifact
 from kotaemon_node.domain.knowledge import GenerationRef, Manifest
+from kotaemon_node.domain.lineage import is_redacted
 from kotaemon_node.domain.signed_manifest import (
     SignedManifest,
     UntrustedArtifact,
@@ -55,7 +60,30 @@ class ManifestReader:
         raw = self._store.get(manifest_name(self._tenant, kb, generation))
         if raw is None:
             return None
-        return self._compute(lambda: self._verified(raw, kb, generation, digest))
+        return self._compute(lambda: self._placed(raw, kb, generation, digest))
+
+    def redacted(self, kb: str, generation: int) -> Manifest | None:
+        """Return what purges left of a generation's manifest, for citations; None for nothing.
+
+        It has no segments. Raises as ``read``.
+        """
+        names = sorted(self._store.list(redacted_prefix(self._tenant, kb, generation)))
+        raw = self._store.get(names[-1]) if names else None
+        if raw is None:
+            return None
+        return self._compute(lambda: self._verified(raw, kb, generation, None))
+
+    def redacted_numbers(self, kb: str) -> list[int]:
+        """Return the numbers of the generations of which purges left something, lowest first."""
+        prefix = f"{knowledge_base_prefix(self._tenant, kb)}redacted/"
+        stems = (name.removeprefix(prefix).partition(".")[0] for name in self._store.list(prefix))
+        return sorted({int(stem) for stem in stems if stem.isdecimal()})
+
+    def _placed(self, raw: bytes, kb: str, generation: int, digest: str | None) -> Manifest:
+        manifest = self._verified(raw, kb, generation, digest)
+        if is_redacted(manifest):
+            raise UntrustedArtifact("what a purge left is no generation", reason="misplaced")
+        return manifest
 
     def _verified(self, raw: bytes, kb: str, generation: int, digest: str | None) -> Manifest:
         found = split(raw)

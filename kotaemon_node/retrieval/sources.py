@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Final
 
-from kotaemon_node.domain.artifact_names import text_name
-from kotaemon_node.domain.errors import CorruptArtifact, NotFound
+from kotaemon_node.domain.artifact_names import text_name, withdrawal_prefix
+from kotaemon_node.domain.errors import CorruptArtifact, NotFound, Withdrawn
 from kotaemon_node.domain.knowledge import DocumentEntry, Manifest, Source, document_id
 from kotaemon_node.domain.signed_manifest import UntrustedArtifact
 from kotaemon_node.ports.artifacts import ArtifactStore
@@ -31,12 +31,16 @@ class SourceReader:
     def source(self, kb: str, generation: int, passage: str) -> Source:
         """Return where the passage id points.
 
-        ``NotFound`` when it never was or its document is withdrawn; ``CorruptArtifact`` when the
-        stored text is not the one that was cited.
+        ``NotFound`` when it never was or is no longer kept, ``Withdrawn`` when its document was
+        purged; ``CorruptArtifact`` when the stored text is not the one that was cited.
         """
         match = _PASSAGE_ID.fullmatch(passage)
-        entry = self._documents(kb, generation).get(match[1]) if match else None
-        if match is None or entry is None:
+        if match is None:
+            raise NotFound("this generation has no such passage")
+        if self._withdrawn(kb, generation, match[1]):
+            raise Withdrawn("the document was withdrawn")
+        entry = self._documents(kb, generation).get(match[1])
+        if entry is None:
             raise NotFound("this generation has no such passage")
         text = self.text(kb, entry)
         span = (int(match[2]), int(match[3]))
@@ -53,21 +57,27 @@ class SourceReader:
         )
 
     def text(self, kb: str, entry: DocumentEntry) -> str:
-        """Return a document's canonical text; ``NotFound`` when it has none or it is withdrawn."""
+        """Return a document's canonical text; ``NotFound`` when it has none or it is not kept."""
         if entry.text is None:
             raise NotFound(f"{entry.document} has no text")
         raw = self._store.get(text_name(self._tenant, kb, entry.text))
         if raw is None:
-            raise NotFound(f"{entry.document} is withdrawn")
+            raise NotFound(f"the text of {entry.document} is no longer kept")
         if hashlib.sha256(raw).hexdigest() != entry.text:
             raise CorruptArtifact(f"the text of {entry.document} is damaged")
         return raw.decode()
+
+    def _withdrawn(self, kb: str, generation: int, document_part: str) -> bool:
+        prefix = withdrawal_prefix(self._tenant, kb, document_part)
+        limits = (name.removeprefix(prefix).partition(".")[0] for name in self._store.list(prefix))
+        return any(limit.isdecimal() and generation < int(limit) for limit in limits)
 
     def _read_documents(self, kb: str, generation: int) -> Mapping[str, DocumentEntry]:
         manifest = None
         if 0 < generation < 10**10:
             try:
                 manifest = self._manifests.read(kb, generation)
+                manifest = manifest or self._manifests.redacted(kb, generation)
             except UntrustedArtifact as error:
                 # It may well lie there since before signatures; nobody vouches for it.
                 raise NotFound(f"{kb} has no generation {generation} to trust: {error}") from error

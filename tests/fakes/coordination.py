@@ -8,20 +8,21 @@ from coordinator.build import Builder
 from coordinator.catalog import Catalog
 from coordinator.folder import KnowledgeFolder
 from coordinator.leader import Lease
-from coordinator.loop import CoordinatorLoop
 from coordinator.metrics import CoordinatorMetrics
 from coordinator.publish import Publisher
 from coordinator.retention import Retention
 from coordinator.status import StatusBoard
-from coordinator.update import Updater
+from coordinator.wiring import make_loop
 from kotaemon_node.adapters.faiss import FaissSegmentFormat
 from kotaemon_node.adapters.store.file_store import FileArtifactStore
+from kotaemon_node.adapters.system.tasks import ThreadTasks
 from kotaemon_node.domain import limits
 from kotaemon_node.domain.artifact_names import segment_file_name, text_name
 from kotaemon_node.domain.knowledge import Manifest, Passage
 from kotaemon_node.ports.artifacts import ArtifactStore
 from kotaemon_node.ports.encoder import Encoder
 from tests.fakes.encoder import HashingEncoder
+from tests.fakes.jobs import MemoryJobs
 from tests.fakes.knowledge_ports import (
     CountedIds,
     HandClock,
@@ -45,6 +46,7 @@ class World:
         self.pointer = MemoryPointer()
         self.leadership = MemoryLeadership(self.clock)
         self.bus = MemoryBus()
+        self.jobs = MemoryJobs()
         self.ids = CountedIds()
 
     def write(self, files: Mapping[str, str | bytes]) -> None:
@@ -92,7 +94,14 @@ class World:
 class SteppedCoordinator:
     """One coordinator of a world, stepped by hand."""
 
-    def __init__(self, world: World, *, name: str = "a", encoder: Encoder | None = None) -> None:
+    def __init__(
+        self,
+        world: World,
+        *,
+        name: str = "a",
+        encoder: Encoder | None = None,
+        tolerance: float = 0.0,
+    ) -> None:
         self.world = world
         self.board = StatusBoard()
         self.encoder = encoder or HashingEncoder()
@@ -125,23 +134,25 @@ class SteppedCoordinator:
             clock=world.clock,
             tenant=TENANT,
         )
-        self.loop = CoordinatorLoop(
+        self.loop = make_loop(
             folder=folder,
+            store=world.store,
             catalog=self.catalog,
             audit=audit,
-            updater=Updater(
-                folder=folder,
-                builder=self.builder,
-                publisher=self.publisher,
-                metrics=self.metrics,
-                clock=world.clock,
-            ),
+            builder=self.builder,
             publisher=self.publisher,
             retention=self.retention,
             pointer=world.pointer,
             lease=self.lease,
+            jobs=world.jobs,
+            encoder=self.encoder,
+            segment_format=FaissSegmentFormat(),
+            signer=SIGNER,
+            verifier=VERIFIER,
+            gate_tolerance=tolerance,
             board=self.board,
             metrics=self.metrics,
+            tasks=ThreadTasks(native_threads=1),
             clock=world.clock,
             tenant=TENANT,
         )

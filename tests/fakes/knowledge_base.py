@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from kotaemon_node.domain.errors import KnowledgeBehind, NotFound
+from kotaemon_node.domain.errors import KnowledgeBehind, NotFound, Withdrawn
+from kotaemon_node.domain.held import HeldBuild
 from kotaemon_node.domain.knowledge import (
     DocumentEntry,
     GenerationRef,
@@ -44,6 +45,8 @@ class FakeKnowledge:
     def __init__(self) -> None:
         self.current = manifest(GENERATION)
         self.questions: list[str] = []
+        self.held_now: HeldBuild | None = None
+        self.withdrawn = False
 
     def served(self) -> Mapping[str, GenerationRef]:
         ref = GenerationRef("default", self.current.generation, self.current.digest, "m.json")
@@ -61,6 +64,12 @@ class FakeKnowledge:
             for m in (current, manifest(current.generation - 1))
         ]
 
+    def complete(self, kb: str) -> Sequence[int]:
+        return [row.generation for row in self.generations(kb)]
+
+    def held(self, kb: str) -> HeldBuild | None:
+        return self.held_now
+
     def search(
         self, kb: str, question: str, *, top_k: int, min_generation: int = 0
     ) -> SearchResult:
@@ -73,6 +82,8 @@ class FakeKnowledge:
 
     def source(self, kb: str, generation: int, passage: str) -> Source:
         current = self.manifest(kb)
+        if self.withdrawn:
+            raise Withdrawn("the document was withdrawn")
         if passage != PASSAGE.id or generation > current.generation:
             raise NotFound("there is no such passage")
         return Source(kb, generation, DOCUMENT, REVISION, "Returns", TEXT, SPAN)

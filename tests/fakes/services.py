@@ -36,6 +36,7 @@ from kotaemon_node.domain.session import (
 from kotaemon_node.domain.turn import FINISHED, State
 from kotaemon_node.ports.knowledge import PodReport
 from kotaemon_node.ports.sessions import ClaimOutcome
+from tests.fakes.jobs import MemoryJobs
 from tests.fakes.knowledge_base import GENERATION, SENTENCE, FakeKnowledge, source_doc
 
 ANSWER = f"{SENTENCE} [1]"
@@ -301,6 +302,7 @@ class FakeCluster:
 
     sessions: FakeSessions = field(default_factory=FakeSessions)
     knowledge: FakeKnowledge = field(default_factory=FakeKnowledge)
+    jobs: MemoryJobs = field(default_factory=MemoryJobs)
     presence: FakePresence = field(default_factory=FakePresence)
     pod: FakePod = field(default_factory=FakePod)
     clock: FakeClock = field(default_factory=FakeClock)
@@ -321,6 +323,7 @@ class FakeCluster:
             sessions=self.sessions,  # type: ignore[arg-type]
             turns=self.turns,
             knowledge=self.knowledge,
+            jobs=self.jobs,
             presence=self.presence,
             pod=self.pod,
             clock=self.clock,

@@ -71,6 +71,7 @@ def test_it_is_kept_until_it_changes() -> None:
 
 TURNS = "/v1/sessions/{sid}/turns"
 DOC = f"/v1/knowledge/default/documents/{quote(DOCUMENT)}"
+ROLLBACK = "/v1/knowledge/default/rollback"
 SOURCE = f"/v1/sources/default/{GENERATION}/{PASSAGE.id}"
 
 CALLS: list[tuple[str, str, str, dict[str, Any], int]] = [
@@ -115,6 +116,16 @@ CALLS: list[tuple[str, str, str, dict[str, Any], int]] = [
     ("/v1/knowledge/{kb}/generations", "get", "/v1/knowledge/default/generations", {}, 200),
     ("/v1/knowledge/{kb}/documents", "get", "/v1/knowledge/default/documents", {}, 200),
     ("/v1/knowledge/{kb}/documents/{doc}", "get", DOC, {}, 200),
+    ("/v1/knowledge/{kb}/documents/{doc}", "delete", DOC + "?purge=true", {}, 202),
+    ("/v1/knowledge/{kb}/documents/{doc}", "delete", DOC + "?purge=maybe", {}, 422),
+    ("/v1/knowledge/{kb}/rollback", "post", ROLLBACK, {"json": {"generation": 6}}, 202),
+    ("/v1/knowledge/{kb}/rollback", "post", ROLLBACK, {"json": {"generation": 5}}, 409),
+    ("/v1/knowledge/{kb}/rollback", "post", ROLLBACK, {"json": {"generation": 0}}, 422),
+    ("/v1/knowledge/{kb}/publish", "post", "/v1/knowledge/default/publish", {}, 202),
+    ("/v1/knowledge/{kb}/publish", "post", "/v1/knowledge/none/publish", {}, 404),
+    ("/v1/jobs", "get", "/v1/jobs?limit=5", {}, 200),
+    ("/v1/jobs", "get", "/v1/jobs?limit=0", {}, 422),
+    ("/v1/jobs/{id}", "get", "/v1/jobs/unknown", {}, 404),
     (
         "/v1/knowledge/{kb}/documents/{doc}",
         "get",

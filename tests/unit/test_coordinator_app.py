@@ -34,6 +34,10 @@ def test_ready_after_the_first_generation_and_not_before(tmp_path: Path) -> None
         "documents": {"indexed": 1, "failed": 1, "waiting": 0},
         "passages": 1,
         "segments": 1,
+        "recall": None,
+        "rolled_back_to": None,
+        "refused": 0,
+        "held": None,
     }
     assert after.json["ignored"][0]["path"] == "bad name"
 

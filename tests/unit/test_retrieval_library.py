@@ -478,7 +478,7 @@ def test_a_generation_that_never_was_is_not_found(
         library.source("default", generation, passage)
 
 
-def test_a_withdrawn_document_says_so_and_a_damaged_one_is_not_shown(
+def test_a_text_no_longer_kept_says_so_and_a_damaged_one_is_not_shown(
     library: KnowledgeLibrary, publisher: Publisher
 ) -> None:
     publisher.publish(LAMPS)
@@ -489,7 +489,7 @@ def test_a_withdrawn_document_says_so_and_a_damaged_one_is_not_shown(
     with pytest.raises(CorruptArtifact):
         library.source("default", 1, passage)
     publisher.store.delete(name)
-    with pytest.raises(NotFound, match="withdrawn"):
+    with pytest.raises(NotFound, match="no longer kept"):
         library.source("default", 1, passage)
 
 

@@ -3,6 +3,7 @@
 from kotaemon_node.adapters.redis.bus import RedisStreamsBus
 from kotaemon_node.adapters.redis.connection import RedisStore, connect
 from kotaemon_node.adapters.redis.frames import RedisFrameLog
+from kotaemon_node.adapters.redis.jobs import RedisJobs
 from kotaemon_node.adapters.redis.leadership import RedisLeadership
 from kotaemon_node.adapters.redis.pointer import RedisGenerationPointer
 from kotaemon_node.adapters.redis.presence import RedisPresence
@@ -12,6 +13,7 @@ from kotaemon_node.adapters.redis.sessions import RedisSessionStore
 __all__ = [
     "RedisFrameLog",
     "RedisGenerationPointer",
+    "RedisJobs",
     "RedisLeadership",
     "RedisPresence",
     "RedisSessionStore",

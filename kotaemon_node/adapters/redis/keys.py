@@ -20,12 +20,18 @@
 | kn:pod:<incarnation>:losses           | pubsub | "<tenant>/<sid>/<tid>"            | -        |
 | kn:kb:<tenant>                        | hash   | knowledge base → generation       | -        |
 | kn:{bus}:<topic>                      | stream | events: k (key), v (JSON)         | bounded  |
+| kn:{jobs}:<tenant>:queue              | stream | ids of jobs that have not ended   | bounded  |
+| kn:{jobs}:<tenant>:job:<id>           | hash   | the order, its state, its result  | 24 h     |
+|                                       |        |                                   | after it |
+| kn:{jobs}:<tenant>:index              | zset   | ids of jobs by time (ms)          | bounded  |
+| kn:{jobs}:<tenant>:dead               | stream | ids and reasons of poison jobs    | bounded  |
 | kn:leader:{<name>}                    | hash   | holder, fence                     | lease    |
 | kn:leader:{<name>}:fence              | string | counter of fences                 | -        |
 
 The hash tag is the session id alone, so that all keys of a session share a slot of a Redis Cluster
 and one script may touch them. Ids cannot hold braces or blanks (``domain.ids``). All topics of the
-bus share one as well, because one command waits for all of them.
+bus share one as well, because one command waits for all of them; those of the jobs, because a
+script moves a job from one to another.
 """
 
 import hashlib
@@ -133,6 +139,32 @@ def knowledge_bases(tenant: str) -> str:
 def bus(topic: str) -> str:
     """Return the key of a topic's stream."""
     return f"kn:{{bus}}:{topic}"
+
+
+@dataclass(frozen=True, slots=True)
+class JobKeys:
+    """The keys of a tenant's jobs."""
+
+    tenant: str
+
+    @property
+    def queue(self) -> str:
+        """Stream."""
+        return f"kn:{{jobs}}:{self.tenant}:queue"
+
+    @property
+    def index(self) -> str:
+        """Sorted set."""
+        return f"kn:{{jobs}}:{self.tenant}:index"
+
+    @property
+    def dead(self) -> str:
+        """Stream."""
+        return f"kn:{{jobs}}:{self.tenant}:dead"
+
+    def record(self, job_id: str) -> str:
+        """Hash."""
+        return f"kn:{{jobs}}:{self.tenant}:job:{job_id}"
 
 
 def leader(name: str) -> str:

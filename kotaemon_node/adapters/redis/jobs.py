@@ -1,0 +1,159 @@
+"""The queue of orders: a stream of what has not ended, and a hash for each job.
+
+One coordinator leads, so there is no consumer group: the oldest entry is next, and stays until its
+job has ended. All keys of a tenant's jobs share a slot, so that each step is one script.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import orjson
+
+from kotaemon_node.adapters.redis.connection import RedisStore, store_errors
+from kotaemon_node.adapters.redis.keys import JobKeys
+from kotaemon_node.domain import limits
+from kotaemon_node.domain.errors import Conflict, NotFound, Overloaded
+from kotaemon_node.ports.jobs import Job, JobState, Order
+
+_NO_REASON: Final = ""
+
+
+class RedisJobs:
+    """``ports.jobs.JobQueue`` and ``JobSource``. ``wait`` is for one caller at a time."""
+
+    def __init__(self, store: RedisStore) -> None:
+        self._store = store
+        self._seen: str | None = None
+
+    # The side of the pods.
+
+    def submit(self, order: Order) -> Job:
+        """See the port."""
+        keys = JobKeys(order.tenant)
+        fields = orjson.dumps(dict(order.fields), option=orjson.OPT_SORT_KEYS).decode()
+        row = {"kind": order.kind, "kb": order.kb, "fields": fields}
+        digest = hashlib.sha256(orjson.dumps(list(row.values())))
+        flat = [part for pair in row.items() for part in pair]
+        reply = self._store.run(
+            "submit",
+            [keys.record(order.id), keys.queue, keys.index],
+            [
+                order.id,
+                digest.hexdigest(),
+                limits.JOBS_QUEUED_MAX,
+                limits.JOBS_LISTED_MAX,
+                *flat,
+            ],
+        )
+        if reply == b"conflict":
+            raise Conflict("this job id was used before with another order")
+        if reply == b"full":
+            raise Overloaded(f"{limits.JOBS_QUEUED_MAX} jobs are waiting")
+        return self.find(order.tenant, order.id)
+
+    def find(self, tenant: str, job_id: str) -> Job:
+        """See the port."""
+        with store_errors():
+            row = self._store.client.hgetall(JobKeys(tenant).record(job_id))
+        if not row:
+            raise NotFound("there is no job of this id, or it ended long ago")
+        return _job(tenant, job_id, _texts(row))
+
+    def list(self, tenant: str, *, limit: int) -> Sequence[Job]:
+        """See the port."""
+        keys = JobKeys(tenant)
+        with store_errors():
+            ids = [raw.decode() for raw in self._store.client.zrevrange(keys.index, 0, limit - 1)]
+
+        def read(pipe: Any) -> None:
+            for job_id in ids:
+                pipe.hgetall(keys.record(job_id))
+
+        rows = self._store.pipelined(read) if ids else []
+        found = zip(ids, rows, strict=True)
+        return [_job(tenant, job_id, _texts(row)) for job_id, row in found if row]
+
+    # The side of the leader.
+
+    def begin(self, tenant: str) -> Job | None:
+        """See the port."""
+        keys = JobKeys(tenant)
+        while True:
+            with store_errors():
+                entries = self._store.client.xrange(keys.queue, count=1)
+            if not entries:
+                return None
+            entry, fields = entries[0]
+            job_id = fields[b"id"].decode()
+            flat = self._store.run("begin", [keys.record(job_id), keys.queue], [entry.decode()])
+            if flat:
+                row = _texts(dict(zip(flat[::2], flat[1::2], strict=True)))
+                return _job(tenant, job_id, row)
+
+    def finish(self, job: Job, result: Mapping[str, Any]) -> None:
+        """See the port."""
+        self._end(job, "done", _NO_REASON, result, dead_max=0)
+
+    def fail(self, job: Job, reason: str, *, dead: bool = False) -> None:
+        """See the port."""
+        self._end(job, "failed", reason, {}, dead_max=limits.JOBS_DEAD_MAX if dead else 0)
+
+    def wait(self, tenant: str, *, timeout_s: float) -> bool:
+        """See the port."""
+        queue = JobKeys(tenant).queue
+        with store_errors():
+            if self._seen is None:
+                newest = self._store.client.xrevrange(queue, count=1)
+                self._seen = newest[0][0].decode() if newest else "0-0"
+            block_ms = int(timeout_s * 1000)
+            reply: Any = self._store.client.xread({queue: self._seen}, block=block_ms)
+        for _, entries in reply or ():
+            self._seen = entries[-1][0].decode()
+        return bool(reply)
+
+    def _end(
+        self,
+        job: Job,
+        state: JobState,
+        reason: str,
+        result: Mapping[str, Any],
+        *,
+        dead_max: int,
+    ) -> None:
+        keys = JobKeys(job.order.tenant)
+        self._store.run(
+            "finish",
+            [keys.record(job.order.id), keys.queue, keys.dead],
+            [
+                job.order.id,
+                state,
+                reason,
+                orjson.dumps(dict(result)),
+                limits.JOBS_KEPT_S,
+                dead_max,
+            ],
+        )
+
+
+def _texts(row: Mapping[bytes, bytes]) -> Mapping[str, str]:
+    return {name.decode(): value.decode() for name, value in row.items()}
+
+
+def _job(tenant: str, job_id: str, row: Mapping[str, str]) -> Job:
+    state: Any = row["state"]
+    return Job(
+        order=Order(
+            id=job_id,
+            kind=row["kind"],
+            tenant=tenant,
+            kb=row["kb"],
+            fields=orjson.loads(row["fields"]),
+        ),
+        state=state,
+        attempts=int(row["attempts"]),
+        created_at=int(row["created_ms"]) / 1000,
+        changed_at=int(row["changed_ms"]) / 1000,
+        reason=row.get("reason") or None,
+        result=orjson.loads(row.get("result") or "{}"),
+    )

@@ -1,0 +1,87 @@
+"""The queue of orders in memory, which can be away.
+
+``tests/contract/test_jobs.py`` holds it to what the Redis adapter does.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from kotaemon_node.domain import limits
+from kotaemon_node.domain.errors import Conflict, NotFound, Overloaded, StoreUnavailable
+from kotaemon_node.ports.jobs import Job, JobState, Order
+
+
+@dataclass
+class MemoryJobs:
+    """``ports.jobs.JobQueue`` and ``JobSource``."""
+
+    jobs: dict[tuple[str, str], Job] = field(default_factory=dict)
+    queue: list[tuple[str, str]] = field(default_factory=list)
+    dead: list[str] = field(default_factory=list)
+    away: bool = False
+    _seen: int = 0
+    _submitted: int = 0
+
+    def submit(self, order: Order) -> Job:
+        self._answer()
+        key = (order.tenant, order.id)
+        known = self.jobs.get(key)
+        if known is not None:
+            if known.order != order:
+                raise Conflict("this job id was used before with another order")
+            return known
+        if len(self.queue) >= limits.JOBS_QUEUED_MAX:
+            raise Overloaded(f"{limits.JOBS_QUEUED_MAX} jobs are waiting")
+        self.jobs[key] = Job(order, "queued", attempts=0, created_at=1.0, changed_at=1.0)
+        self.queue.append(key)
+        self._submitted += 1
+        return self.jobs[key]
+
+    def find(self, tenant: str, job_id: str) -> Job:
+        self._answer()
+        job = self.jobs.get((tenant, job_id))
+        if job is None:
+            raise NotFound("there is no job of this id, or it ended long ago")
+        return job
+
+    def list(self, tenant: str, *, limit: int) -> Sequence[Job]:
+        self._answer()
+        return [job for job in reversed(self.jobs.values()) if job.order.tenant == tenant][:limit]
+
+    def begin(self, tenant: str) -> Job | None:
+        self._answer()
+        for key in self.queue:
+            if key[0] == tenant:
+                job = self.jobs[key]
+                self.jobs[key] = replace(job, state="running", attempts=job.attempts + 1)
+                return self.jobs[key]
+        return None
+
+    def finish(self, job: Job, result: Mapping[str, Any]) -> None:
+        self._end(job, "done", reason=None, result=result)
+
+    def fail(self, job: Job, reason: str, *, dead: bool = False) -> None:
+        if self._end(job, "failed", reason=reason, result={}) and dead:
+            self.dead.append(job.order.id)
+
+    def wait(self, tenant: str, *, timeout_s: float) -> bool:
+        self._answer()
+        came = self._submitted > self._seen
+        self._seen = self._submitted
+        return came
+
+    def _end(
+        self, job: Job, state: JobState, *, reason: str | None, result: Mapping[str, Any]
+    ) -> bool:
+        self._answer()
+        key = (job.order.tenant, job.order.id)
+        if key not in self.queue:
+            return False
+        self.queue.remove(key)
+        self.jobs[key] = replace(self.jobs[key], state=state, reason=reason, result=dict(result))
+        return True
+
+    def _answer(self) -> None:
+        if self.away:
+            raise StoreUnavailable("the session store does not answer")
