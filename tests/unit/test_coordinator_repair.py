@@ -99,6 +99,20 @@ def test_what_is_damaged_is_published_anew(
     assert world.manifest().generation == 3
 
 
+def test_a_file_named_by_its_content_is_replaced_when_it_has_another(world: World) -> None:
+    # Given a single segment, so that it is built again under its old name
+    coordinator = SteppedCoordinator(world)
+    world.write({"a.md": "One."})
+    coordinator.settle()
+    name, segments = a_segment_file(world), world.manifest().segments
+    overwrite(world, name, flip(world.store.get(name) or b""))
+    later(coordinator)
+    assert (world.manifest().generation, world.manifest().segments) == (2, segments)
+    assert world.texts() == ["One."]
+    later(coordinator)
+    assert world.manifest().generation == 2
+
+
 @pytest.mark.parametrize("place", [a_segment_file, a_text, the_manifest])
 def test_what_is_lost_is_published_anew(
     world: World, coordinator: SteppedCoordinator, place: Callable[[World], str]
