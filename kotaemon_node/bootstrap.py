@@ -4,6 +4,7 @@ import os
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import structlog
 from flask import Flask
@@ -24,6 +25,7 @@ from kotaemon_node.adapters.redis import (
     SessionCache,
     connect,
 )
+from kotaemon_node.adapters.redis.durability import NeverDurable
 from kotaemon_node.adapters.signing import read_trusted_keys
 from kotaemon_node.adapters.store.factory import StorePlace, make_artifact_store
 from kotaemon_node.adapters.system import RandomIds, SystemClock, SystemMemory
@@ -62,6 +64,7 @@ class RunningPod:
     """A composed pod: its WSGI application and the loops beside it."""
 
     app: Flask
+    store: RedisStore
     pod: Pod
     recovery: Recovery
     library: KnowledgeLibrary
@@ -72,7 +75,15 @@ class RunningPod:
     clock: Clock
 
     def start(self) -> None:
-        """Start the loops; requests are served as soon as knowledge is loaded."""
+        """Start the loops; requests are served as soon as knowledge is loaded.
+
+        Ends the process where the store can never be as durable as it is asked to be.
+        """
+        try:
+            self.store.check_durability()
+        except NeverDurable as error:
+            raise SystemExit(str(error)) from error
+        self.tasks.spawn("durability", self._keep_checking_durability)
         self.engine.listen()
         self.tasks.spawn("events", lambda: self.dispatch.run(on_positioned=self.library.reconcile))
         self.tasks.spawn("reconcile", self._keep_reconciling)
@@ -103,6 +114,15 @@ class RunningPod:
         while self.clock.monotonic_s() < deadline_s and not done():
             self.clock.sleep(0.02)
 
+    def _keep_checking_durability(self) -> None:
+        """Look until the store gives what is asked: a replica may come, a primary be found."""
+        try:
+            while self.store.check_durability():
+                self.clock.sleep(limits.POD_HEARTBEAT_S)
+        except NeverDurable as error:
+            # It was away when this pod started. The pod stays unready, as it would after a restart.
+            _log.error("never_durable", reason=str(error))
+
     def _keep_reconciling(self) -> None:
         """Read the truth now and then, so that a lost event costs time and nothing else."""
         while not self.pod.draining:
@@ -120,11 +140,17 @@ def build_pod(settings: Settings) -> RunningPod:
     configure_logs(settings.log_level)
     clock, ids, metrics = SystemClock(), RandomIds(), Metrics()
     tasks = GeventTasks(native_threads=settings.native_threads)
-    store = connect(settings.redis_url)
+    durable = partial(
+        connect,
+        settings.redis_url,
+        durability=settings.durability,
+        unconfirmed=metrics.unconfirmed_writes,
+    )
+    store = durable()
     # Reading the bus and the signals holds a connection for seconds; requests have their own pool.
     waiting = connect(settings.redis_url, pool_max=8)
     # What accepted turns write comes before new requests, which may use up their pool.
-    writing = connect(settings.redis_url, pool_max=limits.REDIS_WRITERS_MAX)
+    writing = durable(pool_max=limits.REDIS_WRITERS_MAX)
     remembered = SessionCache(count=metrics.session_cache)
     sessions = RedisSessionStore(
         store,
@@ -165,6 +191,7 @@ def build_pod(settings: Settings) -> RunningPod:
         loaded=lambda: library.loaded,
         refused=lambda: library.refused,
         presence=presence,
+        lacking=store.lacking,
         clock=clock,
         metrics=metrics,
     )
@@ -217,6 +244,7 @@ def build_pod(settings: Settings) -> RunningPod:
     )
     return RunningPod(
         app=create_app(services),
+        store=store,
         pod=pod,
         recovery=recovery,
         library=library,

@@ -20,6 +20,8 @@ class Settings(BaseSettings):
 
     redis_url: str = "redis://127.0.0.1:6379/0"
     """Redis that holds sessions and the bus: one, behind Sentinel or a Cluster (``redis+…://``)."""
+    durability: Literal["local", "replica", "fsync"] = "local"
+    """Where a write must be before anybody is told: in Redis, at a replica too, on the disk."""
     kafka_bootstrap_servers: str = ""
     """Kafka brokers that carry the bus, as ``host:port,host:port``; empty: Redis carries it."""
     kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"

@@ -14,6 +14,7 @@ from kotaemon_node.adapters.redis import (
     connect,
     keys,
 )
+from kotaemon_node.adapters.redis.durability import Level
 from kotaemon_node.adapters.system import RandomIds, ThreadTasks
 from kotaemon_node.domain import limits
 from kotaemon_node.domain.events import SESSION_UPDATED
@@ -29,7 +30,7 @@ from kotaemon_node.ports.knowledge import PodReport
 from kotaemon_node.ports.peers import Peers, PeerSilent
 from kotaemon_node.ports.sessions import Work
 from kotaemon_node.telemetry.metrics import Metrics
-from tests.redis_server import RedisServer, ServerClock
+from tests.redis_server import Server, ServerClock
 
 ANYBODY = Principal("default", "anonymous", "open")
 PIECES = ("Parcels ", "leave ", "within ", "two ", "days.")
@@ -80,15 +81,16 @@ class TestPod:
     def __init__(
         self,
         name: str,
-        server: RedisServer,
+        server: Server,
         gate: Callable[[Work, int], None] | None = None,
         *,
         peers: Peers | None = None,
         bus: Bus | None = None,
+        durability: Level = "local",
     ):
         self.name = name
         self.leaving = False
-        self.store = store = connect(server.url)
+        self.store = store = connect(server.url, durability=durability)
         clock, tasks = ServerClock(server), ThreadTasks()
         self.sessions = RedisSessionStore(store, ttl_s=3600, idle_s=1800)
         self.presence = RedisPresence(store, clock=clock)

@@ -108,18 +108,12 @@ class RedisSentinel:
 
 
 class RedisCluster:
-    """Three primaries, each with a third of the slots."""
+    """Three primaries, each with a third of the slots, and a replica each where asked for."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, replicated: bool = False) -> None:
         self.removed = False
-        self.shards: list[RedisServer] = []
-        for _ in range(3):
-            options = [
-                *_IN_MEMORY,
-                *("--cluster-enabled", "yes", "--cluster-port", str(free_port())),
-                *("--cluster-node-timeout", "2000", "--cluster-require-full-coverage", "no"),
-            ]
-            self.shards.append(RedisServer(options=options))
+        self.shards = [_member() for _ in range(3)]
+        self.replicas = [_member() for _ in self.shards if replicated]
         hosts = ",".join(f"127.0.0.1:{shard.port}" for shard in self.shards)
         self.url = f"redis+cluster://{hosts}"
 
@@ -138,6 +132,20 @@ class RedisCluster:
             self.client(one).execute_command("CLUSTER MEET", "127.0.0.1", other.port, bus)
         for shard in self.shards:
             until(lambda shard=shard: self._agrees(shard))
+        for shard, replica in zip(self.shards, self.replicas, strict=False):
+            self._follow(shard, replica)
+
+    def _follow(self, shard: RedisServer, replica: RedisServer) -> None:
+        """Make a new member the replica of a shard; return when it has all."""
+        replica.start()
+        client = self.client(replica)
+        options = list(shard.options)
+        bus = options[options.index("--cluster-port") + 1]
+        client.execute_command("CLUSTER MEET", "127.0.0.1", shard.port, bus)
+        name = self.client(shard).execute_command("CLUSTER MYID").decode()
+        until(lambda: name in str(client.execute_command("CLUSTER NODES")))
+        client.execute_command("CLUSTER REPLICATE", name)
+        until(lambda: client.info("replication")["master_link_status"] == "up")
 
     def _agrees(self, shard: RedisServer) -> bool:
         client = self.client(shard)
@@ -197,8 +205,17 @@ class RedisCluster:
     def remove(self) -> None:
         """End all and remove their folders."""
         self.removed = True
-        for shard in self.shards:
-            shard.remove()
+        for member in (*self.shards, *self.replicas):
+            member.remove()
+
+
+def _member() -> RedisServer:
+    options = [
+        *_IN_MEMORY,
+        *("--cluster-enabled", "yes", "--cluster-port", str(free_port())),
+        *("--cluster-node-timeout", "2000", "--cluster-require-full-coverage", "no"),
+    ]
+    return RedisServer(options=options)
 
 
 KINDS: dict[str, Callable[[], RedisServer | RedisSentinel | RedisCluster]] = {

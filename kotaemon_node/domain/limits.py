@@ -137,6 +137,8 @@ REDIS_POOL_WAIT_S: Final = 2.0  # for a connection, then 429
 REDIS_WRITERS_MAX: Final = 16  # connections for what accepted turns write, before new requests
 REDIS_TIMEOUT_S: Final = 5.0  # for a reply, then 503
 REDIS_CONNECT_TIMEOUT_S: Final = 2.0
+# Less than the time-out of a socket; more than a hiccup of a replica, which answers in under 1 ms.
+CONFIRM_TIMEOUT_S: Final = 1.0
 
 # The coordinator.
 FILE_STABLE_S: Final = 0.25  # a file that did not change for so long has been written whole

@@ -44,6 +44,7 @@ class Pod:
         loaded: Callable[[], bool],
         refused: Callable[[], Mapping[str, str]],
         presence: Presence,
+        lacking: Callable[[], str] = lambda: "",
         clock: Clock,
         metrics: Metrics,
     ) -> None:
@@ -52,6 +53,7 @@ class Pod:
         self._loaded = loaded
         self._refused = refused
         self._presence = presence
+        self._lacking = lacking
         self._clock = clock
         self._metrics = metrics
         self._started_at_s = clock.now_s()
@@ -80,6 +82,8 @@ class Pod:
         reasons = []
         if self.draining:
             reasons.append("the pod is leaving")
+        if lacking := self._lacking():
+            reasons.append(lacking)
         if not self._served():
             reasons.append("no knowledge generation is loaded yet")
         elif not self._loaded():

@@ -5,6 +5,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
 from string import Template
+from typing import Literal
 
 from kotaemon_node.domain import limits
 from kotaemon_node.local import broker
@@ -86,8 +87,11 @@ def _shipped(name: str) -> str:
     return files("kotaemon_node.local").joinpath(name).read_text("utf-8")
 
 
-def redis_config(cluster: Cluster) -> str:
-    """Return ``redis.conf``: durable to the second, never evicting, for this machine alone."""
+def redis_config(cluster: Cluster, *, fsync: Literal["everysec", "always"] = "everysec") -> str:
+    """Return ``redis.conf``: durable to the second, never evicting, for this machine alone.
+
+    ``fsync="always"``: each reply waits until what it tells of is on the disk.
+    """
     return "\n".join(
         (
             "# Remade at each start. Paths are relative to the data folder.",
@@ -96,7 +100,7 @@ def redis_config(cluster: Cluster) -> str:
             "daemonize no",
             "dir redis",
             "appendonly yes",
-            "appendfsync everysec",
+            f"appendfsync {fsync}",
             # The append-only file holds everything; a second copy would only cost a fork.
             'save ""',
             "maxmemory-policy noeviction",

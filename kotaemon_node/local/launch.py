@@ -8,6 +8,7 @@ import time
 from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from kotaemon_node.local import broker, broker_jars, config, leftovers, preflight, table
 from kotaemon_node.local import cluster as clusters
@@ -57,7 +58,7 @@ def up(wishes: Wishes, *, progress: Progress) -> Running:
             redis_url=plan.redis_url,
             own_kafka=plan.own_kafka,
         )
-        _write_configuration(folder, cluster)
+        _write_configuration(folder, cluster, plan)
         keys = settle_keys(folder, preflight.read_settings())
         environment = {**_environment(cluster, plan), **keys}
         supervisord = spawn(folder, environment=environment, with_us=not wishes.detach)
@@ -90,6 +91,7 @@ def _check_surroundings(wishes: Wishes, plan: Plan, progress: Progress) -> None:
     preflight.check_port(wishes.host, wishes.port)
     if plan.redis_url:
         preflight.check_redis(plan.redis_url)
+    preflight.check_durability(plan.durability, plan.redis_url)
     if plan.kafka_servers and not preflight.kafka_answers(preflight.read_settings()):
         progress("kafka", f"does not answer at {plan.kafka_servers}; pods go on without it")
     if plan.own_kafka:
@@ -103,10 +105,11 @@ def _check_surroundings(wishes: Wishes, plan: Plan, progress: Progress) -> None:
     preflight.check_knowledge(plan.knowledge)
 
 
-def _write_configuration(folder: DataFolder, cluster: Cluster) -> None:
+def _write_configuration(folder: DataFolder, cluster: Cluster, plan: Plan) -> None:
     open_files_max = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     _write_balancer(folder, cluster, open_files_max=open_files_max)
-    write_whole(folder.redis_config, config.redis_config(cluster))
+    fsync: Literal["always", "everysec"] = "always" if plan.durability == "fsync" else "everysec"
+    write_whole(folder.redis_config, config.redis_config(cluster, fsync=fsync))
     if cluster.own_kafka:
         broker.prepare(
             folder,

@@ -39,6 +39,7 @@ class Plan:
     kafka_servers: str = ""
     """Of somebody else's Kafka; empty: the cluster runs its own, or its bus is Redis."""
     own_kafka: bool = False
+    durability: Literal["local", "replica", "fsync"] = "local"
 
 
 def make_plan(wishes: Wishes, settings: Settings) -> Plan:
@@ -57,6 +58,7 @@ def make_plan(wishes: Wishes, settings: Settings) -> Plan:
         knowledge=(own_knowledge or places.sample_knowledge() or folder.knowledge).absolute(),
         models=(own_models or places.models_folder()).absolute(),
         encoder_model=settings.encoder_model,
+        durability=settings.durability,
         kafka_servers=kafka_servers,
         own_kafka=wishes.bus == "kafka" and not kafka_servers,
     )

@@ -9,6 +9,8 @@ from pydantic import ValidationError
 
 from kotaemon_node.adapters.kafka.address import KafkaAddress
 from kotaemon_node.adapters.redis.address import StoreAddress
+from kotaemon_node.adapters.redis.connection import connect
+from kotaemon_node.adapters.redis.durability import Level, NeverDurable
 from kotaemon_node.local import probes
 from kotaemon_node.local.cluster import WORKER_SLOTS
 from kotaemon_node.local.errors import LocalError
@@ -105,6 +107,21 @@ def kafka_answers(settings: Settings) -> bool:
         return True
     places = [server.rpartition(":") for server in address.servers]
     return any(probes.kafka_answers(host, int(port)) for host, _, port in places)
+
+
+def check_durability(level: Level, url: str) -> None:
+    """Make sure that the Redis can be as durable as asked; ``url`` is empty for our own."""
+    if level == "replica" and not url:
+        raise LocalError(
+            "DURABILITY=replica needs a Redis with a replica, and the cluster's own has none; name"
+            " one by REDIS_URL, or choose DURABILITY=fsync."
+        )
+    if not url:
+        return
+    try:
+        connect(url, durability=level).check_durability()
+    except NeverDurable as error:
+        raise LocalError(str(error)) from error
 
 
 def check_haproxy_config(folder: DataFolder) -> None:

@@ -107,6 +107,12 @@ CATALOGUE: Final = (
         "or all connections to it were busy.",
         ("reason",),
     ),
+    MetricRow(
+        "kotaemon_unconfirmed_writes_total",
+        "counter",
+        "Writes that were not confirmed in time as DURABILITY asks, so that nobody was told; they "
+        "are repeated.",
+    ),
     MetricRow("kotaemon_ready", "gauge", "1 when this pod can serve, else 0."),
     MetricRow(
         "kotaemon_http_requests_total",
@@ -266,6 +272,10 @@ class Metrics:
     def store_refused(self, reason: str) -> None:
         """The store failed a request or a heartbeat; ``reason`` is ``StoreUnavailable.refusal``."""
         self._counters["kotaemon_store_refusals_total"].labels(reason).inc()
+
+    def unconfirmed_writes(self, writes: int) -> None:
+        """So many writes were not confirmed in time."""
+        self._counters["kotaemon_unconfirmed_writes_total"].inc(writes)
 
     def ready(self, is_ready: bool) -> None:
         """Say whether this pod can serve."""

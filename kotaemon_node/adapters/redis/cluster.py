@@ -9,11 +9,12 @@ from typing import Any
 
 import redis
 from redis.client import Pipeline
-from redis.exceptions import AskError, MovedError, RedisError, ResponseError
+from redis.exceptions import AskError, MovedError, RedisError, ResponseError, TryAgainError
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from kotaemon_node.adapters.redis.address import Address
+from kotaemon_node.adapters.redis.durability import Seal, Unconfirmed, refused
 from kotaemon_node.adapters.redis.patience import PATIENCE_S, changing_hands, patiently
 from kotaemon_node.adapters.redis.slots import Node, SlotTable, slot_of
 
@@ -59,6 +60,8 @@ class _Flight:
     node: Node
     connection: Any
     commands: list[Command]
+    seal: Seal | None = None
+    """Two more replies come behind those of the commands."""
 
 
 class ClusterClient(redis.Redis):
@@ -108,10 +111,13 @@ class ClusterClient(redis.Redis):
             raise errors[0]
         return replies[0]
 
-    def run_all(self, commands: Sequence[Command], *, hurry: bool = False) -> None:
+    def run_all(
+        self, commands: Sequence[Command], *, hurry: bool = False, seal: Seal | None = None
+    ) -> None:
         """Give each command its reply; those that were redirected or met a failure are repeated.
 
-        In a ``hurry`` a node that hangs is not waited for long, nor asked again.
+        In a ``hurry`` a node that hangs is not waited for long, nor asked again. With a ``seal``
+        each node confirms its share; a command that was not confirmed has that as its reply.
         """
         pending = list(commands)
 
@@ -121,7 +127,7 @@ class ClusterClient(redis.Redis):
             )
 
         def attempt() -> None:
-            self._send_round(pending, hurry=hurry)
+            self._send_round(pending, hurry=hurry, seal=seal)
             again = [command for command in pending if unsettled(command)]
             if again:
                 slots = {command.slot for command in again}
@@ -155,7 +161,7 @@ class ClusterClient(redis.Redis):
                 case RedisConnectionError() | RedisTimeoutError():
                     lost = True
                 case ResponseError() as error:
-                    lost = lost or not isinstance(error, redis.exceptions.TryAgainError)
+                    lost = lost or not isinstance(error, TryAgainError)
                 case _:
                     pass  # a signal that goes behind a script again
         if lost:
@@ -164,7 +170,7 @@ class ClusterClient(redis.Redis):
             except RedisConnectionError:
                 return  # the next round tells it to whoever asked
 
-    def _send_round(self, commands: Sequence[Command], *, hurry: bool) -> None:
+    def _send_round(self, commands: Sequence[Command], *, hurry: bool, seal: Seal | None) -> None:
         """Write to all nodes, then read from all; every command has a reply then."""
         shares = self._shares(commands)
         flights: list[_Flight] = []
@@ -172,7 +178,8 @@ class ClusterClient(redis.Redis):
             for node, share in shares:
                 if hurry and not node.awake():
                     _fail(share, RedisTimeoutError("the node hung a moment ago"))
-                elif flight := _written(node, share):
+                elif flight := _written(node, share, self._confirming(node, seal)):
+                    flight.seal = seal
                     flights.append(flight)
             while flights:
                 _receive(flights[0], wait_s=_GROUP_REPLY_S if hurry else None)
@@ -197,6 +204,9 @@ class ClusterClient(redis.Redis):
                 shares.setdefault(node.address, (node, []))[1].append(command)
         return [shares[address] for address in sorted(shares)]
 
+    def _confirming(self, node: Node, seal: Seal | None) -> Sequence[tuple[Any, ...]]:
+        return seal.commands(self.slots.touch(node)) if seal is not None else ()
+
     def _target(self, command: Command) -> Node:
         if command.asked_at is not None:
             return self.slots.node(command.asked_at)
@@ -207,6 +217,7 @@ class ClusterClient(redis.Redis):
 
 class _Pipeline(Pipeline):
     via: ClusterClient
+    seal: Seal | None = None
 
     def publish(self, channel: Any, message: Any, **_: Any) -> Any:
         return self.pipeline_execute_command("SPUBLISH", channel, message)
@@ -216,7 +227,7 @@ class _Pipeline(Pipeline):
         stack, self.command_stack = self.command_stack, []
         commands = [Command.of(args, options) for args, options in stack]
         if commands:
-            self.via.run_all(commands, hurry=not raise_on_error)
+            self.via.run_all(commands, hurry=not raise_on_error, seal=self.seal)
         replies = [command.reply for command in commands]
         if raise_on_error:
             for reply in replies:
@@ -225,7 +236,9 @@ class _Pipeline(Pipeline):
         return replies
 
 
-def _written(node: Node, commands: list[Command]) -> _Flight | None:
+def _written(
+    node: Node, commands: list[Command], behind: Sequence[tuple[Any, ...]]
+) -> _Flight | None:
     """Send commands to a node; None when that failed, which they have as reply then."""
     try:
         connection: Any = node.pool.get_connection()
@@ -237,6 +250,7 @@ def _written(node: Node, commands: list[Command]) -> _Flight | None:
         if command.asked_at is not None:
             packed.append(("ASKING",))
         packed.append(command.args)
+    packed.extend(behind)
     try:
         connection.send_packed_command(connection.pack_commands(packed), check_health=False)
     except BaseException as error:
@@ -267,13 +281,37 @@ def _receive(flight: _Flight, *, wait_s: float | None) -> None:
             except ResponseError as error:
                 command.reply = error
             waiting.pop(0)
-        node.answered()
+        unconfirmed = flight.seal is not None and not _confirmed(flight, flight.seal)
+        if not unconfirmed:
+            node.answered()
+        elif wait_s is not None:
+            node.rest()
     except (RedisConnectionError, RedisTimeoutError, OSError) as error:
         connection.disconnect()
         if isinstance(error, RedisTimeoutError):
             node.rest()
-        _fail(waiting, error)
+        _fail(flight.commands if flight.seal is not None else waiting, error)
     node.pool.release(connection)
+
+
+def _confirmed(flight: _Flight, seal: Seal) -> bool:
+    """Read the two replies behind those of the commands; False: the node's replica is silent.
+
+    Where there is anything wrong, the commands have it as their reply.
+    """
+    replies: list[Any] = []
+    for _ in range(2):
+        try:
+            replies.append(flight.connection.read_response())
+        except ResponseError as error:
+            replies.append(error)
+    refusal = seal.refusal(*replies)
+    kept = refused([command.reply for command in flight.commands], refusal)
+    for command, reply in zip(flight.commands, kept, strict=True):
+        command.reply = reply
+    if isinstance(refusal, TryAgainError):
+        flight.node.touched += 1  # another slot, which is not on its way
+    return not isinstance(refusal, Unconfirmed)
 
 
 def _await_reply(connection: Any, wait_s: float | None) -> None:

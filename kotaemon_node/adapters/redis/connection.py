@@ -5,7 +5,7 @@ script is written so that the second run changes nothing.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import resources
 from typing import Any
 
@@ -33,6 +33,13 @@ from redis.retry import Retry
 
 from kotaemon_node.adapters.redis.address import StoreAddress
 from kotaemon_node.adapters.redis.cluster import ClusterClient
+from kotaemon_node.adapters.redis.durability import (
+    Durability,
+    Level,
+    Offer,
+    Seal,
+    Unconfirmed,
+)
 from kotaemon_node.adapters.redis.patience import (
     FULL_WORD,
     MOVING_WORDS,
@@ -49,6 +56,8 @@ from kotaemon_node.domain.errors import (
 )
 
 _REFUSING = (*PASSING_WORDS, *MOVING_WORDS)
+_READING = {"look"}
+"""Scripts that write nothing."""
 
 Call = tuple[Sequence[str], Sequence[Any]]
 """Keys and arguments of one run of a script."""
@@ -57,9 +66,20 @@ Signal = tuple[str, str]
 
 
 class RedisStore:
-    """A client with its scripts. Thread safe."""
+    """A client with its scripts. Thread safe.
 
-    def __init__(self, client: redis.Redis) -> None:
+    Scripts, and pipelines that ask for it, are confirmed as ``durability`` says before their
+    callers go on; what was not raises ``StoreUnavailable``, and may be repeated.
+    """
+
+    def __init__(
+        self,
+        client: redis.Redis,
+        *,
+        durability: Level = "local",
+        unconfirmed: Callable[[int], None] = lambda _: None,
+    ) -> None:
+        """``unconfirmed`` is told how many scripts wrote what was not confirmed in time."""
         # redis-py types each reply as a union over both protocols and asyncio, which says nothing.
         self.client: Any = client
         self._source = {
@@ -72,15 +92,28 @@ class RedisStore:
         prelude = f"local CLUSTER = {str(clustered).lower()}\n" + self._source.pop("_work")
         self._source = {name: prelude + source for name, source in self._source.items()}
         self._sha: dict[str, str] = {}
+        self._durability = Durability(durability, offers=self._offers)
+        self._unconfirmed = unconfirmed
+
+    def lacking(self) -> str:
+        """Return why the store does not give its level of durability; "" once it was seen to."""
+        return self._durability.lacking
+
+    def check_durability(self) -> str:
+        """Look whether it does, and return the same; raises ``NeverDurable`` where it never can."""
+        with suppress(RedisError, StoreUnavailable):  # whatever it says, it is asked again
+            self._durability.check()
+        return self.lacking()
 
     def run(self, script: str, keys: Sequence[str], arguments: Sequence[Any]) -> Any:
         """Run a script and return its reply."""
-        with store_errors():
+        with store_errors(), self._counted(script):
+            seal = self._durability.seal()
             try:
-                return self.client.evalsha(self._sha_of(script), len(keys), *keys, *arguments)
+                return self._run(seal, script, keys, arguments)
             except NoScriptError:
                 self._load()
-                return self.client.evalsha(self._sha_of(script), len(keys), *keys, *arguments)
+                return self._run(seal, script, keys, arguments)
 
     def run_many(
         self, script: str, calls: Sequence[Call], *, signals: Sequence[Signal] = ()
@@ -88,13 +121,20 @@ class RedisStore:
         """Run a script once for each (keys, arguments), in one round trip; replies in order.
 
         The reply of a call that failed is its error: the others have been made.
-        ``signals`` are published behind the scripts, whatever those replied.
+        ``signals``, one a call, are published behind the scripts, whatever those replied; where
+        these have to be confirmed, afterwards, and only for those that were.
         """
         with store_errors():
-            replies = self._pipelined(script, calls, signals)
+            seal = self._durability.seal()
+            along = () if seal else signals
+            replies = self._pipelined(seal, script, calls, along)
             if any(isinstance(reply, NoScriptError) for reply in replies):
                 self._load()
-                replies = self._pipelined(script, calls, signals)
+                replies = self._pipelined(seal, script, calls, along)
+        if seal:
+            if missed := sum(isinstance(reply, Unconfirmed) for reply in replies):
+                self._unconfirmed(missed)
+            self._tell(signals, replies)
         return [store_error(reply) if isinstance(reply, Exception) else reply for reply in replies]
 
     def publish(self, channel: str, text: str) -> None:
@@ -102,24 +142,73 @@ class RedisStore:
         with store_errors():
             self.client.publish(channel, text)
 
-    def pipelined(self, fill: Callable[[Any], None]) -> list[Any]:
-        """Let ``fill`` put commands on a pipeline, send it, and return the replies."""
+    def pipelined(self, fill: Callable[[Any], None], *, confirmed: bool = False) -> list[Any]:
+        """Let ``fill`` put commands on a pipeline, send it, and return the replies.
+
+        ``confirmed``: what is read is to be shown, so nothing of it may be lost any more.
+        """
         with store_errors():
             pipe = self.client.pipeline(transaction=False)
             fill(pipe)
-            replies: list[Any] = pipe.execute()
-            return replies
+            return self._execute(pipe, self._durability.seal() if confirmed else None)
+
+    @contextmanager
+    def _counted(self, script: str) -> Iterator[None]:
+        try:
+            yield
+        except Unconfirmed:
+            if script not in _READING:
+                self._unconfirmed(1)
+            raise
+
+    def _run(
+        self, seal: Seal | None, script: str, keys: Sequence[str], arguments: Sequence[Any]
+    ) -> Any:
+        call = (self._sha_of(script), len(keys), *keys, *arguments)
+        if seal is None:
+            return self.client.evalsha(*call)
+        pipe = self.client.pipeline(transaction=False)
+        pipe.evalsha(*call)
+        return self._execute(pipe, seal)[0]
 
     def _pipelined(
-        self, script: str, calls: Sequence[Call], signals: Sequence[Signal]
+        self, seal: Seal | None, script: str, calls: Sequence[Call], signals: Sequence[Signal]
     ) -> list[Any]:
         pipe = self.client.pipeline(transaction=False)
         for keys, arguments in calls:
             pipe.evalsha(self._sha_of(script), len(keys), *keys, *arguments)
         for channel, text in signals:
             pipe.publish(channel, text)
-        replies: list[Any] = pipe.execute(raise_on_error=False)
-        return replies[: len(calls)]
+        return self._execute(pipe, seal, raise_on_error=False)[: len(calls)]
+
+    def _execute(self, pipe: Any, seal: Seal | None, *, raise_on_error: bool = True) -> list[Any]:
+        replies: list[Any]
+        if seal is None or isinstance(self.client, ClusterClient):
+            if seal is not None:
+                pipe.seal = seal
+            replies = pipe.execute(raise_on_error=raise_on_error)
+            return replies
+        return seal.execute(pipe, raise_on_error=raise_on_error)
+
+    def _tell(self, signals: Sequence[Signal], replies: Sequence[Any]) -> None:
+        told = [
+            signal
+            for signal, reply in zip(signals, replies, strict=True)
+            if not isinstance(reply, Exception)
+        ]
+        if not told:
+            return
+        pipe = self.client.pipeline(transaction=False)
+        for channel, text in told:
+            pipe.publish(channel, text)
+        with suppress(RedisError):  # a hint: who follows looks again by itself
+            pipe.execute(raise_on_error=False)
+
+    def _offers(self) -> list[Offer]:
+        servers = [self.client]
+        if isinstance(self.client, ClusterClient):
+            servers = [node.client for node in self.client.slots.primaries()]
+        return [Offer.of(server) for server in servers]
 
     def _sha_of(self, script: str) -> str:
         if not self._sha:
@@ -154,6 +243,8 @@ def store_error(error: Exception) -> Exception:
             return error
         case RedisConnectionError() | RedisTimeoutError():
             return StoreUnavailable("the session store does not answer")
+        case Unconfirmed():
+            return StoreUnwritable("the session store cannot promise now that nothing is lost")
         case ResponseError():
             return _refusal(error)
         case _:
@@ -171,11 +262,22 @@ def _refusal(error: ResponseError) -> Exception:
     return error
 
 
-def connect(url: str, *, pool_max: int = limits.REDIS_POOL_MAX) -> RedisStore:
+def connect(
+    url: str,
+    *,
+    pool_max: int = limits.REDIS_POOL_MAX,
+    durability: Level = "local",
+    unconfirmed: Callable[[int], None] = lambda _: None,
+) -> RedisStore:
     """Return a store at ``url``, whose forms are in ``address``; connects when first used.
 
-    Raises ``ValueError`` for a URL that names none.
+    Raises ``ValueError`` for a URL that names none. The other arguments are ``RedisStore``'s.
     """
+    client = _client(url, pool_max=pool_max)
+    return RedisStore(client, durability=durability, unconfirmed=unconfirmed)
+
+
+def _client(url: str, *, pool_max: int) -> redis.Redis:
     address = StoreAddress.of(url)
     options: dict[str, Any] = {
         "max_connections": pool_max,
@@ -188,16 +290,16 @@ def connect(url: str, *, pool_max: int = limits.REDIS_POOL_MAX) -> RedisStore:
     }
     match address.kind:
         case "sentinel":
-            return RedisStore(PrimaryClient.at(address, **options))
+            return PrimaryClient.at(address, **options)
         case "cluster":
-            return RedisStore(ClusterClient(address.hosts, {**options, **address.credentials}))
+            return ClusterClient(address.hosts, {**options, **address.credentials})
         case "single":
             # A restarted Redis is back in well under a second; a dead one must be told of soon. One
             # that is silent has had its time: redis-py tries again within each try, two minutes.
             backoff = ExponentialWithJitterBackoff(base=0.02, cap=0.3)
             retry = Retry(backoff, 4, supported_errors=(RedisConnectionError,))
             pool = redis.BlockingConnectionPool.from_url(url, retry=retry, **options)
-            return RedisStore(redis.Redis(connection_pool=pool))
+            return redis.Redis(connection_pool=pool)
 
 
 def _text(value: object) -> str:

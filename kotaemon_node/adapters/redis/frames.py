@@ -69,7 +69,7 @@ class RedisFrameLog:
             pipe.xrange(stream, min=f"{after + 1}-0", count=limit)
             pipe.xrevrange(stream, count=1)
 
-        entries, newest = self._store.pipelined(fill)
+        entries, newest = self._store.pipelined(fill, confirmed=True)
         frames = tuple(
             frame_of(entry_id, fields, turn_id=key.turn_id, trace_id=trace_id)
             for entry_id, fields in entries

@@ -27,6 +27,8 @@
 | kn:{jobs}:<tenant>:dead               | stream | ids and reasons of poison jobs    | bounded  |
 | kn:leader:{<name>}                    | hash   | holder, fence                     | lease    |
 | kn:leader:{<name>}:fence              | string | counter of fences                 | -        |
+| kn:touch:{<number>}                   | string | nothing: written to confirm what  | one a    |
+|                                       |        | was written or read before it     | primary  |
 
 The hash tag is the session id alone, so that all keys of a session share a slot of a Redis Cluster
 and one script may touch them. Ids cannot hold braces or blanks (``domain.ids``). All topics of the
@@ -170,3 +172,8 @@ class JobKeys:
 def leader(name: str) -> str:
     """Return the key of a leader lease; that of its fences begins with it and shares its slot."""
     return f"kn:leader:{{{name}}}"
+
+
+def touch(number: int) -> str:
+    """Return a key that is written only to confirm what came before; its number makes its slot."""
+    return f"kn:touch:{{{number}}}"

@@ -41,7 +41,7 @@ class SessionList:
                 names = SessionKeys.of(SessionKey(principal.tenant, session_id))
                 pipe.hmget(names.meta, "created_ms", "active_ms", "version", "title")
 
-        heads = self._store.pipelined(fill) if found else []
+        heads = self._store.pipelined(fill, confirmed=True) if found else []
         gone = [sid for sid, head in zip(found, heads, strict=True) if head[0] is None]
         rows = [
             SessionRow(

@@ -124,7 +124,7 @@ class RedisSessionStore:
             if limit:
                 pipe.lrange(names.turns, after_version, after_version + limit - 1)
 
-        meta, *rows = self._store.pipelined(fill)
+        meta, *rows = self._store.pipelined(fill, confirmed=True)
         head = {name.decode(): value.decode() for name, value in meta.items()}
         self._admit(head, principal)
         turns = rows[0] if rows else []
@@ -176,7 +176,7 @@ class RedisSessionStore:
             pipe.hgetall(names.turn(key.turn_id))
 
         for _ in range(_READS_MAX):
-            (owner, epoch), seen, row = self._store.pipelined(fill)
+            (owner, epoch), seen, row = self._store.pipelined(fill, confirmed=True)
             if seen is None or row or b":" in seen:
                 break
             # It was finished between the commands of the pipeline: read again.

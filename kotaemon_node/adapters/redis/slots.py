@@ -12,6 +12,7 @@ from redis.crc import key_slot
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
+from kotaemon_node.adapters.redis import keys
 from kotaemon_node.adapters.redis.address import Address
 from kotaemon_node.adapters.redis.patience import at_once
 
@@ -37,6 +38,8 @@ class Node:
         self._options = options
         self._rest_s = 0.0
         self._rests_until_s = 0.0
+        self.touched = 0
+        """Number of the key by which this node was last asked to confirm, see ``keys.touch``."""
 
     @property
     def resting(self) -> bool:
@@ -110,6 +113,16 @@ class SlotTable:
             if found is None:
                 found = self._nodes[address] = Node(address, self._options)
             return found
+
+    def touch(self, node: Node) -> str:
+        """Return a key for confirmations in a slot of the node; of any, where it has none."""
+        owners = self._owners
+        while node.address in owners.values():
+            name = keys.touch(node.touched)
+            if owners.get(slot_of(name)) == node.address:
+                return name
+            node.touched += 1
+        return keys.touch(node.touched)
 
     def moved(self, slot: int, address: Address) -> None:
         """Note what a node said."""
