@@ -6,8 +6,10 @@ the usual AWS variables for its credentials): then the same tests run on that.
 
 import os
 import secrets
+import subprocess
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -73,6 +75,23 @@ def served_folder(tmp_path: Path) -> Iterator[ServedFolder]:
     app.register_blueprint(artifact_routes(service))
     with serving(app) as address:
         yield ServedFolder(folder, tmp_path / "cache", f"{address}/artifacts", "word")
+
+
+@contextmanager
+def small_disk(folder: Path, size_mb: int) -> Iterator[None]:
+    """Mount a disk of this size at ``folder``; the test is skipped where that is not allowed."""
+    folder.mkdir()
+    made = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={size_mb}m", "none", str(folder)],
+        check=False,
+        capture_output=True,
+    )
+    if made.returncode != 0:
+        pytest.skip("a small disk needs the right to mount")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
 class serving:

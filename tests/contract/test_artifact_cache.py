@@ -24,7 +24,7 @@ from kotaemon_node.adapters.store.remote_store import RemoteArtifactStore
 from kotaemon_node.adapters.system import SystemClock
 from kotaemon_node.domain.artifact_names import manifest_name
 from kotaemon_node.ports.artifacts import ArtifactsUnavailable
-from tests.artifact_stores import ServedFolder, TestBucket, reader
+from tests.artifact_stores import ServedFolder, TestBucket, reader, small_disk
 
 MB = 1024 * 1024
 MANIFEST = manifest_name("default", "default", 1)
@@ -307,22 +307,6 @@ def test_nobody_listening_is_told_soon(tmp_path: Path) -> None:
     store = reader("http://127.0.0.1:9/artifacts", tmp_path)
     with pytest.raises(ArtifactsUnavailable, match="does not answer"):
         store.open_local("x")
-
-
-@contextmanager
-def small_disk(folder: Path, size_mb: int) -> Iterator[None]:
-    folder.mkdir()
-    made = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={size_mb}m", "none", str(folder)],
-        check=False,
-        capture_output=True,
-    )
-    if made.returncode != 0:
-        pytest.skip("a small disk needs the right to mount")
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", str(folder)], check=True)
 
 
 def test_a_disk_without_room_is_told_and_given_back(tmp_path: Path) -> None:
