@@ -1,15 +1,18 @@
 """Asking and waiting for the turn: what ``/chat``, ``/ask`` and the turns route share."""
 
 import hashlib
-from collections.abc import Callable, Mapping
-from typing import Any, Final
+from collections.abc import Callable, Generator, Mapping
+from contextlib import closing
+from typing import Any, Final, cast
 
 from flask import Response, request
 
 from kotaemon_node.api.answers import json_answer
 from kotaemon_node.api.context import principal, services, trace_id
 from kotaemon_node.api.errors import TurnFailed
-from kotaemon_node.domain.errors import Draining
+from kotaemon_node.api.sse import Frames
+from kotaemon_node.domain.errors import Draining, StoreUnavailable
+from kotaemon_node.domain.frames import Frame
 from kotaemon_node.domain.ids import checked_id
 from kotaemon_node.domain.limits import JSON_WAIT_MAX_S
 from kotaemon_node.domain.session import OnBusy, Turn, TurnKey, TurnRequest
@@ -79,8 +82,34 @@ def submit(asked: TurnRequest) -> None:
 def run(asked: TurnRequest) -> Turn:
     """Submit the turn and wait for its end, at most ``JSON_WAIT_MAX_S``; it then goes on alone."""
     submit(asked)
-    turn = services().turns.wait(asked.key, asked.principal, timeout_s=JSON_WAIT_MAX_S)
-    return turn or services().sessions.turn(asked.key, asked.principal)
+    try:
+        turn = services().turns.wait(asked.key, asked.principal, timeout_s=JSON_WAIT_MAX_S)
+        return turn or services().sessions.turn(asked.key, asked.principal)
+    except StoreUnavailable:
+        # It is accepted. Who is told to ask again, and named no turn, would have it run twice.
+        return Turn(
+            turn_id=asked.key.turn_id,
+            message=asked.message,
+            state=State.RUNNING,
+            trace_id=asked.trace_id,
+        )
+
+
+def accepted(frames: Frames) -> Frames:
+    """Begin the stream of a turn that was accepted, whatever the store says now.
+
+    When it does not answer, the client is not told to send the turn again but to come back.
+    """
+    with closing(cast("Generator[Frame | None]", frames)):
+        try:
+            first = next(frames)
+        except StopIteration:
+            return
+        except StoreUnavailable:
+            yield None
+            raise
+        yield first
+        yield from frames
 
 
 def shown(key: TurnKey, turn: Turn, *, form: Callable[[str, Turn], object]) -> Response:

@@ -5,7 +5,15 @@ from typing import Final
 from flask import Blueprint, Response, request
 
 from kotaemon_node.api.answers import json_answer
-from kotaemon_node.api.asking import chosen_turn_id, open_mode, run, shown, submit, turn_request
+from kotaemon_node.api.asking import (
+    accepted,
+    chosen_turn_id,
+    open_mode,
+    run,
+    shown,
+    submit,
+    turn_request,
+)
 from kotaemon_node.api.body import read_body
 from kotaemon_node.api.context import pod, principal, services, trace_id, turn_key
 from kotaemon_node.api.inputs import EmptyBody, StreamQuery, TurnBody
@@ -34,7 +42,7 @@ def create_turn(sid: str) -> Response:
 
     def follow() -> Frames:
         submit(asked)
-        return services().turns.follow(key, asked.principal, after=after)
+        return accepted(services().turns.follow(key, asked.principal, after=after))
 
     return stream_answer(follow, slots=pod().streams, turn_id=key.turn_id, trace_id=trace_id())
 
