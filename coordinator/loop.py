@@ -215,6 +215,7 @@ class CoordinatorLoop:
         """Do what was ordered, before the folder: a deletion must not wait for a build."""
 
         def scene(kb: str) -> Scene:
+            self._alive()
             base = self._base(kb)
             return Scene(kb, base.newest, base.pointed, scan, self._leading(fence))
 

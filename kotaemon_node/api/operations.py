@@ -116,10 +116,10 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         headers=("If-None-Match",),
     ),
     "knowledge.read_knowledge": Operation(
-        "knowledge", {200: forms.KnowledgeForm}, ("not_found",)
+        "knowledge", {200: forms.KnowledgeForm}, ("not_found", "unavailable")
     ),
     "knowledge.list_generations": Operation(
-        "knowledge", {200: forms.GenerationList}, ("not_found",)
+        "knowledge", {200: forms.GenerationList}, ("not_found", "unavailable")
     ),
     "knowledge.list_documents": Operation(
         "knowledge", {200: forms.DocumentList}, ("not_found", "invalid"),

@@ -112,7 +112,8 @@ class GenerationLoader:
             try:
                 return HeldBuild.from_json(raw)
             except (ValueError, LookupError, TypeError) as error:
-                raise CorruptArtifact(f"{name} cannot be read: {error!r}") from error
+                # A note for people: what is served does not depend on it.
+                _log.warning("held_note_unreadable", name=name, error=repr(error))
         return None
 
     def knowledge_bases(self) -> list[str]:
