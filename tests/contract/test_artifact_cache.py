@@ -3,14 +3,10 @@
 import hashlib
 import mmap
 import os
-import resource
-import shutil
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,68 +14,13 @@ import pytest
 
 from kotaemon_node.adapters.store import cache as caching
 from kotaemon_node.adapters.store.cache import LocalCache
-from kotaemon_node.adapters.store.factory import here
-from kotaemon_node.adapters.store.origin import Body, OriginAway
-from kotaemon_node.adapters.store.remote_store import RemoteArtifactStore
 from kotaemon_node.adapters.system import SystemClock
 from kotaemon_node.domain.artifact_names import manifest_name
 from kotaemon_node.ports.artifacts import ArtifactsUnavailable
-from tests.artifact_stores import ServedFolder, TestBucket, reader, small_disk
+from tests.artifact_stores import ServedFolder, TestBucket, reader
+from tests.fakes.artifact_origin import MB, QuickClock, ScriptedOrigin, copies, store_of
 
-MB = 1024 * 1024
 MANIFEST = manifest_name("default", "default", 1)
-
-
-class QuickClock(SystemClock):
-    """Sleeps for nobody: a back-off costs no time."""
-
-    def sleep(self, duration_s: float) -> None:
-        super().sleep(min(duration_s, 0.005))
-
-
-class ScriptedOrigin:
-    """An origin of one content, that breaks after ``breaks_after`` bytes of an answer."""
-
-    def __init__(self, content: bytes, *, breaks_after: int = 0, chunk: int = 64 * 1024) -> None:
-        self.content = content
-        self.breaks_after = breaks_after
-        self.chunk = chunk
-        self.announced = len(content)
-        self.away = False
-        self.starts: list[int] = []
-
-    @contextmanager
-    def open(self, name: str, *, start: int = 0, tag: str = "") -> Iterator[Body | None]:
-        if self.away:
-            raise OriginAway("nobody there")
-        self.starts.append(start)
-        yield Body(start, self.announced, "tag", self._chunks(start))
-
-    def names(self, prefix: str) -> Iterator[str]:
-        if self.away:
-            raise OriginAway("nobody there")
-        yield from (name for name in ["x"] if name.startswith(prefix))
-
-    def _chunks(self, start: int) -> Iterator[bytes]:
-        sent = 0
-        for at in range(start, len(self.content), self.chunk):
-            if self.breaks_after and sent >= self.breaks_after:
-                raise OriginAway("cable pulled")
-            yield self.content[at : at + self.chunk]
-            sent += self.chunk
-
-
-def store_of(
-    origin: Any, folder: Path, *, bytes_max: int = 1 << 30, spared_s: float = 600.0
-) -> RemoteArtifactStore:
-    clock = QuickClock()
-    cache = LocalCache(folder, bytes_max=bytes_max, clock=clock, spared_s=spared_s)
-    return RemoteArtifactStore(origin, cache, native=here, clock=clock, remembers=True)
-
-
-def copies(folder: Path) -> list[str]:
-    files = folder / "files"
-    return sorted(str(path.relative_to(files)) for path in files.rglob("*") if path.is_file())
 
 
 def test_a_download_goes_on_where_it_broke_off(tmp_path: Path) -> None:
@@ -307,89 +248,6 @@ def test_nobody_listening_is_told_soon(tmp_path: Path) -> None:
     store = reader("http://127.0.0.1:9/artifacts", tmp_path)
     with pytest.raises(ArtifactsUnavailable, match="does not answer"):
         store.open_local("x")
-
-
-def test_a_disk_without_room_is_told_and_given_back(tmp_path: Path) -> None:
-    disk = tmp_path / "disk"
-    with small_disk(disk, 20):
-        store = store_of(ScriptedOrigin(os.urandom(8 * MB)), disk / "cache")
-        with pytest.raises(ArtifactsUnavailable, match="no room on disk"):
-            store.open_local("x")
-        assert shutil.disk_usage(disk).used < MB
-
-
-def test_a_disk_that_fills_while_writing_is_told_and_given_back(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # Given room that somebody else takes between the look and the writing
-    monkeypatch.setattr(LocalCache, "make_room", lambda *_: None)
-    disk = tmp_path / "disk"
-    with small_disk(disk, 4):
-        store = store_of(ScriptedOrigin(os.urandom(8 * MB)), disk / "cache")
-        with pytest.raises(ArtifactsUnavailable, match="No space left"):
-            store.open_local("x")
-        assert shutil.disk_usage(disk).used < MB
-
-
-def test_a_file_beyond_the_limit_of_the_process_is_told(tmp_path: Path) -> None:
-    store = store_of(ScriptedOrigin(os.urandom(2 * MB)), tmp_path)
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (MB, hard))
-    try:
-        with pytest.raises(ArtifactsUnavailable, match="too large"):
-            store.open_local("x")
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert copies(tmp_path) == []
-
-
-def test_the_serving_loop_goes_on_while_much_is_fetched(
-    served_folder: ServedFolder, tmp_path: Path
-) -> None:
-    # Given a pod's kind of process: gevent has patched it, and writing is on a native thread
-    served_folder.store().put_if_absent("x", os.urandom(200 * MB))
-    script = """
-from gevent import monkey; monkey.patch_all()
-import sys, time, gevent
-from pathlib import Path
-from kotaemon_node.adapters.system import SystemClock
-from kotaemon_node.adapters.system.gevent_tasks import GeventTasks
-from kotaemon_node.adapters.store.factory import StorePlace, make_artifact_store
-from hashlib import sha256
-
-place = StorePlace(sys.argv[1], Path(sys.argv[2]), 1 << 30, token=sys.argv[3])
-native = GeventTasks(native_threads=1).compute
-store = make_artifact_store(place, clock=SystemClock(), native=native)
-beats = []
-
-def beat():
-    while True:
-        beats.append(time.monotonic())
-        gevent.sleep(0.01)
-
-gevent.spawn(beat)
-gevent.sleep(0.1)
-beats.clear()
-began = time.monotonic()
-fetching = gevent.spawn(store.open_local, "x")
-fetching.get()
-store.discard_local("x", sha256="none")
-took = time.monotonic() - began
-gaps = sorted(b - a for a, b in zip(beats, beats[1:]))
-print(len(beats), round(took, 2), round(gaps[-1], 3), round(gaps[len(gaps) // 2], 4))
-"""
-    done = subprocess.run(
-        [sys.executable, "-c", script, served_folder.url, str(tmp_path / "c"), served_folder.token],
-        capture_output=True,
-        text=True,
-        check=True,
-        cwd=Path(__file__).parents[2],
-    )
-    beats, took_s, worst_s, median_s = map(float, done.stdout.splitlines()[-1].split())
-    print(f"{took_s} s for 200 MB: {beats:.0f} beats, median {median_s} s, longest {worst_s} s")
-    # Then it beats all the time: it would once if a call held it from its beginning to its end
-    assert beats > 10
-    assert worst_s < took_s / 2
 
 
 def reading(place: Any, cache: Path) -> Any:
