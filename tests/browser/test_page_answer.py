@@ -2,6 +2,7 @@
 
 import threading
 
+import pytest
 from playwright.sync_api import Page
 
 from tests.browser.conftest import OpenPage, ask, finished, wait_until
@@ -115,7 +116,25 @@ def test_a_source_that_is_gone_says_so(stub: Stub, open_page: OpenPage) -> None:
 
     page.locator(".cite").first.click()
 
-    assert "withdrawn" in page.locator(".source-absent").inner_text()
+    assert "no longer kept" in page.locator(".source-absent").inner_text()
+
+
+@pytest.mark.parametrize(
+    ("locale", "told"), [("en-GB", "This source was withdrawn."), ("zh-CN", "该来源已撤回。")]
+)
+def test_a_source_that_was_purged_is_withdrawn(
+    stub: Stub, open_page: OpenPage, locale: str, told: str
+) -> None:
+    add_shop(stub)
+    stub.refuse("GET", "/v1/sources/", 410, code="withdrawn")
+    page = open_page(stub.url, locale=locale)
+    page.locator("#question").fill(QUESTION)
+    page.locator("#question").press("Enter")
+    finished(page)
+
+    page.locator(".cite").first.click()
+
+    assert page.locator(".source-absent").inner_text().strip() == told
 
 
 def test_an_answer_tells_who_served_it_and_from_which_knowledge(

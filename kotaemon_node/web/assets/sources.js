@@ -9,7 +9,7 @@ const KEPT_MAX = 32;
  * @property {boolean} open
  * @property {object[]} docs all sources of the answer
  * @property {number} at index of the one shown
- * @property {"loading" | "shown" | "gone" | "failed"} state
+ * @property {"loading" | "shown" | "gone" | "withdrawn" | "failed"} state
  * @property {{text: string, span: [number, number], revision: string} | null} source
  */
 
@@ -47,13 +47,16 @@ async function show(docs, at) {
     if (isShown(doc)) panel.set({ state: "shown", source });
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
-    if (isShown(doc)) panel.set({ state: gone(error) ? "gone" : "failed" });
+    if (isShown(doc)) panel.set({ state: absence(error) });
   }
 }
 
 const isShown = (doc) => panel.value.docs[panel.value.at] === doc;
 
-const gone = ({ status }) => status === 404 || status === 410;
+function absence({ code, status }) {
+  if (code === "withdrawn") return "withdrawn";
+  return status === 404 || status === 410 ? "gone" : "failed";
+}
 
 function keep(path, source) {
   kept.set(path, source);

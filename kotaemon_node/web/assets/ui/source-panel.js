@@ -62,6 +62,12 @@ function Facts({ doc, source, words }) {
   `;
 }
 
+const ABSENCES = {
+  gone: "sourceGone",
+  withdrawn: "sourceWithdrawn",
+  failed: "sourceFailed",
+};
+
 function Absent({ state, words }) {
   if (state === "loading") {
     return html`
@@ -73,7 +79,7 @@ function Absent({ state, words }) {
   }
   return html`
     <div class="source-text source-absent" role="alert">
-      <p>${state === "gone" ? words.sourceGone : words.sourceFailed}</p>
+      <p>${words[ABSENCES[state]]}</p>
       ${state === "failed" && html`
         <button type="button" class="small" onClick=${retrySource}>${words.tryAgain}</button>`}
     </div>
