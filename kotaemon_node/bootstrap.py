@@ -151,13 +151,16 @@ def build_pod(settings: Settings) -> RunningPod:
     waiting = connect(settings.redis_url, pool_max=8)
     # What accepted turns write comes before new requests, which may use up their pool.
     writing = durable(pool_max=limits.REDIS_WRITERS_MAX)
-    remembered = SessionCache(count=metrics.session_cache)
+    remembered = SessionCache(
+        count=metrics.session_cache, ttl_s=settings.session_ttl_s, now_s=clock.monotonic_s
+    )
     sessions = RedisSessionStore(
         store,
         ttl_s=settings.session_ttl_s,
         idle_s=settings.session_idle_s,
         cache=remembered,
         writing=writing,
+        count_loss=metrics.session_gone,
     )
     frames = RedisFrameLog(store, waiting=waiting, writing=writing, clock=clock, tasks=tasks)
     bus = _bus(settings, store=store, waiting=waiting, clock=clock)

@@ -92,10 +92,12 @@ class TestPod:
         self.leaving = False
         self.store = store = connect(server.url, durability=durability)
         clock, tasks = ServerClock(server), ThreadTasks()
-        self.sessions = RedisSessionStore(store, ttl_s=3600, idle_s=1800)
+        self.metrics = Metrics()
+        self.sessions = RedisSessionStore(
+            store, ttl_s=3600, idle_s=1800, count_loss=self.metrics.session_gone
+        )
         self.presence = RedisPresence(store, clock=clock)
         self.answerer = ScriptedAnswerer(gate)
-        self.metrics = Metrics()
         self.owners = Owners(
             mine=name, presence=self.presence, peers=peers or SilentPeers(), clock=clock
         )

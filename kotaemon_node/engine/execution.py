@@ -7,9 +7,15 @@ from typing import Any
 import structlog
 
 from kotaemon_node.domain import limits
-from kotaemon_node.domain.errors import Fenced, Gone, NodeError, StoreUnavailable
+from kotaemon_node.domain.errors import (
+    Fenced,
+    Gone,
+    NodeError,
+    SequenceGap,
+    StoreUnavailable,
+)
 from kotaemon_node.domain.frames import FrameBody
-from kotaemon_node.domain.session import Turn
+from kotaemon_node.domain.session import Turn, TurnKey
 from kotaemon_node.domain.turn import Signal, State, advance
 from kotaemon_node.engine.answering import Answerer, Draft
 from kotaemon_node.engine.following import terminal_frame
@@ -50,6 +56,8 @@ class Execution:
     announce: Callable[[Work, Committed], None]
     """Sends the events of a committed turn; must not raise."""
     draining: Callable[[], bool]
+    again: Callable[[TurnKey], None]
+    """Takes up a turn of this pod whose session goes on under another epoch; must not raise."""
 
     def run(self, work: Work, live: LiveTurn) -> Following | None:
         """Execute ``work`` and return the session's next turn if this pod owns that now."""
@@ -64,14 +72,16 @@ class Execution:
             _log.info("turn_left", reason="fenced", **_names(work))
             return None
         except Gone:
-            _log.info("turn_left", reason="session_deleted", **_names(work))
-            return None
+            _log.info("turn_left", reason="gone", **_names(work))
         except StoreUnavailable:
             # The turn stays in the index of running turns; whoever reaches the store takes it up.
             _log.warning("turn_left", reason="store_unavailable", **_names(work))
             return None
         finally:
             self.live.close(work.lease.key, live)
+        # The session was deleted, or the store was set back and what is left has another epoch.
+        self.again(work.lease.key)
+        return None
 
     def _run(self, work: Work, live: LiveTurn) -> Following | None:
         started_s = self.clock.monotonic_s()
@@ -148,10 +158,7 @@ class Execution:
             seq=out.seq + 1,
             generations={**work.session.generations, **draft.generations},
         )
-        committed = persistently(
-            lambda: self.sessions.commit(work.lease, ending, take_next=not self.draining()),
-            clock=self.clock,
-        )
+        committed = self._commit(work, out, ending)
         # Open before anything else is done: a sweep must see that this pod executes it.
         following = None
         if committed.next is not None:
@@ -168,6 +175,16 @@ class Execution:
             self.metrics.first_text(timings["first_text"])
         self.announce(work, committed)
         return following
+
+    def _commit(self, work: Work, out: FrameWriter, ending: Ending) -> Committed:
+        def commit() -> Committed:
+            return self.sessions.commit(work.lease, ending, take_next=not self.draining())
+
+        try:
+            return persistently(commit, clock=self.clock)
+        except SequenceGap:
+            out.confirm()  # the store was set back and has lost frames
+            return persistently(commit, clock=self.clock)
 
 
 def _store_the_rest(out: FrameWriter) -> None:

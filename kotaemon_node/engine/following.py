@@ -1,11 +1,17 @@
-"""Following a turn: its frames in order, from memory where it runs here, else from the store."""
+"""Following a turn: its frames in order, from memory where it runs here, else from the store.
 
+A store that was set back may have the turn end earlier than it was shown, not have it at all, or
+have another owner's frames under the numbers that were shown. Whoever followed it is told ``gone``,
+and is never shown another continuation: the last frame shown is compared wherever frames are read.
+"""
+
+import json
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from kotaemon_node.domain import limits
-from kotaemon_node.domain.errors import Draining, Gone, SessionNotFound
+from kotaemon_node.domain.errors import Draining, Gone, SessionNotFound, TurnNotFound
 from kotaemon_node.domain.frames import Frame
 from kotaemon_node.domain.session import Principal, Turn, TurnKey
 from kotaemon_node.domain.turn import FINISHED
@@ -15,6 +21,9 @@ from kotaemon_node.ports.sessions import FrameLog, SessionStore
 # The subscription may begin a moment after the first read, and a signal may be lost: so a follower
 # looks again soon after each frame, then ever more rarely, up to ``FOLLOWER_POLL_S``.
 _FIRST_POLL_S = 0.05
+# An owner that lives stores again what a store that was set back has lost: with its next frame.
+# So many looks in a row, about 1.5 s, may find less than was shown here.
+_SHORT_LOOKS_MAX = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +37,8 @@ class Following:
     """Takes a turn over if nobody executes it."""
     leaving: Callable[[], bool]
     """Tells whether this pod drains."""
+    count_gone: Callable[[], None] = lambda: None
+    """Is called when somebody is told that the store lost what was shown of a turn."""
     tick_s: float = limits.HEARTBEAT_RUNNING_S
 
     def follow(
@@ -38,16 +49,26 @@ class Following:
         A pod that drains sends away, by raising ``Draining``, whoever follows what it does not
         execute itself; ``stay`` is for callers that cannot come back.
         """
-        turn, last_seq = self.sessions.turn_and_last_seq(key, principal)
+        try:
+            turn, last_seq = self.sessions.turn_and_last_seq(key, principal)
+        except (SessionNotFound, TurnNotFound) as error:
+            if after == 0:
+                raise
+            # Whoever has seen frames of it knows that there was one.
+            raise Gone("the store does not know the turn that you have seen") from error
         if turn.state in FINISHED and after == last_seq:
             return  # all of it was seen
         reader = _Reader(self, key, principal, turn.trace_id, after=after, stay=stay)
-        while not reader.over:
-            live = self.live.get(key)
-            if live is not None and live.last >= reader.position:
-                yield from reader.from_memory(live)
-            else:
-                yield from reader.from_store()
+        try:
+            while not reader.over:
+                live = self.live.get(key)
+                if live is not None and live.last >= reader.position:
+                    yield from reader.from_memory(live)
+                else:
+                    yield from reader.from_store()
+        except Gone:
+            self.count_gone()
+            raise
 
 
 class _Reader:
@@ -68,11 +89,15 @@ class _Reader:
         self._principal = principal
         self._trace_id = trace_id
         self._stay = stay
+        self._newest: Frame | None = None
+        """The last numbered frame that was shown here."""
+        self._short_looks = 0
         self.position = after
         self.over = False
 
     def from_memory(self, live: LiveTurn) -> Iterator[Frame | None]:
         """Yield until the turn ends, or leaves this pod."""
+        self._compare(live.frame(self.position))
         closed = False
         while not closed and not self.over:
             frames, closed = live.after(self.position, timeout_s=self._following.tick_s)
@@ -122,10 +147,22 @@ class _Reader:
             return True
         if self._following.leaving() and not self._stay:
             raise Draining("this pod is leaving; another one goes on")
-        turn = self._following.sessions.turn(self._key, self._principal)
+        turn, _ = self._turn()
         if turn.state not in FINISHED:
             self._following.rescue(self._key, turn)
         return self._executed_here()
+
+    def _turn(self) -> tuple[Turn, int]:
+        """Read the turn, which was there when this reader began."""
+        try:
+            return self._following.sessions.turn_and_last_seq(self._key, self._principal)
+        except (SessionNotFound, TurnNotFound) as error:
+            raise Gone("the session was deleted, or the store has lost this turn") from error
+
+    def _compare(self, stored: Frame | None) -> None:
+        """Raise ``Gone`` unless ``stored`` is the last frame that was shown here."""
+        if self._newest is not None and (stored is None or not _same(stored, self._newest)):
+            raise Gone("the store has lost frames that you have seen; read the turn")
 
     def _executed_here(self) -> bool:
         live = self._following.live.get(self._key)
@@ -137,17 +174,24 @@ class _Reader:
         ).last
 
     def _read(self) -> tuple[Frame, ...]:
+        again = int(self._newest is not None)  # the last one shown, to be compared
         stored = self._following.frames.read(
-            self._key, after=self.position, limit=limits.FRAMES_READ_MAX, trace_id=self._trace_id
+            self._key,
+            after=self.position - again,
+            limit=limits.FRAMES_READ_MAX + again,
+            trace_id=self._trace_id,
         )
         if stored.kept and self.position <= stored.last:
-            return stored.frames
-        try:
-            turn, last_seq = self._following.sessions.turn_and_last_seq(self._key, self._principal)
-        except SessionNotFound as error:
-            raise Gone("the session was deleted") from error
+            self._short_looks = 0
+            if again:
+                self._compare(stored.frames[0])
+            return stored.frames[again:]
+        turn, last_seq = self._turn()
         if turn.state in FINISHED and not stored.kept:
             return self._summary(turn, last_seq)
+        self._short_looks += 1
+        if again and turn.state not in FINISHED and self._short_looks <= _SHORT_LOOKS_MAX:
+            return ()
         if self.position > max(stored.last, last_seq):
             raise Gone("the store does not know the frames that you have seen; read the turn")
         return ()
@@ -171,7 +215,7 @@ class _Reader:
     def _shown(self, frames: Sequence[Frame]) -> Iterator[Frame]:
         for frame in frames:
             if frame.seq is not None:
-                self.position = frame.seq
+                self.position, self._newest = frame.seq, frame
             if frame.terminal:
                 self.over = True
                 yield self._complete(frame)
@@ -182,10 +226,18 @@ class _Reader:
         """Fill in the answer, which is kept once, in the history."""
         if frame.type != "done" or "answer" in frame.fields:
             return frame
-        turn = self._following.sessions.turn(self._key, self._principal)
+        turn, _ = self._turn()
         return replace(
             frame, fields={**frame.fields, "answer": turn.answer, "version": turn.version}
         )
+
+
+def _same(one: Frame, other: Frame) -> bool:
+    """Tell whether two frames say the same; one in memory may hold tuples where JSON has lists."""
+    if one.type != other.type:
+        return False
+    texts = (json.dumps(dict(frame.fields), sort_keys=True) for frame in (one, other))
+    return next(texts) == next(texts)
 
 
 def terminal_frame(turn: Turn, *, seq: int) -> Frame:

@@ -7,6 +7,8 @@ batch grows by itself. A text may be given a window, within which more text join
 Rule 1: frames are handed on (``shown``) only after they are stored.
 Rule 2: a batch whose reply was lost is sent again as it was, before anything behind it.
 Rule 3: while the store is away an outbox fills up to a bound; then its writer waits.
+Rule 4: a store that was set back and knows our lease gets the frames that it lost once more, under
+    their numbers and as they were shown.
 """
 
 import threading
@@ -17,7 +19,7 @@ from typing import Any
 import structlog
 
 from kotaemon_node.domain import limits
-from kotaemon_node.domain.errors import NodeError, StoreUnavailable
+from kotaemon_node.domain.errors import NodeError, SequenceGap, StoreUnavailable
 from kotaemon_node.domain.frames import Frame, FrameBody
 from kotaemon_node.ports.runtime import Clock, Tasks
 from kotaemon_node.ports.sessions import FrameBatch, FrameLog, Lease
@@ -25,6 +27,9 @@ from kotaemon_node.ports.sessions import FrameBatch, FrameLog, Lease
 _log = structlog.get_logger(__name__)
 
 _STORE_RETRY_S = 0.2
+
+Memory = Callable[[], tuple[Sequence[FrameBody], Sequence[tuple[str, Any]]]]
+"""Returns all frames of a turn that were shown, from number 1 on, and its journal so far."""
 
 
 @dataclass(slots=True)
@@ -46,8 +51,10 @@ class Outbox:
         seq: int,
         shown: Callable[[Sequence[Frame]], None],
         failed: Callable[[NodeError], None],
+        memory: Memory,
     ) -> None:
         self._group = group
+        self._memory = memory
         self._lease = lease
         self._shown = shown
         self._failed = failed
@@ -93,6 +100,18 @@ class Outbox:
                 if self._bodies or self._journal:
                     self._be_due(0.0)
                 elif self._flight is None:
+                    return
+                self._moved.clear()
+            self._group.wake()
+            self._moved.wait()
+
+    def confirm(self) -> None:
+        """Return when the store was asked and has all frames; raises what it answered else."""
+        self.probe()
+        while True:
+            with self._group.lock:
+                self._check()
+                if self._flight is None and self._wanted_s is None:
                     return
                 self._moved.clear()
             self._group.wake()
@@ -150,6 +169,20 @@ class Outbox:
         self._wait(now_s + _STORE_RETRY_S)
         return True
 
+    def repeat_all(self) -> bool:
+        """Send the batch again behind all frames before it; False where they are not remembered."""
+        assert self._flight is not None
+        batch = self._flight.batch
+        bodies, journal = self._memory()
+        if batch.first_seq == 1 or len(bodies) != self.seq:
+            return False
+        self._flight.batch = FrameBatch(
+            self._lease, 1, (*bodies, *batch.bodies), (*journal, *batch.journal)
+        )
+        _log.warning("frames_stored_again", turn_id=self._lease.key.turn_id, frames=self.seq)
+        self._wait(self._group.now_s())
+        return True
+
     def fail(self, error: NodeError) -> None:
         """Give up: everything that is put from now on raises ``error``."""
         self._error = error
@@ -164,9 +197,10 @@ class Outbox:
         assert self._flight is not None
         batch = self._flight.batch
         turn_id, trace_id = self._lease.key.turn_id, self._lease.trace_id
+        fresh = batch.bodies[self.seq + 1 - batch.first_seq :]  # those before were shown already
         frames = [
-            Frame(body.type, body.fields, turn_id, trace_id, batch.first_seq + place)
-            for place, body in enumerate(batch.bodies)
+            Frame(body.type, body.fields, turn_id, trace_id, seq)
+            for seq, body in enumerate(fresh, start=self.seq + 1)
         ]
         self.seq += len(frames)
         return frames
@@ -210,12 +244,13 @@ class GroupCommit:
         seq: int,
         shown: Callable[[Sequence[Frame]], None],
         failed: Callable[[NodeError], None],
+        memory: Memory = lambda: ((), ()),
     ) -> Outbox:
         """Return the outbox of an execution whose newest stored frame is number ``seq``.
 
         ``shown`` gets frames as they are stored; ``failed`` is called when nothing more will be.
         """
-        return Outbox(self, lease, seq=seq, shown=shown, failed=failed)
+        return Outbox(self, lease, seq=seq, shown=shown, failed=failed, memory=memory)
 
     def now_s(self) -> float:
         """The clock by which frames are due."""
@@ -277,6 +312,8 @@ class GroupCommit:
         failure = error if isinstance(error, NodeError) else NodeError(str(error))
         with self.lock:
             if isinstance(failure, StoreUnavailable) and outbox.repeat_later(failure, now_s):
+                return
+            if isinstance(failure, SequenceGap) and outbox.repeat_all():
                 return
             outbox.fail(failure)
         outbox.tell_failure(failure)

@@ -50,6 +50,16 @@ class LiveTurn:
                 self._changed.wait(timeout_s)
             return self._frames[seq:], self._over
 
+    def shown(self) -> Sequence[Frame]:
+        """Return all frames, from number 1 on."""
+        with self._changed:
+            return list(self._frames)
+
+    def frame(self, seq: int) -> Frame | None:
+        """Return one frame; None where there is none of that number."""
+        with self._changed:
+            return self._frames[seq - 1] if 0 < seq <= len(self._frames) else None
+
     @property
     def over(self) -> bool:
         """True when nothing more comes from here."""

@@ -150,9 +150,12 @@ class ToolSteps:
 
 
 def _ledger_key(lease: Lease, step: str) -> str:
-    """Return what names an effect for ever: ids may come again, but not in the same epoch."""
-    session = lease.key.session
-    names = (session.tenant, session.session_id, lease.epoch, lease.key.turn_id, step)
+    """Return what names an effect for ever: ids may come again, but not in the same epoch.
+
+    That in which the turn was accepted: the session's own may be renewed while the turn runs.
+    """
+    session, epoch = lease.key.session, lease.accepted_in or lease.epoch
+    names = (session.tenant, session.session_id, epoch, lease.key.turn_id, step)
     return ":".join(names)
 
 

@@ -12,6 +12,7 @@ from kotaemon_node.domain.errors import (
     Draining,
     Fenced,
     Gone,
+    NodeError,
     Overloaded,
     SessionNotFound,
 )
@@ -90,6 +91,7 @@ class TurnEngine:
             live=self._live,
             rescue=self._rescue,
             leaving=draining,
+            count_gone=lambda: metrics.session_gone("turn"),
         )
         self._session_following = SessionFollowing(
             sessions=sessions, frames=frames, turns=self._following, leaving=draining
@@ -103,6 +105,7 @@ class TurnEngine:
             metrics=metrics,
             announce=self._announcer.announce,
             draining=draining,
+            again=self._take_again,
         )
 
     @property
@@ -154,6 +157,13 @@ class TurnEngine:
             return True
         finally:
             self._taking.discard(key)
+
+    def _take_again(self, key: TurnKey) -> None:
+        """Go on with a turn of ours that was refused, if the store still has it as ours."""
+        try:
+            self.take(key, from_owner=self._owner)
+        except NodeError as error:
+            _log.info("turn_not_taken_again", turn_id=key.turn_id, error=str(error))  # a sweep does
 
     def _rescue(self, key: TurnKey, turn: Turn) -> None:
         """Take a turn that somebody waits for, if nobody executes it."""
@@ -268,9 +278,11 @@ class TurnEngine:
         """Take the turn from whoever has it and commit it with the text that was shown."""
         try:
             self._seize_and_end(key, signal)
-        except (Fenced, Gone):
-            # Somebody else ended it, or deleted the session, at the same moment.
+        except Fenced:
+            # Somebody else ended it at the same moment.
             _log.info("turn_ended_elsewhere", turn_id=key.turn_id)
+        except Gone:
+            self._take_again(key)  # how it is to end is kept with it
 
     def _seize_and_end(self, key: TurnKey, signal: Signal) -> None:
         work = self._sessions.seize(key, self._owner, from_owner=None, ending=signal.value)

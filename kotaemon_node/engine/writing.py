@@ -95,6 +95,7 @@ class FrameWriter:
             seq=stored[-1].seq or 0 if stored else 0,
             shown=self._show_stored,
             failed=self._lose,
+            memory=self._remembered,
         )
         live.on_doubt(self._outbox.probe)
 
@@ -139,6 +140,10 @@ class FrameWriter:
             journal, self._decided = self._decided, []
             self._outbox.put([], journal=journal)
         self._outbox.drain()
+
+    def confirm(self) -> None:
+        """Return when the store has all frames; those that it lost are stored again."""
+        self._outbox.confirm()
 
     def note_progress(self) -> None:
         """Say that the turn goes on though nothing is to be shown; others take one that hangs."""
@@ -232,6 +237,10 @@ class FrameWriter:
         self.stop.request(error)
         # Followers need not wait until the executor has noticed: the store knows more than we do.
         self._live.close()
+
+    def _remembered(self) -> tuple[Sequence[FrameBody], Sequence[tuple[str, Any]]]:
+        bodies = [FrameBody(frame.type, frame.fields) for frame in self._live.shown()]
+        return bodies, list(self._journal.items())
 
     def _show_stored(self, frames: Sequence[Frame]) -> None:
         for frame in frames:

@@ -32,6 +32,8 @@ class Lease:
     fence: int
     owner: str
     trace_id: str
+    accepted_in: str = ""
+    """The epoch in which the turn was accepted, where the store still knows it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +53,9 @@ class ClaimRequest:
     create_session: bool
     """Whether an unknown session id makes a new session (open mode) or is an error."""
     new_epoch: str
-    """The epoch that the session gets if this call creates it. Random, so it names the call, too:
-    repeated after a lost reply, it owns what it owned."""
+    """The epoch that the session gets if this call creates it, or tells that the store has lost
+    something of it. Random, so it names the call, too: repeated after a lost reply, it owns what it
+    owned."""
 
 
 class ClaimOutcome(Enum):
@@ -201,7 +204,11 @@ class SessionStore(Protocol):
     def load(
         self, key: SessionKey, principal: Principal, *, after_version: int, limit: int
     ) -> SessionView:
-        """Return the session with at most ``limit`` turns after ``after_version``; the one door."""
+        """Return the session with at most ``limit`` turns after ``after_version``; the one door.
+
+        Raises ``Gone`` where there are fewer turns than ``after_version``, and, as ``claim`` does,
+        where the store has lost something.
+        """
         ...
 
     def list(self, principal: Principal, *, offset: int, limit: int) -> Sequence[SessionRow]:
@@ -238,6 +245,10 @@ class SessionStore(Protocol):
 
         Raises ``TurnConflict`` (same id, other digest), ``SessionBusy`` (``on_busy=reject``),
         ``Overloaded`` (the session's queue is full), ``Gone`` (its session was deleted).
+
+        ``Gone`` also where this pod remembers more of the session than the store has: then nothing
+        was accepted, the session has another epoch from now on, and the loss is told once; the next
+        claim goes on from what is left. Deletion and the end of a session's life are no loss.
         """
         ...
 

@@ -93,6 +93,13 @@ CATALOGUE: Final = (
         "(miss), or the store was set back (rolled_back).",
         ("result",),
     ),
+    MetricRow(
+        "kotaemon_sessions_gone_total",
+        "counter",
+        "Told as gone: the store lost the end of a session (rolled_back) or all of it (wiped); or "
+        "what somebody followed of a turn is lost or deleted (turn).",
+        ("reason",),
+    ),
     MetricRow("kotaemon_llm_tokens_total", "counter", "Tokens of the language model.", ("kind",)),
     MetricRow(
         "kotaemon_plugin_calls_total",
@@ -139,6 +146,7 @@ _KNOWN_LABELS: Final[Mapping[str, tuple[tuple[str, ...], ...]]] = {
         ("stale",),
         ("rolled_back",),
     ),
+    "kotaemon_sessions_gone_total": (("rolled_back",), ("wiped",), ("turn",)),
     "kotaemon_llm_tokens_total": (("prompt",), ("completion",)),
     "kotaemon_store_refusals_total": (("full",), ("unwritable",), ("silent",), ("busy",)),
 }
@@ -259,6 +267,10 @@ class Metrics:
     ) -> None:
         """A turn began; say what was remembered of its session."""
         self._counters["kotaemon_session_cache_total"].labels(result).inc()
+
+    def session_gone(self, reason: Literal["rolled_back", "wiped", "turn"]) -> None:
+        """Somebody was told that the store has lost something."""
+        self._counters["kotaemon_sessions_gone_total"].labels(reason).inc()
 
     def llm_tokens(self, prompt: int, completion: int) -> None:
         """Count the tokens of one call, as the server reported them."""

@@ -429,7 +429,8 @@ def test_deleting_a_session_ends_its_turn_as_gone(
     sessions.delete(SESSION, ANYBODY)
 
     # The ids of its turns stay for a while, and nothing of what was said.
-    assert names_like(redis_store, "*{s1}*") == [b"kn:default:{s1}:seen"]
+    kept = [b"kn:default:{s1}:past", b"kn:default:{s1}:seen"]
+    assert names_like(redis_store, "*{s1}*") == kept
     assert redis_store.client.hgetall("kn:default:{s1}:seen") == {b"t1": b"gone"}
     assert 0 < redis_store.client.ttl("kn:default:{s1}:seen") <= limits.DELETED_KEPT_S
     with pytest.raises(Gone):

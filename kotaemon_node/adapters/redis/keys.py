@@ -8,6 +8,9 @@
 | kn:<tenant>:{<sid>}:queue             | list   | ids of accepted turns that wait   | session  |
 | kn:<tenant>:{<sid>}:seen              | hash   | turn id → digest[:version:fence   | session  |
 |                                       |        | [:fence of the turn it started]]  |          |
+| kn:<tenant>:{<sid>}:past              | hash   | epoch before → "deleted", or why  | session  |
+|                                       |        | it was lost and the call that     |          |
+|                                       |        | told so                           |          |
 | kn:<tenant>:{<sid>}:turn:<tid>        | hash   | a turn that is not finished       | session  |
 | kn:<tenant>:{<sid>}:f<digest of tid>  | stream | <seq>-0 → OFFSET: text,           | turn +   |
 |                                       |        | or type: JSON                     | 10 min   |

@@ -160,6 +160,7 @@ def work_of(key: TurnKey, reply: Sequence[Any]) -> Work:
             fence=int(row["fence"]),
             owner=row["owner"],
             trace_id=trace_id,
+            accepted_in=row.get("epoch", ""),
         ),
         message=row["message"],
         options=orjson.loads(row["options"]),

@@ -4,10 +4,13 @@ Law 1: the store is the truth. What is remembered is used only where its hash, c
        turns that came with the claim, is the hash that the store has now.
 Law 2: turns of two epochs never meet.
 Law 3: an event only marks an entry. If every event is lost, every history is still right.
+Law 4: a store that is behind what is remembered, or was heard of, has lost something: that is told,
+       see ``store_losses``. What is older than a session lives proves nothing.
 """
 
 import hashlib
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -26,6 +29,9 @@ had said so before. ``miss``: no entry, or none of its turns is in the context a
 
 # Key, tuple, hash and epoch of an entry; the turns are counted beside it.
 _ENTRY_BYTES = 1_000
+# The store's clock and ours need not go alike, and an entry is made a moment after its session's
+# life was prolonged: well before its end nothing that is remembered proves a loss any more.
+_PROVES_FOR = 0.9
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +42,13 @@ class Remembered:
     version: int
     hash: str
     rows: tuple[bytes, ...]
+    principal: str = ""
+    """Whose session it is."""
+    heard: int = 0
+    """The highest version that an event told of; 0 for none."""
     stale: bool = False
+    at_s: float = 0.0
+    """When it was put here, by the cache's clock."""
 
     @property
     def first(self) -> int:
@@ -57,6 +69,7 @@ class Head:
     version: int
     hash: str
     first: int
+    principal: str
 
     @classmethod
     def of(cls, meta: Mapping[str, str]) -> "Head":
@@ -64,7 +77,7 @@ class Head:
         version = int(meta["version"])
         context_from = int(meta.get("context_from", 0))
         first = max(context_from, version - limits.MAX_HISTORY_TURNS)
-        return cls(meta["epoch"], version, meta["hash"], first)
+        return cls(meta["epoch"], version, meta["hash"], first, meta["principal"])
 
 
 class SessionCache:
@@ -79,8 +92,13 @@ class SessionCache:
         count: Callable[[CacheResult], None] = lambda _: None,
         entries_max: int = limits.SESSION_CACHE_ENTRIES_MAX,
         bytes_max: int = limits.SESSION_CACHE_BYTES_MAX,
+        ttl_s: float = limits.SESSION_TTL_S_DEFAULT,
+        now_s: Callable[[], float] = time.monotonic,
     ) -> None:
+        """``ttl_s``: for so long a session lives that nobody touches."""
         self._count = count
+        self._kept_s = ttl_s * _PROVES_FOR
+        self._now_s = now_s
         self._entries_max = entries_max
         self._bytes_max = bytes_max
         self._entries: OrderedDict[SessionKey, Remembered] = OrderedDict()
@@ -100,7 +118,16 @@ class SessionCache:
     def get(self, key: SessionKey) -> Remembered | None:
         """Return what is remembered; it may be behind the store, or of a session that is gone."""
         with self._lock:
-            return self._entries.get(key)
+            entry = self._entries.get(key)
+            if entry is not None and self._now_s() - entry.at_s > self._kept_s:
+                self._remove(key)
+                return None
+            return entry
+
+    def lost(self, key: SessionKey) -> None:
+        """Forget a session that the store has set back or lost."""
+        self._count("rolled_back")
+        self.drop(key)
 
     def completed(
         self,
@@ -123,8 +150,14 @@ class SessionCache:
         if head.version or result == "rolled_back":
             self._count(result)
         # Fewer turns than the head promises: the store lost them just now; nothing to keep.
+        if result == "rolled_back":
+            return past  # what is remembered stays: it is the proof when somebody asks, see Law 4
         if len(past) == head.version - head.first:
-            self._put(key, Remembered(head.epoch, head.version, head.hash, past))
+            heard = known.heard if known and known.epoch == head.epoch else 0
+            self._put(
+                key,
+                Remembered(head.epoch, head.version, head.hash, past, head.principal, heard),
+            )
         else:
             self.drop(key)
         return past
@@ -136,26 +169,27 @@ class SessionCache:
             return
         if carried_on(entry.hash, [row]) != hash_:
             # Another history, or a repeated commit that others have followed: the next claim asks.
-            self.drop(key)
             return
         rows = (*entry.rows, row)[-limits.MAX_HISTORY_TURNS :]
-        self._put(key, Remembered(epoch, version, hash_, rows))
+        self._put(key, Remembered(epoch, version, hash_, rows, entry.principal, entry.heard))
 
     def mark(self, key: SessionKey, *, epoch: str, version: int) -> None:
         """Heed an event: the session is said to have this version now.
 
         An entry behind it becomes stale: it is the first to go, because the session was served
-        elsewhere, but until then its turns need not be fetched again. One of another epoch goes.
+        elsewhere, but until then its turns need not be fetched again. The same goes for one of
+        another epoch: whether that one was deleted or lost, the next claim finds out.
         """
         with self._lock:
             entry = self._entries.get(key)
             if entry is None:
                 return
-            if entry.epoch != epoch:
-                self._remove(key)
-            elif entry.version < version:
-                self._entries[key] = replace(entry, stale=True)
-                self._entries.move_to_end(key, last=False)
+            same = entry.epoch == epoch
+            if same and entry.version >= version:
+                return
+            heard = max(entry.heard, version) if same else entry.heard
+            self._entries[key] = replace(entry, stale=True, heard=heard)
+            self._entries.move_to_end(key, last=False)
 
     def drop(self, key: SessionKey) -> None:
         """Forget a session."""
@@ -165,7 +199,7 @@ class SessionCache:
     def _put(self, key: SessionKey, entry: Remembered) -> None:
         with self._lock:
             self._remove(key)
-            self._entries[key] = entry
+            self._entries[key] = replace(entry, at_s=self._now_s())
             self._size_bytes += entry.size_bytes
             while len(self._entries) > self._entries_max or self._size_bytes > self._bytes_max:
                 self._remove(next(iter(self._entries)))
@@ -179,6 +213,13 @@ class SessionCache:
 def told(entry: Remembered | None) -> tuple[str, int]:
     """Return known epoch and version, as ``work`` in ``lua/_work.lua`` takes them."""
     return (entry.epoch, entry.version) if entry else ("", 0)
+
+
+def proof(entry: Remembered | None) -> tuple[str, int, str, int]:
+    """Return what ``remembered`` in ``lua/_work.lua`` takes: by this a store is found behind."""
+    if entry is None:
+        return "", 0, "", 0
+    return entry.epoch, entry.version, entry.hash, max(entry.version, entry.heard)
 
 
 def carried_on(hash_: str, rows: Sequence[bytes]) -> str:
@@ -196,10 +237,9 @@ def _merged(
     whole = tuple(rows) if start == head.first else None
     if known is None or known.epoch != head.epoch:
         return whole, "miss"
-    if known.version > head.version or known.first > head.first:
-        # Neither a version nor the beginning of the context ever goes back.
-        return whole, "rolled_back"
-    if known.version < start:
+    if known.version > head.version:
+        return whole, "rolled_back"  # a version never goes back
+    if known.version < start or known.first > head.first:
         return whole, "miss"
     fresh = rows[known.version - start :]
     if carried_on(known.hash, fresh) != head.hash:

@@ -1,6 +1,6 @@
 """Sessions and turns in Redis. The rules are the Lua scripts beside this file."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -9,17 +9,21 @@ from kotaemon_node.adapters.redis import keys
 from kotaemon_node.adapters.redis.connection import RedisStore, store_errors
 from kotaemon_node.adapters.redis.keys import SessionKeys
 from kotaemon_node.adapters.redis.records import (
-    activity_of,
     fields_of,
-    open_turn,
-    session_of,
     turn_json,
-    turn_of,
     work_of,
 )
 from kotaemon_node.adapters.redis.running import RunningTurns
-from kotaemon_node.adapters.redis.session_cache import Head, Remembered, SessionCache, told
+from kotaemon_node.adapters.redis.session_cache import (
+    Head,
+    Remembered,
+    SessionCache,
+    proof,
+    told,
+)
 from kotaemon_node.adapters.redis.session_list import SessionList
+from kotaemon_node.adapters.redis.session_reads import SessionReads
+from kotaemon_node.adapters.redis.store_losses import LossReason, StoreLosses
 from kotaemon_node.domain import limits
 from kotaemon_node.domain.errors import (
     Conflict,
@@ -31,7 +35,6 @@ from kotaemon_node.domain.errors import (
     SessionBusy,
     SessionNotFound,
     TurnConflict,
-    TurnNotFound,
     Unavailable,
 )
 from kotaemon_node.domain.session import (
@@ -39,11 +42,9 @@ from kotaemon_node.domain.session import (
     SessionKey,
     SessionRow,
     SessionView,
-    Turn,
     TurnKey,
 )
 from kotaemon_node.ports.sessions import (
-    Activity,
     Claim,
     ClaimOutcome,
     ClaimRequest,
@@ -51,12 +52,10 @@ from kotaemon_node.ports.sessions import (
     Ending,
     Lease,
     Orphan,
-    SessionHead,
     Work,
 )
 
 _TITLE_CHARS = 80
-_READS_MAX = 3
 
 _CLAIM_ERRORS: Mapping[str, NodeError] = {
     "late": Unavailable("the turn was accepted too slowly; send it again"),
@@ -74,7 +73,7 @@ _WRITE_ERRORS: Mapping[str, type[NodeError]] = {
 }
 
 
-class RedisSessionStore:
+class RedisSessionStore(SessionReads):
     """``ports.sessions.SessionStore``."""
 
     def __init__(
@@ -85,15 +84,21 @@ class RedisSessionStore:
         idle_s: int,
         cache: SessionCache | None = None,
         writing: RedisStore | None = None,
+        count_loss: Callable[[LossReason], None] = lambda _: None,
     ) -> None:
-        """``writing``: connections for commits, which must not wait behind new requests."""
-        self._store = store
+        """``writing``: connections for commits, which must not wait behind new requests.
+
+        ``count_loss`` is told of each loss of the store that is told to somebody.
+        """
         self._writing = writing or store
-        self._cache = SessionCache() if cache is None else cache
+        self._cache = SessionCache(ttl_s=ttl_s) if cache is None else cache
         self._ttl_s = ttl_s
         self._idle_ms = idle_s * 1000
         self._running = RunningTurns(store)
         self._list = SessionList(store, ttl_s=ttl_s)
+        super().__init__(
+            store, StoreLosses(store, self._cache, self._running, ttl_s=ttl_s, count=count_loss)
+        )
 
     def create(
         self, key: SessionKey, principal: Principal, *, epoch: str, fields: Mapping[str, Any]
@@ -113,32 +118,18 @@ class RedisSessionStore:
         self._list.note(key, principal.subject)
         return self.load(key, principal, after_version=0, limit=0)
 
-    def load(
-        self, key: SessionKey, principal: Principal, *, after_version: int, limit: int
-    ) -> SessionView:
-        """See the port."""
-        names = SessionKeys.of(key)
-
-        def fill(pipe: Any) -> None:
-            pipe.hgetall(names.meta)
-            if limit:
-                pipe.lrange(names.turns, after_version, after_version + limit - 1)
-
-        meta, *rows = self._store.pipelined(fill, confirmed=True)
-        head = {name.decode(): value.decode() for name, value in meta.items()}
-        self._admit(head, principal)
-        turns = rows[0] if rows else []
-        return session_of(key.session_id, head, turns, first_version=after_version + 1)
-
     def list(self, principal: Principal, *, offset: int, limit: int) -> Sequence[SessionRow]:
         """See the port."""
         return self._list.page(principal, offset=offset, limit=limit)
 
     def delete(self, key: SessionKey, principal: Principal) -> None:
         """See the port."""
-        session = self.load(key, principal, after_version=0, limit=0)
+        head, _ = self.read_head(key, after_version=0, limit=0)
+        self.admit(head, principal)
         names = SessionKeys.of(key)
-        arguments = [names.prefix, names.signal, limits.DELETED_KEPT_S, session.epoch]
+        arguments = [
+            names.prefix, names.signal, limits.DELETED_KEPT_S, head["epoch"], self._ttl_s,
+        ]  # fmt: skip
         running = self._store.run("delete", names.head(), arguments)
         if running:
             turn_id, owner = (text.decode() for text in running)
@@ -146,61 +137,11 @@ class RedisSessionStore:
         self._cache.drop(key)
         self._list.remove(key, principal.subject)
 
-    def head(self, key: SessionKey) -> SessionHead | None:
-        """See the port."""
-        with store_errors():
-            fields = self._store.client.hmget(SessionKeys.of(key).meta, "epoch", "version", "hash")
-        epoch, version, hash_ = (field.decode() if field else "" for field in fields)
-        return SessionHead(epoch, int(version), hash_) if epoch else None
-
-    def activity(
-        self, key: SessionKey, principal: Principal, *, after_version: int, limit: int
-    ) -> Activity:
-        """See the port."""
-        reply = self._store.run("look", SessionKeys.of(key).head(), [after_version, limit])
-        head, activity = activity_of(reply, after_version=after_version)
-        self._admit(head, principal)
-        return activity
-
-    def turn(self, key: TurnKey, principal: Principal) -> Turn:
-        """See the port."""
-        return self.turn_and_last_seq(key, principal)[0]
-
-    def turn_and_last_seq(self, key: TurnKey, principal: Principal) -> tuple[Turn, int]:
-        """See the port."""
-        names = SessionKeys.of(key.session)
-
-        def fill(pipe: Any) -> None:
-            pipe.hmget(names.meta, "principal", "epoch")
-            pipe.hget(names.seen, key.turn_id)
-            pipe.hgetall(names.turn(key.turn_id))
-
-        for _ in range(_READS_MAX):
-            (owner, epoch), seen, row = self._store.pipelined(fill, confirmed=True)
-            if seen is None or row or b":" in seen:
-                break
-            # It was finished between the commands of the pipeline: read again.
-        head = {"epoch": epoch.decode(), "principal": owner.decode()} if epoch else {}
-        self._admit(head, principal)
-        if seen is None or seen == b"gone":
-            raise TurnNotFound("the session has no such turn")
-        version = [*seen.decode().split(":"), ""][1]
-        if not version and not row:
-            raise TurnNotFound("the turn was lost by the store")
-        if not version:
-            texts = {name.decode(): value.decode() for name, value in row.items()}
-            return open_turn(key.turn_id, texts), 0
-        with store_errors():
-            raw = self._store.client.lindex(names.turns, int(version) - 1)
-        if raw is None:
-            raise TurnNotFound("the session has no such turn")
-        return turn_of(raw, version=int(version))
-
     def claim(self, request: ClaimRequest) -> Claim:
         """See the port."""
         key = request.key
         names = SessionKeys.of(key.session)
-        known = self._cache.get(key.session)
+        known = self._losses.known(key.session, self.subject(request.principal))
         entered_ms = self._running.enter(key)
         reply = self._store.run(
             "claim",
@@ -209,7 +150,7 @@ class RedisSessionStore:
                 key.turn_id,
                 request.digest,
                 request.owner,
-                self._subject(request.principal),
+                self.subject(request.principal),
                 entered_ms,
                 int(limits.CLAIM_ENTRY_AGE_MAX_S * 1000),
                 int(request.create_session),
@@ -225,10 +166,12 @@ class RedisSessionStore:
                 key.session.tenant,
                 request.message[:_TITLE_CHARS],
                 names.signal,
-                *told(known),
+                *proof(known),
             ],
         )
         outcome = reply[0].decode()
+        if outcome == "lost":
+            self._losses.tell(key.session, reply)
         if outcome in _CLAIM_ERRORS:
             error = _CLAIM_ERRORS[outcome]
             raise type(error)(str(error))
@@ -346,13 +289,3 @@ class RedisSessionStore:
     def orphans(self, *, limit: int) -> Sequence[Orphan]:
         """See the port."""
         return self._running.orphans(limit=limit)
-
-    def _admit(self, head: Mapping[str, str], principal: Principal) -> None:
-        """Raise ``SessionNotFound`` unless the session is there and the principal may see it."""
-        subject = self._subject(principal)
-        if "epoch" not in head or (subject and head["principal"] != subject):
-            raise SessionNotFound("no such session")
-
-    def _subject(self, principal: Principal) -> str:
-        """Return whose sessions the principal sees; "" for all of the tenant."""
-        return "" if principal.role in {"admin", "agent"} else principal.subject

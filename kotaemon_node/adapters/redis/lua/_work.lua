@@ -46,3 +46,52 @@ local function start(meta, turn, turn_id, owner, now)
   redis.call('HINCRBY', turn, 'attempts', 1)
   return fence
 end
+
+-- The epochs under which the session was known before: a hash of epoch → 'deleted', or why it was
+-- lost and the call that told so. Thus a loss is told once, and a deletion is none.
+local function past_epochs(meta)
+  return string.sub(meta, 1, -5) .. 'past'
+end
+
+-- Why the store does not know what the caller remembers of it, 'rolled_back' or 'wiped', else nil.
+-- known: epoch, version and hash that the store once replied, and the highest version heard of in
+-- that epoch; '' as epoch: nothing is remembered. call: names this call, which may be repeated.
+local function lost(meta, turns, head, known, call, history_max)
+  if known.epoch == '' then return nil end
+  if head.epoch ~= known.epoch then
+    local told = redis.call('HGET', past_epochs(meta), known.epoch)
+    if not told then return 'wiped' end
+    local reason, by = string.match(told, '^(%S+) (.+)$')
+    return by == call and reason or nil
+  end
+  if head.version < known.heard then return 'rolled_back' end
+  local fresh = head.version - known.version
+  if fresh > history_max then return nil end  -- not more rows than a claim reads anyway
+  local hash = known.hash
+  if fresh > 0 then
+    for _, row in ipairs(redis.call('LRANGE', turns, known.version, -1)) do
+      hash = redis.sha1hex(hash .. row)
+    end
+  end
+  return hash ~= head.hash and 'rolled_back' or nil
+end
+
+-- Notes that `call` tells of the loss, and gives what is left an epoch that nobody knows yet.
+-- Who executes a turn of it is refused at the next write; the turn stays, for its next owner.
+-- Reply: {'lost', reason, ids of the turns that are open}.
+local function renewed(meta, queue, head, known, reason, call, ttl_s)
+  if head.epoch ~= call then
+    local past, told = past_epochs(meta), reason .. ' ' .. call
+    redis.call('HSET', past, known.epoch, told, head.epoch or known.epoch, told)
+    redis.call('EXPIRE', past, ttl_s)
+    if head.epoch then redis.call('HSET', meta, 'epoch', call) end
+  end
+  local open = redis.call('LRANGE', queue, 0, -1)
+  local running = redis.call('HGET', meta, 'running')
+  if running and running ~= '' then table.insert(open, 1, running) end
+  return {'lost', reason, open}
+end
+
+local function remembered(epoch, version, hash, heard)
+  return {epoch = epoch, version = tonumber(version), hash = hash, heard = tonumber(heard)}
+end

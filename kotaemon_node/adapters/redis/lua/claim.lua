@@ -4,7 +4,9 @@
 --       9 on_busy  10 queue max
 --       11 history max  12 ttl (s)  13 idle (ms)  14 message  15 options  16 trace id
 --       17 tenant  18 title  19 signal channel  20 known epoch  21 known version
+--       22 known hash  23 highest version heard of
 -- Accepts, recognises or refuses a turn. Reply: {outcome, …}.
+-- A store that has lost what the caller remembers says so, before anything is accepted.
 local meta, turns, queue, seen, turn, frames = unpack(KEYS)
 local now = now_ms()
 if now - tonumber(ARGV[5]) > tonumber(ARGV[6]) then return {'late'} end
@@ -13,15 +15,22 @@ local known = redis.call('HGET', seen, ARGV[1])
 -- The session it belonged to was deleted: a late retry must not run it in a new one.
 if known == 'gone' then return {'gone'} end
 
-local head = redis.call('HMGET', meta, 'epoch', 'principal', 'running', 'active_ms', 'version')
-if not head[1] then
-  if ARGV[7] ~= '1' then return {'no_session'} end
+local head = redis.call('HMGET', meta, 'epoch', 'principal', 'running', 'active_ms', 'version',
+  'hash')
+if head[1] and ARGV[4] ~= '' and head[2] ~= ARGV[4] then return {'no_session'} end
+
+local was = remembered(ARGV[20], ARGV[21], ARGV[22], ARGV[23])
+local is = {epoch = head[1], version = tonumber(head[5]), hash = head[6]}
+local reason = lost(meta, turns, is, was, ARGV[8], tonumber(ARGV[11]))
+local told = reason and renewed(meta, queue, is, was, reason, ARGV[8], ARGV[12])
+if not head[1] and ARGV[7] == '1' then
   redis.call('HSET', meta, 'epoch', ARGV[8], 'version', 0, 'hash', '', 'fence', 0,
     'tenant', ARGV[17], 'principal', ARGV[4], 'created_ms', now, 'active_ms', now, 'running', '')
+  redis.call('EXPIRE', meta, ARGV[12])
   head = {ARGV[8], ARGV[4], '', tostring(now), '0'}
-elseif ARGV[4] ~= '' and head[2] ~= ARGV[4] then
-  return {'no_session'}
 end
+if told then return told end
+if not head[1] then return {'no_session'} end
 
 if known then
   local digest, version = string.match(known, '^([^:]+):?(%d*)')
@@ -48,7 +57,7 @@ redis.call('HSET', seen, ARGV[1], ARGV[2])
 redis.call('DEL', frames)  -- those of a finished turn whose id has the same digest
 redis.call('HSET', turn, 'digest', ARGV[2], 'state', 'queued', 'owner', '', 'fence', 0,
   'attempts', 0, 'losses', 0, 'message', ARGV[14], 'options', ARGV[15], 'trace_id', ARGV[16],
-  'created_ms', now, 'progress_ms', now, 'claim', ARGV[8])
+  'created_ms', now, 'progress_ms', now, 'claim', ARGV[8], 'epoch', head[1])
 if busy then
   redis.call('RPUSH', queue, ARGV[1])
   redis.call('XADD', frames, '1-0', 'status', '{"phase":"queued","latency":0.0}')

@@ -1,9 +1,13 @@
 -- KEYS: 1 meta  2 turns  3 queue  4 seen
--- ARGV: 1 key prefix  2 signal channel  3 kept for (s)  4 epoch
+-- ARGV: 1 key prefix  2 signal channel  3 kept for (s)  4 epoch  5 ttl of a session (s)
 -- Removes a session. A turn under way finds another epoch or none, and ends with `gone`; the ids of
--- its turns are kept for a while, so that a late retry of one is not run in a new session.
+-- its turns are kept for a while, so that a late retry of one is not run in a new session. Its epoch
+-- is kept for as long as a pod may remember it, so that nobody takes the deletion for a loss.
 -- Reply: id and owner of the turn that was running. Another epoch: this one was deleted before.
 if redis.call('HGET', KEYS[1], 'epoch') ~= ARGV[4] then return {} end
+local past = past_epochs(KEYS[1])
+redis.call('HSET', past, ARGV[4], 'deleted')
+redis.call('EXPIRE', past, ARGV[5])
 local running = redis.call('HGET', KEYS[1], 'running')
 local open, owners = redis.call('LRANGE', KEYS[3], 0, -1), {}
 if running and running ~= '' then

@@ -1,0 +1,112 @@
+"""Reading sessions and turns: only what the caller may see, and not what the store has lost."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from kotaemon_node.adapters.redis.connection import RedisStore, store_errors
+from kotaemon_node.adapters.redis.keys import SessionKeys
+from kotaemon_node.adapters.redis.records import activity_of, open_turn, session_of, turn_of
+from kotaemon_node.adapters.redis.store_losses import StoreLosses
+from kotaemon_node.domain.errors import Gone, SessionNotFound, TurnNotFound
+from kotaemon_node.domain.session import Principal, SessionKey, SessionView, Turn, TurnKey
+from kotaemon_node.ports.sessions import Activity, SessionHead
+
+_READS_MAX = 3
+
+
+class SessionReads:
+    """The reading half of ``RedisSessionStore``."""
+
+    def __init__(self, store: RedisStore, losses: StoreLosses) -> None:
+        self._store = store
+        self._losses = losses
+
+    def load(
+        self, key: SessionKey, principal: Principal, *, after_version: int, limit: int
+    ) -> SessionView:
+        """See the port."""
+        # Remembered before it is read: what the store says later can't be older, unless it lost it.
+        known = self._losses.known(key, self.subject(principal))
+        head, turns = self.read_head(key, after_version=after_version, limit=limit)
+        if head:
+            self.admit(head, principal)
+        self._losses.check(key, known, head, turns, first=after_version)
+        self.admit(head, principal)
+        if after_version > int(head["version"]):
+            raise Gone("the session has fewer turns than you have seen; read it again")
+        return session_of(key.session_id, head, turns, first_version=after_version + 1)
+
+    def read_head(
+        self, key: SessionKey, *, after_version: int, limit: int
+    ) -> tuple[dict[str, str], Sequence[bytes]]:
+        """Return the head of a session, empty where there is none, and turns of it."""
+        names = SessionKeys.of(key)
+
+        def fill(pipe: Any) -> None:
+            pipe.hgetall(names.meta)
+            if limit:
+                pipe.lrange(names.turns, after_version, after_version + limit - 1)
+
+        meta, *rows = self._store.pipelined(fill, confirmed=True)
+        head = {name.decode(): value.decode() for name, value in meta.items()}
+        return head, rows[0] if rows else []
+
+    def head(self, key: SessionKey) -> SessionHead | None:
+        """See the port."""
+        with store_errors():
+            fields = self._store.client.hmget(SessionKeys.of(key).meta, "epoch", "version", "hash")
+        epoch, version, hash_ = (field.decode() if field else "" for field in fields)
+        return SessionHead(epoch, int(version), hash_) if epoch else None
+
+    def activity(
+        self, key: SessionKey, principal: Principal, *, after_version: int, limit: int
+    ) -> Activity:
+        """See the port."""
+        reply = self._store.run("look", SessionKeys.of(key).head(), [after_version, limit])
+        head, activity = activity_of(reply, after_version=after_version)
+        self.admit(head, principal)
+        return activity
+
+    def turn(self, key: TurnKey, principal: Principal) -> Turn:
+        """See the port."""
+        return self.turn_and_last_seq(key, principal)[0]
+
+    def turn_and_last_seq(self, key: TurnKey, principal: Principal) -> tuple[Turn, int]:
+        """See the port."""
+        names = SessionKeys.of(key.session)
+
+        def fill(pipe: Any) -> None:
+            pipe.hmget(names.meta, "principal", "epoch")
+            pipe.hget(names.seen, key.turn_id)
+            pipe.hgetall(names.turn(key.turn_id))
+
+        for _ in range(_READS_MAX):
+            (owner, epoch), seen, row = self._store.pipelined(fill, confirmed=True)
+            if seen is None or row or b":" in seen:
+                break
+            # It was finished between the commands of the pipeline: read again.
+        head = {"epoch": epoch.decode(), "principal": owner.decode()} if epoch else {}
+        self.admit(head, principal)
+        if seen is None or seen == b"gone":
+            raise TurnNotFound("the session has no such turn")
+        version = [*seen.decode().split(":"), ""][1]
+        if not version and not row:
+            raise TurnNotFound("the turn was lost by the store")
+        if not version:
+            texts = {name.decode(): value.decode() for name, value in row.items()}
+            return open_turn(key.turn_id, texts), 0
+        with store_errors():
+            raw = self._store.client.lindex(names.turns, int(version) - 1)
+        if raw is None:
+            raise TurnNotFound("the session has no such turn")
+        return turn_of(raw, version=int(version))
+
+    def admit(self, head: Mapping[str, str], principal: Principal) -> None:
+        """Raise ``SessionNotFound`` unless the session is there and the principal may see it."""
+        subject = self.subject(principal)
+        if "epoch" not in head or (subject and head["principal"] != subject):
+            raise SessionNotFound("no such session")
+
+    def subject(self, principal: Principal) -> str:
+        """Return whose sessions the principal sees; "" for all of the tenant."""
+        return "" if principal.role in {"admin", "agent"} else principal.subject
