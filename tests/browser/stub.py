@@ -303,6 +303,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _send(self, status: int, body: bytes, kind: str) -> None:
         self._head(status, kind)
         self.send_header("Content-Length", str(len(body)))
+        if status >= 400:  # as pods do: a browser keeps a 410 for ever
+            self.send_header("Cache-Control", "no-store")
         self.end_headers()
         self.wfile.write(body)
 

@@ -180,6 +180,20 @@ def test_what_the_store_lost_is_read_again_from_the_start(stub: Stub, open_page:
     assert "Last-Event-ID" not in stub.asked("GET", r"/stream$")[-1][2]
 
 
+def test_a_question_that_was_told_of_a_loss_is_sent_again(stub: Stub, open_page: OpenPage) -> None:
+    """The server tells once that it lost the end of a session, and accepts nothing meanwhile."""
+    add_shop(stub)
+    stub.refuse("POST", r"/turns$", 410, code="gone")
+    page = open_page(stub.url)
+
+    ask(page, QUESTION)
+    finished(page)
+
+    assert shown(page) == ANSWER
+    assert len(stub.asked("POST", r"/turns$")) == 2
+    assert [len(turns) for turns in stub.sessions.values()] == [1]
+
+
 def test_a_failed_turn_keeps_its_text_and_a_new_try_has_a_new_id(
     stub: Stub, open_page: OpenPage
 ) -> None:

@@ -130,6 +130,22 @@ def test_an_unknown_conversation_is_said_to_be_gone(stub: Stub, open_page: OpenP
     page.wait_for_selector(".welcome")
 
 
+def test_of_a_conversation_whose_end_was_lost_the_rest_is_shown(
+    stub: Stub, open_page: OpenPage
+) -> None:
+    add_shop(stub)
+    page = open_page(stub.url)
+    ask(page, QUESTION)
+    finished(page)
+    stub.refuse("GET", r"/v1/sessions/\w+$", 410, code="gone")
+
+    page.reload()
+
+    finished(page)
+    assert page.locator(".notice").count() == 0
+    assert stub.refusals == []
+
+
 def test_a_conversation_that_cannot_be_loaded_can_be_tried_again(
     stub: Stub, open_page: OpenPage
 ) -> None:

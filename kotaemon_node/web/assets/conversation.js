@@ -96,7 +96,7 @@ function clear() {
   conversation.set({ sid: null, state: "empty", error: null, turns: [] });
 }
 
-async function open(sid) {
+async function open(sid, again = false) {
   stopFollowing();
   const mine = following.signal;
   conversation.set({ sid, state: "loading", error: null, turns: [] });
@@ -112,6 +112,8 @@ async function open(sid) {
     watch(sid, past.version);
   } catch (error) {
     if (mine.aborted) return;
+    // The server lost a part: that is told once, and the next read is of what is left.
+    if (error.status === 410 && !again) return open(sid, true);
     openFailed(sid, error, left);
   }
   for (const turn of conversation.value.turns.filter((one) => !isFinished(one))) {

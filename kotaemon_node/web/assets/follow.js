@@ -147,10 +147,12 @@ function count(progress) {
 
 /**
  * The store lost what we saw (410), or the whole turn (404): begin again inside the same turn id.
+ * A question that is refused so was not accepted: the loss is told once, then it may be sent.
  * @returns {boolean} whether that is what happened and another try makes sense
  */
 function forgotten(error, { progress, message, onFrame }) {
-  const gone = error.status === 410 && progress.last > 0;
+  const refused = !progress.submitted && message !== null;
+  const gone = error.status === 410 && (progress.last > 0 || refused);
   const unknown = error.status === 404 && progress.submitted && message !== null;
   if ((!gone && !unknown) || progress.resets >= RESETS_MAX) return false;
   progress.resets += 1;

@@ -116,7 +116,7 @@ export const EN = {
     language_model_failed: "The language model did not answer.",
     deadline_exceeded: "The answer took too long.",
     turn_crashed: "This question could not be answered.",
-    gone: "This conversation was deleted.",
+    gone: "This conversation was deleted, or the server lost a part of it. Ask again to go on.",
     session_not_found: "This conversation is not here any more.",
     http_502: "The service is not available right now.",
     http_503: "The service is not available right now.",

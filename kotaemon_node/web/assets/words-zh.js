@@ -116,7 +116,7 @@ export const ZH = {
     language_model_failed: "语言模型没有响应。",
     deadline_exceeded: "回答用时过长。",
     turn_crashed: "无法回答这个问题。",
-    gone: "该对话已被删除。",
+    gone: "该对话已被删除，或服务器丢失了其中一部分。请重新提问以继续。",
     session_not_found: "该对话已不存在。",
     http_502: "服务暂时不可用。",
     http_503: "服务暂时不可用。",
