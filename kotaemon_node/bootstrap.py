@@ -130,9 +130,10 @@ class RunningPod:
                 self.library.reconcile()
             except Exception:  # noqa: BLE001 - a pod that looks no more is behind for ever
                 _log.exception("reconcile_broken")
-            # Soon while there is nothing to serve, else rarely and not all pods at once.
+            # Soon while there is nothing to serve, else rarely, at the promised time at the latest,
+            # and not all pods at once.
             period_s = limits.RECONCILE_S if self.library.served() else 1.0
-            self.clock.sleep(period_s * (0.5 + random.random()))
+            self.clock.sleep(period_s * (1 + random.random()) / 2)
 
 
 def build_pod(settings: Settings) -> RunningPod:

@@ -25,6 +25,7 @@ missing_packages() {
     [ -x .venv/bin/python ] || "$python" -c 'import ensurepip' 2>/dev/null || echo python3-venv
     [ "$wanted" = test ] || return 0
     command -v mvn >/dev/null || echo maven
+    command -v java >/dev/null || echo default-jre-headless
     command -v chromium >/dev/null || echo chromium
     [ -e "$cjk_font" ] || echo fonts-noto-cjk
 }
@@ -35,6 +36,7 @@ purpose() {
         haproxy) echo "balances the load between the pods" ;;
         python3-venv) echo "makes the environment for Python packages" ;;
         maven) echo "fetches encoder weights and Kafka" ;;
+        default-jre-headless) echo "runs Kafka" ;;
         chromium) echo "tests the web page" ;;
         fonts-noto-cjk) echo "lets the tests see Chinese text" ;;
     esac
@@ -146,6 +148,18 @@ install_weights() {
     exit 1
 }
 
+# --- Kafka -------------------------------------------------------------------------------------
+
+fetch_broker() {
+    .venv/bin/python -m kotaemon_node.local.broker_jars
+}
+
+# Only tests need it ahead of time: `kotaemon up --bus kafka` fetches it itself.
+install_broker() {
+    [ "$wanted" = test ] || return 0
+    step "Fetching the Kafka broker (45 MB)" fetch_broker || exit 1
+}
+
 # ----------------------------------------------------------------------------------------------
 
 apt_log=$(mktemp)
@@ -155,3 +169,4 @@ install_programs
 make_environment
 install_packages
 install_weights
+install_broker

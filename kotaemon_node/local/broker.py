@@ -11,10 +11,11 @@ from kotaemon_node.local.errors import LocalError
 from kotaemon_node.local.folder import DataFolder, write_whole
 
 JARS_VARIABLE: Final = "KOTAEMON_KAFKA_JARS"
-# The heap is the broker's own advice for a small one; it takes about 200 MB of memory when idle.
-# Run in the data folder. The simple logger writes warnings to stderr, which is the log of ``ps``.
+# Run in the data folder. It takes about 200 MB of memory when idle. The first compiler alone: the
+# second costs more to start than a small broker ever gets back. Warnings go to stderr: the log.
 COMMAND: Final = (
-    "java -Xmx512m -XX:+UseSerialGC -Dorg.slf4j.simpleLogger.defaultLogLevel=warn"
+    "java -Xmx512m -XX:+UseSerialGC -XX:TieredStopAtLevel=1"
+    " -Dorg.slf4j.simpleLogger.defaultLogLevel=warn"
     " -Dorg.slf4j.simpleLogger.showDateTime=true"
     f' -cp "%(ENV_{JARS_VARIABLE})s/*" kafka.Kafka kafka.properties'
 )
@@ -43,7 +44,7 @@ def broker_config(*, port: int, controller_port: int, folder: str = "kafka") -> 
             "auto.create.topics.enable=false",
             # A killed broker may register again when its last session has expired: 9 s by default.
             "broker.heartbeat.interval.ms=500",
-            "broker.session.timeout.ms=2000",
+            "broker.session.timeout.ms=4000",
             # One machine's worth of threads and buffers; the defaults are for a server.
             "num.network.threads=1",
             "num.io.threads=2",

@@ -6,6 +6,7 @@ import pytest
 
 from kotaemon_node.adapters.redis import RedisStore, connect
 from tests.artifact_stores import bucket, s3_endpoint, served_folder
+from tests.kafka_broker import KafkaBroker
 from tests.redis_server import RedisServer, Server
 from tests.redis_sets import KINDS
 
@@ -38,3 +39,14 @@ def redis_store(store_server: Server) -> Iterator[RedisStore]:
     store = connect(store_server.url)
     yield store
     store.client.close()
+
+
+@pytest.fixture(scope="session")
+def kafka_broker() -> Iterator[KafkaBroker]:
+    """One Kafka broker for all tests of the bus; whoever stops it starts it again."""
+    broker = KafkaBroker()
+    try:
+        broker.start()
+        yield broker
+    finally:
+        broker.remove()

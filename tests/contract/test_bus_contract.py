@@ -45,9 +45,8 @@ class Kind(Protocol):
 
 
 class OnKafka:
-    def __init__(self) -> None:
-        self.broker = KafkaBroker()
-        self.broker.start()
+    def __init__(self, broker: KafkaBroker) -> None:
+        self.broker = broker
 
     def bus(self) -> Bus:
         return KafkaBus(self.broker.address, clock=CLOCK)
@@ -62,7 +61,7 @@ class OnKafka:
         self.broker.start()
 
     def remove(self) -> None:
-        self.broker.remove()
+        pass  # others use it
 
 
 class OnRedis:
@@ -144,16 +143,16 @@ class Reader:
             assert self._changed.wait_for(condition, PATIENCE_S), (self.positioned, self.messages)
 
 
-KINDS: dict[str, Callable[[], Kind]] = {
-    "kafka": OnKafka,
-    "redis": OnRedis,
-    "in-process": InProcess,
+KINDS: dict[str, Callable[[pytest.FixtureRequest], Kind]] = {
+    "kafka": lambda request: OnKafka(request.getfixturevalue("kafka_broker")),
+    "redis": lambda _: OnRedis(),
+    "in-process": lambda _: InProcess(),
 }
 
 
 @pytest.fixture(scope="module", params=KINDS)
 def carried(request: pytest.FixtureRequest) -> Iterator[Kind]:
-    kind = KINDS[request.param]()
+    kind = KINDS[request.param](request)
     try:
         yield kind
     finally:

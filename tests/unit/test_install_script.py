@@ -17,7 +17,7 @@ PLAIN_TOOLS = (
     *("sh", "cat", "cut", "date", "dirname", "mktemp", "rm", "sed", "sha256sum", "tail", "touch"),
     "chmod",
 )
-SERVERS = ("redis-server", "haproxy", "mvn", "chromium")
+SERVERS = ("redis-server", "haproxy", "mvn", "java", "chromium")
 
 
 class Machine:
@@ -114,7 +114,7 @@ def test_running_needs_no_browser_and_testing_does(machine: Machine) -> None:
 
     assert running.returncode == 0, running.stderr
     assert testing.returncode == 1
-    for package in ("maven", "chromium", "fonts-noto-cjk"):
+    for package in ("maven", "default-jre-headless", "chromium", "fonts-noto-cjk"):
         assert f"`sudo apt-get install {package}`" in testing.stderr
 
 
@@ -218,11 +218,13 @@ def test_an_environment_for_tests_is_never_cut_down_to_the_one_for_running(
     font.parent.mkdir(parents=True)
     font.touch()
     assert machine.install("test").returncode == 0
+    assert "-m kotaemon_node.local.broker_jars" in machine.calls("python")
 
     with (machine.checkout / "requirements" / "test.lock").open("a") as file:
         file.write("# changed\n")
     assert machine.install("run").returncode == 0
 
+    assert len([call for call in machine.calls("python") if "broker_jars" in call]) == 1
     assert all("requirements/test.lock" in call for call in _packages(machine))
     assert len(_packages(machine)) == 2
 
