@@ -16,6 +16,7 @@ from kotaemon_node.adapters.redis import (
     RedisStore,
     connect,
     durability,
+    slots,
 )
 from kotaemon_node.adapters.redis.durability import Seal
 from kotaemon_node.adapters.redis.keys import SessionKeys
@@ -64,6 +65,8 @@ __all__ = [
 
 Replicated = RedisSentinel | RedisCluster
 
+PATIENT, HASTY = Seal(("WAIT", 1, 4_000)), Seal(("WAIT", 1, 200))
+
 
 @pytest.fixture(scope="module", params=["sentinel", "cluster"])
 def replicated(request: pytest.FixtureRequest) -> Iterator[Replicated]:
@@ -84,8 +87,7 @@ def unconfirmed() -> list[int]:
 def redis_store(
     replicated: Replicated, unconfirmed: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[RedisStore]:
-    # A frozen replica answers nobody, however long one waits.
-    monkeypatch.setattr(durability, "_REPLICA", Seal(("WAIT", 1, 200)))
+    monkeypatch.setattr(durability, "_REPLICA", PATIENT)
     replicated.wipe()
     store = connect(replicated.url, durability="replica", unconfirmed=unconfirmed.append)
     until(lambda: store.check_durability() == "")
@@ -94,19 +96,22 @@ def redis_store(
 
 
 @contextmanager
-def frozen(server: Replicated) -> Iterator[None]:
-    """Let the replicas take nothing in meanwhile."""
+def frozen(server: Replicated, store: RedisStore, *, count: int | None = None) -> Iterator[None]:
+    """Let ``count`` replicas, or all, take nothing in meanwhile."""
     if isinstance(server, RedisCluster):
         replicas: Sequence[RedisServer] = server.replicas
     else:
         primary = server.primary()
         replicas = [one for one in server.data if one is not primary]
-    for replica in replicas:
+    for replica in replicas[:count]:
         replica.send(signal.SIGSTOP)
+    # Whoever is frozen answers nobody, however long one waits.
+    store._durability._seal = HASTY
     try:
         yield
     finally:
-        for replica in replicas:
+        store._durability._seal = PATIENT
+        for replica in replicas[:count]:
             replica.send(signal.SIGCONT)
 
 
@@ -133,7 +138,7 @@ def test_what_no_replica_has_is_not_acknowledged_and_a_repeat_is(
 ) -> None:
     ended, *leases = [owned_in(sessions, f"other{number}") for number in range(5)]
     batches = [text(lease, 1, "shown") for lease in leases]
-    with frozen(replicated):
+    with frozen(replicated, redis_store):
         with pytest.raises(StoreUnavailable):
             claim(sessions, "t1", epoch="e1")
         assert unconfirmed == [1]
@@ -152,7 +157,10 @@ def test_what_no_replica_has_is_not_acknowledged_and_a_repeat_is(
 
 
 def test_nobody_is_shown_what_could_still_be_lost(
-    replicated: Replicated, sessions: RedisSessionStore, frames: RedisFrameLog
+    replicated: Replicated,
+    redis_store: RedisStore,
+    sessions: RedisSessionStore,
+    frames: RedisFrameLog,
 ) -> None:
     # Given a writer that waits for nobody
     hasty = connect(replicated.url)
@@ -170,7 +178,7 @@ def test_nobody_is_shown_what_could_still_be_lost(
     writing.settle(key("t1"))
     for read in reads:
         assert is_confirmed(read)()
-    with frozen(replicated):
+    with frozen(replicated, redis_store):
         assert log.append([text(lease, 1, "lost?")]) == [None]
         writing.commit(lease, ending("t1", seq=2), take_next=True)
         # When others look, they are told that nobody knows
@@ -183,7 +191,10 @@ def test_nobody_is_shown_what_could_still_be_lost(
 
 
 def test_other_pods_hear_of_frames_only_when_these_are_safe(
-    replicated: Replicated, sessions: RedisSessionStore, frames: RedisFrameLog
+    replicated: Replicated,
+    redis_store: RedisStore,
+    sessions: RedisSessionStore,
+    frames: RedisFrameLog,
 ) -> None:
     heard: list[tuple[str, int]] = []
     listening = connect(replicated.url)
@@ -199,7 +210,7 @@ def test_other_pods_hear_of_frames_only_when_these_are_safe(
         return told
 
     until(hears("before"))
-    with frozen(replicated):
+    with frozen(replicated, redis_store):
         assert isinstance(frames.append([text(lease, 1, "a")])[0], StoreUnavailable)
         until(hears("behind"))  # on the same channel, so whatever came before it is there
         assert ("t1", 1) not in heard
@@ -209,20 +220,27 @@ def test_other_pods_hear_of_frames_only_when_these_are_safe(
 
 @pytest.mark.parametrize("replicated", ["cluster"], indirect=True)
 def test_sessions_of_other_shards_go_on_while_the_replica_of_one_is_silent(
-    replicated: RedisCluster, sessions: RedisSessionStore, frames: RedisFrameLog
+    replicated: RedisCluster,
+    redis_store: RedisStore,
+    sessions: RedisSessionStore,
+    frames: RedisFrameLog,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(slots, "_REST_S", 8.0)
     leases = [owned_in(sessions, f"s{number}") for number in range(12)]
-    silent = replicated.replicas[0]
-    silent.send(signal.SIGSTOP)
-    try:
+    with frozen(replicated, redis_store, count=1):
         errors = frames.append([text(lease, 1, "a") for lease in leases])
-        # It rests now, so the others do not wait for it again.
-        again = frames.append([text(lease, 2, "b") for lease in leases])
-    finally:
-        silent.send(signal.SIGCONT)
-    assert {type(error) for error in errors} > {type(None)}
-    assert [error is None for error in errors] == [error is None for error in again]
-    until(is_confirmed(lambda: frames.append([text(lease, 1, "a") for lease in leases])))
+        assert None in errors
+        refused = [lease for lease, error in zip(leases, errors, strict=True) if error]
+        assert refused
+        # Its shard rests now, so the others do not wait for it again.
+        unwritten = [text(lease, 2, "b") for lease in refused]
+        assert None not in frames.append(unwritten)
+    plain = RedisFrameLog(
+        connect(replicated.url), clock=ServerClock(replicated), tasks=ThreadTasks()
+    )
+    for lease in refused:
+        assert plain.read(lease.key, after=0, limit=10, trace_id="trace").last == 1
 
 
 def test_local_asks_for_nothing(redis_server: RedisServer) -> None:
