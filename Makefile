@@ -34,7 +34,7 @@ bench: ## Measure side by side; writes load/results/
 	@sh scripts/install.sh test
 	@.venv/bin/python -m load.bench
 
-chaos: ## Kill what can be killed for ten minutes and judge what clients saw; ARGS='--seconds 60 --writers 8' is short
+chaos: ## Disturb all that can be for ten minutes and judge what clients saw; ARGS='--seconds 60 --store sentinel'
 	@sh scripts/install.sh test
 	@.venv/bin/python -m load.chaos $(ARGS)
 

@@ -8,21 +8,18 @@ it for what leaves no trace. A test that needs its own knowledge, size or settin
 """
 
 import os
-import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import pytest
 
-from kotaemon_node.local import launch, table
-from kotaemon_node.local.balancer import pods_in_use
+from kotaemon_node.chaos.target import Target
 from kotaemon_node.local.folder import DataFolder
 from kotaemon_node.local.ports import choose_block
-from kotaemon_node.local.supervisor import Supervisor
 from kotaemon_node.settings import Settings
 
 _ROOT = Path(__file__).resolve().parents[1]
@@ -35,7 +32,7 @@ _SETTINGS = {name.upper() for name in Settings.model_fields} | {
 }
 
 
-class Cluster:
+class Cluster(Target):
     """A cluster in a data folder of its own, on ports of its own."""
 
     def __init__(
@@ -51,9 +48,8 @@ class Cluster:
         ``knowledge`` None: the sample shop. ``environment``: settings by their names, e.g.
         ``{"SESSION_IDLE_S": "2"}``; those of the machine are left out.
         """
-        self.folder = DataFolder(data)
         self.port = choose_block(1)
-        self.url = f"http://127.0.0.1:{self.port}"
+        super().__init__(DataFolder(data), url=f"http://127.0.0.1:{self.port}")
         self._workers = workers
         self._knowledge = knowledge
         inherited = {name: text for name, text in os.environ.items() if name not in _SETTINGS}
@@ -94,47 +90,15 @@ class Cluster:
             check=False,
         )
 
-    def ps(self) -> list[dict[str, Any]]:
-        """Return the rows of ``kotaemon ps --json``.
-
-        Asked in this process: tests wait by asking often, and starting Python costs a second.
-        """
-        processes = Supervisor(self.folder).processes()
-        found = table.rows(self.folder, launch.running_cluster(self.folder), processes)
-        return [row.as_json() for row in found]
-
-    def row(self, name: str) -> dict[str, Any]:
-        """Return the row of one process."""
-        return next(row for row in self.ps() if row["name"] == name)
-
     def pid(self, name: str) -> int:
         """Return the pid that serves; the test fails where the process is down."""
         pid = self.row(name)["pid"]
         assert isinstance(pid, int), f"{name} is down"
         return pid
 
-    def worker_ports(self) -> list[int]:
-        """Return the workers' own ports, in the order of their names."""
-        return [row["port"] for row in self.ps() if row["role"] == "worker"]
-
     def pod_url(self, name: str) -> str:
         """Return the address of one process behind the balancer."""
         return f"http://127.0.0.1:{self.row(name)['port']}"
-
-    def kill(self, name: str, number: signal.Signals = signal.SIGKILL) -> int:
-        """Send a signal to the process that serves and return its pid."""
-        pid = self.pid(name)
-        os.kill(pid, number)
-        return pid
-
-    def wait_ready(self, *, timeout_s: float = 60.0) -> float:
-        """Return when every process is ready and HAProxy uses every worker; in seconds."""
-        return self.wait_until(self._all_ready, what="every process is ready", timeout_s=timeout_s)
-
-    def _all_ready(self) -> bool:
-        rows = self.ps()
-        workers = {row["name"] for row in rows if row["role"] == "worker"}
-        return all(row["ready"] for row in rows) and pods_in_use(self.folder) == workers
 
     def wait_until(
         self, condition: Callable[[], bool], *, what: str, timeout_s: float = 60.0

@@ -9,9 +9,8 @@ from typing import Any
 
 import requests
 
-from kotaemon_node.local import launch
-from load.bench.takeover_store import StoreView
-from load.reader import Reading, TurnReader
+from kotaemon_node.chaos.reader import Reading, TurnReader
+from kotaemon_node.chaos.store import StoreView
 from tests.cluster import Cluster
 from tests.fakes.llm_server import FakeLlmServer
 
@@ -117,8 +116,7 @@ def turn_cluster(
             **(settings or {}),
         }
         cluster = stack.enter_context(Cluster(data, workers=workers, environment=environment))
-        redis_port = launch.running_cluster(cluster.folder).redis_port
-        running = TurnCluster(cluster, model, stack.enter_context(StoreView(redis_port)))
+        running = TurnCluster(cluster, model, stack.enter_context(StoreView(cluster.redis_url)))
         running.pace()
         yield running
 

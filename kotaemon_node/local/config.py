@@ -34,7 +34,7 @@ _RETRY_AFTER_S = 1
 
 
 def haproxy_config(cluster: Cluster, *, open_files_max: int, stopped: Collection[str] = ()) -> str:
-    """Return ``haproxy.cfg``, with a line for every slot: a running HAProxy is never reloaded.
+    """Return ``haproxy.cfg``, with a line for every slot: scaling needs no reload.
 
     It only differs in where a HAProxy that starts expects pods: in the slots of the cluster,
     without those of the ``stopped`` workers. To these it sends requests from its first moment, to
@@ -52,6 +52,7 @@ def haproxy_config(cluster: Cluster, *, open_files_max: int, stopped: Collection
         cluster_id=cluster.cluster_id,
         # Two files a connection, and some for checks, listeners and logs.
         connections_max=min(CONNECTIONS_MAX, max(100, (open_files_max - 200) // 2)),
+        turn_s=int(limits.TURN_TIMEOUT_S),
         buffer_bytes=BUFFER_BYTES,
         body_bytes_max=limits.BODY_BYTES_MAX,
         upload_bytes_max=UPLOAD_BYTES_MAX,
@@ -140,7 +141,7 @@ def programs(cluster: Cluster) -> list[Program]:
     python = '"%(ENV_KOTAEMON_PYTHON)s"'
     table = [
         Program("coordinator", f"{python} -m coordinator.main", 20, _STOP_WAIT_S),
-        Program("haproxy", "haproxy -db -f haproxy.cfg", 30, _STOP_WAIT_S),
+        Program("haproxy", "haproxy -W -db -f haproxy.cfg", 30, _STOP_WAIT_S),
     ]
     if cluster.own_kafka:
         table.insert(0, Program("kafka", broker.COMMAND, 10, _STOP_WAIT_S))

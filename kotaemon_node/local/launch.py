@@ -2,6 +2,7 @@
 
 import os
 import resource
+import signal
 import subprocess
 import sys
 import time
@@ -279,6 +280,15 @@ def _tell_next_balancer(folder: DataFolder, cluster: Cluster) -> None:
     # What HAProxy will inherit; the shell of this command may have another limit.
     open_files_max = resource.prlimit(supervisor.pid(), resource.RLIMIT_NOFILE)[1]
     _write_balancer(folder, cluster, open_files_max=open_files_max, stopped=stopped)
+
+
+def reload_balancer(folder: DataFolder) -> None:
+    """Have HAProxy read its configuration again; streams go on in the process that has them."""
+    running_cluster(folder)
+    info = Supervisor(folder).processes()["haproxy"]
+    if not info.up:
+        raise LocalError("HAProxy is down; `kotaemon start haproxy` starts it.")
+    os.kill(info.pid, signal.SIGUSR2)
 
 
 def _wait_stopped(supervisor: Supervisor, names: Sequence[str]) -> None:

@@ -1,7 +1,10 @@
 """The rows of ``kotaemon ps``: what runs, under which pid, and whether it is ready."""
 
 import os
+from contextlib import suppress
 from dataclasses import asdict, dataclass
+
+import psutil
 
 from kotaemon_node.local import probes
 from kotaemon_node.local.cluster import Cluster
@@ -60,10 +63,13 @@ def serving_pid(folder: DataFolder, info: ProcessInfo | None) -> int | None:
 
     For a worker that is not the process supervisord started, but the one below it that wrote its
     own pid: killing that ends the pod, freezing it freezes the pod. An old file is recognised by
-    its process not being of the supervised group.
+    its process not being of the supervised group. HAProxy's newest child serves; an older one only
+    goes on with the streams that it had before a reload.
     """
     if info is None or not info.up:
         return None
+    if info.name == "haproxy":
+        return _newest_child(info.pid) or info.pid
     if role_of(info.name) != "worker":
         return info.pid
     try:
@@ -71,3 +77,11 @@ def serving_pid(folder: DataFolder, info: ProcessInfo | None) -> int | None:
         return pid if os.getpgid(pid) == info.pid else info.pid
     except (FileNotFoundError, ValueError, ProcessLookupError):
         return info.pid
+
+
+def _newest_child(pid: int) -> int | None:
+    with suppress(psutil.NoSuchProcess):
+        children = psutil.Process(pid).children()
+        alive = [child for child in children if child.status() != psutil.STATUS_ZOMBIE]
+        return max(alive, key=psutil.Process.create_time).pid if alive else None
+    return None

@@ -23,15 +23,14 @@ from typing import Any
 
 import requests
 
+from kotaemon_node.chaos.reader import Reading
+from kotaemon_node.chaos.store import StoreView
 from kotaemon_node.domain.session import TurnKey
-from kotaemon_node.local import launch
 from kotaemon_node.local.ports import choose_block
 from load import surroundings
 from load.bench.takeover_figures import report, right, rows, summary
 from load.bench.takeover_kills import Hit, Killer, moments
-from load.bench.takeover_store import StoreView
 from load.bench.takeover_talk import Expected, Talkers, undisturbed
-from load.reader import Reading
 from tests.cluster import Cluster
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -96,7 +95,7 @@ def measured(
     needs another.
     """
     expected = undisturbed(cluster.url, QUESTIONS, label=f"{label}-u")
-    with StoreView(launch.running_cluster(cluster.folder).redis_port) as store:
+    with StoreView(cluster.redis_url) as store:
         with Talkers(cluster.url, expected, clients=clients, seed=seed, label=label) as talkers:
             killer = Killer(cluster, store, talkers, tail_s=tail_s, ready_min=ready_min)
             hits = killer.run(kills, draw=moments(seed), tell=_tell)

@@ -17,10 +17,10 @@ from typing import Any, Literal
 
 import requests
 
+from kotaemon_node.chaos.reader import Arrival, Reading, TurnReader, first_text_s
+from kotaemon_node.chaos.store import StoredTurn, StoreView
 from kotaemon_node.local.balancer import pods_in_use
-from load.bench.takeover_store import StoredTurn, StoreView
 from load.bench.takeover_talk import Expected, Talk, Talkers
-from load.reader import Arrival, Reading, TurnReader
 from tests.cluster import Cluster
 
 Aim = Literal["drawn", "begin", "end", "event"]
@@ -275,19 +275,6 @@ def _where(stored: StoredTurn, arrivals: Sequence[Arrival], expected: Expected) 
     if not text:
         return "before_text"
     return "text_to_commit" if text == expected.answer else "within_text"
-
-
-def first_text_s(arrivals: Sequence[Arrival], *, after: int) -> float | None:
-    """Return when the first text came that was written after a takeover behind number ``after``."""
-    taken = False
-    for one in arrivals:
-        frame = one.frame
-        if frame.get("seq", 0) <= after:
-            continue
-        taken = taken or frame.get("phase") == "taken_over"
-        if taken and frame["type"] == "text":
-            return one.at_s
-    return None
 
 
 def _line(hit: Hit) -> str:

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from typing import Self
 
+from kotaemon_node.chaos.reader import Reading, TurnReader
 from kotaemon_node.domain.session import SessionKey, TurnKey
-from load.reader import Reading, TurnReader
 
 _TURN_MAX_S = 120.0
 _PAUSE_MAX_S = 0.2

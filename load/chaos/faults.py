@@ -1,252 +1,211 @@
-"""The faults by the numbers of the design, each a function that does it and tells what it did.
+"""The faults that need the scene: its store, its model, its tools, the clocks of its pods.
 
-20 is not here: every deadline in the store is Redis's own time and every one in a pod is monotonic,
-so that no clock that could be moved decides anything. Reloading HAProxy (6) is not here either: the
-local cluster never reloads it, it has a line for every worker from the start.
+As in ``kotaemon_node.chaos.faults``, each does something and tells what it did.
 """
 
-import os
 import random
-import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from functools import partial
 from typing import Any, Final
 
 import redis
+import requests
 
 from kotaemon_node.adapters.redis import keys
+from kotaemon_node.adapters.redis.slots import slot_of
+from kotaemon_node.chaos.faults import FAULTS as ANYWHERE
+from kotaemon_node.chaos.faults import Done, Fault, served_again
+from kotaemon_node.chaos.strikes import Strikes
+from kotaemon_node.chaos.target import NotInTime
 from kotaemon_node.domain.events import KNOWLEDGE_UPDATED, SESSION_UPDATED
-from load.chaos.hits import Strikes
-from load.chaos.scene import ALWAYS
-from tests.cluster import Cluster
+from kotaemon_node.domain.session import SessionKey
+from load.chaos.scene import ALWAYS, KNOWN_WITHIN_S, Scene, until_known
+from load.chaos.stores import ClusterStore
 
-Done = Mapping[str, Any]
-_FROZEN_S = (3.5, 20.0)
-"""The short one wakes while its turns are still running elsewhere."""
-_SERIES_KILLS, _SERIES_EVERY_S = 6, 5.0
-_SCALES = (4, 2, 3)
 _RESETS, _RESET_EVERY_S = 5, 2.0
-_SLOW_S, _SLOW_MS = 10.0, 200
-_STARVED_S, _STARVED_OFF_S, _STARVED_ON_S = 10.0, 0.19, 0.01
+_SLOW_S, _SLOW_BY_S = 10.0, (0.1, 0.3)
 _DRIP_S = 15.0
+_MODEL_S = 10.0
+_CLOCK_AHEAD_S, _CLOCK_S = 300, 10.0
 _FLOOD: Final = b'{"x": "' + b"x" * 1_000_000 + b'"}'
-_LEAVES_S = 60.0
+_SLOTS_MOVED = 12
+_WIPED_S = 3.0
+
+Does = Callable[[Scene, Strikes, random.Random], Done]
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """One kind of disturbance. ``number``: its row in the design's table."""
-
-    name: str
-    number: str
-    does: Callable[[Strikes, random.Random], Done]
-
-
-def kill_worker(strikes: Strikes, chance: random.Random) -> Done:
-    """SIGKILL the owner of a running turn."""
-    found = strikes.owner()
-    if found is None:
-        return {"kills": 0}
-    time.sleep(chance.uniform(0, 1.0))
-    name, pid = found
-    return {"kills": 1, "hits": strikes.strike({name: pid}, "kill_worker")}
-
-
-def restart_rolling(strikes: Strikes, chance: random.Random) -> Done:
-    """SIGTERM one worker after the other, each when the one before is back."""
-    cluster = strikes.scene.cluster
-    workers = strikes.scene.workers()
-    chance.shuffle(workers)
-    for name in workers:
-        _replaced(cluster, name, cluster.kill(name, signal.SIGTERM))
-        cluster.wait_ready()
-    return {"terms": len(workers)}
-
-
-def freeze_worker(strikes: Strikes, chance: random.Random) -> Done:
-    """SIGSTOP the owner of a running turn, and wake it when others have gone on."""
-    found = strikes.owner()
-    if found is None:
-        return {"freezes": 0}
-    name, pid = found
-    try:
-        hits = strikes.strike({name: pid}, "freeze_worker", signal.SIGSTOP)
-        time.sleep(chance.choice(_FROZEN_S))
-    finally:
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGCONT)
-    return {"freezes": 1, "hits": hits}
-
-
-def kill_in_series(strikes: Strikes, chance: random.Random) -> Done:
-    """SIGKILL a worker every few seconds, ready or not."""
-    kills = hits = 0
-    for _ in range(_SERIES_KILLS):
-        pids = strikes.pids(strikes.scene.workers())
-        if pids:
-            name = chance.choice(sorted(pids))
-            hits += strikes.strike({name: pids[name]}, "kill_in_series")
-            kills += 1
-        time.sleep(_SERIES_EVERY_S)
-    return {"kills": kills, "hits": hits}
-
-
-def kill_all_workers(strikes: Strikes, chance: random.Random) -> Done:
-    """SIGKILL every worker at one moment."""
-    strikes.owner()
-    pids = strikes.pids(strikes.scene.workers())
-    return {"kills": len(pids), "hits": strikes.strike(pids, "kill_all_workers")}
-
-
-def kill_balancer(strikes: Strikes, chance: random.Random) -> Done:
-    """SIGKILL HAProxy; every connection of every client breaks."""
-    cluster = strikes.scene.cluster
-    _replaced(cluster, "haproxy", cluster.kill("haproxy"))
-    return {"kills": 1}
-
-
-def scale(strikes: Strikes, chance: random.Random) -> Done:
-    """Add a worker, take two away, add one."""
-    for workers in _SCALES:
-        done = strikes.scene.cluster.command("scale", "--workers", str(workers))
-        if done.returncode:
-            raise RuntimeError(f"scaling to {workers} failed: {done.stderr}")
-    return {"scalings": len(_SCALES)}
-
-
-def kill_redis(strikes: Strikes, chance: random.Random) -> Done:
+def kill_store(scene: Scene, strikes: Strikes, chance: random.Random) -> Done:
     """SIGKILL Redis; its append-only file brings everything back."""
-    cluster = strikes.scene.cluster
-    _replaced(cluster, "redis", cluster.kill("redis"))
-    return {"kills": 1}
+    return {"kills": 1, **served_again(strikes, scene.store.restart, chance)}
 
 
-def slow_redis(strikes: Strikes, chance: random.Random) -> Done:
-    """Let Redis answer nothing for 200 ms, again and again."""
-    pauses, until_s = 0, time.monotonic() + _SLOW_S
-    while time.monotonic() < until_s:
-        with suppress(redis.TimeoutError):
-            strikes.scene.redis.client_pause(_SLOW_MS)
-            pauses += 1
-        time.sleep(chance.uniform(1.5, 2.5) * _SLOW_MS / 1000)
-    return {"pauses": pauses}
+def fail_over(scene: Scene, strikes: Strikes, chance: random.Random) -> Done:
+    """SIGKILL the primary; its replica is promoted, and it comes back as a replica."""
+    done = served_again(strikes, scene.store.disturb, chance)
+    scene.store.mend()
+    return {"kills": 1, **done}
 
 
-def reset_connections(strikes: Strikes, chance: random.Random) -> Done:
-    """Let Redis hang up on everybody every two seconds."""
+def move_slots(scene: Scene, strikes: Strikes, chance: random.Random) -> Done:
+    """Move slots of sessions that are under way to other shards."""
+    assert isinstance(scene.store, ClusterStore)
+    sessions = sorted({talk.session for talk in strikes.writers.open()})
+    chance.shuffle(sessions)
+    named = [keys.SessionKeys.of(SessionKey("default", one)).meta for one in sessions]
+    slots = sorted({slot_of(name) for name in named[:_SLOTS_MOVED]})
+    scene.store.move(slots)
+    return {"slots": len(slots)}
+
+
+def wipe_redis(scene: Scene, strikes: Strikes, chance: random.Random) -> Done:
+    """Let the store forget everything."""
+    scene.store.wipe()
+    time.sleep(_WIPED_S)
+    return {"wipes": 1}
+
+
+def slow_redis(scene: Scene, strikes: Strikes, chance: random.Random) -> Done:
+    """Let everything to and from Redis wait 200 ms, more or less."""
+    scene.store.slow(_SLOW_BY_S, seconds=_SLOW_S)
+    return {"seconds": _SLOW_S}
+
+
+def reset_connections(scene: Scene, strikes: Strikes, chance: random.Random) -> Done:
+    """Hang up on every client of Redis every two seconds."""
     cut = 0
     for _ in range(_RESETS):
-        for kind in ("normal", "pubsub"):
-            cut += int(strikes.scene.redis.client_kill_filter(_type=kind, skipme=True))
+        cut += scene.store.reset()
         time.sleep(_RESET_EVERY_S)
     return {"resets": _RESETS, "connections": cut}
 
 
-def forget_events(strikes: Strikes, chance: random.Random) -> Done:
-    """Remove the streams of the bus, as if it had come back empty."""
-    client = strikes.scene.redis
-    gone = [client.delete(keys.bus(topic)) for topic in (SESSION_UPDATED, KNOWLEDGE_UPDATED)]
-    return {"streams": len(gone)}
+def forget_events(scene: Scene, strikes: Strikes, chance: random.Random) -> Done:
+    """Remove the streams of the bus, as if it had come back empty, and wait for knowledge."""
+    gone = [scene.redis.delete(keys.bus(topic)) for topic in (SESSION_UPDATED, KNOWLEDGE_UPDATED)]
+    known_s = until_known(scene)
+    return {"streams": len(gone), "known_s": KNOWN_WITHIN_S if known_s is None else known_s}
 
 
-def replay_events(strikes: Strikes, chance: random.Random) -> Done:
+def replay_events(scene: Scene, strikes: Strikes, chance: random.Random) -> Done:
     """Send old events again, twice, newest first."""
     sent = 0
     for topic in (SESSION_UPDATED, KNOWLEDGE_UPDATED):
-        entries: Any = strikes.scene.redis.xrevrange(keys.bus(topic), count=200)
+        entries: Any = scene.redis.xrevrange(keys.bus(topic), count=200)
         for _, fields in [*entries, *entries]:
-            strikes.scene.redis.xadd(keys.bus(topic), fields)
+            scene.redis.xadd(keys.bus(topic), fields)
             sent += 1
     return {"events": sent}
 
 
-def break_model(strikes: Strikes, chance: random.Random) -> Done:
+def break_model(scene: Scene, strikes: Strikes, chance: random.Random) -> Done:
     """Let the language model refuse, fail, hang up or talk nonsense in some calls."""
     fault, times = chance.choice(("500", "429", "cut", "garbage", "error")), 5
-    model = strikes.scene.model
-    model.tell({"fault": fault, "times": times, "after_tokens": chance.randint(0, 30)})
-    time.sleep(10)
+    scene.model.tell({"fault": fault, "times": times, "after_tokens": chance.randint(0, 30)})
+    time.sleep(_MODEL_S)
     return {"calls": times, fault: times}
 
 
-def stall_model(strikes: Strikes, chance: random.Random) -> Done:
+def stall_model(scene: Scene, strikes: Strikes, chance: random.Random) -> Done:
     """Let the language model fall silent for good in two calls."""
-    strikes.scene.model.tell({"fault": "stall", "times": 2, "after_tokens": chance.randint(0, 30)})
-    time.sleep(10)
+    scene.model.tell({"fault": "stall", "times": 2, "after_tokens": chance.randint(0, 30)})
+    time.sleep(_MODEL_S)
     return {"calls": 2}
 
 
-def drip_model(strikes: Strikes, chance: random.Random) -> Done:
+def drip_model(scene: Scene, strikes: Strikes, chance: random.Random) -> Done:
     """Let the language model say a word a second."""
-    strikes.scene.model.tell({"token_ms": 1000})
+    scene.model.tell({"token_ms": 1000})
     time.sleep(_DRIP_S)
-    strikes.scene.model.tell({"token_ms": strikes.scene.model.pace["token_ms"]})
+    scene.model.tell({"token_ms": scene.model.pace["token_ms"]})
     return {"seconds": _DRIP_S}
 
 
-def starve_worker(strikes: Strikes, chance: random.Random) -> Done:
-    """Leave a worker a twentieth of its time."""
-    pids = strikes.pids(strikes.scene.workers())
-    pid = pids[chance.choice(sorted(pids))]
-    until_s = time.monotonic() + _STARVED_S
-    with suppress(ProcessLookupError):
-        try:
-            while time.monotonic() < until_s:
-                os.kill(pid, signal.SIGSTOP)
-                time.sleep(_STARVED_OFF_S)
-                os.kill(pid, signal.SIGCONT)
-                time.sleep(_STARVED_ON_S)
-        finally:
-            os.kill(pid, signal.SIGCONT)
-    return {"seconds": _STARVED_S}
+def move_clocks(scene: Scene, strikes: Strikes, chance: random.Random) -> Done:
+    """Set the clock of one pod five minutes ahead and that of another five minutes back."""
+    names = chance.sample(scene.target.workers(), 2)
+    for name, ahead_s in zip(names, (_CLOCK_AHEAD_S, -_CLOCK_AHEAD_S), strict=True):
+        (scene.clocks / name).write_text(str(ahead_s))
+    time.sleep(_CLOCK_S)
+    apart_s = _apart_s([scene.target.row(name)["port"] for name in names])
+    for name in names:
+        (scene.clocks / name).unlink()
+    return {"pods": len(names), "apart_s": apart_s}
 
 
-def break_tools(strikes: Strikes, chance: random.Random) -> Done:
+def _apart_s(ports: Sequence[int]) -> float:
+    """Return how far the clocks of these pods are apart, as they say themselves; 0: unknown."""
+    said = []
+    for port in ports:
+        with suppress(requests.RequestException, KeyError, ValueError):
+            answer = requests.get(f"http://127.0.0.1:{port}/healthz", timeout=5)
+            said.append(parsedate_to_datetime(answer.headers["Date"]).timestamp())
+    return max(said) - min(said) if said else 0.0
+
+
+def break_tools(scene: Scene, strikes: Strikes, chance: random.Random) -> Done:
     """Let tools act and hang up, refuse, or answer with a megabyte."""
-    doings = strikes.scene.tools.doings
+    doings = scene.tools.doings
     how = chance.choice(("hang_up", "refuse", "flood"))
     with doings.lock:
         doings.hang_up, doings.times = how == "hang_up", 5
         doings.status = 500 if how == "refuse" else 200
         doings.raw = ("application/json", _FLOOD) if how == "flood" else None
-    time.sleep(10)
+    time.sleep(_MODEL_S)
     with doings.lock:
         doings.hang_up, doings.status, doings.raw, doings.times = False, 200, None, ALWAYS
     return {"spells": 1, how: 1}
 
 
-def _replaced(cluster: Cluster, name: str, pid: int) -> None:
-    """Wait until another process stands in the place of the one that had this pid."""
-    cluster.wait_until(
-        lambda: cluster.row(name)["pid"] not in {pid, None},
-        what=f"{name} is another process",
-        timeout_s=_LEAVES_S,
-    )
-
-
-FAULTS: Final[Mapping[str, Fault]] = {
-    does.__name__: Fault(does.__name__, number, does)
-    for number, does in (
-        ("1", kill_worker),
-        ("2", restart_rolling),
-        ("3", freeze_worker),
-        ("4", kill_in_series),
-        ("5", kill_all_workers),
-        ("6", kill_balancer),
-        ("7", scale),
-        ("8", kill_redis),
-        ("10", slow_redis),
-        ("10", reset_connections),
-        ("13", forget_events),
-        ("14", replay_events),
-        ("18", break_model),
-        ("18", stall_model),
-        ("18", drip_model),
-        ("21", starve_worker),
-        ("24", break_tools),
-    )
+# Name, number in the design, whether workers are killed meanwhile.
+_HERE: Final[Sequence[tuple[str, str, Does, bool]]] = (
+    ("kill_redis", "8", kill_store, False),
+    ("fail_over", "9", fail_over, False),
+    ("move_slots", "9", move_slots, True),
+    ("slow_redis", "10", slow_redis, True),
+    ("reset_connections", "10", reset_connections, True),
+    ("wipe_redis", "12", wipe_redis, False),
+    ("forget_events", "13", forget_events, False),
+    ("replay_events", "14", replay_events, True),
+    ("break_model", "18", break_model, True),
+    ("stall_model", "18", stall_model, True),
+    ("drip_model", "18", drip_model, True),
+    ("move_clocks", "20", move_clocks, True),
+    ("break_tools", "24", break_tools, True),
+)
+_ONLY: Final[Mapping[str, str]] = {
+    "kill_redis": "single",
+    "fail_over": "sentinel",
+    "move_slots": "cluster",
 }
-# Kills are what most is promised about; each round of faults has so many of them.
-KILLS_PER_ROUND: Final = 8
+_ASKED_FOR: Final = frozenset({"wipe_redis"})
+"""Not among those that are done when none is named."""
+
+
+def names(kind: str) -> list[str]:
+    """Return the faults that can be done where the store is of this kind."""
+    known = dict.fromkeys([*ANYWHERE, *(name for name, *_ in _HERE)])
+    return [name for name in known if _ONLY.get(name, kind) == kind]
+
+
+def usual(kind: str) -> list[str]:
+    """Return those that are done when none is named."""
+    return [name for name in names(kind) if name not in _ASKED_FOR]
+
+
+def bound(scene: Scene, chosen: Sequence[str]) -> list[Fault]:
+    """Return these faults, ready to be done to the scene."""
+    here = {
+        name: Fault(name, number, partial(_done, does, scene), beside)
+        for name, number, does, beside in _HERE
+    }
+    return [here.get(name) or ANYWHERE[name] for name in chosen]
+
+
+def _done(does: Does, scene: Scene, strikes: Strikes, chance: random.Random) -> Done:
+    try:
+        return does(scene, strikes, chance)
+    except (redis.RedisError, AssertionError) as error:
+        raise NotInTime(str(error)) from error

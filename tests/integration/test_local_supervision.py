@@ -115,9 +115,8 @@ def test_requests_right_after_each_restart_of_haproxy_meet_no_empty_slot(
             lambda: Supervisor(cluster.folder).processes()["haproxy"].state == RUNNING,
             what="HAProxy is no longer young",
         )
-        killed = psutil.Process(cluster.kill("haproxy"))
         with suppress(psutil.NoSuchProcess):
-            killed.wait(timeout=10)
+            psutil.Process(cluster.kill("haproxy")).wait(timeout=10)
         cluster.wait_until(lambda: _is_open(cluster), what="HAProxy's port answers")
         statuses += [
             requests.get(f"{cluster.url}/healthz", timeout=10).status_code for _ in range(20)

@@ -9,12 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from kotaemon_node.chaos.reader import Reading, TurnReader
+from kotaemon_node.chaos.store import CommandWatch, StoreView
 from kotaemon_node.domain.session import SessionKey, TurnKey
-from kotaemon_node.local import launch
 from load.bench.takeover import measured
 from load.bench.takeover_figures import right
-from load.bench.takeover_store import CommandWatch, StoreView
-from load.reader import Reading, TurnReader
 from tests.cluster import Cluster
 from tests.turn_cluster import QUESTION, Reader, TurnCluster, new_id, turn_at, turn_cluster
 
@@ -116,8 +115,7 @@ def extractive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Clust
         cluster = stack.enter_context(
             Cluster(tmp_path_factory.mktemp("extractive") / "data", workers=2)
         )
-        port = launch.running_cluster(cluster.folder).redis_port
-        yield cluster, stack.enter_context(StoreView(port))
+        yield cluster, stack.enter_context(StoreView(cluster.redis_url))
 
 
 @pytest.mark.parametrize("frames", [0, 4])

@@ -11,8 +11,7 @@ from functools import partial
 import pytest
 import requests
 
-from load.bench.takeover_kills import first_text_s
-from load.reader import Reading, TurnReader
+from kotaemon_node.chaos.reader import Reading, TurnReader, first_text_s
 from tests.turn_cluster import QUESTION, Reader, TurnCluster, new_id, turn_cluster
 
 FROZEN_TEXT_MAX_S = 10.0

@@ -8,7 +8,7 @@ import pytest
 import requests
 import yaml
 
-from load.reader import Reading
+from kotaemon_node.chaos.reader import Reading
 from tests.fakes.tool_server import ToolServer
 from tests.turn_cluster import Reader, TurnCluster, turn_cluster
 

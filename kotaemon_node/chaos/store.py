@@ -4,20 +4,22 @@ A kill falls between two steps of a turn. Which ones, only the store can tell: t
 no more, so what is there right after the kill is what it had stored.
 """
 
+import re
 import socket
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Literal, Self
+from typing import Any, Final, Literal, Self
 
-import redis
-
-from kotaemon_node.adapters.redis import keys
+from kotaemon_node.adapters.redis import connect, keys
+from kotaemon_node.adapters.redis.connection import store_errors
 from kotaemon_node.domain.events import SESSION_UPDATED
 from kotaemon_node.domain.session import TurnKey
 
 _TIMEOUT_S = 5.0
 _RECEIVE_BYTES = 256 * 1024
+_POOL_MAX = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,48 +41,83 @@ class StoredTurn:
 
 
 class StoreView:
-    """Reads beside the pods; writes nothing."""
+    """Reads beside the pods; writes nothing. ``StoreUnavailable`` where Redis does not answer."""
 
-    def __init__(self, port: int) -> None:
-        """``port``: of a Redis on this machine."""
-        self._port = port
-        self._redis = redis.Redis(port=port, socket_timeout=_TIMEOUT_S)
+    def __init__(self, url: str) -> None:
+        """``url``: a form of REDIS_URL."""
+        self._store = connect(url, pool_max=_POOL_MAX)
 
     def __enter__(self) -> Self:
-        self._redis.ping()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._redis.close()
+        self._store.client.close()
 
     def look(self, turns: Sequence[TurnKey]) -> list[StoredTurn]:
-        """Return all of them as they were at one moment, in one round trip."""
-        pipe = self._redis.pipeline(transaction=True)
-        for key in turns:
-            names = keys.SessionKeys.of(key.session)
-            pipe.hmget(names.turn(key.turn_id), "state", "owner", "attempts")
-            pipe.hget(names.seen, key.turn_id)
-            pipe.xrevrange(names.frames(key.turn_id), count=1)
-            pipe.zscore(*keys.running(key))
-        found = pipe.execute()
+        """Return all of them, in one round trip."""
+
+        def fill(pipe: Any) -> None:
+            for key in turns:
+                names = keys.SessionKeys.of(key.session)
+                pipe.hmget(names.turn(key.turn_id), "state", "owner", "attempts")
+                pipe.hget(names.seen, key.turn_id)
+                pipe.xrevrange(names.frames(key.turn_id), count=1)
+                pipe.zscore(*keys.running(key))
+
+        found = self._store.pipelined(fill)
         rows = zip(found[::4], found[1::4], found[2::4], found[3::4], strict=True)
         return [_stored(*row) for row in rows]
 
     def events(self, turns: Sequence[TurnKey]) -> list[int]:
         """Return how many ``session_updated`` each turn has on the bus."""
-        sent = [
-            fields.get(b"v", b"") for _, fields in self._redis.xrange(keys.bus(SESSION_UPDATED))
-        ]
+        entries = self._store.client.xrange(keys.bus(SESSION_UPDATED))
+        sent = [fields.get(b"v", b"") for _, fields in entries]
         return [sum(key.turn_id.encode() in event for event in sent) for key in turns]
 
     @contextmanager
     def watching(self) -> Iterator["CommandWatch"]:
-        """Watch what Redis executes; slows it down, so only around a moment to be aimed at."""
-        with socket.create_connection(("127.0.0.1", self._port), _TIMEOUT_S) as connection:
+        """Watch what Redis executes; slows it down, so only around a moment to be aimed at.
+
+        Of a Redis Cluster that is one of its shards, another one each time. ``OSError`` or
+        ``StoreUnavailable`` where it cannot be watched.
+        """
+        with socket.create_connection(self._address(), _TIMEOUT_S) as connection:
             connection.sendall(b"MONITOR\r\n")
             if not connection.recv(_RECEIVE_BYTES).startswith(b"+OK"):
                 raise ConnectionError("Redis shows nothing of what it does")
             yield CommandWatch(connection)
+
+    def _address(self) -> tuple[str, int]:
+        client = self._store.client
+        if hasattr(client, "slots"):
+            nodes = client.slots.primaries()
+            address: tuple[str, int] = nodes[int(time.monotonic() * 1000) % len(nodes)].address
+            return address
+        with store_errors():
+            connection = client.connection_pool.get_connection()
+            client.connection_pool.release(connection)
+        return connection.host, connection.port
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """Redis just did something to a session."""
+
+    session: str
+    owner: str
+    """Name of the pod, where that was seen; else empty."""
+
+
+# Lines of MONITOR: a string in quotes, its own quotes behind a backslash.
+_SESSION = rb'"kn:[^:"]*:\{(?P<session>[^}]+)\}:'
+CLAIMED: Final = re.compile(
+    rb'"HSET" ' + _SESSION + rb'turn:[^"]*" "state" "running" "owner" "(?P<owner>[^."]+)'
+)
+TEXT_STORED: Final = re.compile(rb'"XADD" ' + _SESSION + rb'f\w+" "[^"]+" "\d+"')
+TOOL_BEGUN: Final = re.compile(rb'"XADD" ' + _SESSION + rb'f\w+" "[^"]+" "tool_call" .*\bstarted\b')
+COMMITTED: Final = re.compile(
+    rb'"RPUSH" ' + _SESSION + rb'turns" .*\\"owner\\":\\"(?P<owner>[^.\\]+)'
+)
 
 
 class CommandWatch:
@@ -89,6 +126,8 @@ class CommandWatch:
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
         self._rest = b""
+        self._owners: dict[bytes, bytes] = {}
+        """Session to the pod that was seen to claim its turn."""
 
     def wait_claimed(self, key: TurnKey, *, timeout_s: float) -> bool:
         """Return when a pod became the turn's owner; False when that took too long."""
@@ -105,18 +144,37 @@ class CommandWatch:
         name = keys.SessionKeys.of(key.session).turns.encode()
         return self._wait((b'"RPUSH" "' + name, key.turn_id.encode()), timeout_s=timeout_s)
 
+    def next(self, pattern: re.Pattern[bytes], *, timeout_s: float) -> Moment | None:
+        """Return the next moment at which a command like this was executed, None: too late."""
+        for line in self._lines(timeout_s=timeout_s):
+            claimed = CLAIMED.search(line)
+            if claimed:
+                self._owners[claimed["session"]] = claimed["owner"]
+            found = claimed if pattern is CLAIMED else pattern.search(line)
+            if found:
+                session = found["session"]
+                owner = found.groupdict().get("owner") or self._owners.get(session, b"")
+                return Moment(session.decode(), owner.decode())
+        return None
+
     def _wait(self, words: tuple[bytes, ...], *, timeout_s: float) -> bool:
-        self._connection.settimeout(timeout_s)
+        return any(all(word in line for word in words) for line in self._lines(timeout_s=timeout_s))
+
+    def _lines(self, *, timeout_s: float) -> Iterator[bytes]:
+        """Yield lines for so long; what a caller leaves is there for the next one."""
+        deadline_s = time.monotonic() + timeout_s
         while True:
-            *lines, self._rest = self._rest.split(b"\n")
-            for place, line in enumerate(lines):
-                if all(word in line for word in words):
-                    self._rest = b"\n".join([*lines[place + 1 :], self._rest])
-                    return True
+            while b"\n" in self._rest:
+                line, _, self._rest = self._rest.partition(b"\n")
+                yield line
+            left_s = deadline_s - time.monotonic()
+            if left_s <= 0:
+                return
+            self._connection.settimeout(left_s)
             try:
                 received = self._connection.recv(_RECEIVE_BYTES)
             except TimeoutError:
-                return False
+                return
             if not received:
                 raise ConnectionError("Redis hung up")
             self._rest += received

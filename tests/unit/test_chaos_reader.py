@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from load.reader import TurnReader
-from load.reader.events import Event, EventDecoder
+from kotaemon_node.chaos.reader import TurnReader
+from kotaemon_node.chaos.reader.events import Event, EventDecoder
 
 SILENCE_S = 0.4
 Frame = dict[str, Any]
@@ -265,6 +265,15 @@ def test_a_turn_without_end_is_given_up_in_time() -> None:
     assert time.monotonic() - begun_s < 5
     assert not reading.over
     assert "gave up" in reading.problems[0]
+
+
+def test_whoever_leaves_and_finds_the_end_among_what_had_come_was_not_cut() -> None:
+    with service([Answer(sse(text(1, "a", 0), done(2, "a")), 2.0)]) as (url, _):
+        leaving = reader(url, silence_s=5.0, on_frame=lambda _: leaving.leave())
+        reading = leaving.read()
+    assert reading.complete
+    assert not reading.left
+    assert [one.end for one in reading.tries] == ["ended"]
 
 
 def test_a_client_may_leave() -> None:

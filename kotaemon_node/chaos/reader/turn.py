@@ -14,8 +14,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import quote
 
-from load.reader.events import Broken, Request, Silent
-from load.reader.reading import Arrival, End, Reading, Try
+from kotaemon_node.chaos.reader.events import Broken, Request, Silent
+from kotaemon_node.chaos.reader.reading import Arrival, End, Reading, Try
 
 SILENCE_S = 6.0
 TRIES_MAX = 60
@@ -103,8 +103,10 @@ class TurnReader:
         finally:
             request.close()
             this.ended_s = time.monotonic()
-        if self._left.is_set() and self.reading.terminal is None:
-            self.reading.left, this.end = True, "left"
+        if self._left.is_set():
+            # Behind its own hanging up a client may still find the end among what had come.
+            self.reading.left = self.reading.terminal is None
+            this.end = "left" if self.reading.left else "ended"
         return pause_s
 
     def _send(self, request: Request) -> int:

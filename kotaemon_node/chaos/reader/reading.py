@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from load.reader.events import Event
+from kotaemon_node.chaos.reader.events import Event
 
 Frame = Mapping[str, Any]
 
@@ -165,3 +165,16 @@ class Reading:
 
     def _problem(self, frame: Frame, what: str) -> None:
         self.problems.append(f"{frame['type']} {frame.get('seq', '-')} {what}")
+
+
+def first_text_s(arrivals: Sequence[Arrival], *, after: int) -> float | None:
+    """Return when the first text came that was written after a takeover behind number ``after``."""
+    taken = False
+    for one in arrivals:
+        frame = one.frame
+        if frame.get("seq", 0) <= after:
+            continue
+        taken = taken or frame.get("phase") == "taken_over"
+        if taken and frame["type"] == "text":
+            return one.at_s
+    return None

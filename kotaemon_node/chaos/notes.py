@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self
 
+from kotaemon_node.chaos.reader import Arrival, Reading
 from kotaemon_node.proof import Fact, as_line, from_line
 from kotaemon_node.proof.facts import Acknowledged, Ended, Gone, How, Kept, Read, Seen, Sent
-from load.reader import Arrival, Reading
 
 
 class Notes:
@@ -23,13 +23,16 @@ class Notes:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._file.close()
+        with self._lock:
+            self._file.close()
 
     def add(self, fact: Fact) -> None:
         """Write a fact down."""
         line = as_line(fact)
         with self._lock:
-            self._file.write(line)
+            # Of a run that was stopped some clients are not home yet, and nobody judges it.
+            if not self._file.closed:
+                self._file.write(line)
 
     def facts(self) -> Iterator[Fact]:
         """Yield what was written so far."""

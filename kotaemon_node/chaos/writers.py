@@ -2,7 +2,7 @@
 
 A turn has a writer, who may vanish or send it twice, a reader who follows from the beginning on a
 connection of its own (and so sends the turn again, which must change nothing), and one who leaves
-and resumes at random. Nobody tries again beyond what ``load.reader`` does.
+and resumes at random. Nobody tries again beyond what ``TurnReader`` does.
 """
 
 import random
@@ -14,18 +14,15 @@ from typing import Final, Self
 
 import requests
 
+from kotaemon_node.chaos.notes import Notes, Witness, history
+from kotaemon_node.chaos.reader import Arrival, Reading, TurnReader
 from kotaemon_node.domain.session import SessionKey, TurnKey
-from load.chaos.notes import Notes, Witness, history
-from load.reader import Arrival, Reading, TurnReader
+from kotaemon_node.proof.facts import Gone
 
 QUESTIONS: Final = (
     "How long does standard delivery to Singapore take?",
     "How do I return a cup that arrived broken?",
     "标准配送到新加坡需要多长时间？",
-    "How much does the Meteor lamp cost today?",
-    "How much does the Meteor lamp cost today?",
-    'Where is my order? call:once_act{"order": "A1"}',
-    'Where is my order? call:idempotent_act{"order": "A2"}',
 )
 TURN_MAX_S = 150.0
 HISTORY_MAX = 200
@@ -33,7 +30,7 @@ _VANISHES, _DOUBLES, _CONTRADICTS, _HURRIES, _FORGETS, _READS = 0.08, 0.08, 0.06
 _PAUSE_MAX_S = 3.0
 _TURNS_PER_SESSION = (4, 16)
 _OK = frozenset({200, 202})
-_CONFLICT = 409
+_CONFLICT, _GONE = 409, 410
 
 
 @dataclass(slots=True)
@@ -58,6 +55,11 @@ class Talk:
         seen = [reading for reading in self.readings if reading.last_seq]
         return bool(seen) and all(reading.terminal is None for reading in seen)
 
+    @property
+    def over(self) -> bool:
+        """Somebody saw it end."""
+        return any(reading.terminal is not None for reading in self.readings)
+
     def whole(self) -> Reading:
         """Return a reading that goes to the end, where there is one."""
         return next((one for one in self.readings if one.terminal), self.readings[0])
@@ -76,14 +78,29 @@ class Counts:
 class Writers:
     """Some clients, each of which asks again a while after it was answered."""
 
-    def __init__(self, url: str, notes: Notes, *, clients: int, seed: int) -> None:
+    def __init__(
+        self,
+        url: str,
+        notes: Notes,
+        *,
+        clients: int,
+        seed: int,
+        label: str = "",
+        questions: Sequence[str] = QUESTIONS,
+    ) -> None:
+        """``label`` begins the ids of the sessions: no two runs on one cluster may share it."""
         self._url = url
         self._notes = notes
+        self._label = label
+        self._questions = questions
         self._stopped = threading.Event()
         self._lock = threading.Lock()
         self.counts = Counts()
         self.talks: list[Talk] = []
         """Every turn, in the order of their beginnings."""
+        self.others: list[str] = []
+        """Sessions that nobody judges: faults use them."""
+        self._latest: dict[str, Talk] = {}
         self._threads = [
             threading.Thread(target=self._talk, args=(n, random.Random(f"{seed}/{n}")))
             for n in range(clients)
@@ -102,9 +119,24 @@ class Writers:
 
     def open(self) -> Sequence[Talk]:
         """Return the turns under way."""
+        return [talk for talk in self._recent() if talk.open]
+
+    def unfinished(self) -> Sequence[Talk]:
+        """Return the turns of which nobody saw the end, those too of which nobody saw anything."""
+        return [talk for talk in self._recent() if not talk.over]
+
+    def finished(self, number: int) -> Sequence[Talk]:
+        """Return so many of the newest turns that ended, or fewer."""
+        return [talk for talk in self._recent() if talk.over][-number:]
+
+    def _recent(self) -> Sequence[Talk]:
         with self._lock:
-            recent = self.talks[-4 * len(self._threads) :]
-        return [talk for talk in recent if talk.open]
+            return self.talks[-4 * len(self._threads) :]
+
+    def latest(self, session: str) -> Talk | None:
+        """Return the newest turn of a session that was seen to begin or is the only one."""
+        with self._lock:
+            return self._latest.get(session)
 
     def sessions(self) -> Sequence[str]:
         """Return the ids of all sessions."""
@@ -114,7 +146,8 @@ class Writers:
         sessions = 0
         while not self._stopped.is_set():
             sessions += 1
-            session, turns = f"w{number}-{sessions}", chance.randint(*_TURNS_PER_SESSION)
+            session = f"{self._label}w{number}-{sessions}"
+            turns = chance.randint(*_TURNS_PER_SESSION)
             while turns > 0 and not self._stopped.wait(chance.uniform(0, _PAUSE_MAX_S)):
                 turns -= 1
                 self._turns(session, chance)
@@ -136,8 +169,10 @@ class Writers:
 
     def _new_talk(self, session: str, chance: random.Random) -> Talk:
         with self._lock:
-            talk = Talk(session, f"{session}-t{len(self.talks)}", chance.choice(QUESTIONS))
+            question = chance.choice(self._questions)
+            talk = Talk(session, f"{session}-t{len(self.talks)}", question)
             self.talks.append(talk)
+            self._latest[session] = talk
         return talk
 
     def _begin(self, talk: Talk, chance: random.Random) -> list[threading.Thread]:
@@ -236,6 +271,8 @@ class Writers:
             answer = requests.get(
                 f"{self._url}/v1/sessions/{session}", params={"limit": HISTORY_MAX}, timeout=30
             )
+            if answer.status_code == _GONE:
+                self._notes.add(Gone(time.monotonic(), client, session))
             answer.raise_for_status()
         except requests.RequestException as error:
             with self._lock:
@@ -248,6 +285,26 @@ class Writers:
         with self._lock:
             self.counts.reads += 1
         return True
+
+    def other_session(self, name: str) -> str:
+        """Return the id of a session that is not judged."""
+        session = f"{self._label}{name}"
+        self.others.append(session)
+        return session
+
+    def probe(self, number: int) -> float | None:
+        """Return after how many seconds a new turn's first frame is here; None: it never came."""
+        began_s = time.monotonic()
+        session = self.other_session(f"probe-{number}")
+        reader = TurnReader(
+            self._url,
+            session_id=session,
+            turn_id=f"{session}-t",
+            message=self._questions[0],
+            on_frame=lambda _: reader.leave(),
+        )
+        arrivals = reader.read(timeout_s=TURN_MAX_S).arrivals
+        return arrivals[0].at_s - began_s if arrivals else None
 
     def _witness(self, talk: Talk, client: str) -> Witness:
         return Witness(

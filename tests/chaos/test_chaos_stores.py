@@ -1,0 +1,36 @@
+"""The same proof where sessions are kept behind Sentinel or on a Redis Cluster."""
+
+from pathlib import Path
+
+import pytest
+
+from kotaemon_node.chaos.markdown import markdown
+from load.chaos.run import run_scene
+
+SECONDS = 30
+WRITERS = 8
+FAULTS = {
+    "sentinel": ("kill_worker", "fail_over", "reset_connections"),
+    "cluster": ("kill_worker", "move_slots", "reset_connections"),
+}
+
+
+@pytest.mark.long
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize("kind", FAULTS)
+def test_half_a_minute_on_each_kind_of_store_breaks_no_promise(tmp_path: Path, kind: str) -> None:
+    found = run_scene(
+        seed=7,
+        clients=WRITERS,
+        seconds=SECONDS,
+        faults=FAULTS[kind],
+        tell=print,
+        log=tmp_path / "log.jsonl",
+        kind=kind,
+    )
+    print(markdown(found, made_by="make test-long"))
+    assert found["violations"] == []
+    assert found["failures"] == []
+    assert found["reader_problems"] == []
+    assert found["kills"]["turns_hit"] >= 1
+    assert {row["name"] for row in found["faults"]} == set(FAULTS[kind])
