@@ -21,6 +21,7 @@ from kotaemon_node.ports.encoder import Encoder, SpaceVectors
 from kotaemon_node.ports.runtime import Clock
 from kotaemon_node.ports.segments import Segment, SegmentFormat
 from kotaemon_node.retrieval.analysis import ANALYSIS, terms
+from kotaemon_node.retrieval.copies import open_checked
 
 _ENCODE_BATCH: Final = 16
 _RULES: Final = {"analysis": ANALYSIS, "ingest": INGEST_RULES}
@@ -204,8 +205,9 @@ class Builder:
         names = {
             file: segment_file_name(self._tenant, kb, entry.name, file) for file in entry.files
         }
-        paths = {file: self._store.open_local(name) for file, name in names.items()}
-        return self._format.open(paths, entry)
+        return open_checked(
+            self._store, names, entry.files, lambda files: self._format.open(files, entry)
+        )
 
     def _encoded(
         self, passages: Sequence[Passage], proceed: Proceed

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
+from pathlib import Path
 from typing import Final
 
 import structlog
@@ -21,6 +22,7 @@ from kotaemon_node.ports.runtime import Tasks
 from kotaemon_node.ports.segments import SegmentFormat
 from kotaemon_node.ports.signing import Verifier
 from kotaemon_node.retrieval.analysis import ANALYSIS
+from kotaemon_node.retrieval.copies import open_checked
 from kotaemon_node.retrieval.generation import LoadedSegment, OpenGeneration, load_segment
 from kotaemon_node.retrieval.manifests import ManifestReader
 from kotaemon_node.retrieval.memory import require_room
@@ -154,29 +156,17 @@ class GenerationLoader:
             file: segment_file_name(self._tenant, kb, entry.name, file) for file in entry.files
         }
 
+        def open_files(files: Mapping[str, Path]) -> LoadedSegment:
+            # Checksums and numbering of a large segment take long: not on the serving loop.
+            loaded: LoadedSegment = self._tasks.compute(
+                lambda: load_segment(self._format.open(files, entry))
+            )
+            return loaded
+
         def open_segment() -> LoadedSegment:
-            try:
-                return self._open_files(names, entry)
-            except CorruptArtifact:
-                # Perhaps only the copies of this machine are wrong, or one was removed meanwhile.
-                dropped = [
-                    file
-                    for file, name in names.items()
-                    if self._store.discard_local(name, sha256=entry.files[file])
-                ]
-                if not dropped:
-                    raise
-            return self._open_files(names, entry)
+            return open_checked(self._store, names, entry.files, open_files)
 
         return self._pool.acquire(_pool_name(kb, entry), open_segment)
-
-    def _open_files(self, names: Mapping[str, str], entry: SegmentEntry) -> LoadedSegment:
-        files = {file: self._store.open_local(name) for file, name in names.items()}
-        # Checksums and numbering of a large segment take long: not on the serving loop.
-        loaded: LoadedSegment = self._tasks.compute(
-            lambda: load_segment(self._format.open(files, entry))
-        )
-        return loaded
 
 
 def _row(manifest: Manifest) -> GenerationRow:
