@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from coordinator.build import Build
 from kotaemon_node.domain import limits
+from kotaemon_node.domain.artifact_names import segment_file_name
 from kotaemon_node.domain.held import HeldBuild
 from kotaemon_node.domain.lineage import mean_recall
-from tests.fakes.coordination import SteppedCoordinator, World
+from tests.fakes.coordination import TENANT, SteppedCoordinator, World
 from tests.fakes.encoder import HashingEncoder
 
 RETURNS = "# Returns\n\nA lamp may be returned within 30 days."
@@ -200,6 +202,29 @@ def test_files_of_a_held_build_go_as_those_of_any_dead_build(
     world.clock.sleep(limits.ARTIFACT_GRACE_S)
     coordinator.retention.sweep("default")
     assert segments() == served
+
+
+def test_what_is_not_as_it_was_signed_for_is_not_even_asked(
+    world: World, coordinator: SteppedCoordinator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store_files = coordinator.publisher.store_files
+
+    def damaging(build: Build) -> None:
+        store_files(build)
+        assert build.segment is not None
+        file = next(iter(build.segment.files))
+        name = segment_file_name(TENANT, "default", build.segment.name, file)
+        path = world.store.open_local(name)
+        path.write_bytes(path.read_bytes()[:-1] + b"x")
+
+    monkeypatch.setattr(coordinator.publisher, "store_files", damaging)
+    world.write({"returns.md": RETURNS + " Better still."})
+    coordinator.settle()
+    assert world.manifest().generation == 1
+    assert "sha256" in str(coordinator.board.current.problem)
+    monkeypatch.undo()
+    coordinator.settle()
+    assert world.manifest().generation == 2
 
 
 def test_a_note_reads_back_as_it_was(world: World, coordinator: SteppedCoordinator) -> None:

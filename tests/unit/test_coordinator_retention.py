@@ -85,3 +85,17 @@ def test_files_of_a_generation_that_is_just_being_published_are_left(tmp_path: P
     assert coordinator.retention.sweep("default") == 0
     world.clock.sleep(limits.ARTIFACT_GRACE_S)
     assert coordinator.retention.sweep("default") == 1
+
+
+def test_what_was_seen_in_an_earlier_lead_counts_no_more(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    coordinator = SteppedCoordinator(world)
+    coordinator.settle()
+    world.store.put_if_absent(f"{knowledge_base_prefix(TENANT, 'default')}segments/new/rows", b"x")
+    coordinator.retention.sweep("default")
+    world.clock.sleep(limits.ARTIFACT_GRACE_S)
+    # Meanwhile another leader may have begun to publish just this.
+    coordinator.retention.begin()
+    assert coordinator.retention.sweep("default") == 0
+    world.clock.sleep(limits.ARTIFACT_GRACE_S)
+    assert coordinator.retention.sweep("default") == 1
