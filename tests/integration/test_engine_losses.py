@@ -344,6 +344,7 @@ def test_nobody_sees_two_continuations(
     other = TestPod("pod-c", server)
     pieces = (PIECES[0], "never ", "leave ", "at ", "all.")
     other.answerer.answer = other_answer(other, pieces)  # type: ignore[method-assign]
+    other.beats()
     assert other.engine.take(key("t1"), from_owner="pod-a")
     anew = Reader(other, "t1")
     anew.until_over()
