@@ -336,4 +336,4 @@ def test_settings_that_cannot_work_are_one_clear_line(site: Site) -> None:
     environment |= {"COORDINATOR_PORT": "1", "KNOWLEDGE_DIR": str(site.knowledge)}
     wrong = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, check=False)
     assert wrong.returncode == 1
-    assert "only file:// is known" in json.loads(wrong.stdout)["reason"]
+    assert "begins with 'ftp'" in json.loads(wrong.stdout)["reason"]
