@@ -123,13 +123,13 @@ def test_what_does_not_fit_into_memory_is_refused_and_the_old_one_stays(
     publisher.publish(MANY)
     assert served(library) == 1
     # Given too little for a second generation of its own, but not for a small change of it
-    memory.available = 1_500_000
+    memory.available = 2_600_000
     publisher.publish(MANY, LAMPS)
     assert served(library) == 2
     publisher.publish(CHAIRS, {**MANY, "other.md": "Another."})
     assert served(library) == 2
     assert "does not fit into memory" in library.refused["default"]
-    assert "1.5 are available" in library.refused["default"]
+    assert "2.6 are available" in library.refused["default"]
     # And once there is memory, or nobody can tell, it is served
     memory.available = None
     assert served(library) == 3
