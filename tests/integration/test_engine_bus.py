@@ -35,12 +35,14 @@ class HangingBus:
 def test_a_bus_that_hangs_holds_up_neither_the_client_nor_the_next_turn_nor_a_takeover(
     server: RedisServer,
 ) -> None:
-    bus, stall = HangingBus(), Stall(1)
-    pod, dead = TestPod("pod", server, bus=bus), TestPod("dead", server, stall)
+    bus, first, stall = HangingBus(), Stall(1), Stall(1)
+    pod, dead = TestPod("pod", server, first, bus=bus), TestPod("dead", server, stall)
     pod.judges()
 
     pod.submit("t1")
+    assert first.reached.wait(60)
     pod.submit("t2")
+    first.go.set()
     for turn_id in ("t1", "t2"):
         turn = pod.engine.wait(key(turn_id), ANYBODY, timeout_s=60)
         assert turn is not None
