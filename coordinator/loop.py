@@ -198,9 +198,9 @@ class CoordinatorLoop:
         if outcome.published is not None:
             self._take(base, outcome.published)
         if not base.announced and base.newest.manifest is not None:
-            self._publisher.announce(base.newest.manifest)
+            # A bus that is away must not keep the other knowledge bases from being looked at.
+            base.announced = self._publisher.announce(base.newest.manifest)
             base.pointed = max(base.pointed, base.newest.manifest.generation)
-            base.announced = True
 
     def _take(self, base: _Base, manifest: Manifest) -> None:
         """Go on from a generation that was just published."""

@@ -19,6 +19,7 @@ from coordinator.audit import Audit
 from coordinator.build import Build, iso_time
 from coordinator.catalog import reference
 from kotaemon_node.domain.artifact_names import manifest_name, segment_file_name, text_name
+from kotaemon_node.domain.errors import Unavailable
 from kotaemon_node.domain.events import KNOWLEDGE_UPDATED, KnowledgeUpdated
 from kotaemon_node.domain.knowledge import GenerationRef, Manifest
 from kotaemon_node.ports.artifacts import ArtifactStore
@@ -96,15 +97,23 @@ class Publisher:
         if not self._store.put_if_absent(name, raw) and self._store.get(name) != raw:
             raise NumberTaken(name)
 
-    def announce(self, manifest: Manifest) -> None:
-        """Point to a stored generation and tell the pods. Raises ``Unavailable``."""
+    def announce(self, manifest: Manifest) -> bool:
+        """Point to a stored generation and tell the pods; return whether the bus took the event.
+
+        Without it the pods find the generation later, by themselves. Raises ``Unavailable`` where
+        the pointer cannot be set.
+        """
         ref = reference(manifest)
         if not self._pointer.publish(self._tenant, ref):
             _log.warning("pointer_is_ahead", kb=ref.kb, generation=ref.generation)
         event = self._event(ref, parent=manifest.parent)
-        self._bus.publish(
-            Message(topic=KNOWLEDGE_UPDATED, key=ref.kb, value=orjson.dumps(asdict(event)))
-        )
+        value = orjson.dumps(asdict(event))
+        try:
+            self._bus.publish(Message(topic=KNOWLEDGE_UPDATED, key=ref.kb, value=value))
+        except Unavailable as error:
+            _log.warning("event_not_sent", kb=ref.kb, generation=ref.generation, error=str(error))
+            return False
+        return True
 
     def _event(self, ref: GenerationRef, *, parent: str | None) -> KnowledgeUpdated:
         return KnowledgeUpdated(

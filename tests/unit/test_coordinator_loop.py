@@ -276,6 +276,25 @@ def test_a_generation_that_could_not_be_announced_is_announced_later(
     assert coordinator.board.current.problem is None
 
 
+def test_without_the_bus_every_knowledge_base_is_kept_up_to_date(
+    world: World, coordinator: SteppedCoordinator
+) -> None:
+    world.write({"a.md": "One.", "staff/b.md": "One."})
+    coordinator.settle()
+
+    world.bus.away = True
+    world.write({"a.md": "Two.", "staff/b.md": "Two."})
+    coordinator.settle()
+
+    pointed = world.pointer.current(TENANT)
+    assert {kb: ref.generation for kb, ref in pointed.items()} == {"default": 2, "staff": 2}
+    assert coordinator.board.current.problem is None
+    world.bus.away = False
+    coordinator.settle()
+    told = [json.loads(message.value) for message in world.bus.messages[-2:]]
+    assert {(event["kb"], event["generation"]) for event in told} == {("default", 2), ("staff", 2)}
+
+
 def test_a_lost_pointer_is_made_again_from_the_store(
     world: World, coordinator: SteppedCoordinator
 ) -> None:
