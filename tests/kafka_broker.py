@@ -6,6 +6,7 @@ import signal
 import subprocess
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from kotaemon_node.adapters.kafka import KafkaAddress
@@ -19,18 +20,27 @@ _START_S = 120.0
 class KafkaBroker:
     """Starts, stops, freezes and empties one broker."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, user: str = "", password: str = "") -> None:
+        """``user``: the broker wants this one, with the password."""
         if not broker_jars.there():
             broker_jars.fetch()
         self.folder = DataFolder(Path(tempfile.mkdtemp(prefix="kn-kafka-")))
         self.port = choose_block(2)
         self.address = KafkaAddress(servers=(f"127.0.0.1:{self.port}",))
+        self._login = ""
+        if user:
+            self.address = replace(
+                self.address, security_protocol="SASL_PLAINTEXT", username=user, password=password
+            )
+            self._login = f'username="{user}" password="{password}" user_{user}="{password}"'
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Start it and return when it takes requests."""
         jars = broker_jars.folder()
         broker.prepare(self.folder, jars, port=self.port, controller_port=self.port + 1)
+        if self._login:
+            self._want_login()
         command = broker.COMMAND.replace(f"%(ENV_{broker.JARS_VARIABLE})s", str(jars))
         with (self.folder.path / "log").open("ab") as log:
             self._process = subprocess.Popen(
@@ -47,6 +57,20 @@ class KafkaBroker:
             assert self._process.poll() is None, log_text
             assert time.monotonic() < deadline, log_text
             time.sleep(0.05)
+
+    def _want_login(self) -> None:
+        text = self.folder.kafka_config.read_text()
+        text = text.replace("PLAINTEXT://127", "SASL_PLAINTEXT://127", 2).replace(
+            "map=PLAINTEXT:PLAINTEXT", "map=SASL_PLAINTEXT:SASL_PLAINTEXT"
+        )
+        module = "org.apache.kafka.common.security.plain.PlainLoginModule"
+        self.folder.kafka_config.write_text(
+            f"{text}inter.broker.listener.name=SASL_PLAINTEXT\n"
+            "sasl.enabled.mechanisms=PLAIN\n"
+            "sasl.mechanism.inter.broker.protocol=PLAIN\n"
+            "listener.name.sasl_plaintext.plain.sasl.jaas.config="
+            f"{module} required {self._login};\n"
+        )
 
     @property
     def running(self) -> bool:

@@ -4,6 +4,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import pytest
 from kafka import TopicPartition
@@ -221,3 +222,21 @@ def test_a_client_that_found_no_broker_leaves_no_thread() -> None:
         pass
     left = [thread for thread in set(threading.enumerate()) - before if "kafka" in thread.name]
     assert left == []
+
+
+@pytest.mark.long
+def test_a_broker_that_wants_a_password_gets_it() -> None:
+    broker = KafkaBroker(user="shop", password="not-a-secret")
+    broker.start()
+    try:
+        bus = KafkaBus(broker.address, clock=CLOCK)
+        reader = Reader(broker.address, "guarded")
+        taken(bus, "guarded", b"one")
+        reader.until(lambda: reader.values == [b"one"])
+        stranger = KafkaBus(replace(broker.address, password="guessed"), clock=CLOCK)
+        with pytest.raises(Unavailable):
+            stranger.publish(Message("guarded", "k", b"two"))
+        reader.end(bus)
+        bus.close()
+    finally:
+        broker.remove()
