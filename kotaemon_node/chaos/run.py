@@ -128,14 +128,15 @@ class _Disturbance:
         self._chance = random.Random(f"{found.seed}/faults")
 
     def go(self, seconds: float) -> None:
-        """Disturb for so long."""
+        """Disturb for so long, and longer where some fault has not had its turn."""
         began_s = self._found.began_s
         time.sleep(_CALM_S)
-        for step in order(self._found.seed, self._faults, seconds=seconds):
+        round_steps = max(1, sum(fault is not self._filler for fault in self._faults))
+        for number, step in enumerate(order(self._found.seed, self._faults, seconds=seconds)):
             until_s = began_s + min(seconds, step.due_s)
             while self._filler and time.monotonic() < until_s:
                 self._do(self._filler)
-            if time.monotonic() > began_s + seconds:
+            if number >= round_steps and time.monotonic() > began_s + seconds:
                 return
             if step.fault is self._filler:
                 self._do(step.fault)

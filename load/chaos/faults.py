@@ -44,8 +44,15 @@ def kill_store(scene: Scene, strikes: Strikes, chance: random.Random) -> Done:
 
 def fail_over(scene: Scene, strikes: Strikes, chance: random.Random) -> Done:
     """SIGKILL the primary; its replica is promoted, and it comes back as a replica."""
-    done = served_again(strikes, scene.store.disturb, chance)
-    scene.store.mend()
+    store = scene.store
+
+    def away() -> None:
+        store.disturb()
+        if scene.durability == "replica":
+            store.mend()  # nothing is acknowledged while nobody copies it
+
+    done = served_again(strikes, away, chance)
+    store.mend()
     return {"kills": 1, **done}
 
 

@@ -52,6 +52,7 @@ class Scene:
     redis: Any
     """A client of the whole store."""
     publisher: "Publisher"
+    durability: str
     clocks: Path
     """A file for each pod whose clock is wrong: seconds ahead."""
 
@@ -103,7 +104,7 @@ def scene(
         client = connect(kept.direct_url).client
         stack.callback(client.close)
         target = Target.running(cluster.folder)
-        yield Scene(target, model, tools, kept, client, publisher, clocks)
+        yield Scene(target, model, tools, kept, client, publisher, durability, clocks)
 
 
 class Publisher:

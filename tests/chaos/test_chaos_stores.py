@@ -27,6 +27,8 @@ def test_half_a_minute_on_each_kind_of_store_breaks_no_promise(tmp_path: Path, k
         tell=print,
         log=tmp_path / "log.jsonl",
         kind=kind,
+        # With the primary alone acknowledging, a failover may lose turns.
+        durability="replica" if kind == "sentinel" else "local",
     )
     print(markdown(found, made_by="make test-long"))
     assert found["violations"] == []
