@@ -2,8 +2,8 @@
 
     python -m load.bench [--only NAME]
 
-``takeover`` runs a whole cluster and kills its pods for about twenty minutes; ``history`` asks one
-pod for two. ``encoders`` and ``answers`` need the public question sets in the folder that
+``takeover`` runs a whole cluster and kills its pods for about twenty minutes, ``convergence`` for
+ten; ``swap`` asks one pod for seven, ``history`` for two. ``encoders`` and ``answers`` need the public question sets in the folder that
 KOTAEMON_TEST_DATA names; without it they are left out, and that is said.
 """
 
@@ -17,7 +17,7 @@ HERE = Path(__file__).parent
 RESULTS = HERE.parent / "results"
 MODELS = HERE.parents[1] / ".models"
 WITH_DATA = ("encoders", "answers")
-WITH_CLUSTER = ("takeover", "history")
+WITH_CLUSTER = ("takeover", "history", "swap", "convergence")
 MEASURES = ("concurrency", "frames", *WITH_CLUSTER, *WITH_DATA)
 
 

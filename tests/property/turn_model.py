@@ -168,8 +168,9 @@ class TurnModel:
             if from_owner is not None and before not in {from_owner, owner}:
                 return "none"
             self._give(turn, owner)
-            if from_owner is not None and before != owner:
-                turn.attempts += 1
+            if from_owner is not None:
+                turn.attempts += before != owner
+                # Its own pod takes it anew when the task that had it is gone: a loss as well.
                 turn.losses += before != ""
         turn.ending = turn.ending or ending
         return "owned"
