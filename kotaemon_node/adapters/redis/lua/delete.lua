@@ -5,9 +5,10 @@
 -- is kept for as long as a pod may remember it, so that nobody takes the deletion for a loss.
 -- Reply: id and owner of the turn that was running. Another epoch: this one was deleted before.
 if redis.call('HGET', KEYS[1], 'epoch') ~= ARGV[4] then return {} end
+-- A full store takes what is written behind a deletion, so the epoch is noted last. While a slot
+-- moves, its key is refused where it is not here: better now than then.
 local past = past_epochs(KEYS[1])
-redis.call('HSET', past, ARGV[4], 'deleted')
-redis.call('EXPIRE', past, ARGV[5])
+redis.call('EXISTS', past)
 local running = redis.call('HGET', KEYS[1], 'running')
 local open, owners = redis.call('LRANGE', KEYS[3], 0, -1), {}
 if running and running ~= '' then
@@ -19,6 +20,8 @@ for _, id in ipairs(redis.call('HKEYS', KEYS[4])) do
   redis.call('HSET', KEYS[4], id, 'gone')
 end
 redis.call('DEL', KEYS[1], KEYS[2], KEYS[3])
+redis.call('HSET', past, ARGV[4], 'deleted')
+redis.call('EXPIRE', past, ARGV[5])
 redis.call('EXPIRE', KEYS[4], ARGV[3])
 for _, id in ipairs(open) do tell(ARGV[2], id .. ' 0') end
 tell(ARGV[2], ' 0') -- for those who follow the session while no turn runs
