@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from redis.exceptions import AskError, ReadOnlyError, ResponseError, TryAgainError
 
+from kotaemon_node.adapters.redis.address import Address
 from kotaemon_node.adapters.redis.durability import (
     Durability,
     NeverDurable,
@@ -16,6 +17,7 @@ from kotaemon_node.adapters.redis.durability import (
     Unconfirmed,
     seal_of,
 )
+from kotaemon_node.adapters.redis.slots import Node, SlotTable, slot_of
 from kotaemon_node.domain.errors import StoreUnavailable
 from kotaemon_node.local import preflight
 from kotaemon_node.local.errors import LocalError
@@ -165,3 +167,28 @@ def test_kotaemons_own_redis_has_no_replica_and_may_have_a_patient_disk() -> Non
         preflight.check_durability("replica", "")
     preflight.check_durability("fsync", "")
     preflight.check_durability("local", "")
+
+
+class _NotLookedThrough(dict[int, Address]):
+    def values(self) -> Any:
+        raise AssertionError("all slots were looked through")
+
+
+def test_the_key_that_confirms_is_looked_for_once() -> None:
+    here, there = ("127.0.0.1", 1), ("127.0.0.1", 2)
+    table = SlotTable([], {})
+    table._owners = {slot: here if slot < 100 else there for slot in range(16384)}
+    node = Node(here, {})
+    name = table.touch(node)
+    assert slot_of(name) < 100
+
+    table._owners = _NotLookedThrough(table._owners)
+
+    assert table.touch(node) == name
+
+
+def test_a_node_without_slots_is_asked_to_confirm_all_the_same() -> None:
+    table = SlotTable([], {})
+    table._owners = dict.fromkeys(range(16384), ("127.0.0.1", 2))
+
+    assert table.touch(Node(("127.0.0.1", 1), {})).startswith("kn:touch:")

@@ -117,10 +117,10 @@ class SlotTable:
     def touch(self, node: Node) -> str:
         """Return a key for confirmations in a slot of the node; of any, where it has none."""
         owners = self._owners
-        while node.address in owners.values():
-            name = keys.touch(node.touched)
-            if owners.get(slot_of(name)) == node.address:
-                return name
+        # Nearly always the one of before; to look through all slots costs more than a script does.
+        while owners.get(slot_of(keys.touch(node.touched))) != node.address:
+            if node.address not in owners.values():
+                break
             node.touched += 1
         return keys.touch(node.touched)
 
