@@ -1,7 +1,7 @@
 """A store that lost something of a session is noticed by whoever remembers more, and told once.
 
 Every test runs on each kind of store; what is lost is lost for real, by putting keys back as they
-were. ``tests/integration/test_store_rollback.py`` promotes a replica that was behind.
+were. ``tests/integration/test_engine_losses.py`` promotes a replica that was behind.
 """
 
 from collections.abc import Callable

@@ -32,6 +32,7 @@ _ENTRY_BYTES = 1_000
 # The store's clock and ours need not go alike, and an entry is made a moment after its session's
 # life was prolonged: well before its end nothing that is remembered proves a loss any more.
 _PROVES_FOR = 0.9
+_UNHEARD_MAX = 16  # more than one only where calls for one session fail side by side
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,8 @@ class Remembered:
     stale: bool = False
     at_s: float = 0.0
     """When it was put here, by the cache's clock."""
+    unheard: tuple[str, ...] = ()
+    """Calls that may have been noted as telling of a loss; their replies did not come."""
 
     @property
     def first(self) -> int:
@@ -128,6 +131,23 @@ class SessionCache:
         """Forget a session that the store has set back or lost."""
         self._count("rolled_back")
         self.drop(key)
+
+    def take_unheard(self, key: SessionKey) -> tuple[str, ...]:
+        """Return what ``note_unheard`` left, to one caller alone."""
+        with self._lock:
+            entry = self._entries.get(key)
+            if entry is None or not entry.unheard:
+                return ()
+            self._entries[key] = replace(entry, unheard=())
+            return entry.unheard
+
+    def note_unheard(self, key: SessionKey, epoch: str, calls: tuple[str, ...]) -> None:
+        """Keep the names of calls for whoever asks next, as long as this epoch is remembered."""
+        with self._lock:
+            entry = self._entries.get(key)
+            if entry is not None and entry.epoch == epoch:
+                unheard = (*entry.unheard, *calls)[:_UNHEARD_MAX]
+                self._entries[key] = replace(entry, unheard=unheard)
 
     def completed(
         self,

@@ -143,35 +143,37 @@ class RedisSessionStore(SessionReads):
         names = SessionKeys.of(key.session)
         known = self._losses.known(key.session, self.subject(request.principal))
         entered_ms = self._running.enter(key)
-        reply = self._store.run(
-            "claim",
-            [*names.head(), names.turn(key.turn_id), names.frames(key.turn_id)],
-            [
-                key.turn_id,
-                request.digest,
-                request.owner,
-                self.subject(request.principal),
-                entered_ms,
-                int(limits.CLAIM_ENTRY_AGE_MAX_S * 1000),
-                int(request.create_session),
-                request.new_epoch,
-                request.on_busy,
-                limits.QUEUED_TURNS_MAX,
-                limits.MAX_HISTORY_TURNS,
-                self._ttl_s,
-                self._idle_ms,
-                request.message,
-                orjson.dumps(dict(request.options)),
-                request.trace_id,
-                key.session.tenant,
-                request.message[:_TITLE_CHARS],
-                names.signal,
-                *proof(known),
-            ],
-        )
-        outcome = reply[0].decode()
-        if outcome == "lost":
-            self._losses.tell(key.session, reply)
+        with self._losses.asking(key.session, known, request.new_epoch) as callers:
+            reply = self._store.run(
+                "claim",
+                [*names.head(), names.turn(key.turn_id), names.frames(key.turn_id)],
+                [
+                    key.turn_id,
+                    request.digest,
+                    request.owner,
+                    self.subject(request.principal),
+                    entered_ms,
+                    int(limits.CLAIM_ENTRY_AGE_MAX_S * 1000),
+                    int(request.create_session),
+                    request.new_epoch,
+                    request.on_busy,
+                    limits.QUEUED_TURNS_MAX,
+                    limits.MAX_HISTORY_TURNS,
+                    self._ttl_s,
+                    self._idle_ms,
+                    request.message,
+                    orjson.dumps(dict(request.options)),
+                    request.trace_id,
+                    key.session.tenant,
+                    request.message[:_TITLE_CHARS],
+                    names.signal,
+                    *proof(known),
+                    callers,
+                ],
+            )
+            outcome = reply[0].decode()
+            if outcome == "lost":
+                self._losses.tell(key.session, reply)
         if outcome in _CLAIM_ERRORS:
             error = _CLAIM_ERRORS[outcome]
             raise type(error)(str(error))

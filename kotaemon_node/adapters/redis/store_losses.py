@@ -3,11 +3,13 @@
 A store is set back by a failover to a replica that was behind, or by a restored copy; or it is
 wiped. What this pod remembers (``session_cache``) then has a version or a hash to which the store
 does not lead any more. The store decides whether it is so and takes the new epoch in one step
-(``renewed`` in ``lua/_work.lua``), so that of many pods that notice one tells.
+(``renewed`` in ``lua/_work.lua``), so that of many pods that notice one tells. Where its reply does
+not come, this pod's next call for the session tells instead.
 """
 
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Literal, NoReturn
 
 from kotaemon_node.adapters.redis.connection import RedisStore
@@ -20,7 +22,7 @@ from kotaemon_node.adapters.redis.session_cache import (
     proof,
 )
 from kotaemon_node.domain import limits
-from kotaemon_node.domain.errors import Gone
+from kotaemon_node.domain.errors import Gone, StoreUnavailable
 from kotaemon_node.domain.session import SessionKey, TurnKey
 
 LossReason = Literal["rolled_back", "wiped"]
@@ -72,23 +74,39 @@ class StoreLosses:
         if known is None or not _suspicious(known, head, rows, first=first):
             return
         names = SessionKeys.of(key)
-        reply = self._store.run(
-            "renew",
-            [names.meta, names.turns, names.queue],
-            [secrets.token_hex(16), self._ttl_s, limits.MAX_HISTORY_TURNS, *proof(known)],
-        )
-        if reply[0] == b"lost":
-            self.tell(key, reply)
+        epoch = secrets.token_hex(16)
+        with self.asking(key, known, epoch) as callers:
+            reply = self._store.run(
+                "renew",
+                [names.meta, names.turns, names.queue],
+                [epoch, self._ttl_s, limits.MAX_HISTORY_TURNS, *proof(known), callers],
+            )
+            if reply[0] == b"lost":
+                self.tell(key, reply)
         if head.get("epoch") != known.epoch:
             self._cache.drop(key)  # of a session that was deleted, or whose loss was told
+
+    @contextmanager
+    def asking(self, key: SessionKey, known: Remembered | None, call: str) -> Iterator[str]:
+        """Yield by whom a loss is told, as ``remembered`` in ``lua/_work.lua`` takes it.
+
+        Around all that is done until the caller hears of the loss.
+        """
+        calls = self._cache.take_unheard(key) or (call,) if known else (call,)
+        try:
+            yield "\n".join(calls)
+        except StoreUnavailable:
+            if known:
+                self._cache.note_unheard(key, known.epoch, calls)
+            raise
 
     def tell(self, key: SessionKey, reply: Sequence[Any]) -> NoReturn:
         """Raise ``Gone`` for a script's reply ``lost``, and remember the session no more."""
         reason: LossReason = "rolled_back" if reply[1] == b"rolled_back" else "wiped"
-        self._cache.lost(key)
         for turn_id in reply[2]:
             # The index of running turns may be on a node that lost nothing, where these had ended.
             self._running.enter(TurnKey(key, turn_id.decode()))
+        self._cache.lost(key)
         self._count(reason)
         raise Gone(_TOLD[reason])
 

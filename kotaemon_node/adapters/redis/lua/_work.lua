@@ -55,14 +55,15 @@ end
 
 -- Why the store does not know what the caller remembers of it, 'rolled_back' or 'wiped', else nil.
 -- known: epoch, version and hash that the store once replied, and the highest version heard of in
--- that epoch; '' as epoch: nothing is remembered. call: names this call, which may be repeated.
-local function lost(meta, turns, head, known, call, history_max)
+-- that epoch; '' as epoch: nothing is remembered. callers: see `remembered`.
+local function lost(meta, turns, head, known, history_max)
   if known.epoch == '' then return nil end
   if head.epoch ~= known.epoch then
     local told = redis.call('HGET', past_epochs(meta), known.epoch)
     if not told then return 'wiped' end
     local reason, by = string.match(told, '^(%S+) (.+)$')
-    return by == call and reason or nil
+    local mine = by and string.find('\n' .. known.callers .. '\n', '\n' .. by .. '\n', 1, true)
+    return mine and reason or nil
   end
   if head.version < known.heard then return 'rolled_back' end
   local fresh = head.version - known.version
@@ -76,15 +77,17 @@ local function lost(meta, turns, head, known, call, history_max)
   return hash ~= head.hash and 'rolled_back' or nil
 end
 
--- Notes that `call` tells of the loss, and gives what is left an epoch that nobody knows yet.
+-- Notes who tells of the loss, and gives what is left an epoch that nobody knows yet; once, however
+-- often it is called.
 -- Who executes a turn of it is refused at the next write; the turn stays, for its next owner.
 -- Reply: {'lost', reason, ids of the turns that are open}.
-local function renewed(meta, queue, head, known, reason, call, ttl_s)
-  if head.epoch ~= call then
-    local past, told = past_epochs(meta), reason .. ' ' .. call
+local function renewed(meta, queue, head, known, reason, new_epoch, ttl_s)
+  local past = past_epochs(meta)
+  if not redis.call('HGET', past, known.epoch) then
+    local told = reason .. ' ' .. string.match(known.callers, '^[^\n]+')
     redis.call('HSET', past, known.epoch, told, head.epoch or known.epoch, told)
     redis.call('EXPIRE', past, ttl_s)
-    if head.epoch then redis.call('HSET', meta, 'epoch', call) end
+    if head.epoch then redis.call('HSET', meta, 'epoch', new_epoch) end
   end
   local open = redis.call('LRANGE', queue, 0, -1)
   local running = redis.call('HGET', meta, 'running')
@@ -92,6 +95,9 @@ local function renewed(meta, queue, head, known, reason, call, ttl_s)
   return {'lost', reason, open}
 end
 
-local function remembered(epoch, version, hash, heard)
-  return {epoch = epoch, version = tonumber(version), hash = hash, heard = tonumber(heard)}
+-- callers: by what name the loss is told, which is this call's; or the names, one a line, of calls
+-- before it whose replies did not come, and that may have been noted as those who told.
+local function remembered(epoch, version, hash, heard, callers)
+  return {epoch = epoch, version = tonumber(version), hash = hash, heard = tonumber(heard),
+    callers = callers}
 end
