@@ -8,7 +8,7 @@ canonical text: ``text[span[0]:span[1]]`` is the passage.
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Final, Literal
 
 from kotaemon_node.domain.language import Language
@@ -102,27 +102,48 @@ class Manifest:
     schema: int = MANIFEST_SCHEMA
     metric: str = "inner_product"
     extra: Mapping[str, Any] = field(default_factory=dict)
+    # Not of ``init``, so that a manifest made from another one by ``replace`` never inherits it.
+    _digest: str = field(default="", init=False, compare=False, repr=False)
 
     def to_json(self) -> bytes:
         """Return the canonical bytes (sorted keys, no blanks), over which the digest is taken."""
-        return json.dumps(
-            asdict(self), sort_keys=True, separators=(",", ":"), ensure_ascii=False
-        ).encode()
+        said = {at.name: getattr(self, at.name) for at in fields(self) if at.init}
+        said["segments"] = [_plain(entry) for entry in self.segments]
+        said["documents"] = [_plain(entry) for entry in self.documents]
+        return json.dumps(said, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
     @property
     def digest(self) -> str:
-        """sha256 (hex) of the canonical bytes."""
-        return hashlib.sha256(self.to_json()).hexdigest()
+        """sha256 (hex) of the canonical bytes; taken once, for thousands of documents take long."""
+        if not self._digest:
+            object.__setattr__(self, "_digest", hashlib.sha256(self.to_json()).hexdigest())
+        return self._digest
 
     @classmethod
     def from_json(cls, raw: bytes) -> "Manifest":
         """Read ``to_json``'s bytes; ``ValueError`` or ``KeyError`` when they are not a manifest."""
-        fields = json.loads(raw)
-        if fields["schema"] != MANIFEST_SCHEMA:
-            raise ValueError(f"manifest schema {fields['schema']} is not {MANIFEST_SCHEMA}")
-        fields["segments"] = tuple(SegmentEntry(**row) for row in fields["segments"])
-        fields["documents"] = tuple(DocumentEntry(**row) for row in fields["documents"])
-        return cls(**fields)
+        said = json.loads(raw)
+        documents = tuple(DocumentEntry(**row) for row in said["documents"])
+        return cls.of(said, documents, digest=hashlib.sha256(raw).hexdigest())
+
+    @classmethod
+    def of(
+        cls, said: Mapping[str, Any], documents: Sequence[DocumentEntry], *, digest: str
+    ) -> "Manifest":
+        """Make a manifest of its parsed JSON, of its documents, and of the digest of its bytes.
+
+        Raises as ``from_json``.
+        """
+        if said["schema"] != MANIFEST_SCHEMA:
+            raise ValueError(f"manifest schema {said['schema']} is not {MANIFEST_SCHEMA}")
+        segments = tuple(SegmentEntry(**row) for row in said["segments"])
+        made = cls(**{**said, "segments": segments, "documents": documents})
+        object.__setattr__(made, "_digest", digest)
+        return made
+
+
+def _plain(entry: DocumentEntry | SegmentEntry) -> Mapping[str, Any]:
+    return {at: getattr(entry, at) for at in entry.__slots__}
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,8 @@ class LoadedSegment:
     segment: Segment
     documents: tuple[str, ...]
     """Its documents, each once."""
+    holds: frozenset[str]
+    """The same, to be looked up."""
     document_of_row: NDArray[np.int32]
     """(passages,) place in ``documents``."""
 
@@ -40,7 +42,7 @@ def load_segment(segment: Segment) -> LoadedSegment:
         [places.setdefault(document, len(places)) for document in segment.documents],
         dtype=np.int32,
     )
-    return LoadedSegment(segment, tuple(places), of_row)
+    return LoadedSegment(segment, tuple(places), frozenset(places), of_row)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +125,7 @@ class OpenGeneration:
 
 
 def _check(manifest: Manifest, segments: Sequence[LoadedSegment]) -> None:
-    held = {loaded.segment.name: set(loaded.documents) for loaded in segments}
+    held = {loaded.segment.name: loaded.holds for loaded in segments}
     for entry in manifest.documents:
         if entry.segment is not None and entry.document not in held.get(entry.segment, ()):
             raise CorruptArtifact(f"{entry.document} is not in segment {entry.segment}")

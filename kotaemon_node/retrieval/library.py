@@ -277,14 +277,14 @@ class KnowledgeLibrary:
     def _swap(self, shelf: _Shelf, ref: GenerationRef) -> None:
         generation = self._loader.load(ref)
         try:
-            self._searchers.warm(generation)
+            searcher = self._searchers.warmed(generation)
         except BaseException:
             generation.close()
             raise
         if shelf.reader is None:
-            shelf.reader = IndexReader(generation, make_searcher=self._searchers.make)
+            shelf.reader = IndexReader(generation, searcher)
         else:
-            shelf.reader.swap(generation)
+            shelf.reader.swap(generation, searcher)
 
     def _refuse(self, ref: GenerationRef, error: Exception, *, keep_reason: bool) -> None:
         _log.error("generation_refused", kb=ref.kb, generation=ref.generation, exc_info=error)

@@ -24,6 +24,7 @@ from kotaemon_node.ports.signing import Verifier
 from kotaemon_node.retrieval.analysis import ANALYSIS
 from kotaemon_node.retrieval.copies import open_checked
 from kotaemon_node.retrieval.generation import LoadedSegment, OpenGeneration, load_segment
+from kotaemon_node.retrieval.manifest_pieces import ManifestPieces
 from kotaemon_node.retrieval.manifests import ManifestReader
 from kotaemon_node.retrieval.memory import require_room
 from kotaemon_node.retrieval.segment_pool import SegmentPool
@@ -49,6 +50,10 @@ class GenerationLoader:
         self._store = store
         self._format = segment_format
         self._manifests = ManifestReader(store, verifier, tenant=tenant, compute=tasks.compute)
+        # For those that are opened one after the other; a look at an old one must not disturb it.
+        self._coming = ManifestReader(
+            store, verifier, tenant=tenant, compute=tasks.compute, parse=ManifestPieces().parse
+        )
         self._tasks = tasks
         self._tenant = tenant
         self._pool = SegmentPool()
@@ -137,7 +142,7 @@ class GenerationLoader:
         return row
 
     def _manifest(self, ref: GenerationRef) -> Manifest:
-        manifest = self._manifests.read(ref.kb, ref.generation, digest=ref.digest)
+        manifest = self._coming.read(ref.kb, ref.generation, digest=ref.digest)
         if manifest is None:
             raise CorruptArtifact(f"the artifact store has no {ref.manifest}")
         analysis = manifest.extra.get("analysis", ANALYSIS)

@@ -38,9 +38,14 @@ class ManifestReader:
         *,
         tenant: str,
         compute: Callable[[Callable[[], Manifest]], Manifest] = lambda work: work(),
+        parse: Callable[[str, bytes], Manifest] = lambda kb, payload: Manifest.from_json(payload),
     ) -> None:
-        """``compute`` runs what takes long where it holds nobody up; the store is read here."""
+        """``compute`` runs what takes long where it holds nobody up; the store is read here.
+
+        ``parse`` is ``Manifest.from_json``, or knows a quicker way for a knowledge base.
+        """
         self._compute = compute
+        self._parse = parse
         self._store = store
         self._verifier = verifier
         self._tenant = tenant
@@ -93,13 +98,19 @@ class ManifestReader:
         )
         if digest is not None and _digest(found.payload) != digest:
             raise CorruptArtifact(f"the manifest is not the one of digest {digest}")
-        manifest = _parsed(found.payload)
+        manifest = self._parsed(kb, found.payload)
         if (manifest.tenant, manifest.kb, manifest.generation) != (self._tenant, kb, generation):
             # Signed once and honestly, but an older one or another's: copied to this place.
             here = manifest_name(self._tenant, kb, generation)
             ours = manifest_name(manifest.tenant, manifest.kb, manifest.generation)
             raise UntrustedArtifact(f"at {here} lies the manifest {ours}", reason="misplaced")
         return manifest
+
+    def _parsed(self, kb: str, payload: bytes) -> Manifest:
+        try:
+            return self._parse(kb, payload)
+        except (ValueError, LookupError, TypeError) as error:
+            raise CorruptArtifact(f"the manifest cannot be read: {error!r}") from error
 
     def found(self, kb: str, generation: int) -> GenerationRef | None:
         """Return the identity of what lies at this number, not verified; None for nothing.
@@ -119,10 +130,3 @@ class ManifestReader:
 
 def _digest(payload: bytes) -> str:
     return hashlib.sha256(payload).hexdigest()
-
-
-def _parsed(payload: bytes) -> Manifest:
-    try:
-        return Manifest.from_json(payload)
-    except (ValueError, LookupError, TypeError) as error:
-        raise CorruptArtifact(f"the manifest cannot be read: {error!r}") from error

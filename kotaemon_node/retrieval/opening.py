@@ -43,20 +43,20 @@ class SearcherFactory:
             generation,
             encode=known.questions.encode,
             compute=self._tasks.compute,
-            background=background_of(generation, known.everyday),
+            # Reads passages from all over the files, which may have to come from the disk.
+            background=self._tasks.compute(background_of, generation, known.everyday),
         )
 
-    def warm(self, generation: OpenGeneration) -> None:
-        """Ask questions that its own passages answer, so that the first user finds it in memory.
+    def warmed(self, generation: OpenGeneration) -> Searcher:
+        """Return a searcher that has answered questions, so that the first user's find is warm.
 
-        Raises what a search raises: a generation that cannot be searched must not be served.
+        The questions are those that its own passages answer. Raises what a search raises: a
+        generation that cannot be searched must not be served.
         """
         searcher = self.make(generation)
-        live = np.flatnonzero(generation.live)
-        places = np.linspace(0, len(live) - 1, num=min(_WARM_QUESTIONS, len(live)), dtype=np.int64)
-        for row in live[places].tolist():
-            question = generation.passage(row).text[:_WARM_QUESTION_CHARS]
+        for question in self._tasks.compute(_questions, generation):
             searcher.search(question)
+        return searcher
 
     def _known(self, manifest: Manifest) -> _KnownEncoder:
         with self._lock:
@@ -74,3 +74,9 @@ class SearcherFactory:
         if lacking:
             raise CorruptArtifact(f"its encoder has no space of {dict(lacking)}")
         return known
+
+
+def _questions(generation: OpenGeneration) -> list[str]:
+    live = np.flatnonzero(generation.live)
+    places = np.linspace(0, len(live) - 1, num=min(_WARM_QUESTIONS, len(live)), dtype=np.int64)
+    return [generation.passage(row).text[:_WARM_QUESTION_CHARS] for row in live[places].tolist()]

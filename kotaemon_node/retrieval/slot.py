@@ -4,7 +4,7 @@ Law 1: a lent searcher reads one generation from beginning to end, whatever is s
 Law 2: a generation is closed exactly once: out of the slot, and its last searcher back.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Lock
 
@@ -26,12 +26,10 @@ class _Slot:
 class IndexReader:
     """Lends searchers of the generation that is current when they are asked for. Thread safe."""
 
-    def __init__(
-        self, generation: OpenGeneration, *, make_searcher: Callable[[OpenGeneration], Searcher]
-    ) -> None:
-        self._make_searcher = make_searcher
+    def __init__(self, generation: OpenGeneration, searcher: Searcher) -> None:
+        """``searcher`` is one of ``generation``, and lent to everybody."""
         self._lock = Lock()
-        self._current = _Slot(generation, make_searcher(generation))
+        self._current = _Slot(generation, searcher)
 
     @property
     def current(self) -> OpenGeneration:
@@ -49,9 +47,9 @@ class IndexReader:
         finally:
             self._drop(slot)
 
-    def swap(self, generation: OpenGeneration) -> None:
+    def swap(self, generation: OpenGeneration, searcher: Searcher) -> None:
         """Serve ``generation`` from now on; the old one is closed after its last searcher."""
-        new = _Slot(generation, self._make_searcher(generation))
+        new = _Slot(generation, searcher)
         with self._lock:
             old, self._current = self._current, new
         self._drop(old)

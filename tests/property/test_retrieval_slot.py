@@ -29,9 +29,7 @@ class FakeGeneration:
 
 def reader_of(generation: FakeGeneration) -> IndexReader:
     # A searcher here is the generation itself: the slot looks at neither.
-    return IndexReader(
-        cast("OpenGeneration", generation), make_searcher=lambda it: cast("Searcher", it)
-    )
+    return IndexReader(cast("OpenGeneration", generation), cast("Searcher", generation))
 
 
 class DoubleBuffer(RuleBasedStateMachine):
@@ -67,7 +65,8 @@ class DoubleBuffer(RuleBasedStateMachine):
     @rule()
     def swap(self) -> None:
         self.generations.append(FakeGeneration(len(self.generations)))
-        self.reader.swap(cast("OpenGeneration", self.generations[-1]))
+        newest = self.generations[-1]
+        self.reader.swap(cast("OpenGeneration", newest), cast("Searcher", newest))
 
     @invariant()
     def closed_exactly_when_unreachable(self) -> None:
@@ -101,7 +100,8 @@ def test_no_thread_ever_reads_a_closed_generation() -> None:
         thread.start()
     for number in range(1, 2000):
         generations.append(FakeGeneration(number))
-        reader.swap(cast("OpenGeneration", generations[-1]))
+        newest = generations[-1]
+        reader.swap(cast("OpenGeneration", newest), cast("Searcher", newest))
     stop.set()
     for thread in threads:
         thread.join()
