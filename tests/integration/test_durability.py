@@ -14,14 +14,16 @@ from typing import Any
 import pytest
 import requests
 
-from kotaemon_node.adapters.redis import RedisSessionStore, connect
+from kotaemon_node.adapters.redis import RedisSessionStore, connect, keys
 from kotaemon_node.adapters.redis.durability import Level
+from kotaemon_node.adapters.redis.keys import SessionKeys
+from kotaemon_node.domain import limits
 from kotaemon_node.domain.errors import NodeError
 from kotaemon_node.domain.frames import Frame
 from kotaemon_node.domain.session import SessionKey, TurnKey, TurnRequest
 from kotaemon_node.ports.sessions import Work
 from tests.cluster import Cluster
-from tests.engine_pods import ANYBODY, TestPod, text_of
+from tests.engine_pods import ANYBODY, PIECES, Stall, TestPod, key, text_of
 from tests.redis_pair import RedisPair
 from tests.redis_server import RedisServer, free_port
 
@@ -176,6 +178,33 @@ def test_local_loses_what_only_the_primary_had(pair: RedisPair) -> None:
             talker.end()
     pair.lose_primary()
     assert all(set(talker.acknowledged) - set(talker.history(pair.url)) for talker in talkers)
+
+
+def test_a_turn_that_nobody_could_take_for_a_while_was_lost_by_one_pod_only(
+    pair: RedisPair,
+) -> None:
+    """Each try is stored and not confirmed: that is no further pod lost over this turn."""
+    stall = Stall(1)
+    dead, other = (
+        TestPod("pod-a", pair, stall, durability="replica"),
+        TestPod("pod-b", pair, durability="replica"),
+    )
+    other.judges()
+    dead.submit("t1")
+    assert stall.reached.wait(60)
+    shard, member = keys.running(key("t1"))
+    other.store.client.zadd(shard, {member: 1})  # it was asked long ago
+    pair.link.stall()
+    for _ in range(limits.TURN_ATTEMPTS_MAX):
+        assert other.recovery.sweep() == 0
+    turn = other.store.client.hgetall(SessionKeys.of(key("t1").session).turn("t1"))
+    assert turn[b"owner"] == b"pod-b"
+
+    pair.link.resume()
+    until(lambda: other.recovery.sweep() == 1)
+
+    assert other.frames("t1")[-1].fields["answer"] == "".join(PIECES)
+    stall.go.set()
 
 
 # What the store can offer, at the start and later.

@@ -1,5 +1,6 @@
 """Sessions and turns in Redis. The rules are the Lua scripts beside this file."""
 
+import secrets
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -34,6 +35,7 @@ from kotaemon_node.domain.errors import (
     SequenceGap,
     SessionBusy,
     SessionNotFound,
+    StoreUnavailable,
     TurnConflict,
     Unavailable,
 )
@@ -56,6 +58,7 @@ from kotaemon_node.ports.sessions import (
 )
 
 _TITLE_CHARS = 80
+_UNHEARD_MAX = 1_000  # a repeat of one that is not kept counts as one more loss of its turn
 
 _CLAIM_ERRORS: Mapping[str, NodeError] = {
     "late": Unavailable("the turn was accepted too slowly; send it again"),
@@ -96,6 +99,8 @@ class RedisSessionStore(SessionReads):
         self._idle_ms = idle_s * 1000
         self._running = RunningTurns(store)
         self._list = SessionList(store, ttl_s=ttl_s)
+        self._unheard: dict[TurnKey, str] = {}
+        """Seizures whose replies did not come, by their names."""
         super().__init__(
             store, StoreLosses(store, self._cache, self._running, ttl_s=ttl_s, count=count_loss)
         )
@@ -239,24 +244,30 @@ class RedisSessionStore(SessionReads):
         """See the port."""
         names = SessionKeys.of(key.session)
         known = self._cache.get(key.session)
-        reply = self._store.run(
-            "seize",
-            [*names.head(), names.turn(key.turn_id), names.frames(key.turn_id)],
-            [
-                key.turn_id,
-                owner,
-                "*" if from_owner is None else from_owner,
-                ending,
-                limits.MAX_HISTORY_TURNS,
-                *told(known),
-            ],
-        )
-        if reply[0] != b"owned":
-            return None
-        before = reply[2].decode()
-        if before != owner:
-            self._tell_loss(key, before)
-        return self._work(key, reply[1], known)
+        call = self._unheard.pop(key, "") or secrets.token_hex(8)
+        arguments = [
+            key.turn_id,
+            owner,
+            "*" if from_owner is None else from_owner,
+            ending,
+            limits.MAX_HISTORY_TURNS,
+            *told(known),
+            call,
+        ]
+        turn = [names.turn(key.turn_id), names.frames(key.turn_id)]
+        try:
+            reply = self._store.run("seize", [*names.head(), *turn], arguments)
+            if reply[0] != b"owned":
+                return None
+            before = reply[2].decode()
+            if before != owner:
+                self._tell_loss(key, before)
+            return self._work(key, reply[1], known)
+        except StoreUnavailable:
+            self._unheard[key] = call
+            if len(self._unheard) > _UNHEARD_MAX:
+                self._unheard.pop(next(iter(self._unheard)), None)
+            raise
 
     def release(self, lease: Lease) -> None:
         """See the port."""
