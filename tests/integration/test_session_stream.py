@@ -268,6 +268,35 @@ def test_a_turn_cancelled_while_it_waited_comes_behind_the_one_before_it_once(
         assert again.order() == [*rest, *earlier, f"after-{turn_id}"]
 
 
+def test_a_waiting_turn_that_is_being_cancelled_is_met_in_its_place(server: RedisServer) -> None:
+    stall = at("t1", 2)
+    here, there = TestPod("here", server, stall), TestPod("there", server)
+    begun(here)
+    here.submit("t1")
+    assert stall.reached.wait(WAIT_S)
+    for turn_id in ("t2", "t3", "t4"):
+        here.submit(turn_id)
+        threading.Event().wait(0.002)  # the moment of acceptance is told in milliseconds
+    # Given pods that are about to cancel two of them: out of the queue, not yet in the history
+    for turn_id in ("t2", "t3"):
+        assert there.sessions.seize(key(turn_id), "there", from_owner=None, ending="cancel")
+
+    # When somebody looks now
+    device = Device(there, SessionPlace(version=1))
+    device.until(lambda: len(device.announced()) == 4)
+    for turn_id in ("t3", "t2"):
+        assert there.engine.cancel(key(turn_id), ANYBODY).state is State.CANCELLED
+        assert (
+            turn_id not in there.sessions.activity(SESSION, ANYBODY, after_version=0, limit=0).open
+        )
+    stall.go.set()
+    device.until_ended("t4")
+
+    # Then each has its place, and nothing of it is left in the session
+    assert device.announced() == device.order() == ["t1", "t2", "t3", "t4"]
+    assert there.sessions.activity(SESSION, ANYBODY, after_version=0, limit=0).open == ()
+
+
 def test_turns_accepted_in_the_same_millisecond_are_all_told(server: RedisServer) -> None:
     stall = at("t1", 2)
     here, there = TestPod("here", server, stall), TestPod("there", server)
