@@ -82,7 +82,8 @@ CATALOGUE: Final = (
     MetricRow(
         "kotaemon_events_total",
         "counter",
-        "Events of the bus: handled, ignored (known already) or poison (skipped).",
+        "Events of the bus: handled, ignored (known already), poison (skipped) or dropped (the bus"
+        " was away for too long).",
         ("topic", "outcome"),
     ),
     MetricRow(
