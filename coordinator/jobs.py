@@ -5,7 +5,7 @@ from typing import Final
 
 import structlog
 
-from coordinator.leader import LeadLost
+from coordinator.leader import LeadLost, Stopping
 from coordinator.metrics import CoordinatorMetrics
 from coordinator.orders import NotYet, OrderRefused, Orders, Scene
 from coordinator.publish import NumberTaken
@@ -53,7 +53,7 @@ class Jobs:
         """Do all that waits. ``done`` is told knowledge base and generation of each effect.
 
         What takes longer than now (a rebuild, a store that is away) is tried in the next call.
-        Raises ``LeadLost``, ``NumberTaken`` and what ends the process; the job is begun again.
+        Raises ``LeadLost``, ``NumberTaken`` and ``Stopping``; the job is begun again.
         """
         while (job := self._next()) is not None:
             if not self._do(job, scene, done):
@@ -89,7 +89,7 @@ class Jobs:
             return self._fail(job, str(refusal))
         except NotYet:
             return False
-        except (LeadLost, NumberTaken):
+        except (LeadLost, NumberTaken, Stopping):
             self._current = None
             raise
         except (Unavailable, OSError) as error:

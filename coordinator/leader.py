@@ -18,6 +18,10 @@ _log = structlog.get_logger(__name__)
 _RENEWALS_PER_TTL = 3
 
 
+class Stopping(Exception):
+    """The process was told to end."""
+
+
 class LeadLost(Exception):
     """Another coordinator leads, or nobody can tell; what is being built must not be published."""
 

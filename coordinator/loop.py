@@ -15,7 +15,7 @@ from coordinator.catalog import Catalog, Newest, reference
 from coordinator.folder import FolderMissing, KnowledgeFolder, Scan
 from coordinator.holding import HeldNotes
 from coordinator.jobs import Jobs
-from coordinator.leader import LeadLost, Lease
+from coordinator.leader import LeadLost, Lease, Stopping
 from coordinator.metrics import CoordinatorMetrics
 from coordinator.orders import Scene
 from coordinator.publish import NumberTaken, Publisher
@@ -39,10 +39,6 @@ _STANDBY_LOOK_S: Final = 0.5
 _AFTER_TROUBLE_S: Final = 1.0
 # The periodic scan takes at most this share of the time, however large the folder is.
 _SCAN_SHARE_MAX: Final = 0.05
-
-
-class Stopping(Exception):
-    """The process was told to end."""
 
 
 @dataclass(slots=True)

@@ -10,7 +10,7 @@ probes:
 
 import hashlib
 from dataclasses import dataclass
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
@@ -21,6 +21,16 @@ from kotaemon_node.domain.ids import DEFAULT_KNOWLEDGE_BASE
 
 PROBES_FILE: Final = ".probes.yaml"
 _PROBLEMS_SHOWN: Final = 3
+
+
+class _Loader(yaml.SafeLoader):  # type: ignore[misc]
+    """Takes no aliases: a few lines of them that are merged stand for billions of entries."""
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            mark = self.peek_event().start_mark
+            raise yaml.composer.ComposerError(None, None, "found an alias", mark)
+        return super().compose_node(parent, index)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +109,7 @@ def _probes(raw: bytes) -> tuple[Probe, ...]:
     if len(raw) > limits.PROBES_FILE_BYTES_MAX:
         raise ValueError(f"it has more than {limits.PROBES_FILE_BYTES_MAX} bytes")
     try:
-        read = _File.model_validate(yaml.safe_load(raw.decode()))
+        read = _File.model_validate(_loaded(raw.decode()))
     except UnicodeDecodeError:
         raise ValueError("it is not UTF-8") from None
     except ValidationError as error:
@@ -107,10 +117,20 @@ def _probes(raw: bytes) -> tuple[Probe, ...]:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         place = f" (line {mark.line + 1})" if mark else ""
-        raise ValueError(f"it is not YAML{place}") from None
+        raise ValueError(f"it is not YAML without aliases{place}") from None
     except RecursionError:
         raise ValueError("it is nested too deep") from None
     return tuple(Probe(row.question, tuple(row.documents), row.phrase) for row in read.probes)
+
+
+def _loaded(text: str) -> Any:
+    """Return what a YAML text says. Raises ``ValueError``, ``YAMLError`` or ``RecursionError``."""
+    try:
+        return yaml.load(text, _Loader)
+    except (yaml.YAMLError, RecursionError):
+        raise
+    except Exception as error:  # noqa: BLE001 - values that are not of their tag raise anything
+        raise ValueError(f"it has a value that cannot be read: {error!r}"[:200]) from None
 
 
 def _told(error: ValidationError) -> str:

@@ -198,6 +198,16 @@ def test_what_is_mapped_or_was_just_asked_for_stays(served_folder: ServedFolder)
     assert copies(folder) == ["c", "d"]
 
 
+def test_a_copy_that_is_used_looks_unchanged(tmp_path: Path) -> None:
+    store = store_of(ScriptedOrigin(b"content"), tmp_path)
+    path = store.open_local("x")
+    os.utime(path, (1, 1))
+    assert store.open_local("x") == path
+    used = path.stat()
+    assert used.st_mtime == 1
+    assert used.st_atime > 1
+
+
 def test_a_wrong_copy_is_fetched_again_once(served_folder: ServedFolder) -> None:
     served_folder.store().put_if_absent("x", b"right")
     store = reading(served_folder, served_folder.cache / "own")

@@ -126,3 +126,16 @@ def test_an_order_whose_record_is_lost_holds_nobody_up(jobs: RedisJobs) -> None:
     assert [row[b"id"] for _, row in dead] == [b"kept"]
     assert 0 < store.client.ttl(JobKeys("t").record("kept")) <= limits.JOBS_KEPT_S
     store.client.close()
+
+
+@pytest.mark.parametrize("jobs", list(KINDS), indirect=True)
+def test_what_no_pod_has_written_holds_up_no_order(jobs: RedisJobs) -> None:
+    client, keys = jobs._store.client, JobKeys("t")
+    client.xadd(keys.queue, {"nonsense": "x"})
+    jobs.submit(order("broken"))
+    client.hset(keys.record("broken"), "fields", "{")
+    jobs.submit(order("one"))
+    begun = jobs.begin("t")
+    assert begun is not None
+    assert begun.order == order("one")
+    assert client.xlen(keys.queue) == 1

@@ -76,9 +76,25 @@ def to_no_such_number(store: RedisStore, first: GenerationRef, second: Generatio
     point(store, replace(second, generation=9, manifest="m/9"))
 
 
+def unreadable(store: RedisStore, first: GenerationRef, second: GenerationRef) -> None:
+    store.client.hset(_KEY, second.kb, "{nonsense")
+
+
+def without_a_number(store: RedisStore, first: GenerationRef, second: GenerationRef) -> None:
+    row = {**asdict(second), "generation": {}, "kind": "of a later version"}
+    store.client.hset(_KEY, second.kb, orjson.dumps(row))
+
+
 @pytest.mark.parametrize(
     ("harm", "generation"),
-    [(lost, 2), (set_back, 2), (to_no_such_digest, 3), (to_no_such_number, 10)],
+    [
+        (lost, 2),
+        (set_back, 2),
+        (to_no_such_digest, 3),
+        (to_no_such_number, 10),
+        (unreadable, 2),
+        (without_a_number, 2),
+    ],
 )
 def test_the_leader_puts_the_pointer_right_and_pods_serve_on(
     world: World,

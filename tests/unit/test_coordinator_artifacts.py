@@ -75,7 +75,10 @@ def test_names_come_page_by_page(client: FlaskClient, monkeypatch: pytest.Monkey
 
 @pytest.mark.parametrize(
     "path",
-    ["a", "a/none", "a/x/y", "../secret", "%2e%2e/secret", "a/%2e%2e/%2e%2e/secret", ".incoming/x"],
+    [
+        *("a", "a/none", "a/x/y", "../secret", "%2e%2e/secret", "a/%2e%2e/%2e%2e/secret"),
+        *(".incoming/x", "a" * 300, "a/" * 2_500 + "x"),
+    ],
 )
 def test_what_is_no_artifact_is_not_found(tmp_path: Path, path: str) -> None:
     (tmp_path / "secret").write_text("secret")
@@ -85,6 +88,7 @@ def test_what_is_no_artifact_is_not_found(tmp_path: Path, path: str) -> None:
     assert answer.status_code == 404
     assert b"secret" not in answer.data
     assert client.get("/artifacts?prefix=../", headers=TOKEN).status_code == 400
+    assert client.get(f"/artifacts?prefix={'a' * 300}/", headers=TOKEN).status_code == 400
 
 
 @pytest.mark.parametrize("sent", [{}, {"Authorization": "Bearer wor"}, {"Authorization": "word"}])

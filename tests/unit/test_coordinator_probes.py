@@ -36,7 +36,7 @@ def test_no_file_is_no_probes(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("probes: [", "it is not YAML (line 1)"),
+        ("probes: [", "it is not YAML without aliases (line 1)"),
         (b"\xff\xfe\x00", "it is not UTF-8"),
         ("", "file: "),
         ("- question: a", "file: "),
@@ -46,6 +46,9 @@ def test_no_file_is_no_probes(tmp_path: Path) -> None:
         ("probes:\n- question: a\n  documents: []\n", "probes.0.documents: List should have"),
         ("probes:\n- question: a\n  documents: [a]\n  k: 3\n", "probes.0.k: Extra inputs"),
         ("probes: " + "[" * 20_000, "it is"),
+        ('probes: !!int ""', "it has a value that cannot be read"),
+        ('probes: !!timestamp "x"', "it has a value that cannot be read"),
+        ("probes: !!bool x", "it has a value that cannot be read"),
         ("#" * (limits.PROBES_FILE_BYTES_MAX + 1), "it has more than 262144 bytes"),
         (
             "probes:\n" + "- {question: a, documents: [a]}\n" * (limits.PROBES_MAX + 1),
@@ -69,3 +72,13 @@ def test_a_link_out_of_the_folder_is_not_followed(tmp_path: Path) -> None:
     found = read_probes(KnowledgeFolder(root, clock=HandClock()), "default")
     assert found.problem is not None
     assert "leaves the knowledge folder" in found.problem
+
+
+def test_a_few_lines_that_stand_for_billions_are_refused_at_once(tmp_path: Path) -> None:
+    lines = ["a0: &a0 {x: 1}"]
+    for at in range(1, 30):
+        merged = ", ".join([f"*a{at - 1}"] * 9)
+        lines.append(f"a{at}: &a{at} {{<<: [{merged}]}}")
+    found = read(tmp_path, "\n".join(lines))
+    assert found.problem is not None
+    assert "it is not YAML without aliases (line 2)" in found.problem

@@ -9,12 +9,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import orjson
+import structlog
 
 from kotaemon_node.adapters.redis.connection import RedisStore, store_errors
 from kotaemon_node.adapters.redis.keys import JobKeys
 from kotaemon_node.domain import limits
 from kotaemon_node.domain.errors import Conflict, NotFound, Overloaded
 from kotaemon_node.ports.jobs import Job, JobState, Order
+
+_log = structlog.get_logger(__name__)
 
 _NO_REASON: Final = ""
 
@@ -85,11 +88,26 @@ class RedisJobs:
             if not entries:
                 return None
             entry, fields = entries[0]
-            job_id = fields[b"id"].decode()
-            flat = self._store.run("begin", [keys.record(job_id), keys.queue], [entry.decode()])
-            if flat:
-                row = _texts(dict(zip(flat[::2], flat[1::2], strict=True)))
-                return _job(tenant, job_id, row)
+            try:
+                job = self._begun(tenant, entry, fields)
+            except (LookupError, ValueError) as error:
+                # Not written by a pod: it must not stand before the others for ever.
+                _log.error("job_unreadable", entry=entry.decode(), reason=repr(error))
+                with store_errors():
+                    self._store.client.xdel(keys.queue, entry)
+                continue
+            if job is not None:
+                return job
+
+    def _begun(self, tenant: str, entry: bytes, fields: Mapping[bytes, bytes]) -> Job | None:
+        """Begin the job of an entry; None where its record is lost, and its entry now, too."""
+        keys, job_id = JobKeys(tenant), fields[b"id"].decode()
+        flat = self._store.run("begin", [keys.record(job_id), keys.queue], [entry.decode()])
+        return (
+            _job(tenant, job_id, _texts(dict(zip(flat[::2], flat[1::2], strict=True))))
+            if flat
+            else None
+        )
 
     def finish(self, job: Job, result: Mapping[str, Any]) -> None:
         """See the port."""

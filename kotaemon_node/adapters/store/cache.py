@@ -63,7 +63,7 @@ class LocalCache:
         """Return the copy of ``name``, now the last to be removed; None where there is none."""
         path = self.path(name)
         try:
-            os.utime(path)
+            self._note_use(path)
         except (FileNotFoundError, NotADirectoryError):
             return None
         return path if path.is_file() else None
@@ -127,10 +127,10 @@ class LocalCache:
         in_use = self._mapped_here()
         for path in in_use:
             with suppress(OSError):
-                os.utime(path)  # other processes see no mapping of ours, only this
+                self._note_use(path)  # other processes see no mapping of ours, only this
         copies = sorted(self._copies(self._files), key=lambda copy: copy.used_s)
         kept = sum(copy.size_bytes for copy in copies)
-        recently_s = self._now_s() - self._spared_s
+        recently_s = self._now_ns() / 1e9 - self._spared_s
         removable = (it for it in copies if it.path not in in_use and it.used_s <= recently_s)
         while (lacking := self._lacking(kept, wanted_bytes)) is not None:
             oldest = next(removable, None)
@@ -151,10 +151,14 @@ class LocalCache:
             return "disk"
         return "bound" if kept_bytes + wanted_bytes > self._bytes_max else None
 
-    def _now_s(self) -> float:
+    def _note_use(self, path: Path) -> None:
+        """Set the time of the last use, and no other: who looks whether it was changed sees no."""
+        os.utime(path, ns=(self._now_ns(), path.stat().st_mtime_ns))
+
+    def _now_ns(self) -> int:
         """Return the time as this file system counts it, which need not be our clock."""
         os.utime(self._aside)
-        return self._aside.stat().st_mtime
+        return self._aside.stat().st_mtime_ns
 
     def _copies(self, folder: Path) -> Iterator[_Copy]:
         for at, _, names in os.walk(folder):
@@ -162,7 +166,8 @@ class LocalCache:
                 path = Path(at, name)
                 with suppress(FileNotFoundError):
                     found = path.stat()
-                    yield _Copy(path, found.st_size, found.st_mtime)
+                    used_s = max(found.st_atime, found.st_mtime)
+                    yield _Copy(path, found.st_size, used_s)
 
     def _mapped_here(self) -> frozenset[Path]:
         try:
@@ -176,7 +181,7 @@ class LocalCache:
 
     def _remove_abandoned(self) -> None:
         for left in self._copies(self._aside):
-            if left.used_s < self._now_s() - _ABANDONED_S:
+            if left.used_s < self._now_ns() / 1e9 - _ABANDONED_S:
                 left.path.unlink(missing_ok=True)
 
     def _unlink(self, path: Path) -> None:

@@ -3,7 +3,10 @@
 local held = redis.call('HGET', KEYS[1], ARGV[1])
 if held then
   if held == ARGV[3] then return 1 end
-  if tonumber(cjson.decode(held)['generation']) >= tonumber(ARGV[2]) then return 0 end
+  local readable, ref = pcall(cjson.decode, held)
+  local number = readable and type(ref) == 'table' and tonumber(ref['generation'])
+  -- What nobody can read is no pointer.
+  if number and number >= tonumber(ARGV[2]) then return 0 end
 end
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
 return 1
