@@ -115,6 +115,8 @@ MANIFESTS_KEPT_MAX: Final = 1_000  # older ones open citations while their sessi
 ARTIFACT_CACHE_BYTES_DEFAULT: Final = 10 * 1024**3  # a dozen large generations
 ARTIFACT_GRACE_S: Final = TURN_TIMEOUT_S + 300.0  # what a running turn may still read stays
 BEHIND_WAIT_S: Final = 2.0
+BEHIND_LEAVES_S: Final = 30.0  # as long as a pod may take that no event reached: RECONCILE_S
+BEHIND_LOOK_S: Final = 2.0  # between looks at who serves what: each reads a row of every pod
 
 # Orders to the coordinator.
 JOBS_QUEUED_MAX: Final = 1_000  # that have not ended; then 429

@@ -9,6 +9,7 @@ import structlog
 from kotaemon_node.domain import limits
 from kotaemon_node.domain.errors import NodeError, StoreUnavailable
 from kotaemon_node.domain.knowledge import GenerationRef
+from kotaemon_node.engine.aside import Aside
 from kotaemon_node.engine.owners import Owners
 from kotaemon_node.engine.recovery import Recovery
 from kotaemon_node.engine.turns import TurnEngine
@@ -54,6 +55,7 @@ class Pod:
         self._refused = refused
         self._presence = presence
         self._lacking = lacking
+        self._aside = Aside(mine=identity.incarnation, presence=presence, clock=clock)
         self._clock = clock
         self._metrics = metrics
         self._started_at_s = clock.now_s()
@@ -78,7 +80,13 @@ class Pod:
         return self._draining.is_set()
 
     def unready_reasons(self) -> Sequence[str]:
-        """See the protocol. A pod that is behind stays ready: ready means able to serve."""
+        """See the protocol. Ready means able to serve: a pod that is behind is, for a while."""
+        unable = self._unable()
+        aside = self._aside.reason(self._served())
+        return [*unable, aside] if aside else unable
+
+    def _unable(self) -> list[str]:
+        """Return why this pod could not serve, whatever others do."""
         reasons = []
         if self.draining:
             reasons.append("the pod is leaving")
@@ -101,6 +109,7 @@ class Pod:
             version=self._identity.version,
             started_at=self._started_at_s,
             ready=not reasons,
+            able=not self._unable(),
             reasons=reasons,
             running_turns=self._running(),
             generations={
@@ -142,11 +151,20 @@ class Pod:
             self._presence.beat(report, ttl_s=limits.POD_TTL_S)
         except Exception as error:  # noqa: BLE001 - a heart that stops for one error kills the pod
             owners.store_silent()
+            self._aside.forget()
             if isinstance(error, StoreUnavailable):
                 self._metrics.store_refused(error.refusal)
             _log.warning("heartbeat_failed", error=str(error))
         else:
             owners.store_answered()
+            self._look_at_others()
+
+    def _look_at_others(self) -> None:
+        try:
+            self._aside.look()
+        except Exception:  # noqa: BLE001 - a heart that stops for one error kills the pod
+            _log.exception("look_broken")
+            self._aside.forget()
 
     def keep_sweeping(self, recovery: Recovery, *, jitter: Callable[[], float]) -> None:
         """Sweep the running turns until the pod drains; ``jitter`` returns a number in [0, 1)."""

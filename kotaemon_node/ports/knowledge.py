@@ -37,7 +37,8 @@ class Presence(Protocol):
 class PodReport(dict[str, object]):
     """What a pod says of itself: ``name, incarnation, address, pid, started_at, ready, reasons,
 
-    running_turns, generations`` ({kb: {generation, digest}}), ``version``. A JSON object.
+    running_turns, generations`` ({kb: {generation, digest}}), ``version``. A JSON object. ``able``:
+    nothing but newer knowledge of other pods keeps it from being ready.
     """
 
 
