@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 import requests
 
 from kotaemon_node.adapters.redis import RedisSessionStore, connect, keys
 from kotaemon_node.adapters.redis.durability import Level
 from kotaemon_node.adapters.redis.keys import SessionKeys
 from kotaemon_node.domain import limits
-from kotaemon_node.domain.errors import NodeError
+from kotaemon_node.domain.errors import NodeError, StoreUnwritable
 from kotaemon_node.domain.frames import Frame
 from kotaemon_node.domain.session import SessionKey, TurnKey, TurnRequest
 from kotaemon_node.ports.sessions import Work
@@ -205,6 +206,27 @@ def test_a_turn_that_nobody_could_take_for_a_while_was_lost_by_one_pod_only(
 
     assert other.frames("t1")[-1].fields["answer"] == "".join(PIECES)
     stall.go.set()
+
+
+def test_who_waits_at_a_primary_that_is_demoted_may_try_again(pair: RedisPair) -> None:
+    pod = TestPod("pod-a", pair, durability="replica")
+    pair.link.stall()
+    refused: list[Exception] = []
+
+    def submit() -> None:
+        try:
+            pod.submit("t1")
+        except Exception as error:  # noqa: BLE001 - which it is, is the question
+            refused.append(error)
+
+    waiting = threading.Thread(target=submit)
+    waiting.start()
+    primary = redis.Redis(port=pair.primary.port)
+    until(lambda: primary.info("clients")["blocked_clients"])  # type: ignore[index]
+    primary.replicaof("127.0.0.1", pair.replica.port)
+    waiting.join(60)
+
+    assert [type(error) for error in refused] == [StoreUnwritable]
 
 
 # What the store can offer, at the start and later.

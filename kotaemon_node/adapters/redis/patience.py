@@ -25,6 +25,8 @@ _FIRST_WAIT_S, _WAIT_MAX_S = 0.01, 0.2
 # A replica, a full or a loading server: the text is all there is to tell, because redis-py may
 # report an error raised inside a script as a plain ResponseError.
 FULL_WORD = "OOM "
+# What a primary says to those who wait for its replica when it becomes a replica itself.
+_DEMOTED_WORD = "UNBLOCKED"
 PASSING_WORDS = (
     "READONLY",
     FULL_WORD,
@@ -33,10 +35,18 @@ PASSING_WORDS = (
     "CLUSTERDOWN",
     "MISCONF",
     "NOREPLICAS",
+    _DEMOTED_WORD,
 )
 # What a script says that touched a key whose slot is on its way to another node.
 MOVING_WORDS = ("non local key", "TRYAGAIN")
-_CHANGING_WORDS = ("READONLY", "LOADING", "MASTERDOWN", "CLUSTERDOWN", *MOVING_WORDS)
+_CHANGING_WORDS = (
+    "READONLY",
+    "LOADING",
+    "MASTERDOWN",
+    "CLUSTERDOWN",
+    _DEMOTED_WORD,
+    *MOVING_WORDS,
+)
 POOL_EMPTY = "No connection available"  # the pool's own words for "all are in use"
 
 
