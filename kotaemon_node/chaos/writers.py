@@ -42,7 +42,9 @@ class Talk:
     message: str
     readings: list[Reading] = field(default_factory=list)
     began: threading.Event = field(default_factory=threading.Event)
-    """Its first frame is here."""
+    """Its first frame is here, or its writer was sent away without any."""
+    refused: bool = False
+    """Its writer was sent away without any frame."""
 
     @property
     def key(self) -> TurnKey:
@@ -194,12 +196,16 @@ class Writers:
         return threads
 
     def _after_begin(self, talk: Talk, task: Callable[[], None]) -> None:
-        if talk.began.wait(TURN_MAX_S):
+        if talk.began.wait(TURN_MAX_S) and not talk.refused:
             task()
 
     def _write(self, talk: Talk, chance: random.Random) -> None:
         vanishes_after = chance.randint(1, 12) if chance.random() < _VANISHES else 0
         self._follow(talk, "w", posts=True, leaves_after=vanishes_after)
+        if not talk.began.is_set():
+            # A store that was wiped tells so once; nobody need wait for this turn.
+            talk.refused = True
+            talk.began.set()
 
     def _come_and_go(self, talk: Talk, chance: random.Random) -> None:
         """Follow in pieces, each beginning where the last one ended."""

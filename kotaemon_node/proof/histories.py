@@ -128,15 +128,21 @@ def generation_never_goes_back(log: SessionLog) -> Iterator[Violation]:
 
 
 def citations_are_of_one_generation(log: SessionLog) -> Iterator[Violation]:
-    """All that a turn cites is of one generation a knowledge base, the one it says it used."""
+    """All that a turn cites is of one generation a knowledge base, the one it says it used.
+
+    What the store has lost, as was told, is judged by itself: its turn may have been sent again.
+    """
     kept = log.kept()
-    cited: dict[str, dict[str, set[int]]] = {}
-    for (turn, _), following in log.followings.items():
+    cited: dict[tuple[str, str], dict[str, set[int]]] = {}
+    for (turn, client), following in log.followings.items():
+        lost = following.ended is not None and following.ended.how == "gone"
+        by_kb = cited.setdefault((turn, client if lost else ""), {})
         for frame in following.frames:
             for kb, number in frame.sources:
-                cited.setdefault(turn, {}).setdefault(kb, set()).add(number)
-    for turn, by_kb in cited.items():
-        said: Mapping[str, int] = kept[turn].generation if turn in kept else {}
+                by_kb.setdefault(kb, set()).add(number)
+    for (turn, lost_by), by_kb in cited.items():
+        stands = turn in kept and not lost_by
+        said: Mapping[str, int] = kept[turn].generation if stands else {}
         for kb, numbers in by_kb.items():
             if len(numbers | {said[kb]} if kb in said else numbers) > 1:
                 yield Violation(

@@ -30,6 +30,7 @@ _SLOW_S, _SLOW_BY_S = 10.0, (0.1, 0.3)
 _DRIP_S = 15.0
 _MODEL_S = 10.0
 _CLOCK_AHEAD_S, _CLOCK_S = 300, 10.0
+_CLOCK_SAID_S, _CLOCK_POLL_S = 15.0, 0.2
 _FLOOD: Final = b'{"x": "' + b"x" * 1_000_000 + b'"}'
 _SLOTS_MOVED = 12
 _WIPED_S = 3.0
@@ -92,8 +93,9 @@ def reset_connections(scene: Scene, strikes: Strikes, chance: random.Random) -> 
 def forget_events(scene: Scene, strikes: Strikes, chance: random.Random) -> Done:
     """Remove the streams of the bus, as if it had come back empty, and wait for knowledge."""
     gone = [scene.redis.delete(keys.bus(topic)) for topic in (SESSION_UPDATED, KNOWLEDGE_UPDATED)]
-    known_s = until_known(scene)
-    return {"streams": len(gone), "known_s": KNOWN_WITHIN_S if known_s is None else known_s}
+    found_s = until_known(scene)
+    known_s = KNOWN_WITHIN_S if found_s is None else round(found_s, 2)
+    return {"streams": len(gone), "known_s": known_s}
 
 
 def replay_events(scene: Scene, strikes: Strikes, chance: random.Random) -> Done:
@@ -139,17 +141,25 @@ def move_clocks(scene: Scene, strikes: Strikes, chance: random.Random) -> Done:
     apart_s = _apart_s([scene.target.row(name)["port"] for name in names])
     for name in names:
         (scene.clocks / name).unlink()
-    return {"pods": len(names), "apart_s": apart_s}
+    return {"pods": len(names), "apart_s": round(apart_s)}
 
 
 def _apart_s(ports: Sequence[int]) -> float:
-    """Return how far the clocks of these pods are apart, as they say themselves; 0: unknown."""
-    said = []
-    for port in ports:
-        with suppress(requests.RequestException, KeyError, ValueError):
-            answer = requests.get(f"http://127.0.0.1:{port}/healthz", timeout=5)
-            said.append(parsedate_to_datetime(answer.headers["Date"]).timestamp())
-    return max(said) - min(said) if said else 0.0
+    """Return how far the clocks of these pods are apart, as they say themselves; 0: unknown.
+
+    One that was killed meanwhile is waited for: it comes back with the same clock.
+    """
+    said: dict[int, float] = {}
+    until_s = time.monotonic() + _CLOCK_SAID_S
+    while len(said) < len(ports) and time.monotonic() < until_s:
+        for port in ports:
+            with suppress(requests.RequestException, KeyError, ValueError):
+                answer = requests.get(f"http://127.0.0.1:{port}/healthz", timeout=5)
+                now_s = time.monotonic()
+                date_s = parsedate_to_datetime(answer.headers["Date"]).timestamp()
+                said[port] = date_s - now_s
+        time.sleep(_CLOCK_POLL_S)
+    return max(said.values()) - min(said.values()) if len(said) == len(ports) else 0.0
 
 
 def break_tools(scene: Scene, strikes: Strikes, chance: random.Random) -> Done:

@@ -218,6 +218,16 @@ def test_what_is_sent_again_after_a_report_may_look_different() -> None:
     assert rules == {"readers_agree"}
 
 
+def test_a_turn_sent_again_after_a_report_may_cite_a_newer_generation() -> None:
+    first_try = turn(replace(FIRST, generation={"default": 3}), began_s=0)[:4]
+    told: list[Fact] = [Gone(8, "w", "s"), Ended(8, "w", "s", "t1", "gone")]
+    anew = turn(FIRST, began_s=10, client="late")
+    assert check([*first_try, *told, *anew, final(FIRST)]) == []
+    mixed = Seen(5, "w", "s", "t1", "source", 3, sources=(("default", 2),))
+    found = check([*first_try, mixed, *told, *anew, final(FIRST)])
+    assert [violation.rule for violation in found] == ["citations_are_of_one_generation"]
+
+
 def test_a_client_told_of_its_session_before_it_saw_anything_may_send_the_turn_again() -> None:
     told: list[Fact] = [
         Sent(1, "a", "s", "t1", FIRST.message),
