@@ -189,12 +189,14 @@ def build_pod(settings: Settings) -> RunningPod:
         pid=os.getpid(),
         version=__version__,
     )
+    peers = HttpPeers()
     pod = Pod(
         identity,
         served=library.served,
         loaded=lambda: library.loaded,
         refused=lambda: library.refused,
         presence=presence,
+        peers=peers,
         lacking=store.lacking,
         clock=clock,
         metrics=metrics,
@@ -206,7 +208,7 @@ def build_pod(settings: Settings) -> RunningPod:
         metrics=metrics,
         toolbox=_toolbox(settings),
     )
-    owners = Owners(mine=identity.incarnation, presence=presence, peers=HttpPeers(), clock=clock)
+    owners = Owners(mine=identity.incarnation, presence=presence, peers=peers, clock=clock)
     engine = TurnEngine(
         owner=identity.incarnation,
         sessions=sessions,

@@ -72,6 +72,9 @@ class SilentPeers:
     def incarnation_at(self, address: str) -> str:
         raise PeerSilent(address)
 
+    def store_answers_at(self, address: str) -> bool:
+        raise PeerSilent(address)
+
 
 class TestPod:
     """One pod of the cluster under test."""

@@ -259,7 +259,8 @@ class Readiness:
     """Whether this pod can serve, and what it serves.
 
     ``refused``: knowledge base to the reason why its newest generation is not served here; such a
-    pod stays ready with the generation before.
+    pod stays ready with the generation before. ``store``: the pod's heartbeats reach the session
+    store.
     """
 
     ready: bool
@@ -269,6 +270,7 @@ class Readiness:
     draining: bool
     generations: Mapping[str, int]
     refused: Mapping[str, str]
+    store: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,4 +284,5 @@ class Unready:
     draining: bool
     generations: Mapping[str, int]
     refused: Mapping[str, str]
+    store: bool
     error: ErrorBody

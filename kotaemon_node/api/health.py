@@ -71,7 +71,8 @@ def _readiness() -> Readiness:
     if state.draining and not reasons:
         reasons = ["draining"]
     served = services().knowledge.served()
-    refused = state.report().get("refused")
+    report = state.report()
+    refused = report.get("refused")
     return Readiness(
         ready=not reasons,
         reasons=reasons,
@@ -80,4 +81,5 @@ def _readiness() -> Readiness:
         draining=state.draining,
         generations={kb: ref.generation for kb, ref in served.items()},
         refused=refused if isinstance(refused, Mapping) else {},
+        store=bool(report.get("store")),
     )

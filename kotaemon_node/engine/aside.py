@@ -15,7 +15,7 @@ import structlog
 
 from kotaemon_node.domain import limits
 from kotaemon_node.domain.knowledge import GenerationRef
-from kotaemon_node.ports.knowledge import PodReport, Presence
+from kotaemon_node.ports.knowledge import PodReport
 from kotaemon_node.ports.runtime import Clock
 
 _log = structlog.get_logger(__name__)
@@ -27,23 +27,17 @@ Generations = Mapping[str, int]
 class Aside:
     """Decides for one pod; ``look`` runs beside its heartbeats, ``reason`` at any time."""
 
-    def __init__(self, *, mine: str, presence: Presence, clock: Clock) -> None:
-        """``mine`` is the incarnation under which this pod is in the table of ``presence``."""
+    def __init__(self, *, mine: str, clock: Clock) -> None:
+        """``mine`` is the incarnation under which this pod is in the table of those that live."""
         self._mine = mine
-        self._presence = presence
         self._clock = clock
-        self._looked_at_s: float | None = None
         self._behind_since_s: float | None = None
         self._newer: Generations = {}
         """What this pod stands aside for; empty while it is in service."""
 
-    def look(self) -> None:
-        """Read the table, at most every ``BEHIND_LOOK_S``, and decide; ``StoreUnavailable``."""
+    def look(self, pods: Sequence[PodReport]) -> None:
+        """Decide by the table, which was just read."""
         now_s = self._clock.monotonic_s()
-        if self._looked_at_s is not None and now_s - self._looked_at_s < limits.BEHIND_LOOK_S:
-            return
-        self._looked_at_s = now_s
-        pods = self._presence.pods()
         missed = missing(pods).get(self._mine, {})
         if not missed:
             self._behind_since_s = None

@@ -10,10 +10,12 @@ from kotaemon_node.domain import limits
 from kotaemon_node.domain.errors import NodeError, StoreUnavailable
 from kotaemon_node.domain.knowledge import GenerationRef
 from kotaemon_node.engine.aside import Aside
+from kotaemon_node.engine.cut_off import CutOff
 from kotaemon_node.engine.owners import Owners
 from kotaemon_node.engine.recovery import Recovery
 from kotaemon_node.engine.turns import TurnEngine
 from kotaemon_node.ports.knowledge import PodReport, Presence
+from kotaemon_node.ports.peers import Peers
 from kotaemon_node.ports.runtime import Clock
 from kotaemon_node.telemetry.metrics import Metrics
 
@@ -45,6 +47,7 @@ class Pod:
         loaded: Callable[[], bool],
         refused: Callable[[], Mapping[str, str]],
         presence: Presence,
+        peers: Peers,
         lacking: Callable[[], str] = lambda: "",
         clock: Clock,
         metrics: Metrics,
@@ -55,7 +58,9 @@ class Pod:
         self._refused = refused
         self._presence = presence
         self._lacking = lacking
-        self._aside = Aside(mine=identity.incarnation, presence=presence, clock=clock)
+        self._aside = Aside(mine=identity.incarnation, clock=clock)
+        self._cut_off = CutOff(mine=identity.incarnation, peers=peers, clock=clock)
+        self._looked_at_s: float | None = None
         self._clock = clock
         self._metrics = metrics
         self._started_at_s = clock.now_s()
@@ -92,6 +97,8 @@ class Pod:
             reasons.append("the pod is leaving")
         if lacking := self._lacking():
             reasons.append(lacking)
+        if cut_off := self._cut_off.reason:
+            reasons.append(cut_off)
         if not self._served():
             reasons.append("no knowledge generation is loaded yet")
         elif not self._loaded():
@@ -110,6 +117,7 @@ class Pod:
             started_at=self._started_at_s,
             ready=not reasons,
             able=not self._unable(),
+            store=self._cut_off.store_answers,
             reasons=reasons,
             running_turns=self._running(),
             generations={
@@ -152,16 +160,24 @@ class Pod:
         except Exception as error:  # noqa: BLE001 - a heart that stops for one error kills the pod
             owners.store_silent()
             self._aside.forget()
+            self._cut_off.silent()
             if isinstance(error, StoreUnavailable):
                 self._metrics.store_refused(error.refusal)
             _log.warning("heartbeat_failed", error=str(error))
         else:
             owners.store_answered()
+            self._cut_off.answered()
             self._look_at_others()
 
     def _look_at_others(self) -> None:
+        now_s = self._clock.monotonic_s()
+        if self._looked_at_s is not None and now_s - self._looked_at_s < limits.BEHIND_LOOK_S:
+            return
+        self._looked_at_s = now_s
         try:
-            self._aside.look()
+            pods = self._presence.pods()
+            self._cut_off.learn(pods)
+            self._aside.look(pods)
         except Exception:  # noqa: BLE001 - a heart that stops for one error kills the pod
             _log.exception("look_broken")
             self._aside.forget()

@@ -38,7 +38,8 @@ class PodReport(dict[str, object]):
     """What a pod says of itself: ``name, incarnation, address, pid, started_at, ready, reasons,
 
     running_turns, generations`` ({kb: {generation, digest}}), ``version``. A JSON object. ``able``:
-    nothing but newer knowledge of other pods keeps it from being ready.
+    nothing but newer knowledge of other pods keeps it from being ready. ``store``: its heartbeats
+    reach the session store.
     """
 
 

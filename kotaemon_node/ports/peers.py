@@ -20,3 +20,7 @@ class Peers(Protocol):
         Raises ``PeerRefused`` or ``PeerSilent``.
         """
         ...
+
+    def store_answers_at(self, address: str) -> bool:
+        """Return whether the pod there reaches the session store, by its own word; as above."""
+        ...

@@ -34,6 +34,7 @@ from coordinator.catalog import Catalog, reference
 from kotaemon_node.adapters.redis import connect, keys
 from kotaemon_node.adapters.redis.bus import RedisStreamsBus
 from kotaemon_node.adapters.redis.pointer import RedisGenerationPointer
+from kotaemon_node.adapters.signing import TrustedKeys, read_signing_key, read_trusted_keys
 from kotaemon_node.adapters.store.file_store import FileArtifactStore
 from kotaemon_node.adapters.system import SystemClock
 from kotaemon_node.domain.events import KNOWLEDGE_UPDATED, KnowledgeUpdated
@@ -94,7 +95,8 @@ def write_revision(folder: Path, number: int) -> None:
 
 def prepare(cluster: Cluster, knowledge: Path, *, generations: int) -> Prepared:
     """Have ``generations`` built while no worker looks on."""
-    catalog = Catalog(FileArtifactStore(cluster.folder.artifacts), tenant=TENANT)
+    store = FileArtifactStore(cluster.folder.artifacts)
+    catalog = Catalog(store, trusted(cluster), tenant=TENANT)
     price: dict[int, int] = {}
     first = catalog.newest(KB).number
     assert cluster.command("stop", "worker-0").returncode == 0
@@ -119,6 +121,12 @@ def prepare(cluster: Cluster, knowledge: Path, *, generations: int) -> Prepared:
         sum(entry.passages for entry in newest.documents),
         len(newest.segments),
     )
+
+
+def trusted(cluster: Cluster) -> TrustedKeys:
+    """Return what knows the key that the cluster made for itself."""
+    key = read_signing_key(cluster.folder.path / "keys" / "signing.pem")
+    return read_trusted_keys("", own=key)
 
 
 def _marked(catalog: Catalog) -> set[str]:

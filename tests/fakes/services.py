@@ -88,6 +88,7 @@ class FakePod:
     def report(self) -> PodReport:
         report = pod_report(self.name)
         report["refused"] = self.refused
+        report["store"] = True
         return report
 
 

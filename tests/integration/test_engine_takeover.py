@@ -10,7 +10,7 @@ from kotaemon_node.domain import limits
 from kotaemon_node.domain.errors import Draining
 from kotaemon_node.domain.frames import Frame
 from kotaemon_node.domain.turn import State
-from kotaemon_node.ports.peers import PeerRefused
+from kotaemon_node.ports.peers import PeerRefused, PeerSilent
 from kotaemon_node.ports.sessions import ClaimRequest, StoredFrames
 from tests.engine_pods import ANYBODY, PIECES, Stall, TestPod, key, text_of, trusts_the_store
 from tests.redis_server import RedisServer
@@ -102,6 +102,9 @@ class Peers:
         if address in self._dead:
             raise PeerRefused(address)
         return address
+
+    def store_answers_at(self, address: str) -> bool:
+        raise PeerSilent(address)
 
 
 @pytest.mark.parametrize("followed", [True, False])

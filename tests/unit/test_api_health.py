@@ -24,6 +24,7 @@ def test_a_ready_pod() -> None:
         "draining": False,
         "generations": {"default": GENERATION},
         "refused": {},
+        "store": True,
     }
 
 

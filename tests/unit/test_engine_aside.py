@@ -1,4 +1,4 @@
-"""Which pods stand aside while others serve newer knowledge: at most half, and only for a while."""
+"""When a pod that could answer takes no work: behind others, or alone cut off from the store."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -15,6 +15,7 @@ from kotaemon_node.engine.aside import Aside, may_stand_aside
 from kotaemon_node.engine.owners import Owners
 from kotaemon_node.engine.pod import Identity, Pod
 from kotaemon_node.ports.knowledge import PodReport
+from kotaemon_node.ports.peers import PeerRefused
 from kotaemon_node.telemetry.metrics import Metrics
 from tests.fakes.knowledge_ports import HandClock
 
@@ -55,19 +56,21 @@ class Table:
 class Node:
     """A pod with the generation that a test gives it."""
 
-    def __init__(self, name: str, table: Table, clock: HandClock, *, generation: int) -> None:
+    def __init__(self, name: str, world: "World", *, generation: int) -> None:
+        table, clock, peers = world.table, world.clock, world
         self.generation = generation
+        self.cut_off = False
         self.pod = Pod(
-            Identity(name, f"inc-{name}", "127.0.0.1:1", 1, "0"),
+            Identity(name, f"inc-{name}", name, 1, "0"),
             served=self.served,
             loaded=lambda: True,
             refused=dict,
-            presence=table,
+            presence=Line(table, self),
+            peers=peers,
             clock=clock,
             metrics=Metrics(),
         )
-        silent: Any = None  # a heartbeat asks no peer
-        self.owners = Owners(mine=f"inc-{name}", presence=table, peers=silent, clock=clock)
+        self.owners = Owners(mine=f"inc-{name}", presence=table, peers=peers, clock=clock)
 
     def served(self) -> dict[str, GenerationRef]:
         return {"default": GenerationRef("default", self.generation, f"d{self.generation}", "m")}
@@ -77,13 +80,36 @@ class Node:
         return not self.pod.unready_reasons()
 
 
+class Line:
+    """The way of one pod to the table, which may be cut."""
+
+    def __init__(self, table: Table, node: Node) -> None:
+        self._table = table
+        self._node = node
+
+    def beat(self, pod: PodReport, *, ttl_s: float) -> None:
+        self._check()
+        self._table.beat(pod, ttl_s=ttl_s)
+
+    def leave(self, incarnation: str) -> None:
+        self._table.leave(incarnation)
+
+    def pods(self) -> Sequence[PodReport]:
+        self._check()
+        return self._table.pods()
+
+    def _check(self) -> None:
+        if self._node.cut_off:
+            raise StoreUnavailable("cut off")
+
+
 class World:
-    """Pods that beat one after the other."""
+    """Pods that beat one after the other; ``ports.peers.Peers`` by their names."""
 
     def __init__(self, *generations: int) -> None:
         self.table, self.clock = Table(), HandClock()
         self.nodes = [
-            Node(f"worker-{number}", self.table, self.clock, generation=generation)
+            Node(f"worker-{number}", self, generation=generation)
             for number, generation in enumerate(generations)
         ]
 
@@ -92,6 +118,15 @@ class World:
             for node in self.nodes:
                 node.pod.beat(node.owners)
             self.clock.sleep(limits.POD_HEARTBEAT_S)
+
+    def incarnation_at(self, address: str) -> str:
+        return f"inc-{address}"
+
+    def store_answers_at(self, address: str) -> bool:
+        found = [node for node in self.nodes if node.pod.name == address]
+        if not found:
+            raise PeerRefused(address)
+        return bool(found[0].pod.report()["store"])
 
     @property
     def ready(self) -> list[bool]:
@@ -176,17 +211,51 @@ def test_when_the_others_die_the_last_one_is_back() -> None:
     assert world.ready == [True]
 
 
+def test_a_pod_that_alone_has_lost_the_store_leaves_until_it_answers_again() -> None:
+    world = World(1, 1, 1)
+    world.live(5)
+    assert world.nodes[1].pod.report()["store"] is True
+    world.nodes[1].cut_off = True
+    world.live(limits.POD_TTL_S)
+    assert world.ready == [True, True, True]  # a moment may be anything
+    world.live(2 * limits.POD_TTL_S)
+    assert world.ready == [True, False, True]
+    assert world.nodes[1].pod.unready_reasons() == [
+        "the session store answers other pods, not this one"
+    ]
+    assert world.nodes[1].pod.report()["store"] is False
+    world.nodes[1].cut_off = False
+    world.live(1)
+    assert world.ready == [True, True, True]
+
+
+def test_a_store_that_is_away_for_all_makes_nobody_leave() -> None:
+    world = World(1, 1, 1)
+    world.live(5)
+    world.table.away = True
+    world.live(60)
+    assert world.ready == [True, True, True]
+
+
+def test_a_pod_that_nobody_tells_of_the_store_stays() -> None:
+    world = World(1, 1)
+    world.live(5)
+    del world.nodes[0]
+    world.nodes[0].cut_off = True
+    world.live(60)
+    assert world.ready == [True]
+
+
 def test_a_row_of_an_older_pod_and_an_odd_one_are_understood() -> None:
     table, clock = Table(), HandClock()
     old, odd = row("worker-1", 2), row("worker-2", 2)
     del old["able"]
     odd["generations"] = "?"
     table.put(row("worker-0", 1), old, odd)
-    aside = Aside(mine="inc-worker-0", presence=table, clock=clock)
+    aside = Aside(mine="inc-worker-0", clock=clock)
     for _ in range(2):
-        aside.look()
+        aside.look(table.pods())
         clock.sleep(limits.BEHIND_LEAVES_S)
-    aside.look()
     assert aside.reason({})
 
 
