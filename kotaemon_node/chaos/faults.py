@@ -180,16 +180,29 @@ def kill_redis(strikes: Strikes, chance: random.Random) -> Done:
 def served_again(
     strikes: Strikes, restart: Callable[[], None], chance: random.Random
 ) -> dict[str, float]:
-    """Return how long the store was away, and how long a turn waited that began with that."""
+    """Return how long the store was away, and how long a turn waited that began with that.
+
+    Raises what ``restart`` raises.
+    """
     waited_s: list[float | None] = []
+    failures: list[Exception] = []
+
+    def away() -> None:
+        try:
+            restart()
+        except Exception as error:  # noqa: BLE001 - raised below, where it is noted and not printed
+            failures.append(error)
+
     probe = threading.Thread(
         target=lambda: waited_s.append(strikes.writers.probe(chance.randrange(10**9)))
     )
     began_s = time.monotonic()
-    killed = threading.Thread(target=restart)
+    killed = threading.Thread(target=away)
     killed.start()
     probe.start()
     killed.join()
+    if failures:
+        raise failures[0]
     restart_s = time.monotonic() - began_s
     probe.join()
     served_s = waited_s[0] if waited_s else None

@@ -89,7 +89,7 @@ def run(
     """Disturb a cluster for so long and judge what clients saw of it.
 
     ``rest`` is called when everything is quiet; what it returns is judged as well. Raises whatever
-    interrupts it, when all clients have left.
+    interrupts it, when all clients have left; ``LocalError`` where somebody stopped the cluster.
     """
     found = Run(seed, clients, workers=len(around.target.workers()))
     with Notes(log) as notes, StoreView(around.redis_url) as store:
@@ -126,6 +126,7 @@ class _Disturbance:
         self._filler = next((fault for fault in faults if fault.name == FILLER), None)
         self._tell = tell
         self._chance = random.Random(f"{found.seed}/faults")
+        self._stopped = False
 
     def go(self, seconds: float) -> None:
         """Disturb for so long, and longer where some fault has not had its turn."""
@@ -134,8 +135,11 @@ class _Disturbance:
         round_steps = max(1, sum(fault is not self._filler for fault in self._faults))
         for number, step in enumerate(order(self._found.seed, self._faults, seconds=seconds)):
             until_s = began_s + min(seconds, step.due_s)
-            while self._filler and time.monotonic() < until_s:
+            while self._filler and time.monotonic() < until_s and not self._stopped:
                 self._do(self._filler)
+            if self._stopped:
+                self._tell("the cluster was stopped; waiting for the clients to leave")
+                raise LocalError("The cluster was stopped meanwhile, so nothing was judged.")
             if number >= round_steps and time.monotonic() > began_s + seconds:
                 return
             if step.fault is self._filler:
@@ -176,6 +180,7 @@ class _Disturbance:
             # The run goes on: what clients saw is judged in any case.
             found.failures.append(f"{fault.name}: {str(error)[:2000]}")
             done = {"failed": 1}
+            self._stopped |= isinstance(error, LocalError) and strikes.target.stopped
         found.spells.append(Spell(fault, began_s, time.monotonic(), done))
         if fault is self._filler and not done.get("kills"):
             time.sleep(_NO_KILL_PAUSE_S)

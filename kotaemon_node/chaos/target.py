@@ -12,7 +12,7 @@ import requests
 from kotaemon_node.local import launch, table
 from kotaemon_node.local.balancer import pods_in_use
 from kotaemon_node.local.folder import DataFolder
-from kotaemon_node.local.supervisor import Supervisor
+from kotaemon_node.local.supervisor import NotRunning, Supervisor
 
 _POLL_S = 0.05
 _LEAVES_S = 60.0
@@ -54,6 +54,15 @@ class Target:
         processes = Supervisor(self.folder).processes()
         found = table.rows(self.folder, launch.running_cluster(self.folder), processes)
         return [row.as_json() for row in found]
+
+    @property
+    def stopped(self) -> bool:
+        """Somebody has stopped the cluster, or is about to."""
+        try:
+            Supervisor(self.folder).processes()
+        except NotRunning:
+            return True
+        return False
 
     def row(self, name: str) -> dict[str, Any]:
         """Return the row of one process."""

@@ -2,18 +2,21 @@
 
 import itertools
 import os
+import random
 import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from kotaemon_node.chaos.faults import FAULTS
+from kotaemon_node.chaos.faults import FAULTS, Fault, served_again
 from kotaemon_node.chaos.phases import PHASES, phase_of
 from kotaemon_node.chaos.promises import promises
 from kotaemon_node.chaos.report import right
+from kotaemon_node.chaos.run import Run, _Disturbance
 from kotaemon_node.chaos.schedule import ROUND_S, order
 from kotaemon_node.chaos.store import (
     CLAIMED,
@@ -22,9 +25,45 @@ from kotaemon_node.chaos.store import (
     TOOL_BEGUN,
     StoredTurn,
 )
+from kotaemon_node.chaos.target import NotInTime
+from kotaemon_node.local.errors import LocalError
 from load.chaos.faults import names, usual
 
 CLOCK = Path(__file__).resolve().parents[2] / "load" / "chaos" / "clock"
+
+
+# --- a run that is interrupted -----------------------------------------------------------------
+
+
+class _StoppedTarget:
+    stopped = True
+
+    def wait_ready(self, *, timeout_s: float) -> float:
+        raise LocalError("no cluster is running")
+
+
+def test_a_run_on_a_cluster_that_somebody_stops_ends_and_judges_nothing() -> None:
+    def does(strikes: Any, chance: random.Random) -> dict[str, Any]:
+        raise LocalError("no cluster is running")
+
+    strikes: Any = SimpleNamespace(
+        target=_StoppedTarget(), amid="", hits=[], writers=SimpleNamespace(talks=[])
+    )
+    faults = [Fault("kill_worker", "1", does), Fault("kill_balancer", "6", does)]
+    found = Run(seed=1, clients=1, began_s=time.monotonic())
+
+    with pytest.raises(LocalError, match="was stopped meanwhile"):
+        _Disturbance(found, strikes, faults, lambda _: None).go(3600)
+
+
+def test_a_store_that_does_not_come_back_is_told_and_not_measured() -> None:
+    def restart() -> None:
+        raise NotInTime("Redis answers")
+
+    strikes: Any = SimpleNamespace(writers=SimpleNamespace(probe=lambda _: 1.0))
+
+    with pytest.raises(NotInTime):
+        served_again(strikes, restart, random.Random(1))
 
 
 # --- schedule -----------------------------------------------------------------------------------
