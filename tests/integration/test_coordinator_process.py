@@ -109,6 +109,7 @@ class Process:
     def __init__(self, site: Site, name: str = "a") -> None:
         self.port = free_port()
         self.log = site.root / f"{name}.log"
+        self.command = [sys.executable, "-m", "coordinator.main"]
         self._site = site
         self._popen: subprocess.Popen[bytes] | None = None
 
@@ -123,9 +124,7 @@ class Process:
             **key_settings(self._site.root),
         }
         with self.log.open("ab") as log:
-            self._popen = subprocess.Popen(
-                [sys.executable, "-m", "coordinator.main"], cwd=ROOT, env=environment, stdout=log
-            )
+            self._popen = subprocess.Popen(self.command, cwd=ROOT, env=environment, stdout=log)
 
     @property
     def status(self) -> dict[str, Any]:

@@ -1,12 +1,15 @@
 """Whenever a coordinator dies while it publishes, the old generation is there or all of the new."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from kotaemon_node.domain import limits
+from kotaemon_node.ports.encoder import SpaceVectors
 from tests.fakes.coordination import TENANT, SteppedCoordinator, World
+from tests.fakes.encoder import HashingEncoder
 
 STEPS_MAX = 60
 
@@ -100,3 +103,39 @@ def test_whoever_follows_a_dead_coordinator_finds_old_or_new_and_goes_on(
         ref = world.pointer.current(TENANT)["default"]
         assert ref.digest == world.manifest().digest
     assert died > 20
+
+
+class CountingEncoder(HashingEncoder):
+    """Tells how many passages it was given, and ends the process at its ``dies_at``-th batch."""
+
+    def __init__(self, *, dies_at: int = 0) -> None:
+        super().__init__()
+        self.encoded: list[str] = []
+        self._batches_left = dies_at
+
+    def encode_passages(self, texts: Sequence[str]) -> Mapping[str, SpaceVectors]:
+        self._batches_left -= 1
+        if self._batches_left == 0:
+            raise Killed
+        self.encoded += texts
+        return super().encode_passages(texts)
+
+
+def test_whoever_follows_goes_on_with_a_long_build_where_it_was_published_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given a build in parts, whose leader dies in the third
+    monkeypatch.setattr(limits, "GENERATION_PASSAGES_MAX", 4)
+    world = World(tmp_path)
+    facts = {f"{at:02}.md": f"Fact {at}." for at in range(20)}
+    world.write(facts)
+    victim = SteppedCoordinator(world, encoder=CountingEncoder(dies_at=3))
+    with pytest.raises(Killed):
+        victim.settle(steps=9)
+    assert len(world.texts()) == 8
+    # Then the next one encodes what was not published, and nothing else
+    world.clock.sleep(10)
+    encoder = CountingEncoder()
+    SteppedCoordinator(world, name="heir", encoder=encoder).settle(steps=9)
+    assert sorted(world.texts()) == sorted(facts.values())
+    assert len(encoder.encoded) == 12
