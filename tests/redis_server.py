@@ -1,8 +1,8 @@
 """A real redis-server of a test's own, on a free port of the loopback address."""
 
+import random
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import threading
@@ -14,13 +14,22 @@ from typing import Protocol
 import redis
 
 from kotaemon_node.adapters.system import SystemClock
+from kotaemon_node.local.ports import is_free
+
+# Below the ports of whole clusters (``local.ports``) and below those that the system gives to
+# outgoing connections: else a connection of anybody's may have it before its server starts.
+_FIRST_PORT, _LAST_PORT = 10_000, 20_000
+_given: set[int] = set()
+_dice = random.SystemRandom()  # of the same seed in no two processes
 
 
 def free_port() -> int:
-    """Return a port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a port that nobody listens on now, each only once in this process."""
+    while True:
+        port = _dice.randrange(_FIRST_PORT, _LAST_PORT)
+        if port not in _given and is_free(port):
+            _given.add(port)
+            return port
 
 
 class Server(Protocol):

@@ -144,7 +144,8 @@ class RedisCluster:
         client.execute_command("CLUSTER MEET", "127.0.0.1", shard.port, bus)
         name = self.client(shard).execute_command("CLUSTER MYID").decode()
         until(lambda: name in str(client.execute_command("CLUSTER NODES")))
-        client.execute_command("CLUSTER REPLICATE", name)
+        # Until their handshake is over, the name may be forgotten once more.
+        until(lambda: client.execute_command("CLUSTER REPLICATE", name))
         until(lambda: client.info("replication")["master_link_status"] == "up")
 
     def _agrees(self, shard: RedisServer) -> bool:

@@ -342,6 +342,7 @@ def test_a_watch_follows_its_slot_and_a_loss_is_told_at_any_node(
 def test_whoever_listened_on_a_connection_that_broke_looks_again(
     redis_server: RedisServer,
 ) -> None:
+    redis_server.wipe()
     pod = Pod(redis_server.url)
     lease = pod.claim("s1")
     heard: list[tuple[str, int]] = []

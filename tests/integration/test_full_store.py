@@ -96,22 +96,22 @@ def test_heartbeats_alone_move_the_metric(pod: ScriptedPod, room: Room) -> None:
 
 def test_a_full_store_can_be_emptied_through_the_pod(pod: ScriptedPod, room: Room) -> None:
     for turn in range(3):
-        pod.ask("s1", f"t{turn}")
+        pod.ask("emptied", f"t{turn}")
     room.take()
 
-    answer = requests.delete(f"{pod.url}/v1/sessions/s1", timeout=30)
+    answer = requests.delete(f"{pod.url}/v1/sessions/emptied", timeout=30)
 
     assert answer.status_code == 204, answer.text
-    assert requests.get(f"{pod.url}/v1/sessions/s1", timeout=30).status_code == 404
+    assert requests.get(f"{pod.url}/v1/sessions/emptied", timeout=30).status_code == 404
 
 
 def test_a_turn_that_runs_waits_for_room_and_goes_on(pod: ScriptedPod, room: Room) -> None:
     answers: list[requests.Response] = []
     asking = threading.Thread(
-        target=lambda: answers.append(pod.ask("s1", "t1", pieces=200, pause_ms=10))
+        target=lambda: answers.append(pod.ask("waiting", "t1", pieces=200, pause_ms=10))
     )
     asking.start()
-    until(lambda: _has_text(pod, "t1"), what="the turn has shown text")
+    until(lambda: _has_text(pod, "waiting", "t1"), what="the turn has shown text")
     counted = pod.metric(REFUSALS.format("full"))
     room.take()
     until(
@@ -128,12 +128,12 @@ def test_a_turn_that_runs_waits_for_room_and_goes_on(pod: ScriptedPod, room: Roo
     assert turn["state"] == "done"
     assert turn["attempts"] == 1
     assert turn["answer"] == "".join(f"{place:05d} " for place in range(200))
-    assert [one["turn_id"] for one in pod.session("s1")["turns"]] == ["t1"]
+    assert [one["turn_id"] for one in pod.session("waiting")["turns"]] == ["t1"]
 
 
-def _has_text(pod: ScriptedPod, turn: str) -> bool:
+def _has_text(pod: ScriptedPod, session: str, turn: str) -> bool:
     """Tell whether a text frame of the turn can be seen."""
-    address = f"{pod.url}/v1/sessions/s1/turns/{turn}/stream"
+    address = f"{pod.url}/v1/sessions/{session}/turns/{turn}/stream"
     with requests.get(address, stream=True, timeout=30) as stream:
         return stream.ok and any(line == b"event: text" for line in stream.iter_lines())
 
@@ -141,7 +141,7 @@ def _has_text(pod: ScriptedPod, turn: str) -> bool:
 def test_a_store_that_cannot_save_is_told_of_and_counted(
     pod: ScriptedPod, server: RedisServer, tmp_path: Path
 ) -> None:
-    pod.ask("s1", "t1")
+    pod.ask("unsaved", "t1")
     counted = pod.metric(REFUSALS.format("unwritable"))
     client = redis.Redis(port=server.port)
     gone = tmp_path / "gone"
@@ -156,12 +156,12 @@ def test_a_store_that_cannot_save_is_told_of_and_counted(
             what="a save has failed",
         )
 
-        refused(pod.ask("s1", "t2"), "store_unavailable", retry_after="1")
-        refused(pod.ask("s2", "t1"), "store_unavailable", retry_after="1")
-        assert [turn["turn_id"] for turn in pod.session("s1")["turns"]] == ["t1"]
+        refused(pod.ask("unsaved", "t2"), "store_unavailable", retry_after="1")
+        refused(pod.ask("unsaved-2", "t1"), "store_unavailable", retry_after="1")
+        assert [turn["turn_id"] for turn in pod.session("unsaved")["turns"]] == ["t1"]
         assert pod.metric(REFUSALS.format("unwritable")) >= counted + 2
     finally:
         client.config_set("dir", str(server.folder))
         client.config_set("save", "")
 
-    assert pod.ask("s1", "t2").json()["version"] == 2
+    assert pod.ask("unsaved", "t2").json()["version"] == 2

@@ -22,7 +22,7 @@ _WAIT_S = 200.0
 class Foreground:
     """A cluster whose ``up`` stays in the foreground, writing to a file."""
 
-    def __init__(self, cluster: Cluster) -> None:
+    def __init__(self, cluster: Cluster, knowledge: Path) -> None:
         self.cluster = cluster
         self._output = cluster.folder.path.with_suffix(".out")
         with self._output.open("wb") as output:
@@ -30,7 +30,7 @@ class Foreground:
                 [
                     *COMMAND,
                     *("up", "--workers", "1", "--port", str(cluster.port)),
-                    *("--data", str(cluster.folder.path)),
+                    *("--data", str(cluster.folder.path), "--knowledge", str(knowledge)),
                 ],
                 env=cluster.environment,
                 stdout=output,
@@ -57,21 +57,46 @@ class Foreground:
 
 
 @pytest.fixture
-def foreground(tmp_path: Path) -> Iterator[Foreground]:
-    foreground = Foreground(Cluster(tmp_path / "data", workers=1))
+def knowledge(tmp_path: Path) -> Path:
+    """Return as little knowledge as there can be: nothing here is about answers."""
+    folder = tmp_path / "knowledge"
+    folder.mkdir()
+    (folder / "shipping.md").write_text("Parcels take two days.")
+    return folder
+
+
+@pytest.fixture
+def foreground(tmp_path: Path, knowledge: Path) -> Iterator[Foreground]:
+    foreground = Foreground(Cluster(tmp_path / "data", workers=1), knowledge)
     yield foreground
     foreground.process.kill()
     foreground.process.wait()
     foreground.cluster.down()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_stops_everything_in_order(foreground: Foreground, number: signal.Signals) -> None:
+def test_sigterm_stops_everything_in_order(foreground: Foreground) -> None:
     foreground.wait_says("Ctrl-C stops everything")
     assert requests.get(f"{foreground.cluster.url}/healthz", timeout=10).status_code == 200
 
-    foreground.process.send_signal(number)
+    foreground.process.send_signal(signal.SIGTERM)
 
+    stopped_in_order(foreground)
+
+
+def test_it_tells_when_a_process_died_and_is_back_and_ctrl_c_stops_everything_in_order(
+    foreground: Foreground,
+) -> None:
+    foreground.wait_says("Ctrl-C stops everything")
+
+    foreground.cluster.kill("worker-0")
+
+    foreground.wait_says("worker-0 ended")
+    foreground.wait_says("worker-0 is ready after")
+    foreground.process.send_signal(signal.SIGINT)
+    stopped_in_order(foreground)
+
+
+def stopped_in_order(foreground: Foreground) -> None:
     assert foreground.process.wait(timeout=_WAIT_S) == 0
     assert "Stopped. State stays in the data folder." in foreground.said()
     foreground.wait_gone()
@@ -121,15 +146,6 @@ def test_the_death_of_the_command_itself_stops_everything_too(foreground: Foregr
     assert "Redis is now ready to exit" in foreground.cluster.log("redis")
 
 
-def test_it_tells_when_a_process_died_and_when_it_is_back(foreground: Foreground) -> None:
-    foreground.wait_says("Ctrl-C stops everything")
-
-    foreground.cluster.kill("worker-0")
-
-    foreground.wait_says("worker-0 ended")
-    foreground.wait_says("worker-0 is ready after")
-
-
 def test_down_in_another_terminal_ends_it_without_an_error(foreground: Foreground) -> None:
     foreground.wait_says("Ctrl-C stops everything")
 
@@ -162,12 +178,13 @@ def test_a_process_that_cannot_start_is_shown_with_its_last_words(tmp_path: Path
     assert leftovers.find(cluster.folder) == []
 
 
-def test_a_redis_of_somebody_else_is_used_and_left_alone(tmp_path: Path) -> None:
+def test_a_redis_of_somebody_else_is_used_and_left_alone(tmp_path: Path, knowledge: Path) -> None:
     server = RedisServer()
     server.start()
     try:
+        environment = {"REDIS_URL": server.url}
         with Cluster(
-            tmp_path / "data", workers=1, environment={"REDIS_URL": server.url}
+            tmp_path / "data", workers=1, knowledge=knowledge, environment=environment
         ) as cluster:
             names = [row["name"] for row in cluster.ps()]
             created = requests.post(f"{cluster.url}/v1/sessions", json={}, timeout=10)
