@@ -172,6 +172,7 @@ def test_nobody_is_shown_what_could_still_be_lost(
         lambda: sessions.turn(key("t1"), ANYBODY),
         lambda: sessions.load(SESSION, ANYBODY, after_version=0, limit=10),
         lambda: sessions.activity(SESSION, ANYBODY, after_version=0, limit=10),
+        lambda: sessions.head(SESSION),
         lambda: sessions.list(ANYBODY, offset=0, limit=10),
         lambda: claim(sessions, "t1"),
     )

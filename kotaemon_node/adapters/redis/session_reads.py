@@ -53,8 +53,12 @@ class SessionReads:
 
     def head(self, key: SessionKey) -> SessionHead | None:
         """See the port."""
-        with store_errors():
-            fields = self._store.client.hmget(SessionKeys.of(key).meta, "epoch", "version", "hash")
+
+        def fill(pipe: Any) -> None:
+            pipe.hmget(SessionKeys.of(key).meta, "epoch", "version", "hash")
+
+        # Other pods take what they hear of for what the store must have from then on.
+        [fields] = self._store.pipelined(fill, confirmed=True)
         epoch, version, hash_ = (field.decode() if field else "" for field in fields)
         return SessionHead(epoch, int(version), hash_) if epoch else None
 
