@@ -259,8 +259,9 @@ class Readiness:
     """Whether this pod can serve, and what it serves.
 
     ``refused``: knowledge base to the reason why its newest generation is not served here; such a
-    pod stays ready with the generation before. ``store``: the pod's heartbeats reach the session
-    store.
+    pod stays ready with the generation before. ``behind``: knowledge base to
+    the newer generation that another pod serves; after half a minute such a pod takes no new work,
+    but never the last half of the pods. ``store``: the pod's heartbeats reach the session store.
     """
 
     ready: bool
@@ -270,6 +271,7 @@ class Readiness:
     draining: bool
     generations: Mapping[str, int]
     refused: Mapping[str, str]
+    behind: Mapping[str, int]
     store: bool
 
 
@@ -284,5 +286,6 @@ class Unready:
     draining: bool
     generations: Mapping[str, int]
     refused: Mapping[str, str]
+    behind: Mapping[str, int]
     store: bool
     error: ErrorBody

@@ -59,6 +59,7 @@ def metrics() -> Response:
     counted.ready(readiness.ready)
     counted.generations(readiness.generations)
     counted.refused(readiness.refused)
+    counted.behind(readiness.behind)
     counted.turns_running(services().turns.running)
     answer = Response(counted.exposition(), content_type=METRICS_MEDIA_TYPE)
     answer.headers["Cache-Control"] = "no-store"
@@ -72,7 +73,7 @@ def _readiness() -> Readiness:
         reasons = ["draining"]
     served = services().knowledge.served()
     report = state.report()
-    refused = report.get("refused")
+    refused, behind = report.get("refused"), report.get("behind")
     return Readiness(
         ready=not reasons,
         reasons=reasons,
@@ -81,5 +82,6 @@ def _readiness() -> Readiness:
         draining=state.draining,
         generations={kb: ref.generation for kb, ref in served.items()},
         refused=refused if isinstance(refused, Mapping) else {},
+        behind=behind if isinstance(behind, Mapping) else {},
         store=bool(report.get("store")),
     )

@@ -34,11 +34,13 @@ class Aside:
         self._behind_since_s: float | None = None
         self._newer: Generations = {}
         """What this pod stands aside for; empty while it is in service."""
+        self._missed: Generations = {}
+        """What it lacked when it looked."""
 
     def look(self, pods: Sequence[PodReport]) -> None:
         """Decide by the table, which was just read."""
         now_s = self._clock.monotonic_s()
-        missed = missing(pods).get(self._mine, {})
+        self._missed = missed = missing(pods).get(self._mine, {})
         if not missed:
             self._behind_since_s = None
         elif self._behind_since_s is None:
@@ -53,14 +55,17 @@ class Aside:
     def forget(self) -> None:
         """Stand in: the table cannot be read, and others may be gone meanwhile."""
         self._behind_since_s = None
-        self._newer = {}
+        self._newer = self._missed = {}
+
+    def behind(self, served: Mapping[str, GenerationRef]) -> Generations:
+        """Return the newer generations that others serve, by knowledge base."""
+        return _beyond(self._missed, served)
 
     def reason(self, served: Mapping[str, GenerationRef]) -> str:
         """Return why this pod, which serves ``served``, takes no work; "" where it takes it."""
         lacks = [
             f"generation {generation} of {kb}"
-            for kb, generation in sorted(self._newer.items())
-            if kb not in served or served[kb].generation < generation
+            for kb, generation in sorted(_beyond(self._newer, served).items())
         ]
         if not lacks:
             return ""
@@ -96,6 +101,14 @@ def missing(pods: Sequence[PodReport]) -> Mapping[str, Generations]:
         if lacks:
             found[_incarnation(pod)] = lacks
     return found
+
+
+def _beyond(newer: Generations, served: Mapping[str, GenerationRef]) -> Generations:
+    return {
+        kb: generation
+        for kb, generation in newer.items()
+        if kb not in served or served[kb].generation < generation
+    }
 
 
 def _able(pod: PodReport) -> bool:

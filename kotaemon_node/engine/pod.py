@@ -129,6 +129,7 @@ class Pod:
                 for kb, ref in self._served().items()
             },
             refused=dict(self._refused()),
+            behind=dict(self._aside.behind(self._served())),
         )
 
     def _since_s(self, kb: str, digest: str) -> float:

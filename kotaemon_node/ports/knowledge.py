@@ -39,7 +39,7 @@ class PodReport(dict[str, object]):
 
     running_turns, generations`` ({kb: {generation, digest}}), ``version``. A JSON object. ``able``:
     nothing but newer knowledge of other pods keeps it from being ready. ``store``: its heartbeats
-    reach the session store.
+    reach the session store. ``behind``: newer generations that others serve, {kb: generation}.
     """
 
 

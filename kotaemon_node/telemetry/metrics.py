@@ -72,6 +72,12 @@ CATALOGUE: Final = (
         ("kb",),
     ),
     MetricRow(
+        "kotaemon_knowledge_behind",
+        "gauge",
+        "1 where another pod serves a newer generation.",
+        ("kb",),
+    ),
+    MetricRow(
         "kotaemon_generation_refused_total",
         "counter",
         "Tries to serve a generation that ended in its refusal: unsigned, unknown_key, "
@@ -243,6 +249,10 @@ class Metrics:
     def refused(self, kbs: Iterable[str]) -> None:
         """Say of which knowledge bases this pod refuses the newest generation."""
         self._show_kbs("kotaemon_knowledge_refused", dict.fromkeys(kbs, 1))
+
+    def behind(self, kbs: Iterable[str]) -> None:
+        """Say of which knowledge bases another pod serves a newer generation."""
+        self._show_kbs("kotaemon_knowledge_behind", dict.fromkeys(kbs, 1))
 
     def generation_refused(self, kb: str, reason: str) -> None:
         """A generation was not served; ``reason`` is one of those that the catalogue names."""

@@ -81,6 +81,7 @@ class FakePod:
     draining: bool = False
     reasons: list[str] = field(default_factory=list)
     refused: dict[str, str] = field(default_factory=dict)
+    behind: dict[str, int] = field(default_factory=dict)
 
     def unready_reasons(self) -> Sequence[str]:
         return self.reasons
@@ -88,6 +89,7 @@ class FakePod:
     def report(self) -> PodReport:
         report = pod_report(self.name)
         report["refused"] = self.refused
+        report["behind"] = self.behind
         report["store"] = True
         return report
 

@@ -24,6 +24,7 @@ def test_a_ready_pod() -> None:
         "draining": False,
         "generations": {"default": GENERATION},
         "refused": {},
+        "behind": {},
         "store": True,
     }
 
@@ -63,6 +64,22 @@ def test_a_pod_that_refused_a_generation_says_so_and_serves_the_one_before() -> 
     assert ready.json["refused"] == {"default": "checksum of vectors.faiss differs"}
     assert 'kotaemon_knowledge_refused{kb="default"} 1.0' in refused
     assert "kotaemon_knowledge_refused{" not in healed
+
+
+def test_a_pod_that_is_behind_stays_ready_and_says_so_until_it_stands_aside() -> None:
+    cluster = FakeCluster()
+    client = cluster.client()
+    cluster.pod.behind = {"default": GENERATION + 1}
+
+    ready = client.get("/readyz")
+    shown = _metrics(client)
+    cluster.pod.behind = {}
+    healed = "\n".join(_metrics(client))
+
+    assert (ready.status_code, ready.json["behind"]) == (200, {"default": GENERATION + 1})
+    assert client.get(BALANCER).status_code == 200
+    assert 'kotaemon_knowledge_behind{kb="default"} 1.0' in shown
+    assert "kotaemon_knowledge_behind{" not in healed
 
 
 def test_a_leaving_pod_is_404_for_the_balancer_so_that_its_streams_stay() -> None:

@@ -137,6 +137,7 @@ def test_a_pod_that_is_behind_goes_on_for_a_while_then_is_aside_until_it_has_cau
     world = World(1, 2)
     world.live(limits.BEHIND_LEAVES_S - 2)
     assert world.ready == [True, True]
+    assert world.nodes[0].pod.report()["behind"] == {"default": 2}
     world.live(6)
     assert world.ready == [False, True]
     assert list(world.nodes[0].pod.unready_reasons()) == [
@@ -147,6 +148,7 @@ def test_a_pod_that_is_behind_goes_on_for_a_while_then_is_aside_until_it_has_cau
 
     world.nodes[0].generation = 2
     assert world.ready == [True, True]  # at once, without a look at the others
+    assert world.nodes[0].pod.report()["behind"] == {}
     world.nodes[1].generation = 3
     world.live(limits.BEHIND_LEAVES_S - 4)
     assert world.ready == [True, True]  # it is behind anew, and its time begins anew
