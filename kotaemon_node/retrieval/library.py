@@ -87,7 +87,7 @@ class KnowledgeLibrary:
             store, segment_format, verifier, tasks=tasks, tenant=tenant, memory=memory
         )
         self._searchers = SearcherFactory(encoder_for, tasks=tasks)
-        self._sources = SourceReader(store, verifier, tenant=tenant)
+        self._sources = SourceReader(store, verifier, tenant=tenant, compute=tasks.compute)
         self._pointer = pointer
         self._tasks = tasks
         self._clock = clock

@@ -2,9 +2,9 @@
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 
 from kotaemon_node.domain.artifact_names import text_name, withdrawal_prefix
 from kotaemon_node.domain.errors import CorruptArtifact, NotFound, Withdrawn
@@ -21,10 +21,19 @@ _PASSAGE_ID: Final = re.compile(r"([0-9a-f]{16})-(0|[1-9]\d{0,9})-([1-9]\d{0,9})
 class SourceReader:
     """Reads texts of one tenant's documents from the artifact store. Thread safe."""
 
-    def __init__(self, store: ArtifactStore, verifier: Verifier, *, tenant: str) -> None:
+    def __init__(
+        self,
+        store: ArtifactStore,
+        verifier: Verifier,
+        *,
+        tenant: str,
+        compute: Callable[..., Any] = lambda work: work(),
+    ) -> None:
+        """``compute`` runs what takes long (a large manifest, a large text), as ``Tasks`` does."""
         self._store = store
-        self._manifests = ManifestReader(store, verifier, tenant=tenant)
+        self._manifests = ManifestReader(store, verifier, tenant=tenant, compute=compute)
         self._tenant = tenant
+        self._compute = compute
         # Manifests never change, so what was read once stays right.
         self._documents = lru_cache(maxsize=_MANIFESTS_KEPT)(self._read_documents)
 
@@ -63,9 +72,8 @@ class SourceReader:
         raw = self._store.get(text_name(self._tenant, kb, entry.text))
         if raw is None:
             raise NotFound(f"the text of {entry.document} is no longer kept")
-        if hashlib.sha256(raw).hexdigest() != entry.text:
-            raise CorruptArtifact(f"the text of {entry.document} is damaged")
-        return raw.decode()
+        text: str = self._compute(lambda: _checked_text(raw, entry))
+        return text
 
     def _withdrawn(self, kb: str, generation: int, document_part: str) -> bool:
         prefix = withdrawal_prefix(self._tenant, kb, document_part)
@@ -83,7 +91,14 @@ class SourceReader:
                 raise NotFound(f"{kb} has no generation {generation} to trust: {error}") from error
         if manifest is None:
             raise NotFound(f"{kb} has no generation {generation}")
-        return _by_id(manifest)
+        found: Mapping[str, DocumentEntry] = self._compute(lambda: _by_id(manifest))
+        return found
+
+
+def _checked_text(raw: bytes, entry: DocumentEntry) -> str:
+    if hashlib.sha256(raw).hexdigest() != entry.text:
+        raise CorruptArtifact(f"the text of {entry.document} is damaged")
+    return raw.decode()
 
 
 def _by_id(manifest: Manifest) -> Mapping[str, DocumentEntry]:
