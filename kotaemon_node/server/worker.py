@@ -22,6 +22,24 @@ class PodWorker(GeventWorker):  # type: ignore[misc]
     waits for connections to close; but the balancer keeps idle ones open for reuse, for ever.
     """
 
+    def load_wsgi(self) -> None:
+        """Build and start the pod; where that fails, say why and end at once.
+
+        An ordinary exit runs the destructors of native libraries. They wait for threads that only
+        the parent has, because it loaded the libraries before it forked: for ever.
+        """
+        try:
+            super().load_wsgi()
+        except SystemExit as error:
+            sys.stderr.write(f"{error}\n")
+        except Exception:
+            self.log.exception("the pod cannot start")
+        else:
+            return
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(1)
+
     def handle_request(self, listener_name: Any, req: Any, sock: Any, addr: Any) -> Any:
         """Answer one request; a client that takes or sends nothing for a while is cut off."""
         sock.settimeout(limits.CLIENT_STALL_S)

@@ -5,6 +5,7 @@ Bodies as they come over a socket, streams that are really unbuffered, readers t
 
 import contextlib
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import pytest
 import requests
 
 from kotaemon_node.api.page import WEB_DIR
+from tests.redis_server import free_port
 
 ROOT = Path(__file__).parents[2]
 MIB = 1024 * 1024
@@ -252,3 +254,33 @@ def streams(url: str) -> float:
         line.split()[1] for line in text.splitlines() if line.startswith("kotaemon_streams_active ")
     ]
     return float(value)
+
+
+@pytest.mark.parametrize("failure", ["RuntimeError", "SystemExit"])
+def test_a_pod_that_cannot_start_says_why_and_ends_whatever_waits_for_it(
+    tmp_path: Path, failure: str
+) -> None:
+    # Native libraries wait at an ordinary exit for threads that a forked process does not have.
+    (tmp_path / "hopeless.py").write_text(
+        "import atexit, time\n"
+        "atexit.register(time.sleep, 1_000)\n"
+        f"raise {failure}('there are no weights')\n"
+    )
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "gunicorn", "--no-control-socket"),
+            *("-c", "python:kotaemon_node.server.gunicorn_conf", "hopeless:app"),
+        ],
+        cwd=tmp_path,
+        env={
+            **os.environ,
+            "PYTHONPATH": f"{ROOT}:{tmp_path}",
+            "POD_ADDRESS": f"127.0.0.1:{free_port()}",
+        },
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "there are no weights" in done.stderr
