@@ -41,6 +41,7 @@ from kotaemon_node.adapters.encoder.errors import EncoderSetupError
 from kotaemon_node.adapters.encoder.factory import make_encoder
 from kotaemon_node.adapters.faiss import FaissSegmentFormat
 from kotaemon_node.adapters.kafka import KafkaAddress, KafkaBus
+from kotaemon_node.adapters.rabbitmq import RabbitmqAddress, RabbitmqBus
 from kotaemon_node.adapters.redis import (
     RedisGenerationPointer,
     RedisJobs,
@@ -169,9 +170,11 @@ def compose(settings: CoordinatorSettings) -> Coordinator:
 
 
 def _bus(settings: CoordinatorSettings, *, redis: RedisStore, clock: Clock) -> Bus:
-    """Return Kafka where it is named, else Redis."""
+    """Return Kafka or RabbitMQ where one is named, else Redis."""
     if settings.kafka_bootstrap_servers:
         return KafkaBus(KafkaAddress.of(settings), clock=clock)
+    if settings.rabbitmq_url:
+        return RabbitmqBus(RabbitmqAddress.of(settings), clock=clock)
     return RedisStreamsBus(redis, waiting=redis, clock=clock)
 
 

@@ -14,6 +14,7 @@ from kotaemon_node.adapters.encoder.factory import make_encoder
 from kotaemon_node.adapters.faiss import FaissSegmentFormat
 from kotaemon_node.adapters.kafka import KafkaAddress, KafkaBus
 from kotaemon_node.adapters.llm.openai import make_language_model
+from kotaemon_node.adapters.rabbitmq import RabbitmqAddress, RabbitmqBus
 from kotaemon_node.adapters.redis import (
     RedisFrameLog,
     RedisGenerationPointer,
@@ -42,6 +43,7 @@ from kotaemon_node.engine.answering import Answerer
 from kotaemon_node.engine.owners import Owners
 from kotaemon_node.engine.pod import Identity, Pod
 from kotaemon_node.engine.recovery import Recovery
+from kotaemon_node.engine.turn_log import TurnLog
 from kotaemon_node.engine.turns import TurnEngine
 from kotaemon_node.listeners.dispatch import Dispatch, Listener
 from kotaemon_node.listeners.knowledge_updated import KnowledgeUpdatedListener
@@ -222,6 +224,7 @@ def build_pod(settings: Settings) -> RunningPod:
         metrics=metrics,
         owners=owners,
         draining=lambda: pod.draining,
+        turn_log=TurnLog(texts=settings.turn_log_texts) if settings.turns_are_logged else None,
     )
     pod.count_turns_of(engine)
     recovery = Recovery(
@@ -263,9 +266,11 @@ def build_pod(settings: Settings) -> RunningPod:
 
 
 def _bus(settings: Settings, *, store: RedisStore, waiting: RedisStore, clock: Clock) -> Bus:
-    """Return Kafka where it is named, else Redis."""
+    """Return Kafka or RabbitMQ where one is named, else Redis."""
     if settings.kafka_bootstrap_servers:
         return KafkaBus(KafkaAddress.of(settings), clock=clock)
+    if settings.rabbitmq_url:
+        return RabbitmqBus(RabbitmqAddress.of(settings), clock=clock)
     return RedisStreamsBus(store, waiting=waiting, clock=clock)
 
 

@@ -2,9 +2,9 @@
 
 import os
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import AliasChoices, Field
+from pydantic import AliasChoices, Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from kotaemon_node.domain import limits
@@ -30,6 +30,14 @@ class Settings(BaseSettings):
     kafka_password: str = ""
     kafka_ca_file: Path | None = None
     """Certificates that sign the brokers'; None: those of the system."""
+    rabbitmq_url: str = ""
+    """RabbitMQ that carries the bus, as ``amqp(s)://user:password@host:port/virtual-host``."""
+    rabbitmq_ca_file: Path | None = None
+    """Certificates that sign its own; None: those of the system."""
+    turn_log: Literal["auto", "on", "off"] = "auto"
+    """Whether each finished turn is told on the bus; ``auto``: where the bus is Kafka."""
+    turn_log_texts: bool = False
+    """Whether the turn log has message and answer, too."""
     artifact_url: str = "file:///var/lib/kotaemon/artifacts"
     """Where generations of knowledge lie: a folder, a bucket of S3, or a coordinator (HTTP)."""
     artifact_token: str = ""
@@ -81,6 +89,22 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     native_threads: int = Field(default=2, ge=1, le=64)
     """Native threads for encoding and search beside the serving loop."""
+
+    @property
+    def turns_are_logged(self) -> bool:
+        """Whether finished turns go to the bus."""
+        if self.turn_log == "auto":
+            return bool(self.kafka_bootstrap_servers)
+        return self.turn_log == "on"
+
+    @model_validator(mode="after")
+    def _one_bus(self) -> Self:
+        if self.kafka_bootstrap_servers and self.rabbitmq_url:
+            raise ValueError(
+                "KAFKA_BOOTSTRAP_SERVERS and RABBITMQ_URL are both set; one bus carries the events:"
+                " set one of them"
+            )
+        return self
 
 
 def environment_value(name: str) -> str | None:

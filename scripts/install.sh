@@ -26,6 +26,8 @@ missing_packages() {
     [ "$wanted" = test ] || return 0
     command -v mvn >/dev/null || echo maven
     command -v java >/dev/null || echo default-jre-headless
+    # Its program lies outside the search path of ordinary users on some systems.
+    [ -x /usr/lib/rabbitmq/bin/rabbitmq-server ] || echo rabbitmq-server
     command -v chromium >/dev/null || echo chromium
     [ -e "$cjk_font" ] || echo fonts-noto-cjk
 }
@@ -37,6 +39,7 @@ purpose() {
         python3-venv) echo "makes the environment for Python packages" ;;
         maven) echo "fetches encoder weights and Kafka" ;;
         default-jre-headless) echo "runs Kafka" ;;
+        rabbitmq-server) echo "is one of the buses that are tested" ;;
         chromium) echo "tests the web page" ;;
         fonts-noto-cjk) echo "lets the tests see Chinese text" ;;
     esac

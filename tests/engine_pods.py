@@ -23,6 +23,7 @@ from kotaemon_node.domain.session import Principal, SessionKey, TurnKey, TurnReq
 from kotaemon_node.engine.answering import Draft
 from kotaemon_node.engine.owners import Owners
 from kotaemon_node.engine.recovery import Recovery
+from kotaemon_node.engine.turn_log import TurnLog
 from kotaemon_node.engine.turns import TurnEngine
 from kotaemon_node.engine.writing import FrameWriter
 from kotaemon_node.ports.events import Bus
@@ -90,6 +91,7 @@ class TestPod:
         peers: Peers | None = None,
         bus: Bus | None = None,
         durability: Level = "local",
+        turn_log: TurnLog | None = None,
     ):
         self.name = name
         self.leaving = False
@@ -117,6 +119,7 @@ class TestPod:
             metrics=self.metrics,
             owners=self.owners,
             draining=lambda: self.leaving,
+            turn_log=turn_log,
         )
         self.recovery = Recovery(
             owner=name,

@@ -1,13 +1,15 @@
 """Events of the bus. Hints only: a pod acts on the truth it reads, never on the event (I8)."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 KNOWLEDGE_UPDATED: Final = "knowledge_updated"
 SESSION_UPDATED: Final = "session_updated"
 CONFIG_UPDATED: Final = "config_updated"
 TURN_LOG: Final = "turn_log"
 TOPICS: Final = (KNOWLEDGE_UPDATED, SESSION_UPDATED)
+TURN_LOG_SCHEMA: Final = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,3 +38,33 @@ class SessionUpdated:
     epoch: str
     version: int
     hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class TurnLogged:
+    """A turn was finished. Keyed by session id; read by no pod, but kept where the bus keeps.
+
+    A repeat is equal to what it repeats, as long as the session's epoch stands.
+    """
+
+    schema: int
+    event_id: str
+    """``tenant:session:epoch:turn``."""
+    tenant: str
+    session_id: str
+    turn_id: str
+    epoch: str
+    version: int
+    state: str
+    at: str
+    """When the turn was accepted: ISO 8601, UTC."""
+    timings: Mapping[str, float]
+    usage: Mapping[str, Any]
+    generation: Mapping[str, int]
+    degraded: str | None
+    trace_id: str
+    pod: str
+    """The incarnation that finished it."""
+    message: str | None = None
+    """With ``TURN_LOG_TEXTS`` only, as ``answer``."""
+    answer: str | None = None

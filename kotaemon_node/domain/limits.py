@@ -101,6 +101,7 @@ DRAIN_MAX_S: Final = 20.0
 BUS_STREAM_LENGTH_MAX: Final = 10_000
 BUS_READ_MAX: Final = 200
 EVENT_UNSENT_MAX_S: Final = 300.0  # then it is dropped, so that the index stays small
+TURN_LOG_UNSENT_MAX_S: Final = 900.0  # the same for the log of turns
 BUS_UNACKNOWLEDGED_MAX: Final = 1_000  # events of one pod on their way to the broker
 RECONCILE_S: Final = 30.0
 

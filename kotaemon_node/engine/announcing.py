@@ -1,33 +1,48 @@
 """Tells the other pods about committed turns: beside the turns, and again where that failed.
 
-A turn stays in the index of running turns until its event was taken by the bus. So the index is the
-outbox: what could not be sent, or died with its pod, is found there by the sweep.
+A turn stays in the index of running turns until its events were taken by the bus. So the index is
+the outbox: what could not be sent, or died with its pod, is found there by the sweep.
 """
 
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 
 import structlog
 
 from kotaemon_node.domain import limits
-from kotaemon_node.domain.events import SESSION_UPDATED
-from kotaemon_node.domain.session import TurnKey
+from kotaemon_node.domain.errors import Gone, SessionNotFound, TurnNotFound
+from kotaemon_node.domain.events import SESSION_UPDATED, TURN_LOG, SessionUpdated
+from kotaemon_node.domain.session import Principal, Turn, TurnKey
+from kotaemon_node.engine.turn_log import TurnLog
 from kotaemon_node.ports.events import Bus, Message
 from kotaemon_node.ports.runtime import Tasks
-from kotaemon_node.ports.sessions import Committed, Orphan, SessionStore, Work
+from kotaemon_node.ports.sessions import Committed, Orphan, SessionHead, SessionStore, Work
 from kotaemon_node.telemetry.metrics import Metrics
 
 _log = structlog.get_logger(__name__)
 
 
 class Announcer:
-    """Sends ``session_updated``. Nothing here waits for the bus but tasks of its own."""
+    """Sends ``session_updated``, and ``turn_log`` where there is one.
 
-    def __init__(self, *, sessions: SessionStore, bus: Bus, tasks: Tasks, metrics: Metrics) -> None:
+    Nothing here waits for the bus but tasks of its own.
+    """
+
+    def __init__(
+        self,
+        *,
+        sessions: SessionStore,
+        bus: Bus,
+        tasks: Tasks,
+        metrics: Metrics,
+        turn_log: TurnLog | None = None,
+    ) -> None:
         self._sessions = sessions
         self._bus = bus
         self._tasks = tasks
         self._metrics = metrics
+        self._turn_log = turn_log
         self._sending = 0
         self._resending = False
 
@@ -36,16 +51,16 @@ class Announcer:
         """How many events of turns that ended here are on their way."""
         return self._sending
 
-    def announce(self, work: Work, committed: Committed) -> None:
-        """Send the event of a turn, and then forget the turn. Returns at once."""
+    def announce(self, work: Work, committed: Committed, turn: Turn) -> None:
+        """Send the events of a turn, and then forget the turn. Returns at once."""
         lease = work.lease
+        head = SessionHead(lease.epoch, committed.version, committed.hash)
         self._sending += 1
 
         def run() -> None:
             try:
-                self._publish(
-                    lease.key, epoch=lease.epoch, version=committed.version, hash_=committed.hash
-                )
+                hint = _hint(lease.key, head)
+                self._publish(lease.key, [hint, *self._logged(lease.key, head, turn)])
             finally:
                 self._sending -= 1
 
@@ -70,41 +85,76 @@ class Announcer:
         self._tasks.spawn("events that were not sent", run)
 
     def _resend(self, unsent: Sequence[Orphan]) -> None:
+        kept_s = limits.TURN_LOG_UNSENT_MAX_S if self._turn_log else limits.EVENT_UNSENT_MAX_S
         taken = True
         for orphan in unsent:
-            taken = taken and self._resend_one(orphan.key)
-            if not taken and orphan.age_s > limits.EVENT_UNSENT_MAX_S:
-                # The index must not grow for as long as the bus is away. Nothing relies on this
-                # event: who remembers the session asks for its version before using it.
+            taken = taken and self._resend_one(orphan)
+            if not taken and orphan.age_s > kept_s:
+                # The index must not grow for as long as the bus is away. Nothing relies on these
+                # events: who remembers the session asks for its version before using it.
                 self._sessions.settle(orphan.key)
                 self._metrics.event(SESSION_UPDATED, "dropped")
+                self._lose_log()
 
-    def _resend_one(self, key: TurnKey) -> bool:
-        """Return whether the bus took it."""
+    def _resend_one(self, orphan: Orphan) -> bool:
+        """Return whether the bus took what there is to say of the turn."""
+        key = orphan.key
         head = self._sessions.head(key.session)
         if head is None:
             self._sessions.settle(key)  # deleted since: nobody needs to hear of it
+            self._lose_log()
             return True
-        return self._publish(key, epoch=head.epoch, version=head.version, hash_=head.hash)
+        logged = self._logged_again(key, head)
+        # A hint that old is worth nothing; a bus that is back is not kept busy with it.
+        stale = bool(logged) and orphan.age_s > limits.EVENT_UNSENT_MAX_S
+        taken = self._publish(key, logged if stale else [_hint(key, head), *logged])
+        if taken and stale:
+            self._metrics.event(SESSION_UPDATED, "dropped")
+        return taken
 
-    def _publish(self, key: TurnKey, *, epoch: str, version: int, hash_: str) -> bool:
-        """Return whether the event was sent; what fails, the sweep does again."""
-        session = key.session
-        event = {
-            "event_id": f"{session.session_id}:{key.turn_id}",
-            "tenant": session.tenant,
-            "session_id": session.session_id,
-            "turn_id": key.turn_id,
-            "epoch": epoch,
-            "version": version,
-            "hash": hash_,
-        }
+    def _logged(self, key: TurnKey, head: SessionHead, turn: Turn) -> Sequence[Message]:
+        """Return the turn as the log has it: one message, or none where there is no log."""
+        if self._turn_log is None:
+            return ()
+        return (self._turn_log.message(key, epoch=head.epoch, turn=turn),)
+
+    def _logged_again(self, key: TurnKey, head: SessionHead) -> Sequence[Message]:
+        """Return the same, read from the history. Raises ``StoreUnavailable``."""
+        if self._turn_log is None:
+            return ()
         try:
-            self._bus.publish(
-                Message(SESSION_UPDATED, session.session_id, json.dumps(event).encode())
-            )
+            turn = self._sessions.turn(key, Principal(key.session.tenant, "", "admin"))
+        except (SessionNotFound, TurnNotFound, Gone):
+            self._lose_log()
+            return ()
+        return self._logged(key, head, turn)
+
+    def _lose_log(self) -> None:
+        if self._turn_log is not None:
+            self._metrics.event(TURN_LOG, "dropped")
+
+    def _publish(self, key: TurnKey, messages: Sequence[Message]) -> bool:
+        """Return whether all were sent; what fails, the sweep does again."""
+        try:
+            for message in messages:
+                self._bus.publish(message)
             self._sessions.settle(key)
         except Exception as error:  # noqa: BLE001 - the sweep does it again; nobody waits for this
-            _log.warning("event_not_sent", session_id=session.session_id, error=str(error))
+            _log.warning("event_not_sent", session_id=key.session.session_id, error=str(error))
             return False
         return True
+
+
+def _hint(key: TurnKey, head: SessionHead) -> Message:
+    """Return ``session_updated``."""
+    session = key.session
+    event = SessionUpdated(
+        event_id=f"{session.session_id}:{key.turn_id}",
+        tenant=session.tenant,
+        session_id=session.session_id,
+        turn_id=key.turn_id,
+        epoch=head.epoch,
+        version=head.version,
+        hash=head.hash,
+    )
+    return Message(SESSION_UPDATED, session.session_id, json.dumps(asdict(event)).encode())

@@ -53,7 +53,7 @@ class Execution:
     answerer: Answerer
     clock: Clock
     metrics: Metrics
-    announce: Callable[[Work, Committed], None]
+    announce: Callable[[Work, Committed, Turn], None]
     """Sends the events of a committed turn; must not raise."""
     draining: Callable[[], bool]
     again: Callable[[TurnKey], None]
@@ -173,7 +173,7 @@ class Execution:
         self.metrics.turn_finished(turn.state.value, duration_s)
         if "first_text" in timings:
             self.metrics.first_text(timings["first_text"])
-        self.announce(work, committed)
+        self.announce(work, committed, shown)
         return following
 
     def _commit(self, work: Work, out: FrameWriter, ending: Ending) -> Committed:

@@ -36,6 +36,7 @@ from kotaemon_node.engine.live import LiveTurn, LiveTurns
 from kotaemon_node.engine.owners import Owners
 from kotaemon_node.engine.session_following import SessionFollowing
 from kotaemon_node.engine.stopping import HandedOver
+from kotaemon_node.engine.turn_log import TurnLog
 from kotaemon_node.engine.writing import FrameWriter
 from kotaemon_node.ports.events import Bus
 from kotaemon_node.ports.runtime import Clock, IdSource, Tasks
@@ -70,12 +71,15 @@ class TurnEngine:
         metrics: Metrics,
         owners: Owners,
         draining: Callable[[], bool],
+        turn_log: TurnLog | None = None,
     ) -> None:
         self._owner = owner
         self._owners = owners
         self._frames = frames
         self._sessions = sessions
-        self._announcer = Announcer(sessions=sessions, bus=bus, tasks=tasks, metrics=metrics)
+        self._announcer = Announcer(
+            sessions=sessions, bus=bus, tasks=tasks, metrics=metrics, turn_log=turn_log
+        )
         self._knowledge = knowledge
         self._clock = clock
         self._ids = ids

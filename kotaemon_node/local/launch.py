@@ -145,6 +145,7 @@ def _environment(cluster: Cluster, plan: Plan) -> dict[str, str]:
         "KAFKA_BOOTSTRAP_SERVERS": f"127.0.0.1:{cluster.kafka_port}"
         if cluster.own_kafka
         else plan.kafka_servers,
+        "RABBITMQ_URL": plan.rabbitmq_url,
         broker.JARS_VARIABLE: str(broker_jars.folder()),
         "ARTIFACT_URL": plan.artifact_url,
         "COORDINATOR_ARTIFACT_URL": plan.coordinator_artifact_url,

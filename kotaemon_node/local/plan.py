@@ -20,7 +20,7 @@ class Wishes:
     knowledge: Path | None
     detach: bool
     bus: Literal["redis", "kafka"] | None = None
-    """None: Kafka where the environment names one, else Redis."""
+    """None: Kafka or RabbitMQ where the environment names one, else Redis."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +39,8 @@ class Plan:
     kafka_servers: str = ""
     """Of somebody else's Kafka; empty: the cluster runs its own, or its bus is Redis."""
     own_kafka: bool = False
+    rabbitmq_url: str = ""
+    """Of somebody else's RabbitMQ; empty: it is not the bus."""
     durability: Literal["local", "replica", "fsync"] = "local"
 
 
@@ -60,6 +62,7 @@ def make_plan(wishes: Wishes, settings: Settings) -> Plan:
         encoder_model=settings.encoder_model,
         durability=settings.durability,
         kafka_servers=kafka_servers,
+        rabbitmq_url="" if wishes.bus else settings.rabbitmq_url,
         own_kafka=wishes.bus == "kafka" and not kafka_servers,
     )
 

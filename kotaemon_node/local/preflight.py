@@ -35,7 +35,10 @@ def read_settings() -> Settings:
         return Settings()
     except ValidationError as error:
         wrong = "; ".join(
-            f"{'.'.join(str(part) for part in item['loc']).upper()}: {item['msg']}"
+            # What is wrong with two settings together names them itself, and belongs to none.
+            ": ".join(
+                filter(None, [".".join(str(part) for part in item["loc"]).upper(), item["msg"]])
+            )
             for item in error.errors()
         )
         raise LocalError(f"The environment holds a wrong setting: {wrong}.") from error

@@ -7,6 +7,7 @@ import pytest
 from kotaemon_node.adapters.redis import RedisStore, connect
 from tests.artifact_stores import bucket, s3_endpoint, served_folder
 from tests.kafka_broker import KafkaBroker
+from tests.rabbitmq_server import RabbitmqServer
 from tests.redis_server import RedisServer, Server
 from tests.redis_sets import KINDS
 
@@ -50,3 +51,14 @@ def kafka_broker() -> Iterator[KafkaBroker]:
         yield broker
     finally:
         broker.remove()
+
+
+@pytest.fixture(scope="session")
+def rabbitmq_server() -> Iterator[RabbitmqServer]:
+    """One RabbitMQ for all tests of the bus; whoever stops it starts it again."""
+    server = RabbitmqServer()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.remove()
