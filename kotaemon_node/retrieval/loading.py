@@ -7,6 +7,7 @@ from typing import Final
 
 import structlog
 
+from kotaemon_node.domain import limits
 from kotaemon_node.domain.artifact_names import (
     held_prefix,
     knowledge_base_prefix,
@@ -31,7 +32,8 @@ from kotaemon_node.retrieval.segment_pool import SegmentPool
 
 _log = structlog.get_logger(__name__)
 
-_ROWS_KEPT: Final = 256
+# A list that is read from end to end profits from a cache only if all of it fits; a row has 1 KB.
+_ROWS_KEPT: Final = 4 * limits.MANIFESTS_KEPT_MAX
 
 
 class GenerationLoader:
