@@ -101,10 +101,10 @@ def test_one_of_several_processes_fetches(served_folder: ServedFolder, tmp_path:
     script = """
 import sys
 from pathlib import Path
-import structlog
-from tests.artifact_stores import reader
-store = reader(sys.argv[1], Path(sys.argv[2]), token=sys.argv[3])
-store.open_local("x")
+from kotaemon_node.adapters.store.factory import StorePlace, make_artifact_store
+from kotaemon_node.adapters.system import SystemClock
+place = StorePlace(sys.argv[1], Path(sys.argv[2]), 1 << 30, token=sys.argv[3])
+make_artifact_store(place, clock=SystemClock()).open_local("x")
 """
     command = [sys.executable, "-c", script, served_folder.url, str(cache), served_folder.token]
     running = [
