@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import requests
 
+from kotaemon_node.adapters.system.peers import HttpPeers
 from kotaemon_node.domain import limits
 from kotaemon_node.local import cluster as clusters
 from kotaemon_node.local.folder import DataFolder
@@ -119,14 +120,20 @@ def test_who_needs_newer_knowledge_gets_it_from_another_pod(tmp_path: Path) -> N
         state = shown(cluster)
         assert (state["converged"], state["knowledge"][0]["behind"]) == (False, ["worker-1"])
         assert unready(cluster) == {}  # behind, and able to serve
+        url = cluster.pod_url("worker-1")
+        cluster.wait_until(
+            lambda: requests.get(f"{url}/readyz", timeout=30).json()["behind"] == {KB: old + 1},
+            what="it says so itself",
+        )
+        assert HttpPeers().store_answers_at(url.removeprefix("http://"))
 
         # A demand of the newer one: refused by the pod itself, answered through the balancer
-        behind = f"{cluster.pod_url('worker-1')}/v1/search"
+        behind = f"{url}/v1/search"
         query: dict[str, Any] = {"q": QUESTION, "min_generation": old + 1}
         refused = requests.get(behind, params=query, timeout=30)
         assert (refused.status_code, refused.json()["error"]["code"]) == (503, "behind")
         assert refused.elapsed.total_seconds() >= limits.BEHIND_WAIT_S * 0.9
-        posted = turn(cluster.pod_url("worker-1"), "direct", min_generation=old + 1)
+        posted = turn(url, "direct", min_generation=old + 1)
         assert (posted.status_code, posted.json()["error"]["code"]) == (503, "behind")
         sessions = [f"s{number}" for number in range(6)]  # some of each pod's
         homes = set()
@@ -143,13 +150,13 @@ def test_who_needs_newer_knowledge_gets_it_from_another_pod(tmp_path: Path) -> N
             answer = turn(cluster.url, session)
             assert answer.json()["generation"][KB] == old + 1
             assert "55" in answer.json()["answer"]
-        own = turn(cluster.pod_url("worker-1"), sessions[0])
+        own = turn(url, sessions[0])
         assert (own.status_code, own.json()["error"]["code"]) == (503, "behind")
 
         # And one that meets the pod while that catches up waits for it
         relay.resume()
         cluster.wait_until(
-            lambda: turn(cluster.pod_url("worker-1"), sessions[0]).status_code == 200,
+            lambda: turn(url, sessions[0]).status_code == 200,
             what="the pod has caught up",
         )
         cluster.wait_until(lambda: shown(cluster)["converged"], what="the heartbeats say so")
