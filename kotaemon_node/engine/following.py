@@ -181,7 +181,8 @@ class _Reader:
             limit=limits.FRAMES_READ_MAX + again,
             trace_id=self._trace_id,
         )
-        if stored.kept and self.position <= stored.last:
+        # What was lost may be stored again between the two commands of a read: none came then.
+        if stored.kept and self.position <= stored.last and len(stored.frames) >= again:
             self._short_looks = 0
             if again:
                 self._compare(stored.frames[0])
