@@ -50,6 +50,8 @@ _log = structlog.get_logger(__name__)
 
 # A pod that starts while the newest generation is broken serves an older one: so many are tried.
 _OLDER_TRIED_MAX: Final = 3
+# A load beside the first one takes less than a second; who publishes more often is not waited for.
+_CATCHING_UP_MAX: Final = 3
 
 
 @dataclass(slots=True)
@@ -230,10 +232,25 @@ class KnowledgeLibrary:
         pointed = self._read_pointer()
         for ref in pointed.values():
             self._bring(ref)
+        if not self.loaded:
+            self._catch_up(pointed)
         if not pointed and not self.served():
             for kb in self._loader.knowledge_bases():
                 self._bring_stored(kb)
         self.loaded = self.loaded or bool(self.served())
+
+    def _catch_up(self, pointed: Mapping[str, GenerationRef]) -> None:
+        """Come to what was published since ``pointed`` was read: the first load takes seconds.
+
+        A pod that starts would else begin to serve with what all others have left behind.
+        """
+        for _ in range(_CATCHING_UP_MAX):
+            before, pointed = pointed, self._read_pointer()
+            newer = [ref for kb, ref in pointed.items() if before.get(kb) != ref]
+            if not newer:
+                return
+            for ref in newer:
+                self._bring(ref)
 
     def _read_pointer(self) -> Mapping[str, GenerationRef]:
         try:

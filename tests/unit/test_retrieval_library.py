@@ -144,6 +144,30 @@ def test_looking_again_at_the_same_generation_opens_nothing(
     assert len(segment_format.opened) == 1
 
 
+def test_a_pod_that_starts_does_not_begin_with_what_was_newest_when_it_looked(
+    library: KnowledgeLibrary, publisher: Publisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given generations that are published while the first one is being loaded
+    publisher.publish(LAMPS)
+    seen: list[tuple[int, bool]] = []
+    read = publisher.pointer.current
+
+    def current(tenant: str) -> Mapping[str, GenerationRef]:
+        pointed = read(tenant)
+        seen.append((pointed["default"].generation, library.loaded))
+        if publisher.generation < 3:
+            publisher.publish(LAMPS, CHAIRS)
+        return pointed
+
+    monkeypatch.setattr(publisher.pointer, "current", current)
+    # Then it comes to the last of them before it says that it has loaded, and looks once later on
+    library.reconcile()
+    assert (library.served()["default"].generation, library.loaded) == (3, True)
+    assert seen == [(1, False), (2, False), (3, False), (3, False)]
+    library.reconcile()
+    assert len(seen) == 5
+
+
 def test_a_lost_or_older_pointer_changes_nothing(
     library: KnowledgeLibrary, publisher: Publisher
 ) -> None:
