@@ -276,6 +276,17 @@ def test_a_write_that_fails_leaves_nothing_behind(
     assert list(store.list("")) == []
 
 
+def test_what_killed_writers_left_is_removed_after_a_day(tmp_path: Path) -> None:
+    store = make_artifact_store(StorePlace(tmp_path.as_uri(), tmp_path, 1), clock=SystemClock())
+    left, young = tmp_path / ".incoming" / "left", tmp_path / ".incoming" / "young"
+    for path in (left, young):
+        path.write_bytes(b"half of a segment")
+    day_ago_s = young.stat().st_mtime - 86_500
+    os.utime(left, (day_ago_s, day_ago_s))
+    store.put_if_absent("x", b"content")
+    assert list((tmp_path / ".incoming").iterdir()) == [young]
+
+
 def test_a_file_is_never_taken_for_a_folder(tmp_path: Path) -> None:
     store = file_store(tmp_path)
     store.put_if_absent("a", b"")

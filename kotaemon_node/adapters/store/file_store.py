@@ -9,13 +9,14 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
 from kotaemon_node.adapters.store.names import INCOMING, check_name
 from kotaemon_node.domain.errors import CorruptArtifact
 
+_ABANDONED_S: Final = 86_400.0
 _LINK_ATTEMPTS: Final = 5  # against a folder that ``delete`` removes between making and linking
 
 
@@ -24,7 +25,7 @@ class FileArtifactStore:
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        # A writer that is killed leaves its file here, where no reader looks.
+        # A writer that is killed leaves its file here, where no reader looks; the next one tidies.
         self._incoming = root / INCOMING
         self._incoming.mkdir(parents=True, exist_ok=True)
 
@@ -83,6 +84,8 @@ class FileArtifactStore:
     def _aside(self) -> Iterator[Path]:
         """Lend an empty file that no reader sees; it is gone afterwards."""
         descriptor, name = tempfile.mkstemp(dir=self._incoming)
+        # By its own time: a file system on the network need not have our clock.
+        _remove_abandoned(self._incoming, before_s=os.stat(name).st_mtime - _ABANDONED_S)
         try:
             # mkstemp makes files for its user alone; pods may run as another one.
             os.fchmod(descriptor, 0o644)
@@ -90,6 +93,13 @@ class FileArtifactStore:
             yield Path(name)
         finally:
             os.unlink(name)
+
+
+def _remove_abandoned(folder: Path, *, before_s: float) -> None:
+    for entry in os.scandir(folder):
+        with suppress(OSError):  # gone meanwhile, or another user's
+            if entry.stat().st_mtime < before_s:
+                Path(entry.path).unlink()
 
 
 def _publish(aside: Path, target: Path) -> bool:
