@@ -23,7 +23,7 @@ class RabbitmqServer:
 
     def __init__(self) -> None:
         program = _PROGRAM if Path(_PROGRAM).exists() else shutil.which("rabbitmq-server")
-        assert program, "rabbitmq-server is not installed; run `make install-test`"
+        assert program, "rabbitmq-server is not installed; `make test` installs it"
         self._program = program
         self.folder = Path(tempfile.mkdtemp(prefix="kn-rabbitmq-"))
         self.port = choose_block(3)
