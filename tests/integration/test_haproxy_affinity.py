@@ -73,16 +73,24 @@ def test_a_fourth_pod_takes_over_no_more_than_its_share(tmp_path: Path) -> None:
     with BalancedPods(tmp_path, count=4) as pods:
         pods.kill("worker-3")
         pods.wait_used("worker-0", "worker-1", "worker-2")
-        before = {sid: pods.pod_of(sid) for sid in sessions}
+        before = places(pods, sessions)
 
         pods.start("worker-3")
         pods.wait_used("worker-0", "worker-1", "worker-2", "worker-3")
-        after = {sid: pods.pod_of(sid) for sid in sessions}
+        after = places(pods, sessions)
 
     moved = [sid for sid in sessions if before[sid] != after[sid]]
     assert len(moved) <= 0.30 * len(sessions)
     # Consistent: whoever moved, moved to the new pod.
     assert {after[sid] for sid in moved} == {"worker-3"}
+
+
+def places(pods: BalancedPods, sessions: list[str]) -> dict[str, str]:
+    """Return each session's pod, twice the same: a late check of a busy pod moves some at times."""
+    last: dict[str, str] = {}
+    while (now := {sid: pods.pod_of(sid) for sid in sessions}) != last:
+        last = now
+    return now
 
 
 def test_the_turn_id_for_clients_without_one_is_the_balancers_own(pods: BalancedPods) -> None:
