@@ -1,10 +1,11 @@
-"""A real Redis for tests that run parts of pods in this process."""
+"""What these tests share: a Redis for parts of pods in this process, a cluster with a model."""
 
 from collections.abc import Iterator
 
 import pytest
 
 from tests.redis_server import RedisServer
+from tests.turn_cluster import TurnCluster, turn_cluster
 
 
 @pytest.fixture(scope="module")
@@ -21,3 +22,18 @@ def server(redis_server: RedisServer) -> RedisServer:
     """Return it, empty."""
     redis_server.wipe()
     return redis_server
+
+
+@pytest.fixture(scope="session")
+def shared_turn_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TurnCluster]:
+    """Run one cluster with a paced language model, for all tests that disturb turns."""
+    with turn_cluster(tmp_path_factory.mktemp("turns") / "data") as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def running(shared_turn_cluster: TurnCluster) -> TurnCluster:
+    """Return it with every process ready and a model that breaks nothing."""
+    shared_turn_cluster.cluster.wait_ready()
+    shared_turn_cluster.pace()
+    return shared_turn_cluster

@@ -2,20 +2,12 @@
 
 import json
 import threading
-from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from typing import Any, Self
 
-import pytest
 import requests
 
-from tests.turn_cluster import QUESTION, TurnCluster, new_id, turn_cluster
-
-
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TurnCluster]:
-    with turn_cluster(tmp_path_factory.mktemp("session-stream") / "data") as cluster:
-        yield cluster
+from tests.turn_cluster import QUESTION, TurnCluster, new_id
 
 
 class Device:

@@ -23,12 +23,6 @@ MEDIAN_MAX_S = 2.0
 """Promised are 500 ms for 95 of 100 on a machine that does nothing else; this one may."""
 
 
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TurnCluster]:
-    with turn_cluster(tmp_path_factory.mktemp("takeover") / "data") as cluster:
-        yield cluster
-
-
 def test_killed_pods_leave_no_trace_in_the_answers(running: TurnCluster) -> None:
     running.pace(end_ms=TAIL_S * 1000)
     found = measured(running.cluster, kills=KILLS, clients=4, seed=4, tail_s=TAIL_S)
@@ -77,7 +71,11 @@ def test_the_turn_is_finished_although_no_client_comes_back(running: TurnCluster
     assert again.text == turn["answer"]
 
 
-@pytest.mark.parametrize("continues", ["prefill", "none"])
+@pytest.mark.parametrize(
+    "continues",
+    # The former differs from what all other tests show only in what the model is sent.
+    [pytest.param("prefill", marks=pytest.mark.long), "none"],
+)
 def test_other_language_models(tmp_path: Path, continues: str) -> None:
     """One that is given its own words goes on; one that cannot go on begins again, and says so."""
     with turn_cluster(tmp_path / "data", continues=continues, workers=2) as running:

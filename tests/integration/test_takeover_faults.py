@@ -8,30 +8,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 
-import pytest
 import requests
 
 from kotaemon_node.chaos.reader import Reading, TurnReader, first_text_s
-from tests.turn_cluster import QUESTION, Reader, TurnCluster, new_id, turn_cluster
+from tests.turn_cluster import QUESTION, Reader, TurnCluster, new_id
 
 FROZEN_TEXT_MAX_S = 10.0
 """Promised are 4 s in a quiet run."""
 REDIS_PAUSE_S = 5.0
 ATTEMPTS_MAX = 3
 ROLLING_CLIENTS = 8
-
-
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TurnCluster]:
-    with turn_cluster(tmp_path_factory.mktemp("faults") / "data") as cluster:
-        yield cluster
-
-
-@pytest.fixture
-def running(shared: TurnCluster) -> TurnCluster:
-    shared.cluster.wait_ready()
-    shared.pace()
-    return shared
 
 
 def test_a_frozen_pod_is_replaced_and_says_nothing_when_it_wakes(running: TurnCluster) -> None:

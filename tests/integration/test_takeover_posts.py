@@ -1,26 +1,12 @@
 """Callers that wait for JSON, and turns that meet a busy session, on the real cluster."""
 
 import threading
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import requests
 
-from tests.turn_cluster import QUESTION, Reader, TurnCluster, new_id, turn_cluster
-
-
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TurnCluster]:
-    with turn_cluster(tmp_path_factory.mktemp("posts") / "data") as cluster:
-        yield cluster
-
-
-@pytest.fixture
-def running(shared: TurnCluster) -> TurnCluster:
-    shared.cluster.wait_ready()
-    shared.pace()
-    return shared
+from tests.turn_cluster import QUESTION, Reader, TurnCluster, new_id
 
 
 def post(running: TurnCluster, path: str, **body: Any) -> requests.Response:
