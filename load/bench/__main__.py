@@ -3,8 +3,9 @@
     python -m load.bench [--only NAME]
 
 ``takeover`` runs a whole cluster and kills its pods for about twenty minutes, ``convergence`` for
-ten; ``swap`` asks one pod for seven, ``history`` for two. ``encoders`` and ``answers`` need the public question sets in the folder that
-KOTAEMON_TEST_DATA names; without it they are left out, and that is said.
+ten; ``swap`` asks one pod for seven, ``history`` for two. ``encoders`` and ``answers`` need the
+public question sets in the folder that KOTAEMON_TEST_DATA names; without it they are left out, and
+that is said.
 """
 
 import argparse
