@@ -59,6 +59,7 @@ def turn_request(
     create_session: bool,
     options: Mapping[str, Any] | None = None,
     on_busy: OnBusy = "enqueue",
+    epoch: str | None = None,
 ) -> TurnRequest:
     """Return the caller's request to run a turn."""
     return TurnRequest(
@@ -69,6 +70,7 @@ def turn_request(
         on_busy=on_busy,
         trace_id=trace_id(),
         create_session=create_session,
+        epoch=epoch or "",
     )
 
 

@@ -32,6 +32,7 @@ def chat() -> Response:
         key,
         message=body.message,
         create_session=open_mode() or body.session_id is None,
+        epoch=body.epoch if body.session_id else None,
     )
     return shown(key, answered(run(asked)), form=chat_answer)
 

@@ -90,6 +90,7 @@ class ChatBody(Body):
     message: Message
     session_id: Id | None = None
     turn_id: Id | None = None
+    epoch: Id | None = None
 
 
 class TurnBody(Body):
@@ -101,6 +102,7 @@ class TurnBody(Body):
     kb: Id | None = None
     min_generation: Annotated[int, Field(ge=0, le=NUMBER_MAX)] | None = None
     intent_filter: Annotated[list[Name], Field(max_length=32)] | None = None
+    epoch: Id | None = None
 
     def options(self) -> dict[str, Any]:
         """Return what the executor needs besides the message; only what was said."""
@@ -151,6 +153,7 @@ class HistoryQuery(Query):
     """``GET /v1/sessions/{sid}``."""
 
     after_version: Number = 0
+    epoch: Id | None = None
     # As many as there can be: whoever names no limit wants the conversation.
     limit: Annotated[int, Field(ge=1, le=PAGE_SIZE_MAX), BeforeValidator(_whole_number)] = (
         PAGE_SIZE_MAX

@@ -47,7 +47,11 @@ def read_session(sid: str) -> Response:
     """Read a session and its turns after a version."""
     query = read_query(HistoryQuery)
     view = services().sessions.load(
-        session_key(sid), principal(), after_version=query.after_version, limit=query.limit
+        session_key(sid),
+        principal(),
+        after_version=query.after_version,
+        limit=query.limit,
+        epoch=query.epoch or "",
     )
     return json_answer(session_form(view))
 

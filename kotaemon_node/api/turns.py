@@ -35,6 +35,7 @@ def create_turn(sid: str) -> Response:
         create_session=open_mode(),
         options=body.options(),
         on_busy=body.on_busy,
+        epoch=body.epoch,
     )
     if not _wants_stream():
         return shown(key, run(asked), form=lambda _, turn: turn)

@@ -103,6 +103,8 @@ class Writers:
         self.others: list[str] = []
         """Sessions that nobody judges: faults use them."""
         self._latest: dict[str, Talk] = {}
+        self._epochs: dict[str, str] = {}
+        """Session to the epoch by which its writer knows it."""
         self._threads = [
             threading.Thread(target=self._talk, args=(n, random.Random(f"{seed}/{n}")))
             for n in range(clients)
@@ -153,7 +155,7 @@ class Writers:
             while turns > 0 and not self._stopped.wait(chance.uniform(0, _PAUSE_MAX_S)):
                 turns -= 1
                 self._turns(session, chance)
-                if chance.random() < _READS:
+                if session not in self._epochs or chance.random() < _READS:
                     self.read(session, client=f"w{number}")
 
     def _turns(self, session: str, chance: random.Random) -> None:
@@ -216,13 +218,19 @@ class Writers:
             reading = self._piece(talk, witness, before=reading, leaves_after=chance.randint(1, 10))
             if reading.left and chance.random() < 0.5:
                 time.sleep(chance.uniform(0, 0.5))
-        witness.ends(reading)
+        self._ends(talk, witness, reading)
 
     def _follow(self, talk: Talk, name: str, *, posts: bool, leaves_after: int = 0) -> None:
         witness = self._witness(talk, name)
         if posts:
             witness.sends()
-        witness.ends(self._piece(talk, witness, before=None, leaves_after=leaves_after))
+        self._ends(
+            talk, witness, self._piece(talk, witness, before=None, leaves_after=leaves_after)
+        )
+
+    def _ends(self, talk: Talk, witness: Witness, reading: Reading) -> None:
+        if witness.ends(reading) == "gone":
+            self._epochs.pop(talk.session, None)
 
     def _piece(
         self, talk: Talk, witness: Witness, *, before: Reading | None, leaves_after: int
@@ -244,6 +252,7 @@ class Writers:
             session_id=talk.session,
             turn_id=talk.turn,
             message=talk.message,
+            options=self._known(talk.session),
             on_frame=frame,
         )
         reading = reader.reading
@@ -275,9 +284,12 @@ class Writers:
         """Read the history once and note it; False where that failed."""
         try:
             answer = requests.get(
-                f"{self._url}/v1/sessions/{session}", params={"limit": HISTORY_MAX}, timeout=30
+                f"{self._url}/v1/sessions/{session}",
+                params={"limit": str(HISTORY_MAX), **self._known(session)},
+                timeout=30,
             )
             if answer.status_code == _GONE:
+                self._epochs.pop(session, None)
                 self._notes.add(Gone(time.monotonic(), client, session))
             answer.raise_for_status()
         except requests.RequestException as error:
@@ -286,11 +298,17 @@ class Writers:
             return False
         served_by = answer.headers.get("X-Served-By")
         found = answer.json()
+        self._epochs[session] = found["epoch"]
         at_s = time.monotonic()
         self._notes.add(history(found, client=client, final=final, served_by=served_by, at_s=at_s))
         with self._lock:
             self.counts.reads += 1
         return True
+
+    def _known(self, session: str) -> dict[str, str]:
+        """Return what the session's clients say of it: they notice a loss that no pod remembers."""
+        epoch = self._epochs.get(session)
+        return {"epoch": epoch} if epoch else {}
 
     def other_session(self, name: str) -> str:
         """Return the id of a session that is not judged."""

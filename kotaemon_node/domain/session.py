@@ -107,6 +107,8 @@ class TurnRequest:
     on_busy: OnBusy
     trace_id: str
     create_session: bool
+    epoch: str = ""
+    """The epoch by which the caller knows the session; "" where it doesn't say."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -190,6 +190,7 @@ class TurnEngine:
                 trace_id=request.trace_id,
                 create_session=request.create_session,
                 new_epoch=self._ids.new_id(),
+                epoch=request.epoch,
             )
         )
         if claim.work is not None:

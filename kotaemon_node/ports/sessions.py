@@ -56,6 +56,8 @@ class ClaimRequest:
     """The epoch that the session gets if this call creates it, or tells that the store has lost
     something of it. Random, so it names the call, too: repeated after a lost reply, it owns what it
     owned."""
+    epoch: str = ""
+    """The epoch by which the caller knows the session: in another one nothing is accepted."""
 
 
 class ClaimOutcome(Enum):
@@ -202,12 +204,19 @@ class SessionStore(Protocol):
         ...
 
     def load(
-        self, key: SessionKey, principal: Principal, *, after_version: int, limit: int
+        self,
+        key: SessionKey,
+        principal: Principal,
+        *,
+        after_version: int,
+        limit: int,
+        epoch: str = "",
     ) -> SessionView:
         """Return the session with at most ``limit`` turns after ``after_version``; the one door.
 
-        Raises ``Gone`` where there are fewer turns than ``after_version``, and, as ``claim`` does,
-        where the store has lost something.
+        Raises ``Gone`` where there are fewer turns than ``after_version``, where ``epoch`` is said
+        and the session has another one or is no more, and, as ``claim`` does, where the store has
+        lost something.
         """
         ...
 

@@ -66,8 +66,9 @@ class Pod:
         principal: Principal = ANYBODY,
         may_create: bool = True,
         again: bool = False,
+        epoch: str = "",
     ) -> Work | None:
-        """``again``: the very call of before, whose reply was lost."""
+        """``again``: the very call of before, whose reply was lost. ``epoch``: the client's."""
         self.calls[turn_id] += not again
         call = "" if self.calls[turn_id] == 1 else f", call {self.calls[turn_id]}"
         call += "" if self.name == "pod-a" else f" by {self.name}"
@@ -83,6 +84,7 @@ class Pod:
                 trace_id="trace",
                 create_session=may_create,
                 new_epoch=f"epoch of {turn_id}{call}",
+                epoch=epoch,
             )
         ).work
 

@@ -18,6 +18,7 @@ from tests.contract.test_session_cache import ANYBODY, NAMES, SESSION, Pod
 from tests.redis_sets import names_like
 
 Saved = dict[bytes, bytes]
+STRANGER = Principal("default", "somebody else", "customer")
 
 
 @pytest.fixture
@@ -120,6 +121,37 @@ def test_nothing_is_accepted_by_the_claim_that_is_told(a: Pod, redis_store: Redi
     with pytest.raises(TurnNotFound):
         a.sessions.turn(TurnKey(SESSION, "t9"), ANYBODY)
     assert load(a).running_turn is None
+
+
+def test_a_client_that_names_its_epoch_is_told_where_no_pod_remembers(
+    a: Pod, b: Pod, redis_store: RedisStore
+) -> None:
+    a.turn("t0")
+    known = load(a).epoch
+    assert a.claim("t1", epoch=known) is not None
+    restore(redis_store, {})
+
+    for _ in range(2):
+        with pytest.raises(Gone):
+            b.claim("t2", epoch=known)
+        with pytest.raises(Gone):
+            b.sessions.load(SESSION, ANYBODY, after_version=0, limit=9, epoch=known)
+    # Nothing was accepted, and no session begun behind the client's back.
+    with pytest.raises(SessionNotFound):
+        b.sessions.load(SESSION, ANYBODY, after_version=0, limit=9)
+    b.turn("t2")
+    with pytest.raises(Gone):
+        b.claim("t3", epoch=known)
+    assert b.claim("t3", epoch=load(b).epoch) is not None
+
+
+def test_a_stranger_learns_nothing_by_naming_an_epoch(a: Pod) -> None:
+    a.turn("t0")
+    for epoch in (load(a).epoch, "another"):
+        with pytest.raises(SessionNotFound):
+            a.claim("t1", principal=STRANGER, epoch=epoch)
+        with pytest.raises(SessionNotFound):
+            a.sessions.load(SESSION, STRANGER, after_version=0, limit=9, epoch=epoch)
 
 
 @NOTICING

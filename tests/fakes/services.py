@@ -144,9 +144,17 @@ class FakeSessions:
         return self.views.setdefault(key, view)
 
     def load(
-        self, key: SessionKey, principal: Principal, *, after_version: int, limit: int
+        self,
+        key: SessionKey,
+        principal: Principal,
+        *,
+        after_version: int,
+        limit: int,
+        epoch: str = "",
     ) -> SessionView:
         view = self._mine(key, principal)
+        if epoch not in {"", view.epoch}:
+            raise Gone("another epoch")
         turns = [turn for turn in view.turns if turn.version > after_version]
         return replace(view, turns=tuple(turns[:limit]))
 
@@ -207,6 +215,8 @@ class FakeTurns:
             if not request.create_session:
                 raise SessionNotFound("there is no such session")
             self._sessions.create(key.session, request.principal, epoch="e1", fields={})
+        if request.epoch not in {"", self._sessions.views[key.session].epoch}:
+            raise Gone("another epoch")
         digest = json.dumps([request.message, dict(request.options)])
         if key in self._digests:
             if self._digests[key] != digest:

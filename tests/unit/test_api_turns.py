@@ -149,3 +149,20 @@ def _let_in(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def _code(answer: Any) -> str:
     return str(answer.json["error"]["code"])
+
+
+def test_who_names_the_epoch_of_a_lost_session_is_told_that_it_is_gone() -> None:
+    client = FakeCluster().client()
+    first = client.post(TURNS, json={"turn_id": "t-1", "message": "May I?"})
+    epoch = client.get("/v1/sessions/s-1").json["epoch"]
+
+    again = client.post(TURNS, json={"turn_id": "t-1", "message": "May I?", "epoch": epoch})
+    refused = client.post(TURNS, json={"turn_id": "t-2", "message": "May I?", "epoch": "other"})
+
+    # The epoch is no part of the request that a repeat is compared with.
+    assert (again.status_code, again.json["answer"]) == (200, first.json["answer"])
+    assert (refused.status_code, refused.json["error"]["code"]) == (410, "gone")
+    body = {"session_id": "s-1", "message": "May I?", "epoch": "other"}
+    assert client.post("/chat", json=body).status_code == 410
+    assert client.get("/v1/sessions/s-1?epoch=other").status_code == 410
+    assert client.get(f"/v1/sessions/s-1?epoch={epoch}").status_code == 200

@@ -1,7 +1,7 @@
 """Reading sessions and turns: only what the caller may see, and not what the store has lost."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from kotaemon_node.adapters.redis.connection import RedisStore, store_errors
 from kotaemon_node.adapters.redis.keys import SessionKeys
@@ -11,6 +11,9 @@ from kotaemon_node.domain.errors import Gone, SessionNotFound, TurnNotFound
 from kotaemon_node.domain.session import Principal, SessionKey, SessionView, Turn, TurnKey
 from kotaemon_node.ports.sessions import Activity, SessionHead
 
+OTHER_EPOCH: Final = (
+    "the session that you know is no more; read it again without its epoch, and go on from there"
+)
 _READS_MAX = 3
 
 
@@ -22,7 +25,13 @@ class SessionReads:
         self._losses = losses
 
     def load(
-        self, key: SessionKey, principal: Principal, *, after_version: int, limit: int
+        self,
+        key: SessionKey,
+        principal: Principal,
+        *,
+        after_version: int,
+        limit: int,
+        epoch: str = "",
     ) -> SessionView:
         """See the port."""
         # Remembered before it is read: what the store says later can't be older, unless it lost it.
@@ -31,6 +40,8 @@ class SessionReads:
         if head:
             self.admit(head, principal)
         self._losses.check(key, known, head, turns, first=after_version)
+        if epoch and epoch != head.get("epoch"):
+            raise Gone(OTHER_EPOCH)
         self.admit(head, principal)
         if after_version > int(head["version"]):
             raise Gone("the session has fewer turns than you have seen; read it again")

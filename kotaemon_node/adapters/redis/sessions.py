@@ -23,7 +23,7 @@ from kotaemon_node.adapters.redis.session_cache import (
     told,
 )
 from kotaemon_node.adapters.redis.session_list import SessionList
-from kotaemon_node.adapters.redis.session_reads import SessionReads
+from kotaemon_node.adapters.redis.session_reads import OTHER_EPOCH, SessionReads
 from kotaemon_node.adapters.redis.store_losses import LossReason, StoreLosses
 from kotaemon_node.domain import limits
 from kotaemon_node.domain.errors import (
@@ -67,6 +67,7 @@ _CLAIM_ERRORS: Mapping[str, NodeError] = {
     "busy": SessionBusy("a turn of this session is running"),
     "full": Overloaded(f"{limits.QUEUED_TURNS_MAX} turns of this session wait already"),
     "gone": Gone("the session of this turn was deleted"),
+    "other_epoch": Gone(OTHER_EPOCH),
 }
 _WRITE_ERRORS: Mapping[str, type[NodeError]] = {
     "gone": Gone,
@@ -174,6 +175,7 @@ class RedisSessionStore(SessionReads):
                     names.signal,
                     *proof(known),
                     callers,
+                    request.epoch,
                 ],
             )
             outcome = reply[0].decode()

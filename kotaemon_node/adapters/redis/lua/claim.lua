@@ -5,6 +5,7 @@
 --       11 history max  12 ttl (s)  13 idle (ms)  14 message  15 options  16 trace id
 --       17 tenant  18 title  19 signal channel  20 known epoch  21 known version
 --       22 known hash  23 highest version heard of  24 by whom a loss is told
+--       25 epoch by which the client knows the session ('' = it doesn't say)
 -- Accepts, recognises or refuses a turn. Reply: {outcome, …}.
 -- A store that has lost what the caller remembers says so, before anything is accepted.
 local meta, turns, queue, seen, turn, frames = unpack(KEYS)
@@ -23,6 +24,8 @@ local was = remembered(ARGV[20], ARGV[21], ARGV[22], ARGV[23], ARGV[24])
 local is = {epoch = head[1], version = tonumber(head[5]), hash = head[6]}
 local reason = lost(meta, turns, is, was, tonumber(ARGV[11]))
 local told = reason and renewed(meta, queue, is, was, reason, ARGV[8], ARGV[12])
+-- The client remembers, where no pod does any more. It reads the session anew, and is told no more.
+if not told and ARGV[25] ~= '' and ARGV[25] ~= (head[1] or '') then return {'other_epoch'} end
 if not head[1] and ARGV[7] == '1' then
   redis.call('HSET', meta, 'epoch', ARGV[8], 'version', 0, 'hash', '', 'fence', 0,
     'tenant', ARGV[17], 'principal', ARGV[4], 'created_ms', now, 'active_ms', now, 'running', '')
