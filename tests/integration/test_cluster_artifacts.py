@@ -33,6 +33,7 @@ def says(cluster: Cluster, words: str) -> bool:
     return True
 
 
+@pytest.mark.long  # tests/contract/test_knowledge_elsewhere.py shows the same of one pod
 def test_pods_read_over_http_and_outlive_the_coordinator(tmp_path: Path) -> None:
     knowledge = tmp_path / "knowledge"
     knowledge.mkdir()

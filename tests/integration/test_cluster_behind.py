@@ -107,6 +107,7 @@ def unready(cluster: Cluster) -> dict[str, list[str]]:
     return {pod["name"]: pod["reasons"] for pod in shown(cluster)["pods"] if not pod["ready"]}
 
 
+@pytest.mark.long
 def test_who_needs_newer_knowledge_gets_it_from_another_pod(tmp_path: Path) -> None:
     # Given two pods, one of which cannot come to the newest generation
     with held_back(tmp_path, "worker-1", workers=2) as (cluster, relay, knowledge):

@@ -113,6 +113,7 @@ def test_int8_keeps_how_near_two_sentences_are(minilm: Encoder, reference: Encod
     assert nearness >= 0.99
 
 
+@pytest.mark.long  # the same vectors are compared above
 @pytest.mark.data
 def test_int8_finds_the_passage_that_the_reference_finds(
     minilm: Encoder, reference: Encoder, xquad: tuple[Sequence[str], Sequence[str]]

@@ -73,9 +73,9 @@ def test_the_turn_is_finished_although_no_client_comes_back(running: TurnCluster
 
 @pytest.mark.parametrize(
     "continues",
-    # The former differs from what all other tests show only in what the model is sent.
-    [pytest.param("prefill", marks=pytest.mark.long), "none"],
+    ["prefill", "none"],
 )
+@pytest.mark.long  # what the model is sent and what clients see: test_llm_openai, test_engine_takeover
 def test_other_language_models(tmp_path: Path, continues: str) -> None:
     """One that is given its own words goes on; one that cannot go on begins again, and says so."""
     with turn_cluster(tmp_path / "data", continues=continues, workers=2) as running:
