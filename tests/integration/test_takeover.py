@@ -75,7 +75,7 @@ def test_the_turn_is_finished_although_no_client_comes_back(running: TurnCluster
     "continues",
     ["prefill", "none"],
 )
-@pytest.mark.long  # what the model is sent and what clients see: test_llm_openai, test_engine_takeover
+@pytest.mark.long  # shown without processes: test_llm_openai.py, tests/golden
 def test_other_language_models(tmp_path: Path, continues: str) -> None:
     """One that is given its own words goes on; one that cannot go on begins again, and says so."""
     with turn_cluster(tmp_path / "data", continues=continues, workers=2) as running:
