@@ -113,7 +113,7 @@ class Handler(BaseHTTPRequestHandler):
             self._send_json(404, {"error": {"message": "no such route"}})
 
     def do_PUT(self) -> None:
-        asked = self._body()
+        asked = self._body() or {}
         if self.path != "/fault" or asked.get("fault") not in FAULTS | {None, ""}:
             self._send_json(404, {"error": {"message": "no such fault"}})
             return
@@ -127,6 +127,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = self._body()
+        if body is None:
+            return
         if not self.path.endswith("/chat/completions"):
             self._send_json(404, {"error": {"message": "no such route"}})
             return
@@ -249,10 +251,13 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(b"%x\r\n%s\r\n" % (len(content), content))
         self.wfile.flush()
 
-    def _body(self) -> dict[str, Any]:
-        read: dict[str, Any] = json.loads(
-            self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        )
+    def _body(self) -> dict[str, Any] | None:
+        """Return the request's JSON; None where the caller was killed while it asked."""
+        length = int(self.headers.get("Content-Length", 0))
+        content = self.rfile.read(length)
+        if len(content) < length:
+            return None
+        read: dict[str, Any] = json.loads(content)
         return read
 
     def _send_json(self, status: int, fields: Any) -> None:
