@@ -11,7 +11,6 @@ would go back.
 """
 
 import argparse
-import json
 import random
 import sys
 import tempfile
@@ -28,6 +27,7 @@ from kotaemon_node.adapters.store.file_store import FileArtifactStore
 from kotaemon_node.domain.artifact_names import knowledge_base_prefix
 from load import surroundings
 from load.bench.convergence_figures import Change, figures, report, within_goal
+from load.kept import keep
 from tests.cluster import Cluster
 
 KB = TENANT = "default"
@@ -44,7 +44,6 @@ QUESTION = "How much does the Meteor lamp cost?"
 class Watch:
     """What the pods serve now, asked again and again. One thread a pod writes its own row."""
 
-    cluster: Cluster
     stopped: threading.Event = field(default_factory=threading.Event)
     served: dict[str, int] = field(default_factory=dict)
     """Pod to the generation it serves; a pod that is not ready is not in here."""
@@ -154,7 +153,7 @@ def measure(*, changes: int, seed: int) -> Mapping[str, Any]:
         (knowledge / "lamp.md").write_text("# Meteor lamp\n\nNo price yet.\n", "utf-8")
         with Cluster(Path(folder) / "data", workers=WORKERS, knowledge=knowledge) as cluster:
             store = FileArtifactStore(cluster.folder.artifacts)
-            watch, readers = Watch(cluster), Readers(cluster.url)
+            watch, readers = Watch(), Readers(cluster.url)
             kills: list[int] = []
             threads = [
                 *(
@@ -203,9 +202,8 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     asked = parser.parse_args()
     found = measure(changes=asked.changes, seed=asked.seed)
-    asked.out.with_suffix(".json").write_text(json.dumps(found, indent=1) + "\n", "utf-8")
     text = report(found)
-    asked.out.with_suffix(".md").write_text(text, "utf-8")
+    keep(asked.out, found, text)
     print(text)
     return 0 if within_goal(found) else 1
 

@@ -9,7 +9,6 @@ A history is made of turns that the cluster answered before.
 """
 
 import argparse
-import json
 import os
 import platform
 import random
@@ -39,6 +38,7 @@ from kotaemon_node.local import launch
 from kotaemon_node.ports.sessions import ClaimRequest, Ending, FrameBatch
 from load import surroundings
 from load.bench.history_figures import Rounds, figures, report, within_goal
+from load.kept import keep
 from tests.cluster import Cluster
 from tests.redis_server import RedisServer
 
@@ -241,8 +241,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     found["figures"] |= measured_at_store(answers, made, rounds=5 * asked.rounds, seed=asked.seed)
     around["load_after"] = round(os.getloadavg()[0], 2)
     results = {"surroundings": around, **found}
-    asked.out.with_suffix(".json").write_text(json.dumps(results, indent=1) + "\n", "utf-8")
-    asked.out.with_suffix(".md").write_text(report(results), "utf-8")
+    keep(asked.out, results, report(results))
     print(report(results))
     return 0 if within_goal(results) else 1
 

@@ -43,6 +43,7 @@ from kotaemon_node.local import launch
 from kotaemon_node.ports.events import Message
 from load import surroundings
 from load.bench.swap_figures import Asked, figures, report, within_goal
+from load.kept import keep
 from tests.cluster import Cluster
 
 KB = "default"
@@ -338,9 +339,8 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     asked = parser.parse_args()
     found = measure(blocks=asked.blocks, documents=asked.documents, seed=asked.seed)
-    asked.out.with_suffix(".json").write_text(json.dumps(found, indent=1) + "\n", "utf-8")
     text = report(found)
-    asked.out.with_suffix(".md").write_text(text, "utf-8")
+    keep(asked.out, found, text)
     print(text)
     return 0 if within_goal(found) else 1
 
