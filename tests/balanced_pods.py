@@ -19,7 +19,7 @@ from kotaemon_node.local.folder import DataFolder
 from kotaemon_node.local.ports import choose_block
 
 _STUB = Path(__file__).parent / "fakes" / "pod_stub.py"
-_WAIT_S = 20.0
+_WAIT_S = 60.0
 
 
 def wait_until(condition: Callable[[], bool], *, what: str, timeout_s: float = _WAIT_S) -> None:

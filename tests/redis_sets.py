@@ -19,7 +19,7 @@ SLOTS = 16_384
 _IN_MEMORY = ("--appendonly", "no", "--repl-diskless-sync-delay", "0")
 
 
-def until(condition: Callable[[], Any], *, timeout_s: float = 30) -> Any:
+def until(condition: Callable[[], Any], *, timeout_s: float = 60) -> Any:
     """Wait for a condition and return what it says; Redis may be away meanwhile."""
     deadline = time.monotonic() + timeout_s
     while True:

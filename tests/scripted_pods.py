@@ -115,7 +115,7 @@ def until(
     condition: Callable[[], bool],
     *,
     what: str,
-    within_s: float = 30.0,
+    within_s: float = 60.0,
     told: Callable[[], str] = str,
 ) -> float:
     """Return when the condition holds, after how many seconds; the test fails otherwise."""

@@ -94,7 +94,7 @@ def finished(page: Page, *, turns: int = 1) -> None:
     page.wait_for_selector(f".turn[data-state=done] >> nth={turns - 1}")
 
 
-def wait_until(holds: Callable[[], bool], *, within_s: float = 30.0) -> None:
+def wait_until(holds: Callable[[], bool], *, within_s: float = 60.0) -> None:
     """Ask again and again until it holds; fails when it does not within the time."""
     deadline = time.monotonic() + within_s
     while not holds():

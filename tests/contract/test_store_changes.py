@@ -292,11 +292,11 @@ def test_sessions_of_other_nodes_go_on_while_one_hangs(cluster_of_three: RedisCl
         hanging.send(signal.SIGCONT)
     assert (first, last) == (None, None)
     assert isinstance(hung, StoreUnavailable)
-    assert took_s < 3
+    assert took_s < 10
     # It rests: the second flush does not wait for it.
     assert (again[0], again[2]) == (None, None)
     assert isinstance(again[1], StoreUnavailable)
-    assert took_again_s < 0.8
+    assert took_again_s < took_s / 2
     wait_until(lambda: pod.append(leases[1], seq=2) == [None])
     assert [pod.stored(lease) for lease in leases] == [[1, 2]] * 3
 
@@ -366,7 +366,7 @@ def test_a_script_of_two_slots_is_refused_by_a_cluster(cluster_of_three: RedisCl
         store.run("lead", ["kn:a", "kn:b"], ["me", 1_000])
 
 
-def wait_until(condition: Callable[[], bool], timeout_s: float = 30) -> None:
+def wait_until(condition: Callable[[], bool], timeout_s: float = 60) -> None:
     deadline = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < deadline

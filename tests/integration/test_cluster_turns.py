@@ -207,9 +207,14 @@ def test_the_death_of_the_pod_that_served_last_costs_nobody_anything(
 
 def test_pods_agree_on_what_they_serve(cluster: Cluster) -> None:
     cluster.wait_ready()
-    seen = requests.get(f"{cluster.url}/v1/cluster", timeout=30).json()
-    assert seen["converged"] is True
-    assert len(seen["pods"]) == 3
+    seen: dict[str, Any] = {}
+
+    def converged() -> bool:
+        seen.update(requests.get(f"{cluster.url}/v1/cluster", timeout=30).json())
+        return bool(seen["converged"]) and len(seen["pods"]) == 3
+
+    # A pod that was killed before tells with its next heartbeat what it serves.
+    cluster.wait_until(converged, what="the pods agree")
     served = [
         {kb: (row["generation"], row["digest"]) for kb, row in pod["generations"].items()}
         for pod in seen["pods"]

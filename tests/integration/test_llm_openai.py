@@ -56,7 +56,7 @@ def pieces_of(model: LanguageModel, *, prefix: str = "", usage: Usage | None = N
     return list(model.stream(MESSAGES, prefix=prefix, usage=usage or Usage(), stop=Stop()))
 
 
-def eventually(holds: Callable[[], bool], *, within_s: float = 5.0) -> bool:
+def eventually(holds: Callable[[], bool], *, within_s: float = 30.0) -> bool:
     until_s = time.monotonic() + within_s
     while not holds():
         if time.monotonic() > until_s:

@@ -128,7 +128,7 @@ def test_a_cancel_from_another_pod_ends_a_silent_model(running: TurnCluster) -> 
     print(f"cancelled: the stream ended after {took_s * 1000:.0f} ms")
     assert reading.state == "cancelled"
     assert not reading.problems
-    assert took_s < 2.0
+    assert took_s < 10  # the model's own silence would be borne for thirty
     waited_s = running.cluster.wait_until(
         lambda: running.model.stats["aborted"] > aborted,
         what="the call of the model is cut",
