@@ -41,6 +41,7 @@ class _Atom:
     weight: int
     block: int
     code: bool
+    page: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,6 @@ class _Section:
 
     kind: PassageKind
     heading: tuple[str, ...]
-    page: int | None
     header: str
     atoms: Sequence[_Atom]
 
@@ -57,9 +57,9 @@ class _Section:
 def passages_of(document: str, revision: str, parsed: ParsedDocument) -> list[Passage]:
     """Return the passages of a document in reading order.
 
-    For each of them ``parsed.text()[span[0]:span[1]] == text``. Spans increase and don't overlap,
-    and every sentence of every block lies in one. A heading is in the ``heading`` of what is below
-    it; one with nothing below it is a passage itself.
+    For each of them ``parsed.text()[span[0]:span[1]] == text``, and ``page`` is where that begins.
+    Spans increase and don't overlap, and every sentence of every block lies in one. A heading is in
+    the ``heading`` of what is below it; one with nothing below it is a passage itself.
     """
     text = parsed.text()
     passages: list[Passage] = []
@@ -74,7 +74,7 @@ def passages_of(document: str, revision: str, parsed: ParsedDocument) -> list[Pa
                     revision=revision,
                     title=parsed.title,
                     heading=section.heading + repeated,
-                    page=section.page,
+                    page=atoms[0].page,
                     span=span,
                     text=text[slice(*span)],
                     language=language_of(text[slice(*span)]),
@@ -107,10 +107,15 @@ def _sections(parsed: ParsedDocument, text: str) -> Iterator[_Section]:
         yield _Section(
             kind=_PASSAGE_KIND[block.kind],
             heading=block.heading,
-            page=block.page,
             header=block.header,
             atoms=[
-                _Atom(span, weight(text[slice(*span)]), member.number, member.block.kind == "code")
+                _Atom(
+                    span,
+                    weight(text[slice(*span)]),
+                    member.number,
+                    code=member.block.kind == "code",
+                    page=member.block.page_at(span[0] - member.start),
+                )
                 for member in members
                 for span in _atoms(member.block, member.start)
             ],
@@ -125,11 +130,14 @@ class _Placed:
 
 
 def _groups(parsed: ParsedDocument) -> Iterator[list[_Placed]]:
-    """Yield blocks in a row that may share a passage: one page, no heading or table between."""
+    """Yield blocks in a row that may share a passage: no heading or table between.
+
+    The end of a page is none of the text: it may stand within a sentence.
+    """
     group: list[_Placed] = []
     for number, (start, block) in enumerate(zip(parsed.starts(), parsed.blocks, strict=True)):
         flows = block.kind in {"text", "code"}
-        if group and not (flows and block.page == group[-1].block.page):
+        if group and not flows:
             yield group
             group = []
         if block.kind != "heading" or _childless(parsed.blocks, number):

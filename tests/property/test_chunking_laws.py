@@ -21,7 +21,12 @@ SENTENCES = st.lists(st.one_of(ENGLISH, CHINESE), min_size=1, max_size=25)
 TEXTS = SENTENCES.map(" ".join) | SENTENCES.map("\n".join) | st.text(min_size=1).filter(str.strip)
 HEADINGS = st.lists(st.sampled_from(["Returns", "退货", "Costs"]), max_size=2).map(tuple)
 KINDS: st.SearchStrategy[BlockKind] = st.sampled_from(["text", "table", "faq", "code", "heading"])
-BLOCKS = st.builds(Block, kind=KINDS, text=TEXTS, heading=HEADINGS)
+PAGES = st.lists(st.integers(1, 60), max_size=3, unique=True).map(
+    lambda offsets: tuple((offset, 2 + at) for at, offset in enumerate(sorted(offsets)))
+)
+BLOCKS = st.builds(
+    Block, kind=KINDS, text=TEXTS, heading=HEADINGS, page=st.none() | st.just(1), pages=PAGES
+)
 DOCUMENTS = st.lists(BLOCKS, min_size=1, max_size=12).map(lambda it: ParsedDocument("T", tuple(it)))
 
 
@@ -45,6 +50,17 @@ def test_every_sentence_lies_in_one_passage(document: ParsedDocument) -> None:
             if (last - first) * HAN_WEIGHT <= ATOM_WEIGHT_MAX:
                 holders = [it for it in spans if it[0] <= start + first and start + last <= it[1]]
                 assert len(holders) == 1, block.text[first:last]
+
+
+@given(DOCUMENTS)
+def test_a_passage_has_the_page_of_its_first_character(document: ParsedDocument) -> None:
+    starts = document.starts()
+    for passage in passages_of("a.md", "r", document):
+        at = max(number for number, start in enumerate(starts) if start <= passage.span[0])
+        page = document.blocks[at].page
+        for offset, further in document.blocks[at].pages:
+            page = further if offset <= passage.span[0] - starts[at] else page
+        assert passage.page == page
 
 
 @given(DOCUMENTS)

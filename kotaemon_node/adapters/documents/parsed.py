@@ -4,7 +4,8 @@ The *canonical text* of a document is its blocks joined by blank lines. It holds
 invisible characters, and every span of the product counts code points in it.
 """
 
-from collections.abc import Sequence
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -12,6 +13,8 @@ from kotaemon_node.adapters.documents.visible import one_line, visible_text
 from kotaemon_node.domain.errors import DocumentRefused
 
 BlockKind = Literal["text", "table", "faq", "code", "heading"]
+PageStart = tuple[int, int]
+"""An offset into a block's text, and the number of the page that begins there."""
 
 BLOCK_SEPARATOR: Final = "\n\n"
 # A longer "heading" is a paragraph that somebody made large; repeated above every passage below it,
@@ -32,8 +35,16 @@ class Block:
     heading: tuple[str, ...] = ()
     """The headings above the block, outermost first; a heading is not above itself."""
     page: int | None = None
+    """The page, slide or sheet where the block begins, counted from 1; None where there is none."""
     header: str = ""
     """Of a table: the text of its header row, which is also its first line; "" when it has none."""
+    pages: tuple[PageStart, ...] = ()
+    """Where in ``text`` further pages begin, increasing: a paragraph may go on on the next one."""
+
+    def page_at(self, offset: int) -> int | None:
+        """Return the page of the character at ``offset``, a code point of ``text``."""
+        at = bisect_right(self.pages, offset, key=lambda start: start[0])
+        return self.pages[at - 1][1] if at else self.page
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +69,15 @@ class ParsedDocument:
 
 
 class Outline:
-    """Collects the blocks of a document in reading order, under the headings met so far."""
+    """Collects the blocks of a document in reading order, under the headings met so far.
+
+    Blocks begin on the page ``page``, which the parser sets where its format has pages.
+    """
+
+    page: int | None
 
     def __init__(self) -> None:
+        self.page = None
         self._blocks: list[Block] = []
         self._path: list[tuple[int, str]] = []
 
@@ -75,22 +92,44 @@ class Outline:
             self._append("heading", title)
             self._path.append((level, title))
 
-    def add(self, kind: BlockKind, text: str) -> None:
-        """Add a block under the current headings; one without visible text is dropped."""
-        self._append(kind, visible_text(text).strip("\n").rstrip())
+    def add(self, kind: BlockKind, text: str, *, pages: Sequence[PageStart] = ()) -> None:
+        """Add a block under the current headings; one without visible text is dropped.
+
+        ``pages`` says at which offsets of ``text`` further pages begin; ``page`` is its first one.
+        """
+        shown = visible_text(text)
+        kept = shown.strip("\n").rstrip()
+        dropped = len(shown) - len(shown.lstrip("\n"))
+        starts = [(len(visible_text(text[:at])) - dropped, page) for at, page in pages]
+        self._append(kind, kept, pages=starts)
 
     def faq(self, question: str, answer: str, tags: str) -> None:
         """Add an FAQ entry. Its tags stand above it like a heading, so that they can be found."""
         text = f"{one_line(visible_text(question))}\n{visible_text(answer).strip()}"
         under = one_line(visible_text(tags))[:HEADING_CHARS_MAX]
-        self._blocks.append(Block("faq", text, (under,) if under else ()))
+        self._blocks.append(Block("faq", text, (under,) if under else (), page=self.page))
 
-    def table(self, rows: Sequence[Sequence[str]], *, has_header: bool) -> None:
-        """Add a table, row by row; cells become one line each."""
-        lines = [line for row in rows if (line := _table_row(row))]
-        if lines:
+    def table(
+        self,
+        rows: Sequence[Sequence[str]],
+        *,
+        has_header: bool,
+        row_pages: Sequence[int] = (),
+    ) -> None:
+        """Add a table, row by row; cells become one line each.
+
+        ``row_pages`` has the page of each row, for a table that goes on over a page's end.
+        """
+        paged: Sequence[int | None] = row_pages or [self.page] * len(rows)
+        kept = [
+            (line, page) for row, page in zip(rows, paged, strict=True) if (line := _table_row(row))
+        ]
+        if kept:
+            lines = [line for line, _ in kept]
             header = lines[0] if has_header and len(lines) > 1 else ""
-            self._append("table", "\n".join(lines), header=header)
+            starts = list(_page_starts(kept)) if row_pages else []
+            first, further = (starts[0][1], starts[1:]) if starts else (self.page, [])
+            self._append("table", "\n".join(lines), header=header, page=first, pages=further)
 
     def first_heading(self) -> str:
         """Return the first heading of all, or ""."""
@@ -104,10 +143,37 @@ class Outline:
             one_line(visible_text(title))[:HEADING_CHARS_MAX], tuple(self._blocks)
         )
 
-    def _append(self, kind: BlockKind, text: str, *, header: str = "") -> None:
+    def _append(
+        self,
+        kind: BlockKind,
+        text: str,
+        *,
+        header: str = "",
+        page: int | None = None,
+        pages: Sequence[PageStart] = (),
+    ) -> None:
         if text.strip():
             path = tuple(title for _, title in self._path)
-            self._blocks.append(Block(kind, text, path, header=header))
+            first = self.page if page is None else page
+            inside: list[PageStart] = []
+            for start in pages:
+                if start[0] <= 0:
+                    first = start[1]
+                elif start[0] < len(text):
+                    inside.append(start)
+            self._blocks.append(
+                Block(kind, text, path, page=first, header=header, pages=tuple(inside))
+            )
+
+
+def _page_starts(lines: Sequence[tuple[str, int | None]]) -> Iterator[PageStart]:
+    at = 0
+    last: int | None = None
+    for line, page in lines:
+        if page is not None and page != last:
+            yield at, page
+            last = page
+        at += len(line) + 1
 
 
 def _table_row(cells: Sequence[str]) -> str:
