@@ -16,7 +16,7 @@ from kotaemon_node.local import config
 from kotaemon_node.local.balancer import pods_in_use
 from kotaemon_node.local.cluster import BLOCK_PORTS, Cluster
 from kotaemon_node.local.folder import DataFolder
-from kotaemon_node.local.ports import choose_block
+from kotaemon_node.local.ports import choose_block, is_free
 
 _STUB = Path(__file__).parent / "fakes" / "pod_stub.py"
 _WAIT_S = 60.0
@@ -53,6 +53,11 @@ class BalancedPods:
     def __enter__(self) -> Self:
         for slot in range(self.cluster.workers):
             self.start(f"worker-{slot}")
+        # HAProxy takes a pod for able until its first check: one that does not listen yet is used.
+        wait_until(
+            lambda: not any(map(is_free, self.cluster.worker_ports[: self.cluster.workers])),
+            what="the pods listen",
+        )
         self.start_balancer(expected=self.cluster.workers)
         self.wait_used(*self._pods)
         return self
