@@ -23,8 +23,9 @@ class Room:
             while True:
                 self.client.set(f"ballast:{place}", KILOBYTE)
                 place += 1
-        # The last kilobyte must not let a short write through now and then.
-        self.leave(-64 * 1024)
+        # The last kilobyte, or a buffer of a client that has gone, must not let a short write
+        # through now and then.
+        self.leave(-int(self.client.info("memory")["used_memory"]) // 2)
 
     def leave(self, more_bytes: int) -> None:
         used = int(self.client.info("memory")["used_memory"])
