@@ -87,6 +87,16 @@ SESSION_IDLE_S_DEFAULT: Final = 30 * 60
 SESSIONS_INDEX_MAX: Final = 10_000  # newest sessions kept in a principal's list
 DELETED_KEPT_S: Final = 3600  # for so long a late retry of a deleted session's turn is refused
 
+# The archive of sessions. A sweep takes about 0.1 s for each where the artifact store is S3.
+ARCHIVE_KEPT_S_DEFAULT: Final = 90 * 86_400
+ARCHIVE_SWEEP_S: Final = 30.0  # between sweeps; a fourth of the idle time where that is less
+ARCHIVED_PER_SWEEP_MAX: Final = 200  # a sweep that was full is followed by the next one
+ARCHIVE_TIDY_S: Final = 60.0  # between looks into one bucket of copies, of SESSION_BUCKETS
+ARCHIVE_TIDIED_MAX: Final = 1_000  # copies removed, or read, in one look
+ARCHIVE_SAMPLE: Final = 4  # copies of a bucket about which the session store is asked
+ARCHIVED_SESSION_BYTES_MAX: Final = 64 * 1024 * 1024  # a longer one stays until its life ends
+IDLE_SHARDS: Final = 16
+
 # Presence.
 POD_HEARTBEAT_S: Final = 0.5
 POD_TTL_S: Final = 2.0
@@ -108,9 +118,24 @@ RECONCILE_S: Final = 30.0
 # Knowledge.
 DOCUMENT_BYTES_MAX: Final = 100 * 1024 * 1024
 DOCUMENT_CHARS_MAX: Final = 20_000_000
+# What a ZIP archive (DOCX, PPTX, XLSX, EPUB) may unpack to. A part that is read as a tree takes
+# about ten times its size in memory; sheets are read row by row. 20 million characters have room.
+ARCHIVE_MEMBERS_MAX: Final = 20_000
+ARCHIVE_PART_BYTES_MAX: Final = 64 * 1024 * 1024
+ARCHIVE_BYTES_MAX: Final = 512 * 1024 * 1024
+XML_DIGITS_MAX: Final = 9  # of a number that counts or names something
+SHEET_CELLS_MAX: Final = 1_000_000  # with something in them; more is a database, not a document
+PDF_PAGES_MAX: Final = 5_000  # the longest manuals; a page takes some 20 ms and 30 kB until the end
+PDF_PAGE_CHARS_MAX: Final = 200_000  # a page of a newspaper has 30,000; more is no page for readers
+PDF_PAGE_OBJECTS_MAX: Final = 20_000  # pictures and paths; a drawing of more rules no table
+DOCUMENT_PASSAGES_MAX: Final = 100_000  # the longest text in passages of a fourth of the usual size
 CHUNK_CHARS_TARGET: Final = 800
 CHUNK_CHARS_MAX: Final = 1_600
-SEGMENTS_MAX: Final = 8  # more are merged into one at the next build
+SEGMENTS_MAX: Final = 8  # the goal: more are merged, at once where they are small, else beside
+SEGMENTS_HARD_MAX: Final = 16  # publishing itself keeps to this one
+MERGED_AT_ONCE_ROWS_MAX: Final = 4_000  # 0.2 s; larger merges run beside what is published
+MERGE_RETRY_S: Final = 60.0  # after a merge that failed; doubled with each further one
+MERGE_RETRY_S_MAX: Final = 3600.0
 GENERATIONS_KEPT: Final = 20
 MANIFESTS_KEPT_MAX: Final = 1_000  # older ones open citations while their sessions live
 ARTIFACT_CACHE_BYTES_DEFAULT: Final = 10 * 1024**3  # a dozen large generations
@@ -125,6 +150,18 @@ JOBS_LISTED_MAX: Final = 1_000
 JOBS_DEAD_MAX: Final = 1_000
 JOBS_KEPT_S: Final = 24 * 3600  # after their end
 JOB_ATTEMPTS_MAX: Final = 3  # begun so often without an end, a job is poison
+
+# Uploads. What arrives lies on the pod's disk until it is whole, then in the artifact store.
+DOCUMENT_NAME_BYTES_MAX: Final = 1_024
+UPLOAD_BYTES_MAX: Final = DOCUMENT_BYTES_MAX + 1024 * 1024  # of one request, with the form around
+UPLOAD_FILES_MAX: Final = 50  # in one request
+UPLOADS_PER_POD_MAX: Final = 4  # that arrive at once: 404 MiB of disk
+UPLOAD_TIMEOUT_S: Final = 600.0  # for one to arrive; slow clients must not keep others out
+UPLOADS_QUEUED_MAX: Final = 800  # less than jobs: deletions and rollbacks find a place behind them
+UPLOAD_JOBS_KEPT_S: Final = 3600  # after their end: there may be many
+UPLOADS_PLACED_MAX: Final = 64  # put into the folder before it is read again
+UPLOAD_ORPHANED_S: Final = 3600.0  # then bytes that no job names are removed
+REVISION_LOOKED_FOR_S: Final = 5.0  # through older generations for a revision of a document
 
 # The publish gate.
 PROBES_FILE_BYTES_MAX: Final = 256 * 1024
@@ -149,5 +186,21 @@ FILE_PENDING_MAX_S: Final = 10.0  # one that never comes to rest must not hold u
 WATCH_DEBOUNCE_MS: Final = 300
 FOLDER_SCAN_S: Final = 2.0  # finds what no notification told, as on network folders
 LEADER_TTL_S: Final = 5.0
+READING_CHILDREN: Final = 2  # one that hangs must not keep the others waiting
+READING_MEMORY_BYTES_MAX: Final = 1536 * 1024**2  # address space of a child
+# Honest documents need less than a tenth. On a busy machine a child of the lowest priority gets a
+# small part of a processor: so the clock allows thrice what is allowed of computing.
+READING_COMPUTING_S: Final = 60.0
+READING_COMPUTING_PER_MB_S: Final = 5.0
+READING_COMPUTING_S_MAX: Final = 300.0
+READING_WALL_S: Final = 180.0
+READING_WALL_PER_MB_S: Final = 15.0
+READING_WALL_S_MAX: Final = 900.0
+READING_ANSWER_BYTES_MAX: Final = 128 * 1024**2  # 20 million Chinese characters are 60 MB
+READING_PATIENCE_S: Final = 2.0  # then what has been read is published without what has not
+READING_START_S: Final = 60.0  # until a child is ready for its first document
+READING_CHILD_DOCUMENTS_MAX: Final = 500  # then a fresh one goes on: libraries leak
+READING_CHILD_GROWTH_BYTES_MAX: Final = 256 * 1024**2  # the same, above what it began with
 GENERATION_PASSAGES_MAX: Final = 500  # new in one generation: what comes next waits about 10 s
+GENERATION_PASSAGES_GROWN_MAX: Final = 8_000  # the same of a knowledge base of 64,000 or more
 IGNORED_PATHS_SHOWN_MAX: Final = 20
