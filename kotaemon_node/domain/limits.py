@@ -120,9 +120,9 @@ DOCUMENT_BYTES_MAX: Final = 100 * 1024 * 1024
 DOCUMENT_CHARS_MAX: Final = 20_000_000
 # What a ZIP archive (DOCX, PPTX, XLSX, EPUB) may unpack to. A part that is read as a tree takes
 # about ten times its size in memory; sheets are read row by row. 20 million characters have room.
-ARCHIVE_MEMBERS_MAX: Final = 20_000
-ARCHIVE_PART_BYTES_MAX: Final = 64 * 1024 * 1024
-ARCHIVE_BYTES_MAX: Final = 512 * 1024 * 1024
+ZIP_MEMBERS_MAX: Final = 20_000
+ZIP_PART_BYTES_MAX: Final = 64 * 1024 * 1024
+ZIP_BYTES_MAX: Final = 512 * 1024 * 1024
 XML_DIGITS_MAX: Final = 9  # of a number that counts or names something
 SHEET_CELLS_MAX: Final = 1_000_000  # with something in them; more is a database, not a document
 PDF_PAGES_MAX: Final = 5_000  # the longest manuals; a page takes some 20 ms and 30 kB until the end

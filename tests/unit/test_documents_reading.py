@@ -5,8 +5,13 @@ import pytest
 from kotaemon_node.adapters.documents.reading import SUPPORTED_ENDINGS, parse_document
 from kotaemon_node.domain import limits
 from kotaemon_node.domain.errors import DocumentRefused
+from tests.office_files import archive, docx, office
 
 ZIP = b"PK\x03\x04\x14\x00\x06\x00"
+COMPOUND = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(504)
+ODT = b"application/vnd.oasis.opendocument.text"
+XLSB = "application/vnd.ms-excel.sheet.binary.macroEnabled.main"
+BINARY = {".pdf", ".docx", ".pptx", ".xlsx", ".epub"}
 
 
 @pytest.mark.parametrize(
@@ -17,13 +22,23 @@ ZIP = b"PK\x03\x04\x14\x00\x06\x00"
         ("a.md", "\u200b\u200b".encode(), "no text"),
         ("a.md", b"---\ntitle: only this\n---\n", "no text"),
         ("a.html", b"<script>only()</script>", "no text"),
-        ("a.md", b"%PDF-1.7 ...", "it is a PDF, although its name ends in .md"),
-        ("a.txt", ZIP, "ZIP archive or an Office document"),
+        ("a.txt", ZIP, "it is damaged: it begins as a ZIP file and is none"),
+        ("a.docx", ZIP, "it is damaged: it begins as a ZIP file and is none"),
+        ("a.zip", archive({"a.txt": b"hello"}), "it is a ZIP archive; unpack it"),
+        ("a.odt", archive({"mimetype": ODT}), r"OpenDocument text \(\.odt\); save it as \.docx"),
+        ("a.xlsb", office("xl/workbook.bin", XLSB), r"binary Excel workbook \(\.xlsb\)"),
+        ("a.vsdx", office("visio/document.xml", "application/vnd.ms-visio"), "not supported"),
+        ("a.doc", COMPOUND + "WordDocument".encode("utf-16-le"), r"\(\.doc\); save it as \.docx"),
+        ("a.docx", COMPOUND + "EncryptedPackage".encode("utf-16-le"), "needs a password"),
+        ("a.xls", COMPOUND + "Workbook".encode("utf-16-le"), r"save it as \.xlsx"),
+        ("a.rtf", b"{\\rtf1 hello}", r"rich text \(RTF\) document; save it as \.docx"),
+        ("a.pdf", b"Not found\n", r"its name ends in \.pdf, but it is not a PDF"),
+        ("a.docx", b"hello", r"its name ends in \.docx, but it is not a Word document"),
+        ("a.eml", b"Subject: hello", r"\.eml files are not supported; supported are \.pdf, "),
+        ("a.ppt", b"hello", r"\.ppt files are not supported; save it as \.pptx"),
         ("a.csv", b"\x89PNG\r\n\x1a\n\x00", "a PNG image"),
         ("a.txt", b"\x7fELF\x02\x01", "a program"),
         ("a.txt", b"abc\x00\x01\x02def", "a binary file"),
-        ("a.pdf", b"%PDF-1.7", r"\.pdf files are not supported yet; supported are \.md, "),
-        ("a.docx", ZIP, r"\.docx files are not supported yet"),
         ("LICENSE", b"text", "the file name has no ending; supported are"),
         (".md", b"text", "no ending"),
     ],
@@ -42,7 +57,7 @@ def test_sizes_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         parse_document("a.txt", b"a" * 1_001)
 
 
-@pytest.mark.parametrize("ending", SUPPORTED_ENDINGS)
+@pytest.mark.parametrize("ending", [it for it in SUPPORTED_ENDINGS if it not in BINARY])
 def test_each_supported_ending_is_read_in_either_case(ending: str) -> None:
     assert "hello" in parse_document(f"x/y{ending.upper()}", b"a,b\nhello,c\n").text()
 
@@ -50,6 +65,13 @@ def test_each_supported_ending_is_read_in_either_case(ending: str) -> None:
 def test_a_page_under_another_name_is_still_a_page() -> None:
     page = b"<?xml version='1.0'?>\n<!-- c --><!DOCTYPE html><html><body><p>Hi.</p></body></html>"
     assert parse_document("a.txt", page).text() == "Hi."
+
+
+@pytest.mark.parametrize("name", ["a.doc", "a.txt", "a.pdf", "a"])
+def test_what_a_file_is_counts_and_not_its_name(name: str) -> None:
+    page = b"<!doctype html><html><body><p>Hi.</p></body></html>"
+    assert parse_document(name, b"\xef\xbb\xbf" + page).text() == "Hi."
+    assert parse_document(name, docx("<w:p><w:r><w:t>Hi.</w:t></w:r></w:p>")).text() == "Hi."
 
 
 def test_many_comments_before_a_page_take_no_exponential_time() -> None:

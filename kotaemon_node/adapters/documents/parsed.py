@@ -92,6 +92,10 @@ class Outline:
             self._append("heading", title)
             self._path.append((level, title))
 
+    def leave(self) -> None:
+        """End all sections: what follows stands under no heading, as on a new slide."""
+        self._path.clear()
+
     def add(self, kind: BlockKind, text: str, *, pages: Sequence[PageStart] = ()) -> None:
         """Add a block under the current headings; one without visible text is dropped.
 

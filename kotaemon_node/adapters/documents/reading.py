@@ -1,50 +1,117 @@
-"""Which parser reads a file: by the ending of its name, and by what its bytes say."""
+"""Which parser reads a file: by what its bytes say; the ending of its name tells texts apart."""
 
+from codecs import BOM_UTF8
 from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Final, Protocol
 
 from kotaemon_node.adapters.documents.decoding import decoded
+from kotaemon_node.adapters.documents.docx import parse_docx
+from kotaemon_node.adapters.documents.epub import parse_epub
 from kotaemon_node.adapters.documents.html import parse_html
 from kotaemon_node.adapters.documents.markdown import parse_markdown
+from kotaemon_node.adapters.documents.ooxml import Package
 from kotaemon_node.adapters.documents.parsed import ParsedDocument
 from kotaemon_node.adapters.documents.plain_text import parse_plain_text
-from kotaemon_node.adapters.documents.sniffing import binary_kind, looks_like_html
+from kotaemon_node.adapters.documents.pptx import parse_pptx
+from kotaemon_node.adapters.documents.sniffing import (
+    looks_like_html,
+    looks_like_pdf,
+    looks_zipped,
+    unreadable_kind,
+    zipped_kind,
+)
 from kotaemon_node.adapters.documents.tabular import parse_csv
+from kotaemon_node.adapters.documents.xlsx import parse_xlsx
+from kotaemon_node.adapters.documents.zipped import Zipped
 from kotaemon_node.domain import limits
 from kotaemon_node.domain.errors import DocumentRefused
 
 
-class _Parser(Protocol):
+class _TextParser(Protocol):
     def __call__(self, text: str, *, name: str) -> ParsedDocument: ...
 
 
-_PARSERS: Final[Mapping[str, _Parser]] = {
+class _OfficeParser(Protocol):
+    def __call__(self, package: Package, *, name: str) -> ParsedDocument: ...
+
+
+_TEXTS: Final[Mapping[str, _TextParser]] = {
     ".md": parse_markdown,
     ".markdown": parse_markdown,
     ".txt": parse_plain_text,
     ".html": parse_html,
     ".htm": parse_html,
+    ".xhtml": parse_html,
     ".csv": parse_csv,
+    ".tsv": parse_csv,
 }
-SUPPORTED_ENDINGS: Final = tuple(_PARSERS)
+_OFFICE: Final[Mapping[str, _OfficeParser]] = {
+    "docx": parse_docx,
+    "pptx": parse_pptx,
+    "xlsx": parse_xlsx,
+}
+_BINARIES: Final[Mapping[str, str]] = {
+    ".pdf": "a PDF",
+    ".docx": "a Word document",
+    ".pptx": "a PowerPoint presentation",
+    ".xlsx": "an Excel workbook",
+    ".epub": "an EPUB book",
+}
+SUPPORTED_ENDINGS: Final = (*_BINARIES, *_TEXTS)
 _SUPPORTED: Final = f"supported are {', '.join(SUPPORTED_ENDINGS)}"
+_SAVE_AS: Final[Mapping[str, str]] = {
+    ".doc": ".docx",
+    ".rtf": ".docx",
+    ".odt": ".docx",
+    ".xls": ".xlsx",
+    ".xlsb": ".xlsx",
+    ".ods": ".xlsx",
+    ".ppt": ".pptx",
+    ".odp": ".pptx",
+}
 
 
 def parse_document(path: str, content: bytes) -> ParsedDocument:
     """Return the text and structure of the file ``path`` (slash-separated) that holds ``content``.
 
-    Raises ``DocumentRefused`` with a reason that its owner understands.
+    A supported format is read under whatever name; only text needs an ending that says which kind
+    of text it is. Raises ``DocumentRefused`` with a reason that its owner understands.
     """
-    if refusal := unsupported(path):
-        raise refusal
-    parser = _PARSERS[_ending(path)]
     if not content:
         raise DocumentRefused("the file is empty")
     if len(content) > limits.DOCUMENT_BYTES_MAX:
-        raise too_large(len(content))
-    if kind := binary_kind(content):
-        raise DocumentRefused(f"it is {kind}, although its name ends in {_ending(path)}")
+        raise unsupported(path) or too_large(len(content))
+    try:
+        return _parsed(path, content)
+    except RecursionError as error:
+        raise DocumentRefused("its parts are nested too deep") from error
+
+
+def _parsed(path: str, content: bytes) -> ParsedDocument:
+    ending, name = _ending(path), _name(path)
+    if looks_zipped(content):
+        zipped = Zipped(content)
+        kind = zipped_kind(zipped)
+        if kind == "epub":
+            return parse_epub(zipped, name=name)
+        return _OFFICE[kind](Package(zipped), name=name)
+    if looks_like_pdf(content, ending=ending):
+        raise DocumentRefused("it is a PDF, which is not supported yet")
+    if reason := unreadable_kind(content):
+        raise DocumentRefused(f"it is {reason}")
+    if looks_like_html(content[:4096].removeprefix(BOM_UTF8).decode("latin-1")):
+        return parse_html(_text(content), name=name)
+    if ending in _BINARIES:
+        raise DocumentRefused(f"its name ends in {ending}, but it is not {_BINARIES[ending]}")
+    if refusal := unsupported(path):
+        raise refusal
+    text = _text(content)
+    parser = parse_html if looks_like_html(text) else _TEXTS[ending]
+    return parser(text, name=name)
+
+
+def _text(content: bytes) -> str:
     text = decoded(content)
     if len(text) > limits.DOCUMENT_CHARS_MAX:
         raise DocumentRefused(
@@ -52,9 +119,7 @@ def parse_document(path: str, content: bytes) -> ParsedDocument:
         )
     if not text.strip():
         raise DocumentRefused("there is no text in it")
-    if looks_like_html(text):
-        parser = parse_html
-    return parser(text, name=_name(path))
+    return text
 
 
 def too_large(size_bytes: int) -> DocumentRefused:
@@ -70,8 +135,10 @@ def unsupported(path: str) -> DocumentRefused | None:
     ending = _ending(path)
     if not ending:
         return DocumentRefused(f"the file name has no ending; {_SUPPORTED}")
-    if ending not in _PARSERS:
-        return DocumentRefused(f"{ending} files are not supported yet; {_SUPPORTED}")
+    if ending in _SAVE_AS:
+        return DocumentRefused(f"{ending} files are not supported; save it as {_SAVE_AS[ending]}")
+    if ending not in SUPPORTED_ENDINGS:
+        return DocumentRefused(f"{ending} files are not supported; {_SUPPORTED}")
     return None
 
 

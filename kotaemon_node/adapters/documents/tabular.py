@@ -1,6 +1,7 @@
-"""CSV: an FAQ where the columns say so, else a table whose first row names the columns."""
+"""Tables: an FAQ where the columns say so, else rows; and the CSV files that hold one."""
 
 import csv
+import re
 from collections.abc import Sequence
 from typing import Final
 
@@ -10,28 +11,56 @@ from kotaemon_node.domain.errors import DocumentRefused
 
 _DELIMITERS: Final = ",;\t|"
 _SAMPLE_ROWS: Final = 20
+_NAME_CHARS_MAX: Final = 80
+_VALUE: Final = re.compile(r"[-+(]?[$€£¥]?\s*[\d.,:/-]+\s*[%)]?")
 _QUESTION: Final = frozenset({"question", "questions", "q", "问题", "問題", "提问"})
 _ANSWER: Final = frozenset({"answer", "answers", "a", "答案", "回答", "解答"})
 _TAGS: Final = frozenset({"tags", "tag", "category", "标签", "標籤", "分类", "分類"})
+# Columns of an FAQ that tell a reader nothing. Any other stands below the answer, with its name.
+_KEYS: Final = frozenset(
+    {"", "id", "no", "no.", "nr", "#", "index", "key", "编号", "序号", "編號", "序號"}
+)
 
 Row = list[str]
 
 
 def parse_csv(text: str, *, name: str) -> ParsedDocument:
     """Return the document; its title is ``name``. Raises ``DocumentRefused`` with the reason."""
-    rows = _rows(visible_text(text))
     outline = Outline()
+    add_rows(outline, _rows(visible_text(text)), has_header=True)
+    return outline.document(name)
+
+
+def add_rows(outline: Outline, rows: Sequence[Row], *, has_header: bool) -> None:
+    """Add a table to ``outline``, or its entries where its first row says that it is an FAQ."""
     columns = [cell.strip().lower() for cell in rows[0]] if rows else []
     question, answer = _column(columns, _QUESTION), _column(columns, _ANSWER)
     if question is None or answer is None:
-        outline.table(rows, has_header=True)
+        outline.table(rows, has_header=has_header)
     else:
         tags = _column(columns, _TAGS)
+        known = {question, answer, tags}
+        others = [at for at, name in enumerate(columns) if at not in known and name not in _KEYS]
         for row in rows[1:]:
             asked, answered = _cell(row, question), _cell(row, answer)
+            further = [
+                f"{rows[0][at].strip()}: {_cell(row, at)}" for at in others if _cell(row, at)
+            ]
             if asked and answered:
-                outline.faq(asked, answered, _cell(row, tags))
-    return outline.document(name)
+                outline.faq(asked, "\n".join([answered, *further]), _cell(row, tags))
+
+
+def names_columns(rows: Sequence[Row]) -> bool:
+    """Guess whether the first row names the columns: words in each cell, different, no values."""
+    if len(rows) < 2 or len(rows[0]) < 2:
+        return False
+    names = [cell.strip() for cell in rows[0]]
+    return (
+        all(names)
+        and len(set(names)) == len(names)
+        and all(len(name) <= _NAME_CHARS_MAX for name in names)
+        and not any(_VALUE.fullmatch(name) for name in names)
+    )
 
 
 def _rows(text: str) -> list[Row]:
