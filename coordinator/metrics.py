@@ -11,6 +11,7 @@ from prometheus_client import (
     generate_latest,
 )
 
+from coordinator.archive_metrics import ArchiveMetrics
 from coordinator.status import Status
 
 _BUILD_S: Final = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 300.0, 1800.0)
@@ -69,6 +70,7 @@ class CoordinatorMetrics:
             self._counters["kotaemon_coordinator_documents_read_total"].labels(outcome)
 
     def exposition(self) -> bytes:
+        self.archive = ArchiveMetrics(self._registry)
         """Return all of it in Prometheus's text format."""
         return generate_latest(self._registry)
 

@@ -17,6 +17,7 @@ from kotaemon_node.adapters.llm.openai import make_language_model
 from kotaemon_node.adapters.rabbitmq import RabbitmqAddress, RabbitmqBus
 from kotaemon_node.adapters.redis import (
     RedisFrameLog,
+    Archive,
     RedisGenerationPointer,
     RedisJobs,
     RedisPresence,
@@ -162,6 +163,10 @@ def build_pod(settings: Settings) -> RunningPod:
         ttl_s=settings.session_ttl_s,
         idle_s=settings.session_idle_s,
         cache=remembered,
+    # Writing and flushing what is fetched must not hold up the threads that search.
+    artifacts = make_artifact_store(
+        StorePlace.of(settings), clock=clock, native=GeventTasks(native_threads=1).compute
+    )
         writing=writing,
         count_loss=metrics.session_gone,
     )
@@ -169,11 +174,15 @@ def build_pod(settings: Settings) -> RunningPod:
     bus = _bus(settings, store=store, waiting=waiting, clock=clock)
     # Requests that use up their pool must not make a healthy pod look dead.
     presence = RedisPresence(connect(settings.redis_url, pool_max=4), clock=clock)
-    library = KnowledgeLibrary(
-        # Writing and flushing what is fetched must not hold up the threads that search.
-        store=make_artifact_store(
-            StorePlace.of(settings), clock=clock, native=GeventTasks(native_threads=1).compute
+        archive=Archive(
+            artifacts,
+            kept_s=settings.archive_kept_s,
+            indexed=settings.archived_after_s > 0,
+            count=metrics.session_restored,
+            compute=tasks.compute,
         ),
+    library = KnowledgeLibrary(
+        store=artifacts,
         segment_format=FaissSegmentFormat(),
         verifier=read_trusted_keys(settings.trusted_keys),
         pointer=RedisGenerationPointer(store),

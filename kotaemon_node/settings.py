@@ -84,6 +84,10 @@ class Settings(BaseSettings):
     pod_address: str = "127.0.0.1:8000"
     """Host and port under which other pods reach this one."""
     pod_pid_file: Path | None = None
+    archive_after_s: int | None = Field(default=None, ge=0, le=90 * 86400)
+    """Seconds of rest after which a session is archived; None: half its life; 0: never."""
+    archive_kept_s: int = Field(default=limits.ARCHIVE_KEPT_S_DEFAULT, ge=1, le=3650 * 86400)
+    """Seconds after its last activity that an archived session is kept."""
     """Where the serving process writes its pid."""
     cluster_id: str = "local"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -103,6 +107,19 @@ class Settings(BaseSettings):
             raise ValueError(
                 "KAFKA_BOOTSTRAP_SERVERS and RABBITMQ_URL are both set; one bus carries the events:"
                 " set one of them"
+    @property
+    def archived_after_s(self) -> int:
+        """For how long a session rests until it is archived; 0: none is."""
+        return self.session_ttl_s // 2 if self.archive_after_s is None else self.archive_after_s
+
+    @model_validator(mode="after")
+    def _archived_in_time(self) -> Self:
+        if self.archived_after_s >= self.session_ttl_s:
+            raise ValueError("ARCHIVE_AFTER_S must be less than SESSION_TTL_S: else it is too late")
+        if self.archive_kept_s < self.session_ttl_s:
+            raise ValueError("ARCHIVE_KEPT_S must not be less than SESSION_TTL_S")
+        return self
+
             )
         return self
 

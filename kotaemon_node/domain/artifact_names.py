@@ -3,6 +3,13 @@
 Everything of a tenant is below ``tenants/<tenant>/``, so that one prefix is one tenant's data.
 """
 
+import hashlib
+from typing import Final
+
+SESSION_BUCKETS: Final = 256
+
+_HEX: Final = frozenset("0123456789abcdef")
+
 
 def knowledge_base_prefix(tenant: str, kb: str) -> str:
     """Return the prefix of all that belongs to a knowledge base."""
@@ -52,3 +59,43 @@ def held_prefix(tenant: str, kb: str) -> str:
 def text_name(tenant: str, kb: str, text: str) -> str:
     """Return the name of the canonical text (UTF-8) whose sha256 is ``text``."""
     return f"{knowledge_base_prefix(tenant, kb)}texts/{text}.txt"
+
+
+def uploads_prefix(tenant: str) -> str:
+    """Return the prefix of uploads that are not yet in the knowledge folder."""
+    return f"tenants/{tenant}/uploads/"
+
+
+def upload_name(tenant: str, job: str, revision: str) -> str:
+    """Return the name of what was uploaded for a job; ``revision`` is the sha256 (hex) of it.
+
+    Each job has its own, so that one that ends takes nothing away from another of the same bytes.
+    """
+    return f"{uploads_prefix(tenant)}{job}/{revision}"
+
+
+def job_of_upload(tenant: str, name: str) -> str:
+    """Return the job that a name below ``uploads_prefix`` was made for."""
+    return name.removeprefix(uploads_prefix(tenant)).partition("/")[0]
+
+
+def uploaded_revision(name: str) -> str | None:
+    """Return the revision in a name that ``upload_name`` made, None for any other name."""
+    steps = name.split("/")
+    made = len(steps) == 5 and (steps[0], steps[2]) == ("tenants", "uploads")
+    revision = steps[-1]
+    return revision if made and len(revision) == 64 and set(revision) <= _HEX else None
+
+
+def session_copies_prefix(tenant: str, session_id: str) -> str:
+    """Return the prefix of a session's archived copies (``session_copy``).
+
+    Ids are chosen by clients and may say whose they are, so the name holds a digest alone.
+    """
+    digest = hashlib.sha256(session_id.encode()).hexdigest()[:32]
+    return f"{session_bucket_prefix(tenant, int(digest[:2], 16))}{digest}/"
+
+
+def session_bucket_prefix(tenant: str, bucket: int) -> str:
+    """Return the prefix of one of ``SESSION_BUCKETS`` equal parts of a tenant's archive."""
+    return f"tenants/{tenant}/sessions/{bucket:02x}/"

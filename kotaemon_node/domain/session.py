@@ -94,6 +94,8 @@ class SessionRow:
     version: int
     title: str
     """First message, shortened."""
+    archived: bool = False
+    """It rests in the archive; whoever reads it brings it back."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -115,6 +115,19 @@ CATALOGUE: Final = (
         ("plugin", "outcome"),
     ),
     MetricRow(
+        "kotaemon_sessions_restored_total",
+        "counter",
+        "Tries to bring an archived session back: restored, unavailable (the artifact store did "
+        "not answer), missing (its copy was not there) or corrupt.",
+        ("outcome",),
+    ),
+    MetricRow(
+        "kotaemon_session_restore_seconds",
+        "histogram",
+        "One such try, reading and unpacking its copy.",
+        buckets_s=_RETRIEVAL_S,
+    ),
+    MetricRow(
         "kotaemon_store_refusals_total",
         "counter",
         "Requests and heartbeats that the session store failed: it is full, unwritable or silent, "
@@ -161,6 +174,12 @@ _KNOWN_LABELS: Final[Mapping[str, tuple[tuple[str, ...], ...]]] = {
 
 class Metrics:
     """What a pod counts, in a registry of its own so that two pods in one test stay apart.
+    "kotaemon_sessions_restored_total": (
+        ("restored",),
+        ("unavailable",),
+        ("missing",),
+        ("corrupt",),
+    ),
 
     Thread safe. No method raises for a legal call and none blocks.
     """
@@ -294,6 +313,13 @@ class Metrics:
 
     def store_refused(self, reason: str) -> None:
         """The store failed a request or a heartbeat; ``reason`` is ``StoreUnavailable.refusal``."""
+    def session_restored(
+        self, outcome: Literal["restored", "unavailable", "missing", "corrupt"], duration_s: float
+    ) -> None:
+        """Somebody asked for an archived session."""
+        self._counters["kotaemon_sessions_restored_total"].labels(outcome).inc()
+        self._histograms["kotaemon_session_restore_seconds"].observe(duration_s)
+
         self._counters["kotaemon_store_refusals_total"].labels(reason).inc()
 
     def unconfirmed_writes(self, writes: int) -> None:

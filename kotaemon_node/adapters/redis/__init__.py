@@ -1,16 +1,20 @@
 """Redis: sessions, frames, the bus, presence, leadership. The only package that speaks Redis."""
 
 from kotaemon_node.adapters.redis.bus import RedisStreamsBus
+from kotaemon_node.adapters.redis.cold import RedisColdSessions
 from kotaemon_node.adapters.redis.connection import RedisStore, connect
 from kotaemon_node.adapters.redis.frames import RedisFrameLog
 from kotaemon_node.adapters.redis.jobs import RedisJobs
 from kotaemon_node.adapters.redis.leadership import RedisLeadership
 from kotaemon_node.adapters.redis.pointer import RedisGenerationPointer
 from kotaemon_node.adapters.redis.presence import RedisPresence
+from kotaemon_node.adapters.redis.restoring import Archive
 from kotaemon_node.adapters.redis.session_cache import SessionCache
 from kotaemon_node.adapters.redis.sessions import RedisSessionStore
 
 __all__ = [
+    "Archive",
+    "RedisColdSessions",
     "RedisFrameLog",
     "RedisGenerationPointer",
     "RedisJobs",

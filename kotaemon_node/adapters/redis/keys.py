@@ -11,12 +11,20 @@
 | kn:<tenant>:{<sid>}:past              | hash   | epoch before → "deleted", or why  | session  |
 |                                       |        | it was lost and the call that     |          |
 |                                       |        | told so                           |          |
+| kn:<tenant>:{<sid>}:archived          | string | JSON of an archived session: what | while    |
+|                                       |        | names its copy and lists show; of | copies   |
+|                                       |        | a deleted one: "deleted" until    | are kept |
+|                                       |        | its copies are, then "purged"     |          |
 | kn:<tenant>:{<sid>}:turn:<tid>        | hash   | a turn that is not finished       | session  |
 | kn:<tenant>:{<sid>}:f<digest of tid>  | stream | <seq>-0 → OFFSET: text,           | turn +   |
 |                                       |        | or type: JSON                     | 10 min   |
 | kn:<tenant>:{<sid>}:signal            | pubsub | "<tid> <seq>" after a flush       | -        |
 |                                       |        | " 0" when it is deleted           |          |
-| kn:<tenant>:sessions:<subject>        | zset   | session ids by last activity (ms) | session  |
+| kn:<tenant>:sessions:<subject>        | zset   | session ids by last activity (ms) | session, |
+|                                       |        |                                   | archived |
+| kn:idle:<shard>                       | zset   | tenant/sid by last activity (ms), | until it |
+|                                       |        | for the archive; 0: its copies    | is       |
+|                                       |        | are to be removed                 | archived |
 | kn:running:<shard>                    | zset   | tenant/sid/tid by time (ms)       | bounded  |
 | kn:pod:<incarnation>                  | string | what the pod says of itself       | 2 s      |
 | kn:pods                               | zset   | incarnations by heartbeat (ms)    | bounded  |
@@ -81,6 +89,16 @@ class SessionKeys:
         return self.prefix + "seen"
 
     @property
+    def past(self) -> str:
+        """Hash."""
+        return self.prefix + "past"
+
+    @property
+    def archived(self) -> str:
+        """String."""
+        return self.prefix + "archived"
+
+    @property
     def signal(self) -> str:
         """Pub/sub channel."""
         return self.prefix + "signal"
@@ -119,6 +137,23 @@ def running_member(member: str) -> TurnKey:
     """Read back what ``running`` wrote."""
     tenant, session_id, turn_id = member.split("/")
     return TurnKey(session=SessionKey(tenant=tenant, session_id=session_id), turn_id=turn_id)
+
+
+def idle(key: SessionKey) -> tuple[str, str]:
+    """Return (key of the shard, member) of a session in the index of idle ones."""
+    shard = zlib.crc32(key.session_id.encode()) % limits.IDLE_SHARDS
+    return idle_shard(shard), f"{key.tenant}/{key.session_id}"
+
+
+def idle_shard(shard: int) -> str:
+    """Return the key of one shard of that index."""
+    return f"kn:idle:{shard}"
+
+
+def idle_member(member: str) -> SessionKey:
+    """Read back what ``idle`` wrote."""
+    tenant, session_id = member.split("/")
+    return SessionKey(tenant=tenant, session_id=session_id)
 
 
 def sessions_of(tenant: str, subject: str) -> str:

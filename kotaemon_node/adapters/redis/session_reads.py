@@ -6,6 +6,7 @@ from typing import Any, Final
 from kotaemon_node.adapters.redis.connection import RedisStore, store_errors
 from kotaemon_node.adapters.redis.keys import SessionKeys
 from kotaemon_node.adapters.redis.records import activity_of, open_turn, session_of, turn_of
+from kotaemon_node.adapters.redis.restoring import Restoring
 from kotaemon_node.adapters.redis.store_losses import StoreLosses
 from kotaemon_node.domain.errors import Gone, SessionNotFound, TurnNotFound
 from kotaemon_node.domain.session import Principal, SessionKey, SessionView, Turn, TurnKey
@@ -20,9 +21,10 @@ _READS_MAX = 3
 class SessionReads:
     """The reading half of ``RedisSessionStore``."""
 
-    def __init__(self, store: RedisStore, losses: StoreLosses) -> None:
+    def __init__(self, store: RedisStore, losses: StoreLosses, restoring: Restoring) -> None:
         self._store = store
         self._losses = losses
+        self._restoring = restoring
 
     def load(
         self,
@@ -35,8 +37,13 @@ class SessionReads:
     ) -> SessionView:
         """See the port."""
         # Remembered before it is read: what the store says later can't be older, unless it lost it.
-        known = self._losses.known(key, self.subject(principal))
+        subject = self.subject(principal)
+        known = self._losses.known(key, subject)
         head, turns = self.read_head(key, after_version=after_version, limit=limit)
+        if not head:
+            somebody_knows = bool(known or epoch or after_version)
+            if self._restoring.back(key, subject, known=somebody_knows):
+                head, turns = self.read_head(key, after_version=after_version, limit=limit)
         if head:
             self.admit(head, principal)
         self._losses.check(key, known, head, turns, first=after_version)
@@ -77,8 +84,14 @@ class SessionReads:
         self, key: SessionKey, principal: Principal, *, after_version: int, limit: int
     ) -> Activity:
         """See the port."""
-        reply = self._store.run("look", SessionKeys.of(key).head(), [after_version, limit])
-        head, activity = activity_of(reply, after_version=after_version)
+
+        def look() -> tuple[Mapping[str, str], Activity]:
+            reply = self._store.run("look", SessionKeys.of(key).head(), [after_version, limit])
+            return activity_of(reply, after_version=after_version)
+
+        head, activity = look()
+        if not head and self._restoring.back(key, self.subject(principal), known=False):
+            head, activity = look()
         self.admit(head, principal)
         return activity
 
@@ -88,18 +101,9 @@ class SessionReads:
 
     def turn_and_last_seq(self, key: TurnKey, principal: Principal) -> tuple[Turn, int]:
         """See the port."""
-        names = SessionKeys.of(key.session)
-
-        def fill(pipe: Any) -> None:
-            pipe.hmget(names.meta, "principal", "epoch")
-            pipe.hget(names.seen, key.turn_id)
-            pipe.hgetall(names.turn(key.turn_id))
-
-        for _ in range(_READS_MAX):
-            (owner, epoch), seen, row = self._store.pipelined(fill, confirmed=True)
-            if seen is None or row or b":" in seen:
-                break
-            # It was finished between the commands of the pipeline: read again.
+        (owner, epoch), seen, row = self._turn_rows(key)
+        if not epoch and self._restoring.back(key.session, self.subject(principal), known=False):
+            (owner, epoch), seen, row = self._turn_rows(key)
         head = {"epoch": epoch.decode(), "principal": owner.decode()} if epoch else {}
         self.admit(head, principal)
         if seen is None or seen == b"gone":
@@ -111,10 +115,27 @@ class SessionReads:
             texts = {name.decode(): value.decode() for name, value in row.items()}
             return open_turn(key.turn_id, texts), 0
         with store_errors():
-            raw = self._store.client.lindex(names.turns, int(version) - 1)
+            raw = self._store.client.lindex(SessionKeys.of(key.session).turns, int(version) - 1)
         if raw is None:
             raise TurnNotFound("the session has no such turn")
         return turn_of(raw, version=int(version))
+
+    def _turn_rows(self, key: TurnKey) -> list[Any]:
+        """Return principal and epoch of the session, and what is kept of the turn."""
+        names = SessionKeys.of(key.session)
+
+        def fill(pipe: Any) -> None:
+            pipe.hmget(names.meta, "principal", "epoch")
+            pipe.hget(names.seen, key.turn_id)
+            pipe.hgetall(names.turn(key.turn_id))
+
+        for _ in range(_READS_MAX):
+            rows = self._store.pipelined(fill, confirmed=True)
+            _, seen, row = rows
+            if seen is None or row or b":" in seen:
+                break
+            # It was finished between the commands of the pipeline: read again.
+        return rows
 
     def admit(self, head: Mapping[str, str], principal: Principal) -> None:
         """Raise ``SessionNotFound`` unless the session is there and the principal may see it."""

@@ -8,26 +8,19 @@ import orjson
 
 from kotaemon_node.adapters.redis import keys
 from kotaemon_node.adapters.redis.connection import RedisStore, store_errors
+from kotaemon_node.adapters.redis.idle import IdleSessions
 from kotaemon_node.adapters.redis.keys import SessionKeys
-from kotaemon_node.adapters.redis.records import (
-    fields_of,
-    turn_json,
-    work_of,
-)
+from kotaemon_node.adapters.redis.records import fields_of, turn_json, work_of
+from kotaemon_node.adapters.redis.restoring import Archive, Restoring
 from kotaemon_node.adapters.redis.running import RunningTurns
-from kotaemon_node.adapters.redis.session_cache import (
-    Head,
-    Remembered,
-    SessionCache,
-    proof,
-    told,
-)
+from kotaemon_node.adapters.redis.session_cache import Head, Remembered, SessionCache, proof, told
 from kotaemon_node.adapters.redis.session_list import SessionList
 from kotaemon_node.adapters.redis.session_reads import OTHER_EPOCH, SessionReads
 from kotaemon_node.adapters.redis.store_losses import LossReason, StoreLosses
 from kotaemon_node.domain import limits
 from kotaemon_node.domain.errors import (
     Conflict,
+    CorruptArtifact,
     Fenced,
     Gone,
     NodeError,
@@ -39,13 +32,7 @@ from kotaemon_node.domain.errors import (
     TurnConflict,
     Unavailable,
 )
-from kotaemon_node.domain.session import (
-    Principal,
-    SessionKey,
-    SessionRow,
-    SessionView,
-    TurnKey,
-)
+from kotaemon_node.domain.session import Principal, SessionKey, SessionRow, SessionView, TurnKey
 from kotaemon_node.ports.sessions import (
     Claim,
     ClaimOutcome,
@@ -58,6 +45,7 @@ from kotaemon_node.ports.sessions import (
 )
 
 _TITLE_CHARS = 80
+_CLAIMS_MAX = 3  # of a session that comes back from the archive before it
 _UNHEARD_MAX = 1_000  # a repeat of one that is not kept counts as one more loss of its turn
 
 _CLAIM_ERRORS: Mapping[str, NodeError] = {
@@ -89,21 +77,29 @@ class RedisSessionStore(SessionReads):
         cache: SessionCache | None = None,
         writing: RedisStore | None = None,
         count_loss: Callable[[LossReason], None] = lambda _: None,
+        archive: Archive | None = None,
     ) -> None:
         """``writing``: connections for commits, which must not wait behind new requests.
 
-        ``count_loss`` is told of each loss of the store that is told to somebody.
+        ``count_loss`` is told of each loss of the store that is told to somebody. ``archive``:
+        from where sessions that rested come back.
         """
         self._writing = writing or store
         self._cache = SessionCache(ttl_s=ttl_s) if cache is None else cache
         self._ttl_s = ttl_s
         self._idle_ms = idle_s * 1000
         self._running = RunningTurns(store)
-        self._list = SessionList(store, ttl_s=ttl_s)
+        self._idle = IdleSessions(store) if archive and archive.indexed else None
+        self._copies_kept_s = int(archive.kept_s if archive else limits.ARCHIVE_KEPT_S_DEFAULT)
+        # What is archived stays in the list.
+        list_ttl_s = self._copies_kept_s if self._idle else ttl_s
+        self._list = SessionList(store, ttl_s=list_ttl_s, idle=self._idle)
         self._unheard: dict[TurnKey, str] = {}
         """Seizures whose replies did not come, by their names."""
         super().__init__(
-            store, StoreLosses(store, self._cache, self._running, ttl_s=ttl_s, count=count_loss)
+            store,
+            StoreLosses(store, self._cache, self._running, ttl_s=ttl_s, count=count_loss),
+            Restoring(store, archive, ttl_s=ttl_s),
         )
 
     def create(
@@ -131,63 +127,104 @@ class RedisSessionStore(SessionReads):
     def delete(self, key: SessionKey, principal: Principal) -> None:
         """See the port."""
         head, _ = self.read_head(key, after_version=0, limit=0)
+        if not head:
+            if self._deleted_in_archive(key, principal):
+                return
+            head, _ = self.read_head(key, after_version=0, limit=0)
         self.admit(head, principal)
         names = SessionKeys.of(key)
         arguments = [
             names.prefix, names.signal, limits.DELETED_KEPT_S, head["epoch"], self._ttl_s,
+            self._copies_kept_s,
         ]  # fmt: skip
         running = self._store.run("delete", names.head(), arguments)
         if running:
             turn_id, owner = (text.decode() for text in running)
             self._tell_loss(TurnKey(session=key, turn_id=turn_id), owner)
+        self._forget_deleted(key, head["principal"], copied="copied" in head)
+
+    def _deleted_in_archive(self, key: SessionKey, principal: Principal) -> bool:
+        """Delete an archived session, after bringing it back if that can be done now.
+
+        Only a session that is there remembers the ids of its turns.
+        """
+        subject = self.subject(principal)
+        try:
+            self._restoring.back(key, subject, known=False)
+        except (Unavailable, CorruptArtifact):
+            if not self._restoring.bury(key, subject, kept_s=self._copies_kept_s):
+                raise
+            self._forget_deleted(key, principal.subject, copied=True)
+            return True
+        return False
+
+    def _forget_deleted(self, key: SessionKey, subject: str, *, copied: bool) -> None:
         self._cache.drop(key)
-        self._list.remove(key, principal.subject)
+        self._list.remove(key, subject)
+        idle = self._idle or IdleSessions(self._store)
+        if copied:
+            idle.enter_deleted(key)
+        elif self._idle is not None:
+            idle.leave(key)
 
     def claim(self, request: ClaimRequest) -> Claim:
         """See the port."""
-        key = request.key
-        names = SessionKeys.of(key.session)
-        known = self._losses.known(key.session, self.subject(request.principal))
-        entered_ms = self._running.enter(key)
-        with self._losses.asking(key.session, known, request.new_epoch) as callers:
-            reply = self._store.run(
-                "claim",
-                [*names.head(), names.turn(key.turn_id), names.frames(key.turn_id)],
-                [
-                    key.turn_id,
-                    request.digest,
-                    request.owner,
-                    self.subject(request.principal),
-                    entered_ms,
-                    int(limits.CLAIM_ENTRY_AGE_MAX_S * 1000),
-                    int(request.create_session),
-                    request.new_epoch,
-                    request.on_busy,
-                    limits.QUEUED_TURNS_MAX,
-                    limits.MAX_HISTORY_TURNS,
-                    self._ttl_s,
-                    self._idle_ms,
-                    request.message,
-                    orjson.dumps(dict(request.options)),
-                    request.trace_id,
-                    key.session.tenant,
-                    request.message[:_TITLE_CHARS],
-                    names.signal,
-                    *proof(known),
-                    callers,
-                    request.epoch,
-                ],
-            )
+        key, subject = request.key.session, self.subject(request.principal)
+        looked = False
+        for _ in range(_CLAIMS_MAX):
+            known = self._losses.known(key, subject)
+            reply = self._claimed(request, known, looked=looked)
             outcome = reply[0].decode()
-            if outcome == "lost":
-                self._losses.tell(key.session, reply)
+            if outcome != "archived":
+                break
+            looked = not self._restoring.back(key, subject, known=True)
+        else:
+            raise Unavailable("the session is being archived; send the turn again")
         if outcome in _CLAIM_ERRORS:
             error = _CLAIM_ERRORS[outcome]
             raise type(error)(str(error))
         # Entries of turns that need none any more are left to the sweep: whether the events of a
         # finished turn are out is not known here.
-        work = self._work(key, reply[1], known) if outcome == "owned" else None
+        work = self._work(request.key, reply[1], known) if outcome == "owned" else None
         return Claim(outcome=ClaimOutcome(outcome), work=work)
+
+    def _claimed(
+        self, request: ClaimRequest, known: Remembered | None, *, looked: bool
+    ) -> Sequence[Any]:
+        """Return what ``claim.lua`` replies; raises ``Gone`` where the store has lost something."""
+        key = request.key
+        names = SessionKeys.of(key.session)
+        entered_ms = self._running.enter(key)
+        arguments = [
+            key.turn_id,
+            request.digest,
+            request.owner,
+            self.subject(request.principal),
+            entered_ms,
+            int(limits.CLAIM_ENTRY_AGE_MAX_S * 1000),
+            int(request.create_session),
+            request.new_epoch,
+            request.on_busy,
+            limits.QUEUED_TURNS_MAX,
+            limits.MAX_HISTORY_TURNS,
+            self._ttl_s,
+            self._idle_ms,
+            request.message,
+            orjson.dumps(dict(request.options)),
+            request.trace_id,
+            key.session.tenant,
+            request.message[:_TITLE_CHARS],
+            names.signal,
+        ]
+        with self._losses.asking(key.session, known, request.new_epoch) as callers:
+            reply: Sequence[Any] = self._store.run(
+                "claim",
+                [*names.head(), names.turn(key.turn_id), names.frames(key.turn_id)],
+                [*arguments, *proof(known), callers, request.epoch, "1" if looked else ""],
+            )
+            if reply[0] == b"lost":
+                self._losses.tell(key.session, reply)
+        return reply
 
     def commit(self, lease: Lease, ending: Ending, *, take_next: bool) -> Committed:
         """See the port."""

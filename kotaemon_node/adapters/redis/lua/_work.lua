@@ -53,6 +53,21 @@ local function past_epochs(meta)
   return string.sub(meta, 1, -5) .. 'past'
 end
 
+-- What is left of a session in the archive: JSON of what its list shows and its copy is called by;
+-- 'deleted' while copies of a deleted session are to be removed, and then 'purged'.
+local function archived_mark(meta)
+  return string.sub(meta, 1, -5) .. 'archived'
+end
+
+local function is_archived(mark)
+  return mark and string.sub(mark, 1, 1) == '{'
+end
+
+local function rests_since(meta)
+  local at = redis.call('HMGET', meta, 'active_ms', 'restored_ms')
+  return math.max(tonumber(at[1]), tonumber(at[2] or '0'))
+end
+
 -- Why the store does not know what the caller remembers of it, 'rolled_back' or 'wiped', else nil.
 -- known: epoch, version and hash that the store once replied, and the highest version heard of in
 -- that epoch; '' as epoch: nothing is remembered. callers: see `remembered`.

@@ -6,6 +6,7 @@
 --       17 tenant  18 title  19 signal channel  20 known epoch  21 known version
 --       22 known hash  23 highest version heard of  24 by whom a loss is told
 --       25 epoch by which the client knows the session ('' = it doesn't say)
+--       26 '1': the archive was looked into
 -- Accepts, recognises or refuses a turn. Reply: {outcome, …}.
 -- A store that has lost what the caller remembers says so, before anything is accepted.
 local meta, turns, queue, seen, turn, frames = unpack(KEYS)
@@ -19,6 +20,17 @@ if known == 'gone' then return {'gone'} end
 local head = redis.call('HMGET', meta, 'epoch', 'principal', 'running', 'active_ms', 'version',
   'hash')
 if head[1] and ARGV[4] ~= '' and head[2] ~= ARGV[4] then return {'no_session'} end
+
+if not head[1] then
+  local mark = redis.call('GET', archived_mark(meta))
+  if is_archived(mark) then return {'archived', mark} end
+  -- Somebody knows of it: a store that forgot it forgot its mark, too.
+  local known_by = ARGV[20] ~= '' and ARGV[20] or ARGV[25]
+  if known_by ~= '' and ARGV[26] == '' and not mark
+    and redis.call('HEXISTS', past_epochs(meta), known_by) == 0 then
+    return {'archived', ''}
+  end
+end
 
 local was = remembered(ARGV[20], ARGV[21], ARGV[22], ARGV[23], ARGV[24])
 local is = {epoch = head[1], version = tonumber(head[5]), hash = head[6]}

@@ -6,6 +6,7 @@ if epoch then
   if epoch == ARGV[1] then return 'ok' end
   return 'exists'
 end
+if is_archived(redis.call('GET', archived_mark(KEYS[1]))) then return 'exists' end
 local now = now_ms()
 redis.call('HSET', KEYS[1], 'epoch', ARGV[1], 'version', 0, 'hash', '', 'fence', 0,
   'tenant', ARGV[2], 'principal', ARGV[3], 'created_ms', now, 'active_ms', now, 'running', '',

@@ -6,6 +6,7 @@
 -- Reply: {'lost', reason, ids of the turns that are open} or {'kept'}.
 local meta, turns, queue = unpack(KEYS)
 local head = redis.call('HMGET', meta, 'epoch', 'version', 'hash')
+if not head[1] and is_archived(redis.call('GET', archived_mark(meta))) then return {'kept'} end
 local was = remembered(ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8])
 local is = {epoch = head[1], version = tonumber(head[2]), hash = head[3]}
 local reason = lost(meta, turns, is, was, tonumber(ARGV[3]))

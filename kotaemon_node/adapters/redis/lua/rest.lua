@@ -1,0 +1,18 @@
+-- KEYS: 1 meta  2 turns  3 queue  4 seen    ARGV: 1 for how long it must have rested (ms)
+-- What is to be done with a session that the index says has rested. One that rests is marked, so
+-- that whoever deletes it knows that there may be copies.
+-- Reply: {'rests', 'copied' where it was so marked before, length of its history}, {'busy'},
+-- {'active', since (ms)}, {'archived'}, {'deleted'} (its copies are to be removed),
+-- {'expired'} or {'ended'}, which needs nothing any more.
+local mark = redis.call('GET', archived_mark(KEYS[1]))
+if mark == 'deleted' then return {'deleted'} end
+local head = redis.call('HMGET', KEYS[1], 'epoch', 'running', 'leaving', 'copied')
+if not head[1] then
+  if mark then return {is_archived(mark) and 'archived' or 'ended'} end
+  return {redis.call('EXISTS', past_epochs(KEYS[1])) == 1 and 'ended' or 'expired'}
+end
+if head[2] ~= '' or head[3] or redis.call('LLEN', KEYS[3]) > 0 then return {'busy'} end
+local since = rests_since(KEYS[1])
+if now_ms() - since < tonumber(ARGV[1]) then return {'active', since} end
+redis.call('HSETNX', KEYS[1], 'copied', '1')
+return {'rests', head[4] and 'copied' or '', redis.call('LLEN', KEYS[2])}
