@@ -8,12 +8,12 @@ import pytest
 from numpy.typing import NDArray
 
 from kotaemon_node.adapters.weaviate import WeaviateStore
-from kotaemon_node.adapters.weaviate.store import WRITE_TIMEOUT_S
 from kotaemon_node.ports.vectors import Ask, VectorSet, VectorsUnavailable
 from tests.fakes.weaviate import FakeWeaviate
 from tests.weaviate_server import WeaviateServer
 
 DIMENSION = 24
+TIMEOUT_S = 60.0
 Server = FakeWeaviate | WeaviateServer
 
 
@@ -33,7 +33,7 @@ def server(request: pytest.FixtureRequest) -> Iterator[Server]:
 
 @pytest.fixture
 def store(server: Server) -> WeaviateStore:
-    store = WeaviateStore(server.address, timeout_s=WRITE_TIMEOUT_S)
+    store = WeaviateStore(server.address, timeout_s=TIMEOUT_S)
     for kb in ("default", "Returns & more", "returns"):
         store.keep_only("acme", kb, ())
     return store
@@ -161,7 +161,7 @@ def test_another_writer_may_have_removed_what_this_one_made(
     store: WeaviateStore, server: Server
 ) -> None:
     write(store, a_set(), vectors(4))
-    WeaviateStore(server.address, timeout_s=WRITE_TIMEOUT_S).keep_only("acme", "default", ())
+    WeaviateStore(server.address, timeout_s=TIMEOUT_S).keep_only("acme", "default", ())
     with pytest.raises(VectorsUnavailable, match="did not take"):
         write(store, a_set(), vectors(4))
     write(store, a_set(), vectors(4))
@@ -169,7 +169,7 @@ def test_another_writer_may_have_removed_what_this_one_made(
 
 
 def test_a_wrong_key_is_told_as_such(server: Server) -> None:
-    stranger = WeaviateStore(replace(server.address, key="guessed"), timeout_s=WRITE_TIMEOUT_S)
+    stranger = WeaviateStore(replace(server.address, key="guessed"), timeout_s=TIMEOUT_S)
     for call in (stranger.check, lambda: stranger.sizes([a_set()])):
         with pytest.raises(VectorsUnavailable, match="VECTOR_STORE_KEY"):
             call()

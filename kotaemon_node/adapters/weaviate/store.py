@@ -18,11 +18,7 @@ from kotaemon_node.adapters.weaviate.address import WeaviateAddress
 from kotaemon_node.adapters.weaviate.connection import Connection
 from kotaemon_node.ports.vectors import Ask, VectorSet, VectorsUnavailable
 
-READ_TIMEOUT_S: Final = 1.0
-"""Of a pod: a search that waits longer is quicker in the segment's own files."""
-WRITE_TIMEOUT_S: Final = 120.0
-"""Of the coordinator: a batch goes into a graph index, on a server that may be busy."""
-CONNECTIONS_MAX: Final = 16
+_CONNECTIONS_MAX: Final = 16
 _BATCH_NUMBERS: Final = 100_000  # about 1 MiB of JSON, and as much comes back
 _ASKED_AT_ONCE: Final = 64
 
@@ -35,9 +31,11 @@ class WeaviateStore:
     """One server, or several behind one name."""
 
     def __init__(self, address: WeaviateAddress, *, timeout_s: float) -> None:
-        """``timeout_s``: ``READ_TIMEOUT_S`` for a pod, ``WRITE_TIMEOUT_S`` for the coordinator."""
+        """``timeout_s``: how long the server may be silent before a call fails."""
         self._area = address.area
-        self._connection = Connection(address, connections_max=CONNECTIONS_MAX, timeout_s=timeout_s)
+        self._connection = Connection(
+            address, connections_max=_CONNECTIONS_MAX, timeout_s=timeout_s
+        )
         self._made: set[str] = set()
         """Collections that are known to be there; only the writer uses it."""
 
