@@ -32,6 +32,7 @@ BINARY = {".pdf", ".docx", ".pptx", ".xlsx", ".epub"}
         ("a.docx", COMPOUND + "EncryptedPackage".encode("utf-16-le"), "needs a password"),
         ("a.xls", COMPOUND + "Workbook".encode("utf-16-le"), r"save it as \.xlsx"),
         ("a.rtf", b"{\\rtf1 hello}", r"rich text \(RTF\) document; save it as \.docx"),
+        ("a.md", b"\xef\xbb\xbf%PDF-1.7 ...", "the PDF is broken"),
         ("a.pdf", b"Not found\n", r"its name ends in \.pdf, but it is not a PDF"),
         ("a.docx", b"hello", r"its name ends in \.docx, but it is not a Word document"),
         ("a.eml", b"Subject: hello", r"\.eml files are not supported; supported are \.pdf, "),

@@ -12,6 +12,7 @@ from kotaemon_node.adapters.documents.html import parse_html
 from kotaemon_node.adapters.documents.markdown import parse_markdown
 from kotaemon_node.adapters.documents.ooxml import Package
 from kotaemon_node.adapters.documents.parsed import ParsedDocument
+from kotaemon_node.adapters.documents.pdf import parse_pdf
 from kotaemon_node.adapters.documents.plain_text import parse_plain_text
 from kotaemon_node.adapters.documents.pptx import parse_pptx
 from kotaemon_node.adapters.documents.sniffing import (
@@ -97,7 +98,7 @@ def _parsed(path: str, content: bytes) -> ParsedDocument:
             return parse_epub(zipped, name=name)
         return _OFFICE[kind](Package(zipped), name=name)
     if looks_like_pdf(content, ending=ending):
-        raise DocumentRefused("it is a PDF, which is not supported yet")
+        return parse_pdf(content, name=name)
     if reason := unreadable_kind(content):
         raise DocumentRefused(f"it is {reason}")
     if looks_like_html(content[:4096].removeprefix(BOM_UTF8).decode("latin-1")):

@@ -46,9 +46,8 @@ _COMPOUND_SIGNS: Final = (
     ("__properties_version1", "an Outlook message (.msg); save it as .html or .txt"),
 )
 _ARCHIVES: Final = (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")
-# Readers accept junk before the header, and what has no header at all but the objects of a PDF.
+# Readers accept junk before the header.
 _PDF_HEAD_BYTES: Final = 1024
-_PDF_OBJECT: Final = re.compile(rb"^\d+ \d+ obj\b", re.MULTILINE)
 _OPEN_DOCUMENT: Final = (
     ("opendocument.text", "an OpenDocument text (.odt); save it as .docx"),
     ("opendocument.spreadsheet", "an OpenDocument spreadsheet (.ods); save it as .xlsx"),
@@ -70,11 +69,11 @@ _HTML: Final = re.compile(
 
 
 def looks_like_pdf(content: bytes, *, ending: str) -> bool:
-    """Tell whether ``content`` is a PDF, or what is left of one where its name says so."""
+    """Tell whether ``content`` is a PDF; one with junk before it only where its name says so."""
     head = content[:_PDF_HEAD_BYTES]
     if head.lstrip(b"\xef\xbb\xbf \t\r\n\x00").startswith(b"%PDF-"):
         return True
-    return ending == ".pdf" and (b"%PDF-" in head or _PDF_OBJECT.search(head) is not None)
+    return ending == ".pdf" and b"%PDF-" in head
 
 
 def looks_zipped(content: bytes) -> bool:
