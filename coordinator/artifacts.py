@@ -1,7 +1,7 @@
-"""Serves the coordinator's artifact store read-only, to workers that have no folder in common.
+"""Serves the coordinator's artifact store to workers that have no folder in common.
 
 Contents never change under their name, so they may be cached for ever and fetched in parts. Whoever
-holds the token may read all of it; without a token only this machine may.
+holds the token may read all of it; without a token only this machine may. They write uploads and nothing else.
 """
 
 import hmac
@@ -17,6 +17,7 @@ from typing import Any, Final
 from flask import Blueprint, Response, jsonify, request
 from werkzeug.exceptions import RequestedRangeNotSatisfiable
 
+from coordinator.upload_routes import add_upload_routes
 from kotaemon_node.domain.errors import CorruptArtifact
 from kotaemon_node.ports.artifacts import ArtifactStore
 
@@ -69,6 +70,7 @@ def artifact_routes(service: ArtifactService) -> Blueprint:
             return answer
         return _sent(path, service.native, downloads)
 
+    add_upload_routes(routes, PATH, store=service.store, native=service.native, problem=_problem)
     return routes
 
 

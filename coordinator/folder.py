@@ -16,15 +16,17 @@ from io import BufferedReader
 from pathlib import Path
 from typing import Final
 
+from coordinator.placing import place
 from kotaemon_node.adapters.documents.reading import too_large, unsupported
-from kotaemon_node.adapters.documents.visible import visible_text
 from kotaemon_node.domain import limits
-from kotaemon_node.domain.errors import Malformed
-from kotaemon_node.domain.ids import DEFAULT_KNOWLEDGE_BASE, checked_id
+from kotaemon_node.domain.document_names import (
+    bad_characters,
+    bad_knowledge_base,
+    knowledge_base_of,
+    temporary,
+)
 from kotaemon_node.ports.runtime import Clock
 
-_TEMPORARY_STARTS: Final = (".", "~", "#")
-_TEMPORARY_ENDS: Final = ("~", ".swp", ".swx", ".part", ".partial", ".tmp", ".temp", ".crdownload")
 _RESTLESS: Final = "it keeps changing; it will be read when it has come to rest"
 
 # Device, inode, size, times of change in ns: equal means that nothing was written.
@@ -111,6 +113,27 @@ class KnowledgeFolder:
         if hashlib.sha256(content).hexdigest() != state.revision:
             raise FileChanged(state.document)
         return content
+
+    def holds(self, document: str, revision: str) -> bool:
+        """Tell whether the file of ``document`` has the bytes of ``revision`` now."""
+        path = self._root / document
+        try:
+            with _opened(self._real(path)) as file:
+                seen = self._seen.get(document)
+                unchanged = (
+                    seen is not None
+                    and seen.settled
+                    and seen.signature == _signature(os.fstat(file.fileno()))
+                )
+                if seen is not None and seen.state is not None and unchanged:
+                    return seen.state.revision == revision
+                return hashlib.file_digest(file, "sha256").hexdigest() == revision
+        except OSError:
+            return False
+
+    def place(self, document: str, source: Path) -> None:
+        """Make a copy of ``source`` the file of ``document``. Raises ``OSError``."""
+        place(self._root, document, source)
 
     def beside(self, name: str, *, bytes_max: int) -> bytes | None:
         """Return a file that is no document, cut behind ``bytes_max``; None where there is none.
@@ -240,12 +263,12 @@ class KnowledgeFolder:
 
     def _foreign(self, entry: "os.DirEntry[str]", document: str) -> str | None:
         """Return why an entry belongs to no knowledge base, or None when it belongs to one."""
-        if document != visible_text(document) or "\n" in document or "\t" in document:
-            return "its name has invisible characters or is not valid UTF-8"
+        if problem := bad_characters(document):
+            return problem
         if entry.is_symlink():
             return self._bad_link(Path(entry.path))
         if entry.is_dir(follow_symlinks=False):
-            return _bad_knowledge_base(document) if "/" not in document else None
+            return bad_knowledge_base(document) if "/" not in document else None
         return None if entry.is_file(follow_symlinks=False) else "it is not a regular file"
 
     def _bad_link(self, path: Path) -> str | None:
@@ -263,25 +286,6 @@ class KnowledgeFolder:
         if not target.is_relative_to(self._root.resolve()):
             raise OSError(f"{path} leaves the knowledge folder")
         return target
-
-
-def knowledge_base_of(document: str) -> str:
-    """Return the knowledge base of a document: its first-level folder, or ``default``."""
-    folder, slash, _ = document.partition("/")
-    return folder if slash else DEFAULT_KNOWLEDGE_BASE
-
-
-def temporary(name: str) -> bool:
-    """Tell whether a file or folder is hidden, or a program's own that will not stay."""
-    return name.startswith(_TEMPORARY_STARTS) or name.lower().endswith(_TEMPORARY_ENDS)
-
-
-def _bad_knowledge_base(name: str) -> str | None:
-    try:
-        checked_id("the name of a knowledge base", name)
-    except Malformed as error:
-        return str(error)
-    return None
 
 
 def _signature(status: os.stat_result) -> Signature:

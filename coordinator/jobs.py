@@ -9,10 +9,11 @@ from coordinator.leader import LeadLost, Stopping
 from coordinator.metrics import CoordinatorMetrics
 from coordinator.orders import NotYet, OrderRefused, Orders, Scene
 from coordinator.publish import NumberTaken
+from coordinator.uploads import Standing, Uploads
 from kotaemon_node.domain import limits
 from kotaemon_node.domain.errors import StoreUnavailable, Unavailable
 from kotaemon_node.domain.knowledge import Manifest
-from kotaemon_node.ports.jobs import Job, JobSource
+from kotaemon_node.ports.jobs import UPLOAD, Job, JobSource
 from kotaemon_node.ports.runtime import Clock
 
 _log = structlog.get_logger(__name__)
@@ -29,6 +30,7 @@ class Jobs:
         self,
         source: JobSource,
         orders: Orders,
+        uploads: Uploads,
         *,
         metrics: CoordinatorMetrics,
         clock: Clock,
@@ -36,16 +38,28 @@ class Jobs:
     ) -> None:
         self._source = source
         self._orders = orders
+        self._uploads = uploads
         self._metrics = metrics
         self._clock = clock
         self._tenant = tenant
         self._current: Job | None = None
         """Begun by this process, and put off because something that it needs is away."""
         self._put_off_s = 0.0
+        self._waiting: dict[str, Job] = {}
+        """Uploads that stand in the folder and wait for the generation that holds them."""
+        self._placed: set[str] = set()
+        """Those of them that no scan has seen."""
 
     def begin(self) -> None:
         """Forget what an earlier lead had begun: others may have ended it."""
         self._current = None
+        self._waiting = {}
+        self._placed = set()
+
+    @property
+    def placed(self) -> bool:
+        """True when files were put into the folder that no scan has seen."""
+        return bool(self._placed)
 
     def carry_out(
         self, scene: Callable[[str], Scene], done: Callable[[str, Manifest], None]
@@ -55,16 +69,64 @@ class Jobs:
         What takes longer than now (a rebuild, a store that is away) is tried in the next call.
         Raises ``LeadLost``, ``NumberTaken`` and ``Stopping``; the job is begun again.
         """
-        while (job := self._next()) is not None:
-            if not self._do(job, scene, done):
+        self._placed = set()  # the scene's scan is of after they were put there
+        while len(self._placed) < limits.UPLOADS_PLACED_MAX and (job := self._next()) is not None:
+            if job.order.kind == UPLOAD:
+                scene(job.order.kb).leading.still()
+                ended = self._receive(job)
+            else:
+                ended = self._do(job, scene, done)
+            if not ended:
                 return
             self._current = None
+
+    def settle(self, standing: Callable[[str], Standing]) -> None:
+        """End the uploads that the folder's last scan, and what was made of it, decide."""
+        for job in list(self._waiting.values()):
+            if job.order.id in self._placed:
+                continue
+            try:
+                result = self._uploads.result(job.order, standing(job.order.kb))
+                if result is None:
+                    continue
+                self._source.finish(job, result)
+                _log.info("job_done", job=job.order.id, kind=UPLOAD, **result)
+                self._metrics.job_ended(UPLOAD, failed=False)
+            except OrderRefused as refusal:
+                if not self._fail(job, str(refusal)):
+                    return
+            except StoreUnavailable as error:
+                _log.warning("jobs_unavailable", error=str(error))
+                return
+            del self._waiting[job.order.id]
+
+    def sweep(self) -> None:
+        """Remove uploads that no job needs."""
+        self._uploads.sweep(self._source)
+
+    def _receive(self, job: Job) -> bool:
+        """Put an upload into the folder; return as ``_do``. It does not count as an attempt.
+
+        A copy is no work that could break us, and many uploads are begun by each leader.
+        """
+        try:
+            self._uploads.receive(job.order)
+        except OrderRefused as refusal:
+            ended = self._fail(job, str(refusal))
+            if ended:
+                self._uploads.drop(job.order)
+            return ended
+        except (Unavailable, OSError) as error:
+            return self._put_off(job, str(error))
+        self._waiting[job.order.id] = job
+        self._placed.add(job.order.id)
+        return True
 
     def _next(self) -> Job | None:
         if self._current is not None:
             return self._current
         try:
-            job = self._source.begin(self._tenant)
+            job = self._source.begin(self._tenant, beside=self._waiting.keys())
         except StoreUnavailable as error:
             # Knowledge goes on being published without it; orders wait.
             _log.warning("jobs_unavailable", error=str(error))

@@ -22,6 +22,7 @@ from coordinator.publish import NumberTaken, Publisher
 from coordinator.retention import Retention
 from coordinator.status import KnowledgeStatus, Status, StatusBoard
 from coordinator.update import Leading, Updater, Wish
+from coordinator.uploads import Standing
 from kotaemon_node.domain import limits
 from kotaemon_node.domain.errors import NodeError
 from kotaemon_node.domain.held import HeldBuild
@@ -150,10 +151,13 @@ class CoordinatorLoop:
         for kb in sorted({*self._bases, *scan.files, DEFAULT_KNOWLEDGE_BASE}):
             self._keep_up_to_date(kb, scan, fence)
             self._report(scan, unfinished=True)
+        self._jobs.settle(
+            lambda kb: Standing(self._base(kb).newest.manifest, self._bases[kb].held, scan)
+        )
         unfinished = any(base.waiting for base in self._bases.values())
         self._report(scan, unfinished=unfinished)
         self._sweep_when_due(idle=not unfinished)
-        if unfinished:
+        if unfinished or self._jobs.placed:
             return 0.0
         if scan.pending:
             return limits.FILE_STABLE_S
@@ -259,6 +263,7 @@ class CoordinatorLoop:
             self._retention_s = now_s + _RETENTION_S
             for kb in self._bases:
                 self._retention.sweep(kb)
+            self._jobs.sweep()
 
     def _alive(self) -> None:
         """Show that the loop turns, and leave it when the process is to end."""

@@ -12,11 +12,12 @@ import structlog
 
 from coordinator.build import Builder
 from coordinator.catalog import Catalog, Newest
-from coordinator.folder import KnowledgeFolder, Scan, knowledge_base_of
+from coordinator.folder import KnowledgeFolder, Scan
 from coordinator.plan import revision_in_folder
 from coordinator.publish import Publisher
 from coordinator.purge import Purge
 from coordinator.update import Leading, Updater, Wish
+from kotaemon_node.domain.document_names import knowledge_base_of
 from kotaemon_node.domain.errors import CorruptArtifact
 from kotaemon_node.domain.knowledge import Manifest
 from kotaemon_node.domain.lineage import (

@@ -4,7 +4,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from coordinator.folder import FileState, knowledge_base_of
+from coordinator.folder import FileState
+from kotaemon_node.domain.document_names import knowledge_base_of
 from kotaemon_node.domain.knowledge import DocumentEntry, Manifest
 from kotaemon_node.domain.lineage import Refused
 

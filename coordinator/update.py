@@ -10,7 +10,7 @@ import structlog
 
 from coordinator.build import Build, Builder, Change, iso_time, queued_entry
 from coordinator.catalog import Newest
-from coordinator.folder import FileChanged, FileState, KnowledgeFolder, Scan, knowledge_base_of
+from coordinator.folder import FileChanged, FileState, KnowledgeFolder, Scan
 from coordinator.gate import Gate, Verdict
 from coordinator.holding import held_build, state_key
 from coordinator.ingest import Ingested, ingest, refused
@@ -19,6 +19,7 @@ from coordinator.plan import Plan, plan_for
 from coordinator.probes import read_probes
 from coordinator.publish import Publisher
 from kotaemon_node.domain import limits
+from kotaemon_node.domain.document_names import knowledge_base_of
 from kotaemon_node.domain.errors import CorruptArtifact
 from kotaemon_node.domain.held import HeldBuild
 from kotaemon_node.domain.knowledge import DocumentEntry, Manifest

@@ -8,8 +8,8 @@ from typing import Final
 import structlog
 from watchfiles import watch
 
-from coordinator.folder import temporary
 from kotaemon_node.domain import limits
+from kotaemon_node.domain.document_names import temporary
 
 _log = structlog.get_logger(__name__)
 

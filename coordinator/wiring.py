@@ -16,6 +16,7 @@ from coordinator.purge import Purge
 from coordinator.retention import Retention
 from coordinator.status import StatusBoard
 from coordinator.update import Updater
+from coordinator.uploads import Uploads
 from kotaemon_node.domain.errors import Unavailable
 from kotaemon_node.ports.artifacts import ArtifactStore
 from kotaemon_node.ports.encoder import Encoder
@@ -77,6 +78,7 @@ def make_loop(
         updater=updater,
         purge=Purge(store=store, catalog=catalog, builder=builder, signer=signer, tenant=tenant),
     )
+    uploads = Uploads(store=store, folder=folder, clock=clock, tenant=tenant)
     return CoordinatorLoop(
         folder=folder,
         catalog=catalog,
@@ -85,7 +87,7 @@ def make_loop(
         publisher=publisher,
         retention=retention,
         notes=HeldNotes(store, tenant=tenant),
-        jobs=Jobs(jobs, orders, metrics=metrics, clock=clock, tenant=tenant),
+        jobs=Jobs(jobs, orders, uploads, metrics=metrics, clock=clock, tenant=tenant),
         pointer=pointer,
         lease=lease,
         board=board,

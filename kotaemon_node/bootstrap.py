@@ -10,6 +10,7 @@ import structlog
 from flask import Flask
 
 from kotaemon_node import __version__
+from kotaemon_node.adapters.documents.reading import unsupported
 from kotaemon_node.adapters.encoder.factory import make_encoder
 from kotaemon_node.adapters.faiss import FaissSegmentFormat
 from kotaemon_node.adapters.kafka import KafkaAddress, KafkaBus
@@ -30,12 +31,13 @@ from kotaemon_node.adapters.redis import (
 from kotaemon_node.adapters.redis.durability import NeverDurable
 from kotaemon_node.adapters.signing import read_trusted_keys
 from kotaemon_node.adapters.store.factory import StorePlace, make_artifact_store
+from kotaemon_node.adapters.store.uploads import make_upload_room
 from kotaemon_node.adapters.system import RandomIds, SystemClock, SystemMemory
 from kotaemon_node.adapters.system.gevent_tasks import GeventTasks
 from kotaemon_node.adapters.system.peers import HttpPeers
 from kotaemon_node.adapters.tools.http import make_toolbox
 from kotaemon_node.api.app import create_app
-from kotaemon_node.api.services import Services
+from kotaemon_node.api.services import Services, UploadDesk
 from kotaemon_node.domain import limits
 from kotaemon_node.domain.errors import Unavailable
 from kotaemon_node.domain.events import KNOWLEDGE_UPDATED, SESSION_UPDATED
@@ -252,6 +254,7 @@ def build_pod(settings: Settings) -> RunningPod:
         turns=engine,
         knowledge=library,
         jobs=RedisJobs(store),
+        uploads=_upload_desk(settings, clock=clock),
         presence=presence,
         pod=pod,
         clock=clock,
@@ -271,6 +274,22 @@ def build_pod(settings: Settings) -> RunningPod:
         owners=owners,
         tasks=tasks,
         clock=clock,
+    )
+
+
+def _upload_desk(settings: Settings, *, clock: Clock) -> UploadDesk:
+    # A thread of its own: large files must not hold up what searches, nor what fetches artifacts.
+    native = GeventTasks(native_threads=1).compute
+
+    def refusal_of(document: str) -> str | None:
+        refusal = unsupported(document)
+        return str(refusal) if refusal is not None else None
+
+    return UploadDesk(
+        room=make_upload_room(StorePlace.of(settings), clock=clock, native=native),
+        refusal_of=refusal_of,
+        native=native,
+        folder=settings.upload_dir,
     )
 
 

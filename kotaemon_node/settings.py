@@ -52,6 +52,8 @@ class Settings(BaseSettings):
     """Private key with which the coordinator signs generations; no worker needs it."""
     trusted_keys: str = ""
     """Public keys whose generations are served, or files of them; empty: none is."""
+    upload_dir: Path | None = None
+    """Where a pod keeps uploads while they arrive; None: the system's temporary folder."""
     knowledge_dir: Path = Path("/var/lib/kotaemon/knowledge")
     """Folder that the coordinator watches."""
     model_dir: Path = Path("/var/lib/kotaemon/models")

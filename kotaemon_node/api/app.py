@@ -16,18 +16,25 @@ from kotaemon_node.api import (
     permissions,
     sessions,
     turns,
+    uploads,
 )
 from kotaemon_node.api.context import EXTENSION, Pod
 from kotaemon_node.api.observed import observe
 from kotaemon_node.api.services import Services
 from kotaemon_node.api.streams import StreamSlots
-from kotaemon_node.domain.limits import BODY_BYTES_MAX, STREAMS_PER_POD_MAX
+from kotaemon_node.api.upload_slots import UploadSlots
+from kotaemon_node.domain.limits import (
+    BODY_BYTES_MAX,
+    STREAMS_PER_POD_MAX,
+    UPLOADS_PER_POD_MAX,
+)
 
 _BLUEPRINTS: Final[tuple[Blueprint, ...]] = (
     chat.routes,
     sessions.routes,
     turns.routes,
     knowledge.routes,
+    uploads.routes,
     jobs.routes,
     cluster.routes,
     health.routes,
@@ -45,7 +52,7 @@ def create_app(services: Services, *, streams_max: int = STREAMS_PER_POD_MAX) ->
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
     slots = StreamSlots(streams_max, metrics=services.metrics)
-    app.extensions[EXTENSION] = Pod(services, slots)
+    app.extensions[EXTENSION] = Pod(services, slots, UploadSlots(UPLOADS_PER_POD_MAX))
     observe(app)
     for blueprint in _BLUEPRINTS:
         app.register_blueprint(blueprint)

@@ -7,6 +7,7 @@ from flask import current_app, g
 
 from kotaemon_node.api.services import Services
 from kotaemon_node.api.streams import StreamSlots
+from kotaemon_node.api.upload_slots import UploadSlots
 from kotaemon_node.domain.ids import checked_id
 from kotaemon_node.domain.session import Principal, SessionKey, TurnKey
 
@@ -19,6 +20,7 @@ class Pod:
 
     services: Services
     streams: StreamSlots
+    uploads: UploadSlots
 
 
 def pod() -> Pod:

@@ -43,7 +43,9 @@ ERRORS: Final[Mapping[str, ErrorRow]] = {
     "gone": ErrorRow(410, "The store no longer knows what you have seen."),
     "withdrawn": ErrorRow(410, "The document that was cited was withdrawn."),
     "too_large": ErrorRow(413, "The body or a field is over its limit."),
-    "unsupported_media_type": ErrorRow(415, "The body must be application/json."),
+    "unsupported_media_type": ErrorRow(
+        415, "The body has a content type that the route does not take."
+    ),
     "invalid": ErrorRow(422, "A field is missing, of a wrong type or out of range."),
     "document_refused": ErrorRow(422, "The document cannot be indexed."),
     "overloaded": ErrorRow(429, "A bounded queue is full.", 1),
@@ -59,7 +61,7 @@ ERRORS: Final[Mapping[str, ErrorRow]] = {
     "store_full": ErrorRow(503, "The session store has no room; what is stored can be read.", 5),
     "behind": ErrorRow(503, "This pod does not serve the generation asked for yet.", 1),
     "draining": ErrorRow(503, "This pod is leaving.", 1),
-    "deadline_exceeded": ErrorRow(504, "The turn ran out of one of its time limits."),
+    "deadline_exceeded": ErrorRow(504, "The turn or the upload ran out of one of its time limits."),
 }
 
 # What the HTTP layer below us refuses, in our words. Other 4xx of it read as ``malformed``.
@@ -98,7 +100,7 @@ class TurnFailed(NodeError):
 
 
 class UnsupportedMediaType(NodeError):
-    """The body is not said to be JSON."""
+    """The body is said to be something that the route does not take."""
 
     code = "unsupported_media_type"
 

@@ -145,7 +145,10 @@ class KnowledgeForm:
 
 @dataclass(frozen=True, slots=True)
 class DocumentRow:
-    """A document of the generation served; ``reason`` says why one failed."""
+    """A document of the generation served; ``reason`` says why one failed.
+
+    ``queued_revision``: what was uploaded of it and waits to be read.
+    """
 
     document: str
     revision: str
@@ -156,6 +159,7 @@ class DocumentRow:
     text_chars: int
     passages: int
     indexed_at: str
+    queued_revision: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +170,25 @@ class DocumentList:
     generation: int
     documents: Sequence[DocumentRow]
     next_offset: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Uploaded:
+    """A file that was taken, and the job that ends when it has been read."""
+
+    document: str
+    revision: str
+    job: str
+
+
+@dataclass(frozen=True, slots=True)
+class UploadForm:
+    """The files of a request that were taken; the first one at the top."""
+
+    document: str
+    revision: str
+    job: str
+    uploads: Sequence[Uploaded]
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +216,7 @@ class DocumentForm:
     file_bytes: int
     text_chars: int
     indexed_at: str
+    queued_revision: str | None
     text: str | None
     passages: Sequence[DocumentPassage]
 
@@ -262,6 +286,8 @@ class Readiness:
     pod stays ready with the generation before. ``behind``: knowledge base to
     the newer generation that another pod serves; after half a minute such a pod takes no new work,
     but never the last half of the pods. ``store``: the pod's heartbeats reach the session store.
+    ``vector_store``: why segments are searched in their own files although a vector store is set;
+    empty where all is well. It is no reason to be unready.
     """
 
     ready: bool
@@ -273,6 +299,7 @@ class Readiness:
     refused: Mapping[str, str]
     behind: Mapping[str, int]
     store: bool
+    vector_store: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,4 +315,5 @@ class Unready:
     refused: Mapping[str, str]
     behind: Mapping[str, int]
     store: bool
+    vector_store: str
     error: ErrorBody

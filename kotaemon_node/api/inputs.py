@@ -160,6 +160,12 @@ class HistoryQuery(Query):
     )
 
 
+class UploadQuery(Query):
+    """``POST /v1/knowledge/{kb}/documents``: the job id makes a repeat harmless."""
+
+    job: Id | None = None
+
+
 class DocumentsQuery(Query):
     """``GET /v1/knowledge/{kb}/documents``."""
 

@@ -1,12 +1,13 @@
 """Knowledge: search it, open a cited source, see what a knowledge base holds."""
 
+from collections.abc import Sequence
 from typing import Final
 
 from flask import Blueprint, Response
 
 from kotaemon_node.api.answers import json_answer, kept
 from kotaemon_node.api.body import read_body
-from kotaemon_node.api.context import services
+from kotaemon_node.api.context import principal, services
 from kotaemon_node.api.forms import DocumentList, GenerationForm, GenerationList
 from kotaemon_node.api.inputs import (
     DeleteQuery,
@@ -18,6 +19,7 @@ from kotaemon_node.api.inputs import (
 )
 from kotaemon_node.api.jobs import ordered
 from kotaemon_node.api.query import path_number, read_query
+from kotaemon_node.api.queued import Shown, uploads_waiting, with_queued
 from kotaemon_node.api.showing import (
     document_form,
     document_row,
@@ -27,7 +29,7 @@ from kotaemon_node.api.showing import (
 )
 from kotaemon_node.domain.errors import Conflict, NotFound, TooLarge
 from kotaemon_node.domain.ids import checked_id
-from kotaemon_node.domain.knowledge import DocumentEntry, Manifest
+from kotaemon_node.domain.knowledge import Manifest
 
 routes: Final = Blueprint("knowledge", __name__)
 
@@ -92,33 +94,50 @@ def list_generations(kb: str) -> Response:
 
 @routes.get("/v1/knowledge/<kb>/documents")
 def list_documents(kb: str) -> Response:
-    """List the documents of the generation served, with those that failed and why."""
+    """List the documents of the generation served, and those that were uploaded and wait.
+
+    A `reason` says why one failed. Generation 0 stands for none: all that there is waits.
+    """
     query = read_query(DocumentsQuery)
-    manifest = _manifest(kb)
-    entries = [entry for entry in manifest.documents if query.status in (None, entry.status)]
+    kb = checked_id("knowledge base", kb)
+    manifest, documents = _documents(kb)
+    wanted = [it for it in documents if query.status in (None, it.entry.status)]
     end = query.offset + query.limit
     return json_answer(
         DocumentList(
             kb=kb,
-            generation=manifest.generation,
-            documents=[document_row(entry) for entry in entries[query.offset : end]],
-            next_offset=end if end < len(entries) else None,
+            generation=manifest.generation if manifest is not None else 0,
+            documents=[
+                document_row(it.entry, queued=it.queued) for it in wanted[query.offset : end]
+            ],
+            next_offset=end if end < len(wanted) else None,
         )
     )
 
 
 @routes.get("/v1/knowledge/<kb>/documents/<path:doc>")
 def read_document(kb: str, doc: str) -> Response:
-    """Show a document with its text; its name may hold slashes."""
+    """Show a document with its text; its name may hold slashes.
+
+    With `revision` it is shown as it was, without passages, while a generation that has it is kept.
+    """
     query = read_query(DocumentQuery)
-    manifest = _manifest(kb)
-    entry = _entry(manifest, doc)
-    if query.revision is not None and query.revision != entry.revision:
-        raise NotFound(f"the document has revision {entry.revision} now")
-    if entry.status != "indexed":
-        return json_answer(document_form(manifest, entry, text=None, passages=()))
+    kb = checked_id("knowledge base", kb)
+    manifest, documents = _documents(kb)
+    found = next((it for it in documents if it.entry.document == doc), None)
+    generation = manifest.generation if manifest is not None else 0
+    if query.revision is not None and (found is None or query.revision != found.entry.revision):
+        old = services().knowledge.revision(kb, doc, query.revision)
+        return json_answer(document_form(kb, old.generation, old.entry, text=old.text))
+    if found is None:
+        raise NotFound("the knowledge base has no document of this name")
+    if found.entry.status != "indexed":
+        return json_answer(document_form(kb, generation, found.entry, queued=found.queued))
     text, passages = services().knowledge.document(kb, doc)
-    return json_answer(document_form(manifest, entry, text=text, passages=passages))
+    form = document_form(
+        kb, generation, found.entry, queued=found.queued, text=text, passages=passages
+    )
+    return json_answer(form)
 
 
 @routes.delete("/v1/knowledge/<kb>/documents/<path:doc>")
@@ -167,11 +186,16 @@ def _manifest(kb: str) -> Manifest:
     return services().knowledge.manifest(checked_id("knowledge base", kb))
 
 
-def _entry(manifest: Manifest, document: str) -> DocumentEntry:
-    for entry in manifest.documents:
-        if entry.document == document:
-            return entry
-    raise NotFound("the knowledge base has no document of this name")
+def _documents(kb: str) -> tuple[Manifest | None, Sequence[Shown]]:
+    """Return the generation served and what is to be listed; ``NotFound`` for nothing at all."""
+    uploads = uploads_waiting(services().jobs, principal().tenant, kb)
+    try:
+        manifest = services().knowledge.manifest(kb)
+    except NotFound:
+        if not uploads:
+            raise
+        manifest = None
+    return manifest, with_queued(manifest, uploads)
 
 
 def _cache_scope() -> str:

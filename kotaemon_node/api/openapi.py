@@ -28,6 +28,21 @@ _PATH_SCHEMAS: Final[Mapping[str, Mapping[str, Any]]] = {
     "doc": {"type": "string", "description": "May contain slashes."},
     "name": {"type": "string", "description": "May contain slashes."},
 }
+_UPLOAD_SCHEMA: Final[Mapping[str, Any]] = {
+    "type": "object",
+    "required": ["file"],
+    "properties": {
+        "path": {
+            "type": "string",
+            "description": "Name of the document, below its knowledge base; before its file.",
+        },
+        "file": {
+            "type": "string",
+            "contentMediaType": "application/octet-stream",
+            "description": "May be repeated.",
+        },
+    },
+}
 _HEADERS: Final[Mapping[str, str]] = {
     "X-Turn-Default": "Turn id where the request names none; the balancer sets it.",
     "Last-Event-ID": "`<turn_id>:<seq>` or a number: frames after it are wanted.",
@@ -125,6 +140,11 @@ def _operation(rule: Rule, row: Operation, *, told: str, schemas: _Schemas) -> d
         operation["requestBody"] = {
             "required": needed,
             "content": {"application/json": {"schema": schema}},
+        }
+    if row.upload:
+        operation["requestBody"] = {
+            "required": True,
+            "content": {"multipart/form-data": {"schema": dict(_UPLOAD_SCHEMA)}},
         }
     return operation
 

@@ -30,6 +30,8 @@ class Operation:
     """Media type of its 200 where that is not JSON, or may be something else, too."""
     json: bool = True
     """Whether its 200 may be JSON."""
+    upload: bool = False
+    """Whether it takes files as a form."""
 
 
 EVERYWHERE: Final = ("malformed", "internal")
@@ -125,8 +127,16 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         "knowledge", {200: forms.DocumentList}, ("not_found", "invalid"),
         query=inputs.DocumentsQuery,
     ),
+    "uploads.upload_documents": Operation(
+        "knowledge",
+        {202: forms.UploadForm},
+        (*_BODY, "conflict", "unavailable", "deadline_exceeded", *_STORE),
+        query=inputs.UploadQuery,
+        upload=True,
+    ),
     "knowledge.read_document": Operation(
-        "knowledge", {200: forms.DocumentForm}, ("not_found", "too_large"),
+        "knowledge", {200: forms.DocumentForm},
+        ("not_found", "too_large", "withdrawn", "unavailable"),
         query=inputs.DocumentQuery,
     ),
     "knowledge.delete_document": Operation(

@@ -48,6 +48,7 @@ PERMISSIONS: Final[Mapping[str, Access]] = {
     "knowledge.delete_document": KEEPERS,
     "knowledge.roll_back": KEEPERS,
     "knowledge.publish": KEEPERS,
+    "uploads.upload_documents": KEEPERS,
     "jobs.list_jobs": KEEPERS,
     "jobs.read_job": KEEPERS,
     "cluster.read_cluster": OPERATORS,

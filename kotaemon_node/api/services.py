@@ -1,8 +1,9 @@
 """What the routes are given: the services of a pod, composed by ``bootstrap``."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from pathlib import Path
+from typing import Any, Protocol
 
 from kotaemon_node.domain.frames import Frame
 from kotaemon_node.domain.held import HeldBuild
@@ -10,6 +11,7 @@ from kotaemon_node.domain.knowledge import (
     GenerationRef,
     GenerationRow,
     Manifest,
+    OldRevision,
     Passage,
     SearchResult,
     Source,
@@ -26,6 +28,7 @@ from kotaemon_node.ports.jobs import JobQueue
 from kotaemon_node.ports.knowledge import PodReport, Presence
 from kotaemon_node.ports.runtime import Clock, IdSource
 from kotaemon_node.ports.sessions import ClaimOutcome, SessionStore
+from kotaemon_node.ports.uploads import UploadRoom
 from kotaemon_node.telemetry.metrics import Metrics
 
 
@@ -113,6 +116,14 @@ class KnowledgeService(Protocol):
         """Return the canonical text of an indexed document and its passages; ``NotFound``."""
         ...
 
+    def revision(self, kb: str, document: str, revision: str) -> OldRevision:
+        """Return a document as an older generation had it.
+
+        ``NotFound`` for a revision that no generation that is kept has, or that was not found in
+        time; ``Withdrawn`` for what was purged.
+        """
+        ...
+
 
 class PodState(Protocol):
     """This pod's own view of itself."""
@@ -142,6 +153,19 @@ class PodState(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class UploadDesk:
+    """How this pod takes files."""
+
+    room: UploadRoom
+    refusal_of: Callable[[str], str | None]
+    """Tells why no file of this name can be read, None where one can."""
+    native: Callable[..., Any]
+    """Runs what writes to the disk away from the serving loop."""
+    folder: Path | None = None
+    """Where they lie while they arrive; None: the system's folder for temporary files."""
+
+
+@dataclass(frozen=True, slots=True)
 class Services:
     """All that the routes use."""
 
@@ -149,6 +173,7 @@ class Services:
     turns: TurnService
     knowledge: KnowledgeService
     jobs: JobQueue
+    uploads: UploadDesk
     presence: Presence
     pod: PodState
     clock: Clock

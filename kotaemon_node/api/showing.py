@@ -123,20 +123,28 @@ def knowledge_form(manifest: Manifest, *, held: HeldBuild | None) -> KnowledgeFo
     )
 
 
-def document_row(entry: DocumentEntry) -> DocumentRow:
-    """Show a document in a list."""
-    return DocumentRow(**{name: getattr(entry, name) for name in DocumentRow.__slots__})
+def document_row(entry: DocumentEntry, *, queued: str | None = None) -> DocumentRow:
+    """Show a document in a list; ``queued`` is a revision of it that waits to be read."""
+    shown = {at: getattr(entry, at) for at in DocumentRow.__slots__ if at != "queued_revision"}
+    return DocumentRow(queued_revision=queued, **shown)
 
 
 def document_form(
-    manifest: Manifest, entry: DocumentEntry, *, text: str | None, passages: Sequence[Passage]
+    kb: str,
+    generation: int,
+    entry: DocumentEntry,
+    *,
+    queued: str | None = None,
+    text: str | None = None,
+    passages: Sequence[Passage] = (),
 ) -> DocumentForm:
     """Show a document whole."""
-    shared = set(DocumentForm.__slots__) & set(DocumentRow.__slots__) - {"passages"}
+    shared = set(DocumentForm.__slots__) & set(DocumentEntry.__slots__) - {"passages", "text"}
     places = [DocumentPassage(p.id, p.span, p.heading, p.page, p.kind) for p in passages]
     return DocumentForm(
-        kb=manifest.kb,
-        generation=manifest.generation,
+        kb=kb,
+        generation=generation,
+        queued_revision=queued,
         text=text,
         passages=places,
         **{name: getattr(entry, name) for name in shared},

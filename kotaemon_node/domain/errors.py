@@ -151,7 +151,7 @@ class LanguageModelError(NodeError):
 
 
 class DeadlineExceeded(NodeError):
-    """A turn ran out of one of its time limits."""
+    """A turn or an upload ran out of one of its time limits."""
 
     code = "deadline_exceeded"
     retryable = True

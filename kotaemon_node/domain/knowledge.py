@@ -175,6 +175,15 @@ class GenerationRow:
 
 
 @dataclass(frozen=True, slots=True)
+class OldRevision:
+    """A document as ``generation`` had it, the newest one that did. ``text``: None if it failed."""
+
+    generation: int
+    entry: DocumentEntry
+    text: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Hit:
     """A passage found. ``score`` is the fused score (higher is closer); the parts explain it.
 

@@ -1,10 +1,13 @@
 """Orders that any pod takes and the coordinator that leads carries out, in their order."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Final, Literal, Protocol
 
 JobState = Literal["queued", "running", "done", "failed"]
+
+UPLOAD: Final = "upload"
+"""The kind of order that brings a file: ``fields`` are ``document``, ``revision``, ``bytes``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +45,7 @@ class JobQueue(Protocol):
         """Put an order behind the others, once: the same order under the same id is that job.
 
         Raises ``Conflict`` where the id stands for another order, ``Overloaded`` where
-        ``JOBS_QUEUED_MAX`` wait, ``StoreUnavailable``.
+        ``JOBS_QUEUED_MAX`` (of uploads ``UPLOADS_QUEUED_MAX``) wait, ``StoreUnavailable``.
         """
         ...
 
@@ -55,15 +58,21 @@ class JobQueue(Protocol):
         ...
 
 
+    def waiting(self, tenant: str) -> Sequence[Job]:
+        """Return the jobs that have not ended, oldest first; ``StoreUnavailable``."""
+        ...
+
+
 class JobSource(Protocol):
     """The side of the leader. Who calls it without leading may do harm to nothing but order.
 
     Each job is handed out at least once, and again until ``finish`` or ``fail``.
     """
 
-    def begin(self, tenant: str) -> Job | None:
+    def begin(self, tenant: str, *, beside: Collection[str] = ()) -> Job | None:
         """Return the oldest job that has not ended, as begun once more; None when all have.
 
+        ``beside`` are the ids of jobs that the caller has begun and that wait for something.
         A job whose record is lost is dropped: nobody could tell what was ordered.
         """
         ...
@@ -74,6 +83,10 @@ class JobSource(Protocol):
 
     def fail(self, job: Job, reason: str, *, dead: bool = False) -> None:
         """Note that it never will be; ``dead`` also puts it on the list of dead ones."""
+        ...
+
+    def find(self, tenant: str, job_id: str) -> Job:
+        """As ``JobQueue.find``."""
         ...
 
     def wait(self, tenant: str, *, timeout_s: float) -> bool:

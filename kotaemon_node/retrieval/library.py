@@ -27,6 +27,7 @@ from kotaemon_node.domain.knowledge import (
     GenerationRef,
     GenerationRow,
     Manifest,
+    OldRevision,
     Passage,
     SearchResult,
     Source,
@@ -152,6 +153,9 @@ class KnowledgeLibrary:
                 if entry.document == document and entry.status == "indexed":
                     return self._sources.text(kb, entry), searcher.passages_of(document)
         raise NotFound(f"{kb} has no indexed document of this name")
+
+    def revision(self, kb: str, document: str, revision: str) -> OldRevision:
+        return self._sources.revision(kb, document, revision, clock=self._clock)
 
     @contextmanager
     def _pinned(self, kb: str, min_generation: int) -> Iterator[Searcher]:

@@ -84,6 +84,22 @@ class ManifestReader:
         stems = (name.removeprefix(prefix).partition(".")[0] for name in self._store.list(prefix))
         return sorted({int(stem) for stem in stems if stem.isdecimal()})
 
+    def all_numbers(self, kb: str) -> list[int]:
+        """Return the numbers of which a manifest or what purges left of it is kept, newest first.
+        """
+        return sorted({*self.numbers(kb), *self.redacted_numbers(kb)}, reverse=True)
+
+    def mentions(self, kb: str, generation: int, word: str) -> bool:
+        """Tell whether ``word`` (ASCII) stands in what is kept of a generation.
+
+        Much cheaper than reading it; nothing is verified, so a yes says only where to read.
+        """
+        raw = self._store.get(manifest_name(self._tenant, kb, generation))
+        if raw is None:
+            names = sorted(self._store.list(redacted_prefix(self._tenant, kb, generation)))
+            raw = self._store.get(names[-1]) if names else None
+        return raw is not None and word.encode() in raw
+
     def _placed(self, raw: bytes, kb: str, generation: int, digest: str | None) -> Manifest:
         manifest = self._verified(raw, kb, generation, digest)
         if is_redacted(manifest):

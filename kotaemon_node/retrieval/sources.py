@@ -6,15 +6,24 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any, Final
 
+from kotaemon_node.domain import limits
 from kotaemon_node.domain.artifact_names import text_name, withdrawal_prefix
 from kotaemon_node.domain.errors import CorruptArtifact, NotFound, Withdrawn
-from kotaemon_node.domain.knowledge import DocumentEntry, Manifest, Source, document_id
+from kotaemon_node.domain.knowledge import (
+    DocumentEntry,
+    Manifest,
+    OldRevision,
+    Source,
+    document_id,
+)
 from kotaemon_node.domain.signed_manifest import UntrustedArtifact
 from kotaemon_node.ports.artifacts import ArtifactStore
+from kotaemon_node.ports.runtime import Clock
 from kotaemon_node.ports.signing import Verifier
 from kotaemon_node.retrieval.manifests import ManifestReader
 
 _MANIFESTS_KEPT: Final = 8  # people open citations of recent answers
+_REVISION: Final = re.compile(r"[0-9a-f]{64}")
 _PASSAGE_ID: Final = re.compile(r"([0-9a-f]{16})-(0|[1-9]\d{0,9})-([1-9]\d{0,9})")
 
 
@@ -64,6 +73,31 @@ class SourceReader:
             text=text,
             span=span,
         )
+
+    def revision(self, kb: str, document: str, revision: str, *, clock: Clock) -> OldRevision:
+        """Return a document as the newest generation of this revision had it.
+
+        Errors as ``source``; it is looked for in the newest generations first, for a bounded time.
+        """
+        if not _REVISION.fullmatch(revision):
+            raise NotFound("a revision is the sha256 of a file, in 64 hexadecimal digits")
+        until_s = clock.monotonic_s() + limits.REVISION_LOOKED_FOR_S
+        part = document_id(document=document, revision=revision)
+        for number in self._manifests.all_numbers(kb):
+            if clock.monotonic_s() > until_s:
+                raise NotFound(f"the newest generations down to {number} have no such revision")
+            if not self._manifests.mentions(kb, number, revision):
+                continue
+            entry = self._documents(kb, number).get(part)
+            if entry is None:
+                continue
+            if self._withdrawn(kb, number, part):
+                raise Withdrawn("the document was withdrawn")
+            text = self.text(kb, entry) if entry.text is not None else None
+            return OldRevision(number, entry, text)
+        if self._withdrawn(kb, 0, part):
+            raise Withdrawn("the document was withdrawn")
+        raise NotFound("no generation that is kept has this revision of the document")
 
     def text(self, kb: str, entry: DocumentEntry) -> str:
         """Return a document's canonical text; ``NotFound`` when it has none or it is not kept."""

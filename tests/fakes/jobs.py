@@ -3,13 +3,13 @@
 ``tests/contract/test_jobs.py`` holds it to what the Redis adapter does.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from kotaemon_node.domain import limits
 from kotaemon_node.domain.errors import Conflict, NotFound, Overloaded, StoreUnavailable
-from kotaemon_node.ports.jobs import Job, JobState, Order
+from kotaemon_node.ports.jobs import UPLOAD, Job, JobState, Order
 
 
 @dataclass
@@ -31,8 +31,9 @@ class MemoryJobs:
             if known.order != order:
                 raise Conflict("this job id was used before with another order")
             return known
-        if len(self.queue) >= limits.JOBS_QUEUED_MAX:
-            raise Overloaded(f"{limits.JOBS_QUEUED_MAX} jobs are waiting")
+        queued_max = limits.UPLOADS_QUEUED_MAX if order.kind == UPLOAD else limits.JOBS_QUEUED_MAX
+        if len(self.queue) >= queued_max:
+            raise Overloaded(f"{queued_max} jobs are waiting")
         self.jobs[key] = Job(order, "queued", attempts=0, created_at=1.0, changed_at=1.0)
         self.queue.append(key)
         self._submitted += 1
@@ -49,10 +50,14 @@ class MemoryJobs:
         self._answer()
         return [job for job in reversed(self.jobs.values()) if job.order.tenant == tenant][:limit]
 
-    def begin(self, tenant: str) -> Job | None:
+    def waiting(self, tenant: str) -> Sequence[Job]:
+        self._answer()
+        return [self.jobs[key] for key in self.queue if key[0] == tenant]
+
+    def begin(self, tenant: str, *, beside: Collection[str] = ()) -> Job | None:
         self._answer()
         for key in self.queue:
-            if key[0] == tenant:
+            if key[0] == tenant and key[1] not in beside:
                 job = self.jobs[key]
                 self.jobs[key] = replace(job, state="running", attempts=job.attempts + 1)
                 return self.jobs[key]

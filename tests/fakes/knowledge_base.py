@@ -13,6 +13,7 @@ from kotaemon_node.domain.knowledge import (
     GenerationRow,
     Hit,
     Manifest,
+    OldRevision,
     Passage,
     SearchResult,
     SegmentEntry,
@@ -24,6 +25,7 @@ TEXT = "# Returns\n\nYou may return goods within 30 days. 运费由我们承担�
 SENTENCE = "You may return goods within 30 days."
 SPAN = (TEXT.index(SENTENCE), TEXT.index(SENTENCE) + len(SENTENCE))
 REVISION = hashlib.sha256(TEXT.encode()).hexdigest()
+OLD_REVISION = hashlib.sha256(b"before").hexdigest()
 DOCUMENT = "policies/returns and refunds/退货.md"
 PASSAGE = Passage(
     id=passage_id(document=DOCUMENT, revision=REVISION, span=SPAN),
@@ -93,6 +95,13 @@ class FakeKnowledge:
         if document != DOCUMENT:
             raise NotFound("there is no such document")
         return TEXT, (PASSAGE,)
+
+    def revision(self, kb: str, document: str, revision: str) -> OldRevision:
+        current = self.manifest(kb)
+        if (document, revision) != (DOCUMENT, OLD_REVISION):
+            raise NotFound("no generation that is kept has this revision of the document")
+        entry = replace(current.documents[1], revision=OLD_REVISION)
+        return OldRevision(GENERATION - 1, entry, "An older text.")
 
 
 def manifest(generation: int) -> Manifest:

@@ -9,13 +9,15 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from flask import Flask
 from flask.testing import FlaskClient
 
 from kotaemon_node.api.app import create_app
-from kotaemon_node.api.services import Services
+from kotaemon_node.adapters.documents.reading import unsupported
+from kotaemon_node.api.services import Services, UploadDesk
 from kotaemon_node.domain.errors import (
     Gone,
     SessionNotFound,
@@ -34,6 +36,7 @@ from kotaemon_node.domain.session import (
     TurnRequest,
 )
 from kotaemon_node.domain.turn import FINISHED, State
+from kotaemon_node.ports.artifacts import ArtifactsUnavailable
 from kotaemon_node.ports.knowledge import PodReport
 from kotaemon_node.ports.sessions import ClaimOutcome
 from tests.fakes.jobs import MemoryJobs
@@ -310,6 +313,27 @@ def frames_of(turn: Turn) -> list[Frame]:
 
 
 @dataclass
+class FakeRoom:
+    """``ports.uploads.UploadRoom`` in memory, which can be away."""
+
+    kept: dict[str, bytes] = field(default_factory=dict)
+    away: bool = False
+
+    def put(self, name: str, source: Path) -> None:
+        if self.away:
+            raise ArtifactsUnavailable("the artifact store does not answer")
+        self.kept.setdefault(name, source.read_bytes())
+
+    def discard(self, name: str) -> None:
+        self.kept.pop(name, None)
+
+
+def _refusal(document: str) -> str | None:
+    refusal = unsupported(document)
+    return str(refusal) if refusal is not None else None
+
+
+@dataclass
 class FakeCluster:
     """The parts of a scripted pod, each open to the test."""
 
@@ -320,6 +344,7 @@ class FakeCluster:
     pod: FakePod = field(default_factory=FakePod)
     clock: FakeClock = field(default_factory=FakeClock)
     ids: FakeIds = field(default_factory=FakeIds)
+    room: FakeRoom = field(default_factory=FakeRoom)
     auth_mode: str = "open"
     cluster_id: str = "test-cluster"
 
@@ -337,6 +362,11 @@ class FakeCluster:
             turns=self.turns,
             knowledge=self.knowledge,
             jobs=self.jobs,
+            uploads=UploadDesk(
+                room=self.room,
+                refusal_of=_refusal,
+                native=lambda work, *arguments: work(*arguments),
+            ),
             presence=self.presence,
             pod=self.pod,
             clock=self.clock,

@@ -1,5 +1,6 @@
 """``/openapi.json``: valid, whole, and true of what the routes answer."""
 
+import io
 import json
 from typing import Any
 from urllib.parse import quote
@@ -13,7 +14,7 @@ from kotaemon_node.api.errors import ERRORS
 from kotaemon_node.api.openapi import methods_of, template
 from kotaemon_node.domain.errors import KnowledgeBehind, StoreUnavailable
 from kotaemon_node.domain.turn import State
-from tests.fakes.knowledge_base import DOCUMENT, GENERATION, PASSAGE
+from tests.fakes.knowledge_base import DOCUMENT, GENERATION, OLD_REVISION, PASSAGE
 from tests.fakes.services import FakeCluster
 
 
@@ -74,6 +75,13 @@ DOC = f"/v1/knowledge/default/documents/{quote(DOCUMENT)}"
 ROLLBACK = "/v1/knowledge/default/rollback"
 SOURCE = f"/v1/sources/default/{GENERATION}/{PASSAGE.id}"
 
+UPLOAD = "/v1/knowledge/default/documents"
+
+
+def _form(name: str) -> dict[str, Any]:
+    return {"file": (io.BytesIO(b"Some text."), name)}
+
+
 CALLS: list[tuple[str, str, str, dict[str, Any], int]] = [
     # path as described, method, path as called, arguments, status
     ("/chat", "post", "/chat", {"json": {"message": "a"}}, 200),
@@ -115,7 +123,11 @@ CALLS: list[tuple[str, str, str, dict[str, Any], int]] = [
     ("/v1/knowledge/{kb}", "get", "/v1/knowledge/none", {}, 404),
     ("/v1/knowledge/{kb}/generations", "get", "/v1/knowledge/default/generations", {}, 200),
     ("/v1/knowledge/{kb}/documents", "get", "/v1/knowledge/default/documents", {}, 200),
+    ("/v1/knowledge/{kb}/documents", "post", UPLOAD, {"data": _form("a.md")}, 202),
+    ("/v1/knowledge/{kb}/documents", "post", UPLOAD, {"data": _form("a.exe")}, 422),
+    ("/v1/knowledge/{kb}/documents", "post", UPLOAD, {"json": {}}, 415),
     ("/v1/knowledge/{kb}/documents/{doc}", "get", DOC, {}, 200),
+    ("/v1/knowledge/{kb}/documents/{doc}", "get", DOC + f"?revision={OLD_REVISION}", {}, 200),
     ("/v1/knowledge/{kb}/documents/{doc}", "delete", DOC + "?purge=true", {}, 202),
     ("/v1/knowledge/{kb}/documents/{doc}", "delete", DOC + "?purge=maybe", {}, 422),
     ("/v1/knowledge/{kb}/rollback", "post", ROLLBACK, {"json": {"generation": 6}}, 202),

@@ -5,7 +5,7 @@ job has ended. All keys of a tenant's jobs share a slot, so that each step is on
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 import orjson
@@ -15,7 +15,7 @@ from kotaemon_node.adapters.redis.connection import RedisStore, store_errors
 from kotaemon_node.adapters.redis.keys import JobKeys
 from kotaemon_node.domain import limits
 from kotaemon_node.domain.errors import Conflict, NotFound, Overloaded
-from kotaemon_node.ports.jobs import Job, JobState, Order
+from kotaemon_node.ports.jobs import UPLOAD, Job, JobState, Order
 
 _log = structlog.get_logger(__name__)
 
@@ -38,13 +38,14 @@ class RedisJobs:
         row = {"kind": order.kind, "kb": order.kb, "fields": fields}
         digest = hashlib.sha256(orjson.dumps(list(row.values())))
         flat = [part for pair in row.items() for part in pair]
+        queued_max = limits.UPLOADS_QUEUED_MAX if order.kind == UPLOAD else limits.JOBS_QUEUED_MAX
         reply = self._store.run(
             "submit",
             [keys.record(order.id), keys.queue, keys.index],
             [
                 order.id,
                 digest.hexdigest(),
-                limits.JOBS_QUEUED_MAX,
+                queued_max,
                 limits.JOBS_LISTED_MAX,
                 *flat,
             ],
@@ -52,7 +53,7 @@ class RedisJobs:
         if reply == b"conflict":
             raise Conflict("this job id was used before with another order")
         if reply == b"full":
-            raise Overloaded(f"{limits.JOBS_QUEUED_MAX} jobs are waiting")
+            raise Overloaded(f"{queued_max} jobs are waiting")
         return self.find(order.tenant, order.id)
 
     def find(self, tenant: str, job_id: str) -> Job:
@@ -68,6 +69,17 @@ class RedisJobs:
         keys = JobKeys(tenant)
         with store_errors():
             ids = [raw.decode() for raw in self._store.client.zrevrange(keys.index, 0, limit - 1)]
+        return self._found(tenant, ids)
+
+    def waiting(self, tenant: str) -> Sequence[Job]:
+        """See the port."""
+        with store_errors():
+            entries = self._store.client.xrange(JobKeys(tenant).queue)
+        ids = [fields[b"id"].decode() for _, fields in entries if b"id" in fields]
+        return self._found(tenant, ids)
+
+    def _found(self, tenant: str, ids: Sequence[str]) -> Sequence[Job]:
+        keys = JobKeys(tenant)
 
         def read(pipe: Any) -> None:
             for job_id in ids:
@@ -79,15 +91,17 @@ class RedisJobs:
 
     # The side of the leader.
 
-    def begin(self, tenant: str) -> Job | None:
+    def begin(self, tenant: str, *, beside: Collection[str] = ()) -> Job | None:
         """See the port."""
         keys = JobKeys(tenant)
+        others = frozenset(job_id.encode() for job_id in beside)
         while True:
             with store_errors():
-                entries = self._store.client.xrange(keys.queue, count=1)
-            if not entries:
+                entries = self._store.client.xrange(keys.queue, count=len(others) + 1)
+            left = [it for it in entries if it[1].get(b"id") not in others]
+            if not left:
                 return None
-            entry, fields = entries[0]
+            entry, fields = left[0]
             try:
                 job = self._begun(tenant, entry, fields)
             except (LookupError, ValueError) as error:
@@ -148,7 +162,7 @@ class RedisJobs:
                 state,
                 reason,
                 orjson.dumps(dict(result)),
-                limits.JOBS_KEPT_S,
+                limits.UPLOAD_JOBS_KEPT_S if job.order.kind == UPLOAD else limits.JOBS_KEPT_S,
                 dead_max,
             ],
         )
