@@ -19,9 +19,11 @@ _CELL_CHARS_MAX: Final = 70.0  # on average; longer ones are columns of prose
 _HEADER_ROWS_MAX: Final = 5
 _LABEL_SHARE: Final = 0.3  # of the width of the column of text, before its figures begin
 _SLACK: Final = 20.0  # points that a heading reaches over the columns it stands above
+_YEAR: Final = re.compile(r"(?:19|20)\d\d")
 _COLUMN_GAP: Final = 1.0  # points
 
-_SIGN: Final = re.compile(r"[$€£¥]|US\$|RMB")
+_SIGN_BEHIND: Final = re.compile(r"(?:^|\s)([$€£¥]|US\$|RMB)$")
+_UNENDED: Final = re.compile(r"(?:,|\b(?:and|or|of|the|in|for|to|on|from))$")
 _TAIL: Final = re.compile(r"[)%]+|\)\s?%|[)%]*\s?\([a-z]\)")
 _MARK: Final = re.compile(
     r"[•‣▪●◦■□–\-*·\uf0b7\uf0a7]|\(?(?:\d{1,3}|[A-Za-z]|[ivx]{1,4})[.)、]|\[\d+\]"
@@ -46,6 +48,8 @@ def aligned_table(lines: Sequence[Line]) -> AlignedTable | None:
     for at, line in enumerate(_together(lines)):
         cells = _merged(line.cells)
         if len(cells) > 1 and not (len(cells) == 2 and _MARK.fullmatch(cells[0].text)):
+            if singles and several >= _ROWS_MIN and cells[0].x0 > figures_x0 - _SLACK:
+                break  # the header of another table, below its own heading
             singles, several, count = 0, several + 1, at + 1
             figures_x0 = min(figures_x0, cells[1].x0)
         elif _is_label(line, cells, figures_x0) if at else _spans(lines):
@@ -90,22 +94,21 @@ def _is_label(line: Line, cells: list[Cell], figures_x0: float) -> bool:
 def _merged(cells: Sequence[Cell]) -> list[Cell]:
     """Return the cells with currency signs before and brackets behind their figures."""
     merged: list[Cell] = []
-    sign: Cell | None = None
+    sign = ""
     for cell in cells:
-        if _SIGN.fullmatch(cell.text) and sign is None:
-            sign = cell
-            continue
-        if merged and sign is None and _TAIL.fullmatch(cell.text):
+        text, x1 = sign + cell.text, cell.x1
+        # The sign of the next column often stands close behind the figure of this one.
+        found = _SIGN_BEHIND.search(text)
+        sign = "" if found is None else found.group(1)
+        if found is not None:
+            x1 -= (cell.x1 - cell.x0) * (len(text) - found.start()) / len(text)
+            text = text[: found.start()]
+        if merged and _TAIL.fullmatch(text):
             last = merged.pop()
-            merged.append(Cell(f"{last.text}{cell.text}", last.x0, cell.x1))
-        elif sign is not None:
-            merged.append(Cell(f"{sign.text}{cell.text}", sign.x0, cell.x1))
-            sign = None
-        else:
-            merged.append(cell)
-    if sign is not None:
-        merged.append(sign)
-    return merged
+            merged.append(Cell(f"{last.text}{text}", last.x0, x1))
+        elif text:
+            merged.append(Cell(text, cell.x0, x1))
+    return [*merged, Cell(sign, cells[-1].x1, cells[-1].x1)] if sign else merged
 
 
 def _aligned(rows: list[list[Cell]]) -> AlignedTable | None:
@@ -122,8 +125,9 @@ def _aligned(rows: list[list[Cell]]) -> AlignedTable | None:
         header = zip(*placed[:above], strict=True)
         texts.append([" ".join(filter(None, column)) for column in header])
     for row, cells_of_row in zip(placed[above:], rows[above:], strict=True):
-        if len(texts) > bool(above) and row[0][:1].islower() and not any(texts[-1][1:]):
-            texts[-1] = [f"{texts[-1][0]} {row[0]}", *row[1:]]  # a label of several lines
+        label = texts[-1][0] if len(texts) > bool(above) and not any(texts[-1][1:]) else ""
+        if label and row[0] and (row[0][0].islower() or _UNENDED.search(label)):
+            texts[-1] = [f"{label} {row[0]}", *row[1:]]  # a label of several lines
         else:
             texts.append(_once(row) if len(cells_of_row) < len(columns) else row)
     return AlignedTable(texts, has_header=bool(above) and len(texts) > 1, lines=len(rows))
@@ -132,10 +136,13 @@ def _aligned(rows: list[list[Cell]]) -> AlignedTable | None:
 def _columns(rows: list[list[Cell]]) -> list[tuple[float, float]]:
     """Return the left and right edges of the columns.
 
-    Rows with many cells say where they are; one that reaches over several of them says nothing.
+    Rows of figures with many cells say where they are; a heading that reaches over several columns
+    says nothing.
     """
+    several = [row for row in rows if len(row) > 1]
+    figures = [row for row in several if any(map(_is_figure, row[1:]))]
     columns: list[tuple[float, float]] = []
-    for row in sorted((row for row in rows if len(row) > 1), key=len, reverse=True):
+    for row in sorted(figures if len(figures) > 1 else several, key=len, reverse=True):
         wider = _united([*columns, *((cell.x0, cell.x1) for cell in row)])
         if len(wider) >= len(columns):
             columns = wider
@@ -179,8 +186,7 @@ def _once(texts: list[str]) -> list[str]:
 def _header_rows(rows: list[list[Cell]], placed: list[list[str]]) -> int:
     """Return how many rows stand above the first one that has a label and figures."""
     for at, (cells, texts) in enumerate(zip(rows, placed, strict=True)):
-        figures = sum(1 for text in texts[1:] if _FIGURE.fullmatch(text) and not _is_year(text))
-        if texts[0] and figures:
+        if texts[0] and any(map(_is_figure, cells[1:])):
             return at if at <= _HEADER_ROWS_MAX else 0
         # A single cell begins the body: what reaches over columns stands above those.
         if at and len(cells) == 1 and len(rows[at - 1]) > 1:
@@ -188,5 +194,5 @@ def _header_rows(rows: list[list[Cell]], placed: list[list[str]]) -> int:
     return 1  # no figures at all: as in most tables, the first row names the columns
 
 
-def _is_year(text: str) -> bool:
-    return re.fullmatch(r"(?:19|20)\d\d", text) is not None
+def _is_figure(cell: Cell) -> bool:
+    return _FIGURE.fullmatch(cell.text) is not None and _YEAR.fullmatch(cell.text) is None

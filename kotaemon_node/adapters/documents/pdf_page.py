@@ -13,6 +13,7 @@ from typing import Any, Final
 import pypdfium2 as pdfium
 import pypdfium2.raw as pdfium_c
 
+from kotaemon_node.adapters.documents import pdf_calls as calls
 from kotaemon_node.adapters.documents.pdf_rules import Box, Rules, read_rules
 from kotaemon_node.domain import limits
 
@@ -25,6 +26,7 @@ _FORCE_BOLD_FLAG: Final = 1 << 18
 _INVISIBLE_MODE: Final = 3
 _FONT_NAME_BYTES: Final = 200
 _MIRRORED: Final = 4
+_HEBREW: Final = "\u0590"  # before it no letter is written from the right
 # Wider than the gap between words, also of justified lines; runs of one line are joined later.
 _GAP_EM: Final = 1.0
 
@@ -131,21 +133,23 @@ class _Reader:
     """Walks over the characters of one page in pdfium's order, which is that of reading a line."""
 
     def __init__(self, textpage: Any, bounds: Box) -> None:
-        self._textpage = textpage
+        self._count = textpage.count_chars()
+        self._textpage = calls.address(textpage.raw)
         self._bounds = bounds
         self._runs: dict[int, list[Run]] = {}
         self._run: Run | None = None
         self._chars: list[str] = []
         self._object = 0
         self._style = Style(1.0, bold=False)
+        self._bold: dict[int, bool] = {}
 
     def read(self) -> dict[int, list[Run]]:
         """Return the runs by the number of right angles by which they are turned."""
         textpage, rect = self._textpage, pdfium_c.FS_RECTF()
-        code_of, box_of = pdfium_c.FPDFText_GetUnicode, pdfium_c.FPDFText_GetLooseCharBox
+        place = ctypes.byref(rect)
         high = 0
-        for index in range(textpage.count_chars()):
-            code = code_of(textpage, index)
+        for index in range(self._count):
+            code = calls.unicode_of(textpage, index)
             if 0xD800 <= code < 0xDC00:
                 high = code
                 continue
@@ -160,19 +164,18 @@ class _Reader:
             char = "-" if code == _LINE_END_HYPHEN else chr(code)
             if char in _BLANKS:
                 self._blank()
-            elif box_of(textpage, index, rect):
+            elif calls.box_of(textpage, index, place):
                 self._take(index, char, (rect.left, rect.bottom, rect.right, rect.top))
         self._flush()
         return self._runs
 
     def _take(self, index: int, char: str, box: Box) -> None:
-        x, y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
         left, bottom, right, top = self._bounds
-        if not (left <= x <= right and bottom <= y <= top):
+        if not (left <= (box[0] + box[2]) / 2 <= right and bottom <= (box[1] + box[3]) / 2 <= top):
             return  # beside the page, where no reader sees it
         style = self._style_of(index)
-        x0, y0, x1, y1 = turned_box(box, style.quarter)
-        right_to_left = unicodedata.bidirectional(char) in {"R", "AL"}
+        x0, y0, x1, y1 = turned_box(box, style.quarter) if style.quarter else _upright(box)
+        right_to_left = char >= _HEBREW and unicodedata.bidirectional(char) in {"R", "AL"}
         run = self._run
         if run is None or not _goes_on(run, style, (x0, y0, x1, y1), right_to_left):
             self._flush()
@@ -197,40 +200,55 @@ class _Reader:
 
     def _style_of(self, index: int) -> Style:
         """Return the style of a character; those of one text object share it."""
-        shown = pdfium_c.FPDFText_GetTextObject(self._textpage, index)
-        address = ctypes.cast(shown, ctypes.c_void_p).value or 0
-        if address and address == self._object:
+        shown = calls.object_of(self._textpage, index)
+        if not shown or shown == self._object:
             return self._style
-        self._object = address
-        scale, quarter = 1.0, 0
+        self._object = shown
+        size, quarter = calls.font_size_of(self._textpage, index), 0
         matrix = pdfium_c.FS_MATRIX()
-        if pdfium_c.FPDFText_GetMatrix(self._textpage, index, matrix):
-            scale = math.hypot(matrix.c, matrix.d)
-            quarter = round(math.atan2(-matrix.b, matrix.a) / (math.pi / 2)) % 4
-            if matrix.a * matrix.d < matrix.b * matrix.c:
+        if calls.matrix_of(self._textpage, index, ctypes.byref(matrix)):
+            a, b, c, d = matrix.a, matrix.b, matrix.c, matrix.d
+            # A negative size turns text upside down, as a matrix may; both together do nothing.
+            sign = -1 if size < 0 else 1
+            size *= math.hypot(c, d)
+            if b or a * sign < 0:
+                quarter = round(math.atan2(-b * sign, a * sign) / (math.pi / 2)) % 4
+            if a * d < b * c:
                 quarter += _MIRRORED
-        self._style = Style(
-            size=round(max(pdfium_c.FPDFText_GetFontSize(self._textpage, index) * scale, 0.1), 1),
-            bold=self._bold(index),
-            visible=not address or pdfium_c.FPDFTextObj_GetTextRenderMode(shown) != _INVISIBLE_MODE,
-            quarter=quarter,
-        )
+        font = calls.font_of(shown)
+        if font not in self._bold:
+            self._bold[font] = self._is_bold(index)
+        size = round(max(abs(size), 0.1), 1)
+        visible = calls.render_mode_of(shown) != _INVISIBLE_MODE
+        last = self._style
+        if (size, self._bold[font], visible, quarter) != (
+            last.size,
+            last.bold,
+            last.visible,
+            last.quarter,
+        ):
+            self._style = Style(size, self._bold[font], visible, quarter)
         return self._style
 
-    def _bold(self, index: int) -> bool:
+    def _is_bold(self, index: int) -> bool:
         name, flags = ctypes.create_string_buffer(_FONT_NAME_BYTES), ctypes.c_int()
-        pdfium_c.FPDFText_GetFontInfo(self._textpage, index, name, _FONT_NAME_BYTES, flags)
+        calls.font_info_of(self._textpage, index, name, _FONT_NAME_BYTES - 1, ctypes.byref(flags))
         told = name.value.decode("utf-8", "replace").lower()
         return (
             any(sign in told for sign in _BOLD_NAMES)
             or bool(flags.value & _FORCE_BOLD_FLAG)
-            or pdfium_c.FPDFText_GetFontWeight(self._textpage, index) >= _BOLD_WEIGHT
+            or calls.font_weight_of(self._textpage, index) >= _BOLD_WEIGHT
         )
+
+
+def _upright(box: Box) -> Box:
+    return box[0], -box[3], box[2], -box[1]
 
 
 def _goes_on(run: Run, style: Style, box: Box, right_to_left: bool) -> bool:
     x0, y0, x1, y1 = box
-    if style != run.style or abs((y0 + y1) / 2 - run.middle) > (y1 - y0) / 2:
+    same = style is run.style or style == run.style
+    if not same or abs((y0 + y1) / 2 - run.middle) > (y1 - y0) / 2:
         return False
     if right_to_left or run.right_to_left:
         return True  # its characters come in the order of reading, not in that of their places

@@ -13,6 +13,8 @@ from kotaemon_node.adapters.documents.pdf_rules import Box
 _NEAR: Final = 3.0  # points between lines that are meant to meet
 _LINES_MAX: Final = 2_000  # of one page; a drawing of more is no table
 _CELLS_MAX: Final = 20_000
+_UNRULED_COLUMNS_MIN: Final = 3
+_UNRULED_FILLED_MIN: Final = 0.9
 _FILLED_MIN: Final = 0.2  # of the cells; less is a form or a drawing
 
 Rows = list[list[str]]
@@ -85,13 +87,13 @@ def _split(runs: Sequence[Run], across: list[Box], down: list[Box]) -> tuple[lis
     """Return the runs inside a grid, cut at its vertical lines, and those outside."""
     x0, x1 = min(box[0] for box in across), max(box[2] for box in across)
     y0, y1 = min(box[1] for box in down), max(box[3] for box in down)
-    edges = _places([(box[0] + box[2]) / 2 for box in down])
     inside: list[Run] = []
     outside: list[Run] = []
     for run in runs:
         held = y0 <= run.middle <= y1 and x0 <= (run.x0 + run.x1) / 2 <= x1
         if held and run.table is None:
-            inside.extend(_cut(run, edges))
+            beside = [(it[0] + it[2]) / 2 for it in down if it[1] <= run.middle <= it[3]]
+            inside.extend(_cut(run, _places(beside)))
         else:
             outside.append(run)
     return inside, outside
@@ -132,14 +134,14 @@ def _table(runs: list[Run], across: list[Box], down: list[Box]) -> RuledTable | 
         column = min(max(bisect_right(xs, (run.x0 + run.x1) / 2) - 1, 0), width - 1)
         row = min(max(bisect_right(ys, run.middle) - 1, 0), height - 1)
         held.setdefault(owner[row][column], []).append(run)
-    texts = {place: _cell_text(members) for place, members in held.items()}
-    rows = [
-        [
-            texts.get(owner[row][column], "") if owner[row][column][1] == column else ""
-            for column in range(width)
+    rows: Rows = []
+    for row in range(height):
+        begun = {place: held.get(place, []) for place in owner[row] if place[0] == row}
+        texts = [
+            _cell_text(held.get(place, [])) if place[1] == column else ""
+            for column, place in enumerate(owner[row])
         ]
-        for row in range(height)
-    ]
+        rows.extend(_unruled(begun, owner[row]) or [texts])
     rows = _without_empty_columns([row for row in rows if any(row)])
     filled = sum(1 for row in rows for text in row if text)
     if not rows or len(rows[0]) < 2 or filled < _FILLED_MIN * len(rows) * len(rows[0]):
@@ -181,6 +183,30 @@ def _ruled_down(down: list[Box], x: float, y: float) -> bool:
 
 def _ruled_across(across: list[Box], x: float, y: float) -> bool:
     return any(abs((it[1] + it[3]) / 2 - y) <= _NEAR and it[0] <= x <= it[2] for it in across)
+
+
+def _unruled(cells: dict[tuple[int, int], list[Run]], places: list[tuple[int, int]]) -> Rows | None:
+    """Return the rows that stand between two lines of the table without a line of their own.
+
+    They are rows, and not cells of several lines, where nearly all columns have one at each height.
+    """
+    heights = rows_of([run for runs in cells.values() for run in runs])
+    filled = [place for place, runs in cells.items() if runs]
+    if len(heights) < 2 or len(filled) < _UNRULED_COLUMNS_MIN or len(filled) < len(set(places)):
+        return None
+    at = {id(run): number for number, row in enumerate(heights) for run in row}
+    lines = {place: {at[id(run)] for run in cells[place]} for place in filled}
+    if sum(map(len, lines.values())) < _UNRULED_FILLED_MIN * len(heights) * len(filled):
+        return None
+    return [
+        [
+            _cell_text([run for run in cells[place] if at[id(run)] == number])
+            if place[1] == column
+            else ""
+            for column, place in enumerate(places)
+        ]
+        for number in range(len(heights))
+    ]
 
 
 def _cell_text(runs: list[Run]) -> str:
