@@ -17,8 +17,8 @@ from kotaemon_node.adapters.kafka import KafkaAddress, KafkaBus
 from kotaemon_node.adapters.llm.openai import make_language_model
 from kotaemon_node.adapters.rabbitmq import RabbitmqAddress, RabbitmqBus
 from kotaemon_node.adapters.redis import (
-    RedisFrameLog,
     Archive,
+    RedisFrameLog,
     RedisGenerationPointer,
     RedisJobs,
     RedisPresence,
@@ -160,22 +160,17 @@ def build_pod(settings: Settings) -> RunningPod:
     remembered = SessionCache(
         count=metrics.session_cache, ttl_s=settings.session_ttl_s, now_s=clock.monotonic_s
     )
+    # Writing and flushing what is fetched must not hold up the threads that search.
+    artifacts = make_artifact_store(
+        StorePlace.of(settings), clock=clock, native=GeventTasks(native_threads=1).compute
+    )
     sessions = RedisSessionStore(
         store,
         ttl_s=settings.session_ttl_s,
         idle_s=settings.session_idle_s,
         cache=remembered,
-    # Writing and flushing what is fetched must not hold up the threads that search.
-    artifacts = make_artifact_store(
-        StorePlace.of(settings), clock=clock, native=GeventTasks(native_threads=1).compute
-    )
         writing=writing,
         count_loss=metrics.session_gone,
-    )
-    frames = RedisFrameLog(store, waiting=waiting, writing=writing, clock=clock, tasks=tasks)
-    bus = _bus(settings, store=store, waiting=waiting, clock=clock)
-    # Requests that use up their pool must not make a healthy pod look dead.
-    presence = RedisPresence(connect(settings.redis_url, pool_max=4), clock=clock)
         archive=Archive(
             artifacts,
             kept_s=settings.archive_kept_s,
@@ -183,6 +178,11 @@ def build_pod(settings: Settings) -> RunningPod:
             count=metrics.session_restored,
             compute=tasks.compute,
         ),
+    )
+    frames = RedisFrameLog(store, waiting=waiting, writing=writing, clock=clock, tasks=tasks)
+    bus = _bus(settings, store=store, waiting=waiting, clock=clock)
+    # Requests that use up their pool must not make a healthy pod look dead.
+    presence = RedisPresence(connect(settings.redis_url, pool_max=4), clock=clock)
     library = KnowledgeLibrary(
         store=artifacts,
         segment_format=FaissSegmentFormat(),

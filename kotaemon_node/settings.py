@@ -48,6 +48,10 @@ class Settings(BaseSettings):
     artifact_s3_endpoint: str = ""
     """Address of a server that speaks S3; empty: that of AWS."""
     artifact_s3_region: str = ""
+    vector_store: str = "faiss"
+    """Who finds the nearest vectors: ``faiss``, in segments, or ``weaviate+http://host:port``."""
+    vector_store_key: str = ""
+    """Key by which a vector store elsewhere lets us in."""
     signing_key_file: Path | None = None
     """Private key with which the coordinator signs generations; no worker needs it."""
     trusted_keys: str = ""
@@ -80,16 +84,16 @@ class Settings(BaseSettings):
         default=limits.SESSION_TTL_S_DEFAULT, ge=int(limits.TURN_TIMEOUT_S), le=90 * 86400
     )
     session_idle_s: int = Field(default=limits.SESSION_IDLE_S_DEFAULT, ge=1, le=90 * 86400)
+    archive_after_s: int | None = Field(default=None, ge=0, le=90 * 86400)
+    """Seconds of rest after which a session is archived; None: half its life; 0: never."""
+    archive_kept_s: int = Field(default=limits.ARCHIVE_KEPT_S_DEFAULT, ge=1, le=3650 * 86400)
+    """Seconds after its last activity that an archived session is kept."""
     auth_mode: Literal["open"] = "open"
 
     pod_name: str = "worker-0"
     pod_address: str = "127.0.0.1:8000"
     """Host and port under which other pods reach this one."""
     pod_pid_file: Path | None = None
-    archive_after_s: int | None = Field(default=None, ge=0, le=90 * 86400)
-    """Seconds of rest after which a session is archived; None: half its life; 0: never."""
-    archive_kept_s: int = Field(default=limits.ARCHIVE_KEPT_S_DEFAULT, ge=1, le=3650 * 86400)
-    """Seconds after its last activity that an archived session is kept."""
     """Where the serving process writes its pid."""
     cluster_id: str = "local"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -103,12 +107,6 @@ class Settings(BaseSettings):
             return bool(self.kafka_bootstrap_servers)
         return self.turn_log == "on"
 
-    @model_validator(mode="after")
-    def _one_bus(self) -> Self:
-        if self.kafka_bootstrap_servers and self.rabbitmq_url:
-            raise ValueError(
-                "KAFKA_BOOTSTRAP_SERVERS and RABBITMQ_URL are both set; one bus carries the events:"
-                " set one of them"
     @property
     def archived_after_s(self) -> int:
         """For how long a session rests until it is archived; 0: none is."""
@@ -122,6 +120,12 @@ class Settings(BaseSettings):
             raise ValueError("ARCHIVE_KEPT_S must not be less than SESSION_TTL_S")
         return self
 
+    @model_validator(mode="after")
+    def _one_bus(self) -> Self:
+        if self.kafka_bootstrap_servers and self.rabbitmq_url:
+            raise ValueError(
+                "KAFKA_BOOTSTRAP_SERVERS and RABBITMQ_URL are both set; one bus carries the events:"
+                " set one of them"
             )
         return self
 
