@@ -84,4 +84,5 @@ def _readiness() -> Readiness:
         refused=refused if isinstance(refused, Mapping) else {},
         behind=behind if isinstance(behind, Mapping) else {},
         store=bool(report.get("store")),
+        vector_store=str(report.get("vector_store", "")),
     )

@@ -49,6 +49,7 @@ class Pod:
         presence: Presence,
         peers: Peers,
         lacking: Callable[[], str] = lambda: "",
+        vector_store: Callable[[], str] = lambda: "",
         clock: Clock,
         metrics: Metrics,
     ) -> None:
@@ -58,6 +59,7 @@ class Pod:
         self._refused = refused
         self._presence = presence
         self._lacking = lacking
+        self._vector_store = vector_store
         self._aside = Aside(mine=identity.incarnation, clock=clock)
         self._cut_off = CutOff(mine=identity.incarnation, peers=peers, clock=clock)
         self._looked_at_s: float | None = None
@@ -118,6 +120,7 @@ class Pod:
             ready=not reasons,
             able=not self._unable(),
             store=self._cut_off.store_answers,
+            vector_store=self._vector_store(),
             reasons=reasons,
             running_turns=self._running(),
             generations={

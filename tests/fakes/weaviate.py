@@ -143,6 +143,7 @@ class FakeWeaviate:
 def _handler(fake: FakeWeaviate) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        wbufsize = -1  # an answer in two packets waits 40 ms for the first one's receipt
 
         def handle_any(self) -> None:
             size = int(self.headers.get("Content-Length", 0))

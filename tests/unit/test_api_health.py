@@ -26,6 +26,7 @@ def test_a_ready_pod() -> None:
         "refused": {},
         "behind": {},
         "store": True,
+        "vector_store": "",
     }
 
 

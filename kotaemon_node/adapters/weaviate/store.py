@@ -36,8 +36,6 @@ class WeaviateStore:
         self._connection = Connection(
             address, connections_max=_CONNECTIONS_MAX, timeout_s=timeout_s
         )
-        self._made: set[str] = set()
-        """Collections that are known to be there; only the writer uses it."""
 
     def nearest(
         self, asks: Sequence[Ask], vector: NDArray[np.float32]
@@ -101,12 +99,10 @@ class WeaviateStore:
             for result in results:
                 problem = result.get("result", {}).get("errors")
                 if problem:
-                    self._made.clear()
                     raise VectorsUnavailable(f"the vector store did not take vectors: {problem}")
 
     def drop(self, of: VectorSet) -> None:
         collection = self._collection(of)
-        self._made.discard(f"{collection}/{names.shard(of)}")
         if self._connection.get(f"/v1/schema/{collection}") is not None:
             self._connection.delete(f"/v1/schema/{collection}/tenants", [names.shard(of)])
 
@@ -121,8 +117,6 @@ class WeaviateStore:
             elif doomed:
                 self._connection.delete(f"/v1/schema/{collection}/tenants", doomed)
             dropped += len(doomed)
-        if dropped:
-            self._made.clear()
         return dropped
 
     # Below: how Weaviate is spoken to.
@@ -154,10 +148,10 @@ class WeaviateStore:
         return {name: data.get(name) or {} for name in ("Get", "Aggregate")}
 
     def _make(self, of: VectorSet, collection: str) -> None:
-        """Make the collection and the tenant of a set, where they are not there yet."""
-        known = f"{collection}/{names.shard(of)}"
-        if known in self._made:
-            return
+        """Make the collection and the tenant of a set, where they are not there.
+
+        They are looked for each time: to remember them would cost more the day they are lost.
+        """
         if self._connection.get(f"/v1/schema/{collection}") is None:
             self._connection.post(
                 "/v1/schema",
@@ -173,7 +167,6 @@ class WeaviateStore:
             )
         # One that is there already stays as it is.
         self._connection.post(f"/v1/schema/{collection}/tenants", [{"name": names.shard(of)}])
-        self._made.add(known)
 
     def _shards(self, collection: str) -> set[str]:
         found = self._connection.get(f"/v1/schema/{collection}/tenants")
