@@ -54,6 +54,13 @@ CATALOGUE: Final = (
     MetricRow(
         "kotaemon_retrieval_seconds", "histogram", "One search, whole.", buckets_s=_RETRIEVAL_S
     ),
+    MetricRow(
+        "kotaemon_neighbour_searches_total",
+        "counter",
+        "Searches where VECTOR_STORE names a server, by where the nearest vectors were found: all "
+        "there (store), some in segments' files (partly) or all of them (files).",
+        ("source",),
+    ),
     MetricRow("kotaemon_turns_running", "gauge", "Turns that this pod executes now."),
     MetricRow("kotaemon_streams_active", "gauge", "Streams open to clients of this pod."),
     MetricRow("kotaemon_takeovers_total", "counter", "Turns taken over from another pod."),
@@ -107,13 +114,6 @@ CATALOGUE: Final = (
         "what somebody followed of a turn is lost or deleted (turn).",
         ("reason",),
     ),
-    MetricRow("kotaemon_llm_tokens_total", "counter", "Tokens of the language model.", ("kind",)),
-    MetricRow(
-        "kotaemon_plugin_calls_total",
-        "counter",
-        "Calls of tools: done, failed, or unknown.",
-        ("plugin", "outcome"),
-    ),
     MetricRow(
         "kotaemon_sessions_restored_total",
         "counter",
@@ -126,6 +126,13 @@ CATALOGUE: Final = (
         "histogram",
         "One such try, reading and unpacking its copy.",
         buckets_s=_RETRIEVAL_S,
+    ),
+    MetricRow("kotaemon_llm_tokens_total", "counter", "Tokens of the language model.", ("kind",)),
+    MetricRow(
+        "kotaemon_plugin_calls_total",
+        "counter",
+        "Calls of tools: done, failed, or unknown.",
+        ("plugin", "outcome"),
     ),
     MetricRow(
         "kotaemon_store_refusals_total",
@@ -167,6 +174,12 @@ _KNOWN_LABELS: Final[Mapping[str, tuple[tuple[str, ...], ...]]] = {
         ("rolled_back",),
     ),
     "kotaemon_sessions_gone_total": (("rolled_back",), ("wiped",), ("turn",)),
+    "kotaemon_sessions_restored_total": (
+        ("restored",),
+        ("unavailable",),
+        ("missing",),
+        ("corrupt",),
+    ),
     "kotaemon_llm_tokens_total": (("prompt",), ("completion",)),
     "kotaemon_store_refusals_total": (("full",), ("unwritable",), ("silent",), ("busy",)),
 }
@@ -174,12 +187,6 @@ _KNOWN_LABELS: Final[Mapping[str, tuple[tuple[str, ...], ...]]] = {
 
 class Metrics:
     """What a pod counts, in a registry of its own so that two pods in one test stay apart.
-    "kotaemon_sessions_restored_total": (
-        ("restored",),
-        ("unavailable",),
-        ("missing",),
-        ("corrupt",),
-    ),
 
     Thread safe. No method raises for a legal call and none blocks.
     """
@@ -234,6 +241,10 @@ class Metrics:
     def retrieval(self, duration_s: float) -> None:
         """Note how long one search took."""
         self._histograms["kotaemon_retrieval_seconds"].observe(duration_s)
+
+    def neighbours(self, source: Literal["store", "partly", "files"]) -> None:
+        """Count a search for which a vector store could be asked."""
+        self._counters["kotaemon_neighbour_searches_total"].labels(source).inc()
 
     def turns_running(self, turns: int) -> None:
         """Say how many turns this pod executes now."""
@@ -302,6 +313,13 @@ class Metrics:
         """Somebody was told that the store has lost something."""
         self._counters["kotaemon_sessions_gone_total"].labels(reason).inc()
 
+    def session_restored(
+        self, outcome: Literal["restored", "unavailable", "missing", "corrupt"], duration_s: float
+    ) -> None:
+        """Somebody asked for an archived session."""
+        self._counters["kotaemon_sessions_restored_total"].labels(outcome).inc()
+        self._histograms["kotaemon_session_restore_seconds"].observe(duration_s)
+
     def llm_tokens(self, prompt: int, completion: int) -> None:
         """Count the tokens of one call, as the server reported them."""
         self._counters["kotaemon_llm_tokens_total"].labels("prompt").inc(prompt)
@@ -313,13 +331,6 @@ class Metrics:
 
     def store_refused(self, reason: str) -> None:
         """The store failed a request or a heartbeat; ``reason`` is ``StoreUnavailable.refusal``."""
-    def session_restored(
-        self, outcome: Literal["restored", "unavailable", "missing", "corrupt"], duration_s: float
-    ) -> None:
-        """Somebody asked for an archived session."""
-        self._counters["kotaemon_sessions_restored_total"].labels(outcome).inc()
-        self._histograms["kotaemon_session_restore_seconds"].observe(duration_s)
-
         self._counters["kotaemon_store_refusals_total"].labels(reason).inc()
 
     def unconfirmed_writes(self, writes: int) -> None:
