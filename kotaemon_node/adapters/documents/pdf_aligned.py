@@ -20,6 +20,7 @@ _HEADER_ROWS_MAX: Final = 5
 _LABEL_SHARE: Final = 0.3  # of the width of the column of text, before its figures begin
 _SLACK: Final = 20.0  # points that a heading reaches over the columns it stands above
 _YEAR: Final = re.compile(r"(?:19|20)\d\d")
+_ABOVE_SHARE: Final = 0.3  # of a column, that a heading of it covers
 _COLUMN_GAP: Final = 1.0  # points
 
 _SIGN_BEHIND: Final = re.compile(r"(?:^|\s)([$€£¥]|US\$|RMB)$")
@@ -103,6 +104,8 @@ def _merged(cells: Sequence[Cell]) -> list[Cell]:
         if found is not None:
             x1 -= (cell.x1 - cell.x0) * (len(text) - found.start()) / len(text)
             text = text[: found.start()]
+        if _FIGURE.fullmatch(text):
+            text = "".join(text.split())
         if merged and _TAIL.fullmatch(text):
             last = merged.pop()
             merged.append(Cell(f"{last.text}{text}", last.x0, x1))
@@ -122,7 +125,7 @@ def _aligned(rows: list[list[Cell]]) -> AlignedTable | None:
     above = _header_rows(rows, placed)
     texts: list[list[str]] = []
     if above:
-        header = zip(*placed[:above], strict=True)
+        header = zip(*(_placed_above(row, columns) for row in rows[:above]), strict=True)
         texts.append([" ".join(filter(None, column)) for column in header])
     for row, cells_of_row in zip(placed[above:], rows[above:], strict=True):
         label = texts[-1][0] if len(texts) > bool(above) and not any(texts[-1][1:]) else ""
@@ -175,6 +178,25 @@ def _placed(row: list[Cell], columns: list[tuple[float, float]]) -> list[str]:
             over = [min(range(len(columns)), key=lambda at: abs(sum(columns[at]) / 2 - middle))]
         for at in over:
             texts[at] = f"{texts[at]} {cell.text}".strip()
+    return texts
+
+
+def _placed_above(row: list[Cell], columns: list[tuple[float, float]]) -> list[str]:
+    """Return the text of each column in a row of the header.
+
+    Its cells are centred over columns whose figures stand flush right: those reach further left.
+    """
+    lefts = [float("-inf"), *(right for _, right in columns)]
+    texts = [""] * len(columns)
+    for cell in row:
+        shares = [
+            (min(cell.x1, right) - max(cell.x0, left))
+            / max(min(cell.x1 - cell.x0, right - left), 1)
+            for left, (_, right) in zip(lefts, columns, strict=False)
+        ]
+        for at, share in enumerate(shares):
+            if share >= min(_ABOVE_SHARE, max(shares)):
+                texts[at] = f"{texts[at]} {cell.text}".strip()
     return texts
 
 

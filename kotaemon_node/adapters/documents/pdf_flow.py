@@ -21,7 +21,7 @@ _NOTE_PARAGRAPHS_MAX: Final = 6  # of footnotes between the parts of a paragraph
 _MARGIN_COLUMNS: Final = 60  # as in domain.sentences: a shorter line was ended on purpose
 _ENDED: Final = re.compile(r"[.!?。！？；;:：…][\"'”’)）」』\]]*$")
 _ITEM: Final = re.compile(
-    r"[•‣▪◦■□–*·●-]\s|\(?\d{1,3}[.)、]\s?(?!\d)|\(?[a-zA-Z][.)]\s|\(?[ivx]{1,4}[.)]\s|[（(][一二三四五六七八九十]+[）)]"
+    r"[•‣▪◦■□☐☑☒✓✔–*·●-]\s|\(?\d{1,3}[.)、]\s?(?!\d)|\(?[a-zA-Z][.)]\s|\(?[ivx]{1,4}[.)]\s|[（(][一二三四五六七八九十]+[）)]"
 )
 _LISTED: Final = re.compile(r"(?:[•‣▪●*-]|\(?\d{1,3}[.)、])\s")
 
@@ -169,6 +169,8 @@ def _margin(lines: Sequence[Line], at: int) -> float:
 
 def _had_room(line: Line, following: Line, margin: float) -> bool:
     """Tell whether the first word of the next line would have fitted on this one."""
+    if line.text.endswith("-"):
+        return False
     text = following.text
     word = text[0] if text[0] >= "\u2e80" else text.split(maxsplit=1)[0]
     letter = (following.x1 - following.x0) / max(columns_of(text), 1)
