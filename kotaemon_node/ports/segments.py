@@ -1,6 +1,6 @@
 """Segments: immutable pieces of an index that a generation is made of."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -26,7 +26,12 @@ class Segment(Protocol):
 
     @property
     def documents(self) -> Sequence[str]:
-        """The document of each row, in row order."""
+        """Its documents, each once, in the order of their first rows."""
+        ...
+
+    @property
+    def document_of_row(self) -> NDArray[np.int32]:
+        """(passages,) place of each row's document in ``documents``."""
         ...
 
     @property
@@ -41,7 +46,17 @@ class Segment(Protocol):
     def nearest(
         self, space: str, queries: NDArray[np.float32], k: int
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Return (rows, inner products), each (n_queries, <= k), closest first, row -1 for none."""
+        """Return (rows, inner products), each (n_queries, <= k), closest first, row -1 for none.
+
+        Where a space has many rows some of the nearest may be missing (recall at 10 of 0.95 or
+        better), never because there are too few: there are k where the space has k. Products are
+        exact and do not depend on how rows are cut into segments.
+        """
+        ...
+
+    @property
+    def vectors(self) -> Mapping[str, int]:
+        """Return space to how many rows have a vector in it."""
         ...
 
     def vector(self, row: int) -> Mapping[str, NDArray[np.float32]]:
@@ -57,8 +72,36 @@ class Segment(Protocol):
         ...
 
 
+class SegmentWriter(Protocol):
+    """A segment that is being written, row by row, in memory that hardly follows their number.
+
+    The files are those that ``SegmentFormat.write`` writes of the same rows in the same order.
+    """
+
+    def copy(self, segment: Segment, live: NDArray[np.bool_]) -> None:
+        """Append the rows of an open segment of this format that ``live`` (passages,) names."""
+        ...
+
+    def add(
+        self,
+        passages: Sequence[Passage],
+        terms: Sequence[Mapping[str, int]],
+        vectors: Mapping[str, SpaceVectors],
+    ) -> None:
+        """Append new rows; positions of ``vectors`` count from the first of them."""
+        ...
+
+    def finish(self) -> SegmentEntry:
+        """Write what is left and return the entry. Called once, last."""
+        ...
+
+
 class SegmentFormat(Protocol):
     """Writes and opens segments as folders of files."""
+
+    def writer(self, folder: Path, *, alive: Callable[[], None] = ...) -> SegmentWriter:
+        """Return a writer into the empty ``folder``; ``alive`` is called often and may raise."""
+        ...
 
     def write(
         self,

@@ -59,16 +59,13 @@ def everyday_background(encoder: Encoder) -> Background:
 
 def background_of(generation: OpenGeneration, everyday: Background) -> Background:
     """Return the background of a generation: the same one however it is cut into segments."""
-    live = np.flatnonzero(generation.live)
-    in_order = live[np.argsort(generation.order[live])]
-    places = np.linspace(0, len(live) - 1, num=min(SAMPLE_ROWS, len(live)), dtype=np.int64)
     rows: _Rows = [
         (space, language, vector)
         for (space, language), vectors in everyday.items()
         if language is not None
         for vector in vectors
     ]
-    for row in in_order[places].tolist():
+    for row in generation.sample(SAMPLE_ROWS):
         language = generation.passage(row).language
         rows += [(space, language, vector) for space, vector in generation.vector(row).items()]
     return _by_space_and_language(rows)

@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from threading import Lock
 from typing import Final
 
-import numpy as np
-
 from kotaemon_node.domain.errors import CorruptArtifact
 from kotaemon_node.domain.knowledge import Manifest
 from kotaemon_node.ports.encoder import Encoder
@@ -14,7 +12,7 @@ from kotaemon_node.ports.runtime import Tasks
 from kotaemon_node.retrieval.background import Background, background_of, everyday_background
 from kotaemon_node.retrieval.batching import QuestionEncoder
 from kotaemon_node.retrieval.generation import OpenGeneration
-from kotaemon_node.retrieval.searcher import Searcher
+from kotaemon_node.retrieval.searcher import Look, Searcher
 
 _WARM_QUESTIONS: Final = 3
 _WARM_QUESTION_CHARS: Final = 64
@@ -30,8 +28,12 @@ class _KnownEncoder:
 class SearcherFactory:
     """Makes searchers of generations; those of one encoder share its queue."""
 
-    def __init__(self, encoder_for: Callable[[str], Encoder], *, tasks: Tasks) -> None:
+    def __init__(
+        self, encoder_for: Callable[[str], Encoder], *, tasks: Tasks, look: Look | None = None
+    ) -> None:
+        """``look``: as ``Searcher``."""
         self._encoder_for = encoder_for
+        self._look = look
         self._tasks = tasks
         self._lock = Lock()
         self._encoders: dict[str, _KnownEncoder] = {}
@@ -45,6 +47,7 @@ class SearcherFactory:
             compute=self._tasks.compute,
             # Reads passages from all over the files, which may have to come from the disk.
             background=self._tasks.compute(background_of, generation, known.everyday),
+            look=self._look,
         )
 
     def warmed(self, generation: OpenGeneration) -> Searcher:
@@ -77,6 +80,5 @@ class SearcherFactory:
 
 
 def _questions(generation: OpenGeneration) -> list[str]:
-    live = np.flatnonzero(generation.live)
-    places = np.linspace(0, len(live) - 1, num=min(_WARM_QUESTIONS, len(live)), dtype=np.int64)
-    return [generation.passage(row).text[:_WARM_QUESTION_CHARS] for row in live[places].tolist()]
+    rows = generation.sample(_WARM_QUESTIONS)
+    return [generation.passage(row).text[:_WARM_QUESTION_CHARS] for row in rows]

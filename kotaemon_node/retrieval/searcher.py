@@ -12,11 +12,12 @@ from kotaemon_node.domain.language import Language, language_of
 from kotaemon_node.domain.limits import TOP_K_DEFAULT
 from kotaemon_node.retrieval.analysis import question_terms
 from kotaemon_node.retrieval.background import Background, Contrast
-from kotaemon_node.retrieval.bm25 import LexicalScores, lexical_scores
+from kotaemon_node.retrieval.bm25 import LexicalScores
 from kotaemon_node.retrieval.dense import (
+    NO_CANDIDATES,
+    Candidates,
     EncodedQuestion,
     Ranking,
-    best,
     nearest_rows,
 )
 from kotaemon_node.retrieval.fusion import RRF_K, fuse, ranks
@@ -34,6 +35,8 @@ _FOREIGN_RANKS: Final = 2
 _NATIVE_ROWS_MIN: Final = 2_000
 
 Encode = Callable[[str], EncodedQuestion]
+Look = Callable[[OpenGeneration, EncodedQuestion, int], Candidates]
+"""``Neighbours.find``: what a vector store finds near a question, so many rows of each segment."""
 Compute = Callable[..., Any]
 """``ports.runtime.Tasks.compute``."""
 
@@ -47,6 +50,9 @@ class _Question:
     """That of the passages wanted."""
     encoded: EncodedQuestion
     contrast: Contrast
+    pool: int
+    """How many rows of each leg are fused."""
+    candidates: Candidates
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,12 +87,17 @@ class Searcher:
         encode: Encode,
         compute: Compute,
         background: Background,
+        look: Look | None = None,
     ) -> None:
-        """``encode`` and ``background`` are those of the generation's own encoder."""
+        """``encode`` and ``background`` are those of the generation's own encoder.
+
+        ``look`` may wait for another server; None: segments are searched in their own files.
+        """
         self._generation = generation
         self._background = background
         self._encode = encode
         self._compute = compute
+        self._look = look
 
     @property
     def ref(self) -> GenerationRef:
@@ -115,8 +126,12 @@ class Searcher:
         vectors = self._encode(question) if encoded is None else encoded
         wanted = language or language_of(question)
         contrast = Contrast(vectors, self._background)
-        arguments = (self._generation, _Question(question, wanted, vectors, contrast), top_k)
-        if len(self._generation.live) < _NATIVE_ROWS_MIN:
+        pool = max(_POOL_ROWS_MIN, 2 * top_k)
+        look = self._look
+        candidates = NO_CANDIDATES if look is None else look(self._generation, vectors, pool)
+        asked = _Question(question, wanted, vectors, contrast, pool, candidates)
+        arguments = (self._generation, asked, top_k)
+        if self._generation.rows < _NATIVE_ROWS_MIN:
             hits = _find(*arguments)
         else:
             hits = self._compute(_find, *arguments)
@@ -125,7 +140,7 @@ class Searcher:
 
     def weights(self, question: str) -> Mapping[str, float]:
         """Return the question's terms and what each weighs in BM25 and coverage."""
-        return lexical_scores(self._generation, question_terms(question)).weights
+        return LexicalScores(self._generation, question_terms(question)).weights
 
     def passages_of(self, document: str) -> tuple[Passage, ...]:
         """Return the passages of a document in the order of its text; empty when it has none."""
@@ -134,35 +149,40 @@ class Searcher:
 
 
 def _find(generation: OpenGeneration, question: _Question, top_k: int) -> tuple[Hit, ...]:
-    legs = _run_legs(generation, question, max(_POOL_ROWS_MIN, 2 * top_k))
+    legs = _run_legs(generation, question)
     read = _READ_PER_HIT * top_k + _READ_MORE
     scored = _scored_passages(generation, legs, read, question.language)
+    found = _distinct(generation, scored, top_k)
+    rows = np.array(sorted(row for row, _, _ in found), dtype=np.int64)
+    words = dict(zip(rows.tolist(), zip(*legs.lexical.of(rows), strict=True), strict=True))
     hits: list[Hit] = []
-    for row, score, passage in _distinct(generation, scored, top_k):
+    for row, score, passage in found:
         near = legs.near.get(row) or _nearness(generation, row, question)
         contrast = None
         if near is not None:
             contrast = question.contrast.of(near.dense, space=near.space, language=passage.language)
+        bm25, coverage = words[row]
         hits.append(
             Hit(
                 passage=passage,
                 score=score,
                 dense=near.dense if near else None,
-                lexical=float(legs.lexical.bm25[row]),
-                coverage=float(legs.lexical.coverage[row]),
+                lexical=float(bm25),
+                coverage=float(coverage),
                 contrast=contrast,
             )
         )
     return tuple(hits)
 
 
-def _run_legs(generation: OpenGeneration, question: _Question, pool: int) -> _Legs:
-    lexical = lexical_scores(generation, question_terms(question.text))
-    matching = np.flatnonzero(lexical.bm25)
-    rankings: list[Ranking] = [best(matching, lexical.bm25[matching], pool)]
+def _run_legs(generation: OpenGeneration, question: _Question) -> _Legs:
+    lexical = LexicalScores(generation, question_terms(question.text))
+    rankings: list[Ranking] = [lexical.ranking(question.pool)]
     near: dict[int, _Nearness] = {}
     for space in sorted(question.encoded):
-        rows, products = nearest_rows(generation, space, question.encoded[space], pool)
+        rows, products = nearest_rows(
+            generation, space, question.encoded[space], question.pool, question.candidates
+        )
         rankings.append((rows, products))
         for row, dense, rank in zip(
             rows.tolist(), products.tolist(), ranks(products).tolist(), strict=True
@@ -175,7 +195,7 @@ def _run_legs(generation: OpenGeneration, question: _Question, pool: int) -> _Le
 
 def _nearness(generation: OpenGeneration, row: int, question: _Question) -> _Nearness | None:
     """Return how near a row is that only the lexical leg found; its rank is that of the last."""
-    last = len(generation.live)
+    last = generation.rows
     found = [
         _Nearness(space, float(vector @ question.encoded[space]), last)
         for space, vector in generation.vector(row).items()
@@ -188,8 +208,8 @@ def _scored_passages(
     generation: OpenGeneration, legs: _Legs, read: int, language: Language
 ) -> list[tuple[int, float, Passage]]:
     """Read the best rows and weigh their languages; return (row, score, passage), best first."""
-    order = generation.order
-    nearest = sorted(legs.near, key=lambda row: (legs.near[row].rank, int(order[row])))
+    order = dict(zip(legs.rows.tolist(), generation.order(legs.rows).tolist(), strict=True))
+    nearest = sorted(legs.near, key=lambda row: (legs.near[row].rank, order[row]))
     scores = dict(zip(legs.rows.tolist(), legs.fused.tolist(), strict=True))
     scored: list[tuple[int, float, Passage]] = []
     for row in dict.fromkeys([*legs.rows[:read].tolist(), *nearest[:_READ_MORE]]):
@@ -199,7 +219,7 @@ def _scored_passages(
             # Words of two languages do not meet: closeness has to stand for both legs.
             score = max(score, 2 / (RRF_K + legs.near[row].rank + _FOREIGN_RANKS))
         scored.append((row, score, passage))
-    return sorted(scored, key=lambda found: (-found[1], int(order[found[0]])))
+    return sorted(scored, key=lambda found: (-found[1], order[found[0]]))
 
 
 def _distinct(

@@ -4,13 +4,16 @@ import math
 import tempfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from kotaemon_node.retrieval.analysis import question_terms, terms
 from kotaemon_node.retrieval.background import background_of
-from kotaemon_node.retrieval.bm25 import lexical_scores
+from kotaemon_node.retrieval.bm25 import LexicalScores
+from kotaemon_node.retrieval.dense import best
 from kotaemon_node.retrieval.generation import BM25_B, BM25_K1, OpenGeneration
 from kotaemon_node.retrieval.searcher import Searcher
 from tests.fakes.encoder import HashingEncoder
@@ -32,12 +35,20 @@ def cut(documents: dict[str, str], cuts: list[int]) -> list[dict[str, str]]:
 
 
 def scores_by_document(generation: OpenGeneration, question: str) -> dict[str, tuple[float, float]]:
-    scores = lexical_scores(generation, question_terms(question))
+    scores = LexicalScores(generation, question_terms(question))
+    rows = live_rows(generation)
     return {
-        generation.passage(row).document: (float(scores.bm25[row]), float(scores.coverage[row]))
-        for row in range(len(generation.live))
-        if generation.live[row]
+        generation.passage(row).document: (float(bm25), float(coverage))
+        for row, bm25, coverage in zip(rows.tolist(), *scores.of(rows), strict=True)
     }
+
+
+def live_rows(generation: OpenGeneration) -> NDArray[np.int64]:
+    rows = [
+        part.first + np.flatnonzero(part.are_live(np.arange(part.segment.passages)))
+        for part in generation.parts
+    ]
+    return np.concatenate([np.zeros(0, dtype=np.int64), *rows])
 
 
 @settings(max_examples=60, deadline=None)
@@ -71,6 +82,36 @@ def test_one_segment_and_many_give_the_same_scores(
         assert contrasts[0] == pytest.approx(contrasts[1], abs=1e-5)
 
 
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(DOCUMENTS, min_size=1, max_size=3),
+    st.sets(st.integers(0, 9)),
+    TEXT,
+    st.integers(1, 6),
+    st.integers(0, 8),
+)
+def test_the_best_rows_of_large_segments_are_those_of_scoring_every_row(
+    segments: list[dict[str, str]], deleted: set[int], question: str, k: int, large_rows: int
+) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        gone = [f"{number}.md" for number in deleted]
+        generation = open_generation(Path(folder), segments, deleted=gone)
+        asked = question_terms(question)
+        # Given the scores of all rows
+        rows = live_rows(generation)
+        whole = LexicalScores(generation, asked, large_rows=100)
+        matching = rows[whole.of(rows)[0] > 0]
+        expected = best(matching, whole.of(matching)[0], k)
+        # Then those that look for candidates find the same, to the last bit
+        for size in (0, large_rows):
+            scores = LexicalScores(generation, asked, large_rows=size)
+            found, bm25 = scores.ranking(k)
+            by_row = dict(zip(found.tolist(), bm25.tolist(), strict=True))
+            assert by_row == dict(zip(*(of.tolist() for of in expected), strict=True))
+            assert [of.tolist() for of in scores.of(rows)] == [of.tolist() for of in whole.of(rows)]
+            assert scores.weights == whole.weights
+
+
 def test_the_score_is_the_formula_of_the_book(tmp_path: Path) -> None:
     documents = {"a": "lamp lamp chair", "b": "lamp", "c": "table table table table"}
     generation = open_generation(tmp_path, [documents])
@@ -98,4 +139,5 @@ def test_coverage_weighs_rare_terms_more_and_asks_for_one_more_than_there_are(
 
 def test_an_empty_generation_finds_nothing(tmp_path: Path) -> None:
     generation = open_generation(tmp_path, [])
-    assert len(lexical_scores(generation, question_terms("lamp")).bm25) == 0
+    rows, scores = LexicalScores(generation, question_terms("lamp")).ranking(5)
+    assert len(rows) == len(scores) == 0

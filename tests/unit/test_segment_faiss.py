@@ -74,7 +74,8 @@ def segment(folder: Path, entry: SegmentEntry) -> Segment:
 def test_rows_come_back_as_they_were(segment: Segment) -> None:
     assert segment.passages == 3
     assert [segment.passage(row) for row in range(3)] == passages_of(TEXTS)
-    assert list(segment.documents) == ["document-0.md", "document-1.md", "document-0.md"]
+    assert segment.documents == ("document-0.md", "document-1.md")
+    assert segment.document_of_row.tolist() == [0, 1, 0]
     assert segment.lengths.tolist() == [sum(terms(text).values()) for text in TEXTS]
 
 
