@@ -5,6 +5,7 @@ the leader looks for itself, so that what is broken is made again before many po
 
 A file that was found right is not read again while it looks untouched (its number, size and time of
 change); once an hour all are. Of a store that is not a folder, the local copies are looked at.
+Large files are read in pieces, between which other work is done.
 """
 
 import hashlib
@@ -22,8 +23,9 @@ from kotaemon_node.ports.runtime import Clock
 
 _LOOK_EVERY_S: Final = 10.0
 _READ_ALL_EVERY_S: Final = 3600.0
-# What one call may take, beyond the file it is at: publishing comes first.
+# What one call may take, beyond the piece it is at: publishing comes first.
 _STEP_S: Final = 0.2
+_PIECE_BYTES: Final = 16 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,7 @@ class _Walk:
 
 
 class Audit:
-    """Checks generations of one tenant. Used by one thread."""
+    """Checks generations of one tenant. Used by one thread, but for ``require_segment``."""
 
     def __init__(
         self, *, store: ArtifactStore, catalog: Catalog, clock: Clock, tenant: str
@@ -66,11 +68,15 @@ class Audit:
         """
         try:
             for entry in manifest.segments:
-                for _ in self._segment(manifest.kb, entry):
-                    pass
+                self.require_segment(manifest.kb, entry)
         except CorruptArtifact:
             self._next_s.pop(manifest.kb, None)
             raise
+
+    def require_segment(self, kb: str, entry: SegmentEntry) -> None:
+        """Return when a segment lies there whole, else raise ``CorruptArtifact``. Thread safe."""
+        for _ in self._segment(kb, entry, again=False):
+            pass
 
     def look(self, newest: Manifest) -> Damage | None:
         """Look at a part of the newest generation of a knowledge base, when it is time to.
@@ -106,29 +112,35 @@ class Audit:
 
     def _all_of(self, manifest: Manifest) -> Iterator[None]:
         now_s = self._clock.monotonic_s()
-        if now_s >= self._read_all_s:
+        # What is published meanwhile need not be read for it: it stays noted as sound.
+        again = now_s >= self._read_all_s
+        if again:
             self._read_all_s = now_s + _READ_ALL_EVERY_S
-            self._sound.clear()
         for entry in manifest.segments:
-            yield from self._segment(manifest.kb, entry)
+            yield from self._segment(manifest.kb, entry, again=again)
         for document in manifest.documents:
             if document.text is not None:
-                self._check(text_name(self._tenant, manifest.kb, document.text), document.text)
-                yield
+                name = text_name(self._tenant, manifest.kb, document.text)
+                yield from self._check(name, document.text, again=again)
 
-    def _segment(self, kb: str, entry: SegmentEntry) -> Iterator[None]:
+    def _segment(self, kb: str, entry: SegmentEntry, *, again: bool) -> Iterator[None]:
         for file, checksum in entry.files.items():
-            self._check(segment_file_name(self._tenant, kb, entry.name, file), checksum)
-            yield
+            name = segment_file_name(self._tenant, kb, entry.name, file)
+            yield from self._check(name, checksum, again=again)
 
-    def _check(self, name: str, sha256: str) -> None:
+    def _check(self, name: str, sha256: str, *, again: bool) -> Iterator[None]:
+        """Check a file in steps; with ``again`` also one that looks untouched."""
+        yield
         path = self._store.open_local(name)
         try:
             looks = _looks(path)
-            if self._sound.get(name) == looks:
+            if self._sound.get(name) == looks and not again:
                 return
-            with path.open("rb") as file:
-                found = hashlib.file_digest(file, "sha256").hexdigest()
+            digest = hashlib.sha256()
+            for piece in _pieces(path):
+                digest.update(piece)
+                yield
+            found = digest.hexdigest()
         except OSError as error:
             raise CorruptArtifact(f"{name} cannot be read: {error.strerror}") from error
         if found != sha256:
@@ -140,3 +152,9 @@ class Audit:
 def _looks(path: Path) -> tuple[int, int, int]:
     found = path.stat()
     return found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def _pieces(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while piece := file.read(_PIECE_BYTES):
+            yield piece

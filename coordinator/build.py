@@ -1,7 +1,7 @@
 """A generation's manifest and its new segment, from the generation before and what has changed."""
 
 import hashlib
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from coordinator.chunking import indexed_text
 from coordinator.ingest import INGEST_RULES, Ingested
@@ -17,9 +16,9 @@ from coordinator.merging import live_rows, segments_to_merge
 from kotaemon_node.domain.artifact_names import segment_file_name
 from kotaemon_node.domain.knowledge import DocumentEntry, Manifest, Passage, SegmentEntry
 from kotaemon_node.ports.artifacts import ArtifactStore
-from kotaemon_node.ports.encoder import Encoder, SpaceVectors
+from kotaemon_node.ports.encoder import Encoder
 from kotaemon_node.ports.runtime import Clock
-from kotaemon_node.ports.segments import Segment, SegmentFormat
+from kotaemon_node.ports.segments import Segment, SegmentFormat, SegmentWriter
 from kotaemon_node.retrieval.analysis import ANALYSIS, terms
 from kotaemon_node.retrieval.copies import open_checked
 
@@ -54,30 +53,6 @@ class Build:
     segment: SegmentEntry | None
     """The new segment, whose files lie in ``folder``."""
     folder: Path
-
-
-@dataclass(slots=True)
-class _Rows:
-    """Rows of a segment to be written."""
-
-    passages: list[Passage] = field(default_factory=list)
-    positions: dict[str, list[int]] = field(default_factory=dict)
-    vectors: dict[str, list[NDArray[np.float32]]] = field(default_factory=dict)
-
-    def add(self, passage: Passage, vectors: Mapping[str, NDArray[np.float32]]) -> None:
-        for space, vector in vectors.items():
-            self.positions.setdefault(space, []).append(len(self.passages))
-            self.vectors.setdefault(space, []).append(vector)
-        self.passages.append(passage)
-
-    def spaces(self) -> Mapping[str, SpaceVectors]:
-        return {
-            space: SpaceVectors(
-                positions=np.array(self.positions[space], dtype=np.int64),
-                vectors=np.stack(vectors).astype(np.float32, copy=False),
-            )
-            for space, vectors in self.vectors.items()
-        }
 
 
 class Builder:
@@ -140,9 +115,11 @@ class Builder:
         rebuild: bool,
         folder: Path,
         proceed: Proceed,
+        spared: Collection[str] = (),
     ) -> Build:
         """Return generation ``number``, its new segment's files in the empty ``folder``.
 
+        ``spared`` names segments that are better left alone, because they are merged elsewhere.
         ``previous`` is extended, or with ``rebuild`` only named as the parent. Raises what
         ``proceed`` raises, and ``CorruptArtifact`` when an old segment is unreadable.
         """
@@ -155,17 +132,19 @@ class Builder:
         ]
         segments = base.segments if base else ()
         live = live_rows(kept)
-        passages = [passage for it in change.ingested for passage in it.passages]
-        merged = segments_to_merge(segments, live, new=bool(passages))
+        new = any(it.passages for it in change.ingested)
+        merged = segments_to_merge(segments, live, new=new, spared=spared)
         merged |= live.keys() & set(change.rewrite)
 
-        rows = _Rows()
-        for entry in segments:
-            if entry.name in merged:
-                self._copy_live(rows, kb, entry, kept)
-        for passage, vectors in self._encoded(passages, proceed):
-            rows.add(passage, vectors)
-        segment = self._write(rows, folder) if rows.passages else None
+        segment = None
+        if merged or new:
+            writing = _Writing(change.ingested, proceed)
+            writer = self._format.writer(folder, alive=writing.alive)
+            for entry in segments:
+                if entry.name in merged:
+                    self._copy_live(writer, kb, entry, kept)
+            self._add_new(writer, writing)
+            segment = writer.finish()
 
         name = segment.name if segment else None
         documents = [
@@ -192,40 +171,77 @@ class Builder:
         return Build(manifest, texts, segment, folder)
 
     def _copy_live(
-        self, rows: _Rows, kb: str, entry: SegmentEntry, kept: Sequence[DocumentEntry]
+        self, writer: SegmentWriter, kb: str, entry: SegmentEntry, kept: Sequence[DocumentEntry]
     ) -> None:
-        """Add the live rows of an old segment, with the vectors it has."""
+        """Append the live rows of an old segment."""
         living = {it.document for it in kept if it.segment == entry.name}
         with closing(self._open(kb, entry)) as segment:
-            for row, document in enumerate(segment.documents):
-                if document in living:
-                    rows.add(segment.passage(row), segment.vector(row))
+            lives = np.array([name in living for name in segment.documents], dtype=np.bool_)
+            writer.copy(segment, lives[segment.document_of_row])
 
-    def _open(self, kb: str, entry: SegmentEntry) -> Segment:
-        names = {
-            file: segment_file_name(self._tenant, kb, entry.name, file) for file in entry.files
-        }
-        return open_checked(
-            self._store, names, entry.files, lambda files: self._format.open(files, entry)
-        )
+    def _add_new(self, writer: SegmentWriter, writing: "_Writing") -> None:
+        """Append the new passages, encoding those that are not; they stay in their order."""
+        waiting: list[Passage] = []
+        for it in writing.ingested:
+            if it.vectors is None:
+                waiting += it.passages
+            else:
+                self._encode(writer, waiting, writing)
+                waiting = []
+                writer.add(it.passages, _counted(it.passages), it.vectors)
+                writing.took(len(it.passages))
+        self._encode(writer, waiting, writing)
 
-    def _encoded(
-        self, passages: Sequence[Passage], proceed: Proceed
-    ) -> Iterator[tuple[Passage, Mapping[str, NDArray[np.float32]]]]:
+    def _encode(
+        self, writer: SegmentWriter, passages: Sequence[Passage], writing: "_Writing"
+    ) -> None:
         for start in range(0, len(passages), _ENCODE_BATCH):
-            proceed(start, len(passages))
+            writing.alive()
             batch = passages[start : start + _ENCODE_BATCH]
             encoded = self._encoder.encode_passages([indexed_text(it) for it in batch])
-            vectors: list[dict[str, NDArray[np.float32]]] = [{} for _ in batch]
-            for space, found in encoded.items():
-                for position, vector in zip(found.positions, found.vectors, strict=True):
-                    vectors[position][space] = vector
-            yield from zip(batch, vectors, strict=True)
-        proceed(len(passages), len(passages))
+            writer.add(batch, _counted(batch), encoded)
+            writing.took(len(batch))
 
-    def _write(self, rows: _Rows, folder: Path) -> SegmentEntry:
-        counted = [terms(indexed_text(passage)) for passage in rows.passages]
-        return self._format.write(folder, rows.passages, counted, rows.spaces())
+    def local_files(self, kb: str, entry: SegmentEntry) -> Mapping[str, Path]:
+        """Return the files of a stored segment on this machine, not verified.
+
+        Raises ``CorruptArtifact`` where one is missing.
+        """
+        names = self._names(kb, entry)
+        return {file: self._store.open_local(name) for file, name in names.items()}
+
+    def _names(self, kb: str, entry: SegmentEntry) -> Mapping[str, str]:
+        return {file: segment_file_name(self._tenant, kb, entry.name, file) for file in entry.files}
+
+    def _open(self, kb: str, entry: SegmentEntry) -> Segment:
+        return open_checked(
+            self._store,
+            self._names(kb, entry),
+            entry.files,
+            lambda files: self._format.open(files, entry),
+        )
+
+
+class _Writing:
+    """New documents on their way into a segment."""
+
+    def __init__(self, ingested: Sequence[Ingested], proceed: Proceed) -> None:
+        self.ingested = ingested
+        self._proceed = proceed
+        self._done = 0
+        self._all = sum(len(it.passages) for it in ingested)
+
+    def took(self, passages: int) -> None:
+        """Note that so many more are written."""
+        self._done += passages
+
+    def alive(self) -> None:
+        """Tell how far it is; raises to stop it."""
+        self._proceed(self._done, self._all)
+
+
+def _counted(passages: Sequence[Passage]) -> Sequence[Mapping[str, int]]:
+    return [terms(indexed_text(passage)) for passage in passages]
 
 
 def entry_of(it: Ingested, *, segment: str | None, at: str) -> DocumentEntry:

@@ -9,6 +9,7 @@ or a person changed it, is replaced by the good one that we have at hand.
 """
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from coordinator.catalog import reference
 from kotaemon_node.domain.artifact_names import manifest_name, segment_file_name, text_name
 from kotaemon_node.domain.errors import Unavailable
 from kotaemon_node.domain.events import KNOWLEDGE_UPDATED, KnowledgeUpdated
-from kotaemon_node.domain.knowledge import GenerationRef, Manifest
+from kotaemon_node.domain.knowledge import GenerationRef, Manifest, SegmentEntry
 from kotaemon_node.ports.artifacts import ArtifactStore
 from kotaemon_node.ports.events import Bus, Message
 from kotaemon_node.ports.knowledge import GenerationPointer
@@ -66,9 +67,21 @@ class Publisher:
         for digest, text in build.texts.items():
             self._put_text(text_name(self._tenant, kb, digest), text)
         if build.segment is not None:
-            for file, checksum in build.segment.files.items():
-                name = segment_file_name(self._tenant, kb, build.segment.name, file)
-                self._put_file(name, build.folder / file, sha256=checksum)
+            self.store_segment(kb, build.segment, build.folder, alive=lambda: None)
+
+    def store_segment(
+        self, kb: str, entry: SegmentEntry, folder: Path, *, alive: Callable[[], None]
+    ) -> None:
+        """Store a segment's files, which lie in ``folder``, and see that they arrived whole.
+
+        May be called beside the thread that publishes; ``alive`` may raise between two files.
+        """
+        for file, checksum in entry.files.items():
+            alive()
+            name = segment_file_name(self._tenant, kb, entry.name, file)
+            self._put_file(name, folder / file, sha256=checksum)
+        # Read here, so that storing the manifest need not.
+        self._audit.require_segment(kb, entry)
 
     def _put_text(self, name: str, text: bytes) -> None:
         if not self._store.put_if_absent(name, text) and self._store.get(name) != text:

@@ -13,13 +13,15 @@ t terms and p postings:
 | terms.txt             | the terms, sorted by their UTF-8 bytes, one behind the other             |
 | terms.i64             | (2, t + 1) byte offsets in terms.txt; offsets in the postings            |
 | postings.i32          | (2, p) rows, increasing within a term; counts                            |
-| vectors.<space>.faiss | FAISS IndexFlatIP of the rows that are in the space                      |
+| vectors.<space>.faiss | FAISS index of the rows that are in the space: IndexFlatIP, or where     |
+|                       | they are many IndexIVFScalarQuantizer, which has the next file beside it |
+| vectors.<space>.f32   | (rows, dimension) their vectors                                          |
 | vectors.<space>.i32   | their row numbers, increasing                                            |
 """
 
 import hashlib
 import mmap
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -58,6 +60,11 @@ def index_file(space: str) -> str:
     return f"{_VECTORS}{space}{_INDEX}"
 
 
+def vectors_file(space: str) -> str:
+    """Return the name of the file of the vectors of ``space``, where the index has only codes."""
+    return f"{_VECTORS}{space}.f32"
+
+
 def index_rows_file(space: str) -> str:
     """Return the name of the file that holds the row numbers of ``space``."""
     return f"{_VECTORS}{space}.i32"
@@ -84,14 +91,21 @@ def segment_name(checksums: Mapping[str, str]) -> str:
     return hashlib.sha256(lines.encode()).hexdigest()
 
 
-def checked(files: Mapping[str, Path], checksums: Mapping[str, str]) -> None:
-    """Raise ``CorruptArtifact`` unless every file is there with its checksum."""
+def checked(
+    files: Mapping[str, Path],
+    checksums: Mapping[str, str],
+    sha256_of: Callable[[Path, str], str] = lambda path, expected: sha256_of(path),
+) -> None:
+    """Raise ``CorruptArtifact`` unless every file is there with its checksum.
+
+    ``sha256_of`` tells the checksum of a file that is expected to have one.
+    """
     lacking = (ALWAYS | set(checksums)) - set(files)
     if lacking:
         raise CorruptArtifact(f"segment lacks {', '.join(sorted(lacking))}")
     for name, expected in checksums.items():
         try:
-            found = sha256_of(files[name])
+            found = sha256_of(files[name], expected)
         except OSError as error:
             raise CorruptArtifact(f"{name} cannot be read: {error.strerror}") from error
         if found != expected:

@@ -1,0 +1,134 @@
+"""The vectors of one space of a segment: exact where they are few, by lists where they are many."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+import faiss
+import numpy as np
+from numpy.typing import NDArray
+
+from kotaemon_node.adapters.faiss import layout
+from kotaemon_node.domain.errors import CorruptArtifact
+
+# Codes tell a product to about 0.002: so many more candidates are compared by their vectors.
+_MORE_CANDIDATES: Final = 16
+_MORE_LISTS: Final = 4
+
+
+class Space(Protocol):
+    """The vectors of a space, searched and read. Safe for many readers."""
+
+    @property
+    def rows(self) -> NDArray[np.int32]:
+        """(n,) the rows of the segment that have a vector here, increasing."""
+        ...
+
+    @property
+    def vectors(self) -> NDArray[np.float32]:
+        """(n, dimension) their vectors, mapped. Views must not outlive this object."""
+        ...
+
+    def nearest(
+        self, queries: NDArray[np.float32], k: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """As ``ports.segments.Segment.nearest``."""
+        ...
+
+
+def open_space(space: str, paths: Mapping[str, Path]) -> Space:
+    """Open what ``space_writing`` wrote; ``CorruptArtifact`` where it is unfit."""
+    rows = layout.int32s(paths[layout.index_rows_file(space)])
+    try:
+        index = read_index(paths[layout.index_file(space)])
+    except RuntimeError as error:
+        raise CorruptArtifact(f"FAISS cannot read space {space}: {error}") from error
+    if index.ntotal != len(rows):
+        raise CorruptArtifact(f"space {space} has {index.ntotal} vectors of other rows")
+    raw = paths.get(layout.vectors_file(space))
+    if raw is None:
+        return FlatSpace(index, rows)
+    flat = np.frombuffer(layout.mapped(raw), dtype="<f4")
+    if len(flat) != len(rows) * index.d:
+        raise CorruptArtifact(f"space {space} has the vectors of other rows")
+    return ListedSpace(index, rows, flat.reshape(len(rows), index.d), lists=index.nprobe)
+
+
+def read_index(path: Path) -> Any:
+    """Return the index in a file, mapped; FAISS raises ``RuntimeError`` where it is none."""
+    # IFC maps the file instead of reading it: pods of a machine share its pages.
+    return faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC)
+
+
+class FlatSpace:
+    """Compares a question with every vector."""
+
+    def __init__(self, index: Any, rows: NDArray[np.int32]) -> None:
+        self._index = index
+        self.rows = rows
+        flat = faiss.rev_swig_ptr(index.get_xb(), index.ntotal * index.d)
+        # A view of the mapped file. It must not leave this object, which keeps the index alive.
+        self.vectors: NDArray[np.float32] = flat.reshape(index.ntotal, index.d)
+
+    def nearest(
+        self, queries: NDArray[np.float32], k: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        contiguous = np.ascontiguousarray(queries, dtype=np.float32)
+        _one_thread()
+        _, places = self._index.search(contiguous, min(k, len(self.rows)))
+        return _compared(self, contiguous, places, k)
+
+
+class ListedSpace:
+    """Compares a question with the codes of the nearest lists, then with the best ones' vectors."""
+
+    def __init__(
+        self,
+        index: Any,
+        rows: NDArray[np.int32],
+        vectors: NDArray[np.float32],
+        *,
+        lists: int,
+    ) -> None:
+        """``lists`` says in how many a search looks."""
+        self._index = index
+        self.rows = rows
+        self.vectors = vectors
+        self._lists = lists
+
+    def nearest(
+        self, queries: NDArray[np.float32], k: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        contiguous = np.ascontiguousarray(queries, dtype=np.float32)
+        wanted = min(k, len(self.rows))
+        asked = min(wanted + max(_MORE_CANDIDATES, wanted // 2), len(self.rows))
+        _one_thread()
+        lists = self._lists
+        while True:
+            # The index is shared by threads, so its own setting must stay as it was read.
+            chosen = faiss.SearchParametersIVF()
+            chosen.nprobe = lists
+            _, places = self._index.search(contiguous, asked, params=chosen)
+            if lists >= self._index.nlist or (places[:, wanted - 1 : wanted] >= 0).all():
+                return _compared(self, contiguous, places, k)
+            lists *= _MORE_LISTS  # the lists that were looked at hold fewer than are wanted
+
+
+def _compared(
+    space: Space, queries: NDArray[np.float32], places: NDArray[np.int64], k: int
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    # FAISS sums a product in an order that depends on the place of the vector. Summed here in one
+    # order, equal vectors are equally close wherever they stand, in every kind of index.
+    products = (space.vectors[places] * queries[:, np.newaxis, :]).sum(axis=2)
+    # FAISS gives place -1 for none: where lists are short, or a product is not a number.
+    products[places < 0] = -np.inf
+    order = np.argsort(-products, axis=1, kind="stable")[:, :k]
+    places = np.take_along_axis(places, order, axis=1)
+    rows = np.where(places < 0, -1, space.rows[places]).astype(np.int64)
+    return rows, np.take_along_axis(products, order, axis=1)
+
+
+def _one_thread() -> None:
+    # A search that took all cores would hold up every other request of the machine. The setting is
+    # the calling thread's own and costs nothing.
+    faiss.omp_set_num_threads(1)
