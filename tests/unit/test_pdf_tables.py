@@ -51,6 +51,12 @@ def test_text_around_a_ruled_table_stays_before_and_behind_it() -> None:
     ]
 
 
+def test_text_and_tables_beside_a_table_are_kept() -> None:
+    page = grid(Page(), top=700, rows=3).text(20, 664, "Beside").text(480, 664, "it")
+    parsed = parse_pdf(pdf(filled(page, ROWS, top=700)), name="a")
+    assert [block.text for block in parsed.blocks] == ["\n".join(LINES), "Beside it"]
+
+
 def test_a_cell_of_several_lines_is_one_cell_and_one_that_spans_rows_is_in_each() -> None:
     page = Page()
     for x in COLUMNS:

@@ -99,7 +99,12 @@ def rows_of(runs: Sequence[Run]) -> list[Row]:
 
 
 def _same_height(row: Row, run: Run) -> bool:
-    """Tell whether a run stands on the line of the largest run of a row, also raised or lowered."""
+    """Tell whether a run stands on the line of the largest run of a row, also raised or lowered.
+
+    A table is as high as many lines, and none of them is its own.
+    """
+    if run.table is not None or row[0].table is not None:
+        return False
     largest = max(row, key=lambda it: it.style.size)
     size = max(largest.style.size, run.style.size)
     return abs(run.middle - largest.middle) < 0.45 * size
