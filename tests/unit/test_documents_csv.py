@@ -40,6 +40,15 @@ def test_other_columns_make_a_table_with_a_header(sign: str) -> None:
     assert table.header == "| city | days |"
 
 
+def test_other_columns_of_an_faq_stand_below_the_answer_and_other_rows_in_a_table() -> None:
+    rows = "No,question,answer,Since,\n1,How much?,20.,2024,\nA7,Why?,So.,,old\n2,,,,notes\n3,,,,\n"
+    assert [(it.kind, it.text) for it in parsed(rows).blocks] == [
+        ("faq", "How much?\n20.\nSince: 2024"),
+        ("faq", "Why?\nSo.\nNo: A7\nold"),
+        ("table", "| 2 |  |  |  | notes |"),
+    ]
+
+
 def test_a_cell_beyond_all_sense_is_refused() -> None:
     with pytest.raises(DocumentRefused, match="not a readable CSV"):
         parsed('a,"' + "x\n" * 100_000)

@@ -107,3 +107,16 @@ def test_parts_nested_without_end_are_refused() -> None:
     body = "<w:sdt><w:sdtContent>" * 600 + PARAGRAPH + "</w:sdtContent></w:sdt>" * 600
     with pytest.raises(DocumentRefused, match=r"nested too deep|no well-formed XML"):
         parse_document("a.docx", docx(body))
+
+
+def test_a_merged_cell_does_not_unfold_without_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "DOCUMENT_CHARS_MAX", 10_000)
+    first = '<w:tcPr><w:vMerge w:val="restart"/></w:tcPr>' + PARAGRAPH.replace("Hello", "a" * 1_000)
+    below = f"<w:tr><w:tc><w:tcPr><w:vMerge/></w:tcPr></w:tc><w:tc>{PARAGRAPH}</w:tc></w:tr>"
+    rows = f"<w:tr><w:tc>{first}</w:tc><w:tc>{PARAGRAPH}</w:tc></w:tr>"
+    assert "aaa" in parse_document("a.docx", docx(f"<w:tbl>{rows}{below * 5}</w:tbl>")).text()
+    with pytest.raises(DocumentRefused, match="limit of 10,000 characters"):
+        parse_document("a.docx", docx(f"<w:tbl>{rows}{below * 20}</w:tbl>"))
+    page = f"<table><tr><td rowspan=99>{'a' * 1_000}<td>b</tr>{'<tr><td>c' * 20}</table>"
+    with pytest.raises(DocumentRefused, match="limit of 10,000 characters"):
+        parse_document("a.html", f"<html><body>{page}".encode())

@@ -1,5 +1,8 @@
 """A chart of an Office document as the table that it draws: names in rows, a column a series."""
 
+from itertools import islice
+from typing import Final
+
 from kotaemon_node.adapters.documents.ooxml import Package
 from kotaemon_node.adapters.documents.parsed import Outline
 from kotaemon_node.adapters.documents.xml_trees import (
@@ -11,7 +14,8 @@ from kotaemon_node.adapters.documents.xml_trees import (
     whole_number,
 )
 
-_POINTS_MAX = 10_000
+_POINTS_MAX: Final = 10_000
+_SERIES_MAX: Final = 255  # no program draws more
 
 
 def add_charts(outline: Outline, package: Package, part: str) -> None:
@@ -25,7 +29,7 @@ def add_chart(outline: Outline, root: Element) -> None:
     title = child(root, "chart", "title")
     shown = "" if title is None else "".join(it.text or "" for it in descendants(title, "t"))
     outline.add("text", " ".join(shown.split()))
-    series = list(descendants(root, "ser"))
+    series = list(islice(descendants(root, "ser"), _SERIES_MAX))
     names = [" ".join(_values(child(it, "tx")).values()) for it in series]
     columns = [_values(_first(it, "val", "yVal")) for it in series]
     labels: dict[int, str] = {}

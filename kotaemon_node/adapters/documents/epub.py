@@ -37,6 +37,8 @@ def parse_epub(zipped: Zipped, *, name: str) -> ParsedDocument:
     container = xml_tree(zipped.read(_CONTAINER), part=_CONTAINER)
     root = next(descendants(container, "rootfile"), None)
     where = unquote(attribute(root, "full-path") or "")
+    if not where:
+        raise DocumentRefused("it is damaged: it does not say where its book begins")
     book = xml_tree(zipped.read(where), part=where)
     locked = _locked(zipped)
     outline = Outline()

@@ -3,6 +3,7 @@
 import datetime
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Final
 
 # The formats that every workbook has without naming them. Where a date depends on the reader's
@@ -57,6 +58,17 @@ def shown_number(value: float, number_format: str, *, since_1904: bool = False) 
 
 def _section(number_format: str, value: float) -> tuple[list[_Piece], bool]:
     """Return the pieces of the format's section for ``value``; True: it stands for its sign."""
+    sections = _sections(number_format)
+    if value < 0 and len(sections) > 1:
+        return sections[1], True
+    if value == 0 and len(sections) > 2:
+        return sections[2], True
+    return sections[0], False
+
+
+@lru_cache(maxsize=1_000)
+def _sections(number_format: str) -> list[list[_Piece]]:
+    """Return the pieces of each section; many cells have the same format."""
     sections: list[list[_Piece]] = [[]]
     for match in _PIECE.finditer(number_format):
         kind = str(match.lastgroup)
@@ -64,11 +76,7 @@ def _section(number_format: str, value: float) -> tuple[list[_Piece], bool]:
             sections.append([])
         else:
             sections[-1].append((kind, match.group()))
-    if value < 0 and len(sections) > 1:
-        return sections[1], True
-    if value == 0 and len(sections) > 2:
-        return sections[2], True
-    return sections[0], False
+    return sections
 
 
 def _literal(piece: _Piece) -> str:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from kotaemon_node.adapters.documents.visible import one_line, visible_text
+from kotaemon_node.domain import limits
 from kotaemon_node.domain.errors import DocumentRefused
 
 BlockKind = Literal["text", "table", "faq", "code", "heading"]
@@ -78,6 +79,7 @@ class Outline:
 
     def __init__(self) -> None:
         self.page = None
+        self._chars = 0
         self._blocks: list[Block] = []
         self._path: list[tuple[int, str]] = []
 
@@ -125,9 +127,14 @@ class Outline:
         ``row_pages`` has the page of each row, for a table that goes on over a page's end.
         """
         paged: Sequence[int | None] = row_pages or [self.page] * len(rows)
-        kept = [
-            (line, page) for row, page in zip(rows, paged, strict=True) if (line := _table_row(row))
-        ]
+        kept: list[tuple[str, int | None]] = []
+        chars = 0
+        for row, page in zip(rows, paged, strict=True):
+            if line := _table_row(row):
+                kept.append((line, page))
+                chars += len(line)
+                # Already here: merged cells are repeated, and unfold to any length.
+                self._check(chars)
         if kept:
             lines = [line for line, _ in kept]
             header = lines[0] if has_header and len(lines) > 1 else ""
@@ -147,6 +154,13 @@ class Outline:
             one_line(visible_text(title))[:HEADING_CHARS_MAX], tuple(self._blocks)
         )
 
+    def _check(self, more: int) -> None:
+        """Refuse a document of which ``more`` characters are too much."""
+        if self._chars + more > limits.DOCUMENT_CHARS_MAX:
+            raise DocumentRefused(
+                f"its text is over the limit of {limits.DOCUMENT_CHARS_MAX:,} characters"
+            )
+
     def _append(
         self,
         kind: BlockKind,
@@ -157,6 +171,8 @@ class Outline:
         pages: Sequence[PageStart] = (),
     ) -> None:
         if text.strip():
+            self._check(len(text))
+            self._chars += len(text)
             path = tuple(title for _, title in self._path)
             first = self.page if page is None else page
             inside: list[PageStart] = []

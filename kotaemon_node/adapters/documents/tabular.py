@@ -2,7 +2,7 @@
 
 import csv
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Final
 
 from kotaemon_node.adapters.documents.parsed import Outline, ParsedDocument
@@ -16,7 +16,7 @@ _VALUE: Final = re.compile(r"[-+(]?[$€£¥]?\s*[\d.,:/-]+\s*[%)]?")
 _QUESTION: Final = frozenset({"question", "questions", "q", "问题", "問題", "提问"})
 _ANSWER: Final = frozenset({"answer", "answers", "a", "答案", "回答", "解答"})
 _TAGS: Final = frozenset({"tags", "tag", "category", "标签", "標籤", "分类", "分類"})
-# Columns of an FAQ that tell a reader nothing. Any other stands below the answer, with its name.
+# Columns of an FAQ whose numbers tell a reader nothing. What others say stands below the answer.
 _KEYS: Final = frozenset(
     {"", "id", "no", "no.", "nr", "#", "index", "key", "编号", "序号", "編號", "序號"}
 )
@@ -40,14 +40,24 @@ def add_rows(outline: Outline, rows: Sequence[Row], *, has_header: bool) -> None
     else:
         tags = _column(columns, _TAGS)
         known = {question, answer, tags}
-        others = [at for at, name in enumerate(columns) if at not in known and name not in _KEYS]
+        others: list[Row] = []
         for row in rows[1:]:
             asked, answered = _cell(row, question), _cell(row, answer)
-            further = [
-                f"{rows[0][at].strip()}: {_cell(row, at)}" for at in others if _cell(row, at)
-            ]
+            further = list(_further(rows[0], row, known))
             if asked and answered:
                 outline.faq(asked, "\n".join([answered, *further]), _cell(row, tags))
+            elif further:
+                others.append(row)
+        outline.table(others, has_header=False)
+
+
+def _further(names: Row, row: Row, known: Collection[int | None]) -> Iterator[str]:
+    """Yield what an FAQ's row says beside its entry, with the names of the columns."""
+    for at in range(len(row)):
+        name, value = _cell(names, at), _cell(row, at)
+        is_number_of_row = name.lower() in _KEYS and value.isdecimal()
+        if at not in known and value and not is_number_of_row:
+            yield f"{name}: {value}" if name else value
 
 
 def names_columns(rows: Sequence[Row]) -> bool:

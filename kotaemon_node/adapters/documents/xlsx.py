@@ -22,7 +22,7 @@ from kotaemon_node.adapters.documents.xml_trees import (
 )
 
 # Where cells lie scattered, a full grid of them would be mostly blank and endless.
-_GRID_PER_CELL_MAX: Final = 20
+_GRID_PER_CELL_MAX: Final = 8
 _GRID_CELLS_MIN: Final = 10_000
 _LABEL_CHARS_MAX: Final = 100
 _TABLES_BESIDE_MAX: Final = 10

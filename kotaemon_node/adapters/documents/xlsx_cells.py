@@ -22,6 +22,7 @@ from kotaemon_node.domain.errors import DocumentRefused
 _REFERENCE: Final = re.compile(r"([A-Z]{1,3})(\d{1,7})")
 _RANGE: Final = re.compile(r"([A-Z]{1,3})(\d{1,7}):([A-Z]{1,3})(\d{1,7})")
 _MERGED_ROWS_MAX: Final = 1_000
+_MERGED_MAX: Final = 100_000
 _OFF: Final = frozenset({"0", "false"})
 
 
@@ -99,7 +100,7 @@ def read_cells(package: Package, part: str, cells: Cells) -> list[SheetRow]:
     with package.zipped.open(part) as file:
         for element in xml_stream(file, ("row", "mergeCell"), part=part):
             if local(element) == "mergeCell":
-                merged.append(element.get("ref") or "")
+                merged += [element.get("ref") or ""] if len(merged) < _MERGED_MAX else []
                 continue
             last = whole_number(element.get("r"), last + 1)
             row = SheetRow(last)
