@@ -32,6 +32,8 @@ from coordinator.leader import Lease
 from coordinator.loop import CoordinatorLoop
 from coordinator.metrics import CoordinatorMetrics
 from coordinator.publish import Publisher
+from coordinator.reading.pool import ChildReader
+from coordinator.reading.reader import Reader
 from coordinator.retention import Retention
 from coordinator.settings import CoordinatorSettings
 from coordinator.status import StatusBoard
@@ -74,6 +76,7 @@ class Coordinator:
     """A composed coordinator."""
 
     loop: CoordinatorLoop
+    reader: Reader
     lease: Lease
     watch: FolderWatch
     orders: JobWatch
@@ -104,6 +107,7 @@ def compose(settings: CoordinatorSettings) -> Coordinator:
     catalog = Catalog(store, verifier, tenant=tenant)
     audit = Audit(store=store, catalog=catalog, clock=clock, tenant=tenant)
     folder = KnowledgeFolder(settings.knowledge_dir, clock=clock)
+    reader = ChildReader(folder.read, metrics=metrics, clock=clock)
     lease = Lease(
         RedisLeadership(redis, "coordinator"), clock=clock, holder=f"coordinator.{ids.new_id()}"
     )
@@ -127,6 +131,7 @@ def compose(settings: CoordinatorSettings) -> Coordinator:
     jobs = RedisJobs(redis)
     loop = make_loop(
         folder=folder,
+        reader=reader,
         store=store,
         catalog=catalog,
         audit=audit,
@@ -166,7 +171,7 @@ def compose(settings: CoordinatorSettings) -> Coordinator:
     server = WSGIServer(address, app, spawn=Pool(_REQUESTS_AT_ONCE_MAX), log=None)
     watch = FolderWatch(settings.knowledge_dir, wake=loop.wake)
     orders = JobWatch(jobs, wake=loop.wake, clock=clock, tenant=tenant)
-    return Coordinator(loop, lease, watch, orders, server)
+    return Coordinator(loop, reader, lease, watch, orders, server)
 
 
 def _bus(settings: CoordinatorSettings, *, redis: RedisStore, clock: Clock) -> Bus:
@@ -200,6 +205,7 @@ def run(coordinator: Coordinator) -> bool:
     for number in (signal.SIGTERM, signal.SIGINT):
         gevent.signal_handler(number, coordinator.server.stop)
     coordinator.server.start()
+    coordinator.reader.warm()
     for thread in (lease, watch, orders, work):
         thread.start()
     coordinator.server.serve_forever()
@@ -208,6 +214,7 @@ def run(coordinator: Coordinator) -> bool:
     coordinator.loop.stop()
     coordinator.watch.stop()
     coordinator.orders.stop()
+    coordinator.reader.close()
     work.join(_STOP_WAIT_S)
     # Last: a lead given up while we still publish would let two publish.
     stop.set()

@@ -38,6 +38,11 @@ GAUGES: Final = (
 COUNTERS: Final = (
     ("kotaemon_coordinator_documents_read_total", "Files read, by outcome.", ("outcome",)),
     (
+        "kotaemon_coordinator_readings_given_up_total",
+        "Times that a child was ended over a document, by cause.",
+        ("cause",),
+    ),
+    (
         "kotaemon_coordinator_damage_found_total",
         "Times that the newest generation was found damaged in the store; it is made again.",
         ("kb",),
@@ -78,6 +83,10 @@ class CoordinatorMetrics:
         """Count a file that was read."""
         outcome = "refused" if refused else "indexed"
         self._counters["kotaemon_coordinator_documents_read_total"].labels(outcome).inc()
+
+    def reading_given_up(self, cause: str) -> None:
+        """Count a child that was ended over a document."""
+        self._counters["kotaemon_coordinator_readings_given_up_total"].labels(cause).inc()
 
     def damage_found(self, kb: str) -> None:
         """Count a newest generation that does not lie in the store as it was published."""

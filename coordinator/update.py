@@ -10,14 +10,15 @@ import structlog
 
 from coordinator.build import Build, Builder, Change, iso_time, queued_entry
 from coordinator.catalog import Newest
-from coordinator.folder import FileChanged, FileState, KnowledgeFolder, Scan
+from coordinator.folder import FileState, KnowledgeFolder, Scan
 from coordinator.gate import Gate, Verdict
 from coordinator.holding import held_build, state_key
-from coordinator.ingest import Ingested, ingest, refused
+from coordinator.ingest import Ingested
 from coordinator.metrics import CoordinatorMetrics
 from coordinator.plan import Plan, plan_for
 from coordinator.probes import read_probes
 from coordinator.publish import Publisher
+from coordinator.reading.desk import Desk
 from kotaemon_node.domain import limits
 from kotaemon_node.domain.document_names import knowledge_base_of
 from kotaemon_node.domain.errors import CorruptArtifact
@@ -75,6 +76,7 @@ class Updater:
         self,
         *,
         folder: KnowledgeFolder,
+        desk: Desk,
         builder: Builder,
         publisher: Publisher,
         gate: Gate,
@@ -82,6 +84,7 @@ class Updater:
         clock: Clock,
     ) -> None:
         self._folder = folder
+        self._desk = desk
         self._builder = builder
         self._publisher = publisher
         self._gate = gate
@@ -121,6 +124,7 @@ class Updater:
             refused={} if wish.follow_all else refused_of(newest.manifest),
         )
         if plan.idle and not wish.forced:
+            self._desk.idle(kb)
             # Of files that are just looked at for the first time nothing is known yet.
             unsure = any(knowledge_base_of(document) == kb for document in scan.pending)
             return Outcome(None, waiting=0, held=held if unsure else None)
@@ -131,7 +135,12 @@ class Updater:
             return self._instead(held, (), newest, number, leading, forced=wish.forced)
         started_s = self._clock.monotonic_s()
         progress = _Progress(kb, clock=self._clock, alive=leading.alive)
-        ingested, waiting = self._read(plan, progress)
+        ingested, waiting = self._desk.gather(
+            kb,
+            plan.to_read,
+            passages_max=None if plan.rebuild else limits.GENERATION_PASSAGES_MAX,
+            proceed=progress.read,
+        )
         if not (ingested or plan.deleted or plan.rebuild or wish.forced):
             return Outcome(None, waiting=len(waiting), held=held)
         made = lineage(job=wish.job, refused=plan.refused)
@@ -161,6 +170,7 @@ class Updater:
             leading.still()
             self._publisher.store_manifest(manifest)
         self._damaged.discard(kb)
+        self._desk.published(kb, ingested)
         self._tell(manifest, plan, ingested, waiting=len(waiting), started_s=started_s)
         return Outcome(manifest, waiting=len(waiting))
 
@@ -274,38 +284,6 @@ class Updater:
         """Tell whether the newest generation cannot be extended, so that nothing can follow it."""
         known = newest.manifest
         return known is not None and (kb in self._damaged or not self._builder.can_extend(known))
-
-    def _read(
-        self, plan: Plan, progress: "_Progress"
-    ) -> tuple[Sequence[Ingested], Sequence[FileState]]:
-        """Return the documents of this generation and the files left for the next one."""
-        ingested: list[Ingested] = []
-        passages = 0
-        for at, state in enumerate(plan.to_read):
-            if passages >= limits.GENERATION_PASSAGES_MAX and not plan.rebuild:
-                return ingested, plan.to_read[at:]
-            progress.read(at, len(plan.to_read))
-            document = self._read_one(state)
-            if document is not None:
-                ingested.append(document)
-                passages += len(document.passages)
-        return ingested, ()
-
-    def _read_one(self, state: FileState) -> Ingested | None:
-        """Return the document; None when its file changed and will be met again."""
-        if state.problem is not None:
-            document = refused(
-                state.document, "", file_bytes=state.size_bytes, reason=state.problem
-            )
-        else:
-            try:
-                document = ingest(state.document, self._folder.read(state))
-            except FileChanged:
-                return None
-        if document.reason is not None:
-            _log.warning("document_refused", document=document.document, reason=document.reason)
-        self._metrics.document_read(refused=document.reason is not None)
-        return document
 
     def _queued(self, waiting: Sequence[FileState]) -> Sequence[DocumentEntry]:
         at = iso_time(self._clock.now_s())

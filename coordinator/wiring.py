@@ -13,6 +13,8 @@ from coordinator.metrics import CoordinatorMetrics
 from coordinator.orders import Orders
 from coordinator.publish import Publisher
 from coordinator.purge import Purge
+from coordinator.reading.desk import Desk
+from coordinator.reading.reader import Reader
 from coordinator.retention import Retention
 from coordinator.status import StatusBoard
 from coordinator.update import Updater
@@ -32,6 +34,7 @@ from kotaemon_node.retrieval.opening import SearcherFactory
 def make_loop(
     *,
     folder: KnowledgeFolder,
+    reader: Reader,
     store: ArtifactStore,
     catalog: Catalog,
     audit: Audit,
@@ -63,6 +66,7 @@ def make_loop(
     searchers = SearcherFactory(encoder_for, tasks=tasks)
     updater = Updater(
         folder=folder,
+        desk=Desk(reader, metrics=metrics, clock=clock),
         builder=builder,
         publisher=publisher,
         gate=Gate(loader, searchers, clock=clock, tolerance=gate_tolerance),

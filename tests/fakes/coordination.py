@@ -30,6 +30,7 @@ from tests.fakes.knowledge_ports import (
     MemoryLeadership,
     MemoryPointer,
 )
+from tests.fakes.reading import ReaderHere
 from tests.fakes.signing import SIGNER, VERIFIER
 
 TENANT = "default"
@@ -136,6 +137,7 @@ class SteppedCoordinator:
         )
         self.loop = make_loop(
             folder=folder,
+            reader=ReaderHere(folder.read),
             store=world.store,
             catalog=self.catalog,
             audit=audit,

@@ -1,0 +1,199 @@
+"""Reads documents in a few children at once; the death of one is the fate of one document."""
+
+import threading
+from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import suppress
+from itertools import count
+from typing import Any, Final
+
+import structlog
+
+from coordinator.folder import FileChanged, FileState
+from coordinator.ingest import BROKE, Ingested, refused
+from coordinator.metrics import CoordinatorMetrics
+from coordinator.reading.answers import Nonsense, unpacked
+from coordinator.reading.bounds import Bounds, Cause
+from coordinator.reading.process import PROGRAM, Child, GivenUp
+from coordinator.reading.reader import Begun
+from kotaemon_node.domain import limits
+from kotaemon_node.ports.runtime import Clock
+
+_log = structlog.get_logger(__name__)
+
+# Twice, because what an earlier document left in a child, or somebody's signal, may have killed it.
+_ATTEMPTS: Final = 2
+_CLOSE_S: Final = 2.0
+_AGAIN: Final[frozenset[Cause]] = frozenset({"crash", "memory", "nonsense"})
+
+
+class _Dropped(Exception):
+    """Nobody wants this reading any more."""
+
+
+class ChildReader:
+    """``Reader`` with ``children`` processes, each behind a thread of its own."""
+
+    def __init__(
+        self,
+        load: Callable[[FileState], bytes],
+        *,
+        metrics: CoordinatorMetrics,
+        clock: Clock,
+        bounds: Bounds | None = None,
+        children: int = limits.READING_CHILDREN,
+        program: Sequence[str] = PROGRAM,
+    ) -> None:
+        """``load`` returns a file's bytes or raises ``FileChanged``; it is called by any thread."""
+        self._load = load
+        self._metrics = metrics
+        self._clock = clock
+        self._bounds = bounds or Bounds()
+        self._children = children
+        self._program = program
+        self._threads = ThreadPoolExecutor(children, thread_name_prefix="reading")
+        self._mine = threading.local()
+        self._alive: set[Child] = set()
+        self._closed = threading.Event()
+        self._unwanted: dict[Begun, threading.Event] = {}
+
+    @property
+    def room(self) -> int:
+        return 2 * self._children
+
+    def warm(self) -> None:
+        """Start the children, so that the first document need not wait for them."""
+        for _ in range(self._children):
+            self._threads.submit(self._warm)
+
+    def begin(self, kb: str, state: FileState) -> Begun:
+        unwanted = threading.Event()
+        begun = self._threads.submit(self._read, state, unwanted)
+        self._unwanted[begun] = unwanted
+        begun.add_done_callback(lambda it: self._unwanted.pop(it, None))
+        return begun
+
+    def read(self, state: FileState) -> Ingested | None:
+        """Read a file here and now. Raises what ``begin``'s future would."""
+        return self._threads.submit(self._read, state, threading.Event()).result()
+
+    def drop(self, begun: Begun) -> None:
+        unwanted = self._unwanted.get(begun)
+        if unwanted is not None and not begun.cancel():
+            unwanted.set()
+
+    def published(self, kb: str, documents: Collection[Ingested]) -> None:
+        pass  # nothing was kept
+
+    def idle(self, kb: str) -> None:
+        pass
+
+    def close(self) -> None:
+        self._closed.set()
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        # Readings under way end within a tick, and their children with them.
+        wait(list(self._unwanted), timeout=_CLOSE_S)
+        for child in list(self._alive):
+            child.end()
+
+    def _warm(self) -> None:
+        with suppress(_Dropped):
+            self._child(self._closed)
+
+    def _read(self, state: FileState, unwanted: threading.Event) -> Ingested | None:
+        try:
+            content = self._load(state)
+        except FileChanged:
+            return None
+        try:
+            return self._read_content(state, content, unwanted)
+        except _Dropped:
+            return None
+
+    def _read_content(
+        self, state: FileState, content: bytes, unwanted: threading.Event
+    ) -> Ingested:
+        for attempt in count(1):
+            child = self._child(unwanted)
+            used = child.read > 0
+            try:
+                return self._attempt(child, state, content, unwanted)
+            except GivenUp as error:
+                self._check(unwanted)  # we may have killed it ourselves
+                _log.warning("reading_given_up", document=state.document, cause=str(error))
+                self._metrics.reading_given_up(error.cause)
+                again = error.killed or (used and error.cause in _AGAIN)
+                if not again or attempt == _ATTEMPTS:
+                    reason = self._bounds.reason(error.cause, len(content))
+                    break
+        return refused(state.document, state.revision, file_bytes=len(content), reason=reason)
+
+    def _attempt(
+        self, child: Child, state: FileState, content: bytes, unwanted: threading.Event
+    ) -> Ingested:
+        """Read with the child of this thread. Raises ``GivenUp``; the child is then gone."""
+        try:
+            head, body = child.ask(state.document, content, lambda: self._check(unwanted))
+            ingested = _understood(state, len(content), head, body)
+        except BaseException:
+            # Whatever it was, a child in the middle of a document is of no further use.
+            self._end_child()
+            raise
+        if child.worn:
+            self._end_child()
+        return ingested
+
+    def _child(self, unwanted: threading.Event) -> Child:
+        child: Child | None = getattr(self._mine, "child", None)
+        if child is not None and not child.alive:
+            self._end_child()
+            child = None
+        if child is None:
+            self._check(unwanted)
+            child = Child(self._bounds, clock=self._clock, program=self._program)
+            self._mine.child = child
+            self._alive.add(child)
+            try:
+                child.await_ready(lambda: self._check(unwanted))
+            except BaseException:
+                self._end_child()
+                raise
+        return child
+
+    def _end_child(self) -> None:
+        child: Child | None = getattr(self._mine, "child", None)
+        if child is not None:
+            self._mine.child = None
+            self._alive.discard(child)
+            child.end()
+
+    def _check(self, unwanted: threading.Event) -> None:
+        if self._closed.is_set() or unwanted.is_set():
+            raise _Dropped
+
+
+def _understood(
+    state: FileState, file_bytes: int, head: Mapping[str, Any], body: bytes
+) -> Ingested:
+    """Return what a child has answered. Raises ``GivenUp`` where it is no document."""
+    if head.get("cause") == "memory":
+        raise GivenUp("memory")
+    if "broke" in head:
+        _log.error(
+            "document_broke_its_parser",
+            document=state.document,
+            revision=state.revision,
+            traceback=str(head["broke"]),
+        )
+        return refused(state.document, state.revision, file_bytes=file_bytes, reason=BROKE)
+    try:
+        return unpacked(state.document, state.revision, file_bytes, head.get("read") or {}, body)
+    except Nonsense as error:
+        raise GivenUp("nonsense", str(error)) from error
+
+
+def done(result: Ingested | None) -> Begun:
+    """Return a reading that has ended."""
+    begun: Begun = Future()
+    begun.set_result(result)
+    return begun

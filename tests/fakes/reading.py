@@ -1,0 +1,38 @@
+"""Reads documents in the test's own process, one at a time and at once."""
+
+from collections.abc import Callable, Collection
+
+from coordinator.folder import FileChanged, FileState
+from coordinator.ingest import Ingested, ingest
+from coordinator.reading.pool import done
+from coordinator.reading.reader import Begun
+
+
+class ReaderHere:
+    """``coordinator.reading.reader.Reader``."""
+
+    room = 1
+
+    def __init__(self, load: Callable[[FileState], bytes]) -> None:
+        self._load = load
+
+    def warm(self) -> None:
+        pass
+
+    def begin(self, kb: str, state: FileState) -> Begun:
+        try:
+            return done(ingest(state.document, self._load(state)))
+        except FileChanged:
+            return done(None)
+
+    def drop(self, begun: Begun) -> None:
+        pass
+
+    def published(self, kb: str, documents: Collection[Ingested]) -> None:
+        pass
+
+    def idle(self, kb: str) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
