@@ -1,6 +1,6 @@
 """A server that holds the vectors of segments and finds the nearest of them."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -42,6 +42,10 @@ class Ask:
     """How many of them are wanted, at least 1."""
 
 
+VectorBlock = tuple[NDArray[np.int64], NDArray[np.float32]]
+"""Rows (n,), each once in a set, and their vectors (n, dimension)."""
+
+
 class VectorSearch(Protocol):
     """The side of the pods. May be used by many tasks at once."""
 
@@ -69,18 +73,18 @@ class VectorStore(VectorSearch, Protocol):
         ...
 
     def sizes(self, sets: Collection[VectorSet]) -> Mapping[VectorSet, int]:
-        """Return how many vectors each set has; those that are not there are left out."""
-        ...
+        """Return how many vectors each set has; those that are not there are left out.
 
-    def write(self, of: VectorSet, rows: NDArray[np.int64], vectors: NDArray[np.float32]) -> None:
-        """Put ``vectors`` (n, dimension) under ``rows`` (n,) into the set, made where it is not.
-
-        What stood under a row is replaced. When this returns, they are found.
+        Of a set whose writing was broken off the number is another one than it was to have.
         """
         ...
 
-    def drop(self, of: VectorSet) -> None:
-        """Remove a set; nothing happens where there is none."""
+    def write(self, of: VectorSet, blocks: Iterable[VectorBlock]) -> None:
+        """Make the set of these vectors, and no others; what there was of it goes first.
+
+        When this returns they are found, and stay where the server dies. Raises what ``blocks``
+        raises; then, as after any failure, the set is not whole.
+        """
         ...
 
     def keep_only(self, tenant: str, kb: str, segments: Collection[str]) -> int:

@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from kotaemon_node.adapters.weaviate import WeaviateStore
-from kotaemon_node.ports.vectors import Ask, VectorSet, VectorsUnavailable
+from kotaemon_node.ports.vectors import Ask, VectorBlock, VectorSet, VectorsUnavailable
 from tests.fakes.weaviate import FakeWeaviate
 from tests.weaviate_server import WeaviateServer
 
@@ -49,7 +49,7 @@ def vectors(count: int, *, seed: int = 7, dimension: int = DIMENSION) -> NDArray
 
 
 def write(store: WeaviateStore, of: VectorSet, given: NDArray[np.float32]) -> None:
-    store.write(of, np.arange(len(given)), given)
+    store.write(of, [(np.arange(len(given)), given)])
 
 
 def test_the_nearest_rows_are_found_closest_first(store: WeaviateStore) -> None:
@@ -64,7 +64,7 @@ def test_the_nearest_rows_are_found_closest_first(store: WeaviateStore) -> None:
 def test_rows_keep_their_numbers_and_few_are_told_as_few(store: WeaviateStore) -> None:
     given = vectors(3)
     rows = np.array([0, 17, 2**31])
-    store.write(a_set(), rows, given)
+    store.write(a_set(), [(rows[:1], given[:1]), (rows[1:], given[1:])])
     found = store.nearest([Ask(a_set(), 3, k=50)], given[1])[a_set()]
     assert found[0] == 17
     assert sorted(found.tolist()) == rows.tolist()
@@ -77,11 +77,9 @@ def test_closeness_is_the_inner_product_of_vectors_as_they_are(store: WeaviateSt
     assert store.nearest([Ask(a_set(), 2, k=1)], given[0])[a_set()].tolist() == [1]
 
 
-def test_writing_again_changes_nothing_and_a_row_holds_what_was_written_last(
-    store: WeaviateStore,
-) -> None:
+def test_a_set_holds_what_was_written_last_and_nothing_else(store: WeaviateStore) -> None:
     given = vectors(40)
-    write(store, a_set(), vectors(40, seed=9))
+    write(store, a_set(), vectors(60, seed=9))
     write(store, a_set(), given)
     write(store, a_set(), given)
     assert store.sizes([a_set()]) == {a_set(): 40}
@@ -132,16 +130,22 @@ def test_a_set_that_is_not_whole_or_not_there_is_left_out(store: WeaviateStore) 
     assert store.nearest([Ask(elsewhere, 1, k=1)], asked) == {}
 
 
-def test_a_dropped_set_is_gone_alone_and_can_be_written_anew(store: WeaviateStore) -> None:
-    other = a_set("b" * 64)
-    write(store, a_set(), vectors(4))
-    write(store, other, vectors(3))
-    store.drop(a_set())
-    store.drop(a_set())
-    store.drop(a_set(space="unknown"))
-    assert store.sizes([a_set(), other]) == {other: 3}
-    write(store, a_set(), vectors(2))
-    assert store.sizes([a_set(), other]) == {other: 3, a_set(): 2}
+def test_a_set_that_was_not_written_to_the_end_is_not_whole(store: WeaviateStore) -> None:
+    given = vectors(8)
+
+    def broken_off() -> Iterator[VectorBlock]:
+        yield np.arange(8), given
+        raise InterruptedError
+
+    write(store, a_set(), given)
+    with pytest.raises(InterruptedError):
+        store.write(a_set(), broken_off())
+    # All its vectors are there; whether the server would keep them, nobody knows.
+    assert store.sizes([a_set()]).get(a_set()) != 8
+    assert store.nearest([Ask(a_set(), 8, k=3)], given[0]) == {}
+    write(store, a_set(), given)
+    assert store.sizes([a_set()]) == {a_set(): 8}
+    assert len(store.nearest([Ask(a_set(), 8, k=3)], given[0])[a_set()]) == 3
 
 
 def test_only_the_sets_of_kept_segments_stay(store: WeaviateStore) -> None:

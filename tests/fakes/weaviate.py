@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kotaemon_node.adapters.weaviate import WeaviateAddress
+from kotaemon_node.adapters.weaviate.names import SEAL
 
 KEY = "not-a-secret"
 _PART = re.compile(
@@ -70,9 +71,12 @@ class FakeWeaviate:
         self.collections.clear()
 
     def shards(self) -> dict[str, int]:
-        """Return by tenant of a collection how many vectors it has."""
+        """Return by tenant of a collection how many vectors it has; sealed ones alone."""
         return {
-            name: len(shard) for made in self.collections.values() for name, shard in made.items()
+            name: len(shard) - 1
+            for made in self.collections.values()
+            for name, shard in made.items()
+            if SEAL in shard
         }
 
     def answer(self, method: str, path: str, body: Any) -> tuple[int, Any]:
@@ -117,7 +121,7 @@ class FakeWeaviate:
         if shard is None or self.refuse_objects:
             self.refuse_objects = max(0, self.refuse_objects - 1)
             return {"result": {"errors": {"error": [{"message": "tenant not found"}]}}}
-        shard[item["id"]] = np.array(item["vector"], dtype=np.float32)
+        shard[item["id"]] = np.array(item.get("vector", ()), dtype=np.float32)
         return {"result": {"status": "SUCCESS"}}
 
     def _query(self, query: str) -> Mapping[str, Any]:
@@ -133,7 +137,8 @@ class FakeWeaviate:
                 data[kind][alias] = None
             elif limit:
                 near = np.array([float(it) for it in numbers.split(",")], dtype=np.float32)
-                ids = sorted(shard, key=lambda it: -float(shard[it] @ near))[: int(limit)]
+                held = [it for it in shard if len(shard[it])]
+                ids = sorted(held, key=lambda it: -float(shard[it] @ near))[: int(limit)]
                 data[kind][alias] = [{"_additional": {"id": it}} for it in ids]
             else:
                 data[kind][alias] = [{"meta": {"count": len(shard)}}]

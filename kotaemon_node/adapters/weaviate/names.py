@@ -4,7 +4,7 @@
 |----------------------|---------------------------------------------------------------------------|
 | collection           | a space of a knowledge base, ``Kn_<area, tenant, kb>_<space, dimension>`` |
 | tenant of collection | a segment, under its own name: an index by itself, dropped at once        |
-| id of object         | a row of the segment, as the last digits of a UUID                        |
+| id of object         | a row of the segment, as the last digits of a UUID; the last one: a seal  |
 
 Ids and spaces have letters that Weaviate allows in no name, so collections carry digests of them;
 their descriptions say what they are. Names made here are safe inside a GraphQL query.
@@ -16,6 +16,8 @@ from typing import Final
 
 from kotaemon_node.ports.vectors import VectorSet
 
+SEAL: Final = "ffffffff-ffff-ffff-ffff-ffffffffffff"
+"""The id of the object that is written last into a set."""
 _SEGMENT: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _ROW_UUID: Final = re.compile(r"00000000-0000-0000-0000-([0-9a-f]{12})")
 

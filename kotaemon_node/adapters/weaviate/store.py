@@ -3,7 +3,8 @@
 A set is an index by itself (a tenant of a collection), so to drop one costs nothing, and no search
 ever has to leave out what belongs to others. Each answer carries the size of the set it was found
 in: a set that somebody wiped, or that is just being filled again, is told from a whole one without
-a second question and without anything that a pod would have to remember.
+a second question and without anything that a pod would have to remember. The last object of a set
+is its seal, without a vector: one that has all but the seal was not written to the end.
 """
 
 from collections import defaultdict
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from kotaemon_node.adapters.weaviate import names
 from kotaemon_node.adapters.weaviate.address import WeaviateAddress
 from kotaemon_node.adapters.weaviate.connection import Connection
-from kotaemon_node.ports.vectors import Ask, VectorSet, VectorsUnavailable
+from kotaemon_node.ports.vectors import Ask, VectorBlock, VectorSet, VectorsUnavailable
 
 _CONNECTIONS_MAX: Final = 16
 _BATCH_NUMBERS: Final = 100_000  # about 1 MiB of JSON, and as much comes back
@@ -78,33 +79,24 @@ class WeaviateStore:
                     found[ask.of] = size
         return found
 
-    def write(self, of: VectorSet, rows: NDArray[np.int64], vectors: NDArray[np.float32]) -> None:
-        collection, shard = self._collection(of), names.shard(of)
-        self._make(of, collection)
-        size = max(1, _BATCH_NUMBERS // of.dimension)
-        for start in range(0, len(rows), size):
-            batch = slice(start, start + size)
-            objects = [
-                {
-                    "class": collection,
-                    "tenant": shard,
-                    "id": names.uuid_of(row),
-                    "vector": vector,
-                }
-                for row, vector in zip(rows[batch].tolist(), vectors[batch], strict=True)
-            ]
-            results = self._connection.post("/v1/batch/objects", {"objects": objects})
-            if not isinstance(results, list) or len(results) != len(objects):
-                raise VectorsUnavailable("the vector store does not say what it took")
-            for result in results:
-                problem = result.get("result", {}).get("errors")
-                if problem:
-                    raise VectorsUnavailable(f"the vector store did not take vectors: {problem}")
-
-    def drop(self, of: VectorSet) -> None:
+    def write(self, of: VectorSet, blocks: Iterable[VectorBlock]) -> None:
         collection = self._collection(of)
-        if self._connection.get(f"/v1/schema/{collection}") is not None:
-            self._connection.delete(f"/v1/schema/{collection}/tenants", [names.shard(of)])
+        self._make_empty(of, collection)
+        size = max(1, _BATCH_NUMBERS // of.dimension)
+        for rows, vectors in blocks:
+            for start in range(0, len(rows), size):
+                batch = slice(start, start + size)
+                self._put(
+                    {
+                        "class": collection,
+                        "tenant": names.shard(of),
+                        "id": names.uuid_of(row),
+                        "vector": vector,
+                    }
+                    for row, vector in zip(rows[batch].tolist(), vectors[batch], strict=True)
+                )
+        # By now the server has flushed all before it.
+        self._put([{"class": collection, "tenant": names.shard(of), "id": names.SEAL}])
 
     def keep_only(self, tenant: str, kb: str, segments: Collection[str]) -> int:
         prefix = names.collection_prefix(self._area, tenant, kb)
@@ -147,11 +139,19 @@ class WeaviateStore:
         data = answer.get("data") or {}
         return {name: data.get(name) or {} for name in ("Get", "Aggregate")}
 
-    def _make(self, of: VectorSet, collection: str) -> None:
-        """Make the collection and the tenant of a set, where they are not there.
+    def _put(self, objects: Iterable[Mapping[str, Any]]) -> None:
+        batch = list(objects)
+        results = self._connection.post("/v1/batch/objects", {"objects": batch})
+        if not isinstance(results, list) or len(results) != len(batch):
+            raise VectorsUnavailable("the vector store does not say what it took")
+        for result in results:
+            problem = result.get("result", {}).get("errors")
+            if problem:
+                raise VectorsUnavailable(f"the vector store did not take vectors: {problem}")
 
-        They are looked for each time: to remember them would cost more the day they are lost.
-        """
+    def _make_empty(self, of: VectorSet, collection: str) -> None:
+        """Make the tenant of a set without any vector, and its collection where there is none."""
+        shard = names.shard(of)
         if self._connection.get(f"/v1/schema/{collection}") is None:
             self._connection.post(
                 "/v1/schema",
@@ -165,8 +165,11 @@ class WeaviateStore:
                     "properties": [],
                 },
             )
-        # One that is there already stays as it is.
-        self._connection.post(f"/v1/schema/{collection}/tenants", [{"name": names.shard(of)}])
+        else:
+            # Never written over: a server that was killed may have an object and not its place in
+            # the index, and leaves out of both what it takes for unchanged.
+            self._connection.delete(f"/v1/schema/{collection}/tenants", [shard])
+        self._connection.post(f"/v1/schema/{collection}/tenants", [{"name": shard}])
 
     def _shards(self, collection: str) -> set[str]:
         found = self._connection.get(f"/v1/schema/{collection}/tenants")
@@ -187,11 +190,12 @@ def _counting(collection: str, sets: Sequence[VectorSet]) -> Sequence[str]:
 
 
 def _size(answer: Any) -> int | None:
-    """Return the count of an aggregate; None where there is none."""
+    """Return how many vectors a set has beside its seal; None where an aggregate says nothing."""
     try:
-        return int(answer[0]["meta"]["count"])
+        objects = int(answer[0]["meta"]["count"])
     except (LookupError, TypeError, ValueError):
         return None
+    return objects - 1 if objects else None
 
 
 def _rows(answer: Any) -> NDArray[np.int64]:
