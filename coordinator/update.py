@@ -138,7 +138,8 @@ class Updater:
         ingested, waiting = self._desk.gather(
             kb,
             plan.to_read,
-            passages_max=None if plan.rebuild else limits.GENERATION_PASSAGES_MAX,
+            whole=plan.rebuild,
+            passages_max=limits.GENERATION_PASSAGES_MAX,
             proceed=progress.read,
         )
         if not (ingested or plan.deleted or plan.rebuild or wish.forced):

@@ -60,17 +60,18 @@ class Desk:
         kb: str,
         states: Sequence[FileState],
         *,
-        passages_max: int | None,
+        whole: bool,
+        passages_max: int,
         proceed: Callable[[int, int], None],
     ) -> tuple[Sequence[Ingested], Sequence[FileState]]:
         """Return documents of ``states`` and the files that are left for the next generation.
 
         It is enough when there are ``passages_max`` passages, or when nothing has come for
-        ``READING_PATIENCE_S``; with None no file is left. Files that changed are in neither.
+        ``READING_PATIENCE_S``; with ``whole`` no file is left. Files that changed are in neither.
         ``proceed`` is called often, with how many of how many are read, and raises to stop. Raises
         what a reading raises.
         """
-        enough = inf if passages_max is None else passages_max
+        enough = inf if whole else passages_max
         got = _Gathering({(it.document, it.revision): it for it in states})
         self._forget(kb, got.left)
         last_s, patience_s = self._clock.monotonic_s(), _PATIENCE_AGAIN_S
@@ -79,7 +80,7 @@ class Desk:
             if self._begin(kb, got) + self._take(kb, got, enough):
                 last_s, patience_s = self._clock.monotonic_s(), limits.READING_PATIENCE_S
             late = self._clock.monotonic_s() - last_s > patience_s
-            if got.cost >= enough or (late and passages_max is not None):
+            if got.cost >= enough or (late and not whole):
                 break
             waited_for = list(self._begun[kb].values())
             if waited_for and not any(begun.done() for begun in waited_for):
