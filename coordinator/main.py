@@ -1,9 +1,9 @@
 """``python -m coordinator.main``: one process that keeps the knowledge of a cluster up to date.
 
-Four threads work (the loop, the lease, two watches) and the main thread serves health checks
-with gevent's pywsgi server: a production server that the project depends on anyway, in the same
-process, so that the pid in ``kotaemon ps`` is the coordinator. Nothing is patched: the work runs on
-real threads, and the server's own loop only reads memory.
+Five threads work (the loop, the lease, two watches, the archive of sessions), and the main thread
+serves health checks with gevent's pywsgi server: a production server that the project depends on
+anyway, in the same process, so that the pid in ``kotaemon ps`` is the coordinator. Nothing is
+patched: the work runs on real threads, and the server's own loop only reads memory.
 """
 
 import logging
@@ -22,6 +22,7 @@ from gevent.pywsgi import WSGIServer
 from pydantic import ValidationError
 
 from coordinator.app import create_app
+from coordinator.archiving import Archiving
 from coordinator.artifacts import ArtifactService
 from coordinator.audit import Audit
 from coordinator.build import Builder
@@ -45,6 +46,7 @@ from kotaemon_node.adapters.faiss import FaissSegmentFormat
 from kotaemon_node.adapters.kafka import KafkaAddress, KafkaBus
 from kotaemon_node.adapters.rabbitmq import RabbitmqAddress, RabbitmqBus
 from kotaemon_node.adapters.redis import (
+    RedisColdSessions,
     RedisGenerationPointer,
     RedisJobs,
     RedisLeadership,
@@ -81,6 +83,7 @@ class Coordinator:
     watch: FolderWatch
     orders: JobWatch
     server: WSGIServer
+    archiving: Archiving
 
 
 def compose(settings: CoordinatorSettings) -> Coordinator:
@@ -171,7 +174,17 @@ def compose(settings: CoordinatorSettings) -> Coordinator:
     server = WSGIServer(address, app, spawn=Pool(_REQUESTS_AT_ONCE_MAX), log=None)
     watch = FolderWatch(settings.knowledge_dir, wake=loop.wake)
     orders = JobWatch(jobs, wake=loop.wake, clock=clock, tenant=tenant)
-    return Coordinator(loop, reader, lease, watch, orders, server)
+    archiving = Archiving(
+        RedisColdSessions(connect(settings.redis_url, pool_max=2, durability=settings.durability)),
+        store,
+        leads=lambda: lease.fence is not None,
+        metrics=metrics.archive,
+        clock=clock,
+        tenant=tenant,
+        after_s=settings.archived_after_s,
+        kept_s=settings.archive_kept_s,
+    )
+    return Coordinator(loop, reader, lease, watch, orders, archiving, server)
 
 
 def _bus(settings: CoordinatorSettings, *, redis: RedisStore, clock: Clock) -> Bus:
@@ -206,7 +219,8 @@ def run(coordinator: Coordinator) -> bool:
         gevent.signal_handler(number, coordinator.server.stop)
     coordinator.server.start()
     coordinator.reader.warm()
-    for thread in (lease, watch, orders, work):
+    archiving = _thread("archiving", coordinator.archiving.run)
+    for thread in (lease, watch, orders, archiving, work):
         thread.start()
     coordinator.server.serve_forever()
 
@@ -219,13 +233,15 @@ def run(coordinator: Coordinator) -> bool:
     # Last: a lead given up while we still publish would let two publish.
     stop.set()
     lease.join(_STOP_WAIT_S)
+    coordinator.archiving.stop()
     watch.join(_STOP_WAIT_S)
     orders.join(_STOP_WAIT_S)
     _log.info("stopped", work_ended=not work.is_alive())
-    return not any(thread.is_alive() for thread in (lease, watch, orders, work))
+    return not any(thread.is_alive() for thread in (lease, watch, orders, archiving, work))
 
 
 def _told(problem: Mapping[str, Any]) -> str:
+    archiving.join(_STOP_WAIT_S)
     """Return one line about a setting that is wrong; never its value, which may be a secret."""
     name = "_".join(str(step) for step in problem["loc"]).upper()
     return f"{name}: {problem['msg']}"

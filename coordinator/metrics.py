@@ -70,12 +70,12 @@ class CoordinatorMetrics:
             name: Counter(name, meaning, labels, registry=self._registry)
             for name, meaning, labels in COUNTERS
         }
+        self.archive = ArchiveMetrics(self._registry)
         self._build = Histogram(*BUILD_SECONDS, registry=self._registry, buckets=_BUILD_S)
         for outcome in ("indexed", "refused"):
             self._counters["kotaemon_coordinator_documents_read_total"].labels(outcome)
 
     def exposition(self) -> bytes:
-        self.archive = ArchiveMetrics(self._registry)
         """Return all of it in Prometheus's text format."""
         return generate_latest(self._registry)
 

@@ -16,7 +16,7 @@ from kotaemon_node.adapters.system import SystemClock
 from kotaemon_node.domain.artifact_names import session_copies_prefix
 from kotaemon_node.domain.session import Principal, SessionKey
 from kotaemon_node.ports.archive import IdleEntry
-from kotaemon_node.ports.artifacts import ArtifactsUnavailable, ArtifactStore
+from kotaemon_node.ports.artifacts import ArtifactStore, ArtifactsUnavailable
 from tests.contract.test_session_cache import ANYBODY, SESSION, Pod
 
 DAY_S = 86_400.0

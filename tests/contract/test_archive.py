@@ -1,4 +1,4 @@
-"""Sessions that rest move to the archive and come back when somebody asks; on each kind of store."""
+"""Sessions that rest move to the archive and come back when asked for, on each kind of store."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -106,7 +106,7 @@ def test_the_same_turn_id_gets_the_old_answer_and_another_body_a_conflict(
 
 
 def _request(turn_id: str, *, digest: str = "d"):  # type: ignore[no-untyped-def]
-    from kotaemon_node.ports.sessions import ClaimRequest  # noqa: PLC0415
+    from kotaemon_node.ports.sessions import ClaimRequest
 
     return ClaimRequest(
         key=TurnKey(SESSION, turn_id),
@@ -315,9 +315,7 @@ def tidy(attic: Attic, **how: float) -> None:
         archiving.tidy()
 
 
-def test_deleting_a_session_that_came_back_deletes_its_copies(
-    a: ArchivedPod, attic: Attic
-) -> None:
+def test_deleting_a_session_that_came_back_deletes_its_copies(a: ArchivedPod, attic: Attic) -> None:
     settled(a, "t0")
     attic.sweep()
     settled(a, "t1")

@@ -122,6 +122,21 @@ MUTANTS: dict[str, Patches] = {
     "release raises no fence": [
         ("release", "'HINCRBY', KEYS[1], 'fence', 1", "'HGET', KEYS[1], 'fence'")
     ],
+    "archive removes what was not copied": [
+        ("archive", "for i = 1, 4 do if head[i] ~= ARGV[i] then return 'changed' end end", "")
+    ],
+    "archive looks at the version, not at the fence": [("archive", "for i = 1, 4", "for i = 1, 2")],
+    "archive leaves no mark": [
+        ("archive", "redis.call('SET', mark, ARGV[6], 'PXAT', ARGV[7])", "")
+    ],
+    "restore forgets the ids of turns": [("restore", "put('HSET', seen,", "at = at + 0 * #(")],
+    "restore gives another fence": [("restore", "'running', '',", "'running', '', 'fence', 0,")],
+    "claim begins anew what is archived": [
+        ("claim", "if is_archived(mark) then return {'archived', mark} end", "")
+    ],
+    "mark brings back what was deleted": [
+        ("mark", "if there then return is_archived(there) and 'kept' or 'ended' end", "")
+    ],
     "forget takes young entries": [
         ("forget", "or now_ms() - tonumber(entered) < tonumber(ARGV[2])", "")
     ],

@@ -11,7 +11,8 @@ from kotaemon_node.adapters.redis import keys
 from kotaemon_node.adapters.redis.records import turn_of
 from kotaemon_node.domain import limits
 from kotaemon_node.domain.turn import State
-from tests.property.turn_steps import ANYBODY, TURN_IDS, StagedStore, TurnSteps
+from tests.property.archive_steps import ArchiveSteps
+from tests.property.turn_steps import ANYBODY, TURN_IDS, StagedStore
 
 OLD_S = limits.RUNNING_ENTRY_YOUNG_S + 1
 
@@ -22,12 +23,13 @@ picks = st.integers(0, 31)
 rarely = st.sampled_from([False, False, False, True])
 
 
-class TurnProtocol(TurnSteps, RuleBasedStateMachine):
+class TurnProtocol(ArchiveSteps, RuleBasedStateMachine):
     """The steps in any order."""
 
     def __init__(self, store: StagedStore) -> None:
         RuleBasedStateMachine.__init__(self)
-        TurnSteps.__init__(self, store)
+        ArchiveSteps.__init__(self, store)
+        self.copies = []
         self.failed = False
 
     # Claiming.
@@ -161,11 +163,59 @@ class TurnProtocol(TurnSteps, RuleBasedStateMachine):
             if not known:
                 self.model.epoch, self.model.fence = epoch, 0
         elif what == "delete":
-            word, _ = self.attempt(lambda: self.sessions.delete(self.session, ANYBODY))
-            expected = self.model.delete()
-            assert word == ("ok" if expected == "deleted" else expected)
-            self.announced.clear()
-            self.decided.clear()
+            self.make_deletion()
+
+    def make_deletion(self) -> None:
+        word, _ = self.attempt(lambda: self.sessions.delete(self.session, ANYBODY))
+        expected = self.model.delete()
+        assert word == ("ok" if expected == "deleted" else expected)
+        self.announced.clear()
+        self.decided.clear()
+
+    # The archive.
+
+    @precondition(lambda self: self.model.epoch)
+    @rule(
+        between=st.sampled_from(["", "", "claim", "turn", "delete"]),
+        then=st.sampled_from(["read", "claim", "claim", "create", "delete"]),
+        turn_id=turn_ids,
+        pick=picks,
+    )
+    def rest_and_be_archived(self, between: str, then: str, turn_id: str, pick: int) -> None:
+        """All turns end and the session is copied; something may come before it is removed."""
+        self.end_all()
+        self.make_copy()
+        if between == "delete":
+            self.make_deletion()
+        elif between:
+            self.make_claim(self.pods[0], turn_id, "same")
+        if between == "turn":
+            self.end_all()
+        if self.make_archive(-1):
+            self.come_back(then, turn_id)
+        # What was copied long ago is refused, unless nothing happened since.
+        elif self.make_archive(pick):
+            self.bring_back()
+
+    def come_back(self, then: str, turn_id: str) -> None:
+        """Somebody asks for the archived session."""
+        if then == "claim":
+            self.make_claim(self.pods[1], turn_id, "same")
+            return
+        if then == "delete":
+            self.make_deletion()
+            return
+        if then == "create":
+            word, _ = self.attempt(
+                lambda: self.sessions.create(self.session, ANYBODY, epoch="another", fields={})
+            )
+            assert word == "Conflict"
+        self.bring_back()
+
+    @precondition(lambda self: self.copies)
+    @rule(pick=picks)
+    def mark_a_copy(self, pick: int) -> None:
+        self.make_mark(pick)
 
     @rule(seconds=st.sampled_from([2, 6, OLD_S]))
     def time_passes(self, seconds: float) -> None:
@@ -181,20 +231,26 @@ class TurnProtocol(TurnSteps, RuleBasedStateMachine):
             self.failed = True
             raise
 
-    def teardown(self) -> None:
-        """Left alone by everybody else, one pod ends every accepted turn, exactly once."""
-        if self.failed:
-            return
+    def end_all(self) -> None:
+        """Let all pods die, and a new one end every accepted turn."""
         for pod in list(self.pods):
             self.bury(pod)
-        accepted = {turn.turn_id for turn in self.model.turns.values()}
         heir = self.pods[0]
-        for _ in range(2 * len(accepted) + 3):
+        for _ in range(2 * len(self.model.turns) + 3):
             self.make_older(OLD_S)
             for orphan in self.orphans():
                 self.treat(orphan, heir)
             while self.executing[heir]:
                 self.make_end(heir, next(iter(self.executing[heir].values())), take_next=True)
+            if not self.model.open() and not self.orphans():
+                return
+
+    def teardown(self) -> None:
+        """Left alone by everybody else, one pod ends every accepted turn, exactly once."""
+        if self.failed:
+            return
+        accepted = {turn.turn_id for turn in self.model.turns.values()}
+        self.end_all()
         assert self.orphans() == []
         assert not self.model.open()
         rows = self.store.client.lrange(self.names.turns, 0, -1)

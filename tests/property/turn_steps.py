@@ -4,7 +4,13 @@ import itertools
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from kotaemon_node.adapters.redis import RedisFrameLog, RedisSessionStore, RedisStore, keys
+from kotaemon_node.adapters.redis import (
+    Archive,
+    RedisFrameLog,
+    RedisSessionStore,
+    RedisStore,
+    keys,
+)
 from kotaemon_node.adapters.system import SystemClock, ThreadTasks
 from kotaemon_node.domain import limits
 from kotaemon_node.domain.errors import NodeError
@@ -13,6 +19,7 @@ from kotaemon_node.domain.session import Principal, SessionKey, Turn, TurnKey
 from kotaemon_node.domain.turn import Signal, State, advance
 from kotaemon_node.engine.recovery import Verdict, judge
 from kotaemon_node.ports.sessions import ClaimRequest, Ending, FrameBatch, Lease, Orphan, Work
+from tests.fakes.copies import MemoryCopies
 from tests.property.turn_laws import SessionLaws, content_of
 
 ANYBODY = Principal("default", "anonymous", "open")
@@ -44,7 +51,9 @@ class TurnSteps(SessionLaws):
     def __init__(self, store: StagedStore) -> None:
         super().__init__(store, SessionKey("default", f"s{next(_numbers)}"))
         self.store = store
-        self.sessions = RedisSessionStore(store, ttl_s=3600, idle_s=1800)
+        self.attic = MemoryCopies()
+        archive = Archive(self.attic, kept_s=9e6, indexed=False)
+        self.sessions = RedisSessionStore(store, ttl_s=3600, idle_s=1800, archive=archive)
         self.log = RedisFrameLog(store, clock=SystemClock(), tasks=ThreadTasks())
         self.pods = ["a0", "b0", "c0"]
         self.executing: dict[str, dict[str, Work]] = {pod: {} for pod in self.pods}

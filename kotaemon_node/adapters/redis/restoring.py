@@ -81,7 +81,7 @@ class Restoring:
             reply = self._put(copy, mark)
             if reply == "ok":
                 self._count("restored", began_s)
-                _log.info("session_restored", version=copy.name.version)
+                _log.debug("session_restored", version=copy.name.version)
             if reply != "moved":
                 return reply != "told"
             known = False  # a mark came, or went: by it alone the next try goes

@@ -14,5 +14,8 @@ end
 if head[2] ~= '' or head[3] or redis.call('LLEN', KEYS[3]) > 0 then return {'busy'} end
 local since = rests_since(KEYS[1])
 if now_ms() - since < tonumber(ARGV[1]) then return {'active', since} end
+-- A full store, which is to be relieved, takes what is written behind an expiry.
+local life = redis.call('PTTL', KEYS[1])
+if life > 0 then redis.call('PEXPIRE', KEYS[1], life) end
 redis.call('HSETNX', KEYS[1], 'copied', '1')
 return {'rests', head[4] and 'copied' or '', redis.call('LLEN', KEYS[2])}
