@@ -23,6 +23,7 @@ from coordinator.retention import Retention
 from coordinator.status import KnowledgeStatus, Status, StatusBoard
 from coordinator.update import Leading, Updater, Wish
 from coordinator.uploads import Standing
+from coordinator.vectors import VectorKeeper
 from kotaemon_node.domain import limits
 from kotaemon_node.domain.errors import NodeError
 from kotaemon_node.domain.held import HeldBuild
@@ -68,6 +69,7 @@ class CoordinatorLoop:
         updater: Updater,
         publisher: Publisher,
         retention: Retention,
+        vectors: VectorKeeper,
         notes: HeldNotes,
         jobs: Jobs,
         pointer: GenerationPointer,
@@ -83,6 +85,7 @@ class CoordinatorLoop:
         self._updater = updater
         self._publisher = publisher
         self._retention = retention
+        self._vectors = vectors
         self._notes = notes
         self._jobs = jobs
         self._pointer = pointer
@@ -146,6 +149,7 @@ class CoordinatorLoop:
         scan = self._folder.scan()
         took_s = self._clock.monotonic_s() - started_s
         self._look_for_damage()
+        self._look_at_vectors()
         self._check_pointers()
         self._carry_out_orders(scan, fence)
         for kb in sorted({*self._bases, *scan.files, DEFAULT_KNOWLEDGE_BASE}):
@@ -167,6 +171,7 @@ class CoordinatorLoop:
         """Forget what we knew: another leader may have published meanwhile."""
         self._bases = {}
         self._retention.begin()
+        self._vectors.begin()
         self._jobs.begin()
         for kb, ref in self._pointer.current(self._tenant).items():
             self._base(kb).pointed = ref.generation
@@ -239,6 +244,12 @@ class CoordinatorLoop:
                 self._updater.damaged(kb)
             base.newest = self._catalog.newest(kb)
 
+    def _look_at_vectors(self) -> None:
+        """See that the vector store has what pods ask of it; it may have been lost."""
+        for kb, base in self._bases.items():
+            if base.newest.manifest is not None and not self._updater.must_rebuild(kb, base.newest):
+                self._vectors.look(base.newest.manifest, alive=self._alive)
+
     def _check_pointers(self) -> None:
         """See that the quick copy says what the artifact store says; it may have been lost."""
         now_s = self._clock.monotonic_s()
@@ -263,6 +274,7 @@ class CoordinatorLoop:
             self._retention_s = now_s + _RETENTION_S
             for kb in self._bases:
                 self._retention.sweep(kb)
+                self._vectors.sweep(kb)
             self._jobs.sweep()
 
     def _alive(self) -> None:
@@ -288,7 +300,7 @@ class CoordinatorLoop:
             Status(
                 role="leader",
                 up_to_date=current.up_to_date or not (unfinished or scan.pending),
-                problem=None,
+                problem=self._vectors.problem,
                 knowledge={
                     kb: _summary(base.newest.manifest, waiting=base.waiting, held=base.held)
                     for kb, base in self._bases.items()

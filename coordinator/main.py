@@ -60,6 +60,7 @@ from kotaemon_node.adapters.store.file_store import FileArtifactStore
 from kotaemon_node.adapters.system import RandomIds, SystemClock
 from kotaemon_node.adapters.system.gevent_tasks import GeventTasks
 from kotaemon_node.adapters.system.tasks import ThreadTasks
+from kotaemon_node.adapters.weaviate import write_store
 from kotaemon_node.domain.ids import DEFAULT_TENANT
 from kotaemon_node.ports.events import Bus
 from kotaemon_node.ports.runtime import Clock
@@ -160,6 +161,7 @@ def compose(settings: CoordinatorSettings) -> Coordinator:
         tasks=ThreadTasks(),
         clock=clock,
         tenant=tenant,
+        vector_store=write_store(settings),
     )
     address = (settings.coordinator_host, settings.coordinator_port)
     # In a bucket workers read for themselves.

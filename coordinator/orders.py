@@ -17,6 +17,7 @@ from coordinator.plan import revision_in_folder
 from coordinator.publish import Publisher
 from coordinator.purge import Purge
 from coordinator.update import Leading, Updater, Wish
+from coordinator.vectors import VectorKeeper
 from kotaemon_node.domain.document_names import knowledge_base_of
 from kotaemon_node.domain.errors import CorruptArtifact
 from kotaemon_node.domain.knowledge import Manifest
@@ -80,6 +81,7 @@ class Orders:
         publisher: Publisher,
         updater: Updater,
         purge: Purge,
+        vectors: VectorKeeper,
     ) -> None:
         self._folder = folder
         self._catalog = catalog
@@ -88,6 +90,7 @@ class Orders:
         self._publisher = publisher
         self._updater = updater
         self._purge = purge
+        self._vectors = vectors
         self._handlers: Mapping[str, Callable[[Order, Scene], Manifest]] = {
             "publish": self._publish,
             "rollback": self._roll_back,
@@ -115,6 +118,7 @@ class Orders:
         self._publisher.announce(manifest)
         if order.kind == "purge":
             self._purge.clean(scene.kb, _text(order, "document"), manifest, scene.leading)
+            self._vectors.sweep(scene.kb)
         return manifest
 
     def _made_before(self, order: Order) -> Manifest | None:
@@ -165,6 +169,7 @@ class Orders:
             raise OrderRefused(
                 f"the index of generation {wanted} is not kept whole: {error}. {self._told(scene)}"
             ) from error
+        self._vectors.fill(manifest, alive=scene.leading.alive)
         scene.leading.still()
         self._publisher.store_manifest(manifest)
         _log.info("rolled_back", kb=scene.kb, generation=manifest.generation, to=wanted)

@@ -19,6 +19,7 @@ from coordinator.plan import Plan, plan_for
 from coordinator.probes import read_probes
 from coordinator.publish import Publisher
 from coordinator.reading.desk import Desk
+from coordinator.vectors import VectorKeeper
 from kotaemon_node.domain import limits
 from kotaemon_node.domain.document_names import knowledge_base_of
 from kotaemon_node.domain.errors import CorruptArtifact
@@ -80,6 +81,7 @@ class Updater:
         builder: Builder,
         publisher: Publisher,
         gate: Gate,
+        vectors: VectorKeeper,
         metrics: CoordinatorMetrics,
         clock: Clock,
     ) -> None:
@@ -88,6 +90,7 @@ class Updater:
         self._builder = builder
         self._publisher = publisher
         self._gate = gate
+        self._vectors = vectors
         self._metrics = metrics
         self._clock = clock
         self._damaged: set[str] = set()
@@ -133,6 +136,7 @@ class Updater:
         number = max(newest.number, above) + 1
         if held is not None and held.key == key and wish.job is None:
             return self._instead(held, (), newest, number, leading, forced=wish.forced)
+        self._vectors.require_store()
         started_s = self._clock.monotonic_s()
         progress = _Progress(kb, clock=self._clock, alive=leading.alive)
         ingested, waiting = self._desk.gather(
@@ -168,6 +172,7 @@ class Updater:
                 forced = wish.forced and wish.job is None
                 return self._instead(held, deleted, newest, number, leading, forced=forced)
             manifest = self._judged(build.manifest, verdict)
+            self._vectors.fill(manifest, alive=leading.alive)
             leading.still()
             self._publisher.store_manifest(manifest)
         self._damaged.discard(kb)
@@ -202,6 +207,7 @@ class Updater:
             place = _Place(kb, number, Path(folder))
             build = self._build(place, before, change, progress, rebuild=False)
             self._publisher.store_files(build)
+            self._vectors.fill(build.manifest, alive=leading.alive)
             leading.still()
             self._publisher.store_manifest(build.manifest)
         _log.info(

@@ -19,6 +19,7 @@ from coordinator.retention import Retention
 from coordinator.status import StatusBoard
 from coordinator.update import Updater
 from coordinator.uploads import Uploads
+from coordinator.vectors import VectorKeeper
 from kotaemon_node.domain.errors import Unavailable
 from kotaemon_node.ports.artifacts import ArtifactStore
 from kotaemon_node.ports.encoder import Encoder
@@ -27,6 +28,7 @@ from kotaemon_node.ports.knowledge import GenerationPointer
 from kotaemon_node.ports.runtime import Clock, Tasks
 from kotaemon_node.ports.segments import SegmentFormat
 from kotaemon_node.ports.signing import Signer, Verifier
+from kotaemon_node.ports.vectors import VectorStore
 from kotaemon_node.retrieval.loading import GenerationLoader
 from kotaemon_node.retrieval.opening import SearcherFactory
 
@@ -54,8 +56,12 @@ def make_loop(
     tasks: Tasks,
     clock: Clock,
     tenant: str,
+    vector_store: VectorStore | None = None,
 ) -> CoordinatorLoop:
-    """Return the loop with its gate and its orders."""
+    """Return the loop with its gate and its orders.
+
+    ``vector_store`` None: segments are searched in their own files.
+    """
 
     def encoder_for(name: str) -> Encoder:
         if name != encoder.name:
@@ -64,12 +70,16 @@ def make_loop(
 
     loader = GenerationLoader(store, segment_format, verifier, tasks=tasks, tenant=tenant)
     searchers = SearcherFactory(encoder_for, tasks=tasks)
+    vectors = VectorKeeper(
+        vector_store, store=store, segment_format=segment_format, clock=clock, tenant=tenant
+    )
     updater = Updater(
         folder=folder,
         desk=Desk(reader, metrics=metrics, clock=clock),
         builder=builder,
         publisher=publisher,
         gate=Gate(loader, searchers, clock=clock, tolerance=gate_tolerance),
+        vectors=vectors,
         metrics=metrics,
         clock=clock,
     )
@@ -81,6 +91,7 @@ def make_loop(
         publisher=publisher,
         updater=updater,
         purge=Purge(store=store, catalog=catalog, builder=builder, signer=signer, tenant=tenant),
+        vectors=vectors,
     )
     uploads = Uploads(store=store, folder=folder, clock=clock, tenant=tenant)
     return CoordinatorLoop(
@@ -90,6 +101,7 @@ def make_loop(
         updater=updater,
         publisher=publisher,
         retention=retention,
+        vectors=vectors,
         notes=HeldNotes(store, tenant=tenant),
         jobs=Jobs(jobs, orders, uploads, metrics=metrics, clock=clock, tenant=tenant),
         pointer=pointer,

@@ -36,6 +36,7 @@ from kotaemon_node.adapters.system import RandomIds, SystemClock, SystemMemory
 from kotaemon_node.adapters.system.gevent_tasks import GeventTasks
 from kotaemon_node.adapters.system.peers import HttpPeers
 from kotaemon_node.adapters.tools.http import make_toolbox
+from kotaemon_node.adapters.weaviate import read_store
 from kotaemon_node.api.app import create_app
 from kotaemon_node.api.services import Services, UploadDesk
 from kotaemon_node.domain import limits
@@ -57,6 +58,7 @@ from kotaemon_node.ports.language_model import LanguageModel
 from kotaemon_node.ports.runtime import Clock, Tasks
 from kotaemon_node.ports.tools import Toolbox
 from kotaemon_node.retrieval.library import KnowledgeLibrary
+from kotaemon_node.retrieval.neighbours import Neighbours
 from kotaemon_node.settings import Settings, environment_value
 from kotaemon_node.telemetry.logs import configure_logs
 from kotaemon_node.telemetry.metrics import Metrics
@@ -183,6 +185,7 @@ def build_pod(settings: Settings) -> RunningPod:
     bus = _bus(settings, store=store, waiting=waiting, clock=clock)
     # Requests that use up their pool must not make a healthy pod look dead.
     presence = RedisPresence(connect(settings.redis_url, pool_max=4), clock=clock)
+    neighbours = _neighbours(settings, clock=clock, metrics=metrics)
     library = KnowledgeLibrary(
         store=artifacts,
         segment_format=FaissSegmentFormat(),
@@ -192,6 +195,7 @@ def build_pod(settings: Settings) -> RunningPod:
         tasks=tasks,
         clock=clock,
         memory=SystemMemory(),
+        look=neighbours.find if neighbours else None,
         tenant=DEFAULT_TENANT,
         count_refused=metrics.generation_refused,
     )
@@ -211,6 +215,7 @@ def build_pod(settings: Settings) -> RunningPod:
         presence=presence,
         peers=peers,
         lacking=store.lacking,
+        vector_store=lambda: neighbours.problem if neighbours else "",
         clock=clock,
         metrics=metrics,
     )
@@ -291,6 +296,12 @@ def _upload_desk(settings: Settings, *, clock: Clock) -> UploadDesk:
         native=native,
         folder=settings.upload_dir,
     )
+
+
+def _neighbours(settings: Settings, *, clock: Clock, metrics: Metrics) -> Neighbours | None:
+    """Return who asks the vector store; None where segments are searched in their files."""
+    store = read_store(settings)
+    return None if store is None else Neighbours(store, clock=clock, count=metrics.neighbours)
 
 
 def _bus(settings: Settings, *, store: RedisStore, waiting: RedisStore, clock: Clock) -> Bus:

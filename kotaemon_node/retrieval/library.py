@@ -43,7 +43,7 @@ from kotaemon_node.ports.segments import SegmentFormat
 from kotaemon_node.ports.signing import Verifier
 from kotaemon_node.retrieval.loading import GenerationLoader
 from kotaemon_node.retrieval.opening import SearcherFactory
-from kotaemon_node.retrieval.searcher import Searcher
+from kotaemon_node.retrieval.searcher import Look, Searcher
 from kotaemon_node.retrieval.slot import IndexReader
 from kotaemon_node.retrieval.sources import SourceReader
 
@@ -78,18 +78,19 @@ class KnowledgeLibrary:
         clock: Clock,
         tenant: str,
         memory: Memory | None = None,
+        look: Look | None = None,
         count_refused: Callable[[str, str], None] = lambda kb, reason: None,
     ) -> None:
         """``encoder_for`` gives the encoder of that name, or raises where this pod has none.
 
-        ``memory`` tells whether a generation fits; None: it does.
+        ``memory`` tells whether a generation fits; None: it does. ``look``: as ``Searcher``.
         ``count_refused`` is told knowledge base and kind of reason of each refusal. Nothing is
         read before the first ``reconcile``.
         """
         self._loader = GenerationLoader(
             store, segment_format, verifier, tasks=tasks, tenant=tenant, memory=memory
         )
-        self._searchers = SearcherFactory(encoder_for, tasks=tasks)
+        self._searchers = SearcherFactory(encoder_for, tasks=tasks, look=look)
         self._sources = SourceReader(store, verifier, tenant=tenant, compute=tasks.compute)
         self._pointer = pointer
         self._tasks = tasks

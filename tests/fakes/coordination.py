@@ -21,6 +21,7 @@ from kotaemon_node.domain.artifact_names import segment_file_name, text_name
 from kotaemon_node.domain.knowledge import Manifest, Passage
 from kotaemon_node.ports.artifacts import ArtifactStore
 from kotaemon_node.ports.encoder import Encoder
+from kotaemon_node.ports.vectors import VectorStore
 from tests.fakes.encoder import HashingEncoder
 from tests.fakes.jobs import MemoryJobs
 from tests.fakes.knowledge_ports import (
@@ -102,6 +103,7 @@ class SteppedCoordinator:
         name: str = "a",
         encoder: Encoder | None = None,
         tolerance: float = 0.0,
+        vector_store: VectorStore | None = None,
     ) -> None:
         self.world = world
         self.board = StatusBoard()
@@ -157,6 +159,7 @@ class SteppedCoordinator:
             tasks=ThreadTasks(native_threads=1),
             clock=world.clock,
             tenant=TENANT,
+            vector_store=vector_store,
         )
 
     def settle(self, *, steps: int = 3) -> None:
