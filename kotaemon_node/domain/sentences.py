@@ -28,17 +28,28 @@ _WORD_AFTER: Final = re.compile(r"[\s\"'“‘(\[*_]*([^\s,.;:!?]{1,24})")
 _DOTTED: Final = re.compile(r"(?:[A-Za-z]\.)+[A-Za-z]")
 _LIST_NUMBER: Final = re.compile(r"\s*(?:[-*+•]\s+)?\(?(?:\d{1,3}|[A-Za-z]|[ivxIVX]{1,4})")
 
-_TITLES: Final = re.compile("mr|mrs|ms|dr|prof|st|mt|gen|rev|hon|capt|lt|sgt|e[.]g|i[.]e|vs|cf|al")
-_BEFORE_NUMBERS: Final = re.compile("nos?|nr|art|sec|ch|pp?|vol|figs?|eq|tel|ext|ver|v")
+_TITLES: Final = re.compile(
+    "mr|mrs|ms|dr|prof|st|mt|gen|rev|hon|capt|lt|sgt|e[.]g|i[.]e|vs?|cf|al|viz|resp"
+)
+_BEFORE_NUMBERS: Final = re.compile("nos?|nr|art|sec|ch|pp?|vol|figs?|eqs?|tab|tel|ext|ver")
+_NUMBER: Final = re.compile(r"[A-Z]{0,2}\d")  # also of a supplement: "Fig. S2"
 _MAY_END: Final = re.compile(
     "etc|inc|ltd|co|corp|jr|sr|dept|est|approx|ave|blvd"
     "|jan|feb|mar|apr|jun|jul|aug|sept?|oct|nov|dec"
+    "|proc|natl|acad|sci|univ|biol|chem|med|res|virol|immunol|epidemiol"
 )
 # Words that hardly ever follow an abbreviation inside a sentence.
 _STARTERS: Final = re.compile(
     "The|This|That|These|Those|Then|Its?|We|You|He|She|They|Our|Your|In|If|An?|However|But|And|For"
     "|When|After|Before|To|There|Please|What|How|Why|Where|As|At|On|By|All|Each|No|Not"
 )
+
+# Behind a full-width mark: a comma goes on, and so does who said what stands in the quotes.
+_GOES_ON: Final = re.compile(
+    r"\s*[，、；：,;]|(?<=[”」』])[^，。！？；：\s“「『]{0,4}?(?:[说問问道答喊叫称]|表示|回答)[道着了]?[，。：]"
+)
+# Dots that stand for something left out: "INSERT ... VALUES", "f(...)".
+_FREE_DOTS: Final = re.compile(r"[\s(](?:\.{3,}|…+)\)?")
 
 _OWN_LINE: Final = re.compile(
     r"\s*(?:[-*+•‣▪●]\s|#{1,6}\s|\(?\d{1,3}[.)、]|\||>|```|[（(][一二三四五六七八九十]+[）)])"
@@ -120,12 +131,13 @@ def _add_trimmed(text: str, start: int, end: int, spans: list[Span]) -> None:
 
 def _ends_sentence(text: str, begin: int, match: re.Match[str], block_end: int) -> bool:
     if text[match.start()] in "。！？｡":
-        return True
+        return not _GOES_ON.match(text, match.end(), block_end)
     after = _WORD_AFTER.match(text, match.end(), block_end)
     if after is None:
         return True
     following = after.group(1)
-    if following[0].islower():
+    left_out = _FREE_DOTS.fullmatch(text, max(match.start() - 1, begin), match.end())
+    if following[0].islower() or left_out:
         return False
     if text[match.start()] != "." or match.group().startswith(".."):
         return True
@@ -143,7 +155,7 @@ def _full_stop(before_dot: str, following: str) -> bool:
     if _TITLES.fullmatch(word):
         return False
     if _BEFORE_NUMBERS.fullmatch(word):
-        return not following[0].isdigit()
+        return not _NUMBER.match(following)
     initial = len(word) == 1 and word.isalpha() and word.isascii()
     if initial or _MAY_END.fullmatch(word) or _DOTTED.fullmatch(word):
         return _STARTERS.fullmatch(following) is not None

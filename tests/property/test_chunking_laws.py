@@ -1,9 +1,11 @@
 """Laws of documents and passages, for all inputs."""
 
+from dataclasses import replace
+
 import hypothesis.strategies as st
 from hypothesis import given, settings
 
-from coordinator.chunking import ATOM_WEIGHT_MAX, HAN_WEIGHT, passages_of
+from coordinator.chunking import ATOM_WEIGHT_MAX, HAN_WEIGHT, passages_of, weight
 from coordinator.ingest import ingest
 from kotaemon_node.adapters.documents.parsed import Block, BlockKind, ParsedDocument
 from kotaemon_node.adapters.documents.reading import SUPPORTED_ENDINGS
@@ -52,6 +54,55 @@ def test_every_sentence_lies_in_one_passage(document: ParsedDocument) -> None:
                 assert len(holders) == 1, block.text[first:last]
 
 
+# fmt: off
+WRITTEN = [
+    "Dr. Smith et al. paid $3.50 for No. 5, i.e. 0.5 % more.", "See Fig. S2 and pp. 3-5 there.",
+    "The U.S. and Canada are served, e.g. by Parcel Inc. from 9 a.m. on.", "Why not?", "Done!",
+    'He said: "Stop. Now." and left; she stayed; we, too.', "(It is version 1.2.3 of example.com.)",
+    "您的订单在3.5天内发出；共三件；已付款。", "“可以退货吗？”她问道。", "他说：“可以。”",
+    "（真的？！）", "价格为 1,299.00 元，含税（13%）。", "iPhone 15 Pro 支持 5G！",
+]
+# fmt: on
+
+
+@given(st.lists(st.sampled_from(WRITTEN), min_size=1, max_size=120))
+def test_passages_begin_and_end_where_sentences_of_people_do(written: list[str]) -> None:
+    text = " ".join(written)
+    starts, ends, at = set(), set(), 0
+    for sentence in written:
+        starts.add(at)
+        ends.add(at + len(sentence))
+        at += len(sentence) + 1
+    document = ParsedDocument("T", (Block("text", text),))
+    for passage in passages_of("a.md", "r", document):
+        assert passage.span[0] in starts, passage.text[:40]
+        assert passage.span[1] in ends, passage.text[-40:]
+
+
+@settings(max_examples=40)
+@given(DOCUMENTS)
+def test_pieces_of_a_table_say_its_header_and_none_is_beyond_all_bounds(
+    document: ParsedDocument,
+) -> None:
+    blocks = tuple(
+        replace(it, header=it.text.split("\n")[0]) if it.kind == "table" else it
+        for it in document.blocks
+    )
+    tables = {
+        start: block
+        for start, block in zip(document.starts(), blocks, strict=True)
+        if block.kind == "table"
+    }
+    for passage in passages_of("a.md", "r", ParsedDocument("T", blocks)):
+        if passage.kind != "faq":
+            assert weight(passage.text) <= ATOM_WEIGHT_MAX
+        if passage.kind == "table":
+            start = max(at for at in tables if at <= passage.span[0])
+            header = tables[start].header
+            assert passage.span[0] == start or header in passage.heading
+
+
+@settings(max_examples=40)
 @given(DOCUMENTS)
 def test_a_passage_has_the_page_of_its_first_character(document: ParsedDocument) -> None:
     starts = document.starts()

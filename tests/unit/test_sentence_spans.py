@@ -21,6 +21,15 @@ def sentences(text: str) -> list[str]:
         ['He said "Stop."', "Then he left.", "(It was late.)"],
         ["Visit example.com or v1.2.3 today.", "Done."],
         ["您好！", "请问可以退货吗?", "可以。", "“七天内。”", "不行？！"],
+        ["See Fig. S2 of Moss et al. (2020), Proc. Natl. Acad. Sci. 34, 601.", "It is new."],
+        ["In Frame v. Amazon the court said so.", "Use INSERT ... ON or f(...) here.", "So..."],
+        [
+            "（要退货吗？），请看说明。",
+            "他问：“可以吗？”她说，可以。",
+            "“是吗？”小王问道。",
+            "“好。”",
+        ],
+        ["他说：“可以。”", "订单于是发出；共三件；已付款。", "“好！”", "然后走了。"],
         ["第1.5条规定如下。", "电话：010-1234。", "iPhone 15 Pro 支持。"],
     ],
 )
