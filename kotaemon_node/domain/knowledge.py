@@ -72,6 +72,15 @@ class DocumentEntry:
     """Name of the segment that holds its passages; passages elsewhere under this name are dead."""
     indexed_at: str
     """ISO 8601, UTC."""
+    # Made once: most of a manifest's thousands of documents were in the one before.
+    _json: str = field(default="", init=False, compare=False, repr=False)
+
+    def to_json(self) -> str:
+        """Return its part of a manifest's canonical JSON."""
+        if not self._json:
+            said = {at: getattr(self, at) for at in self.__slots__ if at != "_json"}
+            object.__setattr__(self, "_json", _canonical(said))
+        return self._json
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,9 +117,15 @@ class Manifest:
     def to_json(self) -> bytes:
         """Return the canonical bytes (sorted keys, no blanks), over which the digest is taken."""
         said = {at.name: getattr(self, at.name) for at in fields(self) if at.init}
-        said["segments"] = [_plain(entry) for entry in self.segments]
-        said["documents"] = [_plain(entry) for entry in self.documents]
-        return json.dumps(said, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+        said["segments"] = [
+            {at: getattr(entry, at) for at in entry.__slots__} for entry in self.segments
+        ]
+        said["documents"] = []
+        # The first place where this can stand: in a string each quote has a backslash before it,
+        # and of the keys that may hold others only later ones do.
+        before, mark, after = _canonical(said).partition('"documents":[')
+        documents = ",".join([entry.to_json() for entry in self.documents])
+        return "".join((before, mark, documents, after)).encode()
 
     @property
     def digest(self) -> str:
@@ -142,8 +157,8 @@ class Manifest:
         return made
 
 
-def _plain(entry: DocumentEntry | SegmentEntry) -> Mapping[str, Any]:
-    return {at: getattr(entry, at) for at in entry.__slots__}
+def _canonical(said: Mapping[str, Any]) -> str:
+    return json.dumps(said, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ over. So a small change of a large knowledge base is opened in milliseconds.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from operator import attrgetter
 from typing import Any, Final
 
 import numpy as np
@@ -96,7 +97,8 @@ class Part:
         """Return the rows of the document ``number``, within the segment, in their order."""
         of_row = self.segment.document_of_row
         if self.loaded.in_order:
-            start, end = np.searchsorted(of_row, [number, number + 1])
+            # Of the array's own type, or all of it is converted.
+            start, end = np.searchsorted(of_row, np.array([number, number + 1], dtype=np.int32))
             return np.arange(start, end)
         return np.flatnonzero(of_row == number)
 
@@ -125,7 +127,7 @@ class OpenGeneration:
             manifest=manifest_name(manifest.tenant, manifest.kb, manifest.generation),
         )
         self._on_close = on_close
-        documents = sorted(manifest.documents, key=lambda entry: entry.document)
+        documents = sorted(manifest.documents, key=attrgetter("document"))
         self.parts = _parts(documents, segments, before)
         self.rows = self.parts[-1].end if self.parts else 0
         """How many rows there are, dead ones included."""
@@ -204,17 +206,19 @@ def _parts(
     documents: Sequence[DocumentEntry], segments: Sequence[LoadedSegment], before: Sequence[Part]
 ) -> tuple[Part, ...]:
     """Return the parts of a generation of ``documents``, which are in order of their names."""
-    held = {loaded.segment.name: loaded for loaded in segments}
-    found: dict[str, tuple[list[int], list[int]]] = {name: ([], []) for name in held}
+    found: dict[str, tuple[list[int], list[int]]] = {it.segment.name: ([], []) for it in segments}
+    known = {it.segment.name: (it.numbers, *found[it.segment.name]) for it in segments}
+    last: str | None = None
     for place, entry in enumerate(documents):
         if entry.segment is None:
             continue
         try:
-            number = held[entry.segment].numbers[entry.document]
+            if entry.segment != last:
+                numbers_of, numbers, places = known[entry.segment]
+                last = entry.segment
+            numbers.append(numbers_of[entry.document])
         except KeyError as error:
             raise CorruptArtifact(f"{entry.document} is not in {entry.segment}") from error
-        numbers, places = found[entry.segment]
-        numbers.append(number)
         places.append(place)
     shared = {part.segment.name: part for part in before}
     parts: list[Part] = []

@@ -1,9 +1,11 @@
 """From the artifact store to an open generation: fetch what is missing, verify, open."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Final
+from weakref import ReferenceType
+from weakref import ref as weak_reference
 
 import structlog
 
@@ -24,7 +26,7 @@ from kotaemon_node.ports.segments import SegmentFormat
 from kotaemon_node.ports.signing import Verifier
 from kotaemon_node.retrieval.analysis import ANALYSIS
 from kotaemon_node.retrieval.copies import open_checked
-from kotaemon_node.retrieval.generation import LoadedSegment, OpenGeneration, load_segment
+from kotaemon_node.retrieval.generation import LoadedSegment, OpenGeneration, Part, load_segment
 from kotaemon_node.retrieval.manifest_pieces import ManifestPieces
 from kotaemon_node.retrieval.manifests import ManifestReader
 from kotaemon_node.retrieval.memory import require_room
@@ -59,6 +61,7 @@ class GenerationLoader:
         self._tasks = tasks
         self._tenant = tenant
         self._pool = SegmentPool()
+        self._newest: dict[str, ReferenceType[OpenGeneration]] = {}
         self._memory = memory
         # Manifests never change, so what was read of one stays right.
         self._row = lru_cache(maxsize=_ROWS_KEPT)(self._read_row)
@@ -86,12 +89,21 @@ class GenerationLoader:
                 segments.append(self._segment(manifest.kb, entry))
                 acquired.append(_pool_name(manifest.kb, entry))
             generation: OpenGeneration = self._tasks.compute(
-                lambda: OpenGeneration(manifest, segments, on_close=give_back)
+                lambda: OpenGeneration(
+                    manifest, segments, on_close=give_back, before=self._parts_before(manifest.kb)
+                )
             )
         except BaseException:
             give_back()
             raise
+        self._newest[manifest.kb] = weak_reference(generation)
         return generation
+
+    def _parts_before(self, kb: str) -> Sequence[Part]:
+        """Return the parts of the generation that was opened last, if anybody still has it."""
+        found = self._newest.get(kb)
+        generation = found() if found is not None else None
+        return () if generation is None else generation.parts
 
     def stored(self, kb: str) -> Iterator[GenerationRef]:
         """Yield the generations of ``kb`` that the store has, newest first, none verified yet."""

@@ -112,9 +112,9 @@ class ManifestReader:
         self._verifier.check(
             message_of(found.payload), key_id=found.key_id, signature=found.signature
         )
-        if digest is not None and _digest(found.payload) != digest:
-            raise CorruptArtifact(f"the manifest is not the one of digest {digest}")
         manifest = self._parsed(kb, found.payload)
+        if digest is not None and manifest.digest != digest:
+            raise CorruptArtifact(f"the manifest is not the one of digest {digest}")
         if (manifest.tenant, manifest.kb, manifest.generation) != (self._tenant, kb, generation):
             # Signed once and honestly, but an older one or another's: copied to this place.
             here = manifest_name(self._tenant, kb, generation)

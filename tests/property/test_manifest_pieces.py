@@ -91,6 +91,28 @@ def test_what_is_unchanged_is_shared_between_generations(
     assert second.digest != first.digest  # that of the one it was made from is not inherited
 
 
+def _entries(*names: str) -> tuple[DocumentEntry, ...]:
+    return tuple(
+        DocumentEntry(name, f"r{name}", name, "indexed", None, 1, 1, 1, "t", "s", "now")
+        for name in names
+    )
+
+
+FEW = st.lists(st.sampled_from(_entries("a", "aa", "b", "ab", '},{"document":')), max_size=9)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(FEW, min_size=2, max_size=4))
+def test_documents_that_come_and_go_are_found_wherever_they_stand(
+    generations: list[list[DocumentEntry]],
+) -> None:
+    first = Manifest.from_json(_valid())
+    pieces = ManifestPieces()
+    for documents in generations:
+        manifest = replace(first, documents=tuple(documents))
+        assert pieces.parse("default", manifest.to_json()) == manifest
+
+
 def _broken(**changed: Any) -> bytes:
     said = json.loads(_valid())
     return json.dumps({**said, **changed}, sort_keys=True, separators=(",", ":")).encode()
