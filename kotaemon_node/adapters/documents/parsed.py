@@ -113,6 +113,8 @@ class Outline:
         """Add an FAQ entry. Its tags stand above it like a heading, so that they can be found."""
         text = f"{one_line(visible_text(question))}\n{visible_text(answer).strip()}"
         under = one_line(visible_text(tags))[:HEADING_CHARS_MAX]
+        self._check(len(text))
+        self._chars += len(text)
         self._blocks.append(Block("faq", text, (under,) if under else (), page=self.page))
 
     def table(
