@@ -16,11 +16,12 @@ from coordinator.folder import FolderMissing, KnowledgeFolder, Scan
 from coordinator.holding import HeldNotes
 from coordinator.jobs import Jobs
 from coordinator.leader import LeadLost, Lease, Stopping
+from coordinator.merges import Merges
 from coordinator.metrics import CoordinatorMetrics
 from coordinator.orders import Scene
 from coordinator.publish import NumberTaken, Publisher
 from coordinator.retention import Retention
-from coordinator.status import KnowledgeStatus, Status, StatusBoard
+from coordinator.status import Status, StatusBoard, summary
 from coordinator.update import Leading, Updater, Wish
 from coordinator.uploads import Standing
 from coordinator.vectors import VectorKeeper
@@ -29,7 +30,6 @@ from kotaemon_node.domain.errors import NodeError
 from kotaemon_node.domain.held import HeldBuild
 from kotaemon_node.domain.ids import DEFAULT_KNOWLEDGE_BASE
 from kotaemon_node.domain.knowledge import Manifest
-from kotaemon_node.domain.lineage import mean_recall, refused_of, rolled_back_to
 from kotaemon_node.ports.knowledge import GenerationPointer
 from kotaemon_node.ports.runtime import Clock
 
@@ -67,6 +67,7 @@ class CoordinatorLoop:
         catalog: Catalog,
         audit: Audit,
         updater: Updater,
+        merges: Merges,
         publisher: Publisher,
         retention: Retention,
         vectors: VectorKeeper,
@@ -83,6 +84,7 @@ class CoordinatorLoop:
         self._catalog = catalog
         self._audit = audit
         self._updater = updater
+        self._merges = merges
         self._publisher = publisher
         self._retention = retention
         self._vectors = vectors
@@ -117,6 +119,7 @@ class CoordinatorLoop:
             self._wake.clear()
             wait_s = self.guarded_step()
             self._wake.wait(wait_s)
+        self._merges.drop()
 
     def guarded_step(self) -> float:
         """Take a step; return after how many seconds the next is due, whatever happened."""
@@ -154,6 +157,7 @@ class CoordinatorLoop:
         self._carry_out_orders(scan, fence)
         for kb in sorted({*self._bases, *scan.files, DEFAULT_KNOWLEDGE_BASE}):
             self._keep_up_to_date(kb, scan, fence)
+            self._keep_merged(kb, fence)
             self._report(scan, unfinished=True)
         self._jobs.settle(
             lambda kb: Standing(self._base(kb).newest.manifest, self._bases[kb].held, scan)
@@ -170,6 +174,7 @@ class CoordinatorLoop:
     def _begin_lead(self) -> None:
         """Forget what we knew: another leader may have published meanwhile."""
         self._bases = {}
+        self._merges.drop()
         self._retention.begin()
         self._vectors.begin()
         self._jobs.begin()
@@ -202,6 +207,22 @@ class CoordinatorLoop:
             base.held = outcome.held
         if outcome.published is not None:
             self._take(base, outcome.published)
+        self._announce(base)
+
+    def _keep_merged(self, kb: str, fence: int) -> None:
+        base = self._base(kb)
+        newest = base.newest
+        if newest.manifest is None or newest.broken or self._updater.must_rebuild(kb, newest):
+            self._merges.drop(kb)
+            return
+        number = max(newest.number, base.pointed) + 1
+        leading = self._leading(fence)
+        merged = self._updater.merge(newest.manifest, number=number, leading=leading)
+        if merged is not None:
+            self._take(base, merged)
+            self._announce(base)
+
+    def _announce(self, base: _Base) -> None:
         if not base.announced and base.newest.manifest is not None:
             # A bus that is away must not keep the other knowledge bases from being looked at.
             base.announced = self._publisher.announce(base.newest.manifest)
@@ -285,6 +306,7 @@ class CoordinatorLoop:
 
     def _stand_by(self) -> None:
         self._fence = None
+        self._merges.drop()
         if self._lease.answered:
             self._show(Status(role="standby", problem=None))
         else:
@@ -302,7 +324,7 @@ class CoordinatorLoop:
                 up_to_date=current.up_to_date or not (unfinished or scan.pending),
                 problem=self._vectors.problem,
                 knowledge={
-                    kb: _summary(base.newest.manifest, waiting=base.waiting, held=base.held)
+                    kb: summary(base.newest.manifest, waiting=base.waiting, held=base.held)
                     for kb, base in self._bases.items()
                     if base.newest.manifest is not None
                 },
@@ -318,19 +340,3 @@ class CoordinatorLoop:
     def _show(self, status: Status) -> None:
         self._board.current = status
         self._metrics.show(status)
-
-
-def _summary(manifest: Manifest, *, waiting: int, held: HeldBuild | None) -> KnowledgeStatus:
-    states = [entry.status for entry in manifest.documents]
-    return KnowledgeStatus(
-        generation=manifest.generation,
-        indexed=states.count("indexed"),
-        failed=states.count("failed"),
-        waiting=waiting,
-        passages=sum(entry.passages for entry in manifest.documents),
-        segments=len(manifest.segments),
-        recall=mean_recall(manifest),
-        rolled_back_to=rolled_back_to(manifest),
-        refused=len(refused_of(manifest)),
-        held=held,
-    )

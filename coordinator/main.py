@@ -42,7 +42,7 @@ from coordinator.watch import FolderWatch
 from coordinator.wiring import make_loop
 from kotaemon_node.adapters.encoder.errors import EncoderSetupError
 from kotaemon_node.adapters.encoder.factory import make_encoder
-from kotaemon_node.adapters.faiss import FaissSegmentFormat
+from kotaemon_node.adapters.faiss import VERIFIED, FaissSegmentFormat, VerifiedMarks
 from kotaemon_node.adapters.kafka import KafkaAddress, KafkaBus
 from kotaemon_node.adapters.rabbitmq import RabbitmqAddress, RabbitmqBus
 from kotaemon_node.adapters.redis import (
@@ -83,8 +83,8 @@ class Coordinator:
     lease: Lease
     watch: FolderWatch
     orders: JobWatch
-    server: WSGIServer
     archiving: Archiving
+    server: WSGIServer
 
 
 def compose(settings: CoordinatorSettings) -> Coordinator:
@@ -125,9 +125,12 @@ def compose(settings: CoordinatorSettings) -> Coordinator:
         ids=ids,
         tenant=tenant,
     )
+    segment_format = FaissSegmentFormat(
+        marks=VerifiedMarks(settings.artifact_cache_dir / VERIFIED, clock=clock)
+    )
     builder = Builder(
         encoder=encoder,
-        segment_format=FaissSegmentFormat(),
+        segment_format=segment_format,
         store=store,
         clock=clock,
         tenant=tenant,
@@ -152,7 +155,7 @@ def compose(settings: CoordinatorSettings) -> Coordinator:
         lease=lease,
         jobs=jobs,
         encoder=encoder,
-        segment_format=FaissSegmentFormat(),
+        segment_format=segment_format,
         signer=signer,
         verifier=verifier,
         gate_tolerance=settings.gate_tolerance,
@@ -216,12 +219,12 @@ def run(coordinator: Coordinator) -> bool:
     lease = _thread("lease", lambda: coordinator.lease.keep(stop))
     watch = _thread("watch", coordinator.watch.run)
     orders = _thread("orders", coordinator.orders.run)
+    archiving = _thread("archiving", coordinator.archiving.run)
     work = _thread("work", lambda: _work(coordinator.loop))
     for number in (signal.SIGTERM, signal.SIGINT):
         gevent.signal_handler(number, coordinator.server.stop)
     coordinator.server.start()
     coordinator.reader.warm()
-    archiving = _thread("archiving", coordinator.archiving.run)
     for thread in (lease, watch, orders, archiving, work):
         thread.start()
     coordinator.server.serve_forever()
@@ -230,20 +233,20 @@ def run(coordinator: Coordinator) -> bool:
     coordinator.loop.stop()
     coordinator.watch.stop()
     coordinator.orders.stop()
+    coordinator.archiving.stop()
     coordinator.reader.close()
     work.join(_STOP_WAIT_S)
     # Last: a lead given up while we still publish would let two publish.
     stop.set()
     lease.join(_STOP_WAIT_S)
-    coordinator.archiving.stop()
     watch.join(_STOP_WAIT_S)
     orders.join(_STOP_WAIT_S)
+    archiving.join(_STOP_WAIT_S)
     _log.info("stopped", work_ended=not work.is_alive())
     return not any(thread.is_alive() for thread in (lease, watch, orders, archiving, work))
 
 
 def _told(problem: Mapping[str, Any]) -> str:
-    archiving.join(_STOP_WAIT_S)
     """Return one line about a setting that is wrong; never its value, which may be a secret."""
     name = "_".join(str(step) for step in problem["loc"]).upper()
     return f"{name}: {problem['msg']}"

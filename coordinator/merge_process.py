@@ -23,6 +23,7 @@ from kotaemon_node.adapters.faiss import FaissSegmentFormat
 from kotaemon_node.domain.errors import CorruptArtifact
 from kotaemon_node.domain.knowledge import SegmentEntry
 from kotaemon_node.ports.segments import SegmentFormat
+from kotaemon_node.settings import environment_value
 
 ORDER: Final = "order.json"
 SEGMENT: Final = "segment"
@@ -78,7 +79,8 @@ def merge_in_child(
     child = subprocess.Popen(
         [sys.executable, "-m", "coordinator.merge_process", str(folder), str(os.getpid())],
         stdin=subprocess.DEVNULL,
-        cwd=_ROOT,
+        env=_environment(),
+        cwd="/",
         process_group=0,
     )
     try:
@@ -98,6 +100,18 @@ def merge_in_child(
     if "corrupt" in said:
         raise CorruptArtifact(said["corrupt"])
     return SegmentEntry(**said)
+
+
+def _environment() -> Mapping[str, str]:
+    """Return what the child sees: no secret; threads that wait without spinning for each other."""
+    told = {
+        "LANG": "C.UTF-8",
+        "PYTHONPATH": str(_ROOT),
+        "MALLOC_ARENA_MAX": "1",
+        "OMP_WAIT_POLICY": "PASSIVE",
+    }
+    libraries = environment_value("LD_LIBRARY_PATH")
+    return {**told, "LD_LIBRARY_PATH": libraries} if libraries else told
 
 
 def _told(source: MergeSource) -> Mapping[str, Any]:

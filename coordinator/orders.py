@@ -13,6 +13,7 @@ import structlog
 from coordinator.build import Builder
 from coordinator.catalog import Catalog, Newest
 from coordinator.folder import KnowledgeFolder, Scan
+from coordinator.merges import Merges
 from coordinator.plan import revision_in_folder
 from coordinator.publish import Publisher
 from coordinator.purge import Purge
@@ -82,6 +83,7 @@ class Orders:
         updater: Updater,
         purge: Purge,
         vectors: VectorKeeper,
+        merges: Merges,
     ) -> None:
         self._folder = folder
         self._catalog = catalog
@@ -91,6 +93,7 @@ class Orders:
         self._updater = updater
         self._purge = purge
         self._vectors = vectors
+        self._merges = merges
         self._handlers: Mapping[str, Callable[[Order, Scene], Manifest]] = {
             "publish": self._publish,
             "rollback": self._roll_back,
@@ -194,6 +197,8 @@ class Orders:
         known = any(entry.document == document for entry in served.documents)
         rewrite: frozenset[str] = frozenset()
         if order.kind == "purge":
+            # A merge under way may hold rows of it, and would store them after all is clean.
+            self._merges.drop(scene.kb, wait=True)
             found = self._purge.traces(scene.kb, document, scene.leading)
             known, rewrite = known or bool(found.manifests), found.segments
         if not (removed or known):

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from kotaemon_node.domain.held import HeldBuild
+from kotaemon_node.domain.knowledge import Manifest
+from kotaemon_node.domain.lineage import mean_recall, refused_of, rolled_back_to
 
 Role = Literal["starting", "leader", "standby"]
 
@@ -54,3 +56,20 @@ class StatusBoard:
         self.current = Status()
         self.beat_s = 0.0
         """Monotonic time of the work loop's last sign of life."""
+
+
+def summary(manifest: Manifest, *, waiting: int, held: HeldBuild | None) -> KnowledgeStatus:
+    """Return what is shown of a knowledge base whose newest generation is ``manifest``."""
+    states = [entry.status for entry in manifest.documents]
+    return KnowledgeStatus(
+        generation=manifest.generation,
+        indexed=states.count("indexed"),
+        failed=states.count("failed"),
+        waiting=waiting,
+        passages=sum(entry.passages for entry in manifest.documents),
+        segments=len(manifest.segments),
+        recall=mean_recall(manifest),
+        rolled_back_to=rolled_back_to(manifest),
+        refused=len(refused_of(manifest)),
+        held=held,
+    )

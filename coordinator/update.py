@@ -1,7 +1,7 @@
 """Brings one knowledge base up to date: plan, read, build, publish."""
 
 import tempfile
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -14,13 +14,15 @@ from coordinator.folder import FileState, KnowledgeFolder, Scan
 from coordinator.gate import Gate, Verdict
 from coordinator.holding import held_build, state_key
 from coordinator.ingest import Ingested
+from coordinator.merges import Merges
+from coordinator.merging import part_passages
 from coordinator.metrics import CoordinatorMetrics
 from coordinator.plan import Plan, plan_for
 from coordinator.probes import read_probes
+from coordinator.progress import Progress
 from coordinator.publish import Publisher
 from coordinator.reading.desk import Desk
 from coordinator.vectors import VectorKeeper
-from kotaemon_node.domain import limits
 from kotaemon_node.domain.document_names import knowledge_base_of
 from kotaemon_node.domain.errors import CorruptArtifact
 from kotaemon_node.domain.held import HeldBuild
@@ -29,8 +31,6 @@ from kotaemon_node.domain.lineage import PROBES, lineage, refused_of
 from kotaemon_node.ports.runtime import Clock
 
 _log = structlog.get_logger(__name__)
-
-_PROGRESS_S: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +82,7 @@ class Updater:
         publisher: Publisher,
         gate: Gate,
         vectors: VectorKeeper,
+        merges: Merges,
         metrics: CoordinatorMetrics,
         clock: Clock,
     ) -> None:
@@ -91,6 +92,7 @@ class Updater:
         self._publisher = publisher
         self._gate = gate
         self._vectors = vectors
+        self._merges = merges
         self._metrics = metrics
         self._clock = clock
         self._damaged: set[str] = set()
@@ -138,14 +140,15 @@ class Updater:
             return self._instead(held, (), newest, number, leading, forced=wish.forced)
         self._vectors.require_store()
         started_s = self._clock.monotonic_s()
-        progress = _Progress(kb, clock=self._clock, alive=leading.alive)
+        progress = Progress(kb, clock=self._clock, alive=leading.alive)
         ingested, waiting = self._desk.gather(
             kb,
             plan.to_read,
             whole=plan.rebuild,
-            passages_max=limits.GENERATION_PASSAGES_MAX,
+            passages_max=part_passages(_passages_in(newest.manifest)),
             proceed=progress.read,
         )
+        plan = plan.with_moves_kept(waiting, newest.manifest)
         if not (ingested or plan.deleted or plan.rebuild or wish.forced):
             return Outcome(None, waiting=len(waiting), held=held)
         made = lineage(job=wish.job, refused=plan.refused)
@@ -180,6 +183,29 @@ class Updater:
         self._tell(manifest, plan, ingested, waiting=len(waiting), started_s=started_s)
         return Outcome(manifest, waiting=len(waiting))
 
+    def merge(self, newest: Manifest, *, number: int, leading: Leading) -> Manifest | None:
+        """Publish generation ``number`` where a merge beside us has ended; begin one that is due.
+
+        It finds what ``newest`` finds, so nothing gates it. Raises as ``update``.
+        """
+        try:
+            manifest = self._merges.step(newest, number=number)
+        except CorruptArtifact:
+            self._damaged.add(newest.kb)
+            raise
+        if manifest is None:
+            return None
+        self._vectors.fill(manifest, alive=leading.alive)
+        leading.still()
+        self._publisher.store_manifest(manifest)
+        _log.info(
+            "segments_merged",
+            kb=manifest.kb,
+            generation=manifest.generation,
+            segments=len(manifest.segments),
+        )
+        return manifest
+
     def forget(
         self,
         kb: str,
@@ -201,7 +227,7 @@ class Updater:
         recalls = newest.extra.get(PROBES)
         made = lineage(job=job, refused=refused, **{PROBES: recalls})
         change = Change((), deleted=tuple(documents), rewrite=rewrite, lineage=made)
-        progress = _Progress(kb, clock=self._clock, alive=leading.alive)
+        progress = Progress(kb, clock=self._clock, alive=leading.alive)
         before = Newest(number - 1, newest)
         with tempfile.TemporaryDirectory(prefix="kotaemon-build-") as folder:
             place = _Place(kb, number, Path(folder))
@@ -239,7 +265,7 @@ class Updater:
         place: "_Place",
         newest: Newest,
         change: Change,
-        progress: "_Progress",
+        progress: Progress,
         *,
         rebuild: bool,
     ) -> Build:
@@ -252,6 +278,7 @@ class Updater:
                 rebuild=rebuild,
                 folder=place.folder,
                 proceed=progress.encoded,
+                spared=self._merges.spared(place.kb),
             )
         except CorruptArtifact:
             # The files are the truth: what cannot be merged is made again from them.
@@ -300,6 +327,10 @@ class Updater:
         ]
 
 
+def _passages_in(manifest: Manifest | None) -> int:
+    return sum(entry.passages for entry in manifest.documents) if manifest else 0
+
+
 @dataclass(frozen=True, slots=True)
 class _Place:
     """Where a build goes."""
@@ -307,25 +338,3 @@ class _Place:
     kb: str
     number: int
     folder: Path
-
-
-class _Progress:
-    """Logs a line now and then while a generation is being made."""
-
-    def __init__(self, kb: str, *, clock: Clock, alive: Callable[[], None]) -> None:
-        self._kb = kb
-        self._clock = clock
-        self._alive = alive
-        self._next_s = clock.monotonic_s() + _PROGRESS_S
-
-    def read(self, done: int, total: int) -> None:
-        self._tell({"phase": "reading", "documents": done, "of": total})
-
-    def encoded(self, done: int, total: int) -> None:
-        self._tell({"phase": "encoding", "passages": done, "of": total})
-
-    def _tell(self, figures: Mapping[str, object]) -> None:
-        self._alive()
-        if self._clock.monotonic_s() >= self._next_s:
-            self._next_s = self._clock.monotonic_s() + _PROGRESS_S
-            _log.info("ingesting", kb=self._kb, **figures)

@@ -9,6 +9,8 @@ from coordinator.holding import HeldNotes
 from coordinator.jobs import Jobs
 from coordinator.leader import Lease
 from coordinator.loop import CoordinatorLoop
+from coordinator.merge_process import Merge, merge_in_child
+from coordinator.merges import Beside, Merges, in_thread
 from coordinator.metrics import CoordinatorMetrics
 from coordinator.orders import Orders
 from coordinator.publish import Publisher
@@ -57,6 +59,8 @@ def make_loop(
     clock: Clock,
     tenant: str,
     vector_store: VectorStore | None = None,
+    merge: Merge = merge_in_child,
+    beside: Beside = in_thread,
 ) -> CoordinatorLoop:
     """Return the loop with its gate and its orders.
 
@@ -73,6 +77,7 @@ def make_loop(
     vectors = VectorKeeper(
         vector_store, store=store, segment_format=segment_format, clock=clock, tenant=tenant
     )
+    merges = Merges(builder=builder, publisher=publisher, merge=merge, beside=beside, clock=clock)
     updater = Updater(
         folder=folder,
         desk=Desk(reader, metrics=metrics, clock=clock),
@@ -80,6 +85,7 @@ def make_loop(
         publisher=publisher,
         gate=Gate(loader, searchers, clock=clock, tolerance=gate_tolerance),
         vectors=vectors,
+        merges=merges,
         metrics=metrics,
         clock=clock,
     )
@@ -92,6 +98,7 @@ def make_loop(
         updater=updater,
         purge=Purge(store=store, catalog=catalog, builder=builder, signer=signer, tenant=tenant),
         vectors=vectors,
+        merges=merges,
     )
     uploads = Uploads(store=store, folder=folder, clock=clock, tenant=tenant)
     return CoordinatorLoop(
@@ -99,6 +106,7 @@ def make_loop(
         catalog=catalog,
         audit=audit,
         updater=updater,
+        merges=merges,
         publisher=publisher,
         retention=retention,
         vectors=vectors,

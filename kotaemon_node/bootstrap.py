@@ -12,7 +12,7 @@ from flask import Flask
 from kotaemon_node import __version__
 from kotaemon_node.adapters.documents.reading import unsupported
 from kotaemon_node.adapters.encoder.factory import make_encoder
-from kotaemon_node.adapters.faiss import FaissSegmentFormat
+from kotaemon_node.adapters.faiss import VERIFIED, FaissSegmentFormat, VerifiedMarks
 from kotaemon_node.adapters.kafka import KafkaAddress, KafkaBus
 from kotaemon_node.adapters.llm.openai import make_language_model
 from kotaemon_node.adapters.rabbitmq import RabbitmqAddress, RabbitmqBus
@@ -188,7 +188,9 @@ def build_pod(settings: Settings) -> RunningPod:
     neighbours = _neighbours(settings, clock=clock, metrics=metrics)
     library = KnowledgeLibrary(
         store=artifacts,
-        segment_format=FaissSegmentFormat(),
+        segment_format=FaissSegmentFormat(
+            marks=VerifiedMarks(settings.artifact_cache_dir / VERIFIED, clock=clock)
+        ),
         verifier=read_trusted_keys(settings.trusted_keys),
         pointer=RedisGenerationPointer(store),
         encoder_for=_encoders(settings),

@@ -8,6 +8,8 @@ from coordinator.build import Builder
 from coordinator.catalog import Catalog
 from coordinator.folder import KnowledgeFolder
 from coordinator.leader import Lease
+from coordinator.merge_process import Merge, merge_in_child
+from coordinator.merges import Beside, in_thread
 from coordinator.metrics import CoordinatorMetrics
 from coordinator.publish import Publisher
 from coordinator.retention import Retention
@@ -104,6 +106,8 @@ class SteppedCoordinator:
         encoder: Encoder | None = None,
         tolerance: float = 0.0,
         vector_store: VectorStore | None = None,
+        merge: Merge = merge_in_child,
+        beside: Beside = in_thread,
     ) -> None:
         self.world = world
         self.board = StatusBoard()
@@ -160,6 +164,8 @@ class SteppedCoordinator:
             clock=world.clock,
             tenant=TENANT,
             vector_store=vector_store,
+            merge=merge,
+            beside=beside,
         )
 
     def settle(self, *, steps: int = 3) -> None:
