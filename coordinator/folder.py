@@ -74,13 +74,15 @@ class _Seen:
     state: FileState | None = None
     """The last whole state, which may be older than ``signature``."""
     settled: bool = False
+    inode: tuple[int, int] | None = None
+    """Of a file that is missing: where it was kept."""
 
 
 @dataclass(slots=True)
 class _Walk:
     """What one pass over the folder meets."""
 
-    found: dict[str, tuple[Path, Signature]] = field(default_factory=dict)
+    found: dict[str, Signature] = field(default_factory=dict)
     ignored: dict[str, str] = field(default_factory=dict)
     unreadable: list[str] = field(default_factory=list)
 
@@ -96,11 +98,16 @@ class KnowledgeFolder:
     def scan(self) -> Scan:
         """Return what is in the folder now. Raises ``FolderMissing``."""
         walk = self._walk()
-        for document, (path, signature) in walk.found.items():
-            self._look_at(document, path, signature)
-        for document in self._seen.keys() - walk.found.keys():
-            if not document.startswith(tuple(walk.unreadable)):
-                self._miss(document)
+        for document, signature in walk.found.items():
+            self._look_at(document, signature)
+        missing = self._seen.keys() - walk.found.keys()
+        if missing:
+            # Under another name, and not yet at rest there: both names change in one generation.
+            moving = {sign[:2] for name, sign in walk.found.items() if not self._seen[name].settled}
+            unreadable = tuple(walk.unreadable)
+            for document in missing:
+                if not document.startswith(unreadable):
+                    self._miss(document, moving)
         return self._summary(walk)
 
     def read(self, state: FileState) -> bytes:
@@ -161,21 +168,25 @@ class KnowledgeFolder:
             return False
         return True
 
-    def _look_at(self, document: str, path: Path, signature: Signature) -> None:
+    def _look_at(self, document: str, signature: Signature) -> None:
         now_s = self._clock.monotonic_s()
         seen = self._seen.get(document)
         if seen is None or seen.signature != signature:
             self._seen[document] = self._changed(seen, signature)
         elif not seen.settled and now_s - seen.since_s >= limits.FILE_STABLE_S:
-            state = self._state(document, path, signature)
+            state = self._state(document, signature)
             if state is not None:
                 seen.state, seen.settled = state, True
 
-    def _miss(self, document: str) -> None:
+    def _miss(self, document: str, moving: Collection[tuple[int, int]]) -> None:
         seen = self._seen[document]
+        missing_s = self._clock.monotonic_s() - seen.since_s
         if seen.signature is not None:
             self._seen[document] = self._changed(seen, None)
-        elif self._clock.monotonic_s() - seen.since_s >= limits.FILE_STABLE_S:
+            self._seen[document].inode = seen.signature[:2]
+        elif missing_s >= limits.FILE_STABLE_S and (
+            seen.inode not in moving or missing_s >= limits.FILE_PENDING_MAX_S
+        ):
             del self._seen[document]
 
     def _changed(self, seen: _Seen | None, signature: Signature | None) -> _Seen:
@@ -185,14 +196,14 @@ class KnowledgeFolder:
         restless_since_s = now_s if seen.settled else seen.restless_since_s
         return _Seen(signature, now_s, restless_since_s, seen.state)
 
-    def _state(self, document: str, path: Path, signature: Signature) -> FileState | None:
+    def _state(self, document: str, signature: Signature) -> FileState | None:
         """Return the file's state, or None when it changed while it was read."""
         size = signature[2]
         if size > limits.DOCUMENT_BYTES_MAX:
             refusal = unsupported(document) or too_large(size)
             return FileState(document, "", size, problem=str(refusal))
         try:
-            with _opened(self._real(path)) as file:
+            with _opened(self._real(self._root / document)) as file:
                 revision = hashlib.file_digest(file, "sha256").hexdigest()
                 unchanged = _signature(os.fstat(file.fileno())) == signature
         except FileNotFoundError:
@@ -224,46 +235,46 @@ class KnowledgeFolder:
         walk = _Walk()
         if not self._root.is_dir():
             raise FolderMissing(f"the knowledge folder {self._root} is not there")
-        folders = [self._root]
+        folders = [""]
         while folders:
-            folder = folders.pop()
+            prefix = folders.pop()
             try:
-                entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+                entries = sorted(os.scandir(f"{self._root}/{prefix}"), key=lambda entry: entry.name)
             except OSError as error:
-                if folder == self._root:
+                if not prefix:
                     raise FolderMissing(f"{self._root} cannot be read: {error.strerror}") from error
-                self._unreadable(walk, folder, error)
+                # What was below it is not deleted: we only can't see it.
+                walk.ignored[prefix[:-1]] = f"the folder cannot be read: {error.strerror}"
+                walk.unreadable.append(prefix)
                 continue
-            folders.extend(self._sort_out(walk, entries))
+            folders.extend(self._sort_out(walk, prefix, entries))
         return walk
 
-    def _unreadable(self, walk: _Walk, folder: Path, error: OSError) -> None:
-        name = folder.relative_to(self._root).as_posix()
-        walk.ignored[name] = f"the folder cannot be read: {error.strerror}"
-        # What was below it is not deleted: we only can't see it.
-        walk.unreadable.append(f"{name}/")
+    def _sort_out(
+        self, walk: _Walk, prefix: str, entries: list["os.DirEntry[str]"]
+    ) -> Iterator[str]:
+        """Note each file of a folder as found or ignored; yield the folders to enter.
 
-    def _sort_out(self, walk: _Walk, entries: list["os.DirEntry[str]"]) -> Iterator[Path]:
-        """Note each file of a folder as found or ignored; yield the folders to enter."""
+        Plain strings, no ``Path``: of ten thousand files each scan looks at every one.
+        """
         for entry in entries:
             if temporary(entry.name):
                 continue
-            path = Path(entry.path)
-            document = path.relative_to(self._root).as_posix()
+            document = prefix + entry.name
             if problem := self._foreign(entry, document):
                 walk.ignored[_shown(document)] = problem
             elif entry.is_dir(follow_symlinks=False):
-                yield path
+                yield f"{document}/"
             else:
                 try:
-                    walk.found[document] = (path, _signature(path.stat()))
+                    walk.found[document] = _signature(entry.stat())
                 except OSError:
                     # It went away since the folder was listed, or is a link to nothing.
                     continue
 
     def _foreign(self, entry: "os.DirEntry[str]", document: str) -> str | None:
         """Return why an entry belongs to no knowledge base, or None when it belongs to one."""
-        if problem := bad_characters(document):
+        if problem := bad_characters(entry.name):  # those above were looked at before
             return problem
         if entry.is_symlink():
             return self._bad_link(Path(entry.path))

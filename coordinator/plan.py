@@ -32,6 +32,22 @@ class Plan:
         """True when the newest generation says what the folder holds."""
         return not (self.to_read or self.deleted or self.rebuild)
 
+    def with_moves_kept(self, waiting: Collection[FileState], newest: Manifest | None) -> "Plan":
+        """Return the plan without the deletions of what still waits to be read under another name.
+
+        A file that was renamed is found under its old name until the new one is read.
+        """
+        if not (waiting and self.deleted and newest):
+            return self
+        coming = {state.revision for state in waiting if state.revision}
+        gone = set(self.deleted)
+        moving = {
+            entry.document
+            for entry in newest.documents
+            if entry.document in gone and entry.revision in coming
+        }
+        return replace(self, deleted=[name for name in self.deleted if name not in moving])
+
 
 def plan_for(
     kb: str,

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from kotaemon_node.adapters.encoder.errors import EncoderSetupError
-from kotaemon_node.cli import chaos, cluster, models, signing_key, talk
+from kotaemon_node.cli import chaos, cluster, ingest, models, signing_key, talk
 from kotaemon_node.cli.console import complain
 from kotaemon_node.cli.service import ServiceError
 from kotaemon_node.local.errors import LocalError, StartFailed
@@ -51,6 +51,7 @@ app.command()(cluster.scale)
 app.command()(talk.status)
 app.command()(talk.chat)
 app.command()(talk.search)
+app.command()(ingest.ingest)
 app.command()(chaos.chaos)
 app.add_typer(models.app, name="models")
 app.add_typer(signing_key.app, name="signing-key")

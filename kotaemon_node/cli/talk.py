@@ -24,7 +24,8 @@ _EXCERPT_CHARS = 300
 
 def status(data: DataOption = _DATA, url: UrlOption = "") -> None:
     """Show the pods, the knowledge they serve, and whether they agree."""
-    cluster = service.get(f"{service.address(url, data)}/v1/cluster")
+    base = service.address(url, data)
+    cluster = service.get(f"{base}/v1/cluster")
     pods = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("pod", "address", "ready", "running turns", "serves"):
         pods.add_column(heading)
@@ -38,8 +39,32 @@ def status(data: DataOption = _DATA, url: UrlOption = "") -> None:
             ", ".join(f"{kb} {row['generation']}" for kb, row in sorted(generations.items())),
         )
     out.print(pods)
+    out.print()
+    out.print(_knowledge(base, cluster["pods"]))
+    out.print()
     agreed = "[green]they agree[/]" if cluster["converged"] else "[yellow]they differ[/]"
     out.print(f"{len(cluster['pods'])} pods; {agreed}")
+
+
+def _knowledge(base: str, pods: list[dict[str, Any]]) -> Table:
+    """Return what each knowledge base holds, as a pod serves it that is asked now."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("knowledge base")
+    for heading in ("generation", "documents", "failed", "queued", "passages"):
+        table.add_column(heading, justify="right")
+    for kb in sorted({kb for pod in pods for kb in pod.get("generations", {})}):
+        known = service.get(f"{base}/v1/knowledge/{kb}")
+        queued = service.get(f"{base}/v1/knowledge/{kb}/documents", query={"status": "queued"})
+        more = "+" if queued["next_offset"] is not None else ""
+        table.add_row(
+            kb,
+            str(known["generation"]),
+            str(known["documents"]),
+            Text(str(known["failed"]), "red" if known["failed"] else ""),
+            f"{len(queued['documents'])}{more}",
+            str(known["passages"]),
+        )
+    return table
 
 
 def search(

@@ -181,7 +181,7 @@ def test_a_huge_file_is_not_even_read(watched: Watched, monkeypatch: pytest.Monk
             file.truncate(3 * 1024 * 1024)
     files = watched.settled().files["default"]
     assert files["a.md"].problem == "the file has 3 MB, the limit is 1 MB"
-    assert str(files["a.mp4"].problem).startswith(".mp4 files are not supported yet")
+    assert str(files["a.mp4"].problem).startswith(".mp4 files are not supported")
     assert files["a.md"].revision == ""
 
 
