@@ -125,17 +125,19 @@ MUTANTS: dict[str, Patches] = {
     "archive removes what was not copied": [
         ("archive", "for i = 1, 4 do if head[i] ~= ARGV[i] then return 'changed' end end", "")
     ],
-    "archive looks at the version, not at the fence": [("archive", "for i = 1, 4", "for i = 1, 2")],
     "archive leaves no mark": [
         ("archive", "redis.call('SET', mark, ARGV[6], 'PXAT', ARGV[7])", "")
     ],
-    "restore forgets the ids of turns": [("restore", "put('HSET', seen,", "at = at + 0 * #(")],
+    "restore forgets the ids of turns": [
+        ("restore", "put('HSET', seen, tonumber(ARGV[6]), 2)", "at = at + 2 * ARGV[6]")
+    ],
     "restore gives another fence": [("restore", "'running', '',", "'running', '', 'fence', 0,")],
     "claim begins anew what is archived": [
         ("claim", "if is_archived(mark) then return {'archived', mark} end", "")
     ],
     "mark brings back what was deleted": [
-        ("mark", "if there then return is_archived(there) and 'kept' or 'ended' end", "")
+        ("mark", "if there then return is_archived(there) and 'kept' or 'ended' end", ""),
+        ("mark", "if redis.call('HEXISTS', past, ARGV[1]) == 1 then return 'ended' end", ""),
     ],
     "forget takes young entries": [
         ("forget", "or now_ms() - tonumber(entered) < tonumber(ARGV[2])", "")
