@@ -51,6 +51,9 @@ _GOES_ON: Final = re.compile(
 # Dots that stand for something left out: "INSERT ... VALUES", "f(...)".
 _FREE_DOTS: Final = re.compile(r"[\s(](?:\.{3,}|…+)\)?")
 
+_PAIRS: Final = ("“”", "「」", "『』", "()", "（）")
+_ASIDE_CHARS_MAX: Final = 240  # a longer aside has sentences of its own
+
 _OWN_LINE: Final = re.compile(
     r"\s*(?:[-*+•‣▪●]\s|#{1,6}\s|\(?\d{1,3}[.)、]|\||>|```|[（(][一二三四五六七八九十]+[）)])"
 )
@@ -115,9 +118,22 @@ def _split_block(text: str, start: int, end: int, spans: list[Span]) -> None:
     for match in _END.finditer(text, start, end):
         if match.start() < begin or not _ends_sentence(text, begin, match, end):
             continue
+        if _inside(text, begin, match.end(), end):
+            continue
         _add_trimmed(text, begin, match.end(), spans)
         begin = match.end()
     _add_trimmed(text, begin, end, spans)
+
+
+def _inside(text: str, begin: int, at: int, block_end: int) -> bool:
+    """Tell whether ``at`` is between quotes or brackets that close soon: what is around goes on."""
+    first = max(begin, at - _ASIDE_CHARS_MAX)
+    until = min(block_end, at + _ASIDE_CHARS_MAX)
+    for opening, closing in _PAIRS:
+        if text.rfind(opening, first, at) > text.rfind(closing, first, at):
+            return text.find(closing, at, until) != -1
+    odd = first == begin and text.count('"', begin, at) % 2 == 1
+    return odd and text.find('"', at, until) != -1
 
 
 def _add_trimmed(text: str, start: int, end: int, spans: list[Span]) -> None:

@@ -65,7 +65,7 @@ WRITTEN = [
 # fmt: on
 
 
-@given(st.lists(st.sampled_from(WRITTEN), min_size=1, max_size=120))
+@given(st.lists(st.sampled_from(WRITTEN), min_size=60, max_size=160))
 def test_passages_begin_and_end_where_sentences_of_people_do(written: list[str]) -> None:
     text = " ".join(written)
     starts, ends, at = set(), set(), 0

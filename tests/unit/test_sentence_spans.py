@@ -29,6 +29,7 @@ def sentences(text: str) -> list[str]:
             "“是吗？”小王问道。",
             "“好。”",
         ],
+        ['He said: "Stop. Now." and left (it was late. Very late.) for good.', '"No. Not I."'],
         ["他说：“可以。”", "订单于是发出；共三件；已付款。", "“好！”", "然后走了。"],
         ["第1.5条规定如下。", "电话：010-1234。", "iPhone 15 Pro 支持。"],
     ],
