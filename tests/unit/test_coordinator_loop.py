@@ -115,8 +115,8 @@ def test_bad_files_are_failed_with_a_reason_and_stop_nobody(
     reasons = {it.document: (it.status, it.reason) for it in world.manifest().documents}
     assert reasons["ok.md"] == ("indexed", None)
     assert reasons["empty.md"] == ("failed", "the file is empty")
-    assert reasons["binary.md"] == ("failed", "it is a PDF, although its name ends in .md")
-    assert "not supported yet" in str(reasons["x.pdf"])
+    assert reasons["binary.md"] == ("failed", "the PDF is broken: it could not be read")
+    assert "it is not a PDF" in str(reasons["x.pdf"])
     assert "internal error" in str(reasons["bug.md"])
     assert world.texts() == ["Good."]
 
