@@ -32,29 +32,27 @@ from coordinator.jobs import JobWatch
 from coordinator.leader import Lease
 from coordinator.loop import CoordinatorLoop
 from coordinator.metrics import CoordinatorMetrics
+from coordinator.priority import lower_this_thread
 from coordinator.publish import Publisher
-from coordinator.reading.pool import ChildReader
 from coordinator.reading.reader import Reader
 from coordinator.retention import Retention
 from coordinator.settings import CoordinatorSettings
+from coordinator.standing import bus_of, encoder_of, reader_of, signer_of
 from coordinator.status import StatusBoard
 from coordinator.watch import FolderWatch
 from coordinator.wiring import make_loop
+from coordinator.workers.pieces import Pieces
+from coordinator.workers.program import run_build_worker
 from kotaemon_node.adapters.encoder.errors import EncoderSetupError
-from kotaemon_node.adapters.encoder.factory import make_encoder
 from kotaemon_node.adapters.faiss import VERIFIED, FaissSegmentFormat, VerifiedMarks
-from kotaemon_node.adapters.kafka import KafkaAddress, KafkaBus
-from kotaemon_node.adapters.rabbitmq import RabbitmqAddress, RabbitmqBus
 from kotaemon_node.adapters.redis import (
     RedisColdSessions,
     RedisGenerationPointer,
     RedisJobs,
     RedisLeadership,
-    RedisStore,
-    RedisStreamsBus,
     connect,
 )
-from kotaemon_node.adapters.signing import Ed25519Signer, read_signing_key, read_trusted_keys
+from kotaemon_node.adapters.signing import read_trusted_keys
 from kotaemon_node.adapters.store.factory import StorePlace, make_artifact_store
 from kotaemon_node.adapters.store.file_store import FileArtifactStore
 from kotaemon_node.adapters.system import RandomIds, SystemClock
@@ -62,16 +60,12 @@ from kotaemon_node.adapters.system.gevent_tasks import GeventTasks
 from kotaemon_node.adapters.system.tasks import ThreadTasks
 from kotaemon_node.adapters.weaviate import write_store
 from kotaemon_node.domain.ids import DEFAULT_TENANT
-from kotaemon_node.ports.events import Bus
-from kotaemon_node.ports.runtime import Clock
 from kotaemon_node.telemetry.logs import configure_logs
 
 _log = structlog.get_logger(__name__)
 
 _REQUESTS_AT_ONCE_MAX: Final = 256
 _STOP_WAIT_S: Final = 8.0
-# Chat comes first: the pods of this machine get the processor before the work of ingest.
-_WORK_NICENESS: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +79,8 @@ class Coordinator:
     orders: JobWatch
     archiving: Archiving
     server: WSGIServer
+    low: bool
+    """Whether the work gets the processor behind the pods of the machine."""
 
 
 def compose(settings: CoordinatorSettings) -> Coordinator:
@@ -98,20 +94,17 @@ def compose(settings: CoordinatorSettings) -> Coordinator:
     store = make_artifact_store(place, clock=clock, writes=True)
     redis = connect(settings.redis_url)
     pointer = RedisGenerationPointer(redis)
-    encoder = make_encoder(
-        settings.encoder_model,
-        settings.encoder_backend,
-        settings.model_dir,
-        settings.encoder_threads,
-    )
+    encoder = encoder_of(settings)
     board, metrics = StatusBoard(), CoordinatorMetrics()
     board.beat_s = clock.monotonic_s()
-    signer = _signer(settings)
+    signer = signer_of(settings)
     verifier = read_trusted_keys(settings.trusted_keys, own=signer)
     catalog = Catalog(store, verifier, tenant=tenant)
     audit = Audit(store=store, catalog=catalog, clock=clock, tenant=tenant)
     folder = KnowledgeFolder(settings.knowledge_dir, clock=clock)
-    reader = ChildReader(folder.read, metrics=metrics, clock=clock)
+    bus = bus_of(settings, redis=redis, clock=clock)
+    pieces = Pieces(store, encoder, signer=signer, verifier=verifier, tenant=tenant)
+    reader = reader_of(settings, folder, pieces, bus, metrics=metrics, clock=clock)
     lease = Lease(
         RedisLeadership(redis, "coordinator"), clock=clock, holder=f"coordinator.{ids.new_id()}"
     )
@@ -120,7 +113,7 @@ def compose(settings: CoordinatorSettings) -> Coordinator:
         signer=signer,
         audit=audit,
         pointer=pointer,
-        bus=_bus(settings, redis=redis, clock=clock),
+        bus=bus,
         clock=clock,
         ids=ids,
         tenant=tenant,
@@ -189,25 +182,8 @@ def compose(settings: CoordinatorSettings) -> Coordinator:
         after_s=settings.archived_after_s,
         kept_s=settings.archive_kept_s,
     )
-    return Coordinator(loop, reader, lease, watch, orders, archiving, server)
-
-
-def _bus(settings: CoordinatorSettings, *, redis: RedisStore, clock: Clock) -> Bus:
-    """Return Kafka or RabbitMQ where one is named, else Redis."""
-    if settings.kafka_bootstrap_servers:
-        return KafkaBus(KafkaAddress.of(settings), clock=clock)
-    if settings.rabbitmq_url:
-        return RabbitmqBus(RabbitmqAddress.of(settings), clock=clock)
-    return RedisStreamsBus(redis, waiting=redis, clock=clock)
-
-
-def _signer(settings: CoordinatorSettings) -> Ed25519Signer:
-    if settings.signing_key_file is None:
-        raise ValueError(
-            "SIGNING_KEY_FILE is empty: pods serve signed generations only;"
-            " `kotaemon signing-key create` makes a key"
-        )
-    return read_signing_key(settings.signing_key_file)
+    low = settings.work_priority == "low"
+    return Coordinator(loop, reader, lease, watch, orders, archiving, server, low)
 
 
 def run(coordinator: Coordinator) -> bool:
@@ -220,7 +196,7 @@ def run(coordinator: Coordinator) -> bool:
     watch = _thread("watch", coordinator.watch.run)
     orders = _thread("orders", coordinator.orders.run)
     archiving = _thread("archiving", coordinator.archiving.run)
-    work = _thread("work", lambda: _work(coordinator.loop))
+    work = _thread("work", lambda: _work(coordinator))
     for number in (signal.SIGTERM, signal.SIGINT):
         gevent.signal_handler(number, coordinator.server.stop)
     coordinator.server.start()
@@ -266,9 +242,19 @@ def _thread(name: str, work: Callable[[], None]) -> threading.Thread:
     return threading.Thread(target=run, name=name, daemon=True)
 
 
-def _work(loop: CoordinatorLoop) -> None:
-    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _WORK_NICENESS)
-    loop.run()
+def _work(coordinator: Coordinator) -> None:
+    if coordinator.low:
+        lower_this_thread()
+    coordinator.loop.run()
+
+
+def _build_worker(settings: CoordinatorSettings) -> int:
+    if settings.work_priority == "low":
+        lower_this_thread()  # before it has started another
+    signer = signer_of(settings)
+    verifier = read_trusted_keys(settings.trusted_keys, own=signer)
+    run_build_worker(settings, encoder_of(settings), signer=signer, verifier=verifier)
+    return 0
 
 
 def main() -> int:
@@ -282,6 +268,8 @@ def main() -> int:
     configure_logs(settings.log_level)
     logging.getLogger("watchfiles").setLevel(logging.WARNING)  # it counts changes, line by line
     try:
+        if settings.coordinator_role == "build-worker":
+            return _build_worker(settings)
         coordinator = compose(settings)
         coordinator.server.init_socket()
     except (EncoderSetupError, ValueError, OSError) as error:

@@ -43,6 +43,11 @@ COUNTERS: Final = (
         ("cause",),
     ),
     (
+        "kotaemon_coordinator_pieces_total",
+        "Documents that were offered to build workers, by what came of it.",
+        ("outcome",),
+    ),
+    (
         "kotaemon_coordinator_damage_found_total",
         "Times that the newest generation was found damaged in the store; it is made again.",
         ("kb",),
@@ -87,6 +92,10 @@ class CoordinatorMetrics:
     def reading_given_up(self, cause: str) -> None:
         """Count a child that was ended over a document."""
         self._counters["kotaemon_coordinator_readings_given_up_total"].labels(cause).inc()
+
+    def piece(self, outcome: str) -> None:
+        """Count a document that was offered to build workers."""
+        self._counters["kotaemon_coordinator_pieces_total"].labels(outcome).inc()
 
     def damage_found(self, kb: str) -> None:
         """Count a newest generation that does not lie in the store as it was published."""

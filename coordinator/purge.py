@@ -13,6 +13,7 @@ from coordinator.build import Builder
 from coordinator.catalog import Catalog
 from coordinator.update import Leading
 from kotaemon_node.domain.artifact_names import (
+    building_prefix,
     held_prefix,
     knowledge_base_prefix,
     manifest_name,
@@ -99,8 +100,10 @@ class Purge:
             if number < purged.generation:
                 self._redact(kb, number, document, by=purged.generation)
         removed = self._remove_unnamed(kb)
-        for name in list(self._store.list(held_prefix(self._tenant, kb))):
-            self._store.delete(name)
+        # The note of a held build, and what build workers were given or have made.
+        for prefix in (held_prefix(self._tenant, kb), building_prefix(self._tenant, kb)):
+            for name in list(self._store.list(prefix)):
+                self._store.delete(name)
         _log.info(
             "document_purged",
             kb=kb,

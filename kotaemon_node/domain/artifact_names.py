@@ -56,6 +56,11 @@ def held_prefix(tenant: str, kb: str) -> str:
     return f"{knowledge_base_prefix(tenant, kb)}held/"
 
 
+def building_prefix(tenant: str, kb: str) -> str:
+    """Return the prefix of what leader and build workers hand to each other; nothing stays."""
+    return f"{knowledge_base_prefix(tenant, kb)}building/"
+
+
 def text_name(tenant: str, kb: str, text: str) -> str:
     """Return the name of the canonical text (UTF-8) whose sha256 is ``text``."""
     return f"{knowledge_base_prefix(tenant, kb)}texts/{text}.txt"

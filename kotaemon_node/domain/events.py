@@ -8,6 +8,8 @@ KNOWLEDGE_UPDATED: Final = "knowledge_updated"
 SESSION_UPDATED: Final = "session_updated"
 CONFIG_UPDATED: Final = "config_updated"
 TURN_LOG: Final = "turn_log"
+BUILD_TASK: Final = "build_task"
+BUILD_DONE: Final = "build_done"
 TOPICS: Final = (KNOWLEDGE_UPDATED, SESSION_UPDATED)
 TURN_LOG_SCHEMA: Final = 1
 
@@ -68,3 +70,34 @@ class TurnLogged:
     message: str | None = None
     """With ``TURN_LOG_TEXTS`` only, as ``answer``."""
     answer: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BuildTask:
+    """A document to be read and encoded by a build worker. Keyed by document."""
+
+    tenant: str
+    kb: str
+    document: str
+    revision: str
+    """sha256 (hex) of its bytes."""
+    size_bytes: int
+    source: str
+    """Where its bytes lie in the artifact store."""
+    piece: str
+    """Where the result is to lie."""
+    encoder: str
+    """Who encodes with another leaves the task to the leader."""
+    ingest: str
+    """The rules of ingest; the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class BuildDone:
+    """A build worker has ended a task. Keyed by document."""
+
+    tenant: str
+    kb: str
+    document: str
+    piece: str
+    worker: str

@@ -34,7 +34,7 @@ STEPS = {
 }
 PROGRAM = """
 import os, pathlib, signal, sys
-from coordinator import main
+from coordinator import main, standing
 from kotaemon_node.domain import limits
 from tests.fakes.encoder import HashingEncoder
 
@@ -42,7 +42,7 @@ armed = pathlib.Path(sys.argv[1])
 
 def make_deadly(step):
     kind, method, part = step.split()
-    owner = getattr(main, kind)
+    owner = getattr(main, kind, None) or getattr(standing, kind)
     real = getattr(owner, method)
 
     def deadly(self, *arguments):
@@ -56,7 +56,7 @@ def make_deadly(step):
 for step in sys.argv[2:]:
     make_deadly(step)
 limits.LEADER_TTL_S = 2.0
-main.make_encoder = lambda *settings: HashingEncoder()
+standing.make_encoder = lambda *settings: HashingEncoder()
 sys.exit(main.main())
 """
 DOCUMENTS = [f"{number:02}.md" for number in range(60)]

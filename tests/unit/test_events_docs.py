@@ -8,10 +8,14 @@ from pathlib import Path
 import pytest
 
 from kotaemon_node.domain.events import (
+    BUILD_DONE,
+    BUILD_TASK,
     KNOWLEDGE_UPDATED,
     SESSION_UPDATED,
     TURN_LOG,
     TURN_LOG_SCHEMA,
+    BuildDone,
+    BuildTask,
     KnowledgeUpdated,
     SessionUpdated,
     TurnLogged,
@@ -25,6 +29,8 @@ EVENTS = {
     KNOWLEDGE_UPDATED: KnowledgeUpdated,
     SESSION_UPDATED: SessionUpdated,
     TURN_LOG: TurnLogged,
+    BUILD_TASK: BuildTask,
+    BUILD_DONE: BuildDone,
 }
 
 

@@ -2,5 +2,7 @@
 
 from kotaemon_node.adapters.kafka.address import KafkaAddress
 from kotaemon_node.adapters.kafka.bus import KafkaBus
+from kotaemon_node.adapters.kafka.task_group import KafkaTaskGroup
+from kotaemon_node.adapters.kafka.task_offers import KafkaTaskOffers
 
-__all__ = ["KafkaAddress", "KafkaBus"]
+__all__ = ["KafkaAddress", "KafkaBus", "KafkaTaskGroup", "KafkaTaskOffers"]

@@ -15,7 +15,14 @@ from kafka.errors import (
     for_code,
 )
 
-from kotaemon_node.domain.events import CONFIG_UPDATED, KNOWLEDGE_UPDATED, SESSION_UPDATED, TURN_LOG
+from kotaemon_node.domain.events import (
+    BUILD_DONE,
+    BUILD_TASK,
+    CONFIG_UPDATED,
+    KNOWLEDGE_UPDATED,
+    SESSION_UPDATED,
+    TURN_LOG,
+)
 
 _log = structlog.get_logger(__name__)
 
@@ -45,6 +52,12 @@ TOPICS: Final[Mapping[str, Made]] = {
     TURN_LOG: _AUDIT,
 }
 
+# Only made where documents are built. Twelve partitions: so many build workers have work at once.
+BUILD_TOPICS: Final[Mapping[str, Made]] = {
+    BUILD_TASK: Made(12, {"cleanup.policy": "delete", "retention.ms": str(6 * _HOUR_MS)}),
+    BUILD_DONE: Made(1, {"cleanup.policy": "delete", "retention.ms": str(_HOUR_MS)}),
+}
+
 Shape = Mapping[str, tuple[str, int]]
 """Topic → its id, which changes when it is deleted and made again, and its partitions."""
 
@@ -58,7 +71,7 @@ def ensure(admin: KafkaAdminClient, names: Iterable[str]) -> None:
     missing = wanted.difference(_described(admin, wanted))
     if not missing:
         return
-    made = {name: TOPICS.get(name, _HINTS) for name in missing}
+    made = {name: {**TOPICS, **BUILD_TOPICS}.get(name, _HINTS) for name in missing}
     try:
         admin.create_topics(
             {
