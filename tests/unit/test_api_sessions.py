@@ -44,7 +44,7 @@ def test_sessions_are_listed_newest_first_page_by_page() -> None:
 
     assert seen == made[::-1]
     assert page["sessions"][0].keys() == {
-        "session_id", "created_at", "active_at", "version", "title",
+        "session_id", "created_at", "active_at", "version", "title", "archived",
     }  # fmt: skip
 
 
