@@ -9,7 +9,7 @@ from kotaemon_node.adapters.redis import RedisJobs, connect
 from kotaemon_node.adapters.redis.keys import JobKeys
 from kotaemon_node.domain import limits
 from kotaemon_node.domain.errors import Conflict, NotFound, Overloaded
-from kotaemon_node.ports.jobs import Order
+from kotaemon_node.ports.jobs import UPLOAD, Order
 from tests.fakes.jobs import MemoryJobs
 from tests.redis_sets import KINDS
 
@@ -63,6 +63,28 @@ def test_orders_are_handed_out_one_after_the_other_until_they_end(jobs: Any) -> 
     assert jobs.find("t", "one").state == "done"
     assert jobs.find("t", "one").result == {"generation": 7}
     assert jobs.begin("t").order.id == "two"
+
+
+def test_jobs_that_wait_for_something_let_the_others_pass(jobs: Any) -> None:
+    for name in ("one", "two", "three"):
+        jobs.submit(order(name))
+    first = jobs.begin("t")
+    second = jobs.begin("t", beside={"one"})
+    assert (first.order.id, second.order.id) == ("one", "two")
+    assert [job.order.id for job in jobs.waiting("t")] == ["one", "two", "three"]
+    jobs.finish(second, {})
+    assert jobs.begin("t", beside={"one", "three"}) is None
+    assert jobs.begin("t", beside={"one"}).order.id == "three"
+    assert [job.state for job in jobs.waiting("t")] == ["running", "running"]
+    assert jobs.waiting("other") == []
+
+
+def test_uploads_leave_room_for_other_orders(jobs: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "UPLOADS_QUEUED_MAX", 1)
+    jobs.submit(Order("one", UPLOAD, "t", "shop", {"document": "a.md"}))
+    with pytest.raises(Overloaded):
+        jobs.submit(Order("two", UPLOAD, "t", "shop", {"document": "b.md"}))
+    assert jobs.submit(order("three")).state == "queued"
 
 
 def test_the_same_order_is_the_same_job_and_another_under_its_id_is_refused(jobs: Any) -> None:
