@@ -167,13 +167,9 @@ class _Search:
 
     def _reaching(self, rest: float) -> NDArray[np.int32]:
         """Return the rows, increasing, that ``rest`` may bring among the best."""
-        if self._entries > self._rows // 8:
-            sums = self._sums[: self._rows]
-            return np.flatnonzero((sums > 0) & (sums + np.float32(rest) >= self._lowest)).astype(
-                np.int32
-            )
-        found = [rows[self._sums[rows] + rest >= self._lowest] for rows in self._read]
-        return np.unique(np.concatenate([np.zeros(0, dtype=np.int32), *found]))
+        # Looking through the sums of all rows takes less time than finding out which were read.
+        least = max(self._lowest - rest, np.finfo(np.float32).tiny)
+        return np.flatnonzero(self._sums[: self._rows] >= np.float32(least)).astype(np.int32)
 
 
 def matches(
