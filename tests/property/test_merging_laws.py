@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from unittest.mock import patch
 
+import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -15,7 +16,7 @@ from kotaemon_node.adapters.system.tasks import ThreadTasks
 from kotaemon_node.domain import limits
 from kotaemon_node.domain.knowledge import Manifest
 from kotaemon_node.retrieval.analysis import question_terms
-from kotaemon_node.retrieval.bm25 import lexical_scores
+from kotaemon_node.retrieval.bm25 import LexicalScores
 from kotaemon_node.retrieval.generation import OpenGeneration
 from kotaemon_node.retrieval.loading import GenerationLoader
 from tests.fakes.coordination import TENANT, SteppedCoordinator, World
@@ -75,11 +76,17 @@ class Bench:
 
 
 def scores_by_document(generation: OpenGeneration, question: str) -> dict[str, tuple[float, float]]:
-    scores = lexical_scores(generation, question_terms(question))
+    rows = np.concatenate(
+        [np.zeros(0, dtype=np.int64)]
+        + [
+            part.first + np.flatnonzero(part.are_live(np.arange(part.segment.passages)))
+            for part in generation.parts
+        ]
+    )
+    scores = LexicalScores(generation, question_terms(question))
     return {
-        generation.passage(row).document: (float(scores.bm25[row]), float(scores.coverage[row]))
-        for row in range(len(generation.live))
-        if generation.live[row]
+        generation.passage(row).document: (float(bm25), float(coverage))
+        for row, bm25, coverage in zip(rows.tolist(), *scores.of(rows), strict=True)
     }
 
 

@@ -19,6 +19,9 @@ from typing import Final
 from kotaemon_node.adapters.faiss import layout
 from kotaemon_node.ports.runtime import Clock
 
+VERIFIED: Final = "verified"
+"""The folder of marks beside the copies of this machine."""
+
 # Smaller ones are read in a few milliseconds, each time.
 LARGE_BYTES: Final = 8 * 1024 * 1024
 # A file that changed a moment ago may change once more under the same time.

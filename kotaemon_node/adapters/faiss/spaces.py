@@ -103,14 +103,22 @@ class ListedSpace:
         wanted = min(k, len(self.rows))
         asked = min(wanted + max(_MORE_CANDIDATES, wanted // 2), len(self.rows))
         _one_thread()
+        # One by one: what is found for a question does not depend on the others.
+        places = [self._places(query, wanted, asked) for query in contiguous]
+        found = np.array(places, dtype=np.int64).reshape(len(places), asked)
+        return _compared(self, contiguous, found, k)
+
+    def _places(self, query: NDArray[np.float32], wanted: int, asked: int) -> NDArray[np.int64]:
+        """Return (asked,) places of what is near, at least ``wanted`` of them, then -1."""
         lists = self._lists
         while True:
             # The index is shared by threads, so its own setting must stay as it was read.
             chosen = faiss.SearchParametersIVF()
             chosen.nprobe = lists
-            _, places = self._index.search(contiguous, asked, params=chosen)
-            if lists >= self._index.nlist or (places[:, wanted - 1 : wanted] >= 0).all():
-                return _compared(self, contiguous, places, k)
+            _, places = self._index.search(query[np.newaxis], asked, params=chosen)
+            if lists >= self._index.nlist or (places[0, :wanted] >= 0).all():
+                found: NDArray[np.int64] = places[0]
+                return found
             lists *= _MORE_LISTS  # the lists that were looked at hold fewer than are wanted
 
 
