@@ -5,7 +5,7 @@
 ``takeover`` runs a whole cluster and kills its pods for about twenty minutes, ``convergence`` for
 ten; ``swap`` asks one pod for seven, ``history`` for two. ``encoders`` and ``answers`` need the
 public question sets in the folder that KOTAEMON_TEST_DATA names; without it they are left out, and
-that is said.
+that is said. ``million`` needs it too; it builds for about half an hour and is run by itself alone.
 """
 
 import argparse
