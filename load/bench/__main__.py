@@ -3,7 +3,8 @@
     python -m load.bench [--only NAME]
 
 ``takeover`` runs a whole cluster and kills its pods for about twenty minutes, ``convergence`` for
-ten; ``swap`` asks one pod for seven, ``history`` for two. ``encoders`` and ``answers`` need the
+ten; ``swap`` asks one pod for seven, ``ingest_beside_chat`` for five, ``history`` for two.
+``encoders`` and ``answers`` need the
 public question sets in the folder that KOTAEMON_TEST_DATA names; without it they are left out, and
 that is said. ``million`` needs it too; it builds for about half an hour and is run by itself alone.
 """
@@ -18,7 +19,7 @@ HERE = Path(__file__).parent
 RESULTS = HERE.parent / "results"
 MODELS = HERE.parents[1] / ".models"
 WITH_DATA = ("encoders", "answers")
-WITH_CLUSTER = ("takeover", "history", "swap", "convergence")
+WITH_CLUSTER = ("takeover", "history", "swap", "convergence", "ingest_beside_chat")
 MEASURES = ("concurrency", "frames", *WITH_CLUSTER, *WITH_DATA)
 
 
