@@ -38,11 +38,9 @@ EVERYWHERE: Final = ("malformed", "internal")
 GUARDED: Final = ("unauthenticated", "forbidden")
 """Codes of every route that needs a caller."""
 _STORE: Final = ("store_unavailable", "overloaded")
-_SESSION: Final = ("session_not_found", *_STORE)
-_ASKING: Final = (
-    *_SESSION, "too_large", "turn_conflict", "session_busy", "gone", "draining",
-    "unavailable",
-)  # fmt: skip
+# The last two: an archived session, whose copy cannot be read now or is damaged.
+_SESSION: Final = ("session_not_found", *_STORE, "unavailable", "corrupt_artifact")
+_ASKING: Final = (*_SESSION, "too_large", "turn_conflict", "session_busy", "gone", "draining")
 _BODY: Final = ("too_large", "unsupported_media_type", "invalid")
 _FAILED: Final = ("turn_crashed", "language_model_failed", "deadline_exceeded", "behind")
 _ORDER: Final = ("conflict", "unavailable", *_STORE)
