@@ -38,7 +38,6 @@ STUDIES: Mapping[str, Study] = {
     "fake-bold-sample.pdf": Study("reference has the letters one by one, each twice", True),
     "issue6387.pdf": Study("vertical Japanese, three columns side by side: read by rows"),
     "issue2948.pdf": Study("a paragraph rotated by 10 degrees is cut into rows"),
-    "issue14415.pdf": Study("justified text with gaps as wide as columns is taken for a table"),
     "xlsx_06_edge_cases_.xlsx": Study("an FAQ does not repeat the names of its columns"),
     "issue8372.pdf": Study(
         "the reference program found no text; ours is the text of the page", True
