@@ -37,7 +37,7 @@ def main() -> int:
             continue
         print(f"→ {name}", flush=True)
         # A cluster finds its models by itself.
-        arguments = [] if name in WITH_CLUSTER else ["--models", str(MODELS)]
+        arguments = [] if name in WITHOUT_MODELS else ["--models", str(MODELS)]
         arguments += ["--data", data] if name in WITH_DATA else []
         environment = {**os.environ, "PYTHONPATH": str(HERE.parents[1])}
         if subprocess.run([*command, *arguments], check=False, env=environment).returncode:

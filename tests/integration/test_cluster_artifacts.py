@@ -67,6 +67,41 @@ def test_pods_read_over_http_and_outlive_the_coordinator(tmp_path: Path) -> None
         cluster.wait_until(lambda: says(cluster, "61 dollars"), what="all pods say 61")
 
 
+@pytest.mark.long  # tests/unit/test_upload_rooms.py and test_coordinator_uploads.py show the parts
+def test_an_upload_goes_through_a_pod_and_outlives_the_coordinator(tmp_path: Path) -> None:
+    knowledge = tmp_path / "knowledge"
+    knowledge.mkdir()
+    (knowledge / "cups.md").write_text("The Aurora cup costs 18 dollars.\n")
+    with settled(tmp_path / "data", knowledge) as cluster:
+        documents = f"{cluster.url}/v1/knowledge/default/documents"
+        pot = ("teapots.md", b"The Borealis teapot costs 49 dollars.\n")
+        first = requests.post(documents, files={"file": pot}, timeout=60)
+        assert first.status_code == 202, first.text
+        cluster.wait_until(lambda: says(cluster, "49 dollars"), what="all pods say 49")
+        job = f"{cluster.url}/v1/jobs/{first.json()['job']}"
+        cluster.wait_until(
+            lambda: requests.get(job, timeout=60).json()["state"] == "done", what="its job ends"
+        )
+        # Without the coordinator there is nowhere to keep it; nothing is taken and lost
+        cluster.command("stop", "coordinator")
+        refused = requests.post(documents, files={"file": pot}, timeout=60)
+        assert (refused.status_code, refused.json()["error"]["code"]) == (503, "unavailable")
+        cluster.command("start", "coordinator")
+        pot = ("teapots.md", b"The Borealis teapot costs 55 dollars.\n")
+        cluster.wait_until(
+            lambda: requests.post(documents, files={"file": pot}, timeout=60).status_code == 202,
+            what="uploads are taken again",
+        )
+        cluster.kill("coordinator")
+        cluster.wait_until(lambda: says(cluster, "55 dollars"), what="all pods say 55")
+        # The same bytes were sent until one was taken; each waits no longer in the store
+        kept = tmp_path / "data"
+        cluster.wait_until(
+            lambda: not [it for it in kept.rglob("uploads/**/*") if it.is_file()],
+            what="no upload is left in the store",
+        )
+
+
 def says_ready(cluster: Cluster) -> bool:
     return bool(cluster.row("worker-1")["ready"])
 
