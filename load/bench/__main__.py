@@ -3,7 +3,8 @@
     python -m load.bench [--only NAME]
 
 ``takeover`` runs a whole cluster and kills its pods for about twenty minutes, ``convergence`` for
-ten; ``swap`` asks one pod for seven, ``ingest_beside_chat`` for five, ``history`` for two.
+ten; ``swap`` asks one pod for seven, ``ingest_beside_chat`` for five, ``history`` for two;
+``folder`` watches one for two.
 ``encoders`` and ``answers`` need the
 public question sets in the folder that KOTAEMON_TEST_DATA names; without it they are left out, and
 that is said. ``million`` needs it too; it builds for about half an hour and is run by itself alone.
@@ -20,7 +21,8 @@ RESULTS = HERE.parent / "results"
 MODELS = HERE.parents[1] / ".models"
 WITH_DATA = ("encoders", "answers")
 WITH_CLUSTER = ("takeover", "history", "swap", "convergence", "ingest_beside_chat")
-MEASURES = ("concurrency", "frames", *WITH_CLUSTER, *WITH_DATA)
+WITHOUT_MODELS = ("folder", *WITH_CLUSTER)
+MEASURES = ("concurrency", "frames", *WITHOUT_MODELS, *WITH_DATA)
 
 
 def main() -> int:
