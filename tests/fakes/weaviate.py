@@ -34,7 +34,9 @@ class FakeWeaviate:
         """What every request is answered with, where it is not 200."""
         self.requests: list[str] = []
         self.refuse_objects = 0
-        """Of so many batches the first object is not taken."""
+        """So many objects are not taken."""
+        self.forget_objects = 0
+        """So many are taken and not kept."""
         self._http: ThreadingHTTPServer | None = None
         self.port = 0
 
@@ -121,6 +123,9 @@ class FakeWeaviate:
         if shard is None or self.refuse_objects:
             self.refuse_objects = max(0, self.refuse_objects - 1)
             return {"result": {"errors": {"error": [{"message": "tenant not found"}]}}}
+        if self.forget_objects:
+            self.forget_objects -= 1
+            return {"result": {"status": "SUCCESS"}}
         shard[item["id"]] = np.array(item.get("vector", ()), dtype=np.float32)
         return {"result": {"status": "SUCCESS"}}
 

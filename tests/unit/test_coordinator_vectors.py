@@ -115,6 +115,22 @@ def test_a_store_that_takes_a_part_leaves_nothing_published(
     assert server.shards() == published(world)
 
 
+def test_what_the_store_took_is_counted_before_anything_is_published(
+    world: World, server: FakeWeaviate, coordinator: SteppedCoordinator
+) -> None:
+    coordinator.settle()
+    before = world.manifest()
+    server.forget_objects = 10**9
+    world.write({"a.md": "Three days."})
+    coordinator.settle()
+    assert world.manifest() == before
+    assert "does not have what it took" in problem(coordinator)
+
+    server.forget_objects = 0
+    coordinator.settle()
+    assert world.texts() == ["Three days."]
+
+
 def test_a_deletion_does_not_wait_for_the_store(
     world: World, server: FakeWeaviate, coordinator: SteppedCoordinator
 ) -> None:
