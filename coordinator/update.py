@@ -134,9 +134,10 @@ class Updater:
             unsure = any(knowledge_base_of(document) == kb for document in scan.pending)
             return Outcome(None, waiting=0, held=held if unsure else None)
         probes = read_probes(self._folder, kb)
-        key = state_key(newest.manifest, files, probes)
         number = max(newest.number, above) + 1
-        if held is not None and held.key == key and wish.job is None:
+        # Reads all that is known of the folder: only where there is something to compare it with.
+        same = held is not None and held.key == state_key(newest.manifest, files, probes)
+        if held is not None and same and wish.job is None:
             return self._instead(held, (), newest, number, leading, forced=wish.forced)
         self._vectors.require_store()
         started_s = self._clock.monotonic_s()
@@ -169,6 +170,7 @@ class Updater:
             if verdict.reason is not None and newest.manifest is not None:
                 self._metrics.generation_held(kb)
                 at = iso_time(self._clock.now_s())
+                key = state_key(newest.manifest, files, probes)
                 held = held_build(key, newest.manifest, verdict, at=at)
                 _log.warning("generation_held", kb=kb, reason=held.reason, lost=held.lost)
                 deleted = () if plan.rebuild else plan.deleted
