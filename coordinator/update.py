@@ -190,6 +190,9 @@ class Updater:
 
         It finds what ``newest`` finds, so nothing gates it. Raises as ``update``.
         """
+        if self._vectors.problem is not None:
+            # What it made could not be published, and would have to be made again.
+            return None
         try:
             manifest = self._merges.step(newest, number=number)
         except CorruptArtifact:

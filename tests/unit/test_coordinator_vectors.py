@@ -193,6 +193,27 @@ def test_a_store_that_goes_away_later_is_told_and_found_again(
     assert not problem(coordinator)
 
 
+def test_no_merge_begins_that_could_not_be_published(
+    world: World,
+    server: FakeWeaviate,
+    coordinator: SteppedCoordinator,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world.write({"a.md": "Three days."})
+    coordinator.settle()
+    server.kill()
+    world.clock.sleep(COUNT_AGAIN_S)
+    coordinator.settle()
+    begun: list[int] = []
+    monkeypatch.setattr("coordinator.merges.Merges.step", lambda *_, **how: begun.append(1))
+    coordinator.settle()
+    assert not begun
+    server.start()
+    world.clock.sleep(COUNT_AGAIN_S)
+    coordinator.settle()
+    assert begun
+
+
 def test_what_was_published_without_a_store_is_brought_there(
     world: World, server: FakeWeaviate
 ) -> None:

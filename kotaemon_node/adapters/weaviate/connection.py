@@ -43,9 +43,12 @@ class Connection:
         """Return the JSON below ``path``; None where there is nothing."""
         return self._ask("GET", path, None)
 
-    def post(self, path: str, body: object) -> Any:
-        """Send a JSON object; return the answer's, None where there is nothing to send it to."""
-        return self._ask("POST", path, body)
+    def post(self, path: str, body: object, *, timeout_s: float | None = None) -> Any:
+        """Send a JSON object; return the answer's, None where there is nothing to send it to.
+
+        ``timeout_s`` instead of the usual one.
+        """
+        return self._ask("POST", path, body, timeout_s=timeout_s)
 
     def query(self, text: str) -> Any:
         """Return the answer to a GraphQL query; None where the server holds nothing at all."""
@@ -69,20 +72,30 @@ class Connection:
                 f" {oldest} or newer is needed"
             )
 
-    def _ask(self, method: str, path: str, body: object, *, nothing: int = 404) -> Any:
+    def _ask(
+        self,
+        method: str,
+        path: str,
+        body: object,
+        *,
+        nothing: int = 404,
+        timeout_s: float | None = None,
+    ) -> Any:
         content = None
         if body is not None:
             content = orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY)
         if not self._free.acquire(timeout=self._timeout_s):
             raise VectorsUnavailable(f"all connections to the vector store {self._url} are busy")
         try:
-            status, raw = self._answer(method, path, content)
+            status, raw = self._answer(method, path, content, timeout_s or self._timeout_s)
         finally:
             self._free.release()
         return None if status == nothing else self._read(status, raw)
 
-    def _answer(self, method: str, path: str, content: bytes | None) -> tuple[int, bytes]:
-        timeout = (CONNECT_TIMEOUT_S, self._timeout_s)
+    def _answer(
+        self, method: str, path: str, content: bytes | None, timeout_s: float
+    ) -> tuple[int, bytes]:
+        timeout = (CONNECT_TIMEOUT_S, timeout_s)
         try:
             with self._session.request(
                 method,

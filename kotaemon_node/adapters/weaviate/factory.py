@@ -7,8 +7,8 @@ from kotaemon_node.adapters.weaviate.store import WeaviateStore
 
 # Of a pod: a search that would wait longer is quicker in the segment's own files.
 _READ_TIMEOUT_S: Final = 1.0
-# Of the coordinator: a batch goes into a graph index, on a server that may be busy.
-_WRITE_TIMEOUT_S: Final = 120.0
+# Of the coordinator, which has other work, too.
+_WRITE_TIMEOUT_S: Final = 10.0
 
 
 def read_store(settings: VectorSettings) -> WeaviateStore | None:

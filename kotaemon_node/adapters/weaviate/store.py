@@ -22,6 +22,8 @@ from kotaemon_node.ports.vectors import Ask, VectorBlock, VectorSet, VectorsUnav
 _CONNECTIONS_MAX: Final = 16
 _BATCH_NUMBERS: Final = 100_000  # about 1 MiB of JSON, and as much comes back
 _ASKED_AT_ONCE: Final = 64
+# A batch goes into a graph, on a server that may be busy; others only read.
+_BATCH_TIMEOUT_S: Final = 120.0
 
 # Graph index with Weaviate's own M and ef; what it finds is scored again, exactly, by the pods. The
 # inner product is that of the vectors as they are, so nothing is normalised a second time.
@@ -141,7 +143,9 @@ class WeaviateStore:
 
     def _put(self, objects: Iterable[Mapping[str, Any]]) -> None:
         batch = list(objects)
-        results = self._connection.post("/v1/batch/objects", {"objects": batch})
+        results = self._connection.post(
+            "/v1/batch/objects", {"objects": batch}, timeout_s=_BATCH_TIMEOUT_S
+        )
         if not isinstance(results, list) or len(results) != len(batch):
             raise VectorsUnavailable("the vector store does not say what it took")
         for result in results:
