@@ -12,10 +12,12 @@ takes minutes, and nothing that was published waits for it.
 """
 
 import os
+import shutil
 import tempfile
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
@@ -36,6 +38,8 @@ _log = structlog.get_logger(__name__)
 
 _WORK_NICENESS: Final = 10
 _DROP_WAIT_S: Final = 30.0
+_PREFIX: Final = "kotaemon-merge-"
+_ABANDONED_S: Final = 86_400.0  # no merge takes a day
 
 Beside = Callable[[Callable[[], SegmentEntry]], "Future[SegmentEntry]"]
 """Begins work that goes on beside its caller."""
@@ -171,7 +175,8 @@ class Merges:
             MergeSource(entry, self._builder.local_files(running.kb, entry), living[entry.name])
             for entry in merged
         ]
-        with tempfile.TemporaryDirectory(prefix="kotaemon-merge-") as name:
+        _remove_abandoned(before_s=self._clock.now_s() - _ABANDONED_S)
+        with tempfile.TemporaryDirectory(prefix=_PREFIX) as name:
             folder = Path(name)
             entry = self._merge(folder, sources, running.alive)
             self._publisher.store_segment(running.kb, entry, folder / SEGMENT, alive=running.alive)
@@ -214,6 +219,14 @@ class Merges:
         failures = self._failures[kb] = self._failures.get(kb, 0) + 1
         wait_s = min(limits.MERGE_RETRY_S * 2 ** (failures - 1), limits.MERGE_RETRY_S_MAX)
         self._not_before_s[kb] = self._clock.monotonic_s() + wait_s
+
+
+def _remove_abandoned(*, before_s: float) -> None:
+    """Remove what leaders left that were killed while they merged: it may be gigabytes."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        with suppress(OSError):  # gone meanwhile, or another user's
+            if folder.stat().st_mtime < before_s:
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def in_thread(work: Callable[[], SegmentEntry]) -> "Future[SegmentEntry]":
