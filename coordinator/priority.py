@@ -8,8 +8,8 @@ from typing import Final, TypeVar
 
 T = TypeVar("T")
 
-# A thirtieth of a processor that pods use fully; all of one that they leave idle.
-_NICENESS: Final = 15
+# A tenth of a processor that pods use fully; all of one that they leave idle.
+_NICENESS: Final = 10
 
 
 def lower_this_thread() -> None:

@@ -10,7 +10,9 @@ _PR_SET_PDEATHSIG: Final = 1
 _PR_SET_NO_NEW_PRIVS: Final = 38
 _CLONE_NEWUSER: Final = 0x10000000
 _CLONE_NEWNET: Final = 0x40000000
-_NICENESS: Final = 19
+# As the coordinator's own work: of the lowest priority it would wait for minutes on a machine whose
+# processors others use fully, and a change is to be found within seconds there, too.
+_NICENESS: Final = 10
 _FILES_MAX: Final = 64
 
 

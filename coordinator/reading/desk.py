@@ -77,7 +77,7 @@ class Desk:
         last_s, patience_s = self._clock.monotonic_s(), _PATIENCE_AGAIN_S
         while got.left:
             proceed(len(states) - len(got.left), len(states))
-            if self._begin(kb, got) + self._take(kb, got, enough):
+            if self._begin(kb, got) + self._take(kb, got, enough) or self._reader.starting:
                 last_s, patience_s = self._clock.monotonic_s(), limits.READING_PATIENCE_S
             late = self._clock.monotonic_s() - last_s > patience_s
             if got.cost >= enough or (late and not whole):

@@ -54,12 +54,17 @@ class ChildReader:
         self._threads = ThreadPoolExecutor(children, thread_name_prefix="reading")
         self._mine = threading.local()
         self._alive: set[Child] = set()
+        self._starting: set[Child] = set()
         self._closed = threading.Event()
         self._unwanted: dict[Begun, threading.Event] = {}
 
     @property
     def room(self) -> int:
         return 2 * self._children
+
+    @property
+    def starting(self) -> bool:
+        return bool(self._starting)
 
     def warm(self) -> None:
         """Start the children, so that the first document need not wait for them."""
@@ -153,11 +158,14 @@ class ChildReader:
             child = Child(self._bounds, clock=self._clock, program=self._program)
             self._mine.child = child
             self._alive.add(child)
+            self._starting.add(child)
             try:
                 child.await_ready(lambda: self._check(unwanted))
             except BaseException:
                 self._end_child()
                 raise
+            finally:
+                self._starting.discard(child)
         return child
 
     def _end_child(self) -> None:

@@ -19,6 +19,11 @@ class Reader(Protocol):
         """How many documents are worth having begun at once; may change from call to call."""
         ...
 
+    @property
+    def starting(self) -> bool:
+        """Whether it still gets ready, so that nothing can be concluded from its silence."""
+        ...
+
     def warm(self) -> None:
         """Get ready, so that the first document need not wait."""
         ...

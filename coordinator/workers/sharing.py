@@ -89,6 +89,10 @@ class SharedReader:
     def room(self) -> int:
         return self._here.room + _AHEAD * self._offers.workers()
 
+    @property
+    def starting(self) -> bool:
+        return self._here.starting
+
     def warm(self) -> None:
         self._here.warm()
 

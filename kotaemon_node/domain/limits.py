@@ -188,7 +188,7 @@ FOLDER_SCAN_S: Final = 2.0  # finds what no notification told, as on network fol
 LEADER_TTL_S: Final = 5.0
 READING_CHILDREN: Final = 2  # one that hangs must not keep the others waiting
 READING_MEMORY_BYTES_MAX: Final = 1536 * 1024**2  # address space of a child
-# Honest documents need less than a tenth. On a busy machine a child of the lowest priority gets a
+# Honest documents need less than a tenth. On a busy machine a child of low priority gets a
 # small part of a processor: so the clock allows thrice what is allowed of computing.
 READING_COMPUTING_S: Final = 60.0
 READING_COMPUTING_PER_MB_S: Final = 5.0

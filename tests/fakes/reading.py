@@ -12,6 +12,7 @@ class ReaderHere:
     """``coordinator.reading.reader.Reader``."""
 
     room = 1
+    starting = False
 
     def __init__(self, load: Callable[[FileState], bytes]) -> None:
         self._load = load
