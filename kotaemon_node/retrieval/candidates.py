@@ -23,6 +23,10 @@ from kotaemon_node.retrieval.generation import BM25_K1, Part
 _ROUNDING: Final = 1e-4
 # A look-up in a sorted list costs as much as reading so many of its entries.
 _LOOK_UP_ENTRIES: Final = 12
+_TINY: Final = float(np.finfo(np.float32).tiny)
+# Before a longer list is read, so many times k rows are looked up in all that are left.
+_LONG_ENTRIES: Final = 10_000
+_AHEAD: Final = 4
 # Sums of searches that ended, all 0 again: fresh memory of millions of rows costs a millisecond.
 _SUMS_KEPT: Final = 4
 _kept: deque[NDArray[np.float32]] = deque(maxlen=_SUMS_KEPT)
@@ -97,11 +101,12 @@ class _Search:
         rows: NDArray[np.int32] | None = None
         for number, term in enumerate(terms):
             rest = sum(most[number:])
+            if rows is None and self._lowest <= rest and self._is_long(term):
+                self._look_ahead(terms[number:])
             if rows is None and self._lowest > rest:
                 rows = self._reaching(rest)
             rest = sum(most[number + 1 :])
-            holding = sum(len(it.found[term][0]) for it in self._parts)
-            if rows is None or len(rows) * _LOOK_UP_ENTRIES > holding:
+            if rows is None or len(rows) * _LOOK_UP_ENTRIES > self._holding(term):
                 self._add_all(term)
             else:
                 self._add_to(rows, term)
@@ -112,6 +117,33 @@ class _Search:
             rows = self._reaching(0.0)
         self._raise_bar(self._sums[rows])
         return rows[self._sums[rows] >= self._lowest].astype(np.int64)
+
+    def _holding(self, term: int) -> int:
+        return sum(len(it.found[term][0]) for it in self._parts)
+
+    def _is_long(self, term: int) -> bool:
+        return self._entries > 0 and self._holding(term) > _LONG_ENTRIES
+
+    def _look_ahead(self, terms: Sequence[int]) -> None:
+        """Raise the bar to what the best rows until now will have in the end.
+
+        That is soon high where their sums are still low, and saves the reading of long lists.
+        """
+        rows = self._reaching(0.0)
+        if len(rows) > _AHEAD * self._k:
+            chosen = np.argpartition(self._sums[rows], -_AHEAD * self._k)[-_AHEAD * self._k :]
+            rows = np.sort(rows[chosen])
+        sums = self._sums[rows]
+        for it in self._parts:
+            start, end = np.searchsorted(rows, (it.part.first, it.part.end))
+            local = rows[start:end] - np.int32(it.part.first)
+            norm = self._norm[it.part.segment.lengths[local]]
+            for term in terms:
+                at, places = matches(local, it.found[term][0])
+                often = it.found[term][1][places].astype(np.float32)
+                gain = np.float32((BM25_K1 + 1) * it.weights[term]) * often / (often + norm[at])
+                sums[start:end][at] += gain
+        self._raise_bar(sums)
 
     def close(self) -> None:
         """Keep the sums for another search."""
@@ -168,7 +200,7 @@ class _Search:
     def _reaching(self, rest: float) -> NDArray[np.int32]:
         """Return the rows, increasing, that ``rest`` may bring among the best."""
         # Looking through the sums of all rows takes less time than finding out which were read.
-        least = max(self._lowest - rest, np.finfo(np.float32).tiny)
+        least = max(self._lowest - rest, _TINY)
         return np.flatnonzero(self._sums[: self._rows] >= np.float32(least)).astype(np.int32)
 
 
