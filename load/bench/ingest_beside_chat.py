@@ -113,8 +113,8 @@ def figures(asked: Mapping[str, Sequence[float]]) -> dict[str, Any]:
     found: dict[str, Any] = {
         arm: {
             "answers": len(times),
-            "p50_ms": round(percentile(times, 0.5) * 1000, 2),
-            "p95_ms": round(percentile(times, 0.95) * 1000, 2),
+            "p50_ms": round(percentile(sorted(times), 0.5) * 1000, 2),
+            "p95_ms": round(percentile(sorted(times), 0.95) * 1000, 2),
         }
         for arm, times in rows.items()
     }
