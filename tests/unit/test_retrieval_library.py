@@ -34,6 +34,7 @@ class CountingFormat(FaissSegmentFormat):
     """Counts what is opened and closed."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.opened: list[str] = []
         self.closed: list[str] = []
 
