@@ -13,10 +13,11 @@ from kotaemon_node.domain.errors import Unavailable
 from kotaemon_node.domain.knowledge import Manifest, SegmentEntry
 from kotaemon_node.ports.segments import SegmentFormat
 
-# Measured on 300 to 15,000 documents: 1,270 to 1,420 bytes for a document of a manifest, 17 for a
-# row and as much again for a moment while they are put in order.
-_DOCUMENT_BYTES: Final = 1_600
-_ROW_BYTES: Final = 40
+# Measured on 300 to 15,000 documents: 1,270 to 1,420 bytes for a document of a manifest; its bytes
+# are kept as well, some 450. A row takes one byte, where its segment has dead ones, and for a moment
+# eight while a segment is looked through.
+_DOCUMENT_BYTES: Final = 2_000
+_ROW_BYTES: Final = 12
 # The allocator keeps some of what a load gave back, on each thread; loads of equal generations
 # differed by 1.3 MB.
 _ALLOCATOR_BYTES: Final = 2 * 1024 * 1024
