@@ -14,8 +14,8 @@ from kotaemon_node.domain.knowledge import Manifest, SegmentEntry
 from kotaemon_node.ports.segments import SegmentFormat
 
 # Measured on 300 to 15,000 documents: 1,270 to 1,420 bytes for a document of a manifest; its bytes
-# are kept as well, some 450. A row takes one byte, where its segment has dead ones, and for a moment
-# eight while a segment is looked through.
+# are kept as well, some 450. A row takes one byte, where its segment has dead ones, and eight
+# for a moment while a segment is looked through.
 _DOCUMENT_BYTES: Final = 2_000
 _ROW_BYTES: Final = 12
 # The allocator keeps some of what a load gave back, on each thread; loads of equal generations
