@@ -79,3 +79,12 @@ def test_template_calls_of_site_generators_are_no_text() -> None:
 def test_a_paragraph_of_brackets_does_not_take_minutes() -> None:
     # A quadratic reader needs most of a minute for this.
     assert parsed("[" * 100_000).text() == "[" * 100_000
+
+
+def test_text_between_two_rules_is_no_front_matter() -> None:
+    texts = [
+        b.text for b in parse_document("a.md", b"---\nClosed on Monday.\n\n---\n\nEnd.\n").blocks
+    ]
+    assert "\n".join(texts).replace("Closed on Monday.", "", 1) == "\nEnd."
+    (end,) = parse_document("a.md", b"---\n# note\ntitle: X\n---\nEnd.\n").blocks
+    assert end.text == "End."

@@ -2,36 +2,24 @@
 
 import re
 import warnings
-from collections.abc import Iterator
-from typing import Final, Literal
+from typing import Final
 
 from bs4 import BeautifulSoup, XMLParsedAsHTMLWarning
-from bs4.element import NavigableString, PreformattedString, Tag
+from bs4.element import Tag
 
-from kotaemon_node.adapters.documents.html_tables import is_data_table, table_rows
+from kotaemon_node.adapters.documents.html_shown import (
+    BLOCKS,
+    LINES,
+    Steps,
+    shown_text,
+    unseen,
+)
+from kotaemon_node.adapters.documents.html_tables import caption_of, is_data_table, table_rows
 from kotaemon_node.adapters.documents.lists import ListMarks
 from kotaemon_node.adapters.documents.parsed import Outline, ParsedDocument
 from kotaemon_node.adapters.documents.visible import one_line
 from kotaemon_node.domain.errors import DocumentRefused
 
-# fmt: off
-_DROPPED: Final = frozenset({
-    "script", "style", "noscript", "template", "nav", "svg", "canvas", "iframe", "object", "audio",
-    "video", "map", "head", "title", "button", "select", "textarea", "input", "datalist", "dialog",
-})
-_LINES: Final = frozenset({
-    "li", "dt", "dd", "tr", "figcaption", "summary", "caption", "legend",
-})
-_BLOCKS: Final = frozenset({
-    "p", "div", "section", "article", "main", "header", "footer", "aside", "blockquote", "figure",
-    "address", "details", "fieldset", "form", "table", "thead", "tbody", "tfoot", "td", "th", "dl",
-    "hr", "center", "body", "html",
-})
-# fmt: on
-_HIDING_STYLE: Final = re.compile(
-    r"display\s*:\s*none|visibility\s*:\s*hidden|font-size\s*:\s*0(?![.\d])|opacity\s*:\s*0(?![.\d])",
-    re.IGNORECASE,
-)
 _HEADINGS: Final = {f"h{level}": level for level in range(1, 7)}
 _LINE_BREAK: Final = "\v"
 # The tree builder needs time that grows with the square of the depth: a minute for 200,000 levels.
@@ -40,11 +28,12 @@ _DEPTH_MAX: Final = 2_000
 _NESTING_TAG: Final = re.compile(
     r"<(/?)(?:div|span|ul|ol|dl|table|b|i|u|a|em|strong|font|small|big|sub|sup|section|article|main"
     r"|aside|blockquote|figure|center|details|fieldset|form|q|s|code|tt|ins|del|mark|label|abbr"
-    r"|object|svg|g|math|mrow|custom[\w-]*|[a-z]+-[\w-]+)\b",
+    r"|object|svg|g|math|mrow|custom[\w-]*|[a-z]+-[\w-]+)\b([^<>]*+)",
     re.IGNORECASE,
 )
-
-Step = tuple[Literal["open", "close", "text"], Tag | NavigableString]
+# The slash must not be the end of a value without quotes: <a href=docs/> stays open.
+_SELF_CLOSED: Final = re.compile(r"""(?:\A|[^=\s]\s+|=\s*"[^"]*"|=\s*'[^']*')/\Z""")
+_START: Final = re.compile(r"\d{1,9}")
 
 
 def parse_html(text: str, *, name: str) -> ParsedDocument:
@@ -54,11 +43,11 @@ def parse_html(text: str, *, name: str) -> ParsedDocument:
     """
     soup = _soup(text)
     outline = Outline()
-    _Reader(outline).read(soup)
-    top = soup.find("h1")
+    reader = _Reader(outline)
+    reader.read(soup)
     title = soup.find("title")
-    shown = [one_line(tag.get_text(" ")) for tag in (top, title) if isinstance(tag, Tag)]
-    return outline.document(next(filter(None, shown), name))
+    named = one_line(title.get_text(" ")) if isinstance(title, Tag) else ""
+    return outline.document(reader.top or named or name)
 
 
 def add_html(outline: Outline, fragment: str) -> None:
@@ -78,6 +67,9 @@ def _soup(text: str) -> BeautifulSoup:
 def _too_deep(text: str) -> bool:
     depth = 0
     for match in _NESTING_TAG.finditer(text):
+        rest = match.group(2)
+        if rest.endswith("/") and _SELF_CLOSED.search(rest):
+            continue
         depth = max(depth - 1, 0) if match.group(1) else depth + 1
         if depth > _DEPTH_MAX:
             return True
@@ -90,9 +82,11 @@ class _Reader:
         self._marks = ListMarks()
         self._inline: list[str] = []
         self._lines: list[str] = []
+        self.top = ""
+        """The first heading of the first level that is shown, or ""."""
 
     def read(self, soup: BeautifulSoup) -> None:
-        steps = _Steps(soup)
+        steps = Steps(soup)
         for kind, node in steps:
             if not isinstance(node, Tag):
                 self._inline.append(str(node))
@@ -106,17 +100,21 @@ class _Reader:
 
     def _whole(self, tag: Tag) -> bool:
         """Take ``tag`` with all inside it as one block or drop it; False: it has to be entered."""
-        if tag.name in _DROPPED or _hidden(tag):
+        if unseen(tag):
             return True
         if tag.name in _HEADINGS:
             self._end_block()
-            self._outline.heading(_HEADINGS[tag.name], tag.get_text(" "))
+            text = one_line(shown_text(tag))
+            self._outline.heading(_HEADINGS[tag.name], text)
+            if tag.name == "h1":
+                self.top = self.top or text
         elif tag.name == "pre":
             self._end_block()
-            self._outline.add("code", tag.get_text())
+            self._outline.add("code", shown_text(tag, line_end="\n"))
         elif tag.name == "table" and is_data_table(tag):
             self._end_block()
             rows, has_header = table_rows(tag)
+            self._outline.add("text", caption_of(tag))
             self._outline.table(rows, has_header=has_header)
         else:
             return False
@@ -126,7 +124,7 @@ class _Reader:
         self._boundary(tag)
         if tag.name in {"ul", "ol"}:
             self._end_line()
-            self._marks.open_list(1 if tag.name == "ol" else None)
+            self._marks.open_list(_start(tag) if tag.name == "ol" else None)
         elif tag.name == "li":
             self._marks.open_item()
         elif tag.name == "br":
@@ -143,9 +141,9 @@ class _Reader:
         self._boundary(tag)
 
     def _boundary(self, tag: Tag) -> None:
-        if tag.name in _LINES or (tag.name in _BLOCKS and self._marks.inside):
+        if tag.name in LINES or (tag.name in BLOCKS and self._marks.inside):
             self._end_line()
-        elif tag.name in _BLOCKS:
+        elif tag.name in BLOCKS:
             self._end_block()
 
     def _end_line(self) -> None:
@@ -161,36 +159,7 @@ class _Reader:
             self._lines = []
 
 
-class _Steps:
-    """Depth-first through a tree without recursion: a page may be nested deeper than our stack."""
-
-    def __init__(self, root: Tag) -> None:
-        self._stack: list[tuple[Tag, Iterator[object]]] = [(root, iter(root.children))]
-
-    def __iter__(self) -> "_Steps":
-        return self
-
-    def __next__(self) -> Step:
-        while self._stack:
-            tag, children = self._stack[-1]
-            for child in children:
-                if isinstance(child, Tag):
-                    self._stack.append((child, iter(child.children)))
-                    return "open", child
-                if isinstance(child, NavigableString) and not isinstance(child, PreformattedString):
-                    return "text", child
-            self._stack.pop()
-            return "close", tag
-        raise StopIteration
-
-    def skip(self) -> None:
-        """Pass over what is inside the tag just opened, and its close."""
-        self._stack.pop()
-
-
-def _hidden(tag: Tag) -> bool:
-    return (
-        tag.has_attr("hidden")
-        or tag.get("aria-hidden") == "true"
-        or _HIDING_STYLE.search(str(tag.get("style") or "")) is not None
-    )
+def _start(ordered: Tag) -> int:
+    """Return the number of the first item of a list."""
+    found = _START.fullmatch(str(ordered.get("start") or ""))
+    return int(found.group()) if found else 1

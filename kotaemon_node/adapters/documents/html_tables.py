@@ -4,6 +4,9 @@ from typing import Final
 
 from bs4.element import Tag
 
+from kotaemon_node.adapters.documents.html_shown import hidden, shown_text
+from kotaemon_node.adapters.documents.visible import one_line
+
 # A table around any of these arranges the page; it is no table of values.
 _LAYOUT_SIGNS: Final = ("table", "h1", "h2", "h3", "h4", "ul", "ol", "pre", "form")
 _ROW_SPAN_MAX: Final = 1_000
@@ -13,7 +16,7 @@ def is_data_table(table: Tag) -> bool:
     """Tell a table of values from one that arranges the page."""
     if table.find(_LAYOUT_SIGNS) is not None:
         return False
-    return any(len(_cells(row)) > 1 for row in table.find_all("tr"))
+    return any(len(_cells(row)) > 1 for row in _rows(table))
 
 
 def table_rows(table: Tag) -> tuple[list[list[str]], bool]:
@@ -21,7 +24,7 @@ def table_rows(table: Tag) -> tuple[list[list[str]], bool]:
 
     A cell that spans rows is repeated in each, so that every row can be understood alone.
     """
-    rows = table.find_all("tr")
+    rows = _rows(table)
     result: list[list[str]] = []
     spanning: dict[int, tuple[int, str]] = {}
     for row in rows:
@@ -38,15 +41,31 @@ def table_rows(table: Tag) -> tuple[list[list[str]], bool]:
             cell = next(cells, None)
             if cell is None:
                 break
-            texts.append(cell.get_text(" "))
+            texts.append(shown_text(cell))
             if (span := _row_span(cell)) > 1:
                 spanning[column] = (span - 1, texts[-1])
         result.append(texts)
     return result, bool(rows) and _names_columns(rows[0])
 
 
+def caption_of(table: Tag) -> str:
+    """Return what stands above or below a table as its name, or ""."""
+    caption = table.find("caption", recursive=False)
+    if not isinstance(caption, Tag) or hidden(caption):
+        return ""
+    return one_line(shown_text(caption))
+
+
+def _rows(table: Tag) -> list[Tag]:
+    return [
+        row
+        for row in table.find_all("tr")
+        if not hidden(row) and not (row.parent is not None and hidden(row.parent))
+    ]
+
+
 def _cells(row: Tag) -> list[Tag]:
-    return row.find_all(["td", "th"], recursive=False)
+    return [cell for cell in row.find_all(["td", "th"], recursive=False) if not hidden(cell)]
 
 
 def _names_columns(row: Tag) -> bool:

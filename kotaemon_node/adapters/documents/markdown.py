@@ -25,6 +25,8 @@ _FRONT_MATTER: Final = re.compile(
     r"\A\s*---[ \t]*\n(.*?)\n(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTALL
 )
 _FRONT_TITLE: Final = re.compile(r"^title:[ \t]*(.+)$", re.MULTILINE)
+# Between two lines across the page may stand text, which is nobody's front matter.
+_FRONT_KEY: Final = re.compile(r"\s*(?:#[^\n]*\n\s*)*[\w\"'-][^:\n]*:(?:\s|$)")
 # Calls of a site generator's templates: {{< tabs >}}, {{% note %}}.
 _TEMPLATE_CALL: Final = re.compile(r"\{\{[<%][^{}]*[>%]\}\}")
 _LINE_BREAK: Final = "\v"
@@ -34,6 +36,8 @@ def parse_markdown(text: str, *, name: str) -> ParsedDocument:
     """Return the document; its title is in its front matter, else its first heading or ``name``."""
     body = visible_text(text)
     front = _FRONT_MATTER.match(body)
+    if front and front.group(1).strip() and not _FRONT_KEY.match(front.group(1)):
+        front = None
     titles = _FRONT_TITLE.findall(front.group(1)) if front else []
     outline = Outline()
     links: dict[str, Any] = {}
