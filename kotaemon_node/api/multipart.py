@@ -4,8 +4,11 @@ Each goes to a file without a name, which the kernel removes with its last descr
 happens to the request or the pod, nothing is left behind.
 """
 
+import contextlib
 import hashlib
+import socket
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -14,7 +17,7 @@ from typing import Any, Final, Protocol
 
 import structlog
 from flask import Request
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import ClientDisconnected, HTTPException
 from werkzeug.sansio import multipart
 
 from kotaemon_node.api.errors import UnsupportedMediaType
@@ -104,20 +107,41 @@ class Arrivals(ExitStack):
         ``TooLarge``, ``Malformed``, ``UnsupportedMediaType``, ``DeadlineExceeded``.
         """
         deadline_s = self._clock.monotonic_s() + limits.UPLOAD_TIMEOUT_S
-        for event in _events(request):
+        self._cut_off_later(request)
+        try:
+            for event in _events(request):
+                if self._clock.monotonic_s() > deadline_s:
+                    raise _late()
+                self._keep(event)
+        except (Malformed, ClientDisconnected):
             if self._clock.monotonic_s() > deadline_s:
-                raise DeadlineExceeded(
-                    f"the upload took longer than {limits.UPLOAD_TIMEOUT_S:.0f} s"
-                )
-            try:
-                self._meet(event)
-            except OSError as error:
-                raise Unavailable(f"this pod cannot keep the upload: {error.strerror}") from error
+                raise _late() from None
+            raise
         if not self._files:
             raise Invalid(_NO_FILE)
+        if self._path is not None:
+            raise Invalid("a `path` field names the file behind it, and there is none behind this")
         for file in self._files:
             self._native(file.file.flush)
         return self._files
+
+    def _cut_off_later(self, request: Request) -> None:
+        """End the connection's receiving side when time is up, unless all is closed before.
+
+        One read waits for a whole piece: of a client that sends a byte now and then, for days.
+        """
+        connection: socket.socket | None = request.environ.get("gunicorn.socket")
+        if connection is not None:
+            timer = threading.Timer(limits.UPLOAD_TIMEOUT_S, _cut_off, [connection])
+            timer.daemon = True
+            timer.start()
+            self.callback(timer.cancel)
+
+    def _keep(self, event: multipart.Event) -> None:
+        try:
+            self._meet(event)
+        except OSError as error:
+            raise Unavailable(f"this pod cannot keep the upload: {error.strerror}") from error
 
     def _meet(self, event: multipart.Event) -> None:
         match event:
@@ -173,6 +197,15 @@ class Arrivals(ExitStack):
             return raw.decode()
         except UnicodeDecodeError:
             raise Malformed("the path is not UTF-8") from None
+
+
+def _cut_off(connection: socket.socket) -> None:
+    with contextlib.suppress(OSError):  # it is closed already
+        connection.shutdown(socket.SHUT_RD)
+
+
+def _late() -> DeadlineExceeded:
+    return DeadlineExceeded(f"the upload took longer than {limits.UPLOAD_TIMEOUT_S:.0f} s")
 
 
 def _events(request: Request) -> Iterator[multipart.Event]:

@@ -46,7 +46,7 @@ def find_files(paths: Sequence[Path], kb: str) -> Found:
         elif path.exists():
             _take(found, named, path, name=path.name, kb=kb, asked_for=True)
         else:
-            found.failed[str(path)] = "there is no such file"
+            found.failed[_shown(path)] = "there is no such file"
     found.files.sort(key=lambda file: (file.size_bytes, file.document))
     return found
 
@@ -68,25 +68,33 @@ def _below(folder: Path) -> Iterator[tuple[Path, str]]:
 def _take(
     found: Found, named: set[str], path: Path, *, name: str, kb: str, asked_for: bool
 ) -> None:
+    shown = _shown(path)
     refusals = found.failed if asked_for else found.left_out
     if temporary(path.name):
-        refusals[str(path)] = "it is a hidden or temporary file"
+        refusals[shown] = "it is a hidden or temporary file"
         return
     if refusal := unsupported(name):
-        refusals[str(path)] = str(refusal)
+        refusals[shown] = str(refusal)
         return
     try:
         document = document_of(kb, name)
         size = path.stat().st_size
     except (NodeError, OSError) as error:
-        found.failed[str(path)] = str(error)
+        found.failed[shown] = str(error)
         return
     if not path.is_file():
-        refusals[str(path)] = "it is not a regular file"
+        refusals[shown] = "it is not a regular file"
     elif size > limits.DOCUMENT_BYTES_MAX:
-        found.failed[str(path)] = f"it has more than {limits.DOCUMENT_BYTES_MAX // 1024**2} MB"
+        found.failed[shown] = f"it has more than {limits.DOCUMENT_BYTES_MAX // 1024**2} MB"
     elif document in named:
-        found.failed[str(path)] = f"another file is to be {document}, too"
+        found.failed[shown] = f"another file is to be {document}, too"
     else:
         named.add(document)
         found.files.append(LocalFile(path, document, size))
+
+
+def _shown(path: Path) -> str:
+    """Return a path that any terminal and any JSON can take: a name may hold whatever bytes."""
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode() for char in str(path)
+    )

@@ -1,6 +1,8 @@
 """Uploading: what is taken, what is refused before a byte is kept, and how it shows meanwhile."""
 
 import hashlib
+import socket
+import threading
 from typing import Any
 from urllib.parse import quote
 
@@ -105,6 +107,7 @@ def test_several_files_are_a_job_each() -> None:
         ([("path", "a.md")], 422, "has no file"),
         ([("file", (TEXT, "a.exe"))], 422, ".exe files are not supported"),
         ([("file", (TEXT, "README"))], 422, "no ending"),
+        ([("file", (TEXT, "a.md")), ("path", "b/a.md")], 422, "names the file behind it"),
         ([("path", "../a.md"), ("file", (TEXT, "a.md"))], 422, "must be relative"),
         ([("path", "/etc/a.md"), ("file", (TEXT, "a.md"))], 422, "must be relative"),
         ([("path", "a//b.md"), ("file", (TEXT, "a.md"))], 422, "must be relative"),
@@ -201,6 +204,34 @@ def test_a_slow_client_is_not_waited_for_for_ever(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(multipart.Received, "take", slowly)
     answer = upload(cluster, ("file", (TEXT, "a.md")))
+    assert (answer.status_code, answer.json["error"]["code"]) == (504, "deadline_exceeded")
+
+
+def test_a_client_that_trickles_is_cut_off_within_a_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "UPLOAD_TIMEOUT_S", 0.1)
+    cluster = FakeCluster()
+    ended = threading.Event()
+
+    class Connection:
+        def shutdown(self, how: int) -> None:
+            assert how == socket.SHUT_RD
+            cluster.clock.sleep(1)
+            ended.set()
+
+    class Stuck:
+        def read(self, _size: int = -1) -> bytes:
+            assert ended.wait(60), "nobody ended the connection"
+            raise OSError("closed")
+
+    answer = cluster.client().post(
+        PATH.format(kb="shop"),
+        environ_overrides={
+            "wsgi.input": Stuck(),
+            "gunicorn.socket": Connection(),
+            "CONTENT_LENGTH": "50000000",
+            "CONTENT_TYPE": FORM,
+        },
+    )
     assert (answer.status_code, answer.json["error"]["code"]) == (504, "deadline_exceeded")
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -189,3 +190,12 @@ def test_a_form_holds_the_file_and_no_more_than_a_piece_at_once(tmp_path: Path) 
 def test_an_illegal_knowledge_base_is_said_before_anybody_is_asked(folder: Path) -> None:
     with pytest.raises(Exception, match="must match"):
         command.ingest([folder], "a b", url="http://127.0.0.1:9")
+
+
+def test_names_of_any_bytes_are_told_as_text(tmp_path: Path) -> None:
+    for name in (b"b\xfcro.md", b"\x1b[31mred.md", b"two\nlines.exe"):
+        Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + name)).write_text("x")
+    found = find_files([tmp_path], "shop")
+    told = {Path(name).name for name in [*found.failed, *found.left_out]}
+    assert told == {"b\\udcfcro.md", "\\x1b[31mred.md", "two\\nlines.exe"}
+    assert not found.files
