@@ -1,17 +1,19 @@
 """Measures searching, opening and changing a knowledge base of a million passages.
 
     python -m load.bench.million --data FOLDER --models .models --out load/results/million \
-        [--rows 1000000] [--work FOLDER] [--questions 500] [--changes 20]
+        [--rows 1000000] [--work FOLDER] [--questions 500] [--changes 20] [--without-cluster]
 
 One process builds, and another, on one core, does what a pod does: it opens the generation, answers
-questions, and comes to generations that have one more document. What was built stays in ``--work``
-and is used again. ``million_corpus`` tells of what it is made. The vectors are those of one model
-in 384 dimensions, for both languages: all passages lie in the space that is searched.
+questions, and comes to generations that have one more document. Then a whole cluster begins with
+this knowledge, and documents are dropped into its folder (``million_cluster``). What was built stays
+in ``--work`` and is used again. ``million_corpus`` tells of what it is made. The vectors are those
+of one model in 384 dimensions, for both languages: all passages lie in the space that is searched.
 """
 
 import argparse
 import multiprocessing
 import os
+import shutil
 import sys
 import tempfile
 import time
@@ -33,10 +35,11 @@ from kotaemon_node.ports.encoder import Encoder
 from kotaemon_node.retrieval.manifests import ManifestReader
 from load import surroundings
 from load.bench.million_build import KB, Site
+from load.bench.million_cluster import measure_cluster
 from load.bench.million_corpus import source_of
 from load.bench.million_pod import Pod, measure_searches, on_one_core, own_bytes
 from load.bench.million_report import report, within_goal
-from load.kept import keep
+from load.kept import keep, progress
 
 _MODEL = "all-MiniLM-L6-v2"
 _SIGNER = Ed25519Signer.of_seed(b"kotaemon load: what all may know")
@@ -72,15 +75,17 @@ class Plan:
             signer=_SIGNER,
             form=FaissSegmentFormat(),
             scratch=self.folder / "scratch",
-            texts=False,
+            knowledge=self.folder / "knowledge",
         )
 
 
 def build(plan: Plan) -> None:
     """Write the knowledge base, unless it is there; what it took is kept beside it."""
     told = plan.folder / "built.json"
-    if told.exists():
+    if told.exists() and (plan.folder / "knowledge").exists():
         return
+    shutil.rmtree(plan.folder)
+    plan.folder.mkdir()
     encoder = plan.encoder()
     built = plan.site(encoder).build(plan.rows)
     found = {
@@ -144,6 +149,27 @@ def _changes(plan: Plan, site: Site, pod: Pod) -> list[dict[str, float]]:
     return taken
 
 
+def measure_in_cluster(plan: Plan) -> dict[str, Any]:
+    """Have a whole cluster do it; return the figures."""
+    site = plan.site(plan.encoder())
+    manifest = ManifestReader(site.store, _VERIFIER, tenant=DEFAULT_TENANT).read(KB, 1)
+    if manifest is None:
+        raise RuntimeError("there is no generation to begin with")
+    data = Path(tempfile.mkdtemp(prefix="cluster-", dir=plan.folder))
+    try:
+        return measure_cluster(
+            manifest,
+            site.store,
+            plan.folder / "knowledge",
+            data,
+            questions=site.source.questions[: plan.questions],
+            changes=plan.changes,
+            environment={"ENCODER_MODEL": _MODEL, "MODEL_DIR": str(plan.models.absolute())},
+        )
+    finally:
+        shutil.rmtree(data)
+
+
 def _apart(work: Any, plan: Plan) -> Any:
     """Run ``work`` in a process of its own, so that its memory is its own."""
     with multiprocessing.get_context("spawn").Pool(1) as pool:
@@ -160,16 +186,24 @@ def main() -> int:
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--questions", type=int, default=500)
     parser.add_argument("--changes", type=int, default=20)
+    parser.add_argument("--without-cluster", action="store_true")
+    parser.add_argument("--cluster-alone", action="store_true", help="print, keep nothing")
     asked = parser.parse_args()
     plan = Plan(asked.data, asked.models, asked.work, asked.rows, asked.questions, asked.changes)
     plan.folder.mkdir(parents=True, exist_ok=True)
+    progress(f"building {plan.rows} passages, or using what is there")
     _apart(build, plan)
+    if asked.cluster_alone:
+        print(orjson.dumps(_apart(measure_in_cluster, plan), option=orjson.OPT_INDENT_2).decode())
+        return 0
+    progress("one pod on one core")
     found = {
         "commit": surroundings.commit(),
         "machine": surroundings.machine(),
         "busy": os.getloadavg()[0],
         "rows": plan.rows,
         **_apart(measure, plan),
+        "cluster": None if asked.without_cluster else _apart(measure_in_cluster, plan),
     }
     text = report(found)
     keep(asked.out, found, text)

@@ -14,7 +14,7 @@ from coordinator.build import text_digest
 from coordinator.ingest import INGEST_RULES
 from kotaemon_node.adapters.faiss import FaissSegmentFormat
 from kotaemon_node.adapters.store.file_store import FileArtifactStore
-from kotaemon_node.domain.artifact_names import manifest_name, segment_file_name, text_name
+from kotaemon_node.domain.artifact_names import manifest_name, segment_file_name
 from kotaemon_node.domain.ids import DEFAULT_TENANT
 from kotaemon_node.domain.knowledge import DocumentEntry, GenerationRef, Manifest, SegmentEntry
 from kotaemon_node.ports.encoder import Encoder
@@ -22,8 +22,10 @@ from kotaemon_node.ports.signing import Signer
 from kotaemon_node.retrieval.analysis import ANALYSIS
 from kotaemon_node.retrieval.manifests import signed
 from load.bench.million_corpus import PASSAGES_PER_DOCUMENT, Document, Source, documents, moved
+from load.kept import progress
 
-KB = "default"
+# The first-level folder of the documents.
+KB = "made"
 # One large segment and a few small ones, as after a year of changes; shares of the documents.
 SHARES = (0.97, 0.01, 0.01, 0.005, 0.005)
 _AT = "2026-01-01T00:00:00.000+00:00"
@@ -55,23 +57,27 @@ class Site:
         signer: Signer,
         form: FaissSegmentFormat,
         scratch: Path,
-        texts: bool,
+        knowledge: Path,
     ) -> None:
-        """``texts``: store the texts of documents as well, which citations and audits need."""
+        """``knowledge`` is the folder that ``build`` writes the documents into, as files."""
         self.store = store
         self.form = form
         self.source = source
         self._encoder = encoder
         self._signer = signer
         self._scratch = scratch
-        self._texts = texts
+        self._knowledge = knowledge
 
     def build(self, rows: int) -> Built:
         """Write generation 1 with ``rows`` passages."""
         began_s = time.perf_counter()
         last = rows // PASSAGES_PER_DOCUMENT
         ends = [round(last * sum(SHARES[: at + 1])) for at in range(len(SHARES))]
-        found = [self.segment(a, b) for a, b in zip([0, *ends], ends, strict=False) if b > a]
+        found = []
+        for first, end in zip([0, *ends], ends, strict=False):
+            if end > first:
+                found.append(self.segment(first, end, files=True))
+                progress(f"{end} of {last} documents, {time.perf_counter() - began_s:.0f} s")
         entries = [entry for _, of_segment, _ in found for entry in of_segment]
         entries.sort(key=lambda entry: entry.document)
         manifest = self.manifest(1, [entry for entry, _, _ in found], entries, parent=None)
@@ -100,8 +106,13 @@ class Site:
             parent=before.digest,
         )
 
-    def segment(self, first: int, last: int) -> tuple[SegmentEntry, list[DocumentEntry], float]:
-        """Write and store the segment of some documents; return what the writer took (s), too."""
+    def segment(
+        self, first: int, last: int, *, files: bool = False
+    ) -> tuple[SegmentEntry, list[DocumentEntry], float]:
+        """Write and store the segment of some documents; return what the writer took (s), too.
+
+        ``files``: write the documents into the knowledge folder as well.
+        """
         entries: list[DocumentEntry] = []
         writing_s = 0.0
         with self._folder() as folder:
@@ -118,7 +129,12 @@ class Site:
                     vectors,
                 )
                 writing_s += time.perf_counter() - began_s
-                entries += map(self._entry, batch)
+                entries += map(_entry, batch)
+                if files:
+                    for it in batch:
+                        path = self._knowledge / it.name
+                        path.parent.mkdir(parents=True, exist_ok=True)
+                        path.write_bytes(it.text.encode())
             began_s = time.perf_counter()
             entry = writer.finish()
             writing_s += time.perf_counter() - began_s
@@ -155,26 +171,6 @@ class Site:
         self.store.put_if_absent(name, signed(manifest, self._signer))
         return GenerationRef(KB, manifest.generation, manifest.digest, name)
 
-    def _entry(self, document: Document) -> DocumentEntry:
-        """Store the text of a document; return its entry, whose segment has no name yet."""
-        digest = text_digest(document.text)
-        if self._texts:
-            name = text_name(DEFAULT_TENANT, KB, digest)
-            self.store.put_if_absent(name, document.text.encode())
-        return DocumentEntry(
-            document=document.name,
-            revision=document.revision,
-            title=document.name.rpartition("/")[2],
-            status="indexed",
-            reason=None,
-            file_bytes=len(document.text.encode()),
-            text_chars=len(document.text),
-            passages=len(document.passages),
-            text=digest,
-            segment=None,
-            indexed_at=_AT,
-        )
-
     @contextmanager
     def _folder(self) -> Iterator[Path]:
         self._scratch.mkdir(parents=True, exist_ok=True)
@@ -188,3 +184,20 @@ class Site:
 def _batches(made: Iterator[Document]) -> Iterator[list[Document]]:
     while batch := list(islice(made, _BATCH)):
         yield batch
+
+
+def _entry(document: Document) -> DocumentEntry:
+    """Return the entry of a document, whose segment has no name yet."""
+    return DocumentEntry(
+        document=document.name,
+        revision=document.revision,
+        title=document.name.rpartition("/")[2],
+        status="indexed",
+        reason=None,
+        file_bytes=len(document.text.encode()),
+        text_chars=len(document.text),
+        passages=len(document.passages),
+        text=text_digest(document.text),
+        segment=None,
+        indexed_at=_AT,
+    )
