@@ -31,6 +31,7 @@ _log = structlog.get_logger(__name__)
 
 _ENDED_FOR_S = 3600.0  # clocks differ, and somebody may be reading it
 _AGAIN_S = 60.0  # a session that could not be archived is tried again after this
+_FAILURES_MAX = 3  # in a row: then a store is away, and the others would fail as well
 
 
 class Archiving:
@@ -103,18 +104,38 @@ class Archiving:
         # With archiving switched off, copies of deleted sessions are removed all the same.
         rested_s = self._after_s or self._kept_s
         entries = self._cold.due(rested_s=rested_s, limit=limits.ARCHIVED_PER_SWEEP_MAX)
+        treated, failures = 0, 0
         for entry in entries:
             if self._stop.is_set():
                 break
             try:
-                self._treat(entry, rested_s)
-            except (Unavailable, OSError):
-                raise
-            except Exception as error:  # noqa: BLE001 - one session must not hold up the others
-                self._metrics.failed("too_large" if isinstance(error, TooLarge) else "error")
-                _log.exception("session_not_archived")
+                self._treated(entry, rested_s)
+                treated, failures = treated + 1, 0
+            except (Unavailable, OSError) as error:
+                # It may be this session's place alone that cannot be reached.
                 self._again(entry, rested_s)
+                failures += 1
+                if failures == _FAILURES_MAX or (not treated and entry is entries[-1]):
+                    raise
+                self._metrics.failed("unavailable")
+                _log.warning("session_not_archived", error=str(error))
         return len(entries)
+
+    def _treated(self, entry: IdleEntry, rested_s: float) -> None:
+        """Treat a session; one that cannot be archived must not hold up the others."""
+        try:
+            self._treat(entry, rested_s)
+        except (Unavailable, OSError):
+            raise
+        except (TooLarge, CorruptArtifact) as error:
+            self._metrics.failed("too_large" if isinstance(error, TooLarge) else "corrupt")
+            _log.error("session_not_archived", error=str(error))
+            # Trying soon would read all of it again, and find the same.
+            self._cold.settle(entry, again_at_ms=self._cold.now_ms())
+        except Exception:  # noqa: BLE001 - see above
+            self._metrics.failed("error")
+            _log.exception("session_not_archived")
+            self._again(entry, rested_s)
 
     def _treat(self, entry: IdleEntry, rested_s: float) -> None:
         look = self._cold.look(entry.key, rested_s=rested_s)
@@ -134,7 +155,7 @@ class Archiving:
                 self._cold.settle(entry, again_at_ms=None)
 
     def _again(self, entry: IdleEntry, rested_s: float) -> None:
-        at_ms = self._cold.now_ms() - int((rested_s - _AGAIN_S) * 1000)
+        at_ms = self._cold.now_ms() - int(max(0.0, rested_s - _AGAIN_S) * 1000)
         self._cold.settle(entry, again_at_ms=at_ms)
 
     def _archive(self, entry: IdleEntry, *, copied: bool) -> None:
@@ -142,21 +163,47 @@ class Archiving:
         copy = self._cold.copy(entry.key)
         if copy is None:
             return  # its life ended this moment; the next sweep sees it
+        if copy.name.active_ms / 1000 + self._kept_s <= self._clock.now_s():
+            # It was brought back late, to be read. Its copy would have ended: it lives on here.
+            self._cold.settle(entry, again_at_ms=None)
+            return
         name = copy.name.of(entry.key)
-        written = self._artifacts.put_if_absent(name, copy.packed())
+        written = self._written(name, copy)
         match self._cold.archive(copy, rested_s=self._after_s, kept_s=self._kept_s):
             case "ok":
                 self._metrics.archived(self._clock.monotonic_s() - began_s)
                 self._cold.settle(entry, again_at_ms=None)
                 if copied:
                     self._remove_older(copy)
-            case "changed":
-                # The session lives, and never is again what was copied.
-                if written:
+            case "changed" | "awake" as how:
+                # What was copied before, or is awake, another may archive as it is, by this name.
+                if written and how == "changed":
                     self._artifacts.delete(name)
             case "gone":
-                # Archived by another, deleted, or its life ended: then the copy is all there is.
-                self._cold.mark(copy, kept_s=self._kept_s)
+                self._keep(name, copy)
+
+    def _keep(self, name: str, copy: SessionCopy) -> None:
+        """Mark the copy of a session that ended meanwhile, unless it was deleted."""
+        if self._cold.mark(copy, kept_s=self._kept_s) == "ended":
+            self._artifacts.delete(name)
+            self._metrics.removed("deleted")
+
+    def _written(self, name: str, copy: SessionCopy) -> bool:
+        """Write the copy; False where it was there, as it is to be. One that is not is replaced."""
+        content = copy.packed()
+        if self._artifacts.put_if_absent(name, content):
+            return True
+        there = self._artifacts.get(name)
+        try:
+            if there is not None and unpacked(there) == copy:
+                return False
+        except CorruptArtifact as error:
+            self._metrics.failed("corrupt")
+            _log.error("archived_session_corrupt", name=name, error=str(error))
+        self._artifacts.delete(name)
+        if not self._artifacts.put_if_absent(name, content):
+            raise Unavailable("another archives this session now")
+        return True
 
     def _remove_older(self, copy: SessionCopy) -> None:
         for name, of in self._copies(copy.key):
@@ -181,32 +228,51 @@ class Archiving:
         """Look into one bucket: remove copies that ended, and ask about some of the others.
 
         Where the session store knows nothing of a session that has a copy, it forgot: the copy is
-        marked again, and all buckets are looked through.
+        marked again. All buckets are looked through unless it is one of several: that one came
+        back, and its life ended before it was archived again.
         """
         if not self._to_ask:
-            self._bucket = (self._bucket + 1) % SESSION_BUCKETS
-            self._to_mark = max(0, self._to_mark - 1)
-            names = self._kept_in_bucket()
+            bucket = (self._bucket + 1) % SESSION_BUCKETS
+            names = self._kept_in_bucket(bucket)
+            # Only now: one that could not be read is looked into again.
+            self._bucket, self._to_mark = bucket, max(0, self._to_mark - 1)
             random.shuffle(names)
             self._to_ask = names if self._to_mark else names[: limits.ARCHIVE_SAMPLE]
-        now, self._to_ask = _parted(self._to_ask, limits.ARCHIVE_TIDIED_MAX)
-        marked = sum(map(self._marked, now))
-        if marked and not self._to_mark:
+        asked, marked = self._asked()
+        if not self._to_mark and marked and (marked > 1 or asked == 1):
             _log.warning("session_store_forgot", bucket=self._bucket)
             self._bucket -= 1  # its others, too
             self._to_mark = SESSION_BUCKETS + 1
 
-    def _kept_in_bucket(self) -> list[str]:
+    def _asked(self) -> tuple[int, int]:
+        """Ask about copies of this bucket; return of how many, and how many of them were marked."""
+        marked, count = 0, min(len(self._to_ask), limits.ARCHIVE_TIDIED_MAX)
+        for asked in range(count):
+            if self._stop.is_set():
+                return asked, marked
+            name = self._to_ask.pop()
+            try:
+                marked += self._marked(name)
+            except (Unavailable, OSError):
+                if self._to_ask:  # else it may be this one alone that cannot be read
+                    self._to_ask.insert(0, name)
+                raise
+        return count, marked
+
+    def _kept_in_bucket(self, bucket: int) -> list[str]:
         """Return the newest copy of each session; removes those that ended."""
-        ended_ms = int((self._clock.now_s() - self._kept_s - _ENDED_FOR_S) * 1000)
+        over_ms = int((self._clock.now_s() - self._kept_s) * 1000)
+        ended_ms = over_ms - int(_ENDED_FOR_S * 1000)
         newest: dict[str, str] = {}
         removed = 0
-        for name in list(self._artifacts.list(session_bucket_prefix(self._tenant, self._bucket))):
+        for name in list(self._artifacts.list(session_bucket_prefix(self._tenant, bucket))):
             of = CopyName.read(name)
             if of is None:
                 continue
-            if of.active_ms > ended_ms:
+            if of.active_ms > over_ms:
                 newest[name.rpartition("/")[0]] = name  # names are sorted
+            elif of.active_ms > ended_ms:
+                continue  # its mark has ended already
             elif removed < limits.ARCHIVE_TIDIED_MAX:
                 removed += 1
                 self._artifacts.delete(name)
@@ -219,7 +285,7 @@ class Archiving:
             return False
         try:
             copy = unpacked(content)
-        except CorruptArtifact as error:
+        except (CorruptArtifact, Unavailable) as error:  # damaged, or of a format not known here
             self._metrics.failed("corrupt")
             _log.error("archived_session_corrupt", name=name, error=str(error))
             return False
@@ -230,7 +296,3 @@ class Archiving:
         if found == "marked":
             self._metrics.marked()
         return found == "marked"
-
-
-def _parted(names: list[str], count: int) -> tuple[list[str], list[str]]:
-    return names[:count], names[count:]

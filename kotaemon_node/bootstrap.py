@@ -30,7 +30,7 @@ from kotaemon_node.adapters.redis import (
 )
 from kotaemon_node.adapters.redis.durability import NeverDurable
 from kotaemon_node.adapters.signing import read_trusted_keys
-from kotaemon_node.adapters.store.factory import StorePlace, make_artifact_store
+from kotaemon_node.adapters.store.factory import StorePlace, make_artifact_store, reading_of
 from kotaemon_node.adapters.store.uploads import make_upload_room
 from kotaemon_node.adapters.system import RandomIds, SystemClock, SystemMemory
 from kotaemon_node.adapters.system.gevent_tasks import GeventTasks
@@ -163,9 +163,8 @@ def build_pod(settings: Settings) -> RunningPod:
         count=metrics.session_cache, ttl_s=settings.session_ttl_s, now_s=clock.monotonic_s
     )
     # Writing and flushing what is fetched must not hold up the threads that search.
-    artifacts = make_artifact_store(
-        StorePlace.of(settings), clock=clock, native=GeventTasks(native_threads=1).compute
-    )
+    disk = GeventTasks(native_threads=1).compute
+    artifacts = make_artifact_store(StorePlace.of(settings), clock=clock, native=disk)
     sessions = RedisSessionStore(
         store,
         ttl_s=settings.session_ttl_s,
@@ -179,6 +178,7 @@ def build_pod(settings: Settings) -> RunningPod:
             indexed=settings.archived_after_s > 0,
             count=metrics.session_restored,
             compute=tasks.compute,
+            reading=reading_of(artifacts, native=disk),
         ),
     )
     frames = RedisFrameLog(store, waiting=waiting, writing=writing, clock=clock, tasks=tasks)

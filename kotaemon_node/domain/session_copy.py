@@ -10,13 +10,13 @@ import base64
 import hashlib
 import json
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Self
 from urllib.parse import quote, unquote
 
 from kotaemon_node.domain.artifact_names import session_copies_prefix
-from kotaemon_node.domain.errors import CorruptArtifact
+from kotaemon_node.domain.errors import CorruptArtifact, Unavailable
 from kotaemon_node.domain.session import SessionKey
 
 FORMAT: Final = 1
@@ -66,6 +66,12 @@ class SessionCopy:
         meta = self.meta
         return CopyName(int(meta["active_ms"]), int(meta["version"]), meta["epoch"])
 
+    @property
+    def whole(self) -> bool:
+        """Whether the history is the one that version and hash were made of."""
+        version, hash_ = int(self.meta["version"]), self.meta["hash"]
+        return version == len(self.turns) and hash_ == _hash(self.turns)
+
     def packed(self) -> bytes:
         """Return it as compressed JSON."""
         content = {
@@ -84,13 +90,14 @@ class SessionCopy:
 def unpacked(content: bytes) -> SessionCopy:
     """Read ``SessionCopy.packed`` back.
 
-    Raises ``CorruptArtifact`` where it is of another format, or the history is not the one that
-    its hash was made of.
+    Raises ``CorruptArtifact`` where it is damaged or the history is not the one that its hash was
+    made of, ``Unavailable`` where it is of another format.
     """
     try:
         kept = json.loads(zlib.decompress(content))
         if kept["format"] != FORMAT:
-            raise CorruptArtifact(f"an archived session of format {kept['format']}, not {FORMAT}")
+            # Written by a newer program: while a cluster is updated, another pod may read it.
+            raise Unavailable(f"an archived session of format {kept['format']}, not {FORMAT}")
         copy = SessionCopy(
             key=SessionKey(kept["tenant"], kept["session_id"]),
             meta=kept["meta"],
@@ -98,7 +105,7 @@ def unpacked(content: bytes) -> SessionCopy:
             seen=kept["seen"],
             past=kept["past"],
         )
-        whole = int(copy.meta["version"]) == len(copy.turns) and copy.meta["hash"] == _hash(copy)
+        whole = copy.whole
     except (zlib.error, ValueError, LookupError, TypeError) as error:
         raise CorruptArtifact("an archived session cannot be read") from error
     if not whole:
@@ -117,9 +124,9 @@ def _row_bytes(kept: Any) -> bytes:
     return kept.encode() if isinstance(kept, str) else base64.b64decode(kept["z"], validate=True)
 
 
-def _hash(copy: SessionCopy) -> str:
-    """Return the hash of the history, as a commit makes it."""
+def _hash(rows: Sequence[bytes]) -> str:
+    """Return the hash of a history, as a commit makes it."""
     hash_ = ""
-    for row in copy.turns:
+    for row in rows:
         hash_ = hashlib.sha1(hash_.encode() + row, usedforsecurity=False).hexdigest()
     return hash_

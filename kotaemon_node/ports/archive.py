@@ -18,6 +18,11 @@ Verdict = Literal["rests", "busy", "active", "archived", "deleted", "expired", "
 ``archived``, ``ended``: nothing is to be done."""
 
 
+Archived = Literal["ok", "changed", "awake", "gone"]
+"""``changed``: it stays, and never is again what was copied. ``awake``: it stays, because it does
+not rest any more, and may be copied again as it is. ``gone``: it was not there."""
+
+
 @dataclass(frozen=True, slots=True)
 class IdleEntry:
     """An entry of the index of idle sessions; ``at_ms`` is its place there."""
@@ -50,17 +55,12 @@ class ColdSessions(Protocol):
         """Read the whole session; None where there is none.
 
         What changes meanwhile makes ``archive`` refuse the copy. Raises ``TooLarge`` for one beyond
-        ``ARCHIVED_SESSION_BYTES_MAX``.
+        ``ARCHIVED_SESSION_BYTES_MAX``, and ``CorruptArtifact`` where its history is not whole.
         """
         ...
 
-    def archive(
-        self, copy: SessionCopy, *, rested_s: float, kept_s: float
-    ) -> Literal["ok", "changed", "gone"]:
-        """Remove the session, of which ``copy`` can be read in the archive, if it is still so.
-
-        ``changed``: it is not, and stays. ``gone``: it is not there.
-        """
+    def archive(self, copy: SessionCopy, *, rested_s: float, kept_s: float) -> Archived:
+        """Remove the session, of which ``copy`` can be read in the archive, if it is still so."""
         ...
 
     def mark(
@@ -69,7 +69,7 @@ class ColdSessions(Protocol):
         """Note that there is ``copy`` where the store knows nothing of its session.
 
         ``live``: the session is there. ``kept``: it is noted as archived already. ``ended``: it was
-        deleted, or its loss was told; the copy must not come back.
+        deleted, its loss was told, or the time of the copy is over; it must not come back.
         """
         ...
 

@@ -125,7 +125,7 @@ def test_a_session_begun_anew_before_that_stays_and_who_knew_the_old_one_is_told
     assert a.ids() == ["t1"]
     # It is archived like any other, and is the one that comes back.
     attic.sweep()
-    assert len(attic.names()) == 2
+    assert len(attic.names()) == 1
     restore(redis_store, {})
     tidy(attic)
     assert stranger_pod.ids() == ["t1"]

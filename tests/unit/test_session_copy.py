@@ -16,7 +16,7 @@ from coordinator.archiving import Archiving
 from coordinator.metrics import CoordinatorMetrics
 from kotaemon_node.adapters.store.file_store import FileArtifactStore
 from kotaemon_node.adapters.system import SystemClock
-from kotaemon_node.domain.errors import CorruptArtifact, StoreUnavailable
+from kotaemon_node.domain.errors import CorruptArtifact, StoreUnavailable, Unavailable
 from kotaemon_node.domain.session import SessionKey
 from kotaemon_node.domain.session_copy import CopyName, SessionCopy, unpacked
 from kotaemon_node.ports.archive import IdleEntry
@@ -102,7 +102,7 @@ def test_a_copy_that_lacks_or_changes_something_is_refused() -> None:
         with pytest.raises(CorruptArtifact):
             unpacked(damaged)
     newer = zlib.compress(b'{"format":2}')
-    with pytest.raises(CorruptArtifact, match="format 2"):
+    with pytest.raises(Unavailable, match="format 2"):
         unpacked(newer)
 
 

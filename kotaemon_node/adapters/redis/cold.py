@@ -8,10 +8,10 @@ from kotaemon_node.adapters.redis.archive_mark import Mark
 from kotaemon_node.adapters.redis.connection import RedisStore, store_errors
 from kotaemon_node.adapters.redis.keys import SessionKeys
 from kotaemon_node.domain import limits
-from kotaemon_node.domain.errors import TooLarge
+from kotaemon_node.domain.errors import CorruptArtifact, TooLarge
 from kotaemon_node.domain.session import SessionKey
 from kotaemon_node.domain.session_copy import SessionCopy
-from kotaemon_node.ports.archive import IdleEntry, Look
+from kotaemon_node.ports.archive import Archived, IdleEntry, Look
 
 _ROWS_AT_ONCE: Final = 200
 # Of the session as it stands in Redis only.
@@ -62,7 +62,10 @@ class RedisColdSessions:
         if not meta:
             return None
         kept = {name: value for name, value in meta.items() if name not in _NOT_COPIED}
-        return SessionCopy(key, kept, self._rows(names, int(meta["version"])), seen, past)
+        copy = SessionCopy(key, kept, self._rows(names, int(meta["version"])), seen, past)
+        if not copy.whole:
+            raise CorruptArtifact("the history of a session is not the one of its version and hash")
+        return copy
 
     def _rows(self, names: SessionKeys, version: int) -> tuple[bytes, ...]:
         """Read the history a part at a time: it only grows, and one read would hold up others."""
@@ -78,9 +81,7 @@ class RedisColdSessions:
             rows += part
         return tuple(rows)
 
-    def archive(
-        self, copy: SessionCopy, *, rested_s: float, kept_s: float
-    ) -> Literal["ok", "changed", "gone"]:
+    def archive(self, copy: SessionCopy, *, rested_s: float, kept_s: float) -> Archived:
         """See the port."""
         meta, name = copy.meta, copy.name
         arguments = [
@@ -92,7 +93,7 @@ class RedisColdSessions:
             Mark.of(copy),
             name.active_ms + int(kept_s * 1000),
         ]
-        reply: Literal["ok", "changed", "gone"] = self._store.run(
+        reply: Archived = self._store.run(
             "archive", SessionKeys.of(copy.key).head(), arguments
         ).decode()
         return reply
@@ -103,7 +104,7 @@ class RedisColdSessions:
         """See the port."""
         ends_ms = copy.name.active_ms + int(kept_s * 1000)
         reply: Literal["marked", "live", "kept", "ended"] = self._store.run(
-            "mark", [SessionKeys.of(copy.key).meta], [copy.name.epoch, Mark.of(copy), ends_ms]
+            "mark", SessionKeys.of(copy.key).resting(), [copy.name.epoch, Mark.of(copy), ends_ms]
         ).decode()
         return reply
 

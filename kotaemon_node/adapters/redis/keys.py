@@ -120,6 +120,13 @@ class SessionKeys:
         """The keys that scripts on a session take first, in this order."""
         return [self.meta, self.turns, self.queue, self.seen]
 
+    def resting(self) -> list[str]:
+        """What is looked at of a session that is not there.
+
+        All are named: while a slot moves, a script with one key goes where the others may not be.
+        """
+        return [self.meta, self.archived, self.past]
+
 
 def running(key: TurnKey) -> tuple[str, str]:
     """Return (key of the shard, member) of a turn in the index of running turns."""

@@ -17,7 +17,7 @@ from typing import Any, Final, Literal
 import structlog
 
 from kotaemon_node.adapters.redis.archive_mark import Mark
-from kotaemon_node.adapters.redis.connection import RedisStore, store_errors
+from kotaemon_node.adapters.redis.connection import RedisStore
 from kotaemon_node.adapters.redis.idle import IdleSessions
 from kotaemon_node.adapters.redis.keys import SessionKeys
 from kotaemon_node.domain.artifact_names import session_copies_prefix
@@ -49,6 +49,8 @@ class Archive:
     """Is told how each try to bring a session back ended, and how long it took (s)."""
     compute: Callable[..., Any] = _here
     """Runs what unpacks a copy, which may be large, away from the serving loop."""
+    reading: Callable[..., Any] = _here
+    """Runs what reads ``copies``: a folder that does not answer must not hold up the loop."""
 
 
 class Restoring:
@@ -69,7 +71,9 @@ class Restoring:
         """
         began_s = monotonic()
         for _ in range(_TRIES_MAX):
-            raw = self._mark(key)
+            raw, is_there = self._mark(key)
+            if is_there:
+                return True  # another was quicker
             mark = Mark.read(raw)
             if mark is None and (raw or not known):
                 return False  # it was deleted, or there is nothing to look for
@@ -89,17 +93,26 @@ class Restoring:
 
     def bury(self, key: SessionKey, subject: str, *, kept_s: float) -> bool:
         """Delete a session as it lies in the archive; False where the subject has none there."""
-        mark = Mark.read(self._mark(key))
+        mark = Mark.read(self._mark(key)[0])
         if mark is None or subject not in {"", mark.principal}:
             return False
         self._idle.enter_deleted(key)
         arguments = [mark.raw, mark.name.epoch, self._ttl_s, int(kept_s)]
-        return bool(self._store.run("bury", [SessionKeys.of(key).meta], arguments) == b"ok")
+        return bool(self._store.run("bury", SessionKeys.of(key).resting(), arguments) == b"ok")
 
-    def _mark(self, key: SessionKey) -> bytes | None:
-        with store_errors():
-            raw: bytes | None = self._store.client.get(SessionKeys.of(key).archived)
-        return raw
+    def _mark(self, key: SessionKey) -> tuple[bytes | None, bool]:
+        """Return the mark, and whether the session is there.
+
+        In this order: one that comes back loses its mark and is there in the same moment.
+        """
+        names = SessionKeys.of(key)
+
+        def fill(pipe: Any) -> None:
+            pipe.get(names.archived)
+            pipe.exists(names.meta)
+
+        raw, is_there = self._store.pipelined(fill)
+        return raw, bool(is_there)
 
     def _read(self, key: SessionKey, mark: Mark | None, began_s: float) -> SessionCopy | None:
         """Return the copy that the mark names, or else the newest one; None where there is none."""
@@ -109,10 +122,7 @@ class Restoring:
                 return None
             raise Unavailable("the session is archived, and this pod has no archive")
         try:
-            content = archive.copies.get(mark.artifact(key)) if mark else None
-            if content is None:
-                # A store that was set back may name a copy that a newer one has replaced.
-                content = self._newest(archive.copies, key)
+            content = archive.reading(_content, archive.copies, key, mark)
             copy: SessionCopy | None = archive.compute(unpacked, content) if content else None
         except CorruptArtifact:
             self._count("corrupt", began_s)
@@ -123,16 +133,22 @@ class Restoring:
         if copy is not None and copy.key != key:
             raise CorruptArtifact("an archived session lies under the name of another one")
         if copy is None and mark is not None:
+            if self._lapsed(key, mark, archive.kept_s):
+                return None
             # A folder that is not mounted looks like one that is empty.
             self._count("missing", began_s)
             _log.error("archived_session_missing", name=mark.artifact(key))
             raise Unavailable("the archive does not have this session now; ask again")
         return copy
 
-    def _newest(self, copies: ArtifactStore, key: SessionKey) -> bytes | None:
-        names = map(CopyName.read, copies.list(session_copies_prefix(key.tenant, key.session_id)))
-        newest = max((name for name in names if name), default=None)
-        return copies.get(newest.of(key)) if newest else None
+    def _lapsed(self, key: SessionKey, mark: Mark, kept_s: float) -> bool:
+        """Tell whether the copy's time is over; copies were kept for longer when it was marked."""
+        [(seconds, micros)] = self._store.pipelined(lambda pipe: pipe.time())
+        now_ms = int(seconds) * 1000 + int(micros) // 1000
+        if mark.name.active_ms + kept_s * 1000 > now_ms:
+            return False
+        self._store.run("lapsed", [SessionKeys.of(key).archived], [mark.raw])
+        return True
 
     def _put(self, copy: SessionCopy, mark: Mark | None) -> str:
         if self._archive is not None and self._archive.indexed:
@@ -158,6 +174,17 @@ class Restoring:
     def _count(self, outcome: Outcome, began_s: float) -> None:
         if self._archive is not None:
             self._archive.count(outcome, monotonic() - began_s)
+
+
+def _content(copies: ArtifactStore, key: SessionKey, mark: Mark | None) -> bytes | None:
+    """Return the copy that the mark names, or else the newest one."""
+    content = copies.get(mark.artifact(key)) if mark else None
+    if content is not None:
+        return content
+    # A store that was set back may name a copy that a newer one has replaced.
+    names = map(CopyName.read, copies.list(session_copies_prefix(key.tenant, key.session_id)))
+    newest = max((name for name in names if name), default=None)
+    return copies.get(newest.of(key)) if newest else None
 
 
 def _admit(subject: str, principal: str) -> None:

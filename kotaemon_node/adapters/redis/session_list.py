@@ -1,7 +1,7 @@
 """A principal's sessions by their last activity. A list to show; the sessions are the truth."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from kotaemon_node.adapters.redis import keys
 from kotaemon_node.adapters.redis.archive_mark import Mark
@@ -10,6 +10,8 @@ from kotaemon_node.adapters.redis.idle import IdleSessions
 from kotaemon_node.adapters.redis.keys import SessionKeys
 from kotaemon_node.domain import limits
 from kotaemon_node.domain.session import Principal, SessionKey, SessionRow
+
+_FIELDS: Final = ("created_ms", "active_ms", "version", "title")
 
 
 class SessionList:
@@ -43,36 +45,30 @@ class SessionList:
         def fill(pipe: Any) -> None:
             for session_id in found:
                 names = SessionKeys.of(SessionKey(principal.tenant, session_id))
-                pipe.hmget(names.meta, "created_ms", "active_ms", "version", "title")
+                pipe.hmget(names.meta, *_FIELDS)
 
         heads = self._store.pipelined(fill, confirmed=True) if found else []
-        absent = [sid for sid, head in zip(found, heads, strict=True) if head[0] is None]
-        archived = self._archived(principal.tenant, absent)
-        gone = [session_id for session_id in absent if session_id not in archived]
-        rows = [
-            archived.get(session_id)
-            or SessionRow(
-                session_id=session_id,
-                created_at=int(head[0]) / 1000,
-                active_at=int(head[1]) / 1000,
-                version=int(head[2]),
-                title=(head[3] or b"").decode(),
-            )
-            for session_id, head in zip(found, heads, strict=True)
-            if head[0] is not None or session_id in archived
-        ]
-        return rows, gone
+        rows = {
+            sid: row for sid, head in zip(found, heads, strict=True) if (row := _row(sid, head))
+        }
+        absent = [session_id for session_id in found if session_id not in rows]
+        rows |= self._archived(principal.tenant, absent)
+        gone = [session_id for session_id in found if session_id not in rows]
+        return [rows[session_id] for session_id in found if session_id in rows], gone
 
     def _archived(self, tenant: str, ids: Sequence[str]) -> Mapping[str, SessionRow]:
-        """Return the rows of those that are archived, by their ids."""
+        """Return the rows of those that are archived, or came back just now, by their ids."""
 
         def fill(pipe: Any) -> None:
             for session_id in ids:
-                pipe.get(SessionKeys.of(SessionKey(tenant, session_id)).archived)
+                names = SessionKeys.of(SessionKey(tenant, session_id))
+                pipe.get(names.archived)
+                pipe.hmget(names.meta, *_FIELDS)
 
-        marks = map(Mark.read, self._store.pipelined(fill, confirmed=True) if ids else [])
-        found = zip(ids, marks, strict=True)
-        return {session_id: mark.row(session_id) for session_id, mark in found if mark}
+        replies = self._store.pipelined(fill, confirmed=True) if ids else []
+        found = zip(ids, map(Mark.read, replies[::2]), replies[1::2], strict=True)
+        rows = {sid: mark.row(sid) if mark else _row(sid, head) for sid, mark, head in found}
+        return {session_id: row for session_id, row in rows.items() if row}
 
     def note(self, key: SessionKey, subject: str) -> None:
         """Put the session where its last activity belongs; one that is gone is left out."""
@@ -98,3 +94,17 @@ class SessionList:
         """Take a deleted session out."""
         with store_errors():
             self._store.client.zrem(keys.sessions_of(key.tenant, subject), key.session_id)
+
+
+def _row(session_id: str, head: Sequence[bytes | None]) -> SessionRow | None:
+    """Return the line of a session, None where it is not there; ``head`` is its ``_FIELDS``."""
+    created_ms, active_ms, version, title = head
+    if created_ms is None or active_ms is None or version is None:
+        return None
+    return SessionRow(
+        session_id=session_id,
+        created_at=int(created_ms) / 1000,
+        active_at=int(active_ms) / 1000,
+        version=int(version),
+        title=(title or b"").decode(),
+    )

@@ -106,6 +106,7 @@ class RedisSessionStore(SessionReads):
         self, key: SessionKey, principal: Principal, *, epoch: str, fields: Mapping[str, Any]
     ) -> SessionView:
         """See the port."""
+        names = SessionKeys.of(key)
         arguments = [
             epoch,
             key.tenant,
@@ -115,7 +116,7 @@ class RedisSessionStore(SessionReads):
             orjson.dumps(fields.get("context") or {}),
             self._ttl_s,
         ]
-        if self._store.run("create", [SessionKeys.of(key).meta], arguments) != b"ok":
+        if self._store.run("create", [names.meta, names.archived], arguments) != b"ok":
             raise Conflict("a session of this id exists")
         self._list.note(key, principal.subject)
         return self.load(key, principal, after_version=0, limit=0)
@@ -137,11 +138,11 @@ class RedisSessionStore(SessionReads):
             names.prefix, names.signal, limits.DELETED_KEPT_S, head["epoch"], self._ttl_s,
             self._copies_kept_s,
         ]  # fmt: skip
-        running = self._store.run("delete", names.head(), arguments)
+        copied, *running = self._store.run("delete", names.head(), arguments)
         if running:
             turn_id, owner = (text.decode() for text in running)
             self._tell_loss(TurnKey(session=key, turn_id=turn_id), owner)
-        self._forget_deleted(key, head["principal"], copied="copied" in head)
+        self._forget_deleted(key, head["principal"], copied=bool(copied) or "copied" in head)
 
     def _deleted_in_archive(self, key: SessionKey, principal: Principal) -> bool:
         """Delete an archived session, after bringing it back if that can be done now.

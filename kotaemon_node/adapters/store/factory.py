@@ -62,6 +62,11 @@ def here(work: Callable[..., Any], *arguments: Any) -> Any:
     return work(*arguments)
 
 
+def reading_of(store: ArtifactStore, *, native: Callable[..., Any]) -> Callable[..., Any]:
+    """Return what reads ``store`` without holding up a serving loop: disks on a native thread."""
+    return native if isinstance(store, FileArtifactStore) else here
+
+
 def make_artifact_store(
     place: StorePlace, *, clock: Clock, native: Callable[..., Any] = here, writes: bool = False
 ) -> ArtifactStore:
