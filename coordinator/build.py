@@ -210,6 +210,15 @@ class Builder:
         names = self._names(kb, entry)
         return {file: self._store.open_local(name) for file, name in names.items()}
 
+    def discard_wrong(self, kb: str, entry: SegmentEntry) -> bool:
+        """Drop copies of this machine that are not what ``entry`` says; tell whether any was."""
+        names = self._names(kb, entry)
+        dropped = [
+            self._store.discard_local(name, sha256=entry.files[file])
+            for file, name in names.items()
+        ]
+        return any(dropped)
+
     def _names(self, kb: str, entry: SegmentEntry) -> Mapping[str, str]:
         return {file: segment_file_name(self._tenant, kb, entry.name, file) for file in entry.files}
 

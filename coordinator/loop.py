@@ -119,7 +119,7 @@ class CoordinatorLoop:
             self._wake.clear()
             wait_s = self.guarded_step()
             self._wake.wait(wait_s)
-        self._merges.drop()
+        self._merges.stop()
 
     def guarded_step(self) -> float:
         """Take a step; return after how many seconds the next is due, whatever happened."""
@@ -294,7 +294,7 @@ class CoordinatorLoop:
         if idle and now_s >= self._retention_s:
             self._retention_s = now_s + _RETENTION_S
             for kb in self._bases:
-                self._retention.sweep(kb)
+                self._retention.sweep(kb, spared=self._merges.storing(kb))
                 self._vectors.sweep(kb)
             self._jobs.sweep()
 

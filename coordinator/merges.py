@@ -11,13 +11,14 @@ every byte gone, or the process ends. A dropped or killed merge begins anew, fro
 takes minutes, and nothing that was published waits for it.
 """
 
+import fcntl
 import os
 import shutil
 import tempfile
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
@@ -39,10 +40,16 @@ _log = structlog.get_logger(__name__)
 _WORK_NICENESS: Final = 10
 _DROP_WAIT_S: Final = 30.0
 _PREFIX: Final = "kotaemon-merge-"
-_ABANDONED_S: Final = 86_400.0  # no merge takes a day
+_STOP_WAIT_S: Final = 5.0
 
 Beside = Callable[[Callable[[], SegmentEntry]], "Future[SegmentEntry]"]
 """Begins work that goes on beside its caller."""
+
+Prepare = Callable[[str, SegmentEntry, Mapping[str, int], Callable[[], None]], None]
+"""Makes a stored segment of a knowledge base ready to be named: its spaces; may be stopped."""
+
+
+_EXPECTED: Final = (MergeFailed, NodeError, OSError)
 
 
 class Dropped(Exception):
@@ -56,9 +63,13 @@ class _Running:
     kb: str
     home: Mapping[str, str]
     """Document to the segment whose rows of it are moved."""
+    spaces: Mapping[str, int]
+    """The encoder's spaces and their dimensions."""
     segments: frozenset[str]
     begun_s: float
     dropped: threading.Event = field(default_factory=threading.Event)
+    stored: str | None = None
+    """The new segment, once its files are on their way into the store."""
     result: "Future[SegmentEntry] | None" = None
 
     def alive(self) -> None:
@@ -85,12 +96,14 @@ class Merges:
         builder: Builder,
         publisher: Publisher,
         merge: Merge,
+        prepare: Prepare,
         beside: Beside,
         clock: Clock,
     ) -> None:
         self._builder = builder
         self._publisher = publisher
         self._merge = merge
+        self._prepare = prepare
         self._beside = beside
         self._clock = clock
         self._running: _Running | None = None
@@ -103,6 +116,13 @@ class Merges:
         """Return the segments that are being merged: who moves one makes the merge useless."""
         running = self._running
         return running.segments if running and running.kb == kb else frozenset()
+
+    def storing(self, kb: str) -> frozenset[str]:
+        """Return the segment that is being stored: it is wanted before a manifest names it."""
+        running = self._running
+        if running is None or running.kb != kb or running.stored is None:
+            return frozenset()
+        return frozenset({running.stored})
 
     def step(self, newest: Manifest, *, number: int) -> Manifest | None:
         """Return generation ``number`` where a merge has ended, and begin one that is due.
@@ -126,11 +146,20 @@ class Merges:
         entry = self._ended(running)
         return None if entry is None else self._with_merged(running, newest, entry, number)
 
-    def drop(self, kb: str | None = None, *, wait: bool = False) -> None:
+    def stop(self) -> None:
+        """End the merge, and give it a moment to put its files away."""
+        try:
+            self.drop(wait=True, wait_s=_STOP_WAIT_S)
+        except TimeoutError:
+            _log.warning("merge_left_behind")  # its lock goes with us; the next merge removes it
+
+    def drop(
+        self, kb: str | None = None, *, wait: bool = False, wait_s: float = _DROP_WAIT_S
+    ) -> None:
         """Have the merge (of ``kb``) end soon.
 
         With ``wait`` nothing of any dropped merge appears in the store once this has returned.
-        Raises ``TimeoutError`` where a copy to the store takes too long.
+        Raises ``TimeoutError`` where a copy to the store takes longer than ``wait_s``.
         """
         running = self._running
         if running is not None and kb in (None, running.kb):
@@ -141,7 +170,7 @@ class Merges:
         if wait:
             for result in self._ending:
                 if not result.cancel():
-                    result.exception(timeout=_DROP_WAIT_S)
+                    result.exception(timeout=wait_s)
 
     def _begin_when_due(self, newest: Manifest) -> None:
         self._ending = [result for result in self._ending if not result.done()]
@@ -160,10 +189,10 @@ class Merges:
             for entry in newest.documents
             if entry.segment is not None and entry.segment in names
         }
-        running = _Running(kb, home, names, self._clock.monotonic_s())
+        running = _Running(kb, home, newest.spaces, names, self._clock.monotonic_s())
         merged = [entry for entry in newest.segments if entry.name in names]
-        self._running = running
         running.result = self._beside(lambda: self._work(running, merged))
+        self._running = running
         _log.info("merge_begun", kb=kb, segments=len(names), rows=sum(live[it] for it in names))
 
     def _work(self, running: _Running, merged: Sequence[SegmentEntry]) -> SegmentEntry:
@@ -171,27 +200,50 @@ class Merges:
         living: dict[str, list[str]] = {}
         for document, segment in running.home.items():
             living.setdefault(segment, []).append(document)
-        sources = [
-            MergeSource(entry, self._builder.local_files(running.kb, entry), living[entry.name])
-            for entry in merged
-        ]
-        _remove_abandoned(before_s=self._clock.now_s() - _ABANDONED_S)
-        with tempfile.TemporaryDirectory(prefix=_PREFIX) as name:
-            folder = Path(name)
-            entry = self._merge(folder, sources, running.alive)
-            self._publisher.store_segment(running.kb, entry, folder / SEGMENT, alive=running.alive)
+        with _folder() as folder:
+            sources = [(entry, living[entry.name]) for entry in merged]
+            entry, made = self._merged(folder / "0", running, sources, again=True)
+            running.stored = entry.name
+            self._publisher.store_segment(running.kb, entry, made, alive=running.alive)
+        self._prepare(running.kb, entry, running.spaces, running.alive)
         return entry
+
+    def _merged(
+        self,
+        folder: Path,
+        running: _Running,
+        sources: Sequence[tuple[SegmentEntry, Sequence[str]]],
+        *,
+        again: bool,
+    ) -> tuple[SegmentEntry, Path]:
+        """Return the new segment and where its files are; ``sources`` are old ones and documents.
+
+        It is written once more where copies of this machine were wrong, not the store's files.
+        """
+        kb = running.kb
+        folder.mkdir()
+        try:
+            told = [
+                MergeSource(entry, self._builder.local_files(kb, entry), living)
+                for entry, living in sources
+            ]
+            return self._merge(folder, told, running.alive), folder / SEGMENT
+        except CorruptArtifact:
+            dropped = [self._builder.discard_wrong(kb, entry) for entry, _ in sources]
+            if not (again and any(dropped)):
+                raise
+        shutil.rmtree(folder)
+        return self._merged(folder.with_name("1"), running, sources, again=False)
 
     def _ended(self, running: _Running) -> SegmentEntry | None:
         kb = running.kb
         assert running.result is not None
         try:
             entry = running.result.result()
-        except CorruptArtifact:
+        except Exception as error:
             self._put_off(kb)
-            raise
-        except (MergeFailed, NodeError, OSError) as error:
-            self._put_off(kb)
+            if isinstance(error, CorruptArtifact) or not isinstance(error, _EXPECTED):
+                raise
             _log.warning("merge_failed", kb=kb, reason=str(error))
             return None
         self._failures.pop(kb, None)
@@ -221,12 +273,31 @@ class Merges:
         self._not_before_s[kb] = self._clock.monotonic_s() + wait_s
 
 
-def _remove_abandoned(*, before_s: float) -> None:
+@contextmanager
+def _folder() -> Iterator[Path]:
+    """Lend a folder that is locked as long as this process lives; remove what others left."""
+    _remove_abandoned()
+    made = Path(tempfile.mkdtemp(prefix=f"new-{_PREFIX}"))
+    locked = os.open(made, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(locked, fcntl.LOCK_EX)
+        # Under this name others look whether it is locked.
+        yield (made := made.rename(made.with_name(made.name.removeprefix("new-"))))
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+        os.close(locked)
+
+
+def _remove_abandoned() -> None:
     """Remove what leaders left that were killed while they merged: it may be gigabytes."""
     for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
-        with suppress(OSError):  # gone meanwhile, or another user's
-            if folder.stat().st_mtime < before_s:
+        with suppress(OSError):  # locked by its owner, gone meanwhile, or another user's
+            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 shutil.rmtree(folder, ignore_errors=True)
+            finally:
+                os.close(descriptor)
 
 
 def in_thread(work: Callable[[], SegmentEntry]) -> "Future[SegmentEntry]":

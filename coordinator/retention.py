@@ -16,7 +16,7 @@ Segments and texts that no manifest names may belong to a generation that is jus
 they go only after ``ARTIFACT_GRACE_S`` of being seen so by this process while it leads.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
@@ -95,8 +95,11 @@ class Retention:
         self._names.clear()
         self._unnamed_since_s.clear()
 
-    def sweep(self, kb: str) -> int:
-        """Remove what is no longer kept of ``kb``; return how many files were removed."""
+    def sweep(self, kb: str, *, spared: Collection[str] = ()) -> int:
+        """Remove what is no longer kept of ``kb``; return how many files were removed.
+
+        ``spared`` names segments that are being stored, however long that takes.
+        """
         names = self._names_of(kb)
         keeping = kept_generations(self._replaced_s_ago(names), session_life_s=self._session_life_s)
         doomed: list[str] = []
@@ -106,7 +109,9 @@ class Retention:
             del names[number]
         doomed += self._unnamed_for_long(
             f"{knowledge_base_prefix(self._tenant, kb)}segments/",
-            named={it for number in keeping.segments for it in names[number].segments},
+            named={it for number in keeping.segments for it in names[number].segments}.union(
+                spared
+            ),
         )
         doomed += self._unnamed_for_long(
             f"{knowledge_base_prefix(self._tenant, kb)}texts/",

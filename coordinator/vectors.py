@@ -6,7 +6,7 @@ noticed by counting, now and then, and written again. A set goes when the files 
 gone, so whatever a turn has pinned stays as it is.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from typing import Final
 
@@ -37,7 +37,7 @@ Alive = Callable[[], None]
 
 
 class VectorKeeper:
-    """Writes and counts the vectors of one tenant. Used by one thread, and only by the leader."""
+    """Writes and counts the vectors of one tenant. Used by one thread, but for ``fill_ahead``."""
 
     def __init__(
         self,
@@ -100,6 +100,24 @@ class VectorKeeper:
                 f"the vector store does not have what it took: {len(left)} sets are not whole"
             )
 
+    def fill_ahead(
+        self, kb: str, entry: SegmentEntry, spaces: Mapping[str, int], alive: Alive
+    ) -> None:
+        """Write the sets of a stored segment that no manifest names yet, each anew.
+
+        A large one takes the store minutes, so this may be called beside the thread that uses the
+        rest; whether they are whole, ``fill`` finds out. Raises as that.
+        """
+        if self._vectors is None:
+            return
+        with closing(self._open(kb, entry)) as segment:
+            sets = self._sets_of(kb, segment, spaces)
+            there = self._vectors.sizes(sets)
+            for of in sorted(sets, key=lambda it: it.space):
+                alive()
+                if there.get(of) != sets[of]:
+                    self._vectors.write(of, _blocks(segment, of.space, alive))
+
     def look(self, manifest: Manifest, *, alive: Alive) -> None:
         """Count the sets of a published generation, when it is time to, and write what is lost.
 
@@ -140,18 +158,23 @@ class VectorKeeper:
             if known not in self._sizes:
                 alive()
                 with closing(self._open(manifest.kb, entry)) as segment:
-                    self._sizes[known] = {
-                        VectorSet(
-                            tenant=self._tenant,
-                            kb=manifest.kb,
-                            space=space,
-                            segment=entry.name,
-                            dimension=manifest.spaces[space],
-                        ): size
-                        for space, size in segment.vectors.items()
-                    }
+                    self._sizes[known] = self._sets_of(manifest.kb, segment, manifest.spaces)
             found.update(self._sizes[known])
         return found
+
+    def _sets_of(
+        self, kb: str, segment: Segment, spaces: Mapping[str, int]
+    ) -> dict[VectorSet, int]:
+        return {
+            VectorSet(
+                tenant=self._tenant,
+                kb=kb,
+                space=space,
+                segment=segment.name,
+                dimension=spaces[space],
+            ): size
+            for space, size in segment.vectors.items()
+        }
 
     def _not_whole(self, wanted: dict[VectorSet, int]) -> dict[VectorSet, int]:
         """Count the sets that are not known to be whole; return those that are not."""

@@ -77,7 +77,14 @@ def make_loop(
     vectors = VectorKeeper(
         vector_store, store=store, segment_format=segment_format, clock=clock, tenant=tenant
     )
-    merges = Merges(builder=builder, publisher=publisher, merge=merge, beside=beside, clock=clock)
+    merges = Merges(
+        builder=builder,
+        publisher=publisher,
+        merge=merge,
+        prepare=vectors.fill_ahead,
+        beside=beside,
+        clock=clock,
+    )
     updater = Updater(
         folder=folder,
         desk=Desk(reader, metrics=metrics, clock=clock),

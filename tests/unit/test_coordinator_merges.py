@@ -226,21 +226,6 @@ def test_a_damaged_segment_has_all_built_anew(
     assert segments(world) == 1
 
 
-def test_what_a_killed_leader_left_is_removed_a_day_later(
-    coordinator: SteppedCoordinator,
-    later: Later,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    now_s = coordinator.world.clock.now_s()
-    for name, age_s in (("old", 90_000), ("young", 80_000)):
-        (tmp_path / f"kotaemon-merge-{name}").mkdir()
-        os.utime(tmp_path / f"kotaemon-merge-{name}", (now_s - age_s, now_s - age_s))
-    later.run()
-    assert [path.name for path in tmp_path.glob("kotaemon-merge-*")] == ["kotaemon-merge-young"]
-
-
 STEP = st.one_of(
     st.tuples(st.just("write"), st.integers(0, 5), st.integers(0, 3)),
     st.tuples(st.just("delete"), st.integers(0, 5), st.just(0)),
