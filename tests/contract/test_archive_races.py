@@ -77,7 +77,7 @@ def test_a_session_that_comes_back_while_it_is_listed_stays_in_the_list(
         assert [(row.session_id, row.archived) for row in rows] == [("s1", False)]
 
 
-def test_copies_of_a_session_that_is_deleted_while_it_is_copied_are_removed(
+def test_copies_made_while_their_session_is_deleted_are_removed(
     a: ArchivedPod, attic: Attic
 ) -> None:
     settled(a, "t0")
@@ -165,8 +165,7 @@ def test_a_damaged_copy_of_this_name_is_replaced_before_the_session_leaves(
 ) -> None:
     settled(a, "t0")
     copy = attic.cold.copy(SESSION)
-    assert copy is not None
-    attic.copies.put_if_absent(copy.name.of(SESSION), copy.packed()[:-9])
+    attic.copies.put_if_absent(copy.name.of(SESSION), copy.packed()[:-9])  # type: ignore[union-attr]
     attic.sweep()
     assert left(one_store) == ["archived"]
     assert a.ids() == ["t0"]

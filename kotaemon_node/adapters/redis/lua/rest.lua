@@ -1,7 +1,7 @@
 -- KEYS: 1 meta  2 turns  3 queue  4 seen    ARGV: 1 for how long it must have rested (ms)
 -- What is to be done with a session that the index says has rested. One that rests is marked, so
 -- that whoever deletes it knows that there may be copies.
--- Reply: {'rests', 'copied' where it was so marked before, length of its history}, {'busy'},
+-- Reply: {'rests', 'copied' where there may be copies already, length of its history}, {'busy'},
 -- {'active', since (ms)}, {'archived'}, {'deleted'} (its copies are to be removed),
 -- {'expired'} or {'ended'}, which needs nothing any more.
 local mark = redis.call('GET', archived_mark(KEYS[1]))
@@ -18,4 +18,4 @@ if now_ms() - since < tonumber(ARGV[1]) then return {'active', since} end
 local life = redis.call('PTTL', KEYS[1])
 if life > 0 then redis.call('PEXPIRE', KEYS[1], life) end
 redis.call('HSETNX', KEYS[1], 'copied', '1')
-return {'rests', head[4] and 'copied' or '', redis.call('LLEN', KEYS[2])}
+return {'rests', (head[4] or mark) and 'copied' or '', redis.call('LLEN', KEYS[2])}
