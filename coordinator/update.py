@@ -148,9 +148,12 @@ class Updater:
             whole=plan.rebuild,
             passages_max=part_passages(_passages_in(newest.manifest)),
             proceed=progress.read,
+            first=newest.manifest is None,
         )
         plan = plan.with_moves_kept(waiting, newest.manifest)
-        if not (ingested or plan.deleted or plan.rebuild or wish.forced):
+        # Pods are not to begin to answer without all that is about to be there.
+        wished = wish.forced and not self._desk.hopes(kb)
+        if not (ingested or plan.deleted or plan.rebuild or wished):
             return Outcome(None, waiting=len(waiting), held=held)
         made = lineage(job=wish.job, refused=plan.refused)
         change = Change(ingested, deleted=plan.deleted, queued=self._queued(waiting), lineage=made)

@@ -5,7 +5,7 @@ from typing import Final, Literal
 
 from kotaemon_node.domain import limits
 
-Cause = Literal["time", "computing", "memory", "crash", "nonsense"]
+Cause = Literal["time", "computing", "memory", "crash", "killed", "nonsense"]
 """Why a reading was given up."""
 
 _MB: Final = 1024**2
@@ -20,6 +20,7 @@ class Bounds:
     computing_s: float = limits.READING_COMPUTING_S
     wall_s: float = limits.READING_WALL_S
     answer_bytes: int = limits.READING_ANSWER_BYTES_MAX
+    quick_s: float = limits.READING_QUICK_S
 
     def computing_s_for(self, size_bytes: int) -> int:
         """Return the processor time for a file of this size, in whole seconds."""
@@ -30,6 +31,10 @@ class Bounds:
         """Return the time on the clock for a file of this size."""
         more_s = limits.READING_WALL_PER_MB_S * size_bytes / _MB
         return min(self.wall_s + more_s, limits.READING_WALL_S_MAX)
+
+    def quick_s_for(self, size_bytes: int) -> float:
+        """Return the time on the clock after which a file of this size lets others go first."""
+        return self.quick_s + limits.READING_QUICK_PER_MB_S * size_bytes / _MB
 
     def reason(self, cause: Cause, size_bytes: int) -> str:
         """Return what the owner of a document is told."""
@@ -43,5 +48,10 @@ class Bounds:
                 return f"reading it needs more memory than {self.memory_bytes / 1024**3:.2g} GB"
             case "crash":
                 return "its parser crashed"
+            case "killed":
+                return (
+                    "its parser was killed twice from outside, perhaps because the machine"
+                    " ran out of memory"
+                )
             case "nonsense":
                 return "its parser gave an answer that cannot be used"

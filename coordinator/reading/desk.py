@@ -54,6 +54,8 @@ class Desk:
         self._metrics = metrics
         self._clock = clock
         self._begun: dict[str, dict[_Name, Begun]] = {}
+        self._nothing_since_s: dict[str, float] = {}
+        """Knowledge bases of whose first documents nothing has come."""
 
     def gather(
         self,
@@ -63,29 +65,42 @@ class Desk:
         whole: bool,
         passages_max: int,
         proceed: Callable[[int, int], None],
+        first: bool = False,
     ) -> tuple[Sequence[Ingested], Sequence[FileState]]:
         """Return documents of ``states`` and the files that are left for the next generation.
 
         It is enough when there are ``passages_max`` passages, or when nothing has come for
-        ``READING_PATIENCE_S``; with ``whole`` no file is left. Files that changed are in neither.
-        ``proceed`` is called often, with how many of how many are read, and raises to stop. Raises
-        what a reading raises.
+        ``READING_PATIENCE_S``, or longer where it is the ``first`` generation; with ``whole`` no
+        file is left. Files that changed are in neither. ``proceed`` is called often, with how many
+        of how many are read, and raises to stop. Raises what a reading raises.
         """
         enough = inf if whole else passages_max
+        patience_s = limits.READING_FIRST_PATIENCE_S if first else limits.READING_PATIENCE_S
         got = _Gathering({(it.document, it.revision): it for it in states})
         self._forget(kb, got.left)
-        last_s, patience_s = self._clock.monotonic_s(), _PATIENCE_AGAIN_S
+        last_s, bound_s = self._clock.monotonic_s(), _PATIENCE_AGAIN_S
         while got.left:
             proceed(len(states) - len(got.left), len(states))
             if self._begin(kb, got) + self._take(kb, got, enough) or self._reader.starting:
-                last_s, patience_s = self._clock.monotonic_s(), limits.READING_PATIENCE_S
-            late = self._clock.monotonic_s() - last_s > patience_s
+                last_s, bound_s = self._clock.monotonic_s(), patience_s
+            late = self._clock.monotonic_s() - last_s > bound_s
             if got.cost >= enough or (late and not whole):
                 break
             waited_for = list(self._begun[kb].values())
             if waited_for and not any(begun.done() for begun in waited_for):
                 wait(waited_for, timeout=_TICK_S, return_when=FIRST_COMPLETED)
+        if first and got.left and not got.ingested:
+            self._nothing_since_s.setdefault(kb, self._clock.monotonic_s())
+        else:
+            self._nothing_since_s.pop(kb, None)
         return got.ingested, list(got.left.values())
+
+    def hopes(self, kb: str) -> bool:
+        """Tell whether nothing came yet of the first documents of ``kb``, but may come soon."""
+        since_s = self._nothing_since_s.get(kb)
+        return since_s is not None and (
+            self._clock.monotonic_s() - since_s <= limits.READING_EMPTY_S
+        )
 
     def published(self, kb: str, ingested: Collection[Ingested]) -> None:
         """See ``Reader``."""

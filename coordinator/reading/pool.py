@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, InvalidStateError, ThreadPoolExecutor, wait
 from contextlib import suppress
 from itertools import count
 from typing import Any, Final
@@ -14,6 +14,7 @@ from coordinator.ingest import BROKE, Ingested, refused
 from coordinator.metrics import CoordinatorMetrics
 from coordinator.reading.answers import Nonsense, unpacked
 from coordinator.reading.bounds import Bounds, Cause
+from coordinator.reading.lanes import Lanes, PutOff, Reading
 from coordinator.reading.process import PROGRAM, Child, GivenUp
 from coordinator.reading.reader import Begun
 from kotaemon_node.domain import limits
@@ -56,11 +57,13 @@ class ChildReader:
         self._alive: set[Child] = set()
         self._starting: set[Child] = set()
         self._closed = threading.Event()
-        self._unwanted: dict[Begun, threading.Event] = {}
+        self._lanes = Lanes(children)
+        self._readings: dict[Begun, Reading] = {}
 
     @property
     def room(self) -> int:
-        return 2 * self._children
+        # What is slow takes nobody's place.
+        return 2 * self._children + self._lanes.slow
 
     @property
     def starting(self) -> bool:
@@ -72,20 +75,19 @@ class ChildReader:
             self._threads.submit(self._warm)
 
     def begin(self, kb: str, state: FileState) -> Begun:
-        unwanted = threading.Event()
-        begun = self._threads.submit(self._read, state, unwanted)
-        self._unwanted[begun] = unwanted
-        begun.add_done_callback(lambda it: self._unwanted.pop(it, None))
-        return begun
-
-    def read(self, state: FileState) -> Ingested | None:
-        """Read a file here and now. Raises what ``begin``'s future would."""
-        return self._threads.submit(self._read, state, threading.Event()).result()
+        reading = Reading(state)
+        self._readings[reading.begun] = reading
+        reading.begun.add_done_callback(lambda it: self._readings.pop(it, None))
+        self._lanes.enter(reading)
+        self._threads.submit(self._run, reading)
+        return reading.begun
 
     def drop(self, begun: Begun) -> None:
-        unwanted = self._unwanted.get(begun)
-        if unwanted is not None and not begun.cancel():
-            unwanted.set()
+        reading = self._readings.get(begun)
+        if reading is not None and not begun.cancel():
+            reading.unwanted.set()
+            if self._lanes.leave_queue(reading):
+                begun.set_result(None)
 
     def published(self, kb: str, documents: Collection[Ingested]) -> None:
         pass  # nothing was kept
@@ -96,8 +98,14 @@ class ChildReader:
     def close(self) -> None:
         self._closed.set()
         self._threads.shutdown(wait=False, cancel_futures=True)
+        for begun in list(self._readings):
+            self.drop(begun)
         # Readings under way end within a tick, and their children with them.
-        wait(list(self._unwanted), timeout=_CLOSE_S)
+        wait(list(self._readings), timeout=_CLOSE_S)
+        for begun in list(self._readings):
+            # It was to begin again, and no thread will.
+            with suppress(InvalidStateError):
+                begun.set_result(None)
         for child in list(self._alive):
             child.end()
 
@@ -105,26 +113,43 @@ class ChildReader:
         with suppress(_Dropped):
             self._child(self._closed)
 
-    def _read(self, state: FileState, unwanted: threading.Event) -> Ingested | None:
+    def _run(self, reading: Reading) -> None:
+        """Read, or put off; then see to what was put off before."""
+        wanted = self._lanes.start(reading)
         try:
-            content = self._load(state)
+            if wanted:
+                reading.begun.set_result(self._read(reading))
+        except PutOff:
+            _log.info("reading_put_off", document=reading.state.document)
+            self._lanes.put_off(reading)
+            if reading.unwanted.is_set() and self._lanes.leave_queue(reading):
+                reading.begun.set_result(None)
+        except BaseException as error:  # noqa: BLE001 - whoever waits for the result is told
+            reading.begun.set_exception(error)
+        finally:
+            for slow in self._lanes.finish(reading):
+                with suppress(RuntimeError):  # closed meanwhile: ``close`` has ended it
+                    self._threads.submit(self._run, slow)
+
+    def _read(self, reading: Reading) -> Ingested | None:
+        try:
+            content = self._load(reading.state)
         except FileChanged:
             return None
         try:
-            return self._read_content(state, content, unwanted)
+            return self._read_content(reading, content)
         except _Dropped:
             return None
 
-    def _read_content(
-        self, state: FileState, content: bytes, unwanted: threading.Event
-    ) -> Ingested:
+    def _read_content(self, reading: Reading, content: bytes) -> Ingested:
+        state = reading.state
         for attempt in count(1):
-            child = self._child(unwanted)
+            child = self._child(reading.unwanted)
             used = child.read > 0
             try:
-                return self._attempt(child, state, content, unwanted)
+                return self._attempt(child, reading, content)
             except GivenUp as error:
-                self._check(unwanted)  # we may have killed it ourselves
+                self._check(reading.unwanted)  # we may have killed it ourselves
                 _log.warning("reading_given_up", document=state.document, cause=str(error))
                 self._metrics.reading_given_up(error.cause)
                 again = error.killed or (used and error.cause in _AGAIN)
@@ -133,13 +158,18 @@ class ChildReader:
                     break
         return refused(state.document, state.revision, file_bytes=len(content), reason=reason)
 
-    def _attempt(
-        self, child: Child, state: FileState, content: bytes, unwanted: threading.Event
-    ) -> Ingested:
+    def _attempt(self, child: Child, reading: Reading, content: bytes) -> Ingested:
         """Read with the child of this thread. Raises ``GivenUp``; the child is then gone."""
+        quick_until_s = self._clock.monotonic_s() + self._bounds.quick_s_for(len(content))
+
+        def check() -> None:
+            self._check(reading.unwanted)
+            if reading.was_put_off or self._clock.monotonic_s() > quick_until_s:
+                self._lanes.require(reading)
+
         try:
-            head, body = child.ask(state.document, content, lambda: self._check(unwanted))
-            ingested = _understood(state, len(content), head, body)
+            head, body = child.ask(reading.state.document, content, check)
+            ingested = _understood(reading.state, len(content), head, body)
         except BaseException:
             # Whatever it was, a child in the middle of a document is of no further use.
             self._end_child()

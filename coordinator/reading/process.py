@@ -36,7 +36,7 @@ class GivenUp(Exception):
         super().__init__(f"{cause} {detail}".strip())
         self.cause: Cause = cause
         self.killed = killed
-        """Somebody else killed it, perhaps for no fault of the document."""
+        """Somebody else killed or stopped it, perhaps for no fault of the document."""
 
 
 class Child:
@@ -155,7 +155,7 @@ class Child:
 
     def _watch(self, until_s: float) -> None:
         if self._clock.monotonic_s() > until_s:
-            raise GivenUp("time")
+            raise GivenUp("time", killed=self._stopped)
         if self._resident_bytes() > self._bounds.memory_bytes:
             raise GivenUp("memory")
 
@@ -198,7 +198,19 @@ class Child:
             return GivenUp("computing")
         if peak_bytes > _NEARLY * self._bounds.memory_bytes:
             return GivenUp("memory", f"status {status}")
-        return GivenUp("crash", f"status {status}", killed=status == -signal.SIGKILL)
+        if status == -signal.SIGKILL:
+            return GivenUp("killed", killed=True)
+        return GivenUp("crash", f"status {status}")
+
+    @property
+    def _stopped(self) -> bool:
+        """Whether a signal has stopped it, so that it cannot be blamed for its time."""
+        try:
+            # Behind the name, which is in brackets and may hold anything.
+            said = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2]
+        except OSError:
+            return False
+        return said.split()[0] in "Tt"
 
     def _resident_bytes(self) -> int:
         try:

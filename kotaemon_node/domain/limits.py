@@ -196,8 +196,13 @@ READING_COMPUTING_S_MAX: Final = 300.0
 READING_WALL_S: Final = 180.0
 READING_WALL_PER_MB_S: Final = 15.0
 READING_WALL_S_MAX: Final = 900.0
+# A reading that takes longer lets others go first, where they wait: one child stays for those.
+READING_QUICK_S: Final = 10.0
+READING_QUICK_PER_MB_S: Final = 1.0
 READING_ANSWER_BYTES_MAX: Final = 128 * 1024**2  # 20 million Chinese characters are 60 MB
 READING_PATIENCE_S: Final = 2.0  # then what has been read is published without what has not
+READING_FIRST_PATIENCE_S: Final = 10.0  # the same of a first generation: nobody misses it yet
+READING_EMPTY_S: Final = 60.0  # then pods may begin without the documents, which all hang
 READING_START_S: Final = 60.0  # until a child is ready for its first document
 READING_CHILD_DOCUMENTS_MAX: Final = 500  # then a fresh one goes on: libraries leak
 READING_CHILD_GROWTH_BYTES_MAX: Final = 256 * 1024**2  # the same, above what it began with

@@ -12,6 +12,7 @@ from coordinator.merge_process import Merge, merge_in_child
 from coordinator.merges import Beside, in_thread
 from coordinator.metrics import CoordinatorMetrics
 from coordinator.publish import Publisher
+from coordinator.reading.reader import Reader
 from coordinator.retention import Retention
 from coordinator.status import StatusBoard
 from coordinator.wiring import make_loop
@@ -108,6 +109,7 @@ class SteppedCoordinator:
         vector_store: VectorStore | None = None,
         merge: Merge = merge_in_child,
         beside: Beside = in_thread,
+        reader: Reader | None = None,
     ) -> None:
         self.world = world
         self.board = StatusBoard()
@@ -143,7 +145,7 @@ class SteppedCoordinator:
         )
         self.loop = make_loop(
             folder=folder,
-            reader=ReaderHere(folder.read),
+            reader=reader or ReaderHere(folder.read),
             store=world.store,
             catalog=self.catalog,
             audit=audit,

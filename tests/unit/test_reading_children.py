@@ -41,6 +41,8 @@ def read(document, content):
         deeper()
     if kind == "dies":
         os.abort()
+    if kind == "killed":
+        os.kill(os.getpid(), 9)
     if kind == "leaves":
         os._exit(0)
     if kind == "prints":
@@ -157,6 +159,7 @@ def test_a_document_comes_back_as_it_would_have_been_read_here(files: Files) -> 
         ("sleeps.md", Bounds(wall_s=1), "reading it took longer than 1 s"),
         ("eats.md", SMALL, "reading it needs more memory than 0.5 GB"),
         ("dies.md", SMALL, "its parser crashed"),
+        ("killed.md", SMALL, "its parser was killed twice from outside"),
         ("leaves.md", SMALL, "its parser crashed"),
         ("lies.md", SMALL, "its parser gave an answer that cannot be used"),
         ("floods.md", SMALL, "its parser gave an answer that cannot be used"),
