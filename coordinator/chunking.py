@@ -29,6 +29,9 @@ _PASSAGE_KIND: Final[Mapping[BlockKind, PassageKind]] = {
     "table": "table",
     "faq": "faq",
 }
+# A longer header row is not repeated above every later piece of its table: it would outweigh them,
+# and that of a sheet of 16,000 columns, a thousand times, would be a gigabyte.
+_HEADER_WEIGHT_MAX: Final = limits.CHUNK_CHARS_TARGET
 # From this part of its size on a piece may end early, where a paragraph does.
 _EARLY_END: Final = 0.6
 
@@ -64,9 +67,10 @@ def passages_of(document: str, revision: str, parsed: ParsedDocument) -> list[Pa
     text = parsed.text()
     passages: list[Passage] = []
     for section in _sections(parsed, text):
+        repeats = section.header and weight(section.header) <= _HEADER_WEIGHT_MAX
         for number, atoms in enumerate(_pieces(section.atoms)):
             span = (atoms[0].span[0], atoms[-1].span[1])
-            repeated = (section.header,) if number and section.header else ()
+            repeated = (section.header,) if number and repeats else ()
             passages.append(
                 Passage(
                     id=passage_id(document=document, revision=revision, span=span),

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import IO, Any, Final, Protocol
 
 import structlog
 from flask import Request
@@ -112,7 +112,7 @@ class Arrivals(ExitStack):
             for event in _events(request):
                 if self._clock.monotonic_s() > deadline_s:
                     raise _late()
-                self._keep(event)
+                self._keeping(self._meet, event)
         except (Malformed, ClientDisconnected):
             if self._clock.monotonic_s() > deadline_s:
                 raise _late() from None
@@ -122,7 +122,7 @@ class Arrivals(ExitStack):
         if self._path is not None:
             raise Invalid("a `path` field names the file behind it, and there is none behind this")
         for file in self._files:
-            self._native(file.file.flush)
+            self._keeping(self._native, file.file.flush)
         return self._files
 
     def _cut_off_later(self, request: Request) -> None:
@@ -137,9 +137,9 @@ class Arrivals(ExitStack):
             timer.start()
             self.callback(timer.cancel)
 
-    def _keep(self, event: multipart.Event) -> None:
+    def _keeping(self, work: Callable[..., Any], *arguments: Any) -> None:
         try:
-            self._meet(event)
+            work(*arguments)
         except OSError as error:
             raise Unavailable(f"this pod cannot keep the upload: {error.strerror}") from error
 
@@ -173,9 +173,8 @@ class Arrivals(ExitStack):
             raise Invalid(
                 f"{document} is there twice; a `path` field before each file tells them apart"
             )
-        file = self.enter_context(
-            tempfile.TemporaryFile(dir=self._folder)  # noqa: SIM115 - the stack closes it
-        )
+        file = tempfile.TemporaryFile(dir=self._folder)  # noqa: SIM115 - the stack closes it
+        self.callback(_close, file)
         self._files.append(Received(document, file))
         return self._files[-1]
 
@@ -197,6 +196,11 @@ class Arrivals(ExitStack):
             return raw.decode()
         except UnicodeDecodeError:
             raise Malformed("the path is not UTF-8") from None
+
+
+def _close(file: IO[bytes]) -> None:
+    with contextlib.suppress(OSError):  # on a full disk what is left cannot be written now, either
+        file.close()
 
 
 def _cut_off(connection: socket.socket) -> None:

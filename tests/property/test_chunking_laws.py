@@ -9,6 +9,7 @@ from coordinator.chunking import ATOM_WEIGHT_MAX, HAN_WEIGHT, passages_of, weigh
 from coordinator.ingest import ingest
 from kotaemon_node.adapters.documents.parsed import Block, BlockKind, ParsedDocument
 from kotaemon_node.adapters.documents.reading import SUPPORTED_ENDINGS
+from kotaemon_node.domain import limits
 from kotaemon_node.domain.sentences import sentence_spans
 
 ENGLISH = st.lists(
@@ -99,7 +100,9 @@ def test_pieces_of_a_table_say_its_header_and_none_is_beyond_all_bounds(
         if passage.kind == "table":
             start = max(at for at in tables if at <= passage.span[0])
             header = tables[start].header
-            assert passage.span[0] == start or header in passage.heading
+            # A longer row outweighs what it would stand above; an empty first line names nothing.
+            repeated = 0 < weight(header) <= limits.CHUNK_CHARS_TARGET
+            assert passage.span[0] == start or not repeated or header in passage.heading
 
 
 @settings(max_examples=40)

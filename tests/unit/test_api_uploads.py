@@ -2,7 +2,10 @@
 
 import hashlib
 import socket
+import tempfile
 import threading
+from functools import partial
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -263,6 +266,20 @@ def test_a_full_queue_keeps_no_bytes_and_a_store_that_is_away_takes_no_order(
     answer = upload(cluster, ("file", (TEXT, "a.md")))
     assert (answer.status_code, answer.json["error"]["code"]) == (503, "unavailable")
     assert not cluster.jobs.queue
+
+
+@pytest.mark.parametrize("content", [TEXT, b"x" * 200_000])
+def test_a_full_disk_is_said_and_not_an_internal_error(
+    monkeypatch: pytest.MonkeyPatch, content: bytes
+) -> None:
+    # A small file is written where its buffer is flushed, or at the latest where it is closed.
+    full = partial(Path("/dev/full").open, "wb")
+    monkeypatch.setattr(tempfile, "TemporaryFile", lambda **_: full())
+    cluster = FakeCluster()
+    answer = upload(cluster, ("file", (content, "a.md")))
+    assert (answer.status_code, answer.json["error"]["code"]) == (503, "unavailable")
+    assert "No space left" in answer.json["error"]["message"]
+    assert not cluster.room.kept
 
 
 def test_only_so_many_arrive_at_once() -> None:

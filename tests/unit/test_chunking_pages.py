@@ -1,7 +1,11 @@
 """Pages are where a passage begins, never where one ends."""
 
+import pytest
+
 from coordinator.chunking import passages_of
+from kotaemon_node.adapters.documents import parsed as documents
 from kotaemon_node.adapters.documents.parsed import Block, Outline
+from kotaemon_node.adapters.documents.visible import visible_text
 
 
 def blocks(outline: Outline) -> tuple[Block, ...]:
@@ -83,3 +87,22 @@ def test_short_paragraphs_of_two_pages_share_a_passage() -> None:
     (found,) = passages_of("a.pdf", "r", outline.document("T"))
 
     assert (found.text, found.page) == ("Page 1.\n\nPage 2.", 1)
+
+
+def test_a_paragraph_of_a_thousand_pages_is_looked_at_a_few_times_only(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looked_at = 0
+
+    def counted(text: str) -> str:
+        nonlocal looked_at
+        looked_at += len(text)
+        return visible_text(text)
+
+    monkeypatch.setattr(documents, "visible_text", counted)
+    outline = Outline()
+    page = "A\u200b page.\n"
+    outline.add("text", page * 1_000, pages=[(len(page) * at, at + 1) for at in range(1, 1_000)])
+    (block,) = blocks(outline)
+    assert [block.text[at - 6 : at + 1] for at, _ in block.pages] == ["page.\nA"] * 999
+    assert looked_at < 10 * len(page) * 1_000

@@ -99,3 +99,13 @@ def test_the_indexed_text_says_title_and_headings_once() -> None:
 def test_the_indexed_text_of_an_faq_entry_is_its_tags_question_and_answer() -> None:
     (passage,) = passages("faq.csv", "question,answer,tags\nWhen?,Soon.,time\n")
     assert indexed_text(passage) == "time\nWhen?\nSoon."
+
+
+def test_a_header_row_longer_than_what_it_stands_above_is_not_repeated() -> None:
+    values = "\n".join(",".join(["value"] * 60) for _ in range(20))
+    for width, repeated in ((8, True), (40, False)):
+        names = ",".join(f"{at:03}".rjust(width, "n") for at in range(60))
+        first, *later = passages("a.csv", f"{names}\n{values}")
+        header = first.text.partition("\n")[0]
+        assert later
+        assert all((it.heading == (header,)) == repeated for it in later)

@@ -159,3 +159,10 @@ def test_one_text_in_many_cells_does_not_unfold_without_a_bound(
     rows = '<row><c t="s"><v>0</v></c></row>' * 100
     with pytest.raises(DocumentRefused, match="limit of 10,000 characters"):
         raw(rows, shared=f"<si><t>{'a' * 1_000}</t></si>")
+
+
+def test_signs_that_xml_cannot_hold_are_shown_as_excel_shows_them() -> None:
+    shared = "<si><t>one_x000D_\ntwo</t></si><si><t>_x005F_x000D_ a_x_b</t></si>"
+    rows = '<row><c t="s"><v>0</v></c><c t="s"><v>1</v></c><c t="str"><v>x_x0009_y</v></c></row>'
+    (_, table) = raw(rows, shared=shared).blocks
+    assert table.text == "| one two | _x000D_ a_x_b | x y |"

@@ -106,7 +106,13 @@ class Outline:
         shown = visible_text(text)
         kept = shown.strip("\n").rstrip()
         dropped = len(shown) - len(shown.lstrip("\n"))
-        starts = [(len(visible_text(text[:at])) - dropped, page) for at, page in pages]
+        starts: list[PageStart] = []
+        begin, length = 0, -dropped
+        for at, page in pages:
+            # From page to page, not from the beginning: a paragraph may go on over thousands.
+            length += len(visible_text(text[begin:at]))
+            begin = at
+            starts.append((length, page))
         self._append(kind, kept, pages=starts)
 
     def faq(self, question: str, answer: str, tags: str) -> None:

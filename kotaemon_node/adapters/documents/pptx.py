@@ -114,7 +114,7 @@ def _shapes(tree: Element | None) -> Iterator[Element]:
         if name in {"sp", "graphicFrame", "cxnSp", "pic"}:
             if not _hidden(element):
                 yield element
-        elif name == "grpSp":
+        elif name == "grpSp" and not _hidden(element):
             yield from _shapes(element)
         elif name == "AlternateContent":
             branch = child(element, "Choice")

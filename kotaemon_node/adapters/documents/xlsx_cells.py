@@ -21,6 +21,7 @@ from kotaemon_node.domain.errors import DocumentRefused
 
 _REFERENCE: Final = re.compile(r"([A-Z]{1,3})(\d{1,7})")
 _RANGE: Final = re.compile(r"([A-Z]{1,3})(\d{1,7}):([A-Z]{1,3})(\d{1,7})")
+_ESCAPED: Final = re.compile(r"_x([0-9A-Fa-f]{4})_")
 _MERGED_ROWS_MAX: Final = 1_000
 _MERGED_MAX: Final = 100_000
 _OFF: Final = frozenset({"0", "false"})
@@ -75,7 +76,7 @@ class Cells:
         if kind == "d":
             return value.removesuffix("T00:00:00").replace("T", " ")
         if kind != "n" or not value:
-            return value
+            return _unescaped(value)
         return self._number(value, whole_number(cell.get("s")))
 
     def _number(self, value: str, style: int) -> str:
@@ -154,7 +155,14 @@ def _rich_text(element: Element | None) -> str:
     if element is None:
         return ""
     runs = [element, *children(element, "r")]
-    return "".join(text.text or "" for run in runs for text in children(run, "t"))
+    return _unescaped("".join(text.text or "" for run in runs for text in children(run, "t")))
+
+
+def _unescaped(text: str) -> str:
+    """Return what Excel shows of signs that XML cannot hold: it writes "_x000D_" for a return."""
+    if "_x" not in text:
+        return text
+    return _ESCAPED.sub(lambda match: chr(int(match.group(1), 16)), text)
 
 
 def _formats(styles: Element | None) -> Iterator[str]:
