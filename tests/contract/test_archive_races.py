@@ -1,18 +1,13 @@
 """Two at once around an archived session, and what may not outlive it."""
 
-import threading
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from kotaemon_node.adapters.redis import Archive, RedisSessionStore, RedisStore
-from kotaemon_node.adapters.store.factory import reading_of
-from kotaemon_node.adapters.store.file_store import FileArtifactStore
 from kotaemon_node.adapters.system import SystemClock
-from kotaemon_node.adapters.system.gevent_tasks import GeventTasks
 from kotaemon_node.domain.artifact_names import session_bucket_prefix, session_copies_prefix
 from kotaemon_node.domain.errors import SessionNotFound
 from kotaemon_node.domain.session import SessionKey, TurnKey
@@ -23,7 +18,6 @@ from tests.contract.test_archive import left, tidy
 from tests.contract.test_archive_steps import a, attic, one_store
 from tests.contract.test_session_cache import ANYBODY, NAMES, SESSION
 from tests.contract.test_store_losses import restore
-from tests.fakes.copies import MemoryCopies
 
 __all__ = ["a", "attic", "one_store"]
 
@@ -340,10 +334,3 @@ def test_a_session_that_was_brought_back_when_its_copy_ends_lives_on(
     attic.archiving(clock=Later(91 * DAY_S)).sweep()
     assert "meta" in left(one_store)
     assert attic.due() == []
-
-
-def test_a_folder_that_does_not_answer_holds_up_no_serving_loop(tmp_path: Path) -> None:
-    native = GeventTasks(native_threads=1).compute
-    ran = reading_of(FileArtifactStore(tmp_path), native=native)(threading.get_ident)
-    assert ran != threading.get_ident()
-    assert reading_of(MemoryCopies(), native=native)(threading.get_ident) == threading.get_ident()

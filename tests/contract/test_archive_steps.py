@@ -1,5 +1,6 @@
 """Whoever archives may die between any two steps; the stores may be away; copies end."""
 
+import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -8,8 +9,10 @@ from typing import Any
 import pytest
 
 from coordinator.archiving import Archiving
-from kotaemon_node.adapters.redis import RedisStore, connect
+from kotaemon_node.adapters.redis import Archive, RedisSessionStore, RedisStore, connect
+from kotaemon_node.adapters.store.factory import reading_of
 from kotaemon_node.adapters.system import SystemClock
+from kotaemon_node.adapters.system.gevent_tasks import GeventTasks
 from kotaemon_node.domain.errors import StoreUnavailable, TooLarge
 from kotaemon_node.domain.session import SessionKey, TurnKey
 from kotaemon_node.domain.session_copy import SessionCopy
@@ -284,3 +287,35 @@ def test_workers_that_may_only_read_bring_sessions_back(
     one_store.client.flushall()
     assert pod.ids() == ["t0"]
     assert pod.restored == ["restored", "restored"]
+
+
+def test_a_folder_that_does_not_answer_holds_up_no_serving_loop(
+    a: ArchivedPod, attic: Attic, one_store: RedisStore
+) -> None:
+    settled(a, "t0")
+    native = GeventTasks(native_threads=1).compute
+    read_on: list[int] = []
+    get = attic.copies.get
+
+    def noted(name: str) -> bytes | None:
+        read_on.append(threading.get_ident())
+        return get(name)
+
+    attic.copies.get = noted  # type: ignore[method-assign]
+    for reading in (reading_of(attic.copies, native=native), reading_of(object(), native=native)):  # type: ignore[arg-type]
+        attic.sweep()
+        archive = Archive(attic.copies, kept_s=90 * DAY_S, reading=reading)
+        pod = RedisSessionStore(one_store, ttl_s=3600, idle_s=1800, archive=archive)
+        assert pod.load(SESSION, ANYBODY, after_version=0, limit=1).version == 1
+    on_disk, elsewhere = read_on[0], read_on[-1]
+    assert elsewhere == threading.get_ident() != on_disk
+
+
+def test_what_was_archived_stays_in_the_list_where_nothing_is_archived_any_more(
+    a: ArchivedPod, attic: Attic, one_store: RedisStore
+) -> None:
+    settled(a, "t0")
+    archive = Archive(attic.copies, kept_s=90 * DAY_S, indexed=False)
+    a.sessions = RedisSessionStore(one_store, ttl_s=3600, idle_s=1800, archive=archive)
+    settled(a, "t1")
+    assert one_store.client.ttl("kn:default:sessions:anonymous") > 3600

@@ -91,8 +91,8 @@ class RedisSessionStore(SessionReads):
         self._running = RunningTurns(store)
         self._idle = IdleSessions(store) if archive and archive.indexed else None
         self._copies_kept_s = int(archive.kept_s if archive else limits.ARCHIVE_KEPT_S_DEFAULT)
-        # What is archived stays in the list.
-        list_ttl_s = self._copies_kept_s if self._idle else ttl_s
+        # What is archived stays in the list, also where nothing is archived any more.
+        list_ttl_s = self._copies_kept_s if archive else ttl_s
         self._list = SessionList(store, ttl_s=list_ttl_s, idle=self._idle)
         self._unheard: dict[TurnKey, str] = {}
         """Seizures whose replies did not come, by their names."""
