@@ -1,6 +1,7 @@
 """One child, seen from its parent: it is asked, watched, and killed when it costs too much."""
 
 import os
+import resource
 import select
 import signal
 import subprocess
@@ -65,6 +66,9 @@ class Child:
         os.set_blocking(self._tasks, False)
         os.set_blocking(self._answers, False)
         self._begun_bytes: int | None = None
+        # Linux counts what the process had before it became our program: that is our own memory.
+        self._foreign_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        self._seen_bytes = 0
         self.read = 0
         """Documents that it has read."""
 
@@ -128,7 +132,9 @@ class Child:
             return self._process.returncode, 0
         _, status, usage = os.wait4(self.pid, 0)
         self._process.returncode = os.waitstatus_to_exitcode(status)
-        return self._process.returncode, usage.ru_maxrss * 1024
+        peak_bytes = usage.ru_maxrss * 1024
+        known = peak_bytes > self._foreign_bytes
+        return self._process.returncode, peak_bytes if known else self._seen_bytes
 
     def _exchange(
         self, task: bytes, *, wall_s: float, check: Callable[[], None]
@@ -156,7 +162,8 @@ class Child:
     def _watch(self, until_s: float) -> None:
         if self._clock.monotonic_s() > until_s:
             raise GivenUp("time", killed=self._stopped)
-        if self._resident_bytes() > self._bounds.memory_bytes:
+        self._seen_bytes = max(self._seen_bytes, self._resident_bytes())
+        if self._seen_bytes > self._bounds.memory_bytes:
             raise GivenUp("memory")
 
     def _written(self, left: memoryview) -> int:

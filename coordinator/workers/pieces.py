@@ -89,6 +89,10 @@ class Pieces:
             return None
         return content
 
+    def wanted(self, task: BuildTask) -> bool:
+        """Tell whether the bytes are still there."""
+        return task.source in self._store.list(task.source)
+
     def put(self, task: BuildTask, it: Ingested) -> None:
         """Store the piece of a task."""
         head, text = packed(it)

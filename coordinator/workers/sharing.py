@@ -76,6 +76,8 @@ class SharedReader:
         self._work: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._offered: dict[str, _Offered] = {}
         """By the name of the piece. Only of our own thread."""
+        self._fallen_back: dict[Begun, Begun] = {}
+        """What is read here after all, by what its reader waits for."""
         self._used: dict[tuple[str, str], BuildTask] = {}
         """By knowledge base and document: pieces that were used."""
         self._swept_s: dict[str, float] = {}
@@ -110,7 +112,7 @@ class SharedReader:
 
     def drop(self, begun: Begun) -> None:
         if not begun.cancel():
-            self._here.drop(begun)
+            self._here.drop(self._fallen_back.get(begun, begun))
 
     def published(self, kb: str, documents: Collection[Ingested]) -> None:
         for it in documents:
@@ -167,6 +169,9 @@ class SharedReader:
         self._offered[offered.task.piece] = offered
         if self._take(offered):
             return
+        if not self._offers.workers():
+            self._fall_back(offered, "late")
+            return
         try:
             self._pieces.put_source(offered.task, self._load(offered.state))
             self._offers.offer(offered.task)
@@ -178,8 +183,9 @@ class SharedReader:
 
     def _told(self, piece: str) -> None:
         offered = self._offered.get(piece)
-        if offered is not None:
-            self._take(offered)
+        if offered is not None and not self._take(offered):
+            # A worker with another encoder or other rules, or one that met a bug.
+            self._fall_back(offered, "declined")
 
     def _look(self, *, all_of_them: bool) -> None:
         """Take back what is late; now and then look for what nobody told."""
@@ -223,7 +229,8 @@ class SharedReader:
         if not offered.begun.set_running_or_notify_cancel():
             return
         here = self._here.begin(offered.task.kb, offered.state)
-        here.add_done_callback(lambda it: _pass_on(it, offered.begun))
+        self._fallen_back[offered.begun] = here
+        here.add_done_callback(lambda it: self._pass_on(it, offered.begun))
 
     def _sweep(self, kb: str) -> None:
         if any(offered.task.kb == kb for offered in self._offered.values()):
@@ -231,12 +238,12 @@ class SharedReader:
         if removed := self._pieces.remove_all(kb):
             _log.info("pieces_removed", kb=kb, files=removed)
 
-
-def _pass_on(ended: Begun, waiting: Begun) -> None:
-    error = None if ended.cancelled() else ended.exception()
-    if ended.cancelled():
-        waiting.set_result(None)
-    elif error is not None:
-        waiting.set_exception(error)
-    else:
-        waiting.set_result(ended.result())
+    def _pass_on(self, ended: Begun, waiting: Begun) -> None:
+        self._fallen_back.pop(waiting, None)
+        error = None if ended.cancelled() else ended.exception()
+        if ended.cancelled():
+            waiting.set_result(None)
+        elif error is not None:
+            waiting.set_exception(error)
+        else:
+            waiting.set_result(ended.result())

@@ -60,22 +60,32 @@ class BuildWorker:
         self._name = name
 
     def work(self, task: BuildTask) -> None:
-        """See that the piece of ``task`` is there. Raises ``Unavailable`` or ``OSError``."""
-        if not self._pieces.ours(task):
-            # The leader notices that nothing comes, and does it itself.
-            _log.warning("build_task_not_ours", document=task.document, encoder=task.encoder)
-            return
-        if not self._pieces.there(task):
-            it = self._read(task)
-            if it is None:
-                return
-            self._pieces.put(task, it)
-            _log.info("piece_made", document=task.document, passages=len(it.passages))
+        """See that the piece of ``task`` is there. Raises ``Unavailable`` or ``OSError``.
+
+        A task that makes no piece here, now or ever, is told as done all the same: the leader finds
+        nothing and reads the document itself at once.
+        """
+        try:
+            self._make(task)
+        except (Unavailable, OSError):
+            raise
+        except Exception:  # noqa: BLE001 - a task that meets a bug of ours must not come for ever
+            _log.exception("build_task_failed", document=task.document, piece=task.piece)
         done = BuildDone(task.tenant, task.kb, task.document, task.piece, self._name)
         try:
             self._bus.publish(Message(BUILD_DONE, task.document, orjson.dumps(asdict(done))))
         except Unavailable:
             _log.info("piece_not_announced", piece=task.piece)  # the leader looks for it anyway
+
+    def _make(self, task: BuildTask) -> None:
+        if not self._pieces.ours(task):
+            _log.warning("build_task_not_ours", document=task.document, encoder=task.encoder)
+        elif not self._pieces.there(task):
+            it = self._read(task)
+            # What was purged meanwhile must not come back.
+            if it is not None and self._pieces.wanted(task):
+                self._pieces.put(task, it)
+                _log.info("piece_made", document=task.document, passages=len(it.passages))
 
     def _read(self, task: BuildTask) -> Ingested | None:
         self._sources.task = task

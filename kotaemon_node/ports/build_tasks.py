@@ -30,5 +30,6 @@ class TaskGroup(Protocol):
 
         A task counts as done when ``work`` returns. Where it raises ``Unavailable`` or ``OSError``
         it comes again, here or elsewhere; so it does after a crash, and now and then for no reason.
+        After any other exception it does not: it would be met for ever.
         """
         ...

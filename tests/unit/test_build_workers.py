@@ -251,10 +251,12 @@ def test_the_leader_reads_the_first_itself(shop: Shop) -> None:
     assert shop.here.read == ["a.md"]
 
 
-def test_a_worker_with_another_encoder_makes_nothing(shop: Shop) -> None:
-    shop.shared.begin("default", shop.file("a.md"))
+def test_a_worker_with_another_encoder_makes_nothing_and_says_so(shop: Shop) -> None:
+    begun = shop.shared.begin("default", shop.file("a.md"))
     shop.worker(HashingEncoder("other", dimension=32)).work(shop.offered())
     assert [name for name in shop.left() if name.endswith(".piece")] == []
+    assert same(begun.result(timeout=PATIENCE_S))
+    assert shop.counted("declined")
 
 
 @pytest.mark.parametrize("damage", ["bits", "stranger", "unsigned"])

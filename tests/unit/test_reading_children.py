@@ -181,6 +181,13 @@ def test_what_a_parser_does_is_its_documents_reason_and_the_next_is_read(
     assert psutil.Process().memory_info().rss - began < 64 * MB
 
 
+def test_memory_of_the_coordinator_is_not_its_childs(files: Files, make: Make) -> None:
+    ours = bytearray(b"x") * (480 * MB)
+    del ours
+    found = read(make(), files.state("dies.md"))
+    assert found.reason == "its parser crashed"
+
+
 def test_what_a_library_prints_is_no_answer(files: Files, make: Make) -> None:
     assert read(make(), files.state("prints.md")).text == "Lamps\n\nA lamp."
 

@@ -15,6 +15,7 @@ from typing import Any, Final
 import orjson
 import structlog
 from kafka import ConsumerRebalanceListener, KafkaConsumer, OffsetAndMetadata, TopicPartition
+from kafka.errors import CommitFailedError, RebalanceInProgressError
 
 from kotaemon_node.adapters.kafka import topics
 from kotaemon_node.adapters.kafka.address import KafkaAddress
@@ -120,7 +121,12 @@ class _Member:
             return
         if partition in self._consumer.assignment():
             place = OffsetAndMetadata(record.offset + 1, "", -1)
-            self._consumer.commit({partition: place})
+            try:
+                self._consumer.commit({partition: place})
+            except (CommitFailedError, RebalanceInProgressError):
+                # The group shares its partitions out anew. To leave it would begin that again;
+                # the task comes once more, and its piece is there.
+                _log.info("build_task_comes_again", document=task.document if task else "")
 
     def _done(self, working: "Future[None]") -> bool:
         """Stay a member while the work goes on; return whether it was done."""
@@ -137,6 +143,8 @@ class _Member:
             except (Unavailable, OSError) as error:
                 _log.warning("build_task_put_off", error=str(error))
                 return False
+            except Exception:  # noqa: BLE001 - it must not come for ever, nor end the member
+                _log.exception("build_task_failed")
         finally:
             self._busy = False
             if paused := self._consumer.paused():
