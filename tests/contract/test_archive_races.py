@@ -142,6 +142,18 @@ def test_a_pod_that_knows_no_archive_may_begin_a_session_anew_and_deleting_it_de
     assert attic.names() == []
 
 
+def test_a_session_that_such_a_pod_deletes_is_deleted_in_the_archive(
+    a: ArchivedPod, attic: Attic, one_store: RedisStore
+) -> None:
+    settled(a, "t0")
+    attic.sweep()
+    epoch = a.sessions.load(SESSION, ANYBODY, after_version=0, limit=0).epoch
+    one_store.client.delete(NAMES.meta, NAMES.turns, NAMES.seen)
+    one_store.client.hset(NAMES.past, epoch, "deleted")
+    attic.sweep()
+    assert attic.names() == []
+
+
 def test_a_history_that_is_not_whole_is_not_moved(
     a: ArchivedPod, attic: Attic, one_store: RedisStore
 ) -> None:

@@ -9,7 +9,10 @@ if mark == 'deleted' then return {'deleted'} end
 local head = redis.call('HMGET', KEYS[1], 'epoch', 'running', 'leaving', 'copied')
 if not head[1] then
   if mark then return {is_archived(mark) and 'archived' or 'ended'} end
-  return {redis.call('EXISTS', past_epochs(KEYS[1])) == 1 and 'ended' or 'expired'}
+  local past = redis.call('HVALS', past_epochs(KEYS[1]))
+  -- Deleted by a pod that knew no archive, and so left no mark.
+  for _, why in ipairs(past) do if why == 'deleted' then return {'deleted'} end end
+  return {#past > 0 and 'ended' or 'expired'}
 end
 if head[2] ~= '' or head[3] or redis.call('LLEN', KEYS[3]) > 0 then return {'busy'} end
 local since = rests_since(KEYS[1])
