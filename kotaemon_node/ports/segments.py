@@ -44,13 +44,18 @@ class Segment(Protocol):
         ...
 
     def nearest(
-        self, space: str, queries: NDArray[np.float32], k: int
+        self,
+        space: str,
+        queries: NDArray[np.float32],
+        k: int,
+        live: NDArray[np.bool_] | None = None,
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Return (rows, inner products), each (n_queries, <= k), closest first, row -1 for none.
 
         Where a space has many rows some of the nearest may be missing (recall at 10 of 0.95 or
         better), never because there are too few: there are k where the space has k. Products are
-        exact and do not depend on how rows are cut into segments.
+        exact and do not depend on how rows are cut into segments. With ``live`` (passages,) only
+        rows of which that is true are found; to look so takes longer.
         """
         ...
 

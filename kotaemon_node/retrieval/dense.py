@@ -75,12 +75,12 @@ def _live_candidates(
 
 
 def _nearest_live(part: Part, space: str, vector: NDArray[np.float32], k: int) -> Ranking:
-    """Ask for more than ``k`` until enough of what is found is live."""
+    """Ask for more than ``k``, and where too few of what is found are live, for live ones alone."""
     asked = asked_of(part, k)
-    while True:
-        rows, products = part.segment.nearest(space, vector[np.newaxis], asked)
-        found = rows[0] + part.first
-        lives = (rows[0] >= 0) & part.are_live(rows[0])
-        if lives.sum() >= k or rows.shape[1] < asked:
-            return found[lives], products[0][lives].astype(np.float64)
-        asked *= 4
+    rows, products = part.segment.nearest(space, vector[np.newaxis], asked)
+    lives = (rows[0] >= 0) & part.are_live(rows[0])
+    if lives.sum() < k and rows.shape[1] == asked and part.live is not None:
+        # A question about what was deleted: all that is near may be dead, however much of it.
+        rows, products = part.segment.nearest(space, vector[np.newaxis], k, part.live)
+        lives = rows[0] >= 0
+    return (rows[0] + part.first)[lives], products[0][lives].astype(np.float64)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from kotaemon_node.adapters.faiss import layout
 from kotaemon_node.adapters.faiss.lexicon import Lexicon
-from kotaemon_node.adapters.faiss.spaces import Space, open_space
+from kotaemon_node.adapters.faiss.spaces import Space, nothing_for, open_space
 from kotaemon_node.domain.errors import CorruptArtifact
 from kotaemon_node.domain.knowledge import Passage
 
@@ -53,12 +53,15 @@ class FaissSegment:
         return self.lexicon.postings(term)
 
     def nearest(
-        self, space: str, queries: NDArray[np.float32], k: int
+        self,
+        space: str,
+        queries: NDArray[np.float32],
+        k: int,
+        live: NDArray[np.bool_] | None = None,
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         if space not in self.spaces:
-            none = (len(queries), 0)
-            return np.empty(none, dtype=np.int64), np.empty(none, dtype=np.float32)
-        return self.spaces[space].nearest(queries, k)
+            return nothing_for(queries)
+        return self.spaces[space].nearest(queries, k, live)
 
     @property
     def vectors(self) -> Mapping[str, int]:

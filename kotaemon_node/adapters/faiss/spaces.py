@@ -30,7 +30,7 @@ class Space(Protocol):
         ...
 
     def nearest(
-        self, queries: NDArray[np.float32], k: int
+        self, queries: NDArray[np.float32], k: int, live: NDArray[np.bool_] | None = None
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """As ``ports.segments.Segment.nearest``."""
         ...
@@ -71,11 +71,18 @@ class FlatSpace:
         self.vectors: NDArray[np.float32] = flat.reshape(index.ntotal, index.d)
 
     def nearest(
-        self, queries: NDArray[np.float32], k: int
+        self, queries: NDArray[np.float32], k: int, live: NDArray[np.bool_] | None = None
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         contiguous = np.ascontiguousarray(queries, dtype=np.float32)
+        chosen = _Chosen(self.rows, live)
+        asked = min(k, chosen.count)
+        if not asked:
+            return nothing_for(queries)
         _one_thread()
-        _, places = self._index.search(contiguous, min(k, len(self.rows)))
+        only = None
+        if live is not None:
+            only = faiss.SearchParameters(sel=chosen.selector)  # type: ignore[call-arg]
+        _, places = self._index.search(contiguous, asked, params=only)
         return _compared(self, contiguous, places, k)
 
 
@@ -97,29 +104,58 @@ class ListedSpace:
         self._lists = lists
 
     def nearest(
-        self, queries: NDArray[np.float32], k: int
+        self, queries: NDArray[np.float32], k: int, live: NDArray[np.bool_] | None = None
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         contiguous = np.ascontiguousarray(queries, dtype=np.float32)
-        wanted = min(k, len(self.rows))
-        asked = min(wanted + max(_MORE_CANDIDATES, wanted // 2), len(self.rows))
+        chosen = _Chosen(self.rows, live)
+        wanted = min(k, chosen.count)
+        asked = min(wanted + max(_MORE_CANDIDATES, wanted // 2), chosen.count)
+        if not asked:
+            return nothing_for(queries)
         _one_thread()
         # One by one: what is found for a question does not depend on the others.
-        places = [self._places(query, wanted, asked) for query in contiguous]
+        places = [self._places(query, wanted, asked, chosen.selector) for query in contiguous]
         found = np.array(places, dtype=np.int64).reshape(len(places), asked)
         return _compared(self, contiguous, found, k)
 
-    def _places(self, query: NDArray[np.float32], wanted: int, asked: int) -> NDArray[np.int64]:
+    def _places(
+        self, query: NDArray[np.float32], wanted: int, asked: int, selector: Any
+    ) -> NDArray[np.int64]:
         """Return (asked,) places of what is near, at least ``wanted`` of them, then -1."""
-        lists = self._lists
+        # Rows are chosen where the nearest lists hold dead ones: live ones lie further on.
+        lists = self._lists if selector is None else self._lists * _MORE_LISTS
         while True:
             # The index is shared by threads, so its own setting must stay as it was read.
-            chosen = faiss.SearchParametersIVF()
-            chosen.nprobe = lists
-            _, places = self._index.search(query[np.newaxis], asked, params=chosen)
+            settings = faiss.SearchParametersIVF(sel=selector)  # type: ignore[call-arg]
+            settings.nprobe = lists
+            _, places = self._index.search(query[np.newaxis], asked, params=settings)
             if lists >= self._index.nlist or (places[0, :wanted] >= 0).all():
                 found: NDArray[np.int64] = places[0]
                 return found
             lists *= _MORE_LISTS  # the lists that were looked at hold fewer than are wanted
+
+
+class _Chosen:
+    """Which vectors of a space are searched, as FAISS wants to be told."""
+
+    def __init__(self, rows: NDArray[np.int32], live: NDArray[np.bool_] | None) -> None:
+        self.selector: Any = None
+        """None: all of them. Valid as long as this object."""
+        self.count = len(rows)
+        if live is not None:
+            chosen = live[rows]
+            self.count = int(np.count_nonzero(chosen))
+            self._bits = np.packbits(chosen, bitorder="little")
+            # FAISS's own Python layer takes the array alone, and keeps it.
+            self.selector = faiss.IDSelectorBitmap(self._bits)  # type: ignore[call-arg, arg-type]
+
+
+def nothing_for(
+    queries: NDArray[np.float32],
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Return what is found of ``queries`` where there is nothing."""
+    none = (len(queries), 0)
+    return np.empty(none, dtype=np.int64), np.empty(none, dtype=np.float32)
 
 
 def _compared(
