@@ -109,9 +109,9 @@ def _sections(parsed: ParsedDocument, text: str) -> Iterator[_Section]:
     for members in _groups(parsed):
         block = members[0].block
         yield _Section(
-            kind=_PASSAGE_KIND[block.kind],
+            kind="text" if _long_entry(block) else _PASSAGE_KIND[block.kind],
             heading=block.heading,
-            header=block.header,
+            header=block.text.partition("\n")[0] if _long_entry(block) else block.header,
             atoms=[
                 _Atom(
                     span,
@@ -162,18 +162,20 @@ def _childless(blocks: Sequence[Block], at: int) -> bool:
 
 
 def _atoms(block: Block, start: int) -> Iterator[Span]:
-    if block.kind == "text":
+    if block.kind == "text" or _long_entry(block):
         spans = sentence_spans(block.text)
     elif block.kind == "table" or _large_code(block):
         spans = _lines(block.text)
     else:
         spans = [(0, len(block.text))]
     for begin, end in spans:
-        if block.kind == "faq":
-            yield start + begin, start + end
-        else:
-            for first, last in _bounded(block.text, begin, end):
-                yield start + first, start + last
+        for first, last in _bounded(block.text, begin, end):
+            yield start + first, start + last
+
+
+def _long_entry(block: Block) -> bool:
+    """Tell whether an FAQ entry is an article: pieces of it are found under its question."""
+    return block.kind == "faq" and weight(block.text) > ATOM_WEIGHT_MAX
 
 
 def _large_code(block: Block) -> bool:

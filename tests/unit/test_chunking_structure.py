@@ -109,3 +109,15 @@ def test_a_header_row_longer_than_what_it_stands_above_is_not_repeated() -> None
         header = first.text.partition("\n")[0]
         assert later
         assert all((it.heading == (header,)) == repeated for it in later)
+
+
+def test_an_entry_as_long_as_an_article_is_cut_between_sentences_under_its_question() -> None:
+    short = " ".join(["Lamps are bright."] * 100)
+    article = " ".join(f"Lamp {at} is bright." for at in range(1_000))
+    table = f"question,answer\nIs it?,{short}\nWhich are?,{article}\n"
+    one, first, *later = passages("a.csv", table)
+    assert (one.kind, one.text) == ("faq", f"Is it?\n{short}")
+    assert first.text.startswith("Which are?\nLamp 0 is bright.")
+    assert {it.heading for it in later} == {("Which are?",)}
+    assert all(weight(it.text) <= limits.CHUNK_CHARS_MAX for it in (first, *later))
+    assert " ".join(it.text for it in (first, *later)) == f"Which are?\n{article}"
