@@ -24,7 +24,7 @@ from kotaemon_node.ports.runtime import Clock
 _LOOK_EVERY_S: Final = 10.0
 _READ_ALL_EVERY_S: Final = 3600.0
 # What one call may take, beyond the piece it is at: publishing comes first.
-_STEP_S: Final = 0.2
+_STEP_S: Final = 0.05
 _PIECE_BYTES: Final = 16 * 1024 * 1024
 
 

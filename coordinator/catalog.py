@@ -10,6 +10,7 @@ from kotaemon_node.domain.errors import CorruptArtifact
 from kotaemon_node.domain.knowledge import GenerationRef, Manifest
 from kotaemon_node.ports.artifacts import ArtifactStore
 from kotaemon_node.ports.signing import Verifier
+from kotaemon_node.retrieval.manifest_pieces import ManifestPieces
 from kotaemon_node.retrieval.manifests import ManifestReader
 
 _log = structlog.get_logger(__name__)
@@ -34,7 +35,10 @@ class Catalog:
     """Reads manifests from the artifact store."""
 
     def __init__(self, store: ArtifactStore, verifier: Verifier, *, tenant: str) -> None:
-        self._manifests = ManifestReader(store, verifier, tenant=tenant)
+        # Generations of one knowledge base are read one after the other, and are much alike.
+        self._manifests = ManifestReader(
+            store, verifier, tenant=tenant, parse=ManifestPieces().parse
+        )
 
     def newest(self, kb: str) -> Newest:
         """Return the newest generation of ``kb``."""

@@ -9,32 +9,25 @@ to rest is pending for ``FILE_PENDING_MAX_S``, then it holds up nothing any more
 import hashlib
 import os
 import stat
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path
+from threading import Lock
 from typing import Final
 
 from coordinator.placing import place
+from coordinator.walking import FolderWalk, Signature, Walk, signature_of
 from kotaemon_node.adapters.documents.reading import too_large, unsupported
 from kotaemon_node.domain import limits
-from kotaemon_node.domain.document_names import (
-    bad_characters,
-    bad_knowledge_base,
-    knowledge_base_of,
-    temporary,
-)
+from kotaemon_node.domain.document_names import knowledge_base_of, temporary
 from kotaemon_node.ports.runtime import Clock
 
 _RESTLESS: Final = "it keeps changing; it will be read when it has come to rest"
 
-# Device, inode, size, times of change in ns: equal means that nothing was written.
-Signature = tuple[int, int, int, int, int]
-
-
-class FolderMissing(Exception):
-    """The knowledge folder is not there; nothing may be concluded about its files."""
+# Going through all of the folder takes at most this share of the time where changes are told.
+_WHOLE_SHARE_MAX: Final = 0.05
 
 
 class FileChanged(Exception):
@@ -78,26 +71,33 @@ class _Seen:
     """Of a file that is missing: where it was kept."""
 
 
-@dataclass(slots=True)
-class _Walk:
-    """What one pass over the folder meets."""
-
-    found: dict[str, Signature] = field(default_factory=dict)
-    ignored: dict[str, str] = field(default_factory=dict)
-    unreadable: list[str] = field(default_factory=list)
-
-
 class KnowledgeFolder:
     """Looks at the folder ``root`` again and again. Used by one thread."""
 
     def __init__(self, root: Path, *, clock: Clock) -> None:
         self._root = root
         self._clock = clock
+        self._walker = FolderWalk(root)
         self._seen: dict[str, _Seen] = {}
+        self._pending: frozenset[str] = frozenset()
+        self._walked: Walk | None = None
+        self._whole_due_s = 0.0
+        self._hinted = False
+        self._hints_lock = Lock()
+        self._hints: set[str] = set()
+
+    def hint(self, paths: Iterable[str]) -> None:
+        """Tell that something changed at ``paths`` below the folder. Thread safe.
+
+        From then on ``scan`` goes through all of the folder only every few seconds.
+        """
+        with self._hints_lock:
+            self._hints.update(paths)
+            self._hinted = True
 
     def scan(self) -> Scan:
         """Return what is in the folder now. Raises ``FolderMissing``."""
-        walk = self._walk()
+        walk = self._looked()
         for document, signature in walk.found.items():
             self._look_at(document, signature)
         missing = self._seen.keys() - walk.found.keys()
@@ -130,7 +130,7 @@ class KnowledgeFolder:
                 unchanged = (
                     seen is not None
                     and seen.settled
-                    and seen.signature == _signature(os.fstat(file.fileno()))
+                    and seen.signature == signature_of(os.fstat(file.fileno()))
                 )
                 if seen is not None and seen.state is not None and unchanged:
                     return seen.state.revision == revision
@@ -141,6 +141,7 @@ class KnowledgeFolder:
     def place(self, document: str, source: Path) -> None:
         """Make a copy of ``source`` the file of ``document``. Raises ``OSError``."""
         place(self._root, document, source)
+        self._note(document)
 
     def beside(self, name: str, *, bytes_max: int) -> bytes | None:
         """Return a file that is no document, cut behind ``bytes_max``; None where there is none.
@@ -166,7 +167,13 @@ class KnowledgeFolder:
             path.unlink()
         except (FileNotFoundError, NotADirectoryError):
             return False
+        self._note(document)
         return True
+
+    def _note(self, document: str) -> None:
+        """Have the next scan look at what we changed ourselves, watched or not."""
+        with self._hints_lock:
+            self._hints.add(document)
 
     def _look_at(self, document: str, signature: Signature) -> None:
         now_s = self._clock.monotonic_s()
@@ -205,7 +212,7 @@ class KnowledgeFolder:
         try:
             with _opened(self._real(self._root / document)) as file:
                 revision = hashlib.file_digest(file, "sha256").hexdigest()
-                unchanged = _signature(os.fstat(file.fileno())) == signature
+                unchanged = signature_of(os.fstat(file.fileno())) == signature
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -213,7 +220,7 @@ class KnowledgeFolder:
             return FileState(document, "", size, problem=reason)
         return FileState(document, revision, size) if unchanged else None
 
-    def _summary(self, walk: _Walk) -> Scan:
+    def _summary(self, walk: Walk) -> Scan:
         files: dict[str, dict[str, FileState]] = {}
         pending: list[str] = []
         overdue_s = self._clock.monotonic_s() - limits.FILE_PENDING_MAX_S
@@ -229,67 +236,23 @@ class KnowledgeFolder:
                 state = state or FileState(document, "", 0, problem=_RESTLESS)
             if state is not None:
                 files.setdefault(knowledge_base_of(document), {})[document] = state
-        return Scan(files, frozenset(pending), dict(sorted(walk.ignored.items())))
+        self._pending = frozenset(pending)
+        return Scan(files, self._pending, dict(sorted(walk.ignored.items())))
 
-    def _walk(self) -> _Walk:
-        walk = _Walk()
-        if not self._root.is_dir():
-            raise FolderMissing(f"the knowledge folder {self._root} is not there")
-        folders = [""]
-        while folders:
-            prefix = folders.pop()
-            try:
-                entries = sorted(os.scandir(f"{self._root}/{prefix}"), key=lambda entry: entry.name)
-            except OSError as error:
-                if not prefix:
-                    raise FolderMissing(f"{self._root} cannot be read: {error.strerror}") from error
-                # What was below it is not deleted: we only can't see it.
-                walk.ignored[prefix[:-1]] = f"the folder cannot be read: {error.strerror}"
-                walk.unreadable.append(prefix)
-                continue
-            folders.extend(self._sort_out(walk, prefix, entries))
+    def _looked(self) -> Walk:
+        """Return what lies where: by going through all, or only to where something changed."""
+        with self._hints_lock:
+            hints, self._hints = self._hints, set()
+        walk, self._walked = self._walked, None
+        began_s = self._clock.monotonic_s()
+        again = walk is not None and self._hinted and began_s < self._whole_due_s
+        if walk is None or not again or not self._walker.again(walk, {*hints, *self._pending}):
+            walk = self._walker.whole()
+            ended_s = self._clock.monotonic_s()
+            rest_s = max(limits.FOLDER_SCAN_S, (ended_s - began_s) / _WHOLE_SHARE_MAX)
+            self._whole_due_s = ended_s + rest_s
+        self._walked = walk
         return walk
-
-    def _sort_out(
-        self, walk: _Walk, prefix: str, entries: list["os.DirEntry[str]"]
-    ) -> Iterator[str]:
-        """Note each file of a folder as found or ignored; yield the folders to enter.
-
-        Plain strings, no ``Path``: of ten thousand files each scan looks at every one.
-        """
-        for entry in entries:
-            if temporary(entry.name):
-                continue
-            document = prefix + entry.name
-            if problem := self._foreign(entry, document):
-                walk.ignored[_shown(document)] = problem
-            elif entry.is_dir(follow_symlinks=False):
-                yield f"{document}/"
-            else:
-                try:
-                    walk.found[document] = _signature(entry.stat())
-                except OSError:
-                    # It went away since the folder was listed, or is a link to nothing.
-                    continue
-
-    def _foreign(self, entry: "os.DirEntry[str]", document: str) -> str | None:
-        """Return why an entry belongs to no knowledge base, or None when it belongs to one."""
-        if problem := bad_characters(entry.name):  # those above were looked at before
-            return problem
-        if entry.is_symlink():
-            return self._bad_link(Path(entry.path))
-        if entry.is_dir(follow_symlinks=False):
-            return bad_knowledge_base(document) if "/" not in document else None
-        return None if entry.is_file(follow_symlinks=False) else "it is not a regular file"
-
-    def _bad_link(self, path: Path) -> str | None:
-        try:
-            target = path.resolve(strict=True)
-        except (OSError, RuntimeError):
-            return "it is a link to nothing"
-        if not target.is_relative_to(self._root.resolve()):
-            return "it is a link that leaves the knowledge folder"
-        return None if target.is_file() else "it is a link to a folder"
 
     def _real(self, path: Path) -> Path:
         """Return where a file lies. Checked again: a link may be changed between two looks."""
@@ -297,16 +260,6 @@ class KnowledgeFolder:
         if not target.is_relative_to(self._root.resolve()):
             raise OSError(f"{path} leaves the knowledge folder")
         return target
-
-
-def _signature(status: os.stat_result) -> Signature:
-    return (
-        status.st_dev,
-        status.st_ino,
-        status.st_size,
-        status.st_mtime_ns,
-        status.st_ctime_ns,
-    )
 
 
 @contextmanager
@@ -317,7 +270,3 @@ def _opened(path: Path) -> Iterator[BufferedReader]:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise OSError(f"{path} is not a regular file")
         yield file
-
-
-def _shown(name: str) -> str:
-    return name.encode("utf-8", "backslashreplace").decode()

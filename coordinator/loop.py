@@ -12,7 +12,7 @@ import structlog
 
 from coordinator.audit import Audit
 from coordinator.catalog import Catalog, Newest, reference
-from coordinator.folder import FolderMissing, KnowledgeFolder, Scan
+from coordinator.folder import KnowledgeFolder, Scan
 from coordinator.holding import HeldNotes
 from coordinator.jobs import Jobs
 from coordinator.leader import LeadLost, Lease, Stopping
@@ -25,6 +25,7 @@ from coordinator.status import Status, StatusBoard, summary
 from coordinator.update import Leading, Updater, Wish
 from coordinator.uploads import Standing
 from coordinator.vectors import VectorKeeper
+from coordinator.walking import FolderMissing
 from kotaemon_node.domain import limits
 from kotaemon_node.domain.errors import NodeError
 from kotaemon_node.domain.held import HeldBuild

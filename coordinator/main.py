@@ -170,7 +170,7 @@ def compose(settings: CoordinatorSettings) -> Coordinator:
     )
     app = create_app(board=board, metrics=metrics, clock=clock, artifacts=artifacts)
     server = WSGIServer(address, app, spawn=Pool(_REQUESTS_AT_ONCE_MAX), log=None)
-    watch = FolderWatch(settings.knowledge_dir, wake=loop.wake)
+    watch = FolderWatch(settings.knowledge_dir, wake=loop.wake, hint=folder.hint)
     orders = JobWatch(jobs, wake=loop.wake, clock=clock, tenant=tenant)
     archiving = Archiving(
         RedisColdSessions(connect(settings.redis_url, pool_max=2, durability=settings.durability)),

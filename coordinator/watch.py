@@ -1,7 +1,8 @@
 """Tells soon when something in the knowledge folder changes. A hint: the periodic scan decides."""
 
+import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Final
 
@@ -18,11 +19,22 @@ _RETRY_S: Final = 5.0
 
 
 class FolderWatch:
-    """Calls ``wake`` after changes below ``root``, a burst of them counted as one."""
+    """Calls ``wake`` after changes below ``root``, a burst of them counted as one.
 
-    def __init__(self, root: Path, *, wake: Callable[[], None]) -> None:
-        self._root = root
+    ``hint`` is told before, which paths below ``root`` they were.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        *,
+        wake: Callable[[], None],
+        hint: Callable[[Collection[str]], None] = lambda _: None,
+    ) -> None:
+        # Paths are told as they really are.
+        self._root = root.resolve()
         self._wake = wake
+        self._hint = hint
         self._stop = threading.Event()
 
     def run(self) -> None:
@@ -49,4 +61,5 @@ class FolderWatch:
             raise_interrupt=False,
         ):
             if changes:
+                self._hint([os.path.relpath(path, self._root) for _, path in changes])
                 self._wake()

@@ -5,9 +5,9 @@
 
 One process builds, and another, on one core, does what a pod does: it opens the generation, answers
 questions, and comes to generations that have one more document. Then a whole cluster begins with
-this knowledge, and documents are dropped into its folder (``million_cluster``). What was built stays
-in ``--work`` and is used again. ``million_corpus`` tells of what it is made. The vectors are those
-of one model in 384 dimensions, for both languages: all passages lie in the space that is searched.
+this knowledge, and documents are dropped into its folder (``million_cluster``). What was built
+stays in ``--work`` and is used again. ``million_corpus`` tells of what it is made. The vectors are
+those of one model in 384 dimensions, for both languages: all passages lie in the space searched.
 """
 
 import argparse

@@ -6,6 +6,8 @@ what is measured is what a year-old cluster does. Files are linked, not copied.
 """
 
 import os
+import random
+import string
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -35,6 +37,8 @@ _POLL_S = 0.02
 _START_S = 600.0
 _SERVED_WITHIN_S = 120.0
 _TIMEOUT_S = 60.0
+# Those that were dropped before lie near it.
+_TOP_K = 20
 _NEW = Path(KB) / "new"
 _LEAVES_ROOM_S = 0.5
 
@@ -81,7 +85,9 @@ class Pods:
     def finds(self, name: str, word: str, document: str) -> bool:
         """Tell whether a pod answers a search for ``word`` from ``document`` now."""
         found = requests.get(
-            f"{self.urls[name]}/v1/search", params={"q": word, "kb": KB}, timeout=_TIMEOUT_S
+            f"{self.urls[name]}/v1/search",
+            params={"q": word, "kb": KB, "top_k": str(_TOP_K)},
+            timeout=_TIMEOUT_S,
         )
         return found.ok and document in [hit["document"] for hit in found.json()["passages"]]
 
@@ -152,45 +158,40 @@ def _knows(coordinator: str, manifest: Manifest) -> bool:
 
 def _change(cluster: Cluster, pods: Pods, knowledge: Path, number: int) -> dict[str, float]:
     """Drop a document into the folder; return when it was published and found (s, by pod)."""
-    word = f"zyxomark{number:04}q{time.time_ns() % 10**6}"
+    chance = random.Random(time.time_ns())
+    word = "".join(chance.choices(string.ascii_lowercase, k=12))
     document = f"{_NEW.as_posix()}/notice-{word}.md"
     target = knowledge / document
     target.parent.mkdir(parents=True, exist_ok=True)
     draft = target.with_name(f".{word}")
-    draft.write_text(f"# Notice {number}\n\nThe {word} is kept beside the river gate.\n", "utf-8")
-    manifests = cluster.folder.artifacts / manifest_name(DEFAULT_TENANT, KB, 1)
-    before = {path.name for path in manifests.parent.iterdir()}
+    draft.write_text(f"# The {word}\n\n{number} of {word} are kept here.\n", "utf-8")
+    manifests = (cluster.folder.artifacts / manifest_name(DEFAULT_TENANT, KB, 1)).parent
+    before = set(manifests.iterdir())
     moments: dict[str, float] = {}
     began_s = time.perf_counter()
+
+    def waits(condition: Callable[[], bool], moment: str) -> None:
+        _until(condition, f"{moment} of {document}", _SERVED_WITHIN_S)
+        moments[moment] = time.perf_counter() - began_s
+
+    def follow(name: str, served: int) -> None:
+        waits(lambda: pods.generation(name) > served, f"{name} served")
+        waits(lambda: pods.finds(name, word, document), f"{name} found")
+
+    threads = [
+        threading.Thread(target=follow, args=(name, pods.generation(name))) for name in pods.urls
+    ]
+    began_s = time.perf_counter()
     draft.rename(target)
-
-    def follow(name: str) -> None:
-        served = pods.generation(name)
-        while time.perf_counter() - began_s < _SERVED_WITHIN_S:
-            time.sleep(_POLL_S)
-            now = pods.generation(name)
-            if now == served:
-                continue
-            served = now
-            moments[f"{name} served"] = time.perf_counter() - began_s
-            if pods.finds(name, word, document):
-                moments[f"{name} found"] = time.perf_counter() - began_s
-                return
-
-    threads = [threading.Thread(target=follow, args=(name,)) for name in pods.urls]
     for thread in threads:
         thread.start()
-    while len({path.name for path in manifests.parent.iterdir()} - before) < 1:
-        if time.perf_counter() - began_s > _SERVED_WITHIN_S:
-            raise RuntimeError(f"{document} was not published")
-        time.sleep(_POLL_S)
-    published_s = time.perf_counter() - began_s
+    waits(lambda: bool(set(manifests.iterdir()) - before), "published")
     for thread in threads:
         thread.join()
     if any(f"{name} found" not in moments for name in pods.urls):
-        raise RuntimeError(f"{document} is not found: {moments}")
+        raise RuntimeError(f"{document} is not found: {moments}\n{cluster.logs()}")
     return {
-        "published_s": published_s,
+        "published_s": moments["published"],
         "served_s": max(moments[f"{name} served"] for name in pods.urls),
         "found_s": max(moments[f"{name} found"] for name in pods.urls),
         **moments,

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from coordinator.folder import FileChanged, FolderMissing, KnowledgeFolder, Scan
+from coordinator.folder import FileChanged, KnowledgeFolder, Scan
+from coordinator.walking import FolderMissing
 from kotaemon_node.domain import limits
 from tests.fakes.knowledge_ports import HandClock
 
