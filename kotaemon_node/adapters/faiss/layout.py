@@ -21,9 +21,10 @@ t terms and p postings:
 
 import hashlib
 import mmap
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -118,6 +119,16 @@ def mapped(path: Path) -> memoryview:
         if path.stat().st_size == 0:
             return memoryview(b"")  # the kernel maps nothing of no length
         return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+
+
+def make_room(file: BinaryIO, size_bytes: int) -> None:
+    """Make a file that is to be written through a mapping as large as that; ``OSError`` if full.
+
+    On a full disk a write to a mapped hole of a file would end the process (SIGBUS).
+    """
+    file.flush()
+    if size_bytes:
+        os.posix_fallocate(file.fileno(), 0, size_bytes)
 
 
 def int32s(path: Path) -> NDArray[np.int32]:

@@ -111,11 +111,12 @@ def _write_postings(
     path: Path, kept: Sequence[_Kept], offsets: NDArray[np.int64], alive: Callable[[], None]
 ) -> None:
     postings = int(offsets[-1])
-    path.write_bytes(b"")
+    with path.open("wb") as file:
+        layout.make_room(file, 8 * postings)
     if not postings:
         return
     # Pages of a file: the kernel writes them back where memory is short.
-    out = np.memmap(path, dtype="<i4", mode="w+", shape=(2, postings))
+    out = np.memmap(path, dtype="<i4", mode="r+", shape=(2, postings))
     free = offsets[:-1].copy()
     for one in kept:
         lexicon = one.source.lexicon

@@ -151,7 +151,7 @@ def _write_places(path: Path, index: Any, list_of: NDArray[np.int32]) -> NDArray
     codes_at = np.empty(len(list_of), dtype=np.int64)
     with path.open("wb") as file:
         file.write(head + described)
-        file.truncate(int(starts[-1]))
+        layout.make_room(file, int(starts[-1]))
         for one in range(index.nlist):
             rows = order[bounds[one] : bounds[one + 1]]
             codes_at[rows] = starts[one] + index.code_size * np.arange(len(rows))
