@@ -8,7 +8,7 @@ from kotaemon_node.domain.held import HeldBuild
 from kotaemon_node.domain.knowledge import Manifest
 from kotaemon_node.domain.lineage import mean_recall, refused_of, rolled_back_to
 
-Role = Literal["starting", "leader", "standby"]
+Role = Literal["starting", "leader", "standby", "build-worker"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,9 @@ class Status:
     @property
     def ready(self) -> bool:
         """True when the cluster need not wait for this process."""
-        return self.role == "standby" or (self.role == "leader" and self.up_to_date)
+        return self.role in ("standby", "build-worker") or (
+            self.role == "leader" and self.up_to_date
+        )
 
 
 class StatusBoard:

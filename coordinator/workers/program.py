@@ -3,12 +3,16 @@
 import os
 import signal
 import threading
+from typing import Final
 
 import structlog
 
+from coordinator.app import create_app
 from coordinator.metrics import CoordinatorMetrics
 from coordinator.reading.pool import ChildReader
 from coordinator.settings import CoordinatorSettings
+from coordinator.status import Status, StatusBoard
+from coordinator.workers.health import serve_beside
 from coordinator.workers.pieces import Pieces
 from coordinator.workers.worker import BuildWorker, Sources
 from kotaemon_node.adapters.kafka import KafkaAddress, KafkaBus, KafkaTaskGroup
@@ -20,13 +24,14 @@ from kotaemon_node.ports.signing import Signer, Verifier
 
 _log = structlog.get_logger(__name__)
 
-_STOP_WAIT_S = 8.0
+_STOP_WAIT_S: Final = 8.0
+_BEAT_S: Final = 1.0
 
 
 def run_build_worker(
     settings: CoordinatorSettings, encoder: Encoder, *, signer: Signer, verifier: Verifier
 ) -> None:
-    """Work until SIGTERM or SIGINT. Raises ``ValueError`` for settings that cannot work."""
+    """Work until SIGTERM or SIGINT. Raises ``ValueError`` or ``OSError`` where it cannot."""
     if not settings.kafka_bootstrap_servers:
         raise ValueError("a build worker needs KAFKA_BOOTSTRAP_SERVERS, where its tasks come from")
     clock = SystemClock()
@@ -35,10 +40,19 @@ def run_build_worker(
     pieces = Pieces(store, encoder, signer=signer, verifier=verifier, tenant=DEFAULT_TENANT)
     sources = Sources(pieces)
     address = KafkaAddress.of(settings)
-    reader = ChildReader(sources.load, metrics=CoordinatorMetrics(), clock=clock, children=1)
+    metrics = CoordinatorMetrics()
+    reader = ChildReader(sources.load, metrics=metrics, clock=clock, children=1)
     name = f"build-worker.{RandomIds().new_id()}"
     worker = BuildWorker(
         pieces, sources, reader, encoder, KafkaBus(address, clock=clock), name=name
+    )
+    board = StatusBoard()
+    board.beat_s = clock.monotonic_s()
+    board.current = Status(role="build-worker", problem=None)
+    serve_beside(
+        create_app(board=board, metrics=metrics, clock=clock),
+        host=settings.coordinator_host,
+        port=settings.coordinator_port,
     )
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -49,10 +63,15 @@ def run_build_worker(
     )
     thread.start()
     _log.info("build_worker_started", name=name)
-    stop.wait()
+    while thread.is_alive() and not stop.wait(_BEAT_S):
+        board.beat_s = clock.monotonic_s()
+    ended = not stop.is_set()
     # A document in the middle is given up; another worker gets its task.
     reader.close()
     thread.join(_STOP_WAIT_S)
     _log.info("stopped", work_ended=not thread.is_alive())
     if thread.is_alive():
         os._exit(0)
+    if ended:
+        # Its log says why; whoever supervises us begins anew.
+        raise OSError("the build worker's own thread has ended")

@@ -42,6 +42,12 @@ def up(
             show_default="redis",
         ),
     ] = None,
+    build_workers: Annotated[
+        int,
+        typer.Option(
+            help="Number of processes that read documents beside the coordinator, 0 to 8."
+        ),
+    ] = 0,
     data: DataOption = _DATA,
     detach: Annotated[
         bool, typer.Option("--detach", help="Return when every process is ready.")
@@ -57,6 +63,7 @@ def up(
         knowledge=knowledge,
         detach=detach,
         bus=bus,
+        build_workers=build_workers,
     )
     try:
         with stop_signals():

@@ -13,7 +13,9 @@ WORKER_SLOTS = 16
 _REDIS, _COORDINATOR, _FIRST_WORKER = 0, 1, 2
 _KAFKA = _FIRST_WORKER + WORKER_SLOTS
 _KAFKA_CONTROLLER = _KAFKA + 1
-BLOCK_PORTS = _KAFKA_CONTROLLER + 1
+BUILD_WORKER_SLOTS = 8
+_FIRST_BUILD_WORKER = _KAFKA_CONTROLLER + 1
+BLOCK_PORTS = _FIRST_BUILD_WORKER + BUILD_WORKER_SLOTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,7 @@ class Cluster:
     """Empty: the cluster runs a Redis of its own."""
     own_kafka: bool = False
     """The bus is a Kafka broker that the cluster runs."""
+    build_workers: int = 0
 
     @property
     def redis_port(self) -> int:
@@ -55,6 +58,12 @@ class Cluster:
         """Ports of all slots, used or not."""
         first = self.first_port + _FIRST_WORKER
         return list(range(first, first + WORKER_SLOTS))
+
+    @property
+    def build_worker_ports(self) -> list[int]:
+        """Ports of the build workers' health checks, those of all slots."""
+        first = self.first_port + _FIRST_BUILD_WORKER
+        return list(range(first, first + BUILD_WORKER_SLOTS))
 
     @property
     def url(self) -> str:
@@ -95,6 +104,7 @@ def settle(
     workers: int,
     redis_url: str,
     own_kafka: bool = False,
+    build_workers: int = 0,
 ) -> Cluster:
     """Return this start's cluster: the kept identity and ports, new ones where they are taken."""
     kept = load(folder)
@@ -108,9 +118,16 @@ def settle(
             workers=workers,
             redis_url=redis_url,
             own_kafka=own_kafka,
+            build_workers=build_workers,
         )
     now = replace(
-        kept, port=port, host=host, workers=workers, redis_url=redis_url, own_kafka=own_kafka
+        kept,
+        port=port,
+        host=host,
+        workers=workers,
+        redis_url=redis_url,
+        own_kafka=own_kafka,
+        build_workers=build_workers,
     )
     if all_free(range(now.first_port, now.first_port + BLOCK_PORTS)):
         return now

@@ -134,6 +134,7 @@ _WORKER_STOP_WAIT_S = 35
 _YOUNG_S = 1
 _RESTARTS_MAX = 1_000_000
 WORKER_GROUP = "workers"
+BUILDERS = "build-workers"
 
 
 def programs(cluster: Cluster) -> list[Program]:
@@ -143,6 +144,13 @@ def programs(cluster: Cluster) -> list[Program]:
         Program("coordinator", f"{python} -m coordinator.main", 20, _STOP_WAIT_S),
         Program("haproxy", "haproxy -W -db -f haproxy.cfg", 30, _STOP_WAIT_S),
     ]
+    for slot, port in enumerate(cluster.build_worker_ports[: cluster.build_workers]):
+        environment = {"COORDINATOR_ROLE": "build-worker", "COORDINATOR_PORT": str(port)}
+        # Stopped before the coordinator, which reads itself what they leave.
+        command = f"{python} -m coordinator.main"
+        table.append(
+            Program(f"build-worker-{slot}", command, 25, _STOP_WAIT_S, environment, group=BUILDERS)
+        )
     if cluster.own_kafka:
         table.insert(0, Program("kafka", broker.COMMAND, 10, _STOP_WAIT_S))
     if not cluster.redis_url:

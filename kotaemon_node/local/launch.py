@@ -45,6 +45,9 @@ def up(wishes: Wishes, *, progress: Progress) -> Running:
     folder = wishes.folder
     plan = make_plan(wishes, preflight.read_settings())
     preflight.check_workers(wishes.workers)
+    preflight.check_build_workers(
+        wishes.build_workers, kafka=plan.own_kafka or bool(plan.kafka_servers)
+    )
     preflight.check_programs(own_redis=not plan.redis_url)
     folder.prepare()
     with folder.sole_start():
@@ -58,6 +61,7 @@ def up(wishes: Wishes, *, progress: Progress) -> Running:
             workers=wishes.workers,
             redis_url=plan.redis_url,
             own_kafka=plan.own_kafka,
+            build_workers=wishes.build_workers,
         )
         _write_configuration(folder, cluster, plan)
         keys = settle_keys(folder, preflight.read_settings())

@@ -21,6 +21,8 @@ class Wishes:
     detach: bool
     bus: Literal["redis", "kafka"] | None = None
     """None: Kafka or RabbitMQ where the environment names one, else Redis."""
+    build_workers: int = 0
+    """Processes that read and encode documents beside the coordinator; they need Kafka."""
 
 
 @dataclass(frozen=True, slots=True)

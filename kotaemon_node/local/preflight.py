@@ -12,7 +12,7 @@ from kotaemon_node.adapters.redis.address import StoreAddress
 from kotaemon_node.adapters.redis.connection import connect
 from kotaemon_node.adapters.redis.durability import Level, NeverDurable
 from kotaemon_node.local import probes
-from kotaemon_node.local.cluster import WORKER_SLOTS
+from kotaemon_node.local.cluster import BUILD_WORKER_SLOTS, WORKER_SLOTS
 from kotaemon_node.local.errors import LocalError
 from kotaemon_node.local.folder import DataFolder
 from kotaemon_node.local.ports import is_free
@@ -63,6 +63,17 @@ def check_workers(workers: int) -> None:
         raise LocalError(
             f"A cluster on one machine has 1 to {WORKER_SLOTS} workers, not {workers}."
         )
+
+
+def check_build_workers(build_workers: int, *, kafka: bool) -> None:
+    """Make sure that each build worker has a port, and a bus that gives it tasks."""
+    if not 0 <= build_workers <= BUILD_WORKER_SLOTS:
+        raise LocalError(
+            f"A cluster on one machine has 0 to {BUILD_WORKER_SLOTS} build workers,"
+            f" not {build_workers}."
+        )
+    if build_workers and not kafka:
+        raise LocalError("Build workers get their tasks from Kafka; add `--bus kafka`.")
 
 
 def check_port(host: str, port: int) -> None:

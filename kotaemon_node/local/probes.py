@@ -47,6 +47,8 @@ def port_of(cluster: Cluster, name: str) -> int:
             return cluster.port
         case "coordinator":
             return cluster.coordinator_port
+        case _ if name.startswith("build-worker-"):
+            return cluster.build_worker_ports[int(name.removeprefix("build-worker-"))]
         case _:
             return cluster.worker_ports[int(name.removeprefix("worker-"))]
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from supervisor.xmlrpc import Faults, SupervisorTransport
 
-from kotaemon_node.local.config import WORKER_GROUP
+from kotaemon_node.local.config import BUILDERS, WORKER_GROUP
 from kotaemon_node.local.errors import LocalError
 from kotaemon_node.local.folder import DataFolder, write_whole
 from kotaemon_node.local.supervisord import WITH_PARENT
@@ -127,6 +127,8 @@ class Supervisor:
 
 
 def _rpc_name(name: str) -> str:
+    if name.startswith("build-worker-"):
+        return f"{BUILDERS}:{name}"
     return f"{WORKER_GROUP}:{name}" if name.startswith("worker-") else name
 
 

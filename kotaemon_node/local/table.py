@@ -11,6 +11,9 @@ from kotaemon_node.local.cluster import Cluster
 from kotaemon_node.local.folder import DataFolder
 from kotaemon_node.local.supervisor import ProcessInfo
 
+# Of these there are several.
+_ROLES = ("worker", "build-worker")
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -33,7 +36,8 @@ def names(cluster: Cluster) -> list[str]:
     if cluster.own_kafka:
         first.append("kafka")
     workers = [f"worker-{slot}" for slot in range(cluster.workers)]
-    return [*first, "haproxy", "coordinator", *workers]
+    builders = [f"build-worker-{slot}" for slot in range(cluster.build_workers)]
+    return [*first, "haproxy", "coordinator", *builders, *workers]
 
 
 def rows(folder: DataFolder, cluster: Cluster, processes: dict[str, ProcessInfo]) -> list[Row]:
@@ -55,7 +59,7 @@ def rows(folder: DataFolder, cluster: Cluster, processes: dict[str, ProcessInfo]
 
 def role_of(name: str) -> str:
     """Return ``worker`` for ``worker-2``, and the name itself for the others."""
-    return "worker" if name.startswith("worker-") else name
+    return next((role for role in _ROLES if name.startswith(f"{role}-")), name)
 
 
 def serving_pid(folder: DataFolder, info: ProcessInfo | None) -> int | None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import requests
 
+from kotaemon_node.local.ports import choose_block
 from tests.fakes.signing import key_settings
 from tests.integration.test_coordinator_process import Process, Site, until
 from tests.kafka_broker import KafkaBroker
@@ -58,6 +59,7 @@ def worker(site: Site, kafka: KafkaBroker, name: str) -> subprocess.Popen[bytes]
     environment = {
         **os.environ,
         "COORDINATOR_ROLE": "build-worker",
+        "COORDINATOR_PORT": str(choose_block(1)),
         "KAFKA_BOOTSTRAP_SERVERS": kafka.address.servers[0],
         "ARTIFACT_URL": site.artifacts.as_uri(),
         **key_settings(site.root),

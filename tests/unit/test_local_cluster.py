@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from kotaemon_node.local import cluster as clusters
-from kotaemon_node.local.cluster import BLOCK_PORTS, WORKER_SLOTS, Cluster
+from kotaemon_node.local.cluster import BLOCK_PORTS, BUILD_WORKER_SLOTS, WORKER_SLOTS, Cluster
 from kotaemon_node.local.errors import LocalError
 from kotaemon_node.local.folder import DataFolder
 from kotaemon_node.local.ports import FIRST_PORT, LAST_PORT, choose_block, is_free
@@ -45,10 +45,10 @@ def test_every_process_has_a_port_of_its_own_below_the_ephemeral_ones(folder: Da
 
     ports = [
         *(cluster.redis_port, cluster.coordinator_port, *cluster.worker_ports),
-        *(cluster.kafka_port, cluster.kafka_controller_port),
+        *(cluster.kafka_port, cluster.kafka_controller_port, *cluster.build_worker_ports),
     ]
 
-    assert len(set(ports)) == WORKER_SLOTS + 4 == BLOCK_PORTS
+    assert len(set(ports)) == WORKER_SLOTS + BUILD_WORKER_SLOTS + 4 == BLOCK_PORTS
     assert min(ports) >= FIRST_PORT
     assert max(ports) <= LAST_PORT < EPHEMERAL_FIRST
 

@@ -1,0 +1,29 @@
+"""Serves health checks and metrics beside a build worker, whose main program is no server."""
+
+import threading
+from collections.abc import Callable
+from socketserver import ThreadingMixIn
+from typing import Any
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+
+
+class _Server(ThreadingMixIn, WSGIServer):
+    daemon_threads = True
+
+
+class _Handler(WSGIRequestHandler):
+    timeout = 10.0  # seconds for a client that says nothing
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Say nothing: a check comes every second."""
+
+    def address_string(self) -> str:
+        """Return the address as it is, without asking a name server."""
+        return str(self.client_address[0])
+
+
+def serve_beside(app: Callable[..., Any], *, host: str, port: int) -> int:
+    """Serve ``app`` on a thread until the process ends; return its port. Raises ``OSError``."""
+    server = make_server(host, port, app, server_class=_Server, handler_class=_Handler)
+    threading.Thread(target=server.serve_forever, name="health", daemon=True).start()
+    return int(server.server_port)
