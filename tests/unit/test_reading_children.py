@@ -5,8 +5,10 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import psutil
 import pytest
@@ -58,6 +60,8 @@ def read(document, content):
         pathlib.Path("/dev/shm/kn-written").write_bytes(b"x" * 10)
     if kind == "opens":
         [os.open("/dev/null", os.O_RDONLY) for _ in range(1000)]
+    if kind == "nice":
+        content = str(os.getpriority(os.PRIO_PROCESS, 0)).encode()
     if kind == "tells":
         content = repr(sorted(os.environ)).encode()
     return read_document("a.md", content)
@@ -245,6 +249,49 @@ def test_a_worn_child_is_replaced(
         read(reader, files.state("good.md"))
         pids += [child.pid for child in children()]
     assert len(set(pids)) == 2
+
+
+def test_a_child_steps_back_no_further_than_the_thread_that_started_it(
+    files: Files, make: Make
+) -> None:
+    def step_back_and_begin() -> Ingested:
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
+        return read(make(), files.state("nice.md"))
+
+    with ThreadPoolExecutor(1) as behind:
+        assert behind.submit(step_back_and_begin).result().text == "10"
+
+
+def test_a_child_takes_lower_limits_than_its_own_as_they_are(files: Files) -> None:
+    lower = "import resource as r; r.setrlimit(r.RLIMIT_CPU, (200, 200));"
+    lower += "r.setrlimit(r.RLIMIT_NOFILE, (40, 40));"
+    program = (*TEST_PROGRAM[:-1], lower + PROGRAM)
+    reader = ChildReader(
+        files,
+        metrics=CoordinatorMetrics(),
+        clock=SystemClock(),
+        bounds=Bounds(computing_s=1_000),
+        program=program,
+        children=1,
+    )
+    try:
+        assert read(reader, files.state("good.md")).reason is None
+    finally:
+        reader.close()
+
+
+def test_children_that_come_and_go_leave_nothing_open(
+    files: Files, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "READING_CHILD_DOCUMENTS_MAX", 1)
+    reader = make()
+    read(reader, files.state("good.md"))
+    until(lambda: not children())
+    began = psutil.Process().num_fds()
+    for kind in ("good", "dies", "leaves", "good"):
+        read(reader, files.state(f"{kind}.md"))
+    until(lambda: not children())  # nor is one left that nobody has waited for
+    assert psutil.Process().num_fds() <= began
 
 
 PARENT = """
