@@ -125,13 +125,17 @@ class Manifest:
         # and of the keys that may hold others only later ones do.
         before, mark, after = _canonical(said).partition('"documents":[')
         documents = ",".join([entry.to_json() for entry in self.documents])
-        return "".join((before, mark, documents, after)).encode()
+        raw = "".join((before, mark, documents, after)).encode()
+        if not self._digest:
+            # Who stores it needs the digest as well; making the bytes again takes longer.
+            object.__setattr__(self, "_digest", hashlib.sha256(raw).hexdigest())
+        return raw
 
     @property
     def digest(self) -> str:
         """sha256 (hex) of the canonical bytes; taken once, for thousands of documents take long."""
         if not self._digest:
-            object.__setattr__(self, "_digest", hashlib.sha256(self.to_json()).hexdigest())
+            self.to_json()
         return self._digest
 
     @classmethod
@@ -157,8 +161,12 @@ class Manifest:
         return made
 
 
+# ``json.dumps`` would make one for each document.
+_ENCODER: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
 def _canonical(said: Mapping[str, Any]) -> str:
-    return json.dumps(said, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return _ENCODER.encode(said)
 
 
 @dataclass(frozen=True, slots=True)
