@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import orjson
+import psutil
 import requests
 
 from kotaemon_node.adapters.signing import Ed25519Signer, read_signing_key
@@ -167,8 +168,8 @@ def _change(cluster: Cluster, pods: Pods, knowledge: Path, number: int) -> dict[
     draft.write_text(f"# The {word}\n\n{number} of {word} are kept here.\n", "utf-8")
     manifests = (cluster.folder.artifacts / manifest_name(DEFAULT_TENANT, KB, 1)).parent
     before = set(manifests.iterdir())
+    pids = cluster.pids([*pods.urls, "coordinator"])
     moments: dict[str, float] = {}
-    began_s = time.perf_counter()
 
     def waits(condition: Callable[[], bool], moment: str) -> None:
         _until(condition, f"{moment} of {document}", _SERVED_WITHIN_S)
@@ -181,6 +182,7 @@ def _change(cluster: Cluster, pods: Pods, knowledge: Path, number: int) -> dict[
     threads = [
         threading.Thread(target=follow, args=(name, pods.generation(name))) for name in pods.urls
     ]
+    computed_s = _computed(pids)
     began_s = time.perf_counter()
     draft.rename(target)
     for thread in threads:
@@ -190,12 +192,21 @@ def _change(cluster: Cluster, pods: Pods, knowledge: Path, number: int) -> dict[
         thread.join()
     if any(f"{name} found" not in moments for name in pods.urls):
         raise RuntimeError(f"{document} is not found: {moments}\n{cluster.logs()}")
+    took_s = {name: now - computed_s[name] for name, now in _computed(pids).items()}
     return {
+        "coordinator_cpu_s": took_s["coordinator"],
+        "pod_cpu_s": sum(took_s[name] for name in pods.urls) / len(pods.urls),
         "published_s": moments["published"],
         "served_s": max(moments[f"{name} served"] for name in pods.urls),
         "found_s": max(moments[f"{name} found"] for name in pods.urls),
         **moments,
     }
+
+
+def _computed(pids: Mapping[str, int]) -> dict[str, float]:
+    """Return what processes have computed until now (s)."""
+    times = {name: psutil.Process(pid).cpu_times() for name, pid in pids.items()}
+    return {name: it.user + it.system for name, it in times.items()}
 
 
 def _searches(url: str, questions: Sequence[str]) -> dict[str, float]:
