@@ -64,7 +64,6 @@ class _Names:
 
     created_at_s: float
     segments: frozenset[str]
-    texts: frozenset[str]
     redacted: bool = False
     """A purge left it."""
 
@@ -88,11 +87,15 @@ class Retention:
         self._session_life_s = session_life_s
         # Manifests never change, so each is read once.
         self._names: dict[str, dict[int, _Names]] = {}
+        # Text to the newest generation that was seen to name it. A set for each generation would be
+        # as long as the knowledge base, and generations go from the oldest on.
+        self._texts: dict[str, dict[str, int]] = {}
         self._unnamed_since_s: dict[str, float] = {}
 
     def begin(self) -> None:
         """Forget what was seen: since we led last, others may have built what we saw unnamed."""
         self._names.clear()
+        self._texts.clear()
         self._unnamed_since_s.clear()
 
     def sweep(self, kb: str, *, spared: Collection[str] = ()) -> int:
@@ -115,7 +118,7 @@ class Retention:
         )
         doomed += self._unnamed_for_long(
             f"{knowledge_base_prefix(self._tenant, kb)}texts/",
-            named={f"{it}.txt" for row in names.values() for it in row.texts},
+            named=[f"{it}.txt" for it in self._named_texts(kb, oldest=min(names, default=0))],
         )
         # Manifests come first in the list: what goes is first forgotten, then removed.
         for name in doomed:
@@ -133,8 +136,20 @@ class Retention:
                 del known[number]
         for number in sorted((numbers | redacted) - known.keys()):
             read = self._catalog.cited if number in redacted else self._catalog.manifest
-            known[number] = _names(read(kb, number), redacted=number in redacted)
+            manifest = read(kb, number)
+            known[number] = _names(manifest, redacted=number in redacted)
+            texts = self._texts.setdefault(kb, {})
+            for entry in manifest.documents if manifest else ():
+                if entry.text is not None:
+                    texts[entry.text] = max(number, texts.get(entry.text, 0))
         return known
+
+    def _named_texts(self, kb: str, *, oldest: int) -> Collection[str]:
+        """Return the texts that a generation from ``oldest`` on names, and forget the others."""
+        texts = self._texts.get(kb, {})
+        for gone in [text for text, newest in texts.items() if newest < oldest]:
+            del texts[gone]
+        return texts.keys()
 
     def _replaced_s_ago(self, names: Mapping[int, _Names]) -> Mapping[int, float]:
         # The wall clock decides only how long the past is kept; a jump makes it longer or shorter.
@@ -166,10 +181,9 @@ class Retention:
 
 def _names(manifest: Manifest | None, *, redacted: bool) -> _Names:
     if manifest is None:
-        return _Names(0.0, frozenset(), frozenset(), redacted)
+        return _Names(0.0, frozenset(), redacted)
     return _Names(
         created_at_s=datetime.fromisoformat(manifest.created_at).timestamp(),
         segments=frozenset(entry.name for entry in manifest.segments),
-        texts=frozenset(entry.text for entry in manifest.documents if entry.text),
         redacted=redacted,
     )
