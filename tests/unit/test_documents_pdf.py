@@ -2,6 +2,7 @@
 
 import pytest
 
+from kotaemon_node.adapters.documents import pdf_flow, pdf_words
 from kotaemon_node.adapters.documents.parsed import Block
 from kotaemon_node.adapters.documents.pdf import parse_pdf
 from kotaemon_node.domain import limits
@@ -223,3 +224,19 @@ def test_a_pdf_of_too_many_pages_is_refused(monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_page_of_too_many_characters_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "PDF_PAGE_CHARS_MAX", 20)
     assert texts(Page().lines(72, 700, PROSE), Page().text(72, 700, "Short.")) == ["Short."]
+
+
+def test_of_a_long_paragraph_only_the_end_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    longest = 0
+
+    class Counted:
+        def search(self, text: str) -> None:
+            nonlocal longest
+            longest = max(longest, len(text))
+
+    monkeypatch.setattr(pdf_words, "_DIVIDED", Counted())
+    monkeypatch.setattr(pdf_flow, "_ENDED", Counted())
+    line = "a line of prose goes on and on without any end of it as far as one can see"
+    document = parse_pdf(pdf(*[Page().lines(72, 720, [line] * 40)] * 4), name="a")
+    assert max(len(block.text) for block in document.blocks) > 5_000
+    assert 0 < longest <= 200

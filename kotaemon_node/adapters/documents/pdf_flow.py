@@ -19,6 +19,7 @@ _LIKE: Final = 0.08  # sizes that differ by less look the same
 _NEIGHBOURS: Final = 6  # lines around one that show where the margin is
 _NOTE_PARAGRAPHS_MAX: Final = 6  # of footnotes between the parts of a paragraph
 _MARGIN_COLUMNS: Final = 60  # as in domain.sentences: a shorter line was ended on purpose
+_TAIL_CHARS: Final = 100  # a paragraph may be a thousand pages, and its end is asked for on each
 _ENDED: Final = re.compile(r"[.!?。！？；;:：…][\"'”’)）」』\]]*$")
 _ITEM: Final = re.compile(
     r"[•‣▪◦■□☐☑☒✓✔–*·●-]\s|\(?\d{1,3}[.)、]\s?(?!\d)|\(?[a-zA-Z][.)]\s|\(?[ivx]{1,4}[.)]\s|[（(][一二三四五六七八九十]+[）)]"
@@ -203,7 +204,11 @@ def _wrapped(paragraph: Paragraph) -> bool:
     if paragraph.full:
         return True
     short = columns_of(paragraph.last.text) < _MARGIN_COLUMNS
-    return short and not _ITEM.match(paragraph.text) and not _ENDED.search(paragraph.text)
+    return (
+        short
+        and not _ITEM.match(paragraph.text)
+        and not _ENDED.search(paragraph.text[-_TAIL_CHARS:])
+    )
 
 
 def _centred(above: Line, line: Line) -> bool:
@@ -216,7 +221,7 @@ def _centred(above: Line, line: Line) -> bool:
 
 def _may_go_on(paragraph: Paragraph, line: Line) -> bool:
     """Tell whether a paragraph at the foot of a page or column goes on with the next line."""
-    if _ENDED.search(paragraph.text):
+    if _ENDED.search(paragraph.text[-_TAIL_CHARS:]):
         return False
     first = line.text[0]
     if first.islower() or paragraph.text[-1] in ",，、-":

@@ -6,6 +6,8 @@ from typing import Final
 
 from kotaemon_node.adapters.documents.pdf_layout import joined
 
+# A paragraph may be thousands of pages long: only its end is looked at for each line behind it.
+_END_CHARS: Final = 100
 _DIVIDED: Final = re.compile(r"([^\W\d_]+)[-\u00ad\u2010]$")
 _GOES_ON: Final = re.compile(r"[^\W\d_]+")
 _HYPHENATED: Final = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)+")
@@ -33,9 +35,10 @@ class Words:
 
     def append(self, text: str, following: str) -> tuple[str, int]:
         """Return ``text`` with the next line behind it, and where that begins."""
-        divided, rest = _DIVIDED.search(text), _GOES_ON.match(following)
+        end = text[-_END_CHARS:]
+        divided, rest = _DIVIDED.search(end), _GOES_ON.match(following)
         if divided is None or rest is None:
-            touching = re.search(r"[^\W_][-\u2010/]$", text) is not None
+            touching = re.search(r"[^\W_][-\u2010/]$", end) is not None
             before = text if touching else text + joined(text, following)
             return before + following, len(before)
         before = text
