@@ -1,4 +1,4 @@
-"""Spaces of many vectors: searched by lists, exact in what they say, mapped, the same every time."""
+"""Spaces of many vectors: searched by lists, exact in what they say, mapped, always the same."""
 
 import gc
 from pathlib import Path
@@ -142,3 +142,17 @@ def test_vectors_of_other_rows_are_refused(folder: Path, listed: Space) -> None:
     fewer.write_bytes(np.arange(3, dtype="<i4").tobytes())
     with pytest.raises(CorruptArtifact):
         open_space("all", {**paths, layout.index_rows_file("all"): fewer})
+
+
+@pytest.mark.parametrize("kept", ["listed", "flat"])
+def test_an_index_of_another_kind_is_refused(folder: Path, listed: Space, kept: str) -> None:
+    # Given what a later version may write: an index that this one does not know
+    index = faiss.IndexHNSWFlat(DIMENSION, 4, faiss.METRIC_INNER_PRODUCT)
+    index.add(VECTORS)
+    faiss.write_index(index, str(folder / f"other-{kept}"))
+    paths = {path.name: path for path in (folder / "listed").iterdir()}
+    paths[layout.index_file("all")] = folder / f"other-{kept}"
+    if kept == "flat":
+        del paths[layout.vectors_file("all")]
+    with pytest.raises(CorruptArtifact, match="IndexHNSWFlat"):
+        open_space("all", paths)

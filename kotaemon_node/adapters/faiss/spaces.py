@@ -46,6 +46,11 @@ def open_space(space: str, paths: Mapping[str, Path]) -> Space:
     if index.ntotal != len(rows):
         raise CorruptArtifact(f"space {space} has {index.ntotal} vectors of other rows")
     raw = paths.get(layout.vectors_file(space))
+    kind = faiss.IndexFlat if raw is None else faiss.IndexIVFScalarQuantizer
+    known = isinstance(index, kind)
+    if not known:
+        # Written by a later version, perhaps: whoever serves keeps what it has.
+        raise CorruptArtifact(f"space {space} has a {type(index).__name__}, which we cannot search")
     if raw is None:
         return FlatSpace(index, rows)
     flat = np.frombuffer(layout.mapped(raw), dtype="<f4")
