@@ -7,11 +7,12 @@ not sent once more.
 import json
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from itertools import islice
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Annotated, Any, Final
 
 import typer
@@ -239,3 +240,11 @@ def _print_table(run: _Run) -> None:
         out.print(Text.assemble(("✗ ", "red"), name, ": ", why), soft_wrap=True)
     if len(failures) > _FAILURES_SHOWN:
         out.print(f"… and {len(failures) - _FAILURES_SHOWN} more; --json has all of them.")
+    if run.found.left_out:
+        out.print(f"left out: {_kinds(run.found.left_out)}; --json says why.", soft_wrap=True)
+
+
+def _kinds(paths: Iterable[str]) -> str:
+    """Name how many files of each ending there are, most frequent first."""
+    endings = Counter(PurePath(path).suffix.lower() or "without an ending" for path in paths)
+    return ", ".join(f"{count} {ending}" for ending, count in endings.most_common())

@@ -97,6 +97,12 @@ def test_a_folder_is_sent_and_followed_to_its_end(site: Site, folder: Path) -> N
     assert {Path(row["path"]).name for row in said["left_out_files"]} == {"b.png", "~$d.md"}
 
 
+def test_what_is_left_out_is_named_by_its_kind(site: Site, folder: Path) -> None:
+    result = CliRunner().invoke(app, ["ingest", str(folder), "--url", site.url])
+    assert result.exit_code == 0, result.output
+    assert "left out: 1 .png, 1 .md; --json says why." in result.output
+
+
 def test_what_fails_is_told_with_its_reason_and_ends_with_1(site: Site, folder: Path) -> None:
     (folder / "bad.md").write_text("x")
     code, said = run(site, folder, folder / "b.png", folder / "none.md", "--kb", "shop")
