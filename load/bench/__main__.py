@@ -7,7 +7,8 @@ ten; ``swap`` asks one pod for seven, ``ingest_beside_chat`` for five, ``history
 ``folder`` watches one for two.
 ``encoders`` and ``answers`` need the
 public question sets in the folder that KOTAEMON_TEST_DATA names; without it they are left out, and
-that is said. ``million`` needs it too; it builds for about half an hour and is run by itself alone.
+that is said. ``million`` needs it too; it builds for a quarter of an hour, and so it is run only by
+itself: ``python -m load.bench.million``.
 """
 
 import argparse

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from coordinator.chunking import weight
 from kotaemon_node.domain.knowledge import Passage, passage_id
-from kotaemon_node.domain.language import language_of
+from kotaemon_node.domain.language import Language, language_of
 from kotaemon_node.domain.limits import CHUNK_CHARS_TARGET
 from kotaemon_node.ports.encoder import Encoder, SpaceVectors
 from kotaemon_node.retrieval.analysis import terms
@@ -168,7 +168,7 @@ def _document(source: Source, number: int, others: Mapping[str, Sequence[str]]) 
     places = [(start + at) % len(source.texts) for at in range(PASSAGES_PER_DOCUMENT)]
     texts, counted = [], []
     for place in places:
-        exchange = others[language_of(source.texts[place])]
+        exchange = others[_language_of(source.texts[place])]
         chosen = [
             chance.choice(exchange) if chance.random() < PIECES_EXCHANGED else piece
             for piece in source.pieces[place]
@@ -195,10 +195,16 @@ def _document(source: Source, number: int, others: Mapping[str, Sequence[str]]) 
                 page=None,
                 span=span,
                 text=text,
-                language=language_of(text),
+                # What was exchanged is of the same language.
+                language=_language_of(source.texts[place]),
             )
         )
     return Document(name, revision, whole, tuple(passages), tuple(counted), tuple(places))
+
+
+@cache
+def _language_of(text: str) -> Language:
+    return language_of(text)
 
 
 @cache
