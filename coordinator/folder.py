@@ -99,7 +99,10 @@ class KnowledgeFolder:
         """Return what is in the folder now. Raises ``FolderMissing``."""
         walk = self._looked()
         for document, signature in walk.found.items():
-            self._look_at(document, signature)
+            seen = self._seen.get(document)
+            # Of tens of thousands of files nearly all are as they were.
+            if seen is None or not seen.settled or seen.signature != signature:
+                self._look_at(document, signature)
         missing = self._seen.keys() - walk.found.keys()
         if missing:
             # Under another name, and not yet at rest there: both names change in one generation.

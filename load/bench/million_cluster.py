@@ -176,6 +176,8 @@ def _change(cluster: Cluster, pods: Pods, knowledge: Path, number: int) -> dict[
         moments[moment] = time.perf_counter() - began_s
 
     def follow(name: str, served: int) -> None:
+        # Who asks all the time takes from what is measured.
+        waits(lambda: "published" in moments, f"{name} may ask")
         waits(lambda: pods.generation(name) > served, f"{name} served")
         waits(lambda: pods.finds(name, word, document), f"{name} found")
 
