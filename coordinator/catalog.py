@@ -46,6 +46,8 @@ class Catalog:
         for number in reversed(numbers):
             manifest = self.manifest(kb, number)
             if manifest is not None:
+                # Each entry keeps its JSON: made now, the first change need not wait for it.
+                manifest.to_json()
                 return Newest(numbers[-1], manifest)
         return Newest(numbers[-1] if numbers else 0, None)
 
