@@ -32,7 +32,10 @@ def up(
     host: Annotated[str, typer.Option(help="Address on which it listens.")] = "127.0.0.1",
     knowledge: Annotated[
         Path | None,
-        typer.Option(help="Folder of documents to answer from; the sample shop by default."),
+        typer.Option(
+            help="Folder of documents to answer from; by default the data folder's own,"
+            " which begins with the sample shop."
+        ),
     ] = None,
     bus: Annotated[
         Literal["redis", "kafka"] | None,

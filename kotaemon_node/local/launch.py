@@ -16,6 +16,7 @@ from kotaemon_node.local import cluster as clusters
 from kotaemon_node.local.cluster import WORKER_SLOTS, Cluster
 from kotaemon_node.local.errors import LocalError, StartFailed
 from kotaemon_node.local.folder import DataFolder, write_whole
+from kotaemon_node.local.places import begin_knowledge
 from kotaemon_node.local.plan import Plan, Wishes, make_plan
 from kotaemon_node.local.signing import settle as settle_keys
 from kotaemon_node.local.supervisor import ShuttingDown, Supervisor, spawn
@@ -106,7 +107,7 @@ def _check_surroundings(wishes: Wishes, plan: Plan, progress: Progress) -> None:
             broker_jars.fetch()
     check_weights(plan.models, plan.encoder_model)
     if plan.knowledge == wishes.folder.knowledge:
-        plan.knowledge.mkdir(exist_ok=True)
+        begin_knowledge(plan.knowledge)
     preflight.check_knowledge(plan.knowledge)
 
 

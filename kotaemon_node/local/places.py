@@ -1,6 +1,7 @@
 """Where things lie unless the user names another place."""
 
 import os
+import shutil
 from pathlib import Path
 
 import kotaemon_node
@@ -22,6 +23,21 @@ def sample_knowledge() -> Path | None:
     root = checkout()
     folder = root / "sample" / "knowledge" if root else None
     return folder if folder and folder.is_dir() else None
+
+
+def begin_knowledge(folder: Path) -> None:
+    """Make a cluster's own knowledge folder; the first time the sample shop is copied into it.
+
+    A copy, because uploads and deletions change the folder. Raises ``OSError``.
+    """
+    sample = sample_knowledge()
+    if folder.exists() or sample is None:
+        folder.mkdir(exist_ok=True)
+        return
+    coming = folder.with_name(f".{folder.name}.coming")
+    shutil.rmtree(coming, ignore_errors=True)
+    shutil.copytree(sample, coming)
+    coming.rename(folder)  # whole or not at all, also where this is interrupted
 
 
 def models_folder() -> Path:

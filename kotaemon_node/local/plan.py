@@ -59,7 +59,7 @@ def make_plan(wishes: Wishes, settings: Settings) -> Plan:
         else folder.artifacts.as_uri(),
         coordinator_artifact_url=_coordinators_own(folder, settings),
         artifact_cache=_given(settings, "artifact_cache_dir") or folder.artifact_cache,
-        knowledge=(own_knowledge or places.sample_knowledge() or folder.knowledge).absolute(),
+        knowledge=(own_knowledge or folder.knowledge).absolute(),
         models=(own_models or places.models_folder()).absolute(),
         encoder_model=settings.encoder_model,
         durability=settings.durability,

@@ -57,7 +57,6 @@ class JobQueue(Protocol):
         """Return the newest jobs that are kept, newest first; at most ``JOBS_LISTED_MAX``."""
         ...
 
-
     def waiting(self, tenant: str) -> Sequence[Job]:
         """Return the jobs that have not ended, oldest first; ``StoreUnavailable``."""
         ...

@@ -31,7 +31,7 @@ def test_without_any_wish_everything_is_the_clusters_own() -> None:
 
     assert plan.redis_url == ""
     assert plan.artifact_url == "file:///data/artifacts"
-    assert plan.knowledge == places.sample_knowledge()
+    assert plan.knowledge == DATA.knowledge
     assert plan.models == places.models_folder()
 
 
@@ -69,3 +69,25 @@ def test_an_installed_program_without_samples_watches_a_folder_of_its_own(
 
     assert plan.knowledge == Path("/data/knowledge")
     assert plan.models == Path("/home/me/.cache/kotaemon/models")
+
+
+def test_a_clusters_own_knowledge_begins_with_a_copy_of_the_samples(tmp_path: Path) -> None:
+    own = tmp_path / "knowledge"
+    places.begin_knowledge(own)
+    sample = places.sample_knowledge()
+    assert sample is not None
+    names = sorted(path.name for path in sample.iterdir())
+    assert sorted(path.name for path in own.iterdir()) == names != []
+
+    # What a user did to it stays.
+    for path in own.rglob("*.md"):
+        path.unlink()
+    places.begin_knowledge(own)
+    assert not list(own.rglob("*.md"))
+    assert list(sample.rglob("*.md"))
+
+
+def test_without_samples_it_begins_empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(places, "checkout", lambda: None)
+    places.begin_knowledge(tmp_path / "knowledge")
+    assert list((tmp_path / "knowledge").iterdir()) == []
