@@ -1,7 +1,8 @@
 """Serves the coordinator's artifact store to workers that have no folder in common.
 
 Contents never change under their name, so they may be cached for ever and fetched in parts. Whoever
-holds the token may read all of it; without a token only this machine may. They write uploads and nothing else.
+holds the token may read all of it; without a token only this machine may. They write uploads and
+nothing else.
 """
 
 import hmac

@@ -25,7 +25,7 @@ rest_log=$(mktemp)
 python -m pytest -m "not long" tests $(printf -- '--ignore=%s ' $with_processes) \
     >"$rest_log" 2>&1 &
 rest=$!
-trap 'kill "$rest" 2>/dev/null; cat "$rest_log"; rm -f "$rest_log"' EXIT
+trap 'kill "$rest" 2>/dev/null || true; cat "$rest_log"; rm -f "$rest_log"' EXIT
 trap 'exit 130' INT TERM
 tests=0
 # shellcheck disable=SC2086

@@ -85,7 +85,7 @@ class ManifestReader:
         return sorted({int(stem) for stem in stems if stem.isdecimal()})
 
     def all_numbers(self, kb: str) -> list[int]:
-        """Return the numbers of which a manifest or what purges left of it is kept, newest first."""
+        """Return the numbers whose manifest, or what purges left of it, is kept: newest first."""
         return sorted({*self.numbers(kb), *self.redacted_numbers(kb)}, reverse=True)
 
     def mentions(self, kb: str, generation: int, word: str) -> bool:

@@ -15,8 +15,8 @@ from typing import Any
 from flask import Flask
 from flask.testing import FlaskClient
 
-from kotaemon_node.api.app import create_app
 from kotaemon_node.adapters.documents.reading import unsupported
+from kotaemon_node.api.app import create_app
 from kotaemon_node.api.services import Services, UploadDesk
 from kotaemon_node.domain.errors import (
     Gone,

@@ -1,7 +1,5 @@
 """Merges beside the publishing of changes: never in its way, and never in the way of the truth."""
 
-import os
-import signal
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from functools import partial
@@ -24,6 +22,7 @@ from kotaemon_node.domain.errors import CorruptArtifact
 from kotaemon_node.domain.knowledge import SegmentEntry
 from kotaemon_node.ports.jobs import Order
 from tests.fakes.coordination import TENANT, SteppedCoordinator, World
+from tests.own_children import begin_with_none, own_children
 
 merge_here = partial(write_merged_segment, FaissSegmentFormat())
 
@@ -288,15 +287,14 @@ def test_a_child_that_is_killed_or_not_wanted_is_gone(
 ) -> None:
     sources = sources_of(world, coordinator)
 
-    def children() -> list[int]:
-        return [int(pid) for pid in Path("/proc/thread-self/children").read_text().split()]
+    begin_with_none()
 
     def kill() -> None:
-        for pid in children():
-            os.kill(pid, signal.SIGKILL)
+        for child in own_children():
+            child.kill()
 
     def unwanted() -> None:
-        if children():
+        if own_children():
             raise InterruptedError
 
     (tmp_path / "killed").mkdir()
@@ -305,7 +303,7 @@ def test_a_child_that_is_killed_or_not_wanted_is_gone(
     (tmp_path / "unwanted").mkdir()
     with pytest.raises(InterruptedError):
         merge_in_child(tmp_path / "unwanted", sources, unwanted)
-    assert not children()
+    assert not own_children()
 
 
 def test_a_child_tells_of_a_damaged_segment(

@@ -20,6 +20,7 @@ from coordinator.reading.bounds import Bounds
 from coordinator.reading.pool import ChildReader
 from kotaemon_node.adapters.system import SystemClock
 from kotaemon_node.domain import limits
+from tests.own_children import begin_with_none, own_children
 
 PATIENCE_S = 60.0
 MB = 1024**2
@@ -101,6 +102,7 @@ Make = Callable[..., ChildReader]
 
 @pytest.fixture
 def make(files: Files) -> Iterator[Make]:
+    begin_with_none()
     made: list[ChildReader] = []
 
     def reader(*, bounds: Bounds = SMALL, program: tuple[str, ...] = TEST_PROGRAM) -> ChildReader:
@@ -125,10 +127,6 @@ def read(reader: ChildReader, state: FileState) -> Ingested:
     found = reader.begin("default", state).result(timeout=PATIENCE_S)
     assert found is not None
     return found
-
-
-def children() -> list[psutil.Process]:
-    return psutil.Process().children()
 
 
 def until(condition: Callable[[], object]) -> None:
@@ -206,7 +204,7 @@ def test_a_child_sees_no_secret(files: Files, make: Make, monkeypatch: pytest.Mo
 def test_a_document_is_not_blamed_for_what_an_earlier_one_left(files: Files, make: Make) -> None:
     reader = make()
     read(reader, files.state("good.md"))
-    (child,) = children()
+    (child,) = own_children()
     child.suspend()
     begun = reader.begin("default", files.state("second.md"))
     child.kill()
@@ -225,8 +223,8 @@ def test_a_large_document_goes_in_and_out(files: Files, make: Make) -> None:
 def test_closing_ends_a_reading_and_its_child_at_once(files: Files, make: Make) -> None:
     reader = make()
     reader.begin("default", files.state("sleeps.md"))
-    until(children)
-    (child,) = children()
+    until(own_children)
+    (child,) = own_children()
     reader.close()
     until(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE)
 
@@ -234,7 +232,7 @@ def test_closing_ends_a_reading_and_its_child_at_once(files: Files, make: Make) 
 def test_a_reading_that_nobody_wants_makes_room(files: Files, make: Make) -> None:
     reader = make()
     unwanted = reader.begin("default", files.state("sleeps.md"))
-    until(children)
+    until(own_children)
     reader.drop(unwanted)
     assert read(reader, files.state("good.md")).reason is None
 
@@ -247,7 +245,7 @@ def test_a_worn_child_is_replaced(
     pids = []
     for _ in range(3):
         read(reader, files.state("good.md"))
-        pids += [child.pid for child in children()]
+        pids += [child.pid for child in own_children()]
     assert len(set(pids)) == 2
 
 
@@ -286,11 +284,11 @@ def test_children_that_come_and_go_leave_nothing_open(
     monkeypatch.setattr(limits, "READING_CHILD_DOCUMENTS_MAX", 1)
     reader = make()
     read(reader, files.state("good.md"))
-    until(lambda: not children())
+    until(lambda: not own_children())
     began = psutil.Process().num_fds()
     for kind in ("good", "dies", "leaves", "good"):
         read(reader, files.state(f"{kind}.md"))
-    until(lambda: not children())  # nor is one left that nobody has waited for
+    until(lambda: not own_children())  # nor is one left that nobody has waited for
     assert psutil.Process().num_fds() <= began
 
 

@@ -17,7 +17,8 @@ from coordinator.reading.reader import Begun
 from kotaemon_node.adapters.system import SystemClock
 from tests.fakes.coordination import SteppedCoordinator, World
 from tests.fakes.reading import ReaderHere
-from tests.unit.test_reading_children import PATIENCE_S, TEST_PROGRAM, Files, children, read, until
+from tests.own_children import begin_with_none, own_children
+from tests.unit.test_reading_children import PATIENCE_S, TEST_PROGRAM, Files, read, until
 
 HOURS = Bounds(wall_s=3_600, quick_s=0.5)
 
@@ -31,6 +32,7 @@ def files() -> Files:
 
 @pytest.fixture
 def make(files: Files) -> Iterator[Make]:
+    begin_with_none()
     made: list[ChildReader] = []
 
     def reader(*, bounds: Bounds = HOURS, count: int = 2) -> ChildReader:
@@ -83,7 +85,7 @@ def test_closing_ends_what_was_put_off(files: Files, make: Make) -> None:
     assert read(reader, files.state("good.md")).reason is None
     reader.close()
     assert all(it.cancelled() or it.result(timeout=PATIENCE_S) is None for it in hanging)
-    until(lambda: not children())
+    until(lambda: not own_children())
 
 
 def test_a_child_that_somebody_stopped_is_no_fault_of_its_document(
@@ -91,7 +93,7 @@ def test_a_child_that_somebody_stopped_is_no_fault_of_its_document(
 ) -> None:
     reader = make(bounds=Bounds(wall_s=3), count=1)
     read(reader, files.state("good.md"))
-    (child,) = children()
+    (child,) = own_children()
     os.kill(child.pid, signal.SIGSTOP)
     assert read(reader, files.state("second.md")).reason is None
     assert not psutil.pid_exists(child.pid)
