@@ -137,7 +137,11 @@ def _goals(found: Mapping[str, Any]) -> Sequence[tuple[str, str, bool]]:
         (f"vector search p99 ≤ {DENSE_P99_MS:.0f} ms", f"{dense:.1f} ms", dense <= DENSE_P99_MS),
         (f"whole search p99 ≤ {WHOLE_P99_MS:.0f} ms", f"{whole:.1f} ms", whole <= WHOLE_P99_MS),
         (f"recall ≥ {RECALL}", f"{recall:.4f}", recall >= RECALL),
-        (f"opening ≤ {OPENED_S:.0f} s", f"{opened:.2f} s", opened <= OPENED_S),
+        (
+            f"opening ≤ {OPENED_S:.0f} s, its files verified before",
+            f"{opened:.2f} s",
+            opened <= OPENED_S,
+        ),
         (f"CPU of a swap ≤ {SWAP_CPU_S} s", f"{swap:.3f} s", swap <= SWAP_CPU_S),
         (f"others wait ≤ {SILENCE_MS:.0f} ms", f"{silence:.1f} ms", silence <= SILENCE_MS),
     )
