@@ -12,7 +12,6 @@ import argparse
 import random
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -24,6 +23,7 @@ import requests
 from load import surroundings
 from load.bench.swap import KB, OTHERS, TIMEOUT_S, write_corpus
 from load.bench.swap_figures import percentile
+from load.clients import Clients
 from load.kept import keep
 from tests.cluster import Cluster
 
@@ -52,30 +52,13 @@ def write_documents(folder: Path, *, block: int, passages: int, chance: random.R
         aside.rename(folder / aside.name.removeprefix("."))
 
 
-class Clients:
+class Askers(Clients):
     """Ask one pod, with a short pause between answers."""
 
     def __init__(self, url: str, *, seed: int) -> None:
+        super().__init__(clients=CLIENTS, seed=seed)
         self._url = url
-        self._stopped = threading.Event()
-        self.arm = ""
-        """What happens now; "" between rounds."""
         self.asked: dict[str, list[float]] = {arm: [] for arm in ARMS}
-        self.errors: list[str] = []
-        self._threads = [
-            threading.Thread(target=self._ask, args=(random.Random(f"{seed}/{number}"),))
-            for number in range(CLIENTS)
-        ]
-
-    def __enter__(self) -> "Clients":
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stopped.set()
-        for thread in self._threads:
-            thread.join()
 
     def _ask(self, chance: random.Random) -> None:
         with requests.Session() as session:
@@ -139,7 +122,7 @@ def measure(*, blocks: int, passages: int, seed: int) -> dict[str, Any]:
         write_corpus(knowledge, documents=documents)
         with Cluster(Path(root) / "data", workers=1, knowledge=knowledge) as cluster:
             cluster.wait_until(lambda: indexed(cluster, documents), what="all", timeout_s=600)
-            with Clients(cluster.pod_url("worker-0"), seed=seed) as clients:
+            with Askers(cluster.pod_url("worker-0"), seed=seed) as clients:
                 time.sleep(ROUND_S)  # the first answers are slower
                 for block in range(blocks):
                     for arm in chance.sample(ARMS, len(ARMS)):

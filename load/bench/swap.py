@@ -17,7 +17,6 @@ import random
 import re
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -43,6 +42,7 @@ from kotaemon_node.local import launch
 from kotaemon_node.ports.events import Message
 from load import surroundings
 from load.bench.swap_figures import Asked, figures, report, within_goal
+from load.clients import Clients
 from load.kept import keep
 from tests.cluster import Cluster
 
@@ -175,32 +175,15 @@ class Publishing:
         self._bus.publish(Message(topic=KNOWLEDGE_UPDATED, key=ref.kb, value=value))
 
 
-class Clients:
+class Searchers(Clients):
     """Ask one pod without a pause, each on a connection of its own."""
 
     def __init__(self, port: int, price: dict[int, int], *, clients: int, seed: int) -> None:
+        super().__init__(clients=clients, seed=seed)
         self._port = port
         self._price = price
-        self._stopped = threading.Event()
-        self.arm = ""
-        """What happens now; "" between rounds."""
         self.block = 0
         self.asked: list[Asked] = []
-        self.errors: list[str] = []
-        self._threads = [
-            threading.Thread(target=self._ask, args=(random.Random(f"{seed}/{number}"),))
-            for number in range(clients)
-        ]
-
-    def __enter__(self) -> "Clients":
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stopped.set()
-        for thread in self._threads:
-            thread.join()
 
     def _ask(self, chance: random.Random) -> None:
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=TIMEOUT_S)
@@ -304,7 +287,7 @@ def measure(*, blocks: int, documents: int, seed: int) -> dict[str, Any]:
                 port = int(url.rpartition(":")[2])
                 coming = iter(prepared.refs[1:])
                 times_s: list[float] = []
-                with Clients(port, prepared.price, clients=CLIENTS, seed=seed) as clients:
+                with Searchers(port, prepared.price, clients=CLIENTS, seed=seed) as clients:
                     time.sleep(ROUND_S)  # the first searches are slower
                     for block in range(blocks):
                         clients.block = block
