@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from kotaemon_node.adapters.store import file_store as file_store_module
 from kotaemon_node.adapters.store.factory import StorePlace, make_artifact_store
 from kotaemon_node.adapters.system import SystemClock
 from kotaemon_node.domain.errors import CorruptArtifact
@@ -146,6 +147,22 @@ def test_put_and_delete_of_neighbours_do_not_disturb_each_other(store: ArtifactS
     assert failures == []
 
 
+def test_a_folder_that_comes_and_goes_never_refuses_a_writer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given a folder store whose flushes, which would keep the threads apart, are left out
+    monkeypatch.setattr(file_store_module, "_flush", lambda path, flags: None)
+    store = file_store(tmp_path)
+
+    def churn(name: str) -> None:
+        for _ in range(2_000):
+            assert store.put_if_absent(name, b"x")
+            store.delete(name)
+
+    # Then each of the threads ends without an error, though they remove each other's folder
+    run_all([lambda name=f"folder/{n}": churn(name) for n in range(3)])  # type: ignore[misc]
+
+
 def test_a_large_file_arrives_whole(store: ArtifactStore, tmp_path: Path) -> None:
     # Given 64 MB, several parts of a multipart upload, and of no repeating pattern
     source = tmp_path / "source"
@@ -227,6 +244,7 @@ LARGE_BYTES = 64 * 1024 * 1024
 KILLED_WRITER = """
 import os, shutil, signal, sys
 from pathlib import Path
+from kotaemon_node.adapters.store import file_store as file_store_module
 from kotaemon_node.adapters.store.factory import StorePlace, make_artifact_store
 from kotaemon_node.adapters.system import SystemClock
 

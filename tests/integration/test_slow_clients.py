@@ -18,6 +18,7 @@ from tests.redis_server import RedisServer
 from tests.scripted_pods import ScriptedPod, until
 
 ROUND = 100
+ROUNDS_MAX = 6
 # An answer of 30,000 tokens: 180 kB of text, and once more in ``done``. The kernels of both sides
 # keep less than that for a client that does not read.
 LONG = {"pieces": 30_000}
@@ -72,7 +73,7 @@ def test_clients_that_never_read_are_cut_off_and_cost_nothing_for_long(
     held = [pod.rss_bytes()]
     most = 0
 
-    for _ in range(3):
+    for _ in range(ROUNDS_MAX):
         clients = [Stuck(pod, session, "t1") for _ in range(ROUND)]
         until(lambda: pod.metric(_STREAMS) == ROUND, what="all streams are open")
         while pod.metric(_STREAMS) > 0:  # until all of them are cut off
@@ -80,10 +81,11 @@ def test_clients_that_never_read_are_cut_off_and_cost_nothing_for_long(
         for client in clients:
             client.vanish()
         held.append(pod.rss_bytes())
-
-    # The first two rounds fill the allocator; from then on a round leaves nothing.
-    growth = held[3] - held[2]
-    assert growth < ROUND * LEFT_PER_CLIENT_BYTES, f"a round left {growth} bytes: {held}"
+        if held[-1] - held[-2] < ROUND * LEFT_PER_CLIENT_BYTES:
+            break
+    else:
+        # The allocator takes its share in a round or two; what is kept for clients grows in each.
+        pytest.fail(f"each round left something: {held}")
     assert most - held[0] < ROUND * STUCK_CLIENT_BYTES, f"{held[0]} → {most}"
 
 

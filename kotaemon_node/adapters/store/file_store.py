@@ -17,7 +17,8 @@ from kotaemon_node.adapters.store.names import INCOMING, check_name
 from kotaemon_node.domain.errors import CorruptArtifact
 
 _ABANDONED_S: Final = 86_400.0
-_LINK_ATTEMPTS: Final = 5  # against a folder that ``delete`` removes between making and linking
+# Each is lost only to a ``delete`` that removes the folder just then, so many in a row mean harm.
+_LINK_ATTEMPTS: Final = 100
 
 
 class FileArtifactStore:
@@ -105,21 +106,20 @@ def _remove_abandoned(folder: Path, *, before_s: float) -> None:
 def _publish(aside: Path, target: Path) -> bool:
     """Flush the file ``aside`` to disk and link it to ``target``; False when the name is taken."""
     _flush(aside, os.O_RDWR)
-    for attempt in range(_LINK_ATTEMPTS):
+    for attempt in range(1, _LINK_ATTEMPTS + 1):
         try:
             changed = _make_folders(target.parent)
             os.link(aside, target)
-        except FileExistsError:
-            if not target.exists():
-                raise  # a step of the name is a file
-            return False
-        except FileNotFoundError:
-            if attempt == _LINK_ATTEMPTS - 1:
+            break
+        except (FileExistsError, FileNotFoundError):
+            if target.exists():
+                return False
+            # A folder that went while it was made: mkdir says that it exists, link that it does
+            # not. It stays so where a step of the name is a file.
+            if attempt == _LINK_ATTEMPTS or any(step.is_file() for step in target.parents):
                 raise
-            continue
-        for folder in (target.parent, *changed):
-            _flush(folder, os.O_RDONLY | os.O_DIRECTORY)
-        break
+    for folder in (target.parent, *changed):
+        _flush(folder, os.O_RDONLY | os.O_DIRECTORY)
     return True
 
 
