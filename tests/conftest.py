@@ -11,6 +11,8 @@ from tests.cluster import cluster, shared_cluster
 __all__ = ["cluster", "public_data", "shared_cluster"]
 
 _VARIABLE = "KOTAEMON_TEST_DATA"
+RERUNS_MAX = 5
+"""A machine may stumble now and then; what fails at first more often than that is broken."""
 
 
 @pytest.fixture(scope="session")
@@ -40,3 +42,14 @@ def pytest_runtest_makereport(
         report.outcome = "failed"
         report.longrepr = f"skipped although {_VARIABLE} is set: {report.longrepr}"
     return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say which tests only passed at their second try, and fail where there are too many."""
+    rerun = terminalreporter.stats.get("rerun", [])
+    if len(rerun) > RERUNS_MAX:
+        terminalreporter.write_line(f"{len(rerun)} tests failed at first: more than {RERUNS_MAX}")
+        config = terminalreporter.config
+        session = config.pluginmanager.get_plugin("session")
+        if session is not None:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
