@@ -12,7 +12,7 @@ from typing import Any, Self
 
 import requests
 
-from kotaemon_node.local import config
+from kotaemon_node.local import config, haproxy
 from kotaemon_node.local.balancer import pods_in_use
 from kotaemon_node.local.cluster import BLOCK_PORTS, Cluster
 from kotaemon_node.local.folder import DataFolder
@@ -75,7 +75,7 @@ class BalancedPods:
             self._haproxy.wait()
         cluster = replace(self.cluster, workers=expected)
         self.folder.haproxy_config.write_text(config.haproxy_config(cluster, open_files_max=4096))
-        for name, text in config.haproxy_scripts().items():
+        for name, text in haproxy.scripts().items():
             (self.folder.path / name).write_text(text)
         with self.folder.log("haproxy").open("wb") as log:
             self._haproxy = subprocess.Popen(

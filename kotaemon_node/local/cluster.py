@@ -15,7 +15,8 @@ _KAFKA = _FIRST_WORKER + WORKER_SLOTS
 _KAFKA_CONTROLLER = _KAFKA + 1
 BUILD_WORKER_SLOTS = 8
 _FIRST_BUILD_WORKER = _KAFKA_CONTROLLER + 1
-BLOCK_PORTS = _FIRST_BUILD_WORKER + BUILD_WORKER_SLOTS
+_BALANCER_METRICS = _FIRST_BUILD_WORKER + BUILD_WORKER_SLOTS
+BLOCK_PORTS = _BALANCER_METRICS + 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,11 @@ class Cluster:
         """Ports of the build workers' health checks, those of all slots."""
         first = self.first_port + _FIRST_BUILD_WORKER
         return list(range(first, first + BUILD_WORKER_SLOTS))
+
+    @property
+    def balancer_metrics_port(self) -> int:
+        """Where HAProxy tells how it is and what it has counted."""
+        return self.first_port + _BALANCER_METRICS
 
     @property
     def url(self) -> str:

@@ -1,36 +1,15 @@
-"""Renders the configuration of Redis, HAProxy and supervisord; pure text from values."""
+"""Renders the configuration of one machine's Redis, HAProxy and supervisord; pure text."""
 
-import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass, field
-from importlib.resources import files
-from string import Template
 from typing import Literal
 
-from kotaemon_node.domain import limits
-from kotaemon_node.local import broker
+from kotaemon_node.local import broker, haproxy
 from kotaemon_node.local.cluster import Cluster
 
-SESSION_COOKIE = "kotaemon_session"
-# 32,000 characters of three bytes each, their JSON and the headers.
-BUFFER_BYTES = 128 * 1024
 # A stream holds one connection on each side.
 CONNECTIONS_MAX = 40_000
-# Room for the form around an uploaded document.
-UPLOAD_BYTES_MAX = limits.DOCUMENT_BYTES_MAX + 1024 * 1024
-
-# What HAProxy itself says where no pod can: the error form of the API. Codes as in domain.errors.
-ERROR_PAGES: Sequence[tuple[int, str, str, bool]] = (
-    (400, "malformed", "The request is not valid HTTP.", False),
-    (404, "not_found", "There is nothing under this address.", False),
-    (408, "deadline_exceeded", "The request did not arrive in time.", True),
-    (413, "too_large", "The body is larger than allowed.", False),
-    (500, "internal", "The load balancer failed.", True),
-    (502, "unavailable", "The pod died before it answered; what it did is unknown.", True),
-    (503, "unavailable", "No pod can serve this now.", True),
-    (504, "deadline_exceeded", "The pod did not answer in time.", True),
-)
-_RETRY_AFTER_S = 1
+_HAPROXY_HEAD = "# Load balancer of a cluster on one machine. Remade at each start."
 
 
 def haproxy_config(cluster: Cluster, *, open_files_max: int, stopped: Collection[str] = ()) -> str:
@@ -40,52 +19,25 @@ def haproxy_config(cluster: Cluster, *, open_files_max: int, stopped: Collection
     without those of the ``stopped`` workers. To these it sends requests from its first moment, to
     every other slot after its first good check.
     """
-    template = _shipped("haproxy.cfg.tmpl")
     expected = {f"worker-{slot}" for slot in range(cluster.workers)}.difference(stopped)
     servers = [
-        _server(f"worker-{slot}", slot, port, expected=f"worker-{slot}" in expected)
+        haproxy.server_line(slot, f"127.0.0.1:{port}", expected=f"worker-{slot}" in expected)
         for slot, port in enumerate(cluster.worker_ports)
     ]
-    return Template(template).substitute(
-        host=cluster.host,
-        port=cluster.port,
-        cluster_id=cluster.cluster_id,
-        # Two files a connection, and some for checks, listeners and logs.
-        connections_max=min(CONNECTIONS_MAX, max(100, (open_files_max - 200) // 2)),
-        turn_s=int(limits.TURN_TIMEOUT_S),
-        buffer_bytes=BUFFER_BYTES,
-        body_bytes_max=limits.BODY_BYTES_MAX,
-        upload_bytes_max=UPLOAD_BYTES_MAX,
-        session_cookie=SESSION_COOKIE,
-        error_pages="\n".join(_error_page(*page) for page in ERROR_PAGES),
-        servers="\n".join(servers),
+    # Two files a connection, and some for checks, listeners and logs.
+    connections_max = min(CONNECTIONS_MAX, max(100, (open_files_max - 200) // 2))
+    return haproxy.render(
+        haproxy.Place(
+            head=_HAPROXY_HEAD,
+            cluster_id=cluster.cluster_id,
+            connections_max=str(connections_max),
+            public_address=f"{cluster.host}:{cluster.port}",
+            watching_address=f"127.0.0.1:{cluster.balancer_metrics_port}",
+            servers="\n".join(servers),
+            resolved=False,
+            admin_socket="unix@run/haproxy.sock",
+        )
     )
-
-
-def _server(name: str, slot: int, port: int, *, expected: bool) -> str:
-    # HAProxy's ids begin at 1; they keep each slot's place on the hash ring.
-    line = f"    server {name} 127.0.0.1:{port} id {slot + 1}"
-    return line if expected else f"{line} weight 0"
-
-
-def _error_page(status: int, code: str, message: str, retryable: bool) -> str:
-    error = {"code": code, "message": message, "retryable": retryable, "trace_id": "%[unique-id]"}
-    body = json.dumps({"error": error}).replace('"', '\\"')
-    headers = " hdr X-Trace-ID %[unique-id] hdr Cache-Control no-store"
-    if status == 503:
-        headers += f" hdr Retry-After {_RETRY_AFTER_S}"
-    return (
-        f'    http-error status {status} content-type application/json lf-string "{body}"{headers}'
-    )
-
-
-def haproxy_scripts() -> dict[str, str]:
-    """Return the Lua that ``haproxy.cfg`` loads from beside it, by file name."""
-    return {name: _shipped(name) for name in ("frozen_pods.lua", "first_check.lua")}
-
-
-def _shipped(name: str) -> str:
-    return files("kotaemon_node.local").joinpath(name).read_text("utf-8")
 
 
 def redis_config(cluster: Cluster, *, fsync: Literal["everysec", "always"] = "everysec") -> str:

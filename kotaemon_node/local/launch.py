@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from kotaemon_node.local import broker, broker_jars, config, leftovers, preflight, table
+from kotaemon_node.local import broker, broker_jars, config, haproxy, leftovers, preflight, table
 from kotaemon_node.local import cluster as clusters
 from kotaemon_node.local.cluster import WORKER_SLOTS, Cluster
 from kotaemon_node.local.errors import LocalError, StartFailed
@@ -131,7 +131,7 @@ def _write_configuration(folder: DataFolder, cluster: Cluster, plan: Plan) -> No
 def _write_balancer(
     folder: DataFolder, cluster: Cluster, *, open_files_max: int, stopped: Collection[str] = ()
 ) -> None:
-    for name, text in config.haproxy_scripts().items():
+    for name, text in haproxy.scripts().items():
         write_whole(folder.path / name, text)
     text = config.haproxy_config(cluster, open_files_max=open_files_max, stopped=stopped)
     write_whole(folder.haproxy_config, text)

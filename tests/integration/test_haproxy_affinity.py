@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from kotaemon_node.local.config import SESSION_COOKIE
+from kotaemon_node.local.haproxy import SESSION_COOKIE
 from tests.balanced_pods import BalancedPods
 
 Carrier = Callable[[str, str], requests.Response]

@@ -10,7 +10,7 @@ import pytest
 from supervisor.options import ServerOptions
 
 from kotaemon_node.domain import limits
-from kotaemon_node.local import config
+from kotaemon_node.local import config, haproxy
 from kotaemon_node.local.cluster import WORKER_SLOTS, Cluster
 
 CLUSTER = Cluster(
@@ -61,7 +61,7 @@ def test_a_starting_haproxy_expects_pods_only_where_some_run(
 def test_haproxy_accepts_it(tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "haproxy.cfg").write_text(config.haproxy_config(CLUSTER, open_files_max=20_000))
-    for name, text in config.haproxy_scripts().items():
+    for name, text in haproxy.scripts().items():
         (tmp_path / name).write_text(text)
 
     verdict = subprocess.run(
@@ -86,7 +86,7 @@ def test_haproxy_takes_no_more_connections_than_it_may_open_files(
 
 
 def test_the_longest_message_fits_into_one_buffer() -> None:
-    assert limits.MESSAGE_CHARS_MAX * 3 + 16 * 1024 < config.BUFFER_BYTES
+    assert limits.MESSAGE_CHARS_MAX * 3 + 16 * 1024 < haproxy.BUFFER_BYTES
 
 
 def test_redis_keeps_everything_on_disk_and_throws_nothing_away() -> None:

@@ -1,0 +1,136 @@
+"""Renders ``haproxy.cfg``, the same for every place where the cluster runs; pure text from values.
+
+What differs between places is a ``Place``: the file itself is ``haproxy.cfg.tmpl``.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from string import Template
+from typing import Final
+
+from kotaemon_node.domain import limits
+
+SESSION_COOKIE: Final = "kotaemon_session"
+# 32,000 characters of three bytes each, their JSON and the headers.
+BUFFER_BYTES: Final = 128 * 1024
+# Room for the form around an uploaded document.
+UPLOAD_BYTES_MAX: Final = limits.DOCUMENT_BYTES_MAX + 1024 * 1024
+SCRIPTS: Final = ("frozen_pods.lua", "first_check.lua")
+
+# What HAProxy itself says where no pod can: the error form of the API. Codes as in domain.errors.
+ERROR_PAGES: Final[Sequence[tuple[int, str, str, bool]]] = (
+    (400, "malformed", "The request is not valid HTTP.", False),
+    (404, "not_found", "There is nothing under this address.", False),
+    (408, "deadline_exceeded", "The request did not arrive in time.", True),
+    (413, "too_large", "The body is larger than allowed.", False),
+    (500, "internal", "The load balancer failed.", True),
+    (502, "unavailable", "The pod died before it answered; what it did is unknown.", True),
+    (503, "unavailable", "No pod can serve this now.", True),
+    (504, "deadline_exceeded", "The pod did not answer in time.", True),
+)
+_RETRY_AFTER_S: Final = 1
+
+# Pods whose names are looked up. The server lines name hosts; a pod that was replaced has another
+# address under its old name.
+_RESOLVERS: Final = """
+# Names only say where a pod is; whether it serves, its check says.
+resolvers names
+    parse-resolv-conf
+    accepted_payload_size 8192
+    resolve_retries 3
+    timeout resolve 1s
+    timeout retry 1s
+    hold valid 1s
+    # Without a name there is no pod: its address may be another's by now.
+    hold nx 1s
+    hold obsolete 0s
+    # A name server that is down or refuses changes nothing: pods keep their last address.
+    hold timeout 1h
+    hold refused 1h
+    hold other 1h
+"""
+# At the start the system's resolver is asked, so that the first request finds its pod.
+_RESOLVED: Final = (
+    "    default-server resolvers names resolve-prefer ipv4 init-addr last,libc,none\n"
+)
+EMPTY: Final = " weight 0"
+"""Behind the line of a slot in which no pod is expected at the start."""
+NOT_LOOKED_UP: Final = " init-addr none"
+"""Behind that, where lines hold names: a name server that is away holds up no start for them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What one place fills into the template: text of ``haproxy.cfg``, or of a Go template."""
+
+    head: str
+    """Comment lines that say who made the file; they end without a new line."""
+    cluster_id: str
+    connections_max: str
+    public_address: str
+    """Where clients come, as ``bind`` takes it."""
+    watching_address: str
+    """Where checks of this process and its metrics are answered; no client should reach it."""
+    servers: str
+    """The lines of all worker slots."""
+    resolved: bool
+    """The server lines hold names that change their address."""
+    server_timeout_s: str = "75"
+    """Silence of a pod that ends a stream."""
+    admin_socket: str = ""
+    """Where a command of this machine may ask and change anything; empty: nowhere."""
+
+
+def render(place: Place) -> str:
+    """Return the file of one place."""
+    socket = f"    stats socket {place.admin_socket} mode 600 level admin\n"
+    return Template(_shipped("haproxy.cfg.tmpl")).substitute(
+        head=place.head,
+        own_globals=socket if place.admin_socket else "",
+        connections_max=place.connections_max,
+        turn_s=int(limits.TURN_TIMEOUT_S),
+        buffer_bytes=BUFFER_BYTES,
+        error_pages="\n".join(_error_page(*page) for page in ERROR_PAGES),
+        resolvers=_RESOLVERS if place.resolved else "",
+        server_timeout_s=place.server_timeout_s,
+        public_address=place.public_address,
+        watching_address=place.watching_address,
+        cluster_id=place.cluster_id,
+        upload_bytes_max=UPLOAD_BYTES_MAX,
+        body_bytes_max=limits.BODY_BYTES_MAX,
+        session_cookie=SESSION_COOKIE,
+        own_server_defaults=_RESOLVED if place.resolved else "",
+        servers=place.servers,
+    )
+
+
+def server_line(slot: int, address: str, *, expected: bool) -> str:
+    """Return the line of one worker slot, reached at ``address`` (host:port).
+
+    ``expected``: a HAProxy that starts sends requests there before its first check.
+    """
+    # HAProxy's ids begin at 1; they keep each slot's place on the hash ring.
+    line = f"    server worker-{slot} {address} id {slot + 1}"
+    return line if expected else line + EMPTY
+
+
+def scripts() -> dict[str, str]:
+    """Return the Lua that ``haproxy.cfg`` loads from beside it, by file name."""
+    return {name: _shipped(name) for name in SCRIPTS}
+
+
+def _error_page(status: int, code: str, message: str, retryable: bool) -> str:
+    error = {"code": code, "message": message, "retryable": retryable, "trace_id": "%[unique-id]"}
+    body = json.dumps({"error": error}).replace('"', '\\"')
+    headers = " hdr X-Trace-ID %[unique-id] hdr Cache-Control no-store"
+    if status == 503:
+        headers += f" hdr Retry-After {_RETRY_AFTER_S}"
+    return (
+        f'    http-error status {status} content-type application/json lf-string "{body}"{headers}'
+    )
+
+
+def _shipped(name: str) -> str:
+    return files("kotaemon_node.local").joinpath(name).read_text("utf-8")

@@ -1,0 +1,188 @@
+"""The balancer's files for places beyond one machine: the chart, Compose, and your own machines.
+
+``python -m kotaemon_node.local.haproxy_places --cluster-id shop --worker 10.0.0.21:8000 --worker
+10.0.0.22:8000 FOLDER`` writes ``haproxy.cfg`` and its Lua for workers at these addresses, whose
+order is that of the slots. ``scripts/haproxy_files.py`` writes what the repository keeps.
+"""
+
+import argparse
+import ipaddress
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from kotaemon_node.local import haproxy
+from kotaemon_node.local.cluster import WORKER_SLOTS
+from kotaemon_node.local.config import CONNECTIONS_MAX
+from kotaemon_node.local.haproxy import Place
+
+PUBLIC_PORT: Final = 8080
+WATCHING_PORT: Final = 8405
+WORKER_PORT: Final = 8000
+# docker compose's cluster: as many workers as it starts, and room for more.
+COMPOSE_WORKERS: Final = 3
+COMPOSE_CLUSTER: Final = "compose"
+
+_CHART_HEAD: Final = """\
+{{- /* Made by scripts/haproxy_files.py from kotaemon_node/local/haproxy.cfg.tmpl; do not edit.
+Goes through `tpl` with the root context. Reads .Values.worker.{slots,replicas}, .Values.autoscaling
+.{mode,minReplicas}, .Values.clusterDomain, .Values.haproxy.{maxConnections,timeoutServerSeconds},
+and the helpers kotaemon.fullname and kotaemon.clusterId. The Lua files lie beside it. HAProxy is to
+be stopped by SIGUSR1, as in the official image: SIGTERM would cut its streams. */ -}}
+{{- $workers := printf "%s-worker" (include "kotaemon.fullname" .) -}}
+{{- $scaled := ne .Values.autoscaling.mode "none" -}}
+{{- $expected := ternary .Values.autoscaling.minReplicas .Values.worker.replicas $scaled | int -}}
+"""
+_KUBERNETES_HEAD: Final = """\
+# Load balancer of a cluster in Kubernetes. A server is an ordinal of the StatefulSet: a pod that
+# is replaced gets its own sessions back."""
+_CHART_SERVERS: Final = """\
+{{- range $slot := until (int .Values.worker.slots) }}
+    %(line)s{{ if ge $slot $expected }}%(empty)s{{ end }}
+{{- end }}"""
+
+
+def chart() -> Place:
+    """Return the place whose file is a Go template: Helm knows the rest."""
+    line = _kubernetes_line(
+        "{{ $slot }}",
+        "{{ add1 $slot }}",
+        workers="{{ $workers }}",
+        namespace="{{ $.Release.Namespace }}",
+        domain="{{ $.Values.clusterDomain }}",
+    )
+    return _kubernetes(
+        head=_CHART_HEAD + _KUBERNETES_HEAD,
+        cluster_id='{{ include "kotaemon.clusterId" . }}',
+        connections_max="{{ int .Values.haproxy.maxConnections }}",
+        server_timeout_s="{{ int .Values.haproxy.timeoutServerSeconds }}",
+        servers=_CHART_SERVERS % {"line": line, "empty": haproxy.EMPTY + haproxy.NOT_LOOKED_UP},
+    )
+
+
+def kubernetes(release: str, *, namespace: str, workers: int, slots: int = WORKER_SLOTS) -> Place:
+    """Return what Helm makes of ``chart()`` for this full name, with the chart's other values."""
+    lines = []
+    for slot in range(slots):
+        line = _kubernetes_line(
+            str(slot),
+            str(slot + 1),
+            workers=f"{release}-worker",
+            namespace=namespace,
+            domain="cluster.local",
+        )
+        empty = haproxy.EMPTY + haproxy.NOT_LOOKED_UP
+        lines.append(f"    {line}{'' if slot < workers else empty}")
+    return _kubernetes(
+        head=_KUBERNETES_HEAD,
+        cluster_id=f"{namespace}-{release}",
+        connections_max=str(CONNECTIONS_MAX),
+        server_timeout_s="75",
+        servers="\n".join(lines),
+    )
+
+
+def _kubernetes_line(slot: str, identity: str, *, workers: str, namespace: str, domain: str) -> str:
+    address = f"{workers}-{slot}.{workers}.{namespace}.svc.{domain}:{WORKER_PORT}"
+    return f"server worker-{slot} {address} id {identity}"
+
+
+def _kubernetes(
+    *, head: str, cluster_id: str, connections_max: str, server_timeout_s: str, servers: str
+) -> Place:
+    return Place(
+        head=head,
+        cluster_id=cluster_id,
+        connections_max=connections_max,
+        server_timeout_s=server_timeout_s,
+        public_address=f":{PUBLIC_PORT}",
+        watching_address=f":{WATCHING_PORT}",
+        servers=servers,
+        resolved=True,
+    )
+
+
+def compose() -> Place:
+    """Return the place of docker compose: workers are services named as the slots are."""
+    servers = [
+        haproxy.server_line(slot, f"worker-{slot}:{WORKER_PORT}", expected=slot < COMPOSE_WORKERS)
+        + ("" if slot < COMPOSE_WORKERS else haproxy.NOT_LOOKED_UP)
+        for slot in range(WORKER_SLOTS)
+    ]
+    return Place(
+        head="# Load balancer of docker compose's cluster. Made by scripts/haproxy_files.py from\n"
+        "# kotaemon_node/local/haproxy.cfg.tmpl; do not edit.",
+        cluster_id=COMPOSE_CLUSTER,
+        connections_max=str(CONNECTIONS_MAX),
+        public_address=f":{PUBLIC_PORT}",
+        watching_address=f":{WATCHING_PORT}",
+        servers="\n".join(servers),
+        resolved=True,
+    )
+
+
+def machines(
+    workers: Sequence[str],
+    *,
+    cluster_id: str,
+    public_address: str = f":{PUBLIC_PORT}",
+    watching_address: str = f"127.0.0.1:{WATCHING_PORT}",
+) -> Place:
+    """Return the place of workers at these addresses (host:port), all of them expected.
+
+    Every balancer needs the same addresses in the same order: it decides who serves a session.
+    """
+    servers = [
+        haproxy.server_line(slot, address, expected=True) for slot, address in enumerate(workers)
+    ]
+    return Place(
+        head="# Load balancer of a cluster on several machines, the same file on each balancer.",
+        cluster_id=cluster_id,
+        connections_max=str(CONNECTIONS_MAX),
+        public_address=public_address,
+        watching_address=watching_address,
+        servers="\n".join(servers),
+        resolved=any(map(_is_name, workers)),
+    )
+
+
+def _is_name(address: str) -> bool:
+    try:
+        ipaddress.ip_address(address.rpartition(":")[0].strip("[]"))
+    except ValueError:
+        return True
+    return False
+
+
+def write(place: Place, folder: Path) -> None:
+    """Write ``haproxy.cfg`` and the Lua beside it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in files_of(place).items():
+        (folder / name).write_text(text, "utf-8")
+
+
+def files_of(place: Place) -> dict[str, str]:
+    """Return all that HAProxy reads in this place, by file name."""
+    return {"haproxy.cfg": haproxy.render(place), **haproxy.scripts()}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Write the files for the workers that the command line names."""
+    parser = argparse.ArgumentParser(prog="python -m kotaemon_node.local.haproxy_places")
+    parser.add_argument("folder", type=Path, help="where haproxy.cfg and its Lua are written")
+    parser.add_argument("--cluster-id", required=True, help="CLUSTER_ID of the workers")
+    parser.add_argument("--worker", action="append", required=True, metavar="HOST:PORT")
+    parser.add_argument("--bind", default=f":{PUBLIC_PORT}", help="where clients come")
+    parser.add_argument("--watch", default=f"127.0.0.1:{WATCHING_PORT}", help="checks and metrics")
+    wanted = parser.parse_args(arguments)
+    place = machines(
+        wanted.worker,
+        cluster_id=wanted.cluster_id,
+        public_address=wanted.bind,
+        watching_address=wanted.watch,
+    )
+    write(place, wanted.folder)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,134 @@
+"""The balancer's files of all places are one file, filled in differently."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from kotaemon_node.local import config, haproxy, haproxy_places
+from kotaemon_node.local.cluster import WORKER_SLOTS, Cluster
+from scripts.haproxy_files import KEPT
+
+CLUSTER = Cluster(
+    cluster_id="0123abcd",
+    folder="/data",
+    first_port=21_000,
+    port=8080,
+    host="127.0.0.1",
+    workers=3,
+    redis_url="",
+)
+KUBERNETES = haproxy_places.kubernetes("shop-kotaemon", namespace="prod", workers=3)
+MACHINES = haproxy_places.machines(
+    ["10.0.0.21:8000", "[fd00::22]:8000"], cluster_id="shop", public_address=":80"
+)
+PLACES = {
+    "kubernetes": KUBERNETES,
+    "compose": haproxy_places.compose(),
+    "machines": MACHINES,
+}
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize("folder", KEPT, ids=lambda folder: folder.parent.name)
+def test_what_the_repository_keeps_is_what_the_template_makes(folder: Path) -> None:
+    for name, text in haproxy_places.files_of(KEPT[folder]).items():
+        assert (folder / name).read_text("utf-8") == text, "run scripts/haproxy_files.py"
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_haproxy_accepts_each_place(tmp_path: Path, place: str) -> None:
+    # Names need no lookup here: a name server of this machine is no part of the file.
+    text = haproxy.render(PLACES[place]).replace("last,libc,none", "none")
+    haproxy_places.write(PLACES[place], tmp_path)
+    (tmp_path / "haproxy.cfg").write_text(text)
+
+    verdict = subprocess.run(
+        ["haproxy", "-c", "-f", str(tmp_path / "haproxy.cfg")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert verdict.returncode == 0, verdict.stderr
+    assert "WARNING" not in verdict.stderr
+
+
+def rules(text: str) -> list[str]:
+    """Return what a file makes of requests: everything but what a place may fill in."""
+    body = text[text.index("    unique-id-format") :]
+    own = r"server |bind |default-server resolvers|parse-resolv|accepted_|resolve_|timeout re|hold "
+    lines = [line.strip() for line in body.splitlines()]
+    kept = [line for line in lines if line and not re.match(own, line) and line[0] != "#"]
+    return [re.sub(r"/balancer/[\w-]+", "/balancer/ID", line) for line in kept]
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_requests_are_treated_alike_everywhere(place: str) -> None:
+    local = rules(config.haproxy_config(CLUSTER, open_files_max=20_000))
+    here = [line for line in rules(haproxy.render(PLACES[place])) if line != "resolvers names"]
+
+    assert here == local
+    assert len(local) > 40
+
+
+def test_in_kubernetes_a_server_is_an_ordinal_and_only_some_are_expected_at_the_start() -> None:
+    text = haproxy.render(KUBERNETES)
+
+    servers = re.findall(r"^    server (\S+) (\S+) id (\d+)(.*)$", text, re.M)
+
+    domain = "shop-kotaemon-worker.prod.svc.cluster.local:8000"
+    assert servers == [
+        (
+            f"worker-{slot}",
+            f"shop-kotaemon-worker-{slot}.{domain}",
+            str(slot + 1),
+            "" if slot < 3 else " weight 0 init-addr none",
+        )
+        for slot in range(WORKER_SLOTS)
+    ]
+    assert "stats socket" not in text
+
+
+@pytest.mark.skipif(shutil.which("helm") is None, reason="Helm is not installed")
+def test_helm_makes_of_the_charts_file_what_is_tested_here(tmp_path: Path) -> None:
+    chart = ROOT / "helm" / "kotaemon"
+    shutil.copytree(chart / "files", tmp_path / "files")
+    (tmp_path / "templates").mkdir()
+    for name in ("Chart.yaml", "values.yaml", "templates/_names.tpl"):
+        shutil.copy(chart / name, tmp_path / name)
+    (tmp_path / "templates" / "file.yaml").write_text(
+        'text: |\n  {{- tpl (.Files.Get "files/haproxy.cfg") . | nindent 2 }}\n'
+    )
+
+    rendered = subprocess.run(
+        ["helm", "template", "shop", str(tmp_path), "-n", "prod", "--kube-version", "1.33.0"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert yaml.safe_load(rendered.stdout)["text"] == haproxy.render(KUBERNETES)
+
+
+def test_machines_that_are_named_by_addresses_need_no_name_server() -> None:
+    assert "resolvers" not in haproxy.render(MACHINES)
+    named = haproxy_places.machines(["worker-a.example:8000"], cluster_id="shop")
+    assert "parse-resolv-conf" in haproxy.render(named)
+
+
+def test_the_command_writes_the_files_for_workers_in_their_order(tmp_path: Path) -> None:
+    addresses = ["10.0.0.22:8000", "10.0.0.21:8000"]
+    workers = [word for address in addresses for word in ("--worker", address)]
+
+    haproxy_places.main(["--cluster-id", "shop", "--bind", ":80", *workers, str(tmp_path / "new")])
+
+    text = (tmp_path / "new" / "haproxy.cfg").read_text()
+    assert re.findall(r"^    server (\S+) (\S+) id (\d+)$", text, re.M) == [
+        ("worker-0", "10.0.0.22:8000", "1"),
+        ("worker-1", "10.0.0.21:8000", "2"),
+    ]
+    assert (tmp_path / "new" / "first_check.lua").exists()
