@@ -1,0 +1,14 @@
+{{/* What coordinators and build workers are told. */}}
+{{- define "kotaemon.coordinator.env" -}}
+- name: POD_NAME
+  valueFrom:
+    fieldRef: {fieldPath: metadata.name}
+- {name: COORDINATOR_HOST, value: 0.0.0.0}
+- {name: COORDINATOR_PORT, value: "8090"}
+- {name: KNOWLEDGE_DIR, value: /var/lib/kotaemon/knowledge}
+- {name: SIGNING_KEY_FILE, value: /etc/kotaemon/signing/signing.pem}
+- {name: ARTIFACT_CACHE_DIR, value: /var/cache/kotaemon/artifacts}
+{{- if ne .Values.artifacts.mode "s3" }}
+- {name: COORDINATOR_ARTIFACT_URL, value: "file:///var/lib/kotaemon/artifacts"}
+{{- end }}
+{{- end }}

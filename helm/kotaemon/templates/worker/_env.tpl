@@ -1,0 +1,29 @@
+{{/* What only workers are told. */}}
+{{- define "kotaemon.worker.env" -}}
+- name: POD_IP
+  valueFrom:
+    fieldRef: {fieldPath: status.podIP}
+- name: POD_INDEX
+  valueFrom:
+    fieldRef: {fieldPath: "metadata.labels['apps.kubernetes.io/pod-index']"}
+# As the balancer calls this slot.
+- {name: POD_NAME, value: worker-$(POD_INDEX)}
+- {name: POD_ADDRESS, value: "$(POD_IP):8000"}
+- {name: LEAVE_PORT, value: "8001"}
+- {name: ARTIFACT_CACHE_DIR, value: /var/cache/kotaemon/artifacts}
+- {name: ARTIFACT_CACHE_BYTES_MAX, value: {{ mul .Values.worker.cacheGiB 1073741824 | quote }}}
+- {name: ADMIN_KEY_FILE, value: /etc/kotaemon/admin/admin-key}
+{{- with .Values.llm }}
+{{- if .baseUrl }}
+- {name: LLM_BASE_URL, value: {{ .baseUrl | quote }}}
+- {name: LLM_MODEL, value: {{ .model | quote }}}
+- {name: LLM_CONTINUE, value: {{ .continue }}}
+{{- if .existingSecret }}
+{{ include "kotaemon.env.secret" (dict "name" "LLM_API_KEY" "secret" .existingSecret "key" .secretKey) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- if .Values.tools }}
+- {name: TOOLS_FILE, value: /etc/kotaemon/tools/tools.yaml}
+{{- end }}
+{{- end }}

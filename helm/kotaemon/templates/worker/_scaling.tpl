@@ -1,0 +1,13 @@
+{{/* Up at once, down one pod in two minutes: a pod that leaves hands its turns over. */}}
+{{- define "kotaemon.scaling" -}}
+scaleUp:
+  stabilizationWindowSeconds: 0
+  selectPolicy: Max
+  policies:
+    - {type: Percent, value: 100, periodSeconds: 15}
+    - {type: Pods, value: 2, periodSeconds: 15}
+scaleDown:
+  stabilizationWindowSeconds: 300
+  policies:
+    - {type: Pods, value: 1, periodSeconds: 120}
+{{- end }}
