@@ -41,6 +41,7 @@ def create_app(
 
     @app.get("/metrics")
     def exposition() -> Response:
+        metrics.loop_silent(clock.monotonic_s() - board.beat_s)
         return Response(metrics.exposition(), content_type=METRICS_MEDIA_TYPE)
 
     return app

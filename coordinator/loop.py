@@ -334,6 +334,7 @@ class CoordinatorLoop:
         )
 
     def _trouble(self, problem: str) -> None:
+        self._metrics.step_failed()
         if self._board.current.problem != problem:
             _log.warning("trouble", problem=problem)
         self._show(replace(self._board.current, problem=problem))

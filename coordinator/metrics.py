@@ -1,5 +1,6 @@
 """What the coordinator counts; its names and meanings stand in one table, as the worker's do."""
 
+from collections.abc import Collection
 from typing import Final
 
 from prometheus_client import (
@@ -13,13 +14,29 @@ from prometheus_client import (
 
 from coordinator.archive_metrics import ArchiveMetrics
 from coordinator.status import Status
+from kotaemon_node import __version__
 
 _BUILD_S: Final = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 300.0, 1800.0)
 
 # Name, meaning, labels.
 GAUGES: Final = (
+    (
+        "kotaemon_build_info",
+        "1; which version of the product this is, and which of its programs.",
+        ("component", "version"),
+    ),
     ("kotaemon_coordinator_leader", "1 while this coordinator leads, else 0.", ()),
     ("kotaemon_coordinator_ready", "1 when this coordinator is ready, else 0.", ()),
+    (
+        "kotaemon_coordinator_problem",
+        "1 while something keeps this coordinator from its work, else 0; /readyz says what.",
+        (),
+    ),
+    (
+        "kotaemon_coordinator_loop_silent_seconds",
+        "Since the work loop's last sign of life; it gives one several times in a build.",
+        (),
+    ),
     ("kotaemon_coordinator_generation", "Newest generation, by knowledge base.", ("kb",)),
     (
         "kotaemon_coordinator_documents",
@@ -29,6 +46,7 @@ GAUGES: Final = (
     ("kotaemon_coordinator_passages", "Passages that can be found.", ("kb",)),
     ("kotaemon_coordinator_segments", "Segments of the newest generation.", ("kb",)),
     ("kotaemon_coordinator_ignored_paths", "Paths that belong to no knowledge base.", ()),
+    ("kotaemon_coordinator_held", "1 where the publish gate keeps a build out, else 0.", ("kb",)),
     (
         "kotaemon_probe_recall",
         "Recall on the probe set: of the generation served, and of the build that is held.",
@@ -36,6 +54,11 @@ GAUGES: Final = (
     ),
 )
 COUNTERS: Final = (
+    (
+        "kotaemon_coordinator_step_failures_total",
+        "Steps of the work loop that ended in trouble; each is taken again.",
+        (),
+    ),
     ("kotaemon_coordinator_documents_read_total", "Files read, by outcome.", ("outcome",)),
     (
         "kotaemon_coordinator_readings_given_up_total",
@@ -61,6 +84,11 @@ BUILD_SECONDS: Final = (
 )
 
 
+_BY_KB: Final = ("kotaemon_coordinator_damage_found_total", "kotaemon_generations_held_total")
+_GAUGES_BY_KB: Final = tuple(name for name, _, labels in GAUGES if labels == ("kb",))
+_DOCUMENT_STATES: Final = ("indexed", "failed", "waiting")
+
+
 class CoordinatorMetrics:
     """Thread safe; in a registry of its own."""
 
@@ -75,7 +103,10 @@ class CoordinatorMetrics:
             name: Counter(name, meaning, labels, registry=self._registry)
             for name, meaning, labels in COUNTERS
         }
+        self._gauges["kotaemon_build_info"].labels("coordinator", __version__).set(1)
         self.archive = ArchiveMetrics(self._registry)
+        self._kbs: set[str] = set()
+        """Knowledge bases of which gauges are shown."""
         self._build = Histogram(*BUILD_SECONDS, registry=self._registry, buckets=_BUILD_S)
         for outcome in ("indexed", "refused"):
             self._counters["kotaemon_coordinator_documents_read_total"].labels(outcome)
@@ -83,6 +114,14 @@ class CoordinatorMetrics:
     def exposition(self) -> bytes:
         """Return all of it in Prometheus's text format."""
         return generate_latest(self._registry)
+
+    def step_failed(self) -> None:
+        """Count a step of the work loop that ended in trouble."""
+        self._counters["kotaemon_coordinator_step_failures_total"].inc()
+
+    def loop_silent(self, silent_s: float) -> None:
+        """Say how long ago the work loop gave its last sign of life."""
+        self._gauges["kotaemon_coordinator_loop_silent_seconds"].set(silent_s)
 
     def document_read(self, *, refused: bool) -> None:
         """Count a file that was read."""
@@ -128,13 +167,26 @@ class CoordinatorMetrics:
         gauges = self._gauges
         gauges["kotaemon_coordinator_leader"].set(status.role == "leader")
         gauges["kotaemon_coordinator_ready"].set(status.ready)
+        gauges["kotaemon_coordinator_problem"].set(status.problem is not None)
         gauges["kotaemon_coordinator_ignored_paths"].set(len(status.ignored))
         self._show_recall(status)
+        self._forget_all_but(status.knowledge)
         for kb, known in status.knowledge.items():
             gauges["kotaemon_coordinator_generation"].labels(kb).set(known.generation)
             gauges["kotaemon_coordinator_passages"].labels(kb).set(known.passages)
             gauges["kotaemon_coordinator_segments"].labels(kb).set(known.segments)
+            gauges["kotaemon_coordinator_held"].labels(kb).set(known.held is not None)
+            for counter in _BY_KB:
+                self._counters[counter].labels(kb)
             documents = gauges["kotaemon_coordinator_documents"]
-            documents.labels(kb, "indexed").set(known.indexed)
-            documents.labels(kb, "failed").set(known.failed)
-            documents.labels(kb, "waiting").set(known.waiting)
+            for state in _DOCUMENT_STATES:
+                documents.labels(kb, state).set(getattr(known, state))
+
+    def _forget_all_but(self, shown: Collection[str]) -> None:
+        """Remove knowledge bases that are gone, or that another coordinator leads now."""
+        for kb in self._kbs.difference(shown):
+            for name in _GAUGES_BY_KB:
+                self._gauges[name].remove(kb)
+            for state in _DOCUMENT_STATES:
+                self._gauges["kotaemon_coordinator_documents"].remove(kb, state)
+        self._kbs = set(shown)

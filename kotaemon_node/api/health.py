@@ -58,8 +58,9 @@ def metrics() -> Response:
     counted = services().metrics
     counted.ready(readiness.ready)
     counted.generations(readiness.generations)
-    counted.refused(readiness.refused)
-    counted.behind(readiness.behind)
+    counted.refused(readiness.refused, served=readiness.generations)
+    counted.behind(readiness.behind, served=readiness.generations)
+    counted.draining(readiness.draining)
     counted.turns_running(services().turns.running)
     answer = Response(counted.exposition(), content_type=METRICS_MEDIA_TYPE)
     answer.headers["Cache-Control"] = "no-store"

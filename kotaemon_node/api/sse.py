@@ -152,6 +152,7 @@ class EventStream:
         if error.retryable:
             _log.warning("stream_cut", turn_id=self._turn_id, code=error.code)
             leaving = isinstance(error, Draining)
+            self._slots.told_to_come_back(leaving=leaving)
             retry_ms = random.randrange(RECONNECT_SPREAD_MS) if leaving else RECONNECT_MS
             return self._unnumbered("reconnect", {"retry_ms": retry_ms})
         fields = {"code": error.code, "message": str(error), "retryable": False}

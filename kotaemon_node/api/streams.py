@@ -2,6 +2,7 @@
 
 import threading
 
+from kotaemon_node.domain import limits
 from kotaemon_node.domain.errors import Overloaded
 from kotaemon_node.telemetry.metrics import Metrics
 
@@ -11,6 +12,7 @@ class StreamSlots:
 
     def __init__(self, limit: int, *, metrics: Metrics) -> None:
         self._limit = limit
+        metrics.maxima(streams=limit, turns=limits.RUNNING_TURNS_PER_POD_MAX)
         self._metrics = metrics
         self._lock = threading.Lock()
         self._open = 0
@@ -26,10 +28,14 @@ class StreamSlots:
             if self._open >= self._limit:
                 raise Overloaded(f"this pod has {self._limit} streams open")
             self._open += 1
-        self._metrics.stream_opened()
+            self._metrics.streams_open(self._open)
 
     def give_back(self) -> None:
         """Give a slot back, once for each ``take``."""
         with self._lock:
             self._open -= 1
-        self._metrics.stream_closed()
+            self._metrics.streams_open(self._open)
+
+    def told_to_come_back(self, *, leaving: bool) -> None:
+        """Count a stream that ends with ``reconnect``."""
+        self._metrics.reconnect_sent("leaving" if leaving else "error")

@@ -138,8 +138,10 @@ class Announcer:
         try:
             for message in messages:
                 self._bus.publish(message)
+                self._metrics.event(message.topic, "sent")
             self._sessions.settle(key)
         except Exception as error:  # noqa: BLE001 - the sweep does it again; nobody waits for this
+            self._metrics.event(messages[0].topic, "failed")
             _log.warning("event_not_sent", session_id=key.session.session_id, error=str(error))
             return False
         return True

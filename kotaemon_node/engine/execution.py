@@ -113,6 +113,7 @@ class Execution:
     def _hand_over(self, work: Work) -> None:
         try:
             self.sessions.release(work.lease)
+            self.metrics.handover()
             _log.info("turn_handed_over", **_names(work))
         except (Fenced, Gone, StoreUnavailable) as error:
             # It is another's already, or whoever reaches the store takes it up when we are dead.
@@ -170,11 +171,18 @@ class Execution:
             following = (committed.next, opened)
         shown = replace(turn, version=committed.version)
         live.publish([terminal_frame(shown, seq=ending.seq)])
-        self.metrics.turn_finished(turn.state.value, duration_s)
-        if "first_text" in timings:
-            self.metrics.first_text(timings["first_text"])
+        self._count(turn, duration_s)
         self.announce(work, committed, shown)
         return following
+
+    def _count(self, turn: Turn, duration_s: float) -> None:
+        self.metrics.turn_finished(turn.state.value, duration_s)
+        if turn.error is not None:
+            self.metrics.turn_failed(str(turn.error["code"]))
+        if turn.degraded:
+            self.metrics.turn_degraded()
+        if "first_text" in turn.timings:
+            self.metrics.first_text(turn.timings["first_text"])
 
     def _commit(self, work: Work, out: FrameWriter, ending: Ending) -> Committed:
         def commit() -> Committed:

@@ -23,6 +23,7 @@ from kotaemon_node.domain.errors import NodeError, SequenceGap, StoreUnavailable
 from kotaemon_node.domain.frames import Frame, FrameBody
 from kotaemon_node.ports.runtime import Clock, Tasks
 from kotaemon_node.ports.sessions import FrameBatch, FrameLog, Lease
+from kotaemon_node.telemetry.metrics import Metrics
 
 _log = structlog.get_logger(__name__)
 
@@ -38,6 +39,8 @@ class _Flight:
 
     batch: FrameBatch
     since_s: float
+    written_s: float
+    """When its oldest frame was written."""
 
 
 class Outbox:
@@ -65,6 +68,7 @@ class Outbox:
         self._error: NodeError | None = None
         self._moved = threading.Event()
         self._wanted_s: float | None = None
+        self._written_s: float | None = None
         self.seq = seq
         """Number of the newest stored frame."""
         self.due_s = 0.0
@@ -140,6 +144,8 @@ class Outbox:
 
     def _add(self, body: FrameBody) -> None:
         before = self._bodies[-1] if self._bodies else None
+        if before is None:
+            self._written_s = self._group.now_s()
         if body.type == "text":
             self._chars += len(body.fields["content"])
             if before is not None and before.type == "text":
@@ -156,8 +162,10 @@ class Outbox:
         if self._flight is None:
             bodies, self._bodies = tuple(self._bodies), []
             journal, self._journal = tuple(self._journal), []
-            self._chars, self._wanted_s = 0, None
-            self._flight = _Flight(FrameBatch(self._lease, self.seq + 1, bodies, journal), now_s)
+            written_s = now_s if self._written_s is None else self._written_s
+            self._chars, self._wanted_s, self._written_s = 0, None, None
+            batch = FrameBatch(self._lease, self.seq + 1, bodies, journal)
+            self._flight = _Flight(batch, now_s, written_s)
         return self._flight.batch
 
     def repeat_later(self, error: NodeError, now_s: float) -> bool:
@@ -203,6 +211,10 @@ class Outbox:
             for seq, body in enumerate(fresh, start=self.seq + 1)
         ]
         self.seq += len(frames)
+        if frames:
+            self._group.metrics.frames_stored(
+                len(frames), self._group.now_s() - self._flight.written_s
+            )
         return frames
 
     def landed(self) -> None:
@@ -226,8 +238,9 @@ class Outbox:
 class GroupCommit:
     """Flushes the outboxes of a pod, in a task that runs while there is something to flush."""
 
-    def __init__(self, log: FrameLog, *, clock: Clock, tasks: Tasks) -> None:
+    def __init__(self, log: FrameLog, *, clock: Clock, tasks: Tasks, metrics: Metrics) -> None:
         self._log = log
+        self.metrics = metrics
         self._clock = clock
         self._tasks = tasks
         self._woken = threading.Event()
@@ -311,9 +324,10 @@ class GroupCommit:
             return
         failure = error if isinstance(error, NodeError) else NodeError(str(error))
         with self.lock:
-            if isinstance(failure, StoreUnavailable) and outbox.repeat_later(failure, now_s):
-                return
-            if isinstance(failure, SequenceGap) and outbox.repeat_all():
+            if (isinstance(failure, StoreUnavailable) and outbox.repeat_later(failure, now_s)) or (
+                isinstance(failure, SequenceGap) and outbox.repeat_all()
+            ):
+                self.metrics.frames_repeated()
                 return
             outbox.fail(failure)
         outbox.tell_failure(failure)

@@ -63,6 +63,7 @@ class Pod:
         self._aside = Aside(mine=identity.incarnation, clock=clock)
         self._cut_off = CutOff(mine=identity.incarnation, peers=peers, clock=clock)
         self._looked_at_s: float | None = None
+        self._beaten_at_s: float | None = None
         self._clock = clock
         self._metrics = metrics
         self._started_at_s = clock.now_s()
@@ -151,12 +152,16 @@ class Pod:
         """Send heartbeats until the pod has left; while it drains its turns are still its own."""
         while not self._left.is_set():
             self.beat(owners)
-            self._left.wait(limits.POD_HEARTBEAT_S)
+            before_s = self._clock.monotonic_s()
+            if not self._left.wait(limits.POD_HEARTBEAT_S):
+                waited_s = self._clock.monotonic_s() - before_s
+                self._metrics.loop_lag(waited_s - limits.POD_HEARTBEAT_S)
 
     def beat(self, owners: Owners) -> None:
         """Send one heartbeat and note whether the store took it."""
         report = self.report()
         self._metrics.ready(bool(report["ready"]))
+        self._metrics.draining(self.draining)
         self._metrics.turns_running(self._running())
         self._metrics.generations({kb: ref.generation for kb, ref in self._served().items()})
         try:
@@ -169,9 +174,16 @@ class Pod:
                 self._metrics.store_refused(error.refusal)
             _log.warning("heartbeat_failed", error=str(error))
         else:
+            self._beaten()
             owners.store_answered()
             self._cut_off.answered()
             self._look_at_others()
+
+    def _beaten(self) -> None:
+        now_s = self._clock.monotonic_s()
+        if self._beaten_at_s is not None:
+            self._metrics.heartbeat_gap(now_s - self._beaten_at_s)
+        self._beaten_at_s = now_s
 
     def _look_at_others(self) -> None:
         now_s = self._clock.monotonic_s()

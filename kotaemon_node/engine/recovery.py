@@ -68,12 +68,15 @@ class Recovery:
         owners: Owners,
         engine: TurnEngine,
         draining: Callable[[], bool],
+        count_unsent: Callable[[int], None] = lambda turns: None,
     ) -> None:
+        """``count_unsent`` is told of how many turns a sweep found events that wait."""
         self._owner = owner
         self._sessions = sessions
         self._owners = owners
         self._engine = engine
         self._draining = draining
+        self._count_unsent = count_unsent
 
     def sweep(self) -> int:
         """Look through the index once; return how many turns were taken over."""
@@ -96,6 +99,7 @@ class Recovery:
                 raise
             except Exception:  # noqa: BLE001 - one entry that cannot be read must not hide the rest
                 _log.exception("orphan_not_treated", turn_id=orphan.key.turn_id)
+        self._count_unsent(len(unsent))
         self._engine.resend(unsent)
         return taken
 

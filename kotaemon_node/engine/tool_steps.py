@@ -62,6 +62,7 @@ class ToolSteps:
     def __init__(self, toolbox: Toolbox | None, *, metrics: Metrics) -> None:
         self._toolbox = toolbox
         self._metrics = metrics
+        metrics.plugins(spec.name for spec in self.specs())
 
     def specs(self) -> Sequence[ToolSpec]:
         """Return the tools that may be called."""

@@ -88,7 +88,7 @@ class TurnEngine:
         self._draining = draining
         self._live = LiveTurns()
         self._taking: set[TurnKey] = set()
-        self._commit = GroupCommit(frames, clock=clock, tasks=tasks)
+        self._commit = GroupCommit(frames, clock=clock, tasks=tasks, metrics=metrics)
         self._following = Following(
             sessions=sessions,
             frames=frames,

@@ -80,12 +80,14 @@ class KnowledgeLibrary:
         memory: Memory | None = None,
         look: Look | None = None,
         count_refused: Callable[[str, str], None] = lambda kb, reason: None,
+        count_loaded: Callable[[float], None] = lambda took_s: None,
     ) -> None:
         """``encoder_for`` gives the encoder of that name, or raises where this pod has none.
 
         ``memory`` tells whether a generation fits; None: it does. ``look``: as ``Searcher``.
-        ``count_refused`` is told knowledge base and kind of reason of each refusal. Nothing is
-        read before the first ``reconcile``.
+        ``count_refused`` is told knowledge base and kind of reason of each refusal,
+        ``count_loaded`` how long each new generation took. Nothing is read before the first
+        ``reconcile``.
         """
         self._loader = GenerationLoader(
             store, segment_format, verifier, tasks=tasks, tenant=tenant, memory=memory
@@ -97,6 +99,7 @@ class KnowledgeLibrary:
         self._clock = clock
         self._tenant = tenant
         self._count_refused = count_refused
+        self._count_loaded = count_loaded
         self.loaded = False
         """Every knowledge base that there was at the start has been served, or refused."""
         self._changed = Condition()
@@ -289,6 +292,7 @@ class KnowledgeLibrary:
                 self._refuse(ref, error, keep_reason=keep_reason)
                 return False
         took_s = self._clock.monotonic_s() - started_s
+        self._count_loaded(took_s)
         _log.info("generation_served", kb=ref.kb, generation=ref.generation, took_s=took_s)
         with self._changed:
             if not keep_reason:

@@ -1,13 +1,7 @@
-"""The catalogue of metrics, one row each, and the one object through which a pod counts.
-
-Rule 1: a metric exists only as a row of ``CATALOGUE``; docs/reference/metrics.md lists the same.
-Rule 2: units are base units (seconds, counts) and stand last in the name.
-Rule 3: a label's values are few and ours: never a session, a user, or a word of a question.
-"""
+"""The one object through which a pod counts; what there is to count stands in ``catalogue``."""
 
 import threading
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Final, Literal
 
 from prometheus_client import (
@@ -19,170 +13,13 @@ from prometheus_client import (
     generate_latest,
 )
 
+from kotaemon_node import __version__
+from kotaemon_node.domain import limits
+from kotaemon_node.telemetry.catalogue import CATALOGUE, KNOWN_LABELS, KNOWN_REFUSALS, MetricRow
+
 METRICS_MEDIA_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
-# Buckets in seconds. A turn may take up to 900 s; a first text is late at 10 s; retrieval is meant
-# to take milliseconds.
-_TURN_S: Final = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0)
-_FIRST_TEXT_S: Final = (0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-_RETRIEVAL_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
-_HTTP_S: Final = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0)
-
-
-@dataclass(frozen=True, slots=True)
-class MetricRow:
-    """One metric: how it is named, counted and told apart."""
-
-    name: str
-    kind: Literal["counter", "gauge", "histogram"]
-    meaning: str
-    labels: tuple[str, ...] = ()
-    buckets_s: tuple[float, ...] = ()
-
-
-CATALOGUE: Final = (
-    MetricRow("kotaemon_turns_total", "counter", "Turns ended, by outcome.", ("outcome",)),
-    MetricRow(
-        "kotaemon_turn_duration_seconds", "histogram", "Accepted until ended.", buckets_s=_TURN_S
-    ),
-    MetricRow(
-        "kotaemon_first_text_seconds",
-        "histogram",
-        "Accepted until the first text frame.",
-        buckets_s=_FIRST_TEXT_S,
-    ),
-    MetricRow(
-        "kotaemon_retrieval_seconds", "histogram", "One search, whole.", buckets_s=_RETRIEVAL_S
-    ),
-    MetricRow(
-        "kotaemon_neighbour_searches_total",
-        "counter",
-        "Searches where VECTOR_STORE names a server, by where the nearest vectors were found: all "
-        "there (store), some in segments' files (partly) or all of them (files).",
-        ("source",),
-    ),
-    MetricRow("kotaemon_turns_running", "gauge", "Turns that this pod executes now."),
-    MetricRow("kotaemon_streams_active", "gauge", "Streams open to clients of this pod."),
-    MetricRow("kotaemon_takeovers_total", "counter", "Turns taken over from another pod."),
-    MetricRow(
-        "kotaemon_fenced_writes_total",
-        "counter",
-        "Turns left because a write was refused: taken over, cancelled or interrupted elsewhere.",
-    ),
-    MetricRow(
-        "kotaemon_knowledge_generation", "gauge", "Generation served, by knowledge base.", ("kb",)
-    ),
-    MetricRow(
-        "kotaemon_knowledge_refused",
-        "gauge",
-        "1 where this pod refuses the newest generation and serves the one before.",
-        ("kb",),
-    ),
-    MetricRow(
-        "kotaemon_knowledge_behind",
-        "gauge",
-        "1 where another pod serves a newer generation.",
-        ("kb",),
-    ),
-    MetricRow(
-        "kotaemon_generation_refused_total",
-        "counter",
-        "Tries to serve a generation that ended in its refusal: unsigned, unknown_key, "
-        "bad_signature, misplaced (of another place or number), corrupt (checksum, missing file) "
-        "or unusable (e.g. another encoder).",
-        ("kb", "reason"),
-    ),
-    MetricRow(
-        "kotaemon_events_total",
-        "counter",
-        "Events of the bus: handled, ignored (known already), poison (skipped) or dropped (the bus"
-        " was away for too long).",
-        ("topic", "outcome"),
-    ),
-    MetricRow(
-        "kotaemon_session_cache_total",
-        "counter",
-        "Turns begun in a session with a history, by what the pod's memory of it was good for: "
-        "all (hit), all but newer turns (partial; stale where an event had said so), nothing "
-        "(miss), or the store was set back (rolled_back).",
-        ("result",),
-    ),
-    MetricRow(
-        "kotaemon_sessions_gone_total",
-        "counter",
-        "Told as gone: the store lost the end of a session (rolled_back) or all of it (wiped); or "
-        "what somebody followed of a turn is lost or deleted (turn).",
-        ("reason",),
-    ),
-    MetricRow(
-        "kotaemon_sessions_restored_total",
-        "counter",
-        "Tries to bring an archived session back: restored, unavailable (the artifact store did "
-        "not answer), missing (its copy was not there) or corrupt.",
-        ("outcome",),
-    ),
-    MetricRow(
-        "kotaemon_session_restore_seconds",
-        "histogram",
-        "One such try, reading and unpacking its copy.",
-        buckets_s=_RETRIEVAL_S,
-    ),
-    MetricRow("kotaemon_llm_tokens_total", "counter", "Tokens of the language model.", ("kind",)),
-    MetricRow(
-        "kotaemon_plugin_calls_total",
-        "counter",
-        "Calls of tools: done, failed, or unknown.",
-        ("plugin", "outcome"),
-    ),
-    MetricRow(
-        "kotaemon_store_refusals_total",
-        "counter",
-        "Requests and heartbeats that the session store failed: it is full, unwritable or silent, "
-        "or all connections to it were busy.",
-        ("reason",),
-    ),
-    MetricRow(
-        "kotaemon_unconfirmed_writes_total",
-        "counter",
-        "Writes that were not confirmed in time as DURABILITY asks, so that nobody was told; they "
-        "are repeated.",
-    ),
-    MetricRow("kotaemon_ready", "gauge", "1 when this pod can serve, else 0."),
-    MetricRow(
-        "kotaemon_http_requests_total",
-        "counter",
-        "Requests answered, by route pattern.",
-        ("route", "method", "status"),
-    ),
-    MetricRow(
-        "kotaemon_http_request_seconds",
-        "histogram",
-        "Request read until its answer began.",
-        ("route",),
-        _HTTP_S,
-    ),
-)
-
-# A bare counter would be absent until its first event, and ``rate()`` would miss that event.
-_KNOWN_LABELS: Final[Mapping[str, tuple[tuple[str, ...], ...]]] = {
-    "kotaemon_turns_total": (("done",), ("failed",), ("cancelled",), ("interrupted",)),
-    "kotaemon_session_cache_total": (
-        ("hit",),
-        ("partial",),
-        ("miss",),
-        ("stale",),
-        ("rolled_back",),
-    ),
-    "kotaemon_sessions_gone_total": (("rolled_back",), ("wiped",), ("turn",)),
-    "kotaemon_sessions_restored_total": (
-        ("restored",),
-        ("unavailable",),
-        ("missing",),
-        ("corrupt",),
-    ),
-    "kotaemon_llm_tokens_total": (("prompt",), ("completion",)),
-    "kotaemon_store_refusals_total": (("full",), ("unwritable",), ("silent",), ("busy",)),
-}
+EventOutcome = Literal["sent", "failed", "dropped", "handled", "ignored", "poison"]
 
 
 class Metrics:
@@ -200,11 +37,15 @@ class Metrics:
         self._histograms: dict[str, Histogram] = {}
         for row in CATALOGUE:
             self._register(row)
-        for name, rows in _KNOWN_LABELS.items():
+        for name, rows in KNOWN_LABELS.items():
             for labels in rows:
                 self._counters[name].labels(*labels)
+        self._maxima: dict[str, int] = {}
+        self._load: dict[str, float] = {}
         self._kbs_lock = threading.Lock()
         self._kbs_shown: dict[str, set[str]] = {}
+        self._gauges["kotaemon_build_info"].labels("worker", __version__).set(1)
+        self.maxima(streams=limits.STREAMS_PER_POD_MAX, turns=limits.RUNNING_TURNS_PER_POD_MAX)
 
     def _register(self, row: MetricRow) -> None:
         match row.kind:
@@ -234,6 +75,14 @@ class Metrics:
         self._counters["kotaemon_turns_total"].labels(outcome).inc()
         self._histograms["kotaemon_turn_duration_seconds"].observe(duration_s)
 
+    def turn_failed(self, code: str) -> None:
+        """Count why a turn failed; ``code`` is one of an error of the API."""
+        self._counters["kotaemon_turns_failed_total"].labels(code).inc()
+
+    def turn_degraded(self) -> None:
+        """The language model failed; the turn is answered from the passages alone."""
+        self._counters["kotaemon_turns_degraded_total"].inc()
+
     def first_text(self, duration_s: float) -> None:
         """Note how long after its acceptance a turn showed its first text."""
         self._histograms["kotaemon_first_text_seconds"].observe(duration_s)
@@ -246,17 +95,47 @@ class Metrics:
         """Count a search for which a vector store could be asked."""
         self._counters["kotaemon_neighbour_searches_total"].labels(source).inc()
 
+    def maxima(self, *, streams: int, turns: int) -> None:
+        """Say how many streams this pod has open, and how many turns it executes, at most."""
+        self._gauges["kotaemon_streams_max"].set(streams)
+        self._gauges["kotaemon_turns_running_max"].set(turns)
+        self._maxima = {"streams": streams, "turns": turns}
+        self._load.update(dict.fromkeys(self._maxima, 0.0))
+
     def turns_running(self, turns: int) -> None:
         """Say how many turns this pod executes now."""
         self._gauges["kotaemon_turns_running"].set(turns)
+        self._show_load("turns", turns)
 
-    def stream_opened(self) -> None:
-        """A client follows."""
-        self._gauges["kotaemon_streams_active"].inc()
+    def streams_open(self, streams: int) -> None:
+        """Say how many clients follow."""
+        self._gauges["kotaemon_streams_active"].set(streams)
+        self._show_load("streams", streams)
 
-    def stream_closed(self) -> None:
-        """A client left, or its stream came to its end."""
-        self._gauges["kotaemon_streams_active"].dec()
+    def _show_load(self, what: Literal["streams", "turns"], number: int) -> None:
+        self._load[what] = number / self._maxima[what]
+        self._gauges["kotaemon_load_ratio"].set(max(self._load.values()))
+
+    def reconnect_sent(self, reason: Literal["leaving", "error"]) -> None:
+        """A client was told to come back."""
+        self._counters["kotaemon_reconnects_total"].labels(reason).inc()
+
+    def handover(self) -> None:
+        """This pod, leaving, gave a turn up."""
+        self._counters["kotaemon_handovers_total"].inc()
+
+    def draining(self, is_draining: bool) -> None:
+        """Say whether this pod leaves."""
+        self._gauges["kotaemon_draining"].set(1 if is_draining else 0)
+
+    def frames_stored(self, frames: int, delay_s: float) -> None:
+        """Count a batch that was stored, and how long its oldest frame waited for it."""
+        self._counters["kotaemon_frames_stored_total"].inc(frames)
+        self._histograms["kotaemon_frame_delay_seconds"].observe(delay_s)
+
+    def frames_repeated(self) -> None:
+        """A batch has to be sent again."""
+        self._counters["kotaemon_frame_batches_repeated_total"].inc()
 
     def takeover(self) -> None:
         """This pod took over a turn."""
@@ -266,27 +145,30 @@ class Metrics:
         """A write of this pod was refused: another pod owns the turn."""
         self._counters["kotaemon_fenced_writes_total"].inc()
 
-    def generation(self, kb: str, number: int) -> None:
-        """Say which generation of ``kb`` this pod serves."""
-        with self._kbs_lock:
-            self._kbs_shown.setdefault("kotaemon_knowledge_generation", set()).add(kb)
-            self._gauges["kotaemon_knowledge_generation"].labels(kb).set(number)
-
     def generations(self, served: Mapping[str, int]) -> None:
         """Say all that this pod serves; a knowledge base that is gone leaves the exposition."""
         self._show_kbs("kotaemon_knowledge_generation", served)
+        for kb in served:
+            for reason in KNOWN_REFUSALS:
+                self._counters["kotaemon_generation_refused_total"].labels(kb, reason)
 
-    def refused(self, kbs: Iterable[str]) -> None:
-        """Say of which knowledge bases this pod refuses the newest generation."""
-        self._show_kbs("kotaemon_knowledge_refused", dict.fromkeys(kbs, 1))
+    def refused(self, kbs: Iterable[str], *, served: Iterable[str] = ()) -> None:
+        """Say of which knowledge bases this pod refuses the newest generation; else it is 0."""
+        shown = {**dict.fromkeys(served, 0), **dict.fromkeys(kbs, 1)}
+        self._show_kbs("kotaemon_knowledge_refused", shown)
 
-    def behind(self, kbs: Iterable[str]) -> None:
-        """Say of which knowledge bases another pod serves a newer generation."""
-        self._show_kbs("kotaemon_knowledge_behind", dict.fromkeys(kbs, 1))
+    def behind(self, kbs: Iterable[str], *, served: Iterable[str] = ()) -> None:
+        """Say of which knowledge bases another pod serves a newer generation; else it is 0."""
+        shown = {**dict.fromkeys(served, 0), **dict.fromkeys(kbs, 1)}
+        self._show_kbs("kotaemon_knowledge_behind", shown)
 
     def generation_refused(self, kb: str, reason: str) -> None:
         """A generation was not served; ``reason`` is one of those that the catalogue names."""
         self._counters["kotaemon_generation_refused_total"].labels(kb, reason).inc()
+
+    def generation_loaded(self, duration_s: float) -> None:
+        """A newer generation is served."""
+        self._histograms["kotaemon_generation_load_seconds"].observe(duration_s)
 
     def _show_kbs(self, name: str, values: Mapping[str, int]) -> None:
         with self._kbs_lock:
@@ -297,11 +179,17 @@ class Metrics:
             for kb, value in values.items():
                 gauge.labels(kb).set(value)
 
-    def event(
-        self, topic: str, outcome: Literal["handled", "ignored", "poison", "dropped"]
-    ) -> None:
-        """An event came from the bus, or could not be sent to it for too long."""
+    def event(self, topic: str, outcome: EventOutcome) -> None:
+        """An event came from the bus, or was to be sent to it."""
         self._counters["kotaemon_events_total"].labels(topic, outcome).inc()
+
+    def event_delay(self, topic: str, delay_s: float) -> None:
+        """Note how long ago an event that came was put on the bus; clocks may differ."""
+        self._histograms["kotaemon_event_delay_seconds"].labels(topic).observe(max(0.0, delay_s))
+
+    def events_unsent(self, turns: int) -> None:
+        """Say of how many turns the last sweep found events that wait for the bus."""
+        self._gauges["kotaemon_events_unsent"].set(turns)
 
     def session_cache(
         self, result: Literal["hit", "partial", "miss", "stale", "rolled_back"]
@@ -325,9 +213,23 @@ class Metrics:
         self._counters["kotaemon_llm_tokens_total"].labels("prompt").inc(prompt)
         self._counters["kotaemon_llm_tokens_total"].labels("completion").inc(completion)
 
+    def llm_answered(self, duration_s: float) -> None:
+        """Note how long the language model, with its tools, took over a turn."""
+        self._histograms["kotaemon_llm_seconds"].observe(duration_s)
+
+    def plugins(self, names: Iterable[str]) -> None:
+        """Say which tools are configured, so that each is counted from 0."""
+        for name in names:
+            for outcome in ("done", "failed", "unknown"):
+                self._counters["kotaemon_plugin_calls_total"].labels(name, outcome)
+
     def plugin_call(self, plugin: str, outcome: Literal["done", "failed", "unknown"]) -> None:
         """Count a call of a tool; ``plugin`` is the name of one that is configured."""
         self._counters["kotaemon_plugin_calls_total"].labels(plugin, outcome).inc()
+
+    def store_answered(self, operation: str, duration_s: float) -> None:
+        """Note how long the session store took; ``operation`` is a script's name, or ``read``."""
+        self._histograms["kotaemon_store_seconds"].labels(operation).observe(duration_s)
 
     def store_refused(self, reason: str) -> None:
         """The store failed a request or a heartbeat; ``reason`` is ``StoreUnavailable.refusal``."""
@@ -337,9 +239,21 @@ class Metrics:
         """So many writes were not confirmed in time."""
         self._counters["kotaemon_unconfirmed_writes_total"].inc(writes)
 
+    def heartbeat_gap(self, gap_s: float) -> None:
+        """Note the time between two heartbeats that the store took."""
+        self._histograms["kotaemon_heartbeat_gap_seconds"].observe(gap_s)
+
+    def loop_lag(self, lag_s: float) -> None:
+        """Note by how much a short wait took longer than asked."""
+        self._histograms["kotaemon_loop_lag_seconds"].observe(max(0.0, lag_s))
+
     def ready(self, is_ready: bool) -> None:
         """Say whether this pod can serve."""
         self._gauges["kotaemon_ready"].set(1 if is_ready else 0)
+
+    def error_answered(self, code: str) -> None:
+        """Count a request that was answered with an error of the API."""
+        self._counters["kotaemon_error_answers_total"].labels(code).inc()
 
     def http_request(self, route: str, *, method: str, status: int, duration_s: float) -> None:
         """Count an answer. ``route`` is the pattern (``/v1/sessions/<sid>``), never the path."""

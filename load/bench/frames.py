@@ -31,6 +31,7 @@ from kotaemon_node.engine.group_commit import GroupCommit
 from kotaemon_node.engine.live import LiveTurns
 from kotaemon_node.engine.writing import FrameWriter
 from kotaemon_node.ports.sessions import ClaimRequest, Ending, Work
+from kotaemon_node.telemetry.metrics import Metrics
 from load import surroundings
 from tests.redis_server import RedisServer
 
@@ -141,7 +142,7 @@ def _answer(
         )
     )
     assert claim.work is not None
-    commit = GroupCommit(log, clock=clock, tasks=tasks)
+    commit = GroupCommit(log, clock=clock, tasks=tasks, metrics=Metrics())
     live = LiveTurns().open(key, (), fence=claim.work.lease.fence)
     out = FrameWriter(claim.work, commit=commit, live=live, clock=clock)
     out.status("generation", latency_s=0.0)

@@ -12,7 +12,7 @@ from kotaemon_node.api.openapi import methods_of, template
 from kotaemon_node.api.permissions import PERMISSIONS
 from kotaemon_node.domain import limits
 from kotaemon_node.domain.errors import NodeError
-from kotaemon_node.telemetry.metrics import CATALOGUE
+from kotaemon_node.telemetry.catalogue import CATALOGUE
 from tests.fakes.services import FakeCluster
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference"

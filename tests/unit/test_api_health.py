@@ -64,7 +64,7 @@ def test_a_pod_that_refused_a_generation_says_so_and_serves_the_one_before() -> 
     assert ready.status_code == 200
     assert ready.json["refused"] == {"default": "checksum of vectors.faiss differs"}
     assert 'kotaemon_knowledge_refused{kb="default"} 1.0' in refused
-    assert "kotaemon_knowledge_refused{" not in healed
+    assert 'kotaemon_knowledge_refused{kb="default"} 0.0' in healed
 
 
 def test_a_pod_that_is_behind_stays_ready_and_says_so_until_it_stands_aside() -> None:
@@ -80,7 +80,7 @@ def test_a_pod_that_is_behind_stays_ready_and_says_so_until_it_stands_aside() ->
     assert (ready.status_code, ready.json["behind"]) == (200, {"default": GENERATION + 1})
     assert client.get(BALANCER).status_code == 200
     assert 'kotaemon_knowledge_behind{kb="default"} 1.0' in shown
-    assert "kotaemon_knowledge_behind{" not in healed
+    assert 'kotaemon_knowledge_behind{kb="default"} 0.0' in healed
 
 
 def test_a_leaving_pod_is_404_for_the_balancer_so_that_its_streams_stay() -> None:

@@ -9,7 +9,8 @@ import pytest
 import structlog
 
 from kotaemon_node.telemetry.logs import configure_logs
-from kotaemon_node.telemetry.metrics import CATALOGUE, Metrics
+from kotaemon_node.telemetry.catalogue import CATALOGUE, KNOWN_LABELS
+from kotaemon_node.telemetry.metrics import Metrics
 
 
 def value(metrics: Metrics, name: str, **labels: str) -> float | None:
@@ -23,12 +24,13 @@ def test_each_event_moves_its_own_metric() -> None:
     metrics.first_text(0.2)
     metrics.retrieval(0.004)
     metrics.turns_running(5)
-    metrics.stream_opened()
-    metrics.stream_opened()
-    metrics.stream_closed()
+    metrics.streams_open(1)
+    metrics.reconnect_sent("leaving")
+    metrics.handover()
+    metrics.frames_stored(3, 0.02)
     metrics.takeover()
     metrics.fenced_write()
-    metrics.generation("shop", 3)
+    metrics.generations({"shop": 3})
     metrics.refused(["shop"])
     metrics.event("knowledge_updated", "poison")
     metrics.llm_tokens(10, 20)
@@ -43,6 +45,10 @@ def test_each_event_moves_its_own_metric() -> None:
     assert value(metrics, "kotaemon_retrieval_seconds_bucket", le="0.0025") == 0
     assert value(metrics, "kotaemon_turns_running") == 5
     assert value(metrics, "kotaemon_streams_active") == 1
+    assert value(metrics, "kotaemon_reconnects_total", reason="leaving") == 1
+    assert value(metrics, "kotaemon_handovers_total") == 1
+    assert value(metrics, "kotaemon_frames_stored_total") == 3
+    assert value(metrics, "kotaemon_frame_delay_seconds_sum") == 0.02
     assert value(metrics, "kotaemon_takeovers_total") == 1
     assert value(metrics, "kotaemon_fenced_writes_total") == 1
     assert value(metrics, "kotaemon_knowledge_generation", kb="shop") == 3
@@ -65,6 +71,44 @@ def test_a_knowledge_base_that_is_gone_leaves_the_exposition() -> None:
 
     assert value(metrics, "kotaemon_knowledge_generation", kb="shop") == 4
     assert value(metrics, "kotaemon_knowledge_generation", kb="faq") is None
+
+
+def test_a_knowledge_base_that_is_served_has_its_refusals_counted_from_nothing() -> None:
+    metrics = Metrics()
+
+    metrics.generations({"shop": 3})
+    metrics.refused([], served=["shop"])
+    metrics.behind(["shop"], served=["shop"])
+
+    refusals = {"kb": "shop", "reason": "bad_signature"}
+    assert value(metrics, "kotaemon_generation_refused_total", **refusals) == 0
+    assert value(metrics, "kotaemon_knowledge_refused", kb="shop") == 0
+    assert value(metrics, "kotaemon_knowledge_behind", kb="shop") == 1
+
+
+def test_the_load_is_the_fuller_of_streams_and_turns() -> None:
+    metrics = Metrics()
+    metrics.maxima(streams=1_000, turns=50)
+
+    metrics.streams_open(100)
+    by_streams = value(metrics, "kotaemon_load_ratio")
+    metrics.turns_running(30)
+    by_turns = value(metrics, "kotaemon_load_ratio")
+    metrics.turns_running(0)
+
+    assert (by_streams, by_turns) == (0.1, 0.6)
+    assert value(metrics, "kotaemon_load_ratio") == 0.1
+    assert value(metrics, "kotaemon_streams_max") == 1_000
+    assert value(metrics, "kotaemon_turns_running_max") == 50
+
+
+def test_what_is_known_beforehand_is_counted_from_nothing() -> None:
+    metrics = Metrics()
+    columns = {row.name: row.labels for row in CATALOGUE}
+
+    for name, rows in KNOWN_LABELS.items():
+        for labels in rows:
+            assert value(metrics, name, **dict(zip(columns[name], labels, strict=True))) == 0
 
 
 def test_two_pods_in_one_process_count_apart() -> None:

@@ -14,6 +14,7 @@ from kotaemon_node.domain.session import SessionKey, TurnKey
 from kotaemon_node.engine import group_commit
 from kotaemon_node.engine.group_commit import GroupCommit, Outbox
 from kotaemon_node.ports.sessions import FrameBatch, Lease
+from kotaemon_node.telemetry.metrics import Metrics
 
 PATIENCE_S = 60
 
@@ -67,8 +68,15 @@ class Turn:
         return [frame.fields.get("content", frame.type) for frame in self.shown]
 
 
-def make(log: GatedLog, *, clock: SystemClock | None = None) -> GroupCommit:
-    return GroupCommit(log, clock=clock or SystemClock(), tasks=ThreadTasks())  # type: ignore[arg-type]
+def make(
+    log: GatedLog, *, clock: SystemClock | None = None, metrics: Metrics | None = None
+) -> GroupCommit:
+    return GroupCommit(
+        log,  # type: ignore[arg-type]
+        clock=clock or SystemClock(),
+        tasks=ThreadTasks(),
+        metrics=metrics or Metrics(),
+    )
 
 
 def in_thread(work: Callable[[], None]) -> threading.Thread:

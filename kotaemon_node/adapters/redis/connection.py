@@ -4,6 +4,7 @@ A script may run twice: a reply can be lost, and a retry after a failover repeat
 script is written so that the second run changes nothing.
 """
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from importlib import resources
@@ -65,6 +66,10 @@ Signal = tuple[str, str]
 """Channel and text of a message to those who listen now."""
 
 
+Answered = Callable[[str, float], None]
+"""Is told after how many seconds the store had answered; of which script, or ``read``."""
+
+
 class RedisStore:
     """A client with its scripts. Thread safe.
 
@@ -78,6 +83,7 @@ class RedisStore:
         *,
         durability: Level = "local",
         unconfirmed: Callable[[int], None] = lambda _: None,
+        answered: Answered = lambda operation, duration_s: None,
     ) -> None:
         """``unconfirmed`` is told how many scripts wrote what was not confirmed in time."""
         # redis-py types each reply as a union over both protocols and asyncio, which says nothing.
@@ -94,6 +100,7 @@ class RedisStore:
         self._sha: dict[str, str] = {}
         self._durability = Durability(durability, offers=self._offers)
         self._unconfirmed = unconfirmed
+        self._answered = answered
 
     def lacking(self) -> str:
         """Return why the store does not give its level of durability; "" once it was seen to."""
@@ -107,7 +114,7 @@ class RedisStore:
 
     def run(self, script: str, keys: Sequence[str], arguments: Sequence[Any]) -> Any:
         """Run a script and return its reply."""
-        with store_errors(), self._counted(script):
+        with self._timed(script), store_errors(), self._counted(script):
             seal = self._durability.seal()
             try:
                 return self._run(seal, script, keys, arguments)
@@ -124,7 +131,7 @@ class RedisStore:
         ``signals``, one a call, are published behind the scripts, whatever those replied; where
         these have to be confirmed, afterwards, and only for those that were.
         """
-        with store_errors():
+        with self._timed(script), store_errors():
             seal = self._durability.seal()
             along = () if seal else signals
             replies = self._pipelined(seal, script, calls, along)
@@ -147,10 +154,19 @@ class RedisStore:
 
         ``confirmed``: what is read is to be shown, so nothing of it may be lost any more.
         """
-        with store_errors():
+        with self._timed("read"), store_errors():
             pipe = self.client.pipeline(transaction=False)
             fill(pipe)
             return self._execute(pipe, self._durability.seal() if confirmed else None)
+
+    @contextmanager
+    def _timed(self, operation: str) -> Iterator[None]:
+        """Note how long an answer took, be it an error: silence is what has to be seen."""
+        began_s = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._answered(operation, time.perf_counter() - began_s)
 
     @contextmanager
     def _counted(self, script: str) -> Iterator[None]:
@@ -268,13 +284,14 @@ def connect(
     pool_max: int = limits.REDIS_POOL_MAX,
     durability: Level = "local",
     unconfirmed: Callable[[int], None] = lambda _: None,
+    answered: Answered = lambda operation, duration_s: None,
 ) -> RedisStore:
     """Return a store at ``url``, whose forms are in ``address``; connects when first used.
 
     Raises ``ValueError`` for a URL that names none. The other arguments are ``RedisStore``'s.
     """
     client = _client(url, pool_max=pool_max)
-    return RedisStore(client, durability=durability, unconfirmed=unconfirmed)
+    return RedisStore(client, durability=durability, unconfirmed=unconfirmed, answered=answered)
 
 
 def _client(url: str, *, pool_max: int) -> redis.Redis:

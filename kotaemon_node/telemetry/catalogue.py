@@ -1,0 +1,326 @@
+"""The catalogue of a pod's metrics, one row each.
+
+Rule 1: a metric exists only as a row of ``CATALOGUE``; docs/reference/metrics.md lists the same.
+Rule 2: units are base units (seconds, counts) and stand last in the name.
+Rule 3: a label's values are few and ours: never a session, a user, or a word of a question.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from kotaemon_node.domain.events import SESSION_UPDATED, TOPICS
+
+# Buckets in seconds. A turn may take up to 900 s; a first text is late at 10 s; retrieval is meant
+# to take milliseconds.
+_TURN_S: Final = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0)
+_FIRST_TEXT_S: Final = (0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_RETRIEVAL_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+# A script takes under a millisecond; after 5 s the store is given up.
+_STORE_S: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+# A text may wait for 0.2 s for more to share its frame.
+_FRAME_S: Final = (0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 2.5, 5.0, 30.0)
+# Heartbeats are due each 0.5 s and live for 2 s.
+_GAP_S: Final = (0.51, 0.55, 0.6, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 15.0)
+_LAG_S: Final = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+_CALL_S: Final = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 120.0)
+_HTTP_S: Final = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0)
+
+
+@dataclass(frozen=True, slots=True)
+class MetricRow:
+    """One metric: how it is named, counted and told apart."""
+
+    name: str
+    kind: Literal["counter", "gauge", "histogram"]
+    meaning: str
+    labels: tuple[str, ...] = ()
+    buckets_s: tuple[float, ...] = ()
+
+
+CATALOGUE: Final = (
+    MetricRow(
+        "kotaemon_build_info",
+        "gauge",
+        "1; which version of the product this is, and which of its programs.",
+        ("component", "version"),
+    ),
+    MetricRow("kotaemon_turns_total", "counter", "Turns ended, by outcome.", ("outcome",)),
+    MetricRow(
+        "kotaemon_turns_failed_total",
+        "counter",
+        "Turns that ended in an error, by its code; turn_crashed: three pods were lost over it.",
+        ("code",),
+    ),
+    MetricRow(
+        "kotaemon_turns_degraded_total",
+        "counter",
+        "Turns answered from the passages alone, because the language model failed.",
+    ),
+    MetricRow(
+        "kotaemon_turn_duration_seconds", "histogram", "Accepted until ended.", buckets_s=_TURN_S
+    ),
+    MetricRow(
+        "kotaemon_first_text_seconds",
+        "histogram",
+        "Accepted until the first text frame.",
+        buckets_s=_FIRST_TEXT_S,
+    ),
+    MetricRow(
+        "kotaemon_retrieval_seconds", "histogram", "One search, whole.", buckets_s=_RETRIEVAL_S
+    ),
+    MetricRow(
+        "kotaemon_neighbour_searches_total",
+        "counter",
+        "Searches where VECTOR_STORE names a server, by where the nearest vectors were found: all "
+        "there (store), some in segments' files (partly) or all of them (files).",
+        ("source",),
+    ),
+    MetricRow("kotaemon_turns_running", "gauge", "Turns that this pod executes now."),
+    MetricRow("kotaemon_turns_running_max", "gauge", "Turns that this pod executes at most."),
+    MetricRow("kotaemon_streams_active", "gauge", "Streams open to clients of this pod."),
+    MetricRow("kotaemon_streams_max", "gauge", "Streams that this pod has open at most."),
+    MetricRow(
+        "kotaemon_load_ratio",
+        "gauge",
+        "The larger of two shares: running turns of their maximum, open streams of theirs. What "
+        "autoscaling goes by; 1 is full.",
+    ),
+    MetricRow(
+        "kotaemon_takeovers_total",
+        "counter",
+        "Turns taken over from another pod: from a dead one, or handed over by one that leaves.",
+    ),
+    MetricRow(
+        "kotaemon_handovers_total", "counter", "Turns that this pod, leaving, gave up to others."
+    ),
+    MetricRow(
+        "kotaemon_reconnects_total",
+        "counter",
+        "Streams told to come back (reconnect): the pod is leaving, or the store was away (error).",
+        ("reason",),
+    ),
+    MetricRow("kotaemon_draining", "gauge", "1 while this pod leaves: no new work comes to it."),
+    MetricRow(
+        "kotaemon_fenced_writes_total",
+        "counter",
+        "Turns left because a write was refused: taken over, cancelled or interrupted elsewhere.",
+    ),
+    MetricRow("kotaemon_frames_stored_total", "counter", "Frames of turns stored by this pod."),
+    MetricRow(
+        "kotaemon_frame_delay_seconds",
+        "histogram",
+        "The oldest frame of a batch, written until stored and shown. The window in which texts "
+        "wait for more is part of it.",
+        buckets_s=_FRAME_S,
+    ),
+    MetricRow(
+        "kotaemon_frame_batches_repeated_total",
+        "counter",
+        "Batches of frames that were not stored at the first try and are sent again.",
+    ),
+    MetricRow(
+        "kotaemon_knowledge_generation", "gauge", "Generation served, by knowledge base.", ("kb",)
+    ),
+    MetricRow(
+        "kotaemon_knowledge_refused",
+        "gauge",
+        "1 where this pod refuses the newest generation and serves the one before.",
+        ("kb",),
+    ),
+    MetricRow(
+        "kotaemon_knowledge_behind",
+        "gauge",
+        "1 where another pod serves a newer generation.",
+        ("kb",),
+    ),
+    MetricRow(
+        "kotaemon_generation_refused_total",
+        "counter",
+        "Tries to serve a generation that ended in its refusal: unsigned, unknown_key, "
+        "bad_signature, misplaced (of another place or number), corrupt (checksum, missing file) "
+        "or unusable (e.g. another encoder).",
+        ("kb", "reason"),
+    ),
+    MetricRow(
+        "kotaemon_generation_load_seconds",
+        "histogram",
+        "Bringing a newer generation into service: fetched, verified, opened, warmed, swapped.",
+        buckets_s=(0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 300.0),
+    ),
+    MetricRow(
+        "kotaemon_events_total",
+        "counter",
+        "Events of the bus. Sent: sent, failed (sent again later) or dropped (the bus was away for"
+        " too long). Read: handled, ignored (known already) or poison (skipped).",
+        ("topic", "outcome"),
+    ),
+    MetricRow(
+        "kotaemon_event_delay_seconds",
+        "histogram",
+        "Stamped by the bus until read here (Redis Streams and Kafka), by clocks of two machines.",
+        ("topic",),
+        (0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0, 300.0),
+    ),
+    MetricRow(
+        "kotaemon_events_unsent",
+        "gauge",
+        "Committed turns of the cluster whose events wait for the bus, as this pod's last sweep saw"
+        " them; 128 stands for more.",
+    ),
+    MetricRow(
+        "kotaemon_session_cache_total",
+        "counter",
+        "Turns begun in a session with a history, by what the pod's memory of it was good for: "
+        "all (hit), all but newer turns (partial; stale where an event had said so), nothing "
+        "(miss), or the store was set back (rolled_back).",
+        ("result",),
+    ),
+    MetricRow(
+        "kotaemon_sessions_gone_total",
+        "counter",
+        "Told as gone: the store lost the end of a session (rolled_back) or all of it (wiped); or "
+        "what somebody followed of a turn is lost or deleted (turn).",
+        ("reason",),
+    ),
+    MetricRow(
+        "kotaemon_sessions_restored_total",
+        "counter",
+        "Tries to bring an archived session back: restored, unavailable (the artifact store did "
+        "not answer), missing (its copy was not there) or corrupt.",
+        ("outcome",),
+    ),
+    MetricRow(
+        "kotaemon_session_restore_seconds",
+        "histogram",
+        "One such try, reading and unpacking its copy.",
+        buckets_s=_RETRIEVAL_S,
+    ),
+    MetricRow("kotaemon_llm_tokens_total", "counter", "Tokens of the language model.", ("kind",)),
+    MetricRow(
+        "kotaemon_llm_seconds",
+        "histogram",
+        "What the language model adds to a turn: prompt sent until answered, tools included.",
+        buckets_s=_CALL_S,
+    ),
+    MetricRow(
+        "kotaemon_plugin_calls_total",
+        "counter",
+        "Calls of tools: done, failed, or unknown.",
+        ("plugin", "outcome"),
+    ),
+    MetricRow(
+        "kotaemon_store_seconds",
+        "histogram",
+        "The session store's answers, by script; read: pipelines without one. What it confirms and"
+        " waiting for a connection are part of it.",
+        ("operation",),
+        _STORE_S,
+    ),
+    MetricRow(
+        "kotaemon_store_refusals_total",
+        "counter",
+        "Requests and heartbeats that the session store failed: it is full, unwritable or silent, "
+        "or all connections to it were busy.",
+        ("reason",),
+    ),
+    MetricRow(
+        "kotaemon_unconfirmed_writes_total",
+        "counter",
+        "Writes that were not confirmed in time as DURABILITY asks, so that nobody was told; they "
+        "are repeated.",
+    ),
+    MetricRow(
+        "kotaemon_heartbeat_gap_seconds",
+        "histogram",
+        "Between two heartbeats that the session store took; due are 0.5, after 2 a pod is dead.",
+        buckets_s=_GAP_S,
+    ),
+    MetricRow(
+        "kotaemon_loop_lag_seconds",
+        "histogram",
+        "How much longer than asked a short wait took: the loop, or the machine, was busy.",
+        buckets_s=_LAG_S,
+    ),
+    MetricRow("kotaemon_ready", "gauge", "1 when this pod can serve, else 0."),
+    MetricRow(
+        "kotaemon_http_requests_total",
+        "counter",
+        "Requests answered, by route pattern.",
+        ("route", "method", "status"),
+    ),
+    MetricRow(
+        "kotaemon_error_answers_total",
+        "counter",
+        "Requests answered with an error of the API, by its code.",
+        ("code",),
+    ),
+    MetricRow(
+        "kotaemon_http_request_seconds",
+        "histogram",
+        "Request read until its answer began.",
+        ("route",),
+        _HTTP_S,
+    ),
+)
+
+# Codes of a turn's error: those that the execution of a turn can raise, and ``turn_crashed``.
+_TURN_CODES: Final = (
+    "language_model_failed",
+    "turn_crashed",
+    "internal",
+    "overloaded",
+    "unavailable",
+    "behind",
+    "not_found",
+    "deadline_exceeded",
+)
+# Those of errors that tell of the cluster rather than of the request.
+_ANSWERED_CODES: Final = (
+    "internal",
+    "overloaded",
+    "unavailable",
+    "store_unavailable",
+    "store_full",
+    "behind",
+    "draining",
+    "deadline_exceeded",
+)
+# Counted for each knowledge base that is served.
+KNOWN_REFUSALS: Final = (
+    "unsigned",
+    "unknown_key",
+    "bad_signature",
+    "misplaced",
+    "corrupt",
+    "unusable",
+)
+
+# A labelled counter would be absent until its first event, and ``rate()`` would miss that event.
+KNOWN_LABELS: Final[Mapping[str, tuple[tuple[str, ...], ...]]] = {
+    "kotaemon_turns_total": (("done",), ("failed",), ("cancelled",), ("interrupted",)),
+    "kotaemon_turns_failed_total": tuple((code,) for code in _TURN_CODES),
+    "kotaemon_neighbour_searches_total": (("store",), ("partly",), ("files",)),
+    "kotaemon_reconnects_total": (("leaving",), ("error",)),
+    "kotaemon_session_cache_total": (
+        ("hit",),
+        ("partial",),
+        ("miss",),
+        ("stale",),
+        ("rolled_back",),
+    ),
+    "kotaemon_sessions_gone_total": (("rolled_back",), ("wiped",), ("turn",)),
+    "kotaemon_sessions_restored_total": (
+        ("restored",),
+        ("unavailable",),
+        ("missing",),
+        ("corrupt",),
+    ),
+    "kotaemon_events_total": (
+        *((topic, outcome) for topic in TOPICS for outcome in ("handled", "ignored", "poison")),
+        *((SESSION_UPDATED, outcome) for outcome in ("sent", "failed", "dropped")),
+    ),
+    "kotaemon_llm_tokens_total": (("prompt",), ("completion",)),
+    "kotaemon_error_answers_total": tuple((code,) for code in _ANSWERED_CODES),
+    "kotaemon_store_refusals_total": (("full",), ("unwritable",), ("silent",), ("busy",)),
+}
