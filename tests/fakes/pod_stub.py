@@ -34,6 +34,7 @@ class _Handler(BaseHTTPRequestHandler):
             "path": self.path,
             "body_bytes": len(body),
             "turn_default": self.headers.get_all("X-Turn-Default"),
+            "balancer_start": self.headers.get_all("X-Balancer-Start"),
             "forwarded_for": self.headers.get_all("X-Forwarded-For"),
         }
         with (_FOLDER / f"{_NAME}.jsonl").open("a") as journal:
