@@ -15,5 +15,7 @@ compile() {
 step "requirements/run.lock" compile "$@" pyproject.toml -o requirements/run.lock
 step "requirements/test.lock" compile "$@" pyproject.toml --extra torch --extra s3 --extra test \
     -c requirements/run.lock -o requirements/test.lock
+step "requirements/image.lock" compile "$@" pyproject.toml --extra s3 \
+    -c requirements/test.lock -o requirements/image.lock
 step "requirements/installer.lock" compile "$@" requirements/installer.in \
     -c requirements/test.lock -o requirements/installer.lock
