@@ -4,9 +4,10 @@
 {{- $worker := .Values.worker -}}
 {{- $scaling := .Values.autoscaling -}}
 {{- $scaled := ne $scaling.mode "none" -}}
-{{- $leaves := add $worker.preStopSeconds $worker.gracefulSeconds 10 | int -}}
+{{/* LEAVE_WAIT_S, gunicorn's graceful_timeout, and room. */}}
+{{- $leaves := add 5 30 10 | int -}}
 {{- if lt (int $worker.terminationGracePeriodSeconds) $leaves -}}
-{{- fail (printf "worker.terminationGracePeriodSeconds is %d, but a worker needs preStopSeconds + gracefulSeconds + 10 = %d seconds to leave; set it to %d or more." (int $worker.terminationGracePeriodSeconds) $leaves $leaves) -}}
+{{- fail (printf "worker.terminationGracePeriodSeconds is %d, but a worker may need %d seconds to leave: 5 until the balancers know, 30 for running turns, 10 to spare; set it to %d or more." (int $worker.terminationGracePeriodSeconds) $leaves $leaves) -}}
 {{- end -}}
 {{- if le (int .Values.haproxy.timeoutServerSeconds) 60 -}}
 {{- fail "haproxy.timeoutServerSeconds must be more than 60, three heartbeats of an idle stream (20 s), or the balancer cuts streams that are well; 75 is the default." -}}
