@@ -37,6 +37,7 @@ from kotaemon_node.adapters.system.gevent_tasks import GeventTasks
 from kotaemon_node.adapters.system.peers import HttpPeers
 from kotaemon_node.adapters.tools.http import make_toolbox
 from kotaemon_node.adapters.weaviate import read_store
+from kotaemon_node.admission import make_authority
 from kotaemon_node.api.app import create_app
 from kotaemon_node.api.services import Services, UploadDesk
 from kotaemon_node.domain import limits
@@ -267,6 +268,7 @@ def build_pod(settings: Settings) -> RunningPod:
         clock=clock,
         ids=ids,
         auth_mode=settings.auth_mode,
+        authority=make_authority(settings, store, clock=clock),
         cluster_id=settings.cluster_id,
         metrics=metrics,
     )

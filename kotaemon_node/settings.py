@@ -88,7 +88,14 @@ class Settings(BaseSettings):
     """Seconds of rest after which a session is archived; None: half its life; 0: never."""
     archive_kept_s: int = Field(default=limits.ARCHIVE_KEPT_S_DEFAULT, ge=1, le=3650 * 86400)
     """Seconds after its last activity that an archived session is kept."""
-    auth_mode: Literal["open"] = "open"
+    auth_mode: Literal["open", "keys"] = "open"
+    """Who may use the cluster: everybody, or who has a key."""
+    admin_key: str = ""
+    """A key of the role admin, for the first steps; read with ``AUTH_MODE=keys``."""
+    admin_key_file: Path | None = None
+    """File of such keys, one a line; read anew when it changes."""
+    session_secret_file: Path | None = None
+    """File of secrets for ids of sessions, newest first; None: the session store keeps one."""
 
     pod_name: str = "worker-0"
     pod_address: str = "127.0.0.1:8000"

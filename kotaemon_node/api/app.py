@@ -10,6 +10,7 @@ from kotaemon_node.api import (
     health,
     jobs,
     knowledge,
+    login,
     openapi,
     operations,
     page,
@@ -40,6 +41,7 @@ _BLUEPRINTS: Final[tuple[Blueprint, ...]] = (
     health.routes,
     openapi.routes,
     page.routes,
+    login.routes,
 )
 
 

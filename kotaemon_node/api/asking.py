@@ -47,6 +47,8 @@ def fresh_session_id() -> str:
     another pod finds the session, and in it the turn, that the first pod made before it died.
     """
     default = request.headers.get(TURN_DEFAULT_HEADER)
+    if (authority := services().authority) is not None:
+        return authority.mint(principal(), seed=default or services().ids.new_id())
     if default and open_mode():
         return hashlib.sha256(f"session of {default}".encode()).hexdigest()[:32]
     return services().ids.new_id()

@@ -5,10 +5,11 @@ from typing import Final, cast
 
 from flask import current_app, g
 
-from kotaemon_node.api.services import Services
+from kotaemon_node.api.services import KnowledgeService, Services
 from kotaemon_node.api.streams import StreamSlots
 from kotaemon_node.api.upload_slots import UploadSlots
-from kotaemon_node.domain.ids import checked_id
+from kotaemon_node.domain.errors import NotFound
+from kotaemon_node.domain.ids import DEFAULT_TENANT, checked_id
 from kotaemon_node.domain.session import Principal, SessionKey, TurnKey
 
 EXTENSION: Final = "kotaemon"
@@ -44,8 +45,23 @@ def trace_id() -> str:
 
 
 def session_key(session_id: str) -> SessionKey:
-    """Return the caller's session of this id; raises ``Malformed`` for an illegal one."""
-    return SessionKey(principal().tenant, checked_id("session id", session_id))
+    """Return the caller's session of this id; the one place where ids of sessions come in.
+
+    Raises ``Malformed`` for an illegal one and, where ids are minted, ``SessionNotFound`` for one
+    that was not minted for the caller. The store checks the owner as well.
+    """
+    checked = checked_id("session id", session_id)
+    authority = services().authority
+    if authority is not None:
+        authority.require_own(principal(), checked)
+    return SessionKey(principal().tenant, checked)
+
+
+def knowledge() -> KnowledgeService:
+    """Return the knowledge of the caller's tenant; ``NotFound``: only ``default`` has any yet."""
+    if principal().tenant != DEFAULT_TENANT:
+        raise NotFound("this tenant has no knowledge")
+    return services().knowledge
 
 
 def turn_key(session_id: str, turn_id: str) -> TurnKey:

@@ -29,6 +29,15 @@ class ChatAnswer:
 
 
 @dataclass(frozen=True, slots=True)
+class CallerForm:
+    """Who the caller is; in open mode everybody is ``anonymous`` with the role ``open``."""
+
+    tenant: str
+    subject: str
+    role: str
+
+
+@dataclass(frozen=True, slots=True)
 class AskAnswer:
     """An answer to one question; ``source`` lists what it cites."""
 

@@ -15,6 +15,7 @@ from pydantic import (
     WithJsonSchema,
 )
 
+from kotaemon_node.domain.credentials import KEY_CHARS_MAX
 from kotaemon_node.domain.errors import TooLarge
 from kotaemon_node.domain.ids import DEFAULT_KNOWLEDGE_BASE, ID_PATTERN, checked_id
 from kotaemon_node.domain.limits import (
@@ -122,6 +123,12 @@ class SessionBody(Body):
 
 class EmptyBody(Body):
     """A route that needs no body still refuses one that cannot be read."""
+
+
+class LoginBody(Body):
+    """``POST /v1/login``."""
+
+    key: Annotated[str, Field(min_length=1, max_length=KEY_CHARS_MAX)]
 
 
 class AskQuery(Query):

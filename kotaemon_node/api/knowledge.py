@@ -7,7 +7,7 @@ from flask import Blueprint, Response
 
 from kotaemon_node.api.answers import json_answer, kept
 from kotaemon_node.api.body import read_body
-from kotaemon_node.api.context import principal, services
+from kotaemon_node.api.context import knowledge, principal, services
 from kotaemon_node.api.forms import DocumentList, GenerationForm, GenerationList
 from kotaemon_node.api.inputs import (
     DeleteQuery,
@@ -41,7 +41,7 @@ _NUMBERS_TOLD: Final = 50
 def search() -> Response:
     """Find the best passages for a question."""
     query = read_query(SearchQuery)
-    found = services().knowledge.search(
+    found = knowledge().search(
         query.kb, query.q, top_k=query.top_k, min_generation=query.min_generation
     )
     return json_answer(search_answer(found))
@@ -53,7 +53,7 @@ def read_source(kb: str, generation: str, id: str) -> Response:
     kb = checked_id("knowledge base", kb)
     passage = checked_id("passage id", id)
     number = path_number("generation", generation)
-    source = services().knowledge.source(kb, number, passage)
+    source = knowledge().source(kb, number, passage)
     # The address names the revision and the place, so what it opens never changes; but it may be
     # withdrawn, and then no copy may be shown: whoever keeps one has to ask.
     cache_control = f"{_cache_scope()}, no-cache"
@@ -64,16 +64,16 @@ def read_source(kb: str, generation: str, id: str) -> Response:
 def read_knowledge(kb: str) -> Response:
     """Show the generation of a knowledge base that this pod serves."""
     manifest = _manifest(kb)
-    return json_answer(knowledge_form(manifest, held=services().knowledge.held(kb)))
+    return json_answer(knowledge_form(manifest, held=knowledge().held(kb)))
 
 
 @routes.get("/v1/knowledge/<kb>/generations")
 def list_generations(kb: str) -> Response:
     """List the generations that are kept, newest first."""
-    knowledge = services().knowledge
-    rows = knowledge.generations(checked_id("knowledge base", kb))
-    served = knowledge.served().get(kb)
-    complete = set(knowledge.complete(kb))
+    known = knowledge()
+    rows = known.generations(checked_id("knowledge base", kb))
+    served = known.served().get(kb)
+    complete = set(known.complete(kb))
     forms = [
         GenerationForm(
             generation=row.generation,
@@ -127,13 +127,13 @@ def read_document(kb: str, doc: str) -> Response:
     found = next((it for it in documents if it.entry.document == doc), None)
     generation = manifest.generation if manifest is not None else 0
     if query.revision is not None and (found is None or query.revision != found.entry.revision):
-        old = services().knowledge.revision(kb, doc, query.revision)
+        old = knowledge().revision(kb, doc, query.revision)
         return json_answer(document_form(kb, old.generation, old.entry, text=old.text))
     if found is None:
         raise NotFound("the knowledge base has no document of this name")
     if found.entry.status != "indexed":
         return json_answer(document_form(kb, generation, found.entry, queued=found.queued))
-    text, passages = services().knowledge.document(kb, doc)
+    text, passages = knowledge().document(kb, doc)
     form = document_form(
         kb, generation, found.entry, queued=found.queued, text=text, passages=passages
     )
@@ -163,9 +163,7 @@ def roll_back(kb: str) -> Response:
     """
     body = read_body(RollbackBody)
     served = _manifest(kb)
-    possible = [
-        number for number in services().knowledge.complete(served.kb) if number != served.generation
-    ]
+    possible = [number for number in knowledge().complete(served.kb) if number != served.generation]
     if body.generation not in possible and body.generation <= served.generation:
         told = ", ".join(str(number) for number in possible[:_NUMBERS_TOLD]) or "none"
         raise Conflict(f"generation {body.generation} is not one to go back to; possible: {told}")
@@ -183,14 +181,15 @@ def publish(kb: str) -> Response:
 
 
 def _manifest(kb: str) -> Manifest:
-    return services().knowledge.manifest(checked_id("knowledge base", kb))
+    return knowledge().manifest(checked_id("knowledge base", kb))
 
 
 def _documents(kb: str) -> tuple[Manifest | None, Sequence[Shown]]:
     """Return the generation served and what is to be listed; ``NotFound`` for nothing at all."""
+    known = knowledge()
     uploads = uploads_waiting(services().jobs, principal().tenant, kb)
     try:
-        manifest = services().knowledge.manifest(kb)
+        manifest = known.manifest(kb)
     except NotFound:
         if not uploads:
             raise

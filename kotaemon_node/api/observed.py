@@ -46,7 +46,9 @@ def _begin() -> None:
         raise Overloaded("this pod answers as many requests as it can")
     # Without an endpoint the router refuses next, as 404 or 405.
     if endpoint is not None and not is_public(endpoint):
-        g.principal = principal_of(auth_mode=services().auth_mode)
+        g.principal = principal_of(
+            request, auth_mode=services().auth_mode, authority=services().authority
+        )
         check(endpoint, g.principal)
 
 

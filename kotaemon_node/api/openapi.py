@@ -16,6 +16,7 @@ from kotaemon_node.api.errors import ERRORS, ErrorAnswer
 from kotaemon_node.api.inputs import NUMBER_MAX
 from kotaemon_node.api.operations import EVERYWHERE, GUARDED, OPERATIONS, Operation
 from kotaemon_node.api.permissions import PERMISSIONS
+from kotaemon_node.api.principal import KEY_HEADER, LOGIN_COOKIE
 from kotaemon_node.domain.ids import ID_PATTERN
 
 routes: Final = Blueprint("openapi", __name__)
@@ -41,6 +42,16 @@ _UPLOAD_SCHEMA: Final[Mapping[str, Any]] = {
             "contentMediaType": "application/octet-stream",
             "description": "May be repeated.",
         },
+    },
+}
+_SECURITY_SCHEMES: Final[Mapping[str, Mapping[str, str]]] = {
+    "bearer": {"type": "http", "scheme": "bearer", "description": "An API key."},
+    "apiKey": {"type": "apiKey", "in": "header", "name": KEY_HEADER, "description": "The same."},
+    "login": {
+        "type": "apiKey",
+        "in": "cookie",
+        "name": LOGIN_COOKIE,
+        "description": "Set by `POST /v1/login`, for the page.",
     },
 }
 _HEADERS: Final[Mapping[str, str]] = {
@@ -77,7 +88,7 @@ def description(app: Flask) -> dict[str, Any]:
         },
         "servers": [{"url": "/"}],
         "paths": paths,
-        "components": {"schemas": schemas.definitions},
+        "components": {"schemas": schemas.definitions, "securitySchemes": _SECURITY_SCHEMES},
     }
 
 
@@ -131,6 +142,8 @@ def _operation(rule: Rule, row: Operation, *, told: str, schemas: _Schemas) -> d
         "parameters": [*_path_parameters(rule), *_query_parameters(row), *_headers(row)],
         "responses": _responses(row, guarded=not access.public, schemas=schemas),
         "x-roles": ["*"] if access.public else sorted(access.roles),
+        # Any one of them will do; in open mode nobody looks at them.
+        "security": [] if access.public else [{name: []} for name in _SECURITY_SCHEMES],
     }
     if rest.strip():
         operation["description"] = rest.strip()

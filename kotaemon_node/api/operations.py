@@ -159,6 +159,15 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
     "health.balancer": Operation("cluster", {200: forms.Alive}, ("not_found", "unavailable")),
     "health.metrics": Operation("cluster", {200: None}, media="text/plain", json=False),
     "openapi.document": Operation("cluster", {200: dict[str, Any]}),
+    "login.log_in": Operation(
+        "access", {200: forms.CallerForm},
+        ("unauthenticated", "forbidden", "not_found", *_BODY, "store_unavailable"),
+        body=inputs.LoginBody,
+    ),
+    "login.log_out": Operation(
+        "access", {204: None}, ("forbidden", *_BODY), body=inputs.EmptyBody
+    ),
+    "login.me": Operation("access", {200: forms.CallerForm}),
     "page.index": Operation("page", {200: None, 304: None}, media="text/html", json=False),
     "page.asset": Operation(
         "page", {200: None, 304: None}, ("not_found",), media="*/*", json=False

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from kotaemon_node.domain.errors import Forbidden
+from kotaemon_node.domain.ids import DEFAULT_TENANT
 from kotaemon_node.domain.session import Principal
 
 
@@ -18,6 +19,8 @@ class Access:
 
     public: bool
     roles: frozenset[str]
+    whole_cluster: bool = False
+    """It is about all tenants, so only those who run the cluster may: tenant ``default``."""
 
 
 PUBLIC: Final = Access(True, frozenset())
@@ -25,7 +28,7 @@ PUBLIC: Final = Access(True, frozenset())
 TALKERS: Final = Access(False, frozenset({"admin", "editor", "agent", "customer", "open"}))
 READERS: Final = TALKERS
 KEEPERS: Final = Access(False, frozenset({"admin", "editor", "open"}))
-OPERATORS: Final = Access(False, frozenset({"admin", "open"}))
+OPERATORS: Final = Access(False, frozenset({"admin", "open"}), whole_cluster=True)
 
 PERMISSIONS: Final[Mapping[str, Access]] = {
     "chat.chat": TALKERS,
@@ -59,6 +62,9 @@ PERMISSIONS: Final[Mapping[str, Access]] = {
     "openapi.document": PUBLIC,
     "page.index": PUBLIC,
     "page.asset": PUBLIC,
+    "login.log_in": PUBLIC,
+    "login.log_out": PUBLIC,
+    "login.me": TALKERS,
 }
 
 
@@ -72,6 +78,8 @@ def check(endpoint: str, principal: Principal) -> None:
     access = PERMISSIONS.get(endpoint)
     if access is None or not (access.public or principal.role in access.roles):
         raise Forbidden(f"the role {principal.role} may not call this route")
+    if access.whole_cluster and principal.tenant != DEFAULT_TENANT:
+        raise Forbidden("only an administrator of the cluster may call this route")
 
 
 def unlisted(endpoints: Iterable[str]) -> list[str]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from kotaemon_node.api.authority import Authority
 from kotaemon_node.domain.frames import Frame
 from kotaemon_node.domain.held import HeldBuild
 from kotaemon_node.domain.knowledge import (
@@ -181,5 +182,7 @@ class Services:
     auth_mode: str
     cluster_id: str
     """Named in the balancer's check path, so that a stranger's port is never taken for ours."""
+    authority: Authority | None = None
+    """Judges credentials and ids of sessions in mode ``keys``; None in open mode."""
     metrics: Metrics = field(default_factory=Metrics)
     """Shared with the engine, so that one scrape shows the whole pod."""

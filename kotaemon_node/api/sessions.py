@@ -1,6 +1,6 @@
 """Sessions: make, list, read, follow, delete."""
 
-from typing import Final
+from typing import Any, Final
 
 from flask import Blueprint, Response, request
 
@@ -12,6 +12,8 @@ from kotaemon_node.api.inputs import HistoryQuery, PageQuery, SessionBody, Sessi
 from kotaemon_node.api.query import read_query
 from kotaemon_node.api.showing import session_form
 from kotaemon_node.api.sse import session_place, stream_answer
+from kotaemon_node.domain.errors import Forbidden
+from kotaemon_node.domain.session import Principal
 
 routes: Final = Blueprint("sessions", __name__)
 
@@ -31,11 +33,11 @@ def list_sessions() -> Response:
 def create_session() -> Response:
     """Make a session under a fresh id."""
     body = read_body(SessionBody)
-    ids = services().ids
-    key = session_key(ids.new_id())
-    view = services().sessions.create(
-        key, principal(), epoch=ids.new_id(), fields=body.model_dump(exclude_none=True)
-    )
+    ids, authority, caller = services().ids, services().authority, principal()
+    fields = body.model_dump(exclude_none=True) | _user_of(caller, body.user_id)
+    seed = ids.new_id()
+    key = session_key(authority.mint(caller, seed=seed) if authority else seed)
+    view = services().sessions.create(key, caller, epoch=ids.new_id(), fields=fields)
     created = SessionCreated(view.session_id, view.epoch, view.version, view.created_at)
     answer = json_answer(created, status=201)
     answer.headers["Location"] = f"/v1/sessions/{view.session_id}"
@@ -81,3 +83,14 @@ def delete_session(sid: str) -> Response:
     """Remove a session everywhere."""
     services().sessions.delete(session_key(sid), principal())
     return Response(status=204)
+
+
+def _user_of(caller: Principal, named: str | None) -> dict[str, Any]:
+    """Return for whom the session is. A credential says who its holder is; only those who talk for
+    others may name another. Raises ``Forbidden``.
+    """
+    if caller.role == "open" or caller.sees_all:
+        return {}
+    if named not in {None, caller.subject}:
+        raise Forbidden("only agents and administrators may open a session for another user")
+    return {"user_id": caller.subject}

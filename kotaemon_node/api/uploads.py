@@ -5,7 +5,7 @@ from typing import Final
 from flask import Blueprint, Response, request
 
 from kotaemon_node.api.answers import json_answer
-from kotaemon_node.api.context import pod, principal, services
+from kotaemon_node.api.context import knowledge, pod, principal, services
 from kotaemon_node.api.forms import Uploaded, UploadForm
 from kotaemon_node.api.inputs import UploadQuery
 from kotaemon_node.api.multipart import Arrivals, Received
@@ -26,6 +26,7 @@ def upload_documents(kb: str) -> Response:
     A `path` field before a file names the document; without one the file's name does. The
     top-level fields are those of the first file. The same bytes again change nothing.
     """
+    knowledge()  # refuses a tenant that has none, before a byte is read
     kb = checked_id("knowledge base", kb)
     query = read_query(UploadQuery)
     desk = services().uploads

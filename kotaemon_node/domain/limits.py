@@ -97,6 +97,12 @@ ARCHIVE_SAMPLE: Final = 4  # copies of a bucket about which the session store is
 ARCHIVED_SESSION_BYTES_MAX: Final = 64 * 1024 * 1024  # a longer one stays until its life ends
 IDLE_SHARDS: Final = 16
 
+# Credentials. A pod reads all keys when one changed: 10,000 are 3 MB and 50 ms.
+API_KEYS_MAX: Final = 10_000  # beyond it none is created
+API_KEYS_KNOWN_S: Final = 2.0  # a pod knows of a key, or of its end, within this time
+API_KEY_LABEL_CHARS_MAX: Final = 200
+LOGIN_S: Final = 7 * 86_400  # of the page's cookie; less where its key ends sooner
+
 # Presence.
 POD_HEARTBEAT_S: Final = 0.5
 POD_TTL_S: Final = 2.0

@@ -17,6 +17,11 @@ class Principal:
     subject: str
     role: Literal["admin", "editor", "agent", "customer", "open"]
 
+    @property
+    def sees_all(self) -> bool:
+        """Whether every session of the tenant is theirs to see; others see their own."""
+        return self.role in {"admin", "agent"}
+
 
 @dataclass(frozen=True, slots=True)
 class SessionKey:

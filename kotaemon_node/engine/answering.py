@@ -12,7 +12,7 @@ import structlog
 
 from kotaemon_node.domain import limits
 from kotaemon_node.domain.errors import KnowledgeBehind, LanguageModelError
-from kotaemon_node.domain.ids import DEFAULT_KNOWLEDGE_BASE
+from kotaemon_node.domain.ids import DEFAULT_KNOWLEDGE_BASE, DEFAULT_TENANT
 from kotaemon_node.domain.knowledge import Hit, SearchResult
 from kotaemon_node.engine.extractive import extract
 from kotaemon_node.engine.journal import (
@@ -97,6 +97,9 @@ class Answerer:
         if known is not None:
             return retrieval_from_json(known)
         kb = work.options.get("kb") or DEFAULT_KNOWLEDGE_BASE
+        if work.lease.key.session.tenant != DEFAULT_TENANT:
+            # Knowledge is one tenant's; another's turn finds none, rather than what is not its own.
+            return SearchResult(kb, generation=0, digest="", hits=())
         asked = int(work.options.get("min_generation") or 0)
         seen = int(work.session.generations.get(kb, 0))
         begun_s = self._clock.monotonic_s()

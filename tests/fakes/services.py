@@ -17,6 +17,7 @@ from flask.testing import FlaskClient
 
 from kotaemon_node.adapters.documents.reading import unsupported
 from kotaemon_node.api.app import create_app
+from kotaemon_node.api.authority import Authority
 from kotaemon_node.api.services import Services, UploadDesk
 from kotaemon_node.domain.errors import (
     Gone,
@@ -186,7 +187,7 @@ class FakeSessions:
 
     def _mine(self, key: SessionKey, principal: Principal) -> SessionView:
         view = self.views.get(key)
-        if view is None or self.owners[key] != principal:
+        if view is None or not (principal.sees_all or self.owners[key] == principal):
             raise SessionNotFound("there is no such session")
         return view
 
@@ -346,6 +347,7 @@ class FakeCluster:
     ids: FakeIds = field(default_factory=FakeIds)
     room: FakeRoom = field(default_factory=FakeRoom)
     auth_mode: str = "open"
+    authority: Authority | None = None
     cluster_id: str = "test-cluster"
 
     def __post_init__(self) -> None:
@@ -372,6 +374,7 @@ class FakeCluster:
             clock=self.clock,
             ids=self.ids,
             auth_mode=self.auth_mode,
+            authority=self.authority,
             cluster_id=self.cluster_id,
         )
 

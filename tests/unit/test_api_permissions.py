@@ -1,7 +1,7 @@
 """Deny by default: no route without a row, no row without a route, no way past the table."""
 
 import pytest
-from flask import Blueprint, Response
+from flask import Blueprint, Request, Response
 
 from kotaemon_node.api import app as app_module
 from kotaemon_node.api import openapi, permissions
@@ -61,10 +61,12 @@ def test_a_mode_that_cannot_be_checked_lets_nobody_in(mode: str) -> None:
 
 
 def test_in_open_mode_everybody_is_the_same_anonymous_caller() -> None:
-    assert principal_of(auth_mode="open") == ANONYMOUS
+    request = Request({})
+
+    assert principal_of(request, auth_mode="open", authority=None) == ANONYMOUS
     assert Principal("default", "anonymous", "open") == ANONYMOUS
     with pytest.raises(Unauthenticated):
-        principal_of(auth_mode="keys")
+        principal_of(request, auth_mode="keys", authority=None)
 
 
 @pytest.mark.parametrize(
@@ -92,7 +94,7 @@ def test_a_role_may_do_what_its_row_says(role: str, endpoint: str, *, allowed: b
             check(endpoint, caller)
 
 
-def test_only_health_the_page_and_the_description_need_no_caller() -> None:
+def test_only_health_the_page_its_login_and_the_description_need_no_caller() -> None:
     assert {name for name in PERMISSIONS if is_public(name)} == {
         "health.healthz",
         "health.readyz",
@@ -101,4 +103,6 @@ def test_only_health_the_page_and_the_description_need_no_caller() -> None:
         "openapi.document",
         "page.index",
         "page.asset",
+        "login.log_in",
+        "login.log_out",
     }

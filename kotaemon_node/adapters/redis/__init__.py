@@ -1,5 +1,6 @@
 """Redis: sessions, frames, the bus, presence, leadership. The only package that speaks Redis."""
 
+from kotaemon_node.adapters.redis.api_keys import RedisApiKeys
 from kotaemon_node.adapters.redis.bus import RedisStreamsBus
 from kotaemon_node.adapters.redis.cold import RedisColdSessions
 from kotaemon_node.adapters.redis.connection import RedisStore, connect
@@ -14,6 +15,7 @@ from kotaemon_node.adapters.redis.sessions import RedisSessionStore
 
 __all__ = [
     "Archive",
+    "RedisApiKeys",
     "RedisColdSessions",
     "RedisFrameLog",
     "RedisGenerationPointer",

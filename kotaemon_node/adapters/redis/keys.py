@@ -38,13 +38,19 @@
 | kn:{jobs}:<tenant>:dead               | stream | ids and reasons of poison jobs    | bounded  |
 | kn:leader:{<name>}                    | hash   | holder, fence                     | lease    |
 | kn:leader:{<name>}:fence              | string | counter of fences                 | -        |
+| kn:{api-keys}:keys                    | hash   | key id → what is kept of it: its  | until it |
+|                                       |        | SHA-256, tenant, role, subject, … | is       |
+|                                       |        | (JSON)                            | revoked  |
+| kn:{api-keys}:stamp                   | string | random, new with each change      | -        |
+| kn:{api-keys}:session-secret          | string | what ids of sessions are made     | -        |
+|                                       |        | with, where no file says it       |          |
 | kn:touch:{<number>}                   | string | nothing: written to confirm what  | one a    |
 |                                       |        | was written or read before it     | primary  |
 
 The hash tag is the session id alone, so that all keys of a session share a slot of a Redis Cluster
 and one script may touch them. Ids cannot hold braces or blanks (``domain.ids``). All topics of the
 bus share one as well, because one command waits for all of them; those of the jobs, because a
-script moves a job from one to another.
+script moves a job from one to another; those of API keys, which change together.
 """
 
 import hashlib
@@ -55,6 +61,9 @@ from kotaemon_node.domain import limits
 from kotaemon_node.domain.session import SessionKey, TurnKey
 
 PODS = "kn:pods"
+API_KEYS = "kn:{api-keys}:keys"
+API_KEYS_STAMP = "kn:{api-keys}:stamp"
+SESSION_SECRET = "kn:{api-keys}:session-secret"
 
 
 @dataclass(frozen=True, slots=True)

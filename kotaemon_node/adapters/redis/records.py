@@ -9,7 +9,7 @@ import orjson
 from kotaemon_node.domain.frames import Frame, FrameBody
 from kotaemon_node.domain.session import SessionView, Turn, TurnKey
 from kotaemon_node.domain.turn import State
-from kotaemon_node.ports.sessions import Activity, Lease, Work
+from kotaemon_node.ports.sessions import Activity, ClaimRequest, Lease, Work
 
 _STEP = "j:"
 _COMPRESSED_FROM_BYTES = 4_096  # shorter ones would gain little and cost as much
@@ -177,6 +177,15 @@ def work_of(key: TurnKey, reply: Sequence[Any]) -> Work:
         ending=row.get("ending", ""),
         age_s=max(0.0, (now_ms - int(row["started_ms"])) / 1000),
     )
+
+
+def made_by(request: ClaimRequest) -> tuple[str, str]:
+    """Return principal and user id of the session that a claim makes.
+
+    A customer is its own user; for whom an agent talks is said when the session is created.
+    """
+    caller = request.principal
+    return caller.subject, caller.subject if caller.role == "customer" else ""
 
 
 def _json(meta: Mapping[str, str], name: str) -> Mapping[str, Any]:

@@ -145,4 +145,4 @@ class SessionReads:
 
     def subject(self, principal: Principal) -> str:
         """Return whose sessions the principal sees; "" for all of the tenant."""
-        return "" if principal.role in {"admin", "agent"} else principal.subject
+        return "" if principal.sees_all else principal.subject

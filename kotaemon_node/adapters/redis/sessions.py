@@ -10,7 +10,7 @@ from kotaemon_node.adapters.redis import keys
 from kotaemon_node.adapters.redis.connection import RedisStore, store_errors
 from kotaemon_node.adapters.redis.idle import IdleSessions
 from kotaemon_node.adapters.redis.keys import SessionKeys
-from kotaemon_node.adapters.redis.records import fields_of, turn_json, work_of
+from kotaemon_node.adapters.redis.records import fields_of, made_by, turn_json, work_of
 from kotaemon_node.adapters.redis.restoring import Archive, Restoring
 from kotaemon_node.adapters.redis.running import RunningTurns
 from kotaemon_node.adapters.redis.session_cache import Head, Remembered, SessionCache, proof, told
@@ -174,7 +174,7 @@ class RedisSessionStore(SessionReads):
         looked = False
         for _ in range(_CLAIMS_MAX):
             known = self._losses.known(key, subject)
-            reply = self._claimed(request, known, looked=looked)
+            reply = self._claimed(request, known, looked="1" if looked else "")
             outcome = reply[0].decode()
             if outcome != "archived":
                 break
@@ -190,7 +190,7 @@ class RedisSessionStore(SessionReads):
         return Claim(outcome=ClaimOutcome(outcome), work=work)
 
     def _claimed(
-        self, request: ClaimRequest, known: Remembered | None, *, looked: bool
+        self, request: ClaimRequest, known: Remembered | None, *, looked: str
     ) -> Sequence[Any]:
         """Return what ``claim.lua`` replies; raises ``Gone`` where the store has lost something."""
         key = request.key
@@ -221,7 +221,7 @@ class RedisSessionStore(SessionReads):
             reply: Sequence[Any] = self._store.run(
                 "claim",
                 [*names.head(), names.turn(key.turn_id), names.frames(key.turn_id)],
-                [*arguments, *proof(known), callers, request.epoch, "1" if looked else ""],
+                [*arguments, *proof(known), callers, request.epoch, looked, *made_by(request)],
             )
             if reply[0] == b"lost":
                 self._losses.tell(key.session, reply)

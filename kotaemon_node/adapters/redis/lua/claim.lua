@@ -6,7 +6,8 @@
 --       17 tenant  18 title  19 signal channel  20 known epoch  21 known version
 --       22 known hash  23 highest version heard of  24 by whom a loss is told
 --       25 epoch by which the client knows the session ('' = it doesn't say)
---       26 '1': the archive was looked into
+--       26 '1': the archive was looked into  27 principal of a session that it makes
+--       28 user id of the same ('' = none)
 -- Accepts, recognises or refuses a turn. Reply: {outcome, …}.
 -- A store that has lost what the caller remembers says so, before anything is accepted.
 local meta, turns, queue, seen, turn, frames = unpack(KEYS)
@@ -40,9 +41,10 @@ local told = reason and renewed(meta, queue, is, was, reason, ARGV[8], ARGV[12])
 if not told and ARGV[25] ~= '' and ARGV[25] ~= (head[1] or '') then return {'other_epoch'} end
 if not head[1] and ARGV[7] == '1' then
   redis.call('HSET', meta, 'epoch', ARGV[8], 'version', 0, 'hash', '', 'fence', 0,
-    'tenant', ARGV[17], 'principal', ARGV[4], 'created_ms', now, 'active_ms', now, 'running', '')
+    'tenant', ARGV[17], 'principal', ARGV[27], 'created_ms', now, 'active_ms', now, 'running', '',
+    'user_id', ARGV[28])
   redis.call('EXPIRE', meta, ARGV[12])
-  head = {ARGV[8], ARGV[4], '', tostring(now), '0'}
+  head = {ARGV[8], ARGV[27], '', tostring(now), '0'}
 end
 if told then return told end
 if not head[1] then return {'no_session'} end

@@ -1,0 +1,143 @@
+"""Who a credential stands for, and whose an id of a session is: the rules of ``AUTH_MODE=keys``.
+
+Rule 1: an id of a session is ``<random>.<secret's id>.<proof>``. The random part is first: the
+    balancer hashes the id. The proof is an HMAC over tenant and random part, and one over subject,
+    too: an id that this cluster did not mint for this caller costs no look into the store. Who may
+    see all sessions of a tenant is held to the first half. The store still checks the owner.
+Rule 2: a login is ``<key's id>.<end>.<proof>``, and counts as long as its key does.
+"""
+
+import base64
+import hmac
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Final
+
+from kotaemon_node.api.key_ring import KeyRing
+from kotaemon_node.domain import limits
+from kotaemon_node.domain.credentials import ApiKey
+from kotaemon_node.domain.errors import SessionNotFound, Unauthenticated
+from kotaemon_node.domain.session import Principal
+from kotaemon_node.ports.runtime import Clock
+
+_RANDOM_CHARS: Final = 22
+_SECRET_ID_CHARS: Final = 4
+_HALF_CHARS: Final = 12  # 72 bits: nobody tries so many ids, and the store checks the owner as well
+_SESSION_ID: Final = re.compile(
+    rf"([0-9A-Za-z]{{{_RANDOM_CHARS}}})\.([0-9A-Za-z]{{{_SECRET_ID_CHARS}}})"
+    rf"\.([0-9A-Za-z]{{{_HALF_CHARS}}})([0-9A-Za-z]{{{_HALF_CHARS}}})",
+    re.ASCII,
+)
+_LOGIN: Final = re.compile(r"([0-9A-Za-z-]{1,32})\.([0-9]{1,12})\.([0-9A-Za-z]{43})", re.ASCII)
+_REFUSED: Final = "the credential is not known, or it was revoked"
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """What the page's cookie holds, for how many seconds, and for whom."""
+
+    token: str
+    max_age_s: int
+    principal: Principal
+
+
+class Authority:
+    """Judges credentials and ids. Thread safe; may raise ``StoreUnavailable``."""
+
+    def __init__(self, ring: KeyRing, *, clock: Clock) -> None:
+        self._ring = ring
+        self._clock = clock
+
+    def admit(self, text: str) -> Principal:
+        """Return whose key ``text`` is; raises ``Unauthenticated``."""
+        return _principal(self._living(self._ring.of_text(text)))
+
+    def login(self, text: str) -> Login:
+        """Return a login that stands for a key; raises ``Unauthenticated``."""
+        key = self._living(self._ring.of_text(text))
+        now_s = self._clock.now_s()
+        end_s = int(min(now_s + limits.LOGIN_S, key.expires_at or float("inf")))
+        token = f"{key.id}.{end_s}.{self._login_proof(key, end_s, self._secrets()[0])}"
+        return Login(token, max(0, int(end_s - now_s)), _principal(key))
+
+    def admit_login(self, token: str) -> Principal:
+        """Return who logged in; raises ``Unauthenticated``."""
+        found = _LOGIN.fullmatch(token)
+        key = self._ring.of_id(found[1]) if found else None
+        if found is None or key is None:
+            raise Unauthenticated(_REFUSED)
+        end_s = int(found[2])
+        proofs = [self._login_proof(key, end_s, secret) for secret in self._secrets()]
+        if not _any_equal(proofs, found[3]):
+            raise Unauthenticated(_REFUSED)
+        if self._clock.now_s() >= end_s:
+            raise Unauthenticated("the login has ended; log in again")
+        return _principal(self._living(key))
+
+    def mint(self, principal: Principal, *, seed: str) -> str:
+        """Return an id for a session of the principal; the same seed gives the same again."""
+        secret = self._secrets()[0]
+        random = _letters(_mac(secret, "random", principal.tenant, principal.subject, seed))
+        random = random[:_RANDOM_CHARS]
+        return f"{random}.{_secret_id(secret)}.{''.join(_halves(secret, principal, random))}"
+
+    def require_own(self, principal: Principal, session_id: str) -> None:
+        """Raise ``SessionNotFound`` unless this cluster minted the id for the principal."""
+        found = _SESSION_ID.fullmatch(session_id)
+        if found is None:
+            raise SessionNotFound("no such session")
+        random, secret_id, *given = found.groups()
+        for secret in self._secrets():
+            if _secret_id(secret) != secret_id:
+                continue
+            of_tenant, of_subject = (
+                hmac.compare_digest(*pair)
+                for pair in zip(_halves(secret, principal, random), given, strict=True)
+            )
+            if of_tenant and (of_subject or principal.sees_all):
+                return
+        raise SessionNotFound("no such session")
+
+    def _secrets(self) -> Sequence[str]:
+        return self._ring.session_secrets()
+
+    def _living(self, key: ApiKey | None) -> ApiKey:
+        if key is None:
+            raise Unauthenticated(_REFUSED)
+        if key.expired(self._clock.now_s()):
+            raise Unauthenticated("the key has expired")
+        return key
+
+    def _login_proof(self, key: ApiKey, end_s: int, secret: str) -> str:
+        # With the key's digest: another key under the same id ends the logins of the one before.
+        return _letters(_mac(secret, "login", key.id, str(end_s), key.digest))
+
+
+def _principal(key: ApiKey) -> Principal:
+    return Principal(key.tenant, key.subject, key.role)
+
+
+def _halves(secret: str, principal: Principal, random: str) -> tuple[str, str]:
+    of_tenant = _mac(secret, "tenant", principal.tenant, random)
+    of_subject = _mac(secret, "subject", principal.tenant, principal.subject, random)
+    return _letters(of_tenant)[:_HALF_CHARS], _letters(of_subject)[:_HALF_CHARS]
+
+
+def _secret_id(secret: str) -> str:
+    return _letters(_mac(secret, "id"))[:_SECRET_ID_CHARS]
+
+
+def _mac(secret: str, *parts: str) -> bytes:
+    # No part holds a line break, so no two lists of parts read the same.
+    return hmac.digest(secret.encode(), "\n".join(parts).encode(), sha256)
+
+
+def _letters(mac: bytes) -> str:
+    """Return 43 letters and digits; two of 64 values are told twice, which costs 0.05 bits each."""
+    return base64.b64encode(mac, altchars=b"AB").decode().rstrip("=")
+
+
+def _any_equal(expected: Sequence[str], given: str) -> bool:
+    return any([hmac.compare_digest(one, given) for one in expected])
