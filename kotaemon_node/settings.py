@@ -100,6 +100,8 @@ class Settings(BaseSettings):
     pod_name: str = "worker-0"
     pod_address: str = "127.0.0.1:8000"
     """Host and port under which other pods reach this one."""
+    leave_port: int | None = Field(default=None, ge=1, le=65_535)
+    """Port of ``GET /leave``, by which a pod is told that it is about to be stopped; None: none."""
     pod_pid_file: Path | None = None
     """Where the serving process writes its pid."""
     cluster_id: str = "local"
@@ -125,6 +127,21 @@ class Settings(BaseSettings):
             raise ValueError("ARCHIVE_AFTER_S must be less than SESSION_TTL_S: else it is too late")
         if self.archive_kept_s < self.session_ttl_s:
             raise ValueError("ARCHIVE_KEPT_S must not be less than SESSION_TTL_S")
+        return self
+
+    @property
+    def pod_host(self) -> str:
+        """The host of ``pod_address``, without brackets."""
+        return self.pod_address.rpartition(":")[0].strip("[]")
+
+    @model_validator(mode="after")
+    def _reachable(self) -> Self:
+        if self.pod_host in ("", "*", "0.0.0.0", "::"):
+            raise ValueError(
+                f"POD_ADDRESS is {self.pod_address}, which names no pod: others could not reach"
+                " this one there. Give the pod's own address, in Kubernetes $(POD_IP):8000 with"
+                " POD_IP from status.podIP"
+            )
         return self
 
     @model_validator(mode="after")

@@ -23,7 +23,15 @@ _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 class ScriptedPod:
     """One pod on a store. ``with`` starts it and kills it."""
 
-    def __init__(self, folder: Path, redis_url: str, *, name: str = "p0", stall_s: float = 20.0):
+    def __init__(
+        self,
+        folder: Path,
+        redis_url: str,
+        *,
+        name: str = "p0",
+        stall_s: float = 20.0,
+        settings: Mapping[str, str] | None = None,
+    ):
         self.name = name
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
@@ -38,6 +46,7 @@ class ScriptedPod:
             "POD_PID_FILE": str(self._pid_file),
             "PYTHONPATH": str(_ROOT),
             "STALL_S": str(stall_s),
+            **(settings or {}),
         }
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -62,14 +71,20 @@ class ScriptedPod:
 
     def __exit__(self, *_: object) -> None:
         assert self._process is not None
-        with contextlib.suppress(ProcessLookupError, FileNotFoundError):
-            os.kill(self.pid, signal.SIGKILL)  # its parent ends with it
+        if self._process.poll() is None:
+            with contextlib.suppress(ProcessLookupError, FileNotFoundError):
+                os.kill(self.pid, signal.SIGKILL)  # its parent ends with it
         self._process.wait(30)
 
     @property
     def pid(self) -> int:
         """The serving process."""
         return int(self._pid_file.read_text())
+
+    def wait_ended(self) -> None:
+        """Return when pod and parent have ended by themselves."""
+        assert self._process is not None
+        self._process.wait(60)
 
     def log(self) -> str:
         """Return what it wrote."""

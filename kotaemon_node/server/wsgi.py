@@ -1,12 +1,26 @@
 """The WSGI application of a worker pod. Importing it builds and starts the pod."""
 
+import os
+import signal
+
 from kotaemon_node.bootstrap import build_pod
+from kotaemon_node.server.leave_port import LeavePort, Leaving
 from kotaemon_node.server.requests import CountedRequests
 from kotaemon_node.settings import Settings
 
-pod = build_pod(Settings())
+_settings = Settings()
+pod = build_pod(_settings)
 app = CountedRequests(pod.app)
 pod.start()
+
+
+def _stop() -> None:
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+if _settings.leave_port is not None:
+    _leaving = Leaving(take_no_more=pod.pod.drain, end=_stop, clock=pod.clock)
+    LeavePort(_settings.pod_host, _settings.leave_port, _leaving).start()
 
 
 def drain() -> None:

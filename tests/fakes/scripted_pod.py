@@ -19,10 +19,10 @@ from kotaemon_node.domain.knowledge import GenerationRef
 from kotaemon_node.engine.answering import Draft
 from kotaemon_node.engine.writing import FrameWriter
 from kotaemon_node.ports.sessions import Work
-from kotaemon_node.server.requests import CountedRequests
-from kotaemon_node.settings import Settings
 
 limits.CLIENT_STALL_S = float(os.environ.get("STALL_S", limits.CLIENT_STALL_S))  # type: ignore[misc]
+limits.LEAVE_WAIT_S = float(os.environ.get("LEAVE_WAIT_S", limits.LEAVE_WAIT_S))  # type: ignore[misc]
+limits.LEAVE_ENDS_S = float(os.environ.get("LEAVE_ENDS_S", limits.LEAVE_ENDS_S))  # type: ignore[misc]
 
 
 class AnyKnowledge:
@@ -67,6 +67,7 @@ class ScriptedAnswerer:
 bootstrap.KnowledgeLibrary = AnyKnowledge  # type: ignore[assignment, misc]
 bootstrap.Answerer = ScriptedAnswerer  # type: ignore[assignment, misc]
 bootstrap._encoders = lambda _: lambda name: name  # type: ignore[assignment, return-value]
-pod = bootstrap.build_pod(Settings())
-app = CountedRequests(pod.app)
-pod.start()
+
+from kotaemon_node.server.wsgi import app  # noqa: E402 - builds the pod of the parts above
+
+__all__ = ["app"]
