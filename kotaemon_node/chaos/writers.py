@@ -14,6 +14,7 @@ from typing import Final, Self
 
 import requests
 
+from kotaemon_node.chaos.access import Access
 from kotaemon_node.chaos.notes import Notes, Witness, history
 from kotaemon_node.chaos.reader import Arrival, Reading, TurnReader
 from kotaemon_node.domain.session import SessionKey, TurnKey
@@ -89,9 +90,11 @@ class Writers:
         seed: int,
         label: str = "",
         questions: Sequence[str] = QUESTIONS,
+        access: Access | None = None,
     ) -> None:
         """``label`` begins the ids of the sessions: no two runs on one cluster may share it."""
         self._url = url
+        self._access = access or Access()
         self._notes = notes
         self._label = label
         self._questions = questions
@@ -150,7 +153,9 @@ class Writers:
         sessions = 0
         while not self._stopped.is_set():
             sessions += 1
-            session = f"{self._label}w{number}-{sessions}"
+            session = self._access.session(
+                self._url, f"{self._label}w{number}-{sessions}", failed=self._read_failed
+            )
             turns = chance.randint(*_TURNS_PER_SESSION)
             while turns > 0 and not self._stopped.wait(chance.uniform(0, _PAUSE_MAX_S)):
                 turns -= 1
@@ -254,6 +259,7 @@ class Writers:
             message=talk.message,
             options=self._known(talk.session),
             on_frame=frame,
+            headers=self._access.headers,
         )
         reading = reader.reading
         if before is not None:
@@ -271,6 +277,7 @@ class Writers:
             answer = requests.post(
                 f"{self._url}/v1/sessions/{talk.session}/turns",
                 json={"message": message, "turn_id": talk.turn},
+                headers=self._access.headers,
                 timeout=TURN_MAX_S,
             )
         except requests.RequestException:
@@ -286,6 +293,7 @@ class Writers:
             answer = requests.get(
                 f"{self._url}/v1/sessions/{session}",
                 params={"limit": str(HISTORY_MAX), **self._known(session)},
+                headers=self._access.headers,
                 timeout=30,
             )
             if answer.status_code == _GONE:
@@ -293,8 +301,7 @@ class Writers:
                 self._notes.add(Gone(time.monotonic(), client, session))
             answer.raise_for_status()
         except requests.RequestException as error:
-            with self._lock:
-                self.counts.read_errors.append(f"{session}: {error}")
+            self._read_failed(f"{session}: {error}")
             return False
         served_by = answer.headers.get("X-Served-By")
         found = answer.json()
@@ -304,6 +311,10 @@ class Writers:
         with self._lock:
             self.counts.reads += 1
         return True
+
+    def _read_failed(self, what: str) -> None:
+        with self._lock:
+            self.counts.read_errors.append(what)
 
     def _known(self, session: str) -> dict[str, str]:
         """Return what the session's clients say of it: they notice a loss that no pod remembers."""
@@ -326,6 +337,7 @@ class Writers:
             turn_id=f"{session}-t",
             message=self._questions[0],
             on_frame=lambda _: reader.leave(),
+            headers=self._access.headers,
         )
         arrivals = reader.read(timeout_s=TURN_MAX_S).arrivals
         return arrivals[0].at_s - began_s if arrivals else None

@@ -290,11 +290,17 @@ class FakeLlmServer:
     """The server in a thread of the test: ``with FakeLlmServer() as llm: … llm.base_url``."""
 
     def __init__(
-        self, *, port: int = 0, first_ms: float = 0, token_ms: float = 0, tokens_min: int = 0
+        self,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        first_ms: float = 0,
+        token_ms: float = 0,
+        tokens_min: int = 0,
     ) -> None:
         self.behaviour = Behaviour(first_ms=first_ms, token_ms=token_ms, tokens_min=tokens_min)
         handler = type("BoundHandler", (Handler,), {"behaviour": self.behaviour})
-        self._server = _Server(("127.0.0.1", port), handler)
+        self._server = _Server((host, port), handler)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
 
     @property
@@ -332,6 +338,7 @@ class FakeLlmServer:
 def main() -> None:
     """Serve until interrupted."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--first-ms", type=float, default=0.0)
     parser.add_argument("--token-ms", type=float, default=0.0)
@@ -339,6 +346,7 @@ def main() -> None:
     parser.add_argument("--tokens-min", type=int, default=0, help="make answers at least so long")
     asked = parser.parse_args()
     with FakeLlmServer(
+        host=asked.host,
         port=asked.port,
         first_ms=asked.first_ms,
         token_ms=asked.token_ms,

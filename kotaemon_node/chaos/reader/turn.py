@@ -40,13 +40,18 @@ class TurnReader:
         on_frame: Callable[[Arrival], None] | None = None,
         silence_s: float = SILENCE_S,
         tries_max: int = TRIES_MAX,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
-        """``base``: the balancer, or one pod. ``on_frame`` is called in the reading thread."""
+        """``base``: the balancer, or one pod. ``on_frame`` is called in the reading thread.
+
+        ``headers``: those of every request, such as the caller's key.
+        """
         self.message = message
         self.reading = Reading(session_id, turn_id)
         self._base = base
         self._turns = f"/v1/sessions/{quote(session_id)}/turns"
         self._body = {"message": message, "turn_id": turn_id, **(options or {})}
+        self._headers = dict(headers or {})
         self._on_frame = on_frame
         self._silence_s = silence_s
         self._tries_max = tries_max
@@ -111,12 +116,12 @@ class TurnReader:
 
     def _send(self, request: Request) -> int:
         if not self.reading.last_seq:
-            return request.send("POST", self._turns, headers={}, body=self._body)
+            return request.send("POST", self._turns, headers=self._headers, body=self._body)
         turn_id = self.reading.turn_id
         return request.send(
             "GET",
             f"{self._turns}/{quote(turn_id)}/stream",
-            headers={"Last-Event-ID": f"{turn_id}:{self.reading.last_seq}"},
+            headers={**self._headers, "Last-Event-ID": f"{turn_id}:{self.reading.last_seq}"},
             body=None,
         )
 
