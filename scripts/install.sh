@@ -163,6 +163,14 @@ install_broker() {
     step "Fetching the Kafka broker (45 MB)" fetch_broker || exit 1
 }
 
+# --- Helm ---------------------------------------------------------------------------------------
+
+# Only the tests of the chart need it.
+install_helm() {
+    [ "$wanted" = test ] || return 0
+    sh scripts/helm.sh >/dev/null || exit 1
+}
+
 # ----------------------------------------------------------------------------------------------
 
 apt_log=$(mktemp)
@@ -173,3 +181,4 @@ make_environment
 install_packages
 install_weights
 install_broker
+install_helm

@@ -17,7 +17,7 @@ PLAIN_TOOLS = (
     *("sh", "cat", "cut", "date", "dirname", "mktemp", "rm", "sed", "sha256sum", "tail", "touch"),
     "chmod",
 )
-SERVERS = ("redis-server", "haproxy", "mvn", "java", "chromium")
+SERVERS = ("redis-server", "haproxy", "mvn", "java", "chromium", "helm")
 
 
 class Machine:
