@@ -2,10 +2,18 @@
 
 import os
 import stat
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.ec import (
+    SECP256R1,
+    EllipticCurvePrivateKey,
+    generate_private_key,
+)
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
@@ -14,6 +22,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from kotaemon_node.adapters.signing import (
+    Ed25519Signer,
     create_signing_key,
     public_key_of,
     read_signing_key,
@@ -55,6 +64,46 @@ def test_keys_are_named_one_by_one_or_in_files(tmp_path: Path) -> None:
     assert not trusts(read_trusted_keys(str(file)), SIGNER)
     assert not trusts(read_trusted_keys(""), SIGNER)
     assert trusts(read_trusted_keys("", own=SIGNER), SIGNER)
+
+
+def certificate(key: Ed25519PrivateKey | EllipticCurvePrivateKey) -> str:
+    """Return a certificate of the key, by the key, as Helm makes one; long expired."""
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "kotaemon")])
+    unsigned = (
+        x509.CertificateBuilder(name, name)
+        .public_key(key.public_key())
+        .serial_number(7)
+        .not_valid_before(datetime(2020, 1, 1, tzinfo=UTC))
+        .not_valid_after(datetime(2020, 1, 2, tzinfo=UTC))
+    )
+    hashed = None if isinstance(key, Ed25519PrivateKey) else SHA256()
+    return unsigned.sign(key, hashed).public_bytes(Encoding.PEM).decode()
+
+
+def test_the_key_of_each_certificate_in_a_file_is_trusted(tmp_path: Path) -> None:
+    keys = [Ed25519PrivateKey.generate() for _ in range(3)]
+    signers = [Ed25519Signer(key) for key in keys]
+    file = tmp_path / "signing.crt"
+    file.write_text("Subject: kotaemon\n" + certificate(keys[0]) + certificate(keys[1]))
+
+    trusted = read_trusted_keys(f"{file},{SIGNER.public_key}")
+
+    assert [trusts(trusted, one) for one in (*signers, SIGNER)] == [True, True, False, True]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        certificate(generate_private_key(SECP256R1())),
+        certificate(Ed25519PrivateKey.generate())[:200],
+        certificate(Ed25519PrivateKey.generate()).replace("M", "!", 1),
+    ],
+)
+def test_a_certificate_that_says_no_key_is_told_by_its_file(tmp_path: Path, content: str) -> None:
+    file = tmp_path / "signing.crt"
+    file.write_text(content)
+    with pytest.raises(ValueError, match=r"signing\.crt holds a certificate"):
+        read_trusted_keys(str(file))
 
 
 @pytest.mark.parametrize(

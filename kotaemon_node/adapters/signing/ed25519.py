@@ -24,10 +24,10 @@ class Ed25519Signer:
 
     def __init__(self, key: Ed25519PrivateKey) -> None:
         self._key = key
-        public = key.public_key().public_bytes_raw()
-        self.public_key = PUBLIC_KEY_PREFIX + base64.b64encode(public).decode()
+        public = key.public_key()
+        self.public_key = written(public)
         """The public key as ``TRUSTED_KEYS`` takes it."""
-        self.key_id = _key_id(public)
+        self.key_id = _key_id(public.public_bytes_raw())
 
     @classmethod
     def of_seed(cls, seed: bytes) -> "Ed25519Signer":
@@ -64,6 +64,11 @@ class TrustedKeys:
             raise UntrustedArtifact(
                 f"the manifest is not what key {key_id} has signed", reason="bad_signature"
             ) from None
+
+
+def written(key: Ed25519PublicKey) -> str:
+    """Return a public key as ``TRUSTED_KEYS`` takes it."""
+    return PUBLIC_KEY_PREFIX + base64.b64encode(key.public_bytes_raw()).decode()
 
 
 def _key_id(public: bytes) -> str:

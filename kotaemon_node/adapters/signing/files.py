@@ -5,17 +5,24 @@ from pathlib import Path
 from typing import Final
 
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
     PrivateFormat,
     load_pem_private_key,
 )
+from cryptography.x509 import load_pem_x509_certificates
 
-from kotaemon_node.adapters.signing.ed25519 import PUBLIC_KEY_PREFIX, Ed25519Signer, TrustedKeys
+from kotaemon_node.adapters.signing.ed25519 import (
+    PUBLIC_KEY_PREFIX,
+    Ed25519Signer,
+    TrustedKeys,
+    written,
+)
 
 _COMMENT: Final = "#"
+_CERTIFICATE: Final = "-----BEGIN CERTIFICATE-----"
 
 
 def create_signing_key(path: Path) -> str:
@@ -64,17 +71,34 @@ def public_key_of(path: Path) -> str:
 def read_trusted_keys(setting: str, *, own: Ed25519Signer | None = None) -> TrustedKeys:
     """Return the keys of ``TRUSTED_KEYS``: public keys and files of them, separated by commas.
 
-    A file has a key a line; ``#`` begins a comment. ``own`` is trusted as well. Raises
-    ``ValueError`` for what is no key, ``OSError`` where a file cannot be read.
+    A file has a key a line, where ``#`` begins a comment, or certificates in PEM. Of those only
+    the keys count: they are trusted because they are named here, until they are taken out. ``own``
+    is trusted as well. Raises ``ValueError`` for what is no key, ``OSError`` where a file cannot be
+    read.
     """
     keys: list[str] = [own.public_key] if own is not None else []
     for part in filter(None, (part.strip() for part in setting.split(","))):
-        keys += [part] if part.startswith(PUBLIC_KEY_PREFIX) else _lines(Path(part))
+        keys += [part] if part.startswith(PUBLIC_KEY_PREFIX) else _keys_in(Path(part))
     return TrustedKeys(keys)
 
 
-def _lines(path: Path) -> list[str]:
+def _keys_in(path: Path) -> list[str]:
     if not path.is_absolute():
         raise ValueError(f"TRUSTED_KEYS: {str(path)!r} is neither a key nor an absolute path")
-    lines = (line.partition(_COMMENT)[0].strip() for line in path.read_text("utf-8").splitlines())
+    text = path.read_text("utf-8")
+    if _CERTIFICATE in text:
+        return _certified(path, text)
+    lines = (line.partition(_COMMENT)[0].strip() for line in text.splitlines())
     return [line for line in lines if line]
+
+
+def _certified(path: Path, pem: str) -> list[str]:
+    try:
+        certificates = load_pem_x509_certificates(pem.encode())
+        keys = [certificate.public_key() for certificate in certificates]
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise ValueError(f"{path} holds a certificate that cannot be read") from error
+    others = [type(key).__name__ for key in keys if not isinstance(key, Ed25519PublicKey)]
+    if others:
+        raise ValueError(f"{path} holds a certificate of another kind than Ed25519: {others[0]}")
+    return [written(key) for key in keys if isinstance(key, Ed25519PublicKey)]
