@@ -95,9 +95,11 @@ class TestPod:
     ):
         self.name = name
         self.leaving = False
-        self.store = store = connect(server.url, durability=durability)
-        clock, tasks = ServerClock(server), ThreadTasks()
         self.metrics = Metrics()
+        self.store = store = connect(
+            server.url, durability=durability, answered=self.metrics.store_answered
+        )
+        clock, tasks = ServerClock(server), ThreadTasks()
         self.sessions = RedisSessionStore(
             store, ttl_s=3600, idle_s=1800, count_loss=self.metrics.session_gone
         )
@@ -127,6 +129,7 @@ class TestPod:
             owners=self.owners,
             engine=self.engine,
             draining=lambda: self.leaving,
+            count_unsent=self.metrics.events_unsent,
         )
         self.engine.listen()
 

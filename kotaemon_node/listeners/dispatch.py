@@ -47,6 +47,8 @@ class Dispatch:
 
     def dispatch(self, message: Message) -> None:
         """Handle one event."""
+        if message.sent_at_s is not None:
+            self._metrics.event_delay(message.topic, self._clock.now_s() - message.sent_at_s)
         try:
             handled = self._listeners[message.topic].handle(message)
         except (ValueError, Malformed) as error:

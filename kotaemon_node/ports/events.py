@@ -1,7 +1,7 @@
 """The bus: hints between pods. Losing or repeating them costs time, never truth (I8)."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 
@@ -12,6 +12,9 @@ class Message:
     topic: str
     key: str
     value: bytes
+    sent_at_s: float | None = field(default=None, compare=False)
+    """When the bus took it, in seconds since the Unix epoch by its clock; None where it says not.
+    For people to read."""
 
 
 class Bus(Protocol):

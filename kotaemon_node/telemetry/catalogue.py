@@ -242,6 +242,13 @@ CATALOGUE: Final = (
         "How much longer than asked a short wait took: the loop, or the machine, was busy.",
         buckets_s=_LAG_S,
     ),
+    MetricRow(
+        "kotaemon_spans_total",
+        "counter",
+        "Spans of traces: exported; dropped, because too many waited; or failed, because the "
+        "collector did not take them.",
+        ("outcome",),
+    ),
     MetricRow("kotaemon_ready", "gauge", "1 when this pod can serve, else 0."),
     MetricRow(
         "kotaemon_http_requests_total",
@@ -302,6 +309,7 @@ KNOWN_LABELS: Final[Mapping[str, tuple[tuple[str, ...], ...]]] = {
     "kotaemon_turns_failed_total": tuple((code,) for code in _TURN_CODES),
     "kotaemon_neighbour_searches_total": (("store",), ("partly",), ("files",)),
     "kotaemon_reconnects_total": (("leaving",), ("error",)),
+    "kotaemon_spans_total": (("exported",), ("dropped",), ("failed",)),
     "kotaemon_session_cache_total": (
         ("hit",),
         ("partial",),

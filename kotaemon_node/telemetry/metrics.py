@@ -15,6 +15,7 @@ from prometheus_client import (
 
 from kotaemon_node import __version__
 from kotaemon_node.domain import limits
+from kotaemon_node.domain.events import TOPICS
 from kotaemon_node.telemetry.catalogue import CATALOGUE, KNOWN_LABELS, KNOWN_REFUSALS, MetricRow
 
 METRICS_MEDIA_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
@@ -40,6 +41,8 @@ class Metrics:
         for name, rows in KNOWN_LABELS.items():
             for labels in rows:
                 self._counters[name].labels(*labels)
+        for topic in TOPICS:
+            self._histograms["kotaemon_event_delay_seconds"].labels(topic)
         self._maxima: dict[str, int] = {}
         self._load: dict[str, float] = {}
         self._kbs_lock = threading.Lock()
@@ -246,6 +249,10 @@ class Metrics:
     def loop_lag(self, lag_s: float) -> None:
         """Note by how much a short wait took longer than asked."""
         self._histograms["kotaemon_loop_lag_seconds"].observe(max(0.0, lag_s))
+
+    def spans(self, outcome: Literal["exported", "dropped", "failed"], count: int) -> None:
+        """Say what became of so many spans."""
+        self._counters["kotaemon_spans_total"].labels(outcome).inc(count)
 
     def ready(self, is_ready: bool) -> None:
         """Say whether this pod can serve."""

@@ -6,6 +6,7 @@ from flask.testing import FlaskClient
 
 from coordinator.app import LOOP_SILENT_MAX_S, create_app
 from coordinator.metrics import COUNTERS, GAUGES
+from coordinator.status import Status
 from tests.fakes.coordination import SteppedCoordinator, World
 
 
@@ -73,3 +74,39 @@ def test_every_metric_of_the_table_is_exposed(tmp_path: Path) -> None:
     assert 'kotaemon_coordinator_generation{kb="default"} 1.0' in text
     assert 'kotaemon_coordinator_documents_read_total{outcome="indexed"} 1.0' in text
     assert "kotaemon_coordinator_build_seconds_count 1.0" in text
+
+
+def test_trouble_and_a_silent_loop_are_seen(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    coordinator = SteppedCoordinator(world)
+    client = client_of(coordinator)
+    world.write({"a.md": "One."})
+    coordinator.settle()
+    calm = client.get("/metrics").get_data(as_text=True)
+    coordinator.loop._trouble("the store is full")
+    coordinator.board.beat_s = world.clock.monotonic_s() - 42.0
+
+    troubled = client.get("/metrics").get_data(as_text=True)
+
+    assert "kotaemon_coordinator_problem 0.0" in calm
+    assert "kotaemon_coordinator_step_failures_total 0.0" in calm
+    assert "kotaemon_coordinator_problem 1.0" in troubled
+    assert "kotaemon_coordinator_step_failures_total 1.0" in troubled
+    assert "kotaemon_coordinator_loop_silent_seconds 42.0" in troubled
+
+
+def test_who_leads_no_more_shows_no_knowledge_base(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    coordinator = SteppedCoordinator(world)
+    world.write({"a.md": "One."})
+    coordinator.settle()
+    leading = coordinator.metrics.exposition().decode()
+    coordinator.loop._show(Status(role="standby", problem=None))
+
+    standing_by = coordinator.metrics.exposition().decode()
+
+    assert 'kotaemon_coordinator_documents{kb="default",status="indexed"} 1.0' in leading
+    assert 'kotaemon_coordinator_held{kb="default"} 0.0' in leading
+    for gauge in ("generation", "documents", "passages", "segments", "held"):
+        assert f"kotaemon_coordinator_{gauge}{{" not in standing_by
+    assert "kotaemon_coordinator_leader 0.0" in standing_by

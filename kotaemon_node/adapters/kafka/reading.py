@@ -135,13 +135,14 @@ class Reading:
             for partition, records in batches.items():
                 for record in records:
                     place.offsets[partition] = record.offset + 1
-                    yield _message(partition.topic, record.key, record.value)
+                    yield _message(partition.topic, record.key, record.value, record.timestamp)
             if self._clock.monotonic_s() - looked_s >= _LOOK_S:
                 if made.shape(admin, self._topics) != place.shape:
                     return
                 looked_s = self._clock.monotonic_s()
 
 
-def _message(topic: str, key: bytes | None, value: bytes | None) -> Message:
+def _message(topic: str, key: bytes | None, value: bytes | None, sent_ms: int) -> Message:
     """Return a record as a message, whatever somebody wrote: the handler tells what is poison."""
-    return Message(topic, (key or b"").decode("utf-8", "replace"), value or b"")
+    sent_at_s = sent_ms / 1000 if sent_ms > 0 else None
+    return Message(topic, (key or b"").decode("utf-8", "replace"), value or b"", sent_at_s)

@@ -85,7 +85,8 @@ class RedisStreamsBus:
             for entry_id, fields in entries:
                 positions[topic] = entry_id.decode()
                 read += 1
-                yield Message(topic=topic, key=fields[b"k"].decode(), value=fields[b"v"])
+                sent_at_s = _order(positions[topic])[0] / 1000
+                yield Message(topic, fields[b"k"].decode(), fields[b"v"], sent_at_s)
         return read
 
     def _still_there(self, positions: Positions) -> bool:
