@@ -14,7 +14,6 @@ from kotaemon_node.adapters.documents.reading import unsupported
 from kotaemon_node.adapters.encoder.factory import make_encoder
 from kotaemon_node.adapters.faiss import VERIFIED, FaissSegmentFormat, VerifiedMarks
 from kotaemon_node.adapters.kafka import KafkaAddress, KafkaBus
-from kotaemon_node.adapters.llm.openai import make_language_model
 from kotaemon_node.adapters.rabbitmq import RabbitmqAddress, RabbitmqBus
 from kotaemon_node.adapters.redis import (
     Archive,
@@ -35,7 +34,6 @@ from kotaemon_node.adapters.store.uploads import make_upload_room
 from kotaemon_node.adapters.system import RandomIds, SystemClock, SystemMemory
 from kotaemon_node.adapters.system.gevent_tasks import GeventTasks
 from kotaemon_node.adapters.system.peers import HttpPeers
-from kotaemon_node.adapters.tools.http import make_toolbox
 from kotaemon_node.adapters.weaviate import read_store
 from kotaemon_node.admission import make_authority
 from kotaemon_node.api.app import create_app
@@ -53,16 +51,16 @@ from kotaemon_node.engine.turns import TurnEngine
 from kotaemon_node.listeners.dispatch import Dispatch, Listener
 from kotaemon_node.listeners.knowledge_updated import KnowledgeUpdatedListener
 from kotaemon_node.listeners.session_updated import SessionUpdatedListener
+from kotaemon_node.outside import language_model_of, toolbox_of
 from kotaemon_node.ports.encoder import Encoder
 from kotaemon_node.ports.events import Bus
-from kotaemon_node.ports.language_model import LanguageModel
 from kotaemon_node.ports.runtime import Clock, Tasks
-from kotaemon_node.ports.tools import Toolbox
 from kotaemon_node.retrieval.library import KnowledgeLibrary
 from kotaemon_node.retrieval.neighbours import Neighbours
-from kotaemon_node.settings import Settings, environment_value
+from kotaemon_node.settings import Settings
 from kotaemon_node.telemetry.logs import configure_logs
 from kotaemon_node.telemetry.metrics import Metrics
+from kotaemon_node.telemetry.tracing import Tracing
 
 _log = structlog.get_logger(__name__)
 
@@ -81,6 +79,7 @@ class RunningPod:
     owners: Owners
     tasks: Tasks
     clock: Clock
+    tracing: Tracing
 
     def start(self) -> None:
         """Start the loops; requests are served as soon as knowledge is loaded.
@@ -92,6 +91,7 @@ class RunningPod:
         except NeverDurable as error:
             raise SystemExit(str(error)) from error
         self.tasks.spawn("durability", self._keep_checking_durability)
+        self.tracing.start(self.tasks)
         self.engine.listen()
         self.tasks.spawn("events", lambda: self.dispatch.run(on_positioned=self.library.reconcile))
         self.tasks.spawn("reconcile", self._keep_reconciling)
@@ -108,18 +108,15 @@ class RunningPod:
         """
         self.pod.drain()
         self.clock.sleep(limits.DRAIN_SETTLE_S)
-
-        def empty() -> bool:
-            return idle() and self.engine.quiet
-
-        self._wait(empty, limits.DRAIN_FINISH_S)
+        self._wait(idle, limits.DRAIN_FINISH_S)
         self.engine.hand_over()
-        self._wait(empty, limits.DRAIN_MAX_S - limits.DRAIN_FINISH_S)
+        self._wait(idle, limits.DRAIN_MAX_S - limits.DRAIN_FINISH_S)
         self.pod.leave()
+        self.tracing.finish(self.clock)
 
-    def _wait(self, done: Callable[[], bool], timeout_s: float) -> None:
+    def _wait(self, idle: Callable[[], bool], timeout_s: float) -> None:
         deadline_s = self.clock.monotonic_s() + timeout_s
-        while self.clock.monotonic_s() < deadline_s and not done():
+        while self.clock.monotonic_s() < deadline_s and not (idle() and self.engine.quiet):
             self.clock.sleep(0.02)
 
     def _keep_checking_durability(self) -> None:
@@ -149,11 +146,13 @@ def build_pod(settings: Settings) -> RunningPod:
     configure_logs(settings.log_level)
     clock, ids, metrics = SystemClock(), RandomIds(), Metrics()
     tasks = GeventTasks(native_threads=settings.native_threads)
+    tracing = Tracing.of(settings, instance=settings.pod_name, count=metrics.spans, clock=clock)
     durable = partial(
         connect,
         settings.redis_url,
         durability=settings.durability,
         unconfirmed=metrics.unconfirmed_writes,
+        answered=metrics.store_answered,
     )
     store = durable()
     # Reading the bus and the signals holds a connection for seconds; requests have their own pool.
@@ -201,6 +200,7 @@ def build_pod(settings: Settings) -> RunningPod:
         look=neighbours.find if neighbours else None,
         tenant=DEFAULT_TENANT,
         count_refused=metrics.generation_refused,
+        count_loaded=metrics.generation_loaded,
     )
     identity = Identity(
         name=settings.pod_name,
@@ -224,10 +224,10 @@ def build_pod(settings: Settings) -> RunningPod:
     )
     answerer = Answerer(
         library,
-        language_model=_language_model(settings),
+        language_model=language_model_of(settings),
         clock=clock,
         metrics=metrics,
-        toolbox=_toolbox(settings),
+        toolbox=toolbox_of(settings),
     )
     owners = Owners(mine=identity.incarnation, presence=presence, peers=peers, clock=clock)
     engine = TurnEngine(
@@ -244,6 +244,7 @@ def build_pod(settings: Settings) -> RunningPod:
         owners=owners,
         draining=lambda: pod.draining,
         turn_log=TurnLog(texts=settings.turn_log_texts) if settings.turns_are_logged else None,
+        traces=tracing.traces,
     )
     pod.count_turns_of(engine)
     recovery = Recovery(
@@ -252,6 +253,7 @@ def build_pod(settings: Settings) -> RunningPod:
         owners=owners,
         engine=engine,
         draining=lambda: pod.draining,
+        count_unsent=metrics.events_unsent,
     )
     listeners: dict[str, Listener] = {
         KNOWLEDGE_UPDATED: KnowledgeUpdatedListener(DEFAULT_TENANT, look=library.wake),
@@ -271,6 +273,7 @@ def build_pod(settings: Settings) -> RunningPod:
         authority=make_authority(settings, store, clock=clock),
         cluster_id=settings.cluster_id,
         metrics=metrics,
+        traces=tracing.traces,
     )
     return RunningPod(
         app=create_app(services),
@@ -283,6 +286,7 @@ def build_pod(settings: Settings) -> RunningPod:
         owners=owners,
         tasks=tasks,
         clock=clock,
+        tracing=tracing,
     )
 
 
@@ -332,20 +336,3 @@ def _encoders(settings: Settings) -> Callable[[str], Encoder]:
         return encoder
 
     return encoder_for
-
-
-def _language_model(settings: Settings) -> LanguageModel | None:
-    """Return the model behind ``LLM_BASE_URL``; None answers from the passages alone."""
-    if not settings.llm_base_url:
-        return None
-    return make_language_model(
-        settings.llm_base_url, settings.llm_api_key, settings.llm_model, settings.llm_continue
-    )
-
-
-def _toolbox(settings: Settings) -> Toolbox | None:
-    """Return the tools of ``TOOLS_FILE``."""
-    toolbox = make_toolbox(settings.tools_file, environment=environment_value)
-    if toolbox is not None and not settings.llm_base_url:
-        _log.warning("tools_unused", reason="LLM_BASE_URL is empty: nobody decides to call them")
-    return toolbox

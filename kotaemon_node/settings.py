@@ -1,13 +1,18 @@
 """Settings from the environment, read once at the edge into a frozen value and checked here."""
 
 import os
+import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal, Self
+from typing import Final, Literal, Self
+from urllib.parse import unquote, urlsplit
 
 from pydantic import AliasChoices, Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from kotaemon_node.domain import limits
+
+_HEADER_NAME: Final = re.compile("[A-Za-z0-9_-]+", re.ASCII)
 
 
 class Settings(BaseSettings):
@@ -106,6 +111,14 @@ class Settings(BaseSettings):
     """Where the serving process writes its pid."""
     cluster_id: str = "local"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    otel_exporter_otlp_endpoint: str = ""
+    """Collector of traces (OTLP over HTTP, without ``/v1/traces``); empty: nothing is traced."""
+    otel_exporter_otlp_headers: str = ""
+    """Headers for it, as ``name=value,name=value``, values percent-encoded."""
+    otel_service_name: str = "kotaemon"
+    """By what name traces show this cluster."""
+    otel_traces_sample_ratio: float = Field(default=1.0, ge=0.0, le=1.0)
+    """Share of the traces that begin here which are recorded."""
     native_threads: int = Field(default=2, ge=1, le=64)
     """Native threads for encoding and search beside the serving loop."""
 
@@ -151,6 +164,28 @@ class Settings(BaseSettings):
                 "KAFKA_BOOTSTRAP_SERVERS and RABBITMQ_URL are both set; one bus carries the events:"
                 " set one of them"
             )
+        return self
+
+    @property
+    def otel_headers(self) -> Mapping[str, str]:
+        """The headers for the collector. Raises ``ValueError``."""
+        found: dict[str, str] = {}
+        for part in filter(None, map(str.strip, self.otel_exporter_otlp_headers.split(","))):
+            name, equals, value = part.partition("=")
+            text = unquote(value.strip())
+            if not (equals and _HEADER_NAME.fullmatch(name.strip()) and text.isprintable()):
+                # Never the text itself: it holds a secret.
+                raise ValueError("OTEL_EXPORTER_OTLP_HEADERS must look like name=value,name=value")
+            found[name.strip().lower()] = text
+        return found
+
+    @model_validator(mode="after")
+    def _collector(self) -> Self:
+        endpoint = self.otel_exporter_otlp_endpoint
+        address = urlsplit(endpoint)
+        if endpoint and not (address.scheme in {"http", "https"} and address.hostname):
+            raise ValueError("OTEL_EXPORTER_OTLP_ENDPOINT must look like http://host:port")
+        _ = self.otel_headers
         return self
 
 

@@ -4,19 +4,20 @@ from typing import Final
 
 import structlog
 from flask import Flask, Response, g, request
+from werkzeug.exceptions import HTTPException
 
+from kotaemon_node.api import tracing
 from kotaemon_node.api.context import services
 from kotaemon_node.api.errors import error_answer
 from kotaemon_node.api.permissions import check, is_public
 from kotaemon_node.api.principal import principal_of
 from kotaemon_node.api.query import require_utf8_path
+from kotaemon_node.api.sse import EVENT_STREAM
 from kotaemon_node.domain import limits
-from kotaemon_node.domain.errors import Malformed, Overloaded, StoreUnavailable
-from kotaemon_node.domain.ids import checked_id
+from kotaemon_node.domain.errors import NodeError, Overloaded, StoreUnavailable
 
 _log = structlog.get_logger(__name__)
 
-TRACE_HEADER: Final = "X-Trace-ID"
 ACTIVE: Final = "kotaemon.requests_active"
 """Where in a request's environment ``server.requests`` tells how many are being answered."""
 
@@ -36,7 +37,8 @@ def observe(app: Flask) -> None:
 def _begin() -> None:
     clock = services().clock
     g.started_s = clock.monotonic_s()
-    g.trace_id = _trace_id()
+    quiet = request.endpoint in _QUIET
+    g.trace_id = tracing.begin(_method(), _route(), quiet=quiet)
     # A kept-alive connection serves its requests one after the other in one context.
     structlog.contextvars.clear_contextvars()
     structlog.contextvars.bind_contextvars(trace_id=g.trace_id)
@@ -58,11 +60,10 @@ def _active() -> int:
 
 
 def _end(answer: Response) -> Response:
-    answer.headers[TRACE_HEADER] = g.trace_id
+    answer.headers[tracing.TRACE_HEADER] = g.trace_id
     answer.headers["X-Content-Type-Options"] = "nosniff"
     answer.headers["Referrer-Policy"] = "no-referrer"
-    route = request.url_rule.rule if request.url_rule is not None else "unmatched"
-    method = request.method if request.method in _METHODS else "OTHER"
+    route, method = _route(), _method()
     duration_s = services().clock.monotonic_s() - g.started_s
     services().metrics.http_request(
         route, method=method, status=answer.status_code, duration_s=duration_s
@@ -75,18 +76,23 @@ def _end(answer: Response) -> Response:
         status=answer.status_code,
         duration_s=round(duration_s, 6),
     )
+    tracing.end(answer, streams=answer.mimetype == EVENT_STREAM)
     return answer
+
+
+def _route() -> str:
+    """Return the pattern of the path; what a client may write into a path is nowhere kept."""
+    return request.url_rule.rule if request.url_rule is not None else "unmatched"
+
+
+def _method() -> str:
+    return request.method if request.method in _METHODS else "OTHER"
 
 
 def _fail(error: Exception) -> Response:
     if isinstance(error, StoreUnavailable):
         services().metrics.store_refused(error.refusal)
+    if not isinstance(error, HTTPException):  # those stand in the requests, by status
+        code = error.code if isinstance(error, NodeError) else NodeError.code
+        services().metrics.error_answered(code)
     return error_answer(error, trace_id=g.trace_id)
-
-
-def _trace_id() -> str:
-    """Take the caller's own id where it is legal, so that traces span systems; else a fresh one."""
-    try:
-        return checked_id(TRACE_HEADER, request.headers.get(TRACE_HEADER))
-    except Malformed:
-        return services().ids.new_id()

@@ -29,6 +29,7 @@ from kotaemon_node.ports.jobs import JobQueue
 from kotaemon_node.ports.knowledge import PodReport, Presence
 from kotaemon_node.ports.runtime import Clock, IdSource
 from kotaemon_node.ports.sessions import ClaimOutcome, SessionStore
+from kotaemon_node.ports.traces import NO_TRACES, Traces
 from kotaemon_node.ports.uploads import UploadRoom
 from kotaemon_node.telemetry.metrics import Metrics
 
@@ -186,3 +187,4 @@ class Services:
     """Judges credentials and ids of sessions in mode ``keys``; None in open mode."""
     metrics: Metrics = field(default_factory=Metrics)
     """Shared with the engine, so that one scrape shows the whole pod."""
+    traces: Traces = NO_TRACES

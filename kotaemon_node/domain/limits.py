@@ -220,3 +220,12 @@ READING_CHILD_GROWTH_BYTES_MAX: Final = 256 * 1024**2  # the same, above what it
 GENERATION_PASSAGES_MAX: Final = 500  # new in one generation: what comes next waits about 10 s
 GENERATION_PASSAGES_GROWN_MAX: Final = 8_000  # the same of a knowledge base of 64,000 or more
 IGNORED_PATHS_SHOWN_MAX: Final = 20
+
+# Traces. A turn has some 15 spans of about 1 kB.
+SPANS_WAITING_MAX: Final = 4_096
+SPANS_PER_EXPORT_MAX: Final = 128  # encoding them holds up the loop that serves
+SPAN_EXPORT_TIMEOUT_S: Final = 5.0
+SPAN_FACTS_MAX: Final = 32
+SPAN_EVENTS_MAX: Final = 8
+SPAN_TEXT_CHARS_MAX: Final = 256
+BALANCED_MAX_S: Final = 60.0  # a body may take 10 s, the queue 5 s, each of three tries 1 s

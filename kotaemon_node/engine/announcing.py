@@ -59,8 +59,9 @@ class Announcer:
 
         def run() -> None:
             try:
-                hint = _hint(lease.key, head)
-                self._publish(lease.key, [hint, *self._logged(lease.key, head, turn)])
+                with structlog.contextvars.bound_contextvars(trace_id=turn.trace_id):
+                    hint = _hint(lease.key, head)
+                    self._publish(lease.key, [hint, *self._logged(lease.key, head, turn)])
             finally:
                 self._sending -= 1
 
@@ -142,7 +143,7 @@ class Announcer:
             self._sessions.settle(key)
         except Exception as error:  # noqa: BLE001 - the sweep does it again; nobody waits for this
             self._metrics.event(messages[0].topic, "failed")
-            _log.warning("event_not_sent", session_id=key.session.session_id, error=str(error))
+            _log.warning("event_not_sent", turn_id=key.turn_id, error=str(error))
             return False
         return True
 

@@ -29,6 +29,7 @@ from kotaemon_node.ports.language_model import LanguageModel, Usage
 from kotaemon_node.ports.runtime import Clock
 from kotaemon_node.ports.sessions import Work
 from kotaemon_node.ports.tools import Toolbox
+from kotaemon_node.ports.traces import span
 from kotaemon_node.telemetry.metrics import Metrics
 
 _log = structlog.get_logger(__name__)
@@ -104,8 +105,15 @@ class Answerer:
         seen = int(work.session.generations.get(kb, 0))
         begun_s = self._clock.monotonic_s()
         out.status("retrieval", latency_s=begun_s - started_s)
-        with self._pinned(kb, min_generation=max(asked, seen)) as knowledge:
+        facts = {"gen_ai.operation.name": "retrieval", "gen_ai.data_source.id": kb}
+        with (
+            span(f"retrieval {kb}", facts) as searching,
+            self._pinned(kb, min_generation=max(asked, seen)) as knowledge,
+        ):
             found = knowledge.search(work.message, top_k=limits.TOP_K_DEFAULT)
+            searching.tell(
+                {"kotaemon.generation": found.generation, "kotaemon.hits": len(found.hits)}
+            )
         self._metrics.retrieval(self._clock.monotonic_s() - begun_s)
         out.decide(RETRIEVAL, retrieval_to_json(found))
         return found
@@ -169,7 +177,7 @@ class Answerer:
         def phase(name: str) -> None:
             out.status(name, latency_s=self._clock.monotonic_s() - started_s)
 
-        usage = Usage()
+        usage, asked_s = Usage(), self._clock.monotonic_s()
         try:
             Talk(model, self._steps, work, out, phase).answer(prompt, usage=usage)
         except LanguageModelError as error:
@@ -178,6 +186,8 @@ class Answerer:
             out.decide(DEGRADED, error.code)
             out.restart()
             self._extract(work, found, out, started_s=started_s)
+        else:
+            self._metrics.llm_answered(self._clock.monotonic_s() - asked_s)
         draft.usage = {
             "prompt_tokens": usage.prompt_tokens,
             "completion_tokens": usage.completion_tokens,

@@ -22,9 +22,11 @@ from kotaemon_node.engine.following import terminal_frame
 from kotaemon_node.engine.group_commit import GroupCommit
 from kotaemon_node.engine.live import LiveTurn, LiveTurns
 from kotaemon_node.engine.stopping import HandedOver
+from kotaemon_node.engine.traced import end_turn, note_wait
 from kotaemon_node.engine.writing import FrameWriter, persistently
 from kotaemon_node.ports.runtime import Clock
 from kotaemon_node.ports.sessions import Committed, Ending, SessionStore, Work
+from kotaemon_node.ports.traces import span
 from kotaemon_node.telemetry.metrics import Metrics
 
 _log = structlog.get_logger(__name__)
@@ -85,6 +87,7 @@ class Execution:
 
     def _run(self, work: Work, live: LiveTurn) -> Following | None:
         started_s = self.clock.monotonic_s()
+        note_wait(work, clock=self.clock)
         out = FrameWriter(work, commit=self.commit, live=live, clock=self.clock)
         draft = Draft()
         signal, error = Signal.ANSWER_COMPLETE, None
@@ -112,7 +115,8 @@ class Execution:
 
     def _hand_over(self, work: Work) -> None:
         try:
-            self.sessions.release(work.lease)
+            with span("hand_over"):
+                self.sessions.release(work.lease)
             self.metrics.handover()
             _log.info("turn_handed_over", **_names(work))
         except (Fenced, Gone, StoreUnavailable) as error:
@@ -173,6 +177,7 @@ class Execution:
         live.publish([terminal_frame(shown, seq=ending.seq)])
         self._count(turn, duration_s)
         self.announce(work, committed, shown)
+        end_turn(work, shown)
         return following
 
     def _count(self, turn: Turn, duration_s: float) -> None:
@@ -188,11 +193,12 @@ class Execution:
         def commit() -> Committed:
             return self.sessions.commit(work.lease, ending, take_next=not self.draining())
 
-        try:
-            return persistently(commit, clock=self.clock)
-        except SequenceGap:
-            out.confirm()  # the store was set back and has lost frames
-            return persistently(commit, clock=self.clock)
+        with span("commit"):
+            try:
+                return persistently(commit, clock=self.clock)
+            except SequenceGap:
+                out.confirm()  # the store was set back and has lost frames
+                return persistently(commit, clock=self.clock)
 
 
 def _store_the_rest(out: FrameWriter) -> None:
@@ -220,9 +226,4 @@ def _error_fields(error: NodeError) -> dict[str, Any]:
 
 
 def _names(work: Work) -> dict[str, str]:
-    key = work.lease.key
-    return {
-        "session_id": key.session.session_id,
-        "turn_id": key.turn_id,
-        "trace_id": work.lease.trace_id,
-    }
+    return {"turn_id": work.lease.key.turn_id, "trace_id": work.lease.trace_id}

@@ -14,6 +14,8 @@ from kotaemon_node.engine.tool_steps import DecidedCall, ToolSteps
 from kotaemon_node.engine.writing import FrameWriter
 from kotaemon_node.ports.language_model import ChatMessage, LanguageModel, ToolCall, Usage
 from kotaemon_node.ports.sessions import Work
+from kotaemon_node.ports.traces import Facts, Span, span
+from kotaemon_node.ports.traces import Facts, Span, span
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,25 +111,50 @@ class Talk:
         counted = Usage()
         tools = self.steps.specs() if offered else ()
         pieces, calls = [prefix], list[ToolCall]()
-        try:
-            for piece in model.stream(
-                messages, prefix=prefix, usage=counted, stop=out.stop, tools=tools
-            ):
-                if isinstance(piece, ToolCall):
-                    calls.append(piece)
-                elif not piece:
-                    out.note_progress()
-                else:
-                    pieces.append(well_formed(piece))
-                    out.text(pieces[-1])
-        finally:
-            _add(usage, counted)
+        with span(f"chat {model.name}", _facts(model), kind="client") as asking:
+            try:
+                for piece in model.stream(
+                    messages, prefix=prefix, usage=counted, stop=out.stop, tools=tools
+                ):
+                    if isinstance(piece, ToolCall):
+                        calls.append(piece)
+                    elif not piece:
+                        out.note_progress()
+                    else:
+                        if len(pieces) == 1:
+                            _note_first(asking)
+                        pieces.append(well_formed(piece))
+                        out.text(pieces[-1])
+            finally:
+                _add(usage, counted)
+                asking.tell(_counted(counted))
         return Round("".join(pieces), self.steps.decided(calls), counted)
 
 
 def well_formed(piece: str) -> str:
     """Return ``piece`` with lone surrogates, which no UTF-8 can hold, as U+FFFD."""
     return piece.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _facts(model: LanguageModel) -> Facts:
+    return {
+        "gen_ai.operation.name": "chat",
+        "gen_ai.provider.name": "openai",  # the protocol; who speaks it is not known
+        "gen_ai.request.model": model.name,
+        "gen_ai.request.stream": True,
+    }
+
+
+def _counted(usage: Usage) -> Facts:
+    return {
+        "gen_ai.usage.input_tokens": usage.prompt_tokens,
+        "gen_ai.usage.output_tokens": usage.completion_tokens,
+    }
+
+
+def _note_first(asking: Span) -> None:
+    asking.event("first_text")
+    asking.tell({"gen_ai.response.time_to_first_chunk": asking.age_s})
 
 
 def _add(usage: Usage, more: Usage) -> None:

@@ -14,10 +14,12 @@ import orjson
 import structlog
 
 from kotaemon_node.domain.limits import TOOL_ARGUMENTS_CHARS_MAX, TOOL_RESULT_CHARS_MAX
+from kotaemon_node.engine.traced import hashed
 from kotaemon_node.engine.writing import FrameWriter
 from kotaemon_node.ports.language_model import ToolCall
 from kotaemon_node.ports.sessions import Lease, Work
 from kotaemon_node.ports.tools import Effects, Toolbox, ToolFailed, ToolOutcomeUnknown, ToolSpec
+from kotaemon_node.ports.traces import Facts, span
 from kotaemon_node.telemetry.metrics import Metrics
 
 _log = structlog.get_logger(__name__)
@@ -104,7 +106,7 @@ class ToolSteps:
             if not begun_before:
                 out.decide(f"begun:{step}", True)
                 out.tool_call({**shown, "state": "started"})
-            outcome = self._executed(decided, work, out, step=step, again=begun_before)
+            outcome = self._traced(decided, work, out, step=step, again=begun_before)
         out.decide(f"result:{step}", asdict(outcome))
         out.tool_call({**shown, "state": outcome.state, "result": _result(outcome)})
         self._metrics.plugin_call(call.name if decided.effects else UNLISTED, outcome.state)
@@ -121,6 +123,24 @@ class ToolSteps:
                 f"{TOOL_ARGUMENTS_CHARS_MAX} characters; correct them and call again"
             )
         return ""
+
+    def _traced(
+        self, decided: DecidedCall, work: Work, out: FrameWriter, *, step: str, again: bool
+    ) -> Outcome:
+        name = decided.call.name
+        facts: Facts = {
+            "gen_ai.operation.name": "execute_tool",
+            "gen_ai.tool.name": name,
+            "gen_ai.tool.type": "extension",
+            "kotaemon.tool.key_hash": hashed(_ledger_key(work.lease, step)),
+            "kotaemon.tool.again": again,
+        }
+        with span(f"execute_tool {name}", facts) as calling:
+            outcome = self._executed(decided, work, out, step=step, again=again)
+            calling.tell({"kotaemon.tool.outcome": outcome.state})
+            if outcome.state != "done":
+                calling.fail(outcome.state)
+        return outcome
 
     def _executed(
         self, decided: DecidedCall, work: Work, out: FrameWriter, *, step: str, again: bool

@@ -36,6 +36,7 @@ from kotaemon_node.engine.live import LiveTurn, LiveTurns
 from kotaemon_node.engine.owners import Owners
 from kotaemon_node.engine.session_following import SessionFollowing
 from kotaemon_node.engine.stopping import HandedOver
+from kotaemon_node.engine.traced import traced, with_trace
 from kotaemon_node.engine.turn_log import TurnLog
 from kotaemon_node.engine.writing import FrameWriter
 from kotaemon_node.ports.events import Bus
@@ -48,6 +49,7 @@ from kotaemon_node.ports.sessions import (
     SessionStore,
     Work,
 )
+from kotaemon_node.ports.traces import NO_TRACES, Traces, span
 from kotaemon_node.telemetry.metrics import Metrics
 
 _log = structlog.get_logger(__name__)
@@ -72,8 +74,10 @@ class TurnEngine:
         owners: Owners,
         draining: Callable[[], bool],
         turn_log: TurnLog | None = None,
+        traces: Traces = NO_TRACES,
     ) -> None:
         self._owner = owner
+        self._traces = traces
         self._owners = owners
         self._frames = frames
         self._sessions = sessions
@@ -153,10 +157,14 @@ class TurnEngine:
             return False
         self._taking.add(key)
         try:
+            begun_s = self._clock.monotonic_s()
             work = self._sessions.seize(key, self._owner, from_owner=from_owner)
             if work is None:
                 return False
-            _log.info("turn_taken_over", turn_id=key.turn_id, from_owner=from_owner)
+            with traced(work, self._traces, clock=self._clock) as turn:
+                took_s = self._clock.monotonic_s() - begun_s
+                turn.past("takeover", took_s, {"kotaemon.owner.before": from_owner})
+                _log.info("turn_taken_over", turn_id=key.turn_id, from_owner=from_owner)
             self.start(work)
             return True
         finally:
@@ -178,21 +186,22 @@ class TurnEngine:
     def submit(self, request: TurnRequest) -> ClaimOutcome:
         """See the protocol."""
         self._admit(request)
-        claim = self._sessions.claim(
-            ClaimRequest(
-                key=request.key,
-                principal=request.principal,
-                digest=_digest(request.message, request.options),
-                message=request.message,
-                options=request.options,
-                on_busy=request.on_busy,
-                owner=self._owner,
-                trace_id=request.trace_id,
-                create_session=request.create_session,
-                new_epoch=self._ids.new_id(),
-                epoch=request.epoch,
-            )
+        asked = ClaimRequest(
+            key=request.key,
+            principal=request.principal,
+            digest=_digest(request.message, request.options),
+            message=request.message,
+            options=with_trace(request.options, self._traces),
+            on_busy=request.on_busy,
+            owner=self._owner,
+            trace_id=request.trace_id,
+            create_session=request.create_session,
+            new_epoch=self._ids.new_id(),
+            epoch=request.epoch,
         )
+        with span("claim") as claiming:
+            claim = self._sessions.claim(asked)
+            claiming.tell({"kotaemon.claim.outcome": claim.outcome.value})
         if claim.work is not None:
             self.start(claim.work)
         elif request.on_busy == "interrupt" and self._waits(request, claim.outcome):
@@ -208,7 +217,8 @@ class TurnEngine:
         def run() -> None:
             following: tuple[Work, LiveTurn] | None = (work, live)
             while following is not None:
-                following = self._execution.run(*following)
+                with traced(following[0], self._traces, clock=self._clock):
+                    following = self._execution.run(*following)
 
         self._tasks.spawn(f"turn {work.lease.key.turn_id}", run)
 
@@ -295,16 +305,17 @@ class TurnEngine:
             return
         live = self._live.open(key, work.stored, fence=work.lease.fence)
         try:
-            out = FrameWriter(work, commit=self._commit, live=live, clock=self._clock)
-            following = self._execution.end(
-                work,
-                out,
-                live,
-                signal=signal,
-                error=None,
-                draft=Draft(),
-                started_s=self._clock.monotonic_s(),
-            )
+            with traced(work, self._traces, clock=self._clock):
+                out = FrameWriter(work, commit=self._commit, live=live, clock=self._clock)
+                following = self._execution.end(
+                    work,
+                    out,
+                    live,
+                    signal=signal,
+                    error=None,
+                    draft=Draft(),
+                    started_s=self._clock.monotonic_s(),
+                )
         finally:
             self._live.close(key, live)
         if following is not None:

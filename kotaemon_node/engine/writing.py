@@ -12,6 +12,7 @@ from kotaemon_node.engine.live import LiveTurn
 from kotaemon_node.engine.stopping import Stop
 from kotaemon_node.ports.runtime import Clock
 from kotaemon_node.ports.sessions import Work
+from kotaemon_node.ports.traces import current
 
 _STORE_RETRY_S = 0.2
 
@@ -88,6 +89,7 @@ class FrameWriter:
         self._text_at_s = self._noted_at_s = -math.inf
         self._journal = dict(work.journal)
         self._decided: list[tuple[str, Any]] = []
+        self._span = current()  # frames are stored by another task
         self.first_text_at_s: float | None = None
         """When the first text of this owner was stored, by ``clock.monotonic_s``."""
         self._outbox = commit.open(
@@ -249,8 +251,14 @@ class FrameWriter:
             elif frame.type == "text":
                 self._visible += frame.fields["content"]
                 if self.first_text_at_s is None:
-                    self.first_text_at_s = self._clock.monotonic_s()
+                    self._note_first_text()
         self._live.publish(frames)
+
+    def _note_first_text(self) -> None:
+        self.first_text_at_s = self._clock.monotonic_s()
+        if self._texts_since_s is not None:
+            self._span.past("group_commit", self.first_text_at_s - self._texts_since_s)
+        self._span.event("first_text")
 
 
 def text_window_s(elapsed_s: float) -> float:

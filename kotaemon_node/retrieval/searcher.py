@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from kotaemon_node.domain.knowledge import GenerationRef, Hit, Manifest, Passage, SearchResult
 from kotaemon_node.domain.language import Language, language_of
 from kotaemon_node.domain.limits import TOP_K_DEFAULT
+from kotaemon_node.ports.traces import Span, current, span
 from kotaemon_node.retrieval.analysis import question_terms
 from kotaemon_node.retrieval.background import Background, Contrast
 from kotaemon_node.retrieval.bm25 import LexicalScores
@@ -123,20 +124,27 @@ class Searcher:
         passages should be in, by default the question's. ``Overloaded`` when too many wait for
         the encoder.
         """
-        vectors = self._encode(question) if encoded is None else encoded
+        vectors = self._encoded(question) if encoded is None else encoded
         wanted = language or language_of(question)
         contrast = Contrast(vectors, self._background)
         pool = max(_POOL_ROWS_MIN, 2 * top_k)
         look = self._look
         candidates = NO_CANDIDATES if look is None else look(self._generation, vectors, pool)
         asked = _Question(question, wanted, vectors, contrast, pool, candidates)
-        arguments = (self._generation, asked, top_k)
+        # Told as an argument: on a native thread no span is current.
+        arguments = (self._generation, asked, top_k, current())
         if self._generation.rows < _NATIVE_ROWS_MIN:
             hits = _find(*arguments)
         else:
             hits = self._compute(_find, *arguments)
         ref = self._generation.ref
         return SearchResult(kb=ref.kb, generation=ref.generation, digest=ref.digest, hits=hits)
+
+    def _encoded(self, question: str) -> EncodedQuestion:
+        model = self._generation.manifest.encoder
+        facts = {"gen_ai.operation.name": "embeddings", "gen_ai.request.model": model}
+        with span(f"embeddings {model}", facts):
+            return self._encode(question)
 
     def weights(self, question: str) -> Mapping[str, float]:
         """Return the question's terms and what each weighs in BM25 and coverage."""
@@ -148,8 +156,10 @@ class Searcher:
         return tuple(self._generation.passage(row) for row in rows)
 
 
-def _find(generation: OpenGeneration, question: _Question, top_k: int) -> tuple[Hit, ...]:
-    legs = _run_legs(generation, question)
+def _find(
+    generation: OpenGeneration, question: _Question, top_k: int, around: Span
+) -> tuple[Hit, ...]:
+    legs = _run_legs(generation, question, around)
     read = _READ_PER_HIT * top_k + _READ_MORE
     scored = _scored_passages(generation, legs, read, question.language)
     found = _distinct(generation, scored, top_k)
@@ -175,21 +185,24 @@ def _find(generation: OpenGeneration, question: _Question, top_k: int) -> tuple[
     return tuple(hits)
 
 
-def _run_legs(generation: OpenGeneration, question: _Question) -> _Legs:
-    lexical = LexicalScores(generation, question_terms(question.text))
-    rankings: list[Ranking] = [lexical.ranking(question.pool)]
+def _run_legs(generation: OpenGeneration, question: _Question, around: Span) -> _Legs:
+    with around.begin("lexical"):
+        lexical = LexicalScores(generation, question_terms(question.text))
+        rankings: list[Ranking] = [lexical.ranking(question.pool)]
     near: dict[int, _Nearness] = {}
     for space in sorted(question.encoded):
-        rows, products = nearest_rows(
-            generation, space, question.encoded[space], question.pool, question.candidates
-        )
+        with around.begin("dense", {"kotaemon.space": space}):
+            rows, products = nearest_rows(
+                generation, space, question.encoded[space], question.pool, question.candidates
+            )
         rankings.append((rows, products))
         for row, dense, rank in zip(
             rows.tolist(), products.tolist(), ranks(products).tolist(), strict=True
         ):
             if row not in near or dense > near[row].dense:
                 near[row] = _Nearness(space, dense, rank)
-    rows, fused = fuse(rankings, generation.order)
+    with around.begin("fuse"):
+        rows, fused = fuse(rankings, generation.order)
     return _Legs(lexical=lexical, rows=rows, fused=fused, near=near)
 
 

@@ -1,4 +1,6 @@
-"""Logs: one JSON object a line on stdout, with the ``trace_id`` of the request it belongs to.
+"""Logs: one JSON object a line on stdout, with the ``trace_id`` of the request or turn it is of.
+
+Where traces are on, ``span_id`` says which part of it wrote the line. No line names a session.
 
 Our own events and those of the libraries (through ``logging``) take the same form, so that one
 search by ``trace_id`` finds both.
@@ -11,7 +13,9 @@ from typing import Any, Final
 
 import orjson
 import structlog
-from structlog.typing import Processor
+from structlog.typing import EventDict, Processor
+
+from kotaemon_node.ports.traces import current
 
 _LEVELS: Final[Mapping[str, int]] = {
     "debug": logging.DEBUG,
@@ -20,8 +24,17 @@ _LEVELS: Final[Mapping[str, int]] = {
     "error": logging.ERROR,
 }
 
+
+def _with_span(_: Any, __: str, event: EventDict) -> EventDict:
+    span_id = current().span_id
+    if span_id:
+        event["span_id"] = span_id
+    return event
+
+
 _SHARED: Final[tuple[Processor, ...]] = (
     structlog.contextvars.merge_contextvars,
+    _with_span,
     structlog.stdlib.add_logger_name,
     structlog.stdlib.add_log_level,
     structlog.stdlib.ExtraAdder(),

@@ -5,22 +5,59 @@ from structlog.testing import capture_logs
 
 from tests.fakes.services import FakeCluster
 
+FRESH = "eb66c623572f8a2a5167ce017dee0541"
+"""Made of the first id that a ``FakeCluster`` mints."""
+NAMED = "0af7651916cd43dd8448eb211c80319c"
+SPAN = "b7ad6b7169203331"
+
 
 @pytest.mark.parametrize("path", ["/", "/healthz", "/v1/sessions/s", "/nothing", "/metrics"])
 def test_every_answer_carries_a_trace_id(path: str) -> None:
-    assert FakeCluster().client().get(path).headers["X-Trace-ID"] == "id-1"
+    assert FakeCluster().client().get(path).headers["X-Trace-ID"] == FRESH
 
 
-def test_a_legal_trace_id_is_taken_over_and_an_illegal_one_replaced() -> None:
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"X-Trace-ID": NAMED},
+        {"X-Turn-Default": NAMED},
+        {"traceparent": f"00-{NAMED}-{SPAN}-01"},
+        {"traceparent": f"00-{NAMED}-{SPAN}-00", "X-Trace-ID": "f" * 32},
+        {"traceparent": f"01-{NAMED}-{SPAN}-03-what-comes-later", "X-Turn-Default": "f" * 32},
+        {"traceparent": f"00-{'0' * 32}-{SPAN}-01", "X-Trace-ID": NAMED},
+        {"X-Trace-ID": "two words", "X-Turn-Default": NAMED},
+    ],
+)
+def test_one_id_is_that_of_whoever_began_the_trace(headers: dict[str, str]) -> None:
     cluster = FakeCluster()
-    client = cluster.client()
 
-    taken = client.post("/chat", json={"message": "a"}, headers={"X-Trace-ID": "from.afar-1"})
-    replaced = client.get("/v1/sessions", headers={"X-Trace-ID": "two words"})
+    answer = cluster.client().post("/chat", json={"message": "a"}, headers=headers)
 
-    assert taken.headers["X-Trace-ID"] == taken.json["trace_id"] == "from.afar-1"
-    assert cluster.turns.submitted[0].trace_id == "from.afar-1"
-    assert replaced.headers["X-Trace-ID"].startswith("id-")
+    assert answer.headers["X-Trace-ID"] == answer.json["trace_id"] == NAMED
+    assert cluster.turns.submitted[0].trace_id == NAMED
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"X-Trace-ID": "two words"},
+        {"X-Trace-ID": "from.afar-1"},
+        {"X-Trace-ID": "0" * 32},
+        {"X-Trace-ID": NAMED.upper()},
+        {"traceparent": f"00-{NAMED}-{SPAN}"},
+        {"traceparent": f"00-{NAMED}-{SPAN}-01-more"},
+        {"traceparent": f"ff-{NAMED}-{SPAN}-01"},
+        {"traceparent": f"00-{NAMED}-{'0' * 16}-01"},
+        {"traceparent": f"00-{NAMED.upper()}-{SPAN}-01"},
+        {"traceparent": f"00-{NAMED}-{SPAN}-01, 00-{NAMED}-{SPAN}-01"},
+        {"traceparent": f"01-{NAMED}-{SPAN}-01-{'x' * 600}"},
+    ],
+)
+def test_what_is_no_id_of_a_trace_is_replaced(headers: dict[str, str]) -> None:
+    answer = FakeCluster().client().get("/v1/sessions", headers=headers)
+
+    assert answer.status_code == 200
+    assert answer.headers["X-Trace-ID"] == FRESH
 
 
 def test_a_request_leaves_one_line_without_its_contents() -> None:

@@ -31,6 +31,7 @@ from kotaemon_node.domain.limits import (
 from kotaemon_node.ports.language_model import ChatMessage, LanguageModel, ToolCall, Usage
 from kotaemon_node.ports.runtime import StopSignal
 from kotaemon_node.ports.tools import ToolSpec
+from kotaemon_node.ports.traces import outgoing
 
 _RECEIVE_BYTES: Final = 64 * 1024
 _REFUSAL_BYTES_MAX: Final = 16 * 1024
@@ -149,6 +150,7 @@ class OpenAiLanguageModel:
                     "Accept": "text/event-stream, application/json",
                     # A compressed stream waits for its compressor, and pieces arrive late.
                     "Accept-Encoding": "identity",
+                    **outgoing(),
                 },
                 auth=_Bearer(self._api_key),
                 stream=True,

@@ -27,6 +27,7 @@ from kotaemon_node.domain.limits import (
 from kotaemon_node.domain.nesting import deeper_than
 from kotaemon_node.ports.runtime import StopSignal
 from kotaemon_node.ports.tools import Toolbox, ToolFailed, ToolOutcomeUnknown, ToolSpec
+from kotaemon_node.ports.traces import outgoing
 
 _REASON_CHARS_MAX: Final = 300
 _REFUSED_BEFORE: Final = frozenset({501, 505})
@@ -107,7 +108,7 @@ def _send(tool: HttpTool, arguments: Mapping[str, Any], *, key: str, line: Line)
             tool.method,
             tool.url,
             **sent,
-            auth=_Headers({**tool.headers, "Idempotency-Key": key}),
+            auth=_Headers({**outgoing(), **tool.headers, "Idempotency-Key": key}),
             stream=True,
             allow_redirects=False,
             timeout=(min(TOOL_CONNECT_TIMEOUT_S, tool.timeout_s), tool.timeout_s),
