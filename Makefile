@@ -5,7 +5,7 @@ WORKERS ?= 3
 DATA ?= .data
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-long bench chaos lock
+.PHONY: help install run test test-long bench chaos lock chart
 
 help: ## Print the targets
 	@echo 'kotaemon: answers from your documents, by a cluster of equal pods'
@@ -40,3 +40,7 @@ chaos: ## Disturb all that can be for ten minutes and judge what clients saw; AR
 
 lock: ## Pin the dependencies again; UPGRADE=1 takes the newest versions
 	@sh scripts/lock.sh $(if $(UPGRADE),--upgrade)
+
+chart: ## Check the Helm chart; make its table of values and deploy/k8s anew
+	@sh scripts/install.sh test
+	@sh scripts/chart.sh
