@@ -4,11 +4,15 @@ import json
 from pathlib import Path
 from typing import Final
 
+from scripts.dashboards.knowledge import KNOWLEDGE
 from scripts.dashboards.model import Dashboard, as_json
 from scripts.dashboards.overview import OVERVIEW
+from scripts.dashboards.pods import PODS
+from scripts.dashboards.sessions import SESSIONS
+from scripts.dashboards.stores import STORES
 
 FOLDER: Final = Path(__file__).resolve().parents[2] / "helm" / "kotaemon" / "dashboards"
-DASHBOARDS: Final[tuple[Dashboard, ...]] = (OVERVIEW,)
+DASHBOARDS: Final[tuple[Dashboard, ...]] = (OVERVIEW, PODS, KNOWLEDGE, STORES, SESSIONS)
 
 
 def rendered() -> dict[str, str]:
