@@ -5,12 +5,12 @@ WORKERS ?= 3
 DATA ?= .data
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-long bench chaos lock chart
+.PHONY: help install run test test-long bench chaos image e2e-k8s lock chart
 
 help: ## Print the targets
 	@echo 'kotaemon: answers from your documents, by a cluster of equal pods'
 	@echo
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)$$/  make \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r target text; do \
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)$$/  make \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r target text; do \
 		printf '%-18s %s\n' "$$target" "$$text"; done
 	@echo
 	@echo 'make run PORT=8080 WORKERS=3 DATA=.data are its defaults.'
@@ -37,6 +37,13 @@ bench: ## Measure side by side; writes load/results/
 chaos: ## Disturb all that can be for ten minutes and judge what clients saw; ARGS='--seconds 60 --store sentinel'
 	@sh scripts/install.sh test
 	@.venv/bin/python -m load.chaos $(ARGS)
+
+image: ## Build the container image; ARGS='--local-base --archive image.tar' where no registry answers
+	@sh scripts/image.sh $(ARGS)
+
+e2e-k8s: ## Install, kill, scale and upgrade the chart on the cluster of kubectl; ARGS='--image-tag 0.1.0'
+	@sh scripts/install.sh test
+	@.venv/bin/python -m load.e2e_k8s $(ARGS)
 
 lock: ## Pin the dependencies again; UPGRADE=1 takes the newest versions
 	@sh scripts/lock.sh $(if $(UPGRADE),--upgrade)

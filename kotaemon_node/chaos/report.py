@@ -10,7 +10,7 @@ from kotaemon_node.chaos.phases import PHASES
 from kotaemon_node.chaos.promises import promises
 from kotaemon_node.chaos.reader import Reading, Try
 from kotaemon_node.chaos.run import Run, Spell
-from kotaemon_node.chaos.writers import Talk
+from kotaemon_node.chaos.writers import Talk, Writers
 
 _FAILED = frozenset({"failed", "refused"})
 _CUT = frozenset({"cut", "silent"})
@@ -23,8 +23,6 @@ def results(run: Run, *, phases: Sequence[str] = (), **around: Any) -> dict[str,
     """
     assert run.writers is not None
     assert run.strikes is not None
-    talks = run.writers.talks
-    readings = [reading for talk in talks for reading in talk.readings]
     found = {
         **around,
         "load": os.getloadavg()[0],
@@ -34,16 +32,10 @@ def results(run: Run, *, phases: Sequence[str] = (), **around: Any) -> dict[str,
         "seconds": round(run.ended_s - run.began_s, 1),
         "violations": [str(one) for one in run.violations],
         "failures": run.failures,
-        "reader_problems": sorted({p for reading in readings for p in _problems(reading)})[:50],
-        "turns": _turns(talks),
-        "faults": _faults(run.spells, talks),
+        **seen_by_clients(run.writers),
+        "faults": _faults(run.spells, run.writers.talks),
         "phases": list(phases),
         "kills": _kills(run),
-        "readers": _readers(readings),
-        "posts_of_accepted_turns": _repeats(talks),
-        "conflicts_refused": run.writers.counts.conflicts,
-        "history_reads": run.writers.counts.reads,
-        "history_read_errors": len(run.writers.counts.read_errors),
         "known_by_all_pods_s": run.known_s,
         "metrics_since_last_starts": run.metrics,
         **run.more,
@@ -51,6 +43,21 @@ def results(run: Run, *, phases: Sequence[str] = (), **around: Any) -> dict[str,
     }
     found["promises"] = [promise.as_json() for promise in promises(found)]
     return found
+
+
+def seen_by_clients(writers: Writers) -> dict[str, Any]:
+    """Return what the clients saw, whoever struck meanwhile; when all of them have left."""
+    talks = writers.talks
+    readings = [reading for talk in talks for reading in talk.readings]
+    return {
+        "reader_problems": sorted({p for reading in readings for p in _problems(reading)})[:50],
+        "turns": _turns(talks),
+        "readers": _readers(readings),
+        "posts_of_accepted_turns": _repeats(talks),
+        "conflicts_refused": writers.counts.conflicts,
+        "history_reads": writers.counts.reads,
+        "history_read_errors": len(writers.counts.read_errors),
+    }
 
 
 def right(found: Mapping[str, Any]) -> bool:
