@@ -28,7 +28,7 @@ class ArtifactStore(Protocol):
         ...
 
     def put_file_if_absent(self, name: str, source: Path) -> bool:
-        """The same for the file ``source``, which may be large; it may be moved away."""
+        """The same for the file ``source``, which may be large and stays as it is."""
         ...
 
     def get(self, name: str) -> bytes | None:

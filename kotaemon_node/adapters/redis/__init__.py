@@ -12,6 +12,7 @@ from kotaemon_node.adapters.redis.presence import RedisPresence
 from kotaemon_node.adapters.redis.restoring import Archive
 from kotaemon_node.adapters.redis.session_cache import SessionCache
 from kotaemon_node.adapters.redis.sessions import RedisSessionStore
+from kotaemon_node.adapters.redis.whole import RedisWholeSessions, require_empty
 
 __all__ = [
     "Archive",
@@ -25,6 +26,8 @@ __all__ = [
     "RedisSessionStore",
     "RedisStore",
     "RedisStreamsBus",
+    "RedisWholeSessions",
     "SessionCache",
     "connect",
+    "require_empty",
 ]

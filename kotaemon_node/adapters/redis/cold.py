@@ -15,7 +15,7 @@ from kotaemon_node.ports.archive import Archived, IdleEntry, Look
 
 _ROWS_AT_ONCE: Final = 200
 # Of the session as it stands in Redis only.
-_NOT_COPIED: Final = {"running", "leaving", "copied", "restored_ms"}
+NOT_COPIED: Final = {"running", "leaving", "copied", "restored_ms"}
 
 
 class RedisColdSessions:
@@ -61,25 +61,12 @@ class RedisColdSessions:
         meta, seen, past = map(_texts, self._store.pipelined(fill))
         if not meta:
             return None
-        kept = {name: value for name, value in meta.items() if name not in _NOT_COPIED}
-        copy = SessionCopy(key, kept, self._rows(names, int(meta["version"])), seen, past)
+        kept = {name: value for name, value in meta.items() if name not in NOT_COPIED}
+        rows = history_rows(self._store, names, int(meta["version"]))
+        copy = SessionCopy(key, kept, rows, seen, past)
         if not copy.whole:
             raise CorruptArtifact("the history of a session is not the one of its version and hash")
         return copy
-
-    def _rows(self, names: SessionKeys, version: int) -> tuple[bytes, ...]:
-        """Read the history a part at a time: it only grows, and one read would hold up others."""
-        rows: list[bytes] = []
-        size_bytes = 0
-        for first in range(0, version, _ROWS_AT_ONCE):
-            last = min(first + _ROWS_AT_ONCE, version) - 1
-            with store_errors():
-                part = self._store.client.lrange(names.turns, first, last)
-            size_bytes += sum(map(len, part))
-            if size_bytes > limits.ARCHIVED_SESSION_BYTES_MAX:
-                raise TooLarge(f"a session of more than {limits.ARCHIVED_SESSION_BYTES_MAX} bytes")
-            rows += part
-        return tuple(rows)
 
     def archive(self, copy: SessionCopy, *, rested_s: float, kept_s: float) -> Archived:
         """See the port."""
@@ -122,6 +109,21 @@ class RedisColdSessions:
         """See the port."""
         [(seconds, micros)] = self._store.pipelined(lambda pipe: pipe.time())
         return int(seconds) * 1000 + int(micros) // 1000
+
+
+def history_rows(store: RedisStore, names: SessionKeys, version: int) -> tuple[bytes, ...]:
+    """Read the history a part at a time: it only grows, and one read would hold up others."""
+    rows: list[bytes] = []
+    size_bytes = 0
+    for first in range(0, version, _ROWS_AT_ONCE):
+        last = min(first + _ROWS_AT_ONCE, version) - 1
+        with store_errors():
+            part = store.client.lrange(names.turns, first, last)
+        size_bytes += sum(map(len, part))
+        if size_bytes > limits.ARCHIVED_SESSION_BYTES_MAX:
+            raise TooLarge(f"a session of more than {limits.ARCHIVED_SESSION_BYTES_MAX} bytes")
+        rows += part
+    return tuple(rows)
 
 
 def _texts(row: Mapping[bytes, bytes]) -> dict[str, str]:

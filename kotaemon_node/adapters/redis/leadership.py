@@ -1,7 +1,7 @@
 """A leader lease with a fence."""
 
 from kotaemon_node.adapters.redis import keys
-from kotaemon_node.adapters.redis.connection import RedisStore
+from kotaemon_node.adapters.redis.connection import RedisStore, store_errors
 
 
 class RedisLeadership:
@@ -19,3 +19,15 @@ class RedisLeadership:
     def release(self, holder: str) -> None:
         """See the port."""
         self._store.run("resign", [self._key], [holder])
+
+    def depose(self) -> str | None:
+        """End the lead of whoever has it, so that another may take it; return who had it.
+
+        He finds out before he publishes anything, and leads again, when he does, as one who begins.
+        """
+        with store_errors():
+            holder = self._store.client.hget(self._key, "holder")
+        if holder is None:
+            return None
+        self.release(holder.decode())
+        return str(holder.decode())

@@ -153,27 +153,38 @@ class Restoring:
     def _put(self, copy: SessionCopy, mark: Mark | None) -> str:
         if self._archive is not None and self._archive.indexed:
             self._idle.enter_now(copy.key)  # before: an entry too many costs one look
-        parts = [copy.meta, copy.seen, copy.past]
-        fields = [[text for pair in part.items() for text in pair] for part in parts]
-        arguments = [
-            mark.raw if mark else "",
-            copy.name.epoch,
-            self._ttl_s,
-            len(copy.meta),
-            len(copy.turns),
-            len(copy.seen),
-            len(copy.past),
-            *fields[0],
-            *copy.turns,
-            *fields[1],
-            *fields[2],
-        ]
-        reply = self._store.run("restore", SessionKeys.of(copy.key).head(), arguments)
-        return str(reply.decode())
+        mark_raw = mark.raw if mark else b""
+        return put_whole(self._store, copy, mark_raw=mark_raw, ttl_s=self._ttl_s)
 
     def _count(self, outcome: Outcome, began_s: float) -> None:
         if self._archive is not None:
             self._archive.count(outcome, monotonic() - began_s)
+
+
+def put_whole(
+    store: RedisStore, copy: SessionCopy, *, mark_raw: bytes, ttl_s: int, epoch: str = ""
+) -> str:
+    """Put a session where there is none, whole or not at all; return what ``restore.lua`` replies.
+
+    ``epoch``: a new one for it; "" leaves it that of the copy.
+    """
+    meta = {**copy.meta, "epoch": epoch or copy.name.epoch}
+    parts = [meta, copy.seen, copy.past]
+    fields = [[text for pair in part.items() for text in pair] for part in parts]
+    arguments = [
+        mark_raw,
+        copy.name.epoch,
+        ttl_s,
+        len(meta),
+        len(copy.turns),
+        len(copy.seen),
+        len(copy.past),
+        *fields[0],
+        *copy.turns,
+        *fields[1],
+        *fields[2],
+    ]
+    return str(store.run("restore", SessionKeys.of(copy.key).head(), arguments).decode())
 
 
 def _content(copies: ArtifactStore, key: SessionKey, mark: Mark | None) -> bytes | None:

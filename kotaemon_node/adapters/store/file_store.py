@@ -22,10 +22,14 @@ _LINK_ATTEMPTS: Final = 100
 
 
 class FileArtifactStore:
-    """``ports.artifacts.ArtifactStore`` below the folder ``root``, made when it is missing."""
+    """``ports.artifacts.ArtifactStore`` below the folder ``root``, made when it is missing.
 
-    def __init__(self, root: Path) -> None:
+    ``mode`` is that of its files: pods that read them may run as another user.
+    """
+
+    def __init__(self, root: Path, *, mode: int = 0o644) -> None:
         self._root = root
+        self._mode = mode
         # A writer that is killed leaves its file here, where no reader looks; the next one tidies.
         self._incoming = root / INCOMING
         self._incoming.mkdir(parents=True, exist_ok=True)
@@ -88,8 +92,7 @@ class FileArtifactStore:
         # By its own time: a file system on the network need not have our clock.
         _remove_abandoned(self._incoming, before_s=os.stat(name).st_mtime - _ABANDONED_S)
         try:
-            # mkstemp makes files for its user alone; pods may run as another one.
-            os.fchmod(descriptor, 0o644)
+            os.fchmod(descriptor, self._mode)
             os.close(descriptor)
             yield Path(name)
         finally:

@@ -1,0 +1,1 @@
+"""Backups of sessions and knowledge elsewhere, and what brings them back. ADR 0023."""

@@ -1,0 +1,220 @@
+"""``restore``: brings a backup back where nothing is, or shows in a drill that it would."""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+
+from kotaemon_node.adapters.redis import RedisGenerationPointer, RedisLeadership, connect
+from kotaemon_node.adapters.store.file_store import FileArtifactStore
+from kotaemon_node.adapters.system import RandomIds, SystemClock
+from kotaemon_node.backup.asking import Asking
+from kotaemon_node.backup.drill import Drill, Report, Scratch
+from kotaemon_node.backup.format import Backup, Part
+from kotaemon_node.backup.leading import leading
+from kotaemon_node.backup.restoring import (
+    KnowledgeRestoring,
+    Restored,
+    SessionsRestoring,
+    highest,
+)
+from kotaemon_node.backup.scratch import given_redis, scratch_redis
+from kotaemon_node.backup.shelf import Shelf
+from kotaemon_node.backup.writing import Tell
+from kotaemon_node.cli.backup import (
+    AtOption,
+    EndpointOption,
+    JsonOption,
+    KnowledgeOption,
+    RegionOption,
+    UrlOption,
+    WhatOption,
+    WithoutOption,
+    required,
+    wanted,
+)
+from kotaemon_node.cli.backup_places import Place, backups_at, parts_of, place_of
+from kotaemon_node.cli.backup_showing import print_json, show_report, showing
+from kotaemon_node.cli.cluster import DataOption
+from kotaemon_node.cli.console import complain, out
+from kotaemon_node.domain.artifact_names import manifest_name
+from kotaemon_node.domain.ids import DEFAULT_TENANT
+from kotaemon_node.domain.knowledge import GenerationRef
+from kotaemon_node.local import places
+
+_DATA: Final = places.data_folder()
+
+
+def restore(
+    from_: UrlOption = "",
+    *,
+    at: AtOption = "",
+    what: WhatOption = "knowledge,sessions",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done.")] = False,
+    drill: Annotated[
+        bool, typer.Option("--drill", help="Restore beside the cluster, check, ask, and remove it.")
+    ] = False,
+    keep_epochs: Annotated[
+        bool,
+        typer.Option(
+            "--keep-epochs",
+            help="Only where nothing was written since the backup, as when a cluster moves.",
+        ),
+    ] = False,
+    scratch_redis_url: Annotated[
+        str, typer.Option("--scratch-redis", help="An empty Redis for the drill to use.")
+    ] = "",
+    json_: JsonOption = False,
+    knowledge: KnowledgeOption = None,
+    without_documents: WithoutOption = False,
+    endpoint: EndpointOption = "",
+    region: RegionOption = "",
+    data: DataOption = _DATA,
+) -> None:
+    """Bring a backup back. What the cluster has is never replaced; run again, it goes on."""
+    with showing() as tell:
+        url, parts = required(from_), parts_of(what)
+        with backups_at(url, writes=False, endpoint=endpoint, region=region) as store:
+            shelf = Shelf(store)
+            backup = _only(wanted(shelf, at), parts)
+            place = place_of(data, knowledge)
+            if drill:
+                report = _drill(place, shelf, backup, scratch_redis_url, tell)
+            else:
+                documents = None if without_documents else place.knowledge
+                restoring = _Restoring(place, shelf, documents, keep_epochs, tell)
+                done = restoring.look(backup) if dry_run else restoring.run(backup)
+    if drill:
+        _end_drill(report, json_=json_)
+    else:
+        _end(backup, done, json_=json_, dry_run=dry_run)
+
+
+class _Restoring:
+    """Restores into the cluster ``place``."""
+
+    def __init__(
+        self, place: Place, shelf: Shelf, documents: Path | None, keep_epochs: bool, tell: Tell
+    ) -> None:
+        self._place = place
+        self._shelf = shelf
+        self._documents = documents
+        self._new_epoch = None if keep_epochs else RandomIds().new_id
+        self._tell = tell
+
+    def look(self, backup: Backup) -> dict[str, Restored]:
+        """Say what ``run`` would do."""
+        done: dict[str, Restored] = {}
+        with self._parts() as (knowledge, sessions):
+            if backup.artifacts is not None:
+                done["artifacts"], done["documents"] = knowledge.look(backup)
+            if backup.sessions is not None:
+                done["sessions"] = sessions.look(backup)
+        return done
+
+    def run(self, backup: Backup) -> dict[str, Restored]:
+        """Restore; knowledge first, so that turns that go on find what they know."""
+        done: dict[str, Restored] = {}
+        store, clock = self._place.redis(), SystemClock()
+        holder = f"restore.{RandomIds().new_id()}"
+        with self._parts() as (knowledge, sessions):
+            if backup.artifacts is None:
+                done["sessions"] = sessions.run(backup)
+                return done
+            with leading(RedisLeadership(store, "coordinator"), holder=holder, clock=clock):
+                done["artifacts"], done["documents"] = knowledge.run(backup)
+                if backup.sessions is not None:
+                    done["sessions"] = sessions.run(backup)
+                _point_above(RedisGenerationPointer(store), done)
+        return done
+
+    @contextmanager
+    def _parts(self) -> Iterator[tuple[KnowledgeRestoring, SessionsRestoring]]:
+        place, store = self._place, self._place.redis()
+        with place.artifacts(writes=True) as artifacts:
+            yield (
+                KnowledgeRestoring(self._shelf, artifacts, self._documents, tell=self._tell),
+                SessionsRestoring(
+                    self._shelf,
+                    place.sessions(store),
+                    artifacts,
+                    new_epoch=self._new_epoch,
+                    tell=self._tell,
+                ),
+            )
+
+
+def _point_above(pointer: RedisGenerationPointer, done: dict[str, Restored]) -> None:
+    """Point to the highest number that is known, whether or not its generation came back.
+
+    Where it did not, the coordinator sees a pointer to nothing, and publishes above it.
+    """
+    artifacts = done["artifacts"].floors
+    sessions = done["sessions"].floors if "sessions" in done else {}
+    for kb, number in highest(artifacts, sessions).items():
+        if number > artifacts.get(kb, 0):
+            name = manifest_name(DEFAULT_TENANT, kb, number)
+            pointer.publish(DEFAULT_TENANT, GenerationRef(kb, number, "", name))
+
+
+def _drill(place: Place, shelf: Shelf, backup: Backup, redis_url: str, tell: Tell) -> Report:
+    clock = SystemClock()
+    with tempfile.TemporaryDirectory(prefix="kotaemon-drill-") as name:
+        folder = Path(name)
+        redis = given_redis(redis_url) if redis_url else scratch_redis(folder, clock)
+        with redis as url:
+            store = connect(url)
+            scratch = Scratch(
+                sessions=place.sessions(store),
+                artifacts=FileArtifactStore(folder / "artifacts", mode=0o600),
+                documents=folder / "knowledge",
+            )
+            asking = Asking(place.encoder, place.verifier(), tenant=DEFAULT_TENANT)
+            report = Drill(shelf, scratch, asking, clock=clock, tell=tell).run(backup)
+            store.client.close()
+    return report
+
+
+def _only(backup: Backup, parts: Any) -> Backup:
+    """Return the backup with the parts that are wanted, and that it has."""
+    kept: set[Part] = set(parts)
+    return Backup(
+        **{
+            **{at: getattr(backup, at) for at in Backup.__slots__},
+            "sessions": backup.sessions if "sessions" in kept else None,
+            "artifacts": backup.artifacts if "knowledge" in kept else None,
+            "documents": backup.documents if "knowledge" in kept else None,
+        }
+    )
+
+
+def _end_drill(report: Report, *, json_: bool) -> None:
+    if json_:
+        print_json({**asdict(report), "good": not report.problems})
+    else:
+        show_report(report)
+    if report.problems:
+        raise typer.Exit(1)
+
+
+def _end(backup: Backup, done: dict[str, Restored], *, json_: bool, dry_run: bool) -> None:
+    if json_:
+        said = {part: asdict(it) for part, it in done.items()}
+        print_json({"backup": backup.id, "dry_run": dry_run, **said})
+    else:
+        words = ("would come back", "are there") if dry_run else ("came back", "were there")
+        out.print(f"Backup [bold]{backup.id}[/]")
+        for part, it in done.items():
+            ended = f", {it.ended} were deleted since" if it.ended else ""
+            out.print(f"  {part:<10} {it.restored} {words[0]}, {it.there} {words[1]}{ended}")
+            for name in it.differs:
+                complain(f"{name} is another one here, and stays.")
+    damaged = [what for it in done.values() for what in it.damaged]
+    for what in damaged:
+        complain(what)
+    if damaged:
+        raise typer.Exit(1)

@@ -1,0 +1,68 @@
+"""What backups ask of the session store: every session whole, and putting one back."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from kotaemon_node.domain.session import SessionKey
+from kotaemon_node.domain.session_copy import SessionCopy
+
+PutBack = Literal["ok", "there", "ended"]
+"""``there``: the store or the archive has a session of this id, and it stays as it is. ``ended``:
+what was copied was deleted here, its loss was told, or its time is over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """By what a session that changed is known: it differs in one of these."""
+
+    epoch: str
+    version: int
+    fence: int
+    active_ms: int
+
+
+class WholeSessions(Protocol):
+    """Every session of one tenant. Every method may raise ``StoreUnavailable`` and be repeated.
+
+    Reading holds up nobody: it goes through the store a part at a time.
+    """
+
+    def keys(self) -> Iterator[SessionKey]:
+        """Yield the sessions that are not archived, in no order, some perhaps twice.
+
+        None is missed that is there from the first to the last; what begins meanwhile may be.
+        """
+        ...
+
+    def heads(self, keys: Sequence[SessionKey]) -> Sequence[Head | None]:
+        """Return the heads of ``keys`` in their order; None where a session is not there."""
+        ...
+
+    def copy(self, key: SessionKey) -> SessionCopy | None:
+        """Read a session as it was at one moment, with its finished turns; None: not there.
+
+        Raises ``TooLarge`` beyond ``ARCHIVED_SESSION_BYTES_MAX``, ``CorruptArtifact`` where the
+        history is not the one of its version and hash.
+        """
+        ...
+
+    def deleted(self, keys: Sequence[SessionKey]) -> Sequence[bool]:
+        """Tell of each whether it was deleted and copies of it may still lie in the archive."""
+        ...
+
+    def put_back(self, copy: SessionCopy, *, epoch: str) -> PutBack:
+        """Bring a session back under ``epoch``, whole or not at all, where there is none."""
+        ...
+
+    def put_mark(self, copy: SessionCopy) -> PutBack:
+        """Note that ``copy`` lies in the archive, and show it in its principal's list."""
+        ...
+
+    def known(self, key: SessionKey) -> bool:
+        """Tell whether the store knows anything of a session: alive, archived or deleted."""
+        ...
+
+    def generations_known(self) -> Mapping[str, int]:
+        """Return knowledge base to the newest generation that the store's pointers name."""
+        ...
