@@ -18,7 +18,8 @@ def make_authority(settings: Settings, store: RedisStore, *, clock: Clock) -> Au
         return None
     try:
         admin = SecretLines(settings.admin_key_file, check=problem_of, fixed=settings.admin_key)
-        secrets = SecretLines(settings.session_secret_file, check=problem_of)
+        path = settings.session_secret_file
+        secrets = None if path is None else SecretLines(path, check=problem_of)
     except ValueError as error:
         raise SystemExit(f"ADMIN_KEY, ADMIN_KEY_FILE or SESSION_SECRET_FILE: {error}") from error
     ring = KeyRing(RedisApiKeys(store), admin=admin, secrets=secrets, clock=clock, ids=RandomIds())

@@ -24,9 +24,9 @@ class KeyRing:
     """Finds keys and secrets. Thread safe; one caller reads while the others wait for it."""
 
     def __init__(
-        self, keys: ApiKeys, *, admin: Lines, secrets: Lines, clock: Clock, ids: IdSource
+        self, keys: ApiKeys, *, admin: Lines, secrets: Lines | None, clock: Clock, ids: IdSource
     ) -> None:
-        """``admin``: keys given to the process; ``secrets``: for ids, where the store has none."""
+        """``admin``: keys given to the process; ``secrets``: for ids, None: the store keeps one."""
         self._keys = keys
         self._admin = admin
         self._secrets = secrets
@@ -80,13 +80,15 @@ class KeyRing:
 
     def _read(self) -> None:
         table = self._keys.table(self._table)
-        named = self._secrets.lines()
-        if not named:
+        if self._secrets is not None:
+            # A file that became unusable is in the log; meanwhile ids go on as they were made.
+            secrets = self._secrets.lines() or self._of_sessions
+        else:
             # A store that lost the secret gets back the one that ids were made with.
-            fresh = self._of_sessions[0] if self._of_sessions else self._fresh_secret()
-            named = (self._keys.session_secret(fresh),)
+            known = self._of_sessions[0] if self._of_sessions else self._fresh_secret()
+            secrets = (self._keys.session_secret(known),)
         self._own = [_admin_key(text) for text in self._admin.lines()]
-        self._of_sessions, self._table = named, table
+        self._of_sessions, self._table = secrets, table
 
     def _fresh_secret(self) -> str:
         return "".join(self._ids.new_id() for _ in range(3))  # at least 288 bits

@@ -38,6 +38,7 @@ DEFAULT: Final = (
 )
 _PHASES: Final = ("before_text", "within_text", "commit_to_event")
 _BROKEN = 1
+_UNAUTHORIZED = 401
 _READY_S = 60.0
 
 
@@ -62,6 +63,7 @@ def chaos(
     Ends with 0 only where no promise was broken and a kill met a running turn.
     """
     target = Target.running(folder_of(data))
+    _require_open(target)
     chosen = _chosen(faults, own_redis=target.own_redis)
     for path in (out, log):
         if path is not None and not path.absolute().parent.is_dir():
@@ -92,6 +94,19 @@ def chaos(
         err.print("Stopped; nothing was judged.")
         raise typer.Exit(_BROKEN) from None
     _report(found, out)
+
+
+def _require_open(target: Target) -> None:
+    """Refuse a cluster that asks for keys: its sessions have ids that no client may choose."""
+    try:
+        answer = requests.get(f"{target.url}/v1/me", timeout=10)
+    except requests.RequestException:
+        return  # it is waited for below
+    if answer.status_code == _UNAUTHORIZED:
+        raise LocalError(
+            "This cluster asks for keys; disturb one of AUTH_MODE=open, which runs the same pods:"
+            " the clients of this command name their sessions themselves, to judge them."
+        )
 
 
 def _chosen(names: str, *, own_redis: bool) -> Sequence[Fault]:

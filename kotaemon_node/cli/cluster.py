@@ -79,6 +79,12 @@ def up(
                 f"[dim]Knowledge: {running.plan.knowledge}   Logs: {folder.logs}[/]",
                 soft_wrap=True,
             )
+            if running.admin_key_file:
+                out.print(
+                    f"[dim]It asks for a key. The admin key: {running.admin_key_file}   Others:"
+                    f" kotaemon keys create{_data_words(data)}[/]",
+                    soft_wrap=True,
+                )
             if detach:
                 out.print(f"[dim]Stop it with: kotaemon down{_data_words(data)}[/]")
                 return

@@ -31,7 +31,7 @@ from kotaemon_node.cli.console import err, out
 from kotaemon_node.cli.ingest_files import Found, LocalFile, find_files, revision_of
 from kotaemon_node.cli.ingest_following import Fate, listed, look
 from kotaemon_node.cli.ingest_sending import PATIENCE_S, Refused, Sender
-from kotaemon_node.cli.talk import DataOption, UrlOption
+from kotaemon_node.cli.service import DataOption, KeyOption, Place, UrlOption
 from kotaemon_node.domain.errors import Malformed
 from kotaemon_node.domain.ids import DEFAULT_KNOWLEDGE_BASE, checked_id
 from kotaemon_node.local import places
@@ -64,20 +64,21 @@ def ingest(
     json_: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")] = False,
     data: DataOption = _DATA,
     url: UrlOption = "",
+    key: KeyOption = "",
 ) -> None:
     """Bring documents to the cluster; again after an interruption, it goes on where it was."""
     try:
         checked_id("--kb", kb)
     except Malformed as error:
         raise LocalError(str(error)) from None
-    base = service.address(url, data)
+    place = service.place_of(url, data, key)
     run = _Run(find_files(paths, kb))
     try:
         with _progress() as progress:
-            new = _compared(run, base, kb, progress)
-            _send(run, base, kb, new, progress)
+            new = _compared(run, place, kb, progress)
+            _send(run, place, kb, new, progress)
             if wait_:
-                _follow(run, base, kb, progress)
+                _follow(run, place, kb, progress)
     except KeyboardInterrupt:
         err.print("Interrupted. The same command goes on where this one was.")
         raise typer.Exit(130) from None
@@ -98,9 +99,9 @@ def _progress() -> Progress:
     )
 
 
-def _compared(run: _Run, base: str, kb: str, progress: Progress) -> list[tuple[LocalFile, str]]:
+def _compared(run: _Run, place: Place, kb: str, progress: Progress) -> list[tuple[LocalFile, str]]:
     """Return the files to send, with their revisions; note what the cluster has already."""
-    known = listed(base, kb)
+    known = listed(place, kb)
     task = progress.add_task("Comparing", total=len(run.found.files), size="")
     new: list[tuple[LocalFile, str]] = []
     for file in run.found.files:
@@ -125,14 +126,14 @@ def _compared(run: _Run, base: str, kb: str, progress: Progress) -> list[tuple[L
 
 
 def _send(
-    run: _Run, base: str, kb: str, new: Sequence[tuple[LocalFile, str]], progress: Progress
+    run: _Run, place: Place, kb: str, new: Sequence[tuple[LocalFile, str]], progress: Progress
 ) -> None:
     if not new:
         return
     total = sum(file.size_bytes for file, _ in new)
     task = progress.add_task("Sending", total=len(new), size="")
     meter = _Meter(total, lambda text: progress.update(task, size=text))
-    sender = Sender(base, kb)
+    sender = Sender(place, kb)
     left = iter(new)
     pool = ThreadPoolExecutor(_SENT_AT_ONCE)
     try:
@@ -180,7 +181,7 @@ class _Meter:
             self._tell(f"{self._bytes / 1e6:.1f}/{self._total / 1e6:.1f} MB, {rate:.1f} MB/s")
 
 
-def _follow(run: _Run, base: str, kb: str, progress: Progress) -> None:
+def _follow(run: _Run, place: Place, kb: str, progress: Progress) -> None:
     """Look until everything that was sent is decided."""
     fate, total = run.fate, len(run.fate.waiting)
     if not total:
@@ -190,7 +191,7 @@ def _follow(run: _Run, base: str, kb: str, progress: Progress) -> None:
     while fate.waiting:
         began_s = time.monotonic()
         try:
-            look(base, kb, fate)
+            look(place, kb, fate)
             answered_s = time.monotonic()
         except service.ServiceError:
             # A pod was lost, or the store is away: what was taken is not lost with it.

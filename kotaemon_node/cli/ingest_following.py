@@ -9,6 +9,7 @@ from urllib.parse import quote
 import requests
 
 from kotaemon_node.cli import service
+from kotaemon_node.cli.service import Place
 
 _PAGE: Final = 1_000
 _JOBS_LOOKED_AT_MAX: Final = 50  # at each look; the others come with the next one
@@ -28,13 +29,13 @@ class Fate:
     """With the reason."""
 
 
-def listed(base: str, kb: str) -> Mapping[str, Mapping[str, Any]]:
+def listed(place: Place, kb: str) -> Mapping[str, Mapping[str, Any]]:
     """Return the documents of a knowledge base by name; none where there is no such base yet."""
     rows: dict[str, Mapping[str, Any]] = {}
     offset: int | None = 0
-    url = f"{base}/v1/knowledge/{quote(kb)}/documents"
+    path = f"/v1/knowledge/{quote(kb)}/documents"
     while offset is not None:
-        page = _answer(url, offset=offset, limit=_PAGE)
+        page = _answer(place, path, offset=offset, limit=_PAGE)
         if page is None:
             return rows
         rows.update((row["document"], row) for row in page["documents"])
@@ -42,9 +43,9 @@ def listed(base: str, kb: str) -> Mapping[str, Mapping[str, Any]]:
     return rows
 
 
-def look(base: str, kb: str, fate: Fate) -> None:
+def look(place: Place, kb: str, fate: Fate) -> None:
     """Move what is decided out of ``fate.waiting``."""
-    rows = listed(base, kb)
+    rows = listed(place, kb)
     unsure: list[str] = []
     for document, (revision, _) in list(fate.waiting.items()):
         row = rows.get(document, {})
@@ -55,16 +56,16 @@ def look(base: str, kb: str, fate: Fate) -> None:
         elif revision not in (row.get("revision"), row.get("queued_revision")):
             unsure.append(document)
     for document in islice(unsure, _JOBS_LOOKED_AT_MAX):
-        _ask_job(base, fate, document)
+        _ask_job(place, fate, document)
 
 
-def _ask_job(base: str, fate: Fate, document: str) -> None:
+def _ask_job(place: Place, fate: Fate, document: str) -> None:
     """Decide by the job what no list has: the folder, the gate or a rollback refused it."""
     job = fate.waiting[document][1]
     if not job:
         _decide(fate, document, "it was sent before, and is not there any more; send it again")
         return
-    answer = _answer(f"{base}/v1/jobs/{quote(job)}")
+    answer = _answer(place, f"/v1/jobs/{quote(job)}")
     if answer is None:
         _decide(fate, document, "its job is not known any more; send it again")
     elif answer["state"] == "done":
@@ -81,10 +82,11 @@ def _decide(fate: Fate, document: str, reason: str | None) -> None:
         fate.failed[document] = reason
 
 
-def _answer(url: str, **query: int) -> Any:
+def _answer(place: Place, path: str, **query: int) -> Any:
     """Return a route's JSON, None for 404; ``ServiceError`` else."""
+    url = f"{place.url}{path}"
     try:
-        response = requests.get(url, params=query, timeout=75.0)
+        response = requests.get(url, params=query, timeout=75.0, auth=place.auth)
     except requests.RequestException as error:
         raise service.ServiceError(service.unreachable(url)) from error
     return None if response.status_code == _NOT_FOUND else service.checked(response).json()

@@ -11,7 +11,7 @@ from urllib.parse import quote
 import requests
 
 from kotaemon_node.cli.ingest_files import LocalFile
-from kotaemon_node.cli.service import ServiceError, checked, unreachable
+from kotaemon_node.cli.service import Place, ServiceError, checked, unreachable
 
 _CONNECT_S: Final = 5.0
 _ANSWER_S: Final = 120.0
@@ -67,13 +67,14 @@ class Sender:
 
     def __init__(
         self,
-        base: str,
+        place: Place,
         kb: str,
         *,
         sleep: Sleep = time.sleep,
         now_s: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._url = f"{base}/v1/knowledge/{quote(kb)}/documents"
+        self._url = f"{place.url}/v1/knowledge/{quote(kb)}/documents"
+        self._auth = place.auth
         self._sleep = sleep
         self._now_s = now_s
         self._taken_s = now_s()
@@ -140,6 +141,7 @@ class Sender:
         session: requests.Session | None = getattr(self._local, "session", None)
         if session is None:
             session = self._local.session = requests.Session()
+            session.auth = self._auth
         return session
 
 

@@ -2,7 +2,6 @@
 
 import secrets
 import sys
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -11,21 +10,18 @@ from rich.text import Text
 
 from kotaemon_node.cli import service
 from kotaemon_node.cli.console import err, out
+from kotaemon_node.cli.service import DataOption, KeyOption, Place, UrlOption
 from kotaemon_node.cli.turn_stream import TurnStream
 from kotaemon_node.local import places
 
-DataOption = Annotated[Path, typer.Option("--data", help="Data folder of the cluster to ask.")]
-UrlOption = Annotated[
-    str, typer.Option("--url", help="Address of a cluster elsewhere; KOTAEMON_URL by default.")
-]
 _DATA = places.data_folder()
 _EXCERPT_CHARS = 300
 
 
-def status(data: DataOption = _DATA, url: UrlOption = "") -> None:
+def status(data: DataOption = _DATA, url: UrlOption = "", key: KeyOption = "") -> None:
     """Show the pods, the knowledge they serve, and whether they agree."""
-    base = service.address(url, data)
-    cluster = service.get(f"{base}/v1/cluster")
+    place = service.place_of(url, data, key)
+    cluster = service.get(place, "/v1/cluster")
     pods = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("pod", "address", "ready", "running turns", "serves"):
         pods.add_column(heading)
@@ -40,21 +36,21 @@ def status(data: DataOption = _DATA, url: UrlOption = "") -> None:
         )
     out.print(pods)
     out.print()
-    out.print(_knowledge(base, cluster["pods"]))
+    out.print(_knowledge(place, cluster["pods"]))
     out.print()
     agreed = "[green]they agree[/]" if cluster["converged"] else "[yellow]they differ[/]"
     out.print(f"{len(cluster['pods'])} pods; {agreed}")
 
 
-def _knowledge(base: str, pods: list[dict[str, Any]]) -> Table:
+def _knowledge(place: Place, pods: list[dict[str, Any]]) -> Table:
     """Return what each knowledge base holds, as a pod serves it that is asked now."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("knowledge base")
     for heading in ("generation", "documents", "failed", "queued", "passages"):
         table.add_column(heading, justify="right")
     for kb in sorted({kb for pod in pods for kb in pod.get("generations", {})}):
-        known = service.get(f"{base}/v1/knowledge/{kb}")
-        queued = service.get(f"{base}/v1/knowledge/{kb}/documents", query={"status": "queued"})
+        known = service.get(place, f"/v1/knowledge/{kb}")
+        queued = service.get(place, f"/v1/knowledge/{kb}/documents", query={"status": "queued"})
         more = "+" if queued["next_offset"] is not None else ""
         table.add_row(
             kb,
@@ -71,12 +67,15 @@ def search(
     question: Annotated[str, typer.Argument(help="What to look for.")],
     kb: Annotated[str, typer.Option("--kb", help="Knowledge base.")] = "default",
     top_k: Annotated[int, typer.Option("--top-k", min=1, max=50)] = 4,
+    *,
     data: DataOption = _DATA,
     url: UrlOption = "",
+    key: KeyOption = "",
 ) -> None:
     """Show the passages that fit a question best."""
     found = service.get(
-        f"{service.address(url, data)}/v1/search",
+        service.place_of(url, data, key),
+        "/v1/search",
         query={"q": question, "kb": kb, "top_k": top_k},
     )
     for number, passage in enumerate(found["passages"], start=1):
@@ -94,16 +93,17 @@ def chat(
     session: Annotated[str, typer.Option("--session", help="Go on in this session.")] = "",
     data: DataOption = _DATA,
     url: UrlOption = "",
+    key: KeyOption = "",
 ) -> None:
     """Ask questions; answers come as they are written, with their sources below."""
-    base = service.address(url, data)
-    session_id = session or f"cli-{secrets.token_hex(8)}"
+    place = service.place_of(url, data, key)
+    session_id = session or service.new_session(place)
     if question is not None:
-        _ask(base, session_id=session_id, question=question)
+        _ask(place, session_id=session_id, question=question)
         return
     err.print(f"[dim]Session {session_id}. An empty line or Ctrl-D ends.[/]")
     while line := _read_line():
-        _ask(base, session_id=session_id, question=line)
+        _ask(place, session_id=session_id, question=line)
 
 
 def _read_line() -> str:
@@ -113,10 +113,10 @@ def _read_line() -> str:
         return ""
 
 
-def _ask(base: str, *, session_id: str, question: str) -> None:
+def _ask(place: Place, *, session_id: str, question: str) -> None:
     docs: list[dict[str, Any]] = []
     turn = TurnStream(
-        base, session_id=session_id, turn_id=f"cli-{secrets.token_hex(8)}", message=question
+        place, session_id=session_id, turn_id=f"cli-{secrets.token_hex(8)}", message=question
     )
     for frame in turn:
         match frame["type"]:

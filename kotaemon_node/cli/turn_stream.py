@@ -8,7 +8,7 @@ from typing import Any
 
 import requests
 
-from kotaemon_node.cli.service import ServiceError, checked, unreachable
+from kotaemon_node.cli.service import Place, ServiceError, checked, unreachable
 
 Frame = dict[str, Any]
 
@@ -25,8 +25,9 @@ _NOT_FOUND = 404
 class TurnStream:
     """Frames of one turn, each exactly once, whatever dies in between."""
 
-    def __init__(self, base: str, *, session_id: str, turn_id: str, message: str) -> None:
-        self._turns = f"{base}/v1/sessions/{session_id}/turns"
+    def __init__(self, place: Place, *, session_id: str, turn_id: str, message: str) -> None:
+        self._turns = f"{place.url}/v1/sessions/{session_id}/turns"
+        self._auth = place.auth
         self._turn_id = turn_id
         self._message = message
         self._last_seq = 0
@@ -50,6 +51,7 @@ class TurnStream:
         """Ask, or ask for what is missing. The turn's id makes asking twice harmless."""
         headers = {"Accept": "text/event-stream"}
         options: dict[str, Any] = {"stream": True, "timeout": (_CONNECT_S, _SILENCE_S)}
+        options["auth"] = self._auth
         if self._last_seq:
             headers["Last-Event-ID"] = f"{self._turn_id}:{self._last_seq}"
             response = requests.get(

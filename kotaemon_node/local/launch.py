@@ -13,6 +13,7 @@ from typing import Literal
 
 from kotaemon_node.local import broker, broker_jars, config, haproxy, leftovers, preflight, table
 from kotaemon_node.local import cluster as clusters
+from kotaemon_node.local.admin_key import settle as settle_admin_key
 from kotaemon_node.local.cluster import WORKER_SLOTS, Cluster
 from kotaemon_node.local.errors import LocalError, StartFailed
 from kotaemon_node.local.folder import DataFolder, write_whole
@@ -35,6 +36,8 @@ class Running:
     cluster: Cluster
     plan: Plan
     supervisord: subprocess.Popen[bytes]
+    admin_key_file: str = ""
+    """Where its first admin key lies; empty: nobody needs one, or the environment holds it."""
 
 
 def up(wishes: Wishes, *, progress: Progress) -> Running:
@@ -66,14 +69,15 @@ def up(wishes: Wishes, *, progress: Progress) -> Running:
         )
         _write_configuration(folder, cluster, plan)
         keys = settle_keys(folder, preflight.read_settings())
-        environment = {**_environment(cluster, plan), **keys}
+        admitted = settle_admin_key(folder, preflight.read_settings())
+        environment = {**_environment(cluster, plan), **keys, **admitted}
         supervisord = spawn(folder, environment=environment, with_us=not wishes.detach)
         try:
             _start_in_order(folder, cluster, supervisord, progress)
         except BaseException:
             down(folder)
             raise
-    return Running(cluster, plan, supervisord)
+    return Running(cluster, plan, supervisord, admitted.get("ADMIN_KEY_FILE", ""))
 
 
 def _refuse_second(folder: DataFolder) -> None:

@@ -69,7 +69,7 @@ class KeyedCluster(FakeCluster):
 
     keys: MemoryKeys = field(default_factory=MemoryKeys)
     admin: FixedLines = field(default_factory=lambda: FixedLines([ADMIN_KEY]))
-    secrets: FixedLines = field(default_factory=FixedLines)
+    secrets: FixedLines | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -8,7 +8,7 @@ from flask.testing import FlaskClient
 from kotaemon_node.adapters.system.ids import RandomIds
 from kotaemon_node.api.asking import TURN_DEFAULT_HEADER
 from kotaemon_node.domain.limits import API_KEYS_KNOWN_S
-from tests.fakes.credentials import ADMIN_KEY, KeyedCluster, bearer
+from tests.fakes.credentials import ADMIN_KEY, FixedLines, KeyedCluster, bearer
 from tests.fakes.refusals import assert_refused
 
 
@@ -127,20 +127,23 @@ def test_ids_that_were_not_minted_never_reach_the_store(role: Any) -> None:
 
 
 def test_a_retired_secret_ends_the_ids_made_with_it() -> None:
-    cluster = KeyedCluster()
     old, new = "the-first-secret-of-this-cluster-1", "the-second-secret-of-this-cluster-2"
-    cluster.secrets.now = [old]
+    secrets = FixedLines([old])
+    cluster = KeyedCluster(secrets=secrets)
     key, client = cluster.key(), cluster.client()
     sid = a_session(client, key)
 
-    cluster.secrets.now = [new, old]
+    secrets.now = [new, old]
     cluster.clock.sleep(API_KEYS_KNOWN_S)
     assert client.get(f"/v1/sessions/{sid}", headers=bearer(key)).status_code == 200
     younger = a_session(client, key)
-    cluster.secrets.now = [new]
+    secrets.now = [new]
     cluster.clock.sleep(API_KEYS_KNOWN_S)
 
     assert client.get(f"/v1/sessions/{sid}", headers=bearer(key)).status_code == 404
+    assert client.get(f"/v1/sessions/{younger}", headers=bearer(key)).status_code == 200
+    secrets.now = []
+    cluster.clock.sleep(API_KEYS_KNOWN_S)
     assert client.get(f"/v1/sessions/{younger}", headers=bearer(key)).status_code == 200
 
 

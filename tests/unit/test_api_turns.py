@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from kotaemon_node.domain.turn import State
+from tests.fakes.credentials import KeyedCluster, bearer
 from tests.fakes.knowledge_base import source_doc
 from tests.fakes.services import ANSWER, FakeCluster
 
@@ -121,30 +122,19 @@ def test_an_unknown_turn_is_404(method: str, path: str) -> None:
     assert (no_turn.status_code, _code(no_turn)) == (404, "turn_not_found")
 
 
-def test_with_credentials_an_unknown_session_is_never_made(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_with_credentials_an_unknown_session_is_never_made() -> None:
     # given a mode in which ids are minted, and a caller who was let in
-    cluster = FakeCluster()
-    cluster.auth_mode = "keys"
-    _let_in(monkeypatch)
+    cluster = KeyedCluster()
+    headers = bearer(cluster.key())
     client = cluster.client()
 
     # when
-    chosen = client.post(TURNS, json={"message": "a"})
-    minted = client.post("/chat", json={"message": "a"})
+    chosen = client.post(TURNS, json={"message": "a"}, headers=headers)
+    minted = client.post("/chat", json={"message": "a"}, headers=headers)
 
     # then
     assert (chosen.status_code, _code(chosen)) == (404, "session_not_found")
     assert minted.status_code == 200
-
-
-def _let_in(monkeypatch: pytest.MonkeyPatch) -> None:
-    from kotaemon_node.api import observed
-    from kotaemon_node.domain.session import Principal
-
-    customer = Principal("default", "someone", "customer")
-    monkeypatch.setattr(observed, "principal_of", lambda *, auth_mode: customer)
 
 
 def _code(answer: Any) -> str:

@@ -19,7 +19,7 @@ from kotaemon_node.cli import ingest as command
 from kotaemon_node.cli.ingest_files import find_files
 from kotaemon_node.cli.ingest_sending import Form, Refused, Sender
 from kotaemon_node.cli.main import app
-from kotaemon_node.cli.service import ServiceError
+from kotaemon_node.cli.service import Place, ServiceError
 from tests.fakes.knowledge_base import DOCUMENT, TEXT
 from tests.fakes.services import FakeCluster
 
@@ -138,7 +138,7 @@ def test_what_the_cluster_has_or_has_taken_is_not_sent_again(
 def test_a_busy_cluster_is_asked_again_under_the_same_job(site: Site, folder: Path) -> None:
     site.busy = [429, 503, 502]
     waits: list[float] = []
-    sender = Sender(site.url, "shop", sleep=waits.append)
+    sender = Sender(Place(site.url), "shop", sleep=waits.append)
     (file,) = find_files([folder / "a.md"], "shop").files
     told: list[int] = []
     revision, job = sender.send(file, sent=told.append)
@@ -155,7 +155,7 @@ def test_a_cluster_that_stays_away_is_given_up(folder: Path) -> None:
     def sleep(duration_s: float) -> None:
         now_s[0] += duration_s
 
-    sender = Sender("http://127.0.0.1:9", "shop", sleep=sleep, now_s=lambda: now_s[0])
+    sender = Sender(Place("http://127.0.0.1:9"), "shop", sleep=sleep, now_s=lambda: now_s[0])
     (file,) = find_files([folder / "a.md"], "shop").files
     with pytest.raises(ServiceError, match="No cluster answers"):
         sender.send(file, sent=lambda _: None)
@@ -166,7 +166,7 @@ def test_what_the_cluster_refuses_is_not_repeated(site: Site, folder: Path) -> N
     site.busy = [422]
     (file,) = find_files([folder / "a.md"], "shop").files
     with pytest.raises(Refused, match="422"):
-        Sender(site.url, "shop").send(file, sent=lambda _: None)
+        Sender(Place(site.url), "shop").send(file, sent=lambda _: None)
 
 
 def test_names_are_told_apart_before_anything_is_sent(tmp_path: Path) -> None:

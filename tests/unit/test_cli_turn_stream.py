@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from kotaemon_node.cli import turn_stream
-from kotaemon_node.cli.service import ServiceError
+from kotaemon_node.cli.service import Place, ServiceError
 from kotaemon_node.cli.turn_stream import TurnStream
 
 Frame = dict[str, Any]
@@ -69,7 +69,7 @@ class ScriptedCluster:
     script: Script
 
     def ask(self) -> list[Frame]:
-        return list(TurnStream(self.url, session_id="s", turn_id="t", message="How long?"))
+        return list(TurnStream(Place(self.url), session_id="s", turn_id="t", message="How long?"))
 
 
 @pytest.fixture

@@ -28,6 +28,8 @@ class SecretLines:
                 self._seen, self._lines = _mark(path), self._read(path)
             except OSError as error:
                 raise ValueError(f"{path} cannot be read: {error.strerror or error}") from error
+            if not self._lines:
+                raise ValueError(f"{path} holds no secret")
 
     def lines(self) -> Sequence[str]:
         """See the port. A file that cannot be used any more opens nothing, and the log says so."""
