@@ -30,6 +30,7 @@ missing_packages() {
     [ -x /usr/lib/rabbitmq/bin/rabbitmq-server ] || echo rabbitmq-server
     command -v chromium >/dev/null || echo chromium
     [ -e "$cjk_font" ] || echo fonts-noto-cjk
+    command -v promtool >/dev/null || echo prometheus
 }
 
 purpose() {
@@ -41,6 +42,7 @@ purpose() {
         default-jre-headless) echo "runs Kafka" ;;
         rabbitmq-server) echo "is one of the buses that are tested" ;;
         chromium) echo "tests the web page" ;;
+        prometheus) echo "tests alert rules and dashboards" ;;
         fonts-noto-cjk) echo "lets the tests see Chinese text" ;;
     esac
 }

@@ -17,7 +17,7 @@ PLAIN_TOOLS = (
     *("sh", "cat", "cut", "date", "dirname", "mktemp", "rm", "sed", "sha256sum", "tail", "touch"),
     "chmod",
 )
-SERVERS = ("redis-server", "haproxy", "mvn", "java", "chromium", "helm")
+SERVERS = ("redis-server", "haproxy", "mvn", "java", "chromium", "helm", "promtool")
 
 
 class Machine:
@@ -114,7 +114,7 @@ def test_running_needs_no_browser_and_testing_does(machine: Machine) -> None:
 
     assert running.returncode == 0, running.stderr
     assert testing.returncode == 1
-    for package in ("maven", "default-jre-headless", "chromium", "fonts-noto-cjk"):
+    for package in ("maven", "default-jre-headless", "chromium", "fonts-noto-cjk", "prometheus"):
         assert f"`sudo apt-get install {package}`" in testing.stderr
 
 
