@@ -29,8 +29,7 @@ metadata:
   labels:
     pod-security.kubernetes.io/enforce: restricted
 """
-# Which keys the manifests are made with: without a secret of its own, whose values would be new each
-# time, and for every Kubernetes that the chart supports.
+# Without a secret of the chart's own, whose values would be new each time.
 OPTIONS: Final = (
     *("--namespace", RELEASE, "--kube-version", "1.28.0", "--skip-tests"),
     *("--set", "secrets.existingSecret=kotaemon-secrets"),

@@ -1,0 +1,173 @@
+"""The chart is closed by default: pods without privileges, secrets where they belong, few doors."""
+
+import base64
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.x509 import load_pem_x509_certificate
+
+from tests.helm_chart import (
+    EXAMPLES,
+    PRESETS,
+    F,
+    Object,
+    containers,
+    environment,
+    kinds,
+    one,
+    pods,
+    rendered,
+)
+
+EVERYTHING = [(), *((path,) for path in (*PRESETS, *EXAMPLES))]
+KEYS = {"admin-key", "artifact-token", "redis-password", "signing.crt", "signing.pem"}
+ALL_ON = next(path for path in EXAMPLES if path.name == "all-values.yaml")
+
+
+@pytest.mark.parametrize("files", EVERYTHING, ids=lambda files: files[0].name if files else "none")
+def test_every_pod_meets_the_restricted_profile(files: tuple[Any, ...]) -> None:
+    found = list(pods(rendered(*files)))
+
+    assert len(found) >= 4
+    for name, spec in found:
+        assert spec["automountServiceAccountToken"] is False, name
+        secured = spec["securityContext"]
+        assert secured["runAsNonRoot"], name
+        assert secured["runAsUser"] > 0, name
+        assert secured["seccompProfile"] == {"type": "RuntimeDefault"}, name
+        for container in containers(spec):
+            own = container["securityContext"]
+            assert own["allowPrivilegeEscalation"] is False, name
+            assert own["readOnlyRootFilesystem"] is True, name
+            assert own["capabilities"] == {"drop": ["ALL"]}, name
+            assert container["resources"]["limits"]["memory"], name
+            assert container["resources"]["requests"], name
+        volumes = [set(volume) - {"name"} for volume in spec.get("volumes", ())]
+        assert all(
+            kind <= {"emptyDir", "configMap", "secret", "persistentVolumeClaim"} for kind in volumes
+        ), name
+
+
+def test_nobody_gets_in_without_a_key_unless_that_is_asked_for() -> None:
+    worker = dict(pods(rendered()))[f"StatefulSet {F}-worker"]
+
+    told = environment(worker["containers"][0])
+    assert told["AUTH_MODE"] == "keys"
+    assert told["ADMIN_KEY_FILE"] == "/etc/kotaemon/admin/admin-key"
+    assert mounted(worker)["/etc/kotaemon/admin"]["items"] == [
+        {"key": "admin-key", "path": "admin-key"}
+    ]
+
+
+def mounted(spec: Object) -> dict[str, Mapping[str, Any]]:
+    """Return the secrets that a pod's containers see, by path."""
+    volumes = {volume["name"]: volume.get("secret") for volume in spec["volumes"]}
+    return {
+        mount["mountPath"]: volumes[mount["name"]]
+        for container in containers(spec)
+        for mount in container["volumeMounts"]
+        if volumes.get(mount["name"])
+    }
+
+
+def test_only_coordinators_see_the_private_signing_key() -> None:
+    seen = set()
+    for name, spec in pods(rendered(ALL_ON)):
+        for secret in mounted(spec).values():
+            assert secret.get("items") or not secret["secretName"].endswith("-secrets"), name
+            if any(item["key"] == "signing.pem" for item in secret.get("items", ())):
+                seen.add(name)
+        text = repr(spec)
+        assert "BEGIN PRIVATE KEY" not in text
+
+    assert seen == {f"StatefulSet {F}-coordinator", f"Deployment {F}-build-worker"}
+
+
+def test_made_secrets_are_a_key_pair_and_strong_words() -> None:
+    first, second = (
+        one(rendered(sets=sets), "Secret", f"{F}-secrets") for sets in ((), ("test={}",))
+    )
+    made = {name: base64.b64decode(value) for name, value in first["data"].items()}
+    other = {name: base64.b64decode(value) for name, value in second["data"].items()}
+
+    assert made.keys() == KEYS
+    assert all(made[name] != other[name] for name in KEYS)
+    assert min(map(len, made.values())) >= 32
+    assert made["redis-password"].isalnum()  # it stands in a URL and in redis.conf
+    private = serialization.load_pem_private_key(made["signing.pem"], password=None)
+    certificate = load_pem_x509_certificate(made["signing.crt"])
+    assert raw(private.public_key()) == raw(certificate.public_key())
+
+
+def raw(key: Any) -> bytes:
+    done: bytes = key.public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
+    return done
+
+
+def test_secrets_of_ones_own_are_neither_made_nor_needed() -> None:
+    objects = rendered(sets=('secrets.existingSecret="mine"',))
+
+    assert kinds(objects, "Secret") == []
+    named = {
+        source["secretKeyRef"]["name"]
+        for _, spec in pods(objects)
+        for container in containers(spec)
+        for source in environment(container).values()
+        if isinstance(source, dict) and "secretKeyRef" in source
+    }
+    assert named == {"mine"}
+
+
+def test_an_external_secret_fills_the_name_that_pods_read() -> None:
+    restricted = next(path for path in PRESETS if path.name == "restricted.yaml")
+    objects = rendered(restricted)
+
+    assert kinds(objects, "Secret") == []
+    made = one(objects, "ExternalSecret", f"{F}-secrets")
+    assert made["spec"]["target"]["name"] == f"{F}-secrets"
+
+
+def test_only_named_parts_reach_each_other() -> None:
+    objects = rendered()
+    names = kinds(objects, "NetworkPolicy")
+    assert names == [
+        f"{F}-{part}"
+        for part in ("coordinator", "default-deny", "haproxy", "kafka", "redis", "test", "worker")
+    ]
+    everybody = one(objects, "NetworkPolicy", f"{F}-default-deny")["spec"]
+    assert everybody["policyTypes"] == ["Ingress", "Egress"]
+    assert "ingress" not in everybody
+    assert {port["port"] for rule in everybody["egress"] for port in rule["ports"]} == {53}
+
+    redis = one(objects, "NetworkPolicy", f"{F}-redis")["spec"]["ingress"]
+    assert [rule["ports"] for rule in redis] == [[{"protocol": "TCP", "port": 6379}]]
+    assert who(redis[0]["from"]) == {"worker", "coordinator", "build-worker", "backup"}
+    workers = one(objects, "NetworkPolicy", f"{F}-worker")["spec"]
+    assert who(workers["ingress"][0]["from"]) == {"haproxy", "worker", "monitoring"}
+    # No rule of theirs is open to everywhere: nothing outside is used.
+    assert all("to" in rule for rule in workers["egress"])
+
+
+def who(peers: list[Object]) -> set[str]:
+    """Return the parts that a rule names, and the namespaces."""
+    labels = [next(iter(peer.values()))["matchLabels"] for peer in peers]
+    return {
+        each.get("app.kubernetes.io/component") or each["kubernetes.io/metadata.name"]
+        for each in labels
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "ports"),
+    [("external-values.yaml", {6379, 9093, 9000}), ("all-values.yaml", {4318, 8000})],
+)
+def test_servers_outside_are_reached_at_their_ports(name: str, ports: set[int]) -> None:
+    example = next(path for path in EXAMPLES if path.name == name)
+    worker = one(rendered(example), "NetworkPolicy", f"{F}-worker")["spec"]
+
+    open_ports = [
+        {port["port"] for port in rule["ports"]} for rule in worker["egress"] if "to" not in rule
+    ]
+    assert open_ports[0] == ports
