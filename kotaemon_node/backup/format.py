@@ -219,7 +219,8 @@ def note_name(backup: str, part: str) -> str:
 
 def backup_id(now_s: float, unique: str) -> str:
     """Return a new id; ids sort by time."""
-    return f"{datetime.fromtimestamp(now_s, UTC):%Y%m%dT%H%M%SZ}-{unique[:6].lower()}"
+    at = datetime.fromtimestamp(now_s, UTC)
+    return f"{at:%Y%m%dT%H%M%S}{at.microsecond // 1000:03d}Z-{unique[:6].lower()}"
 
 
 def iso(now_s: float) -> str:

@@ -93,6 +93,8 @@ class Making:
             _log.info("backup_taken_up", backup=found.id)
             return found
         now_s = self._clock.now_s()
+        if parent is not None:  # the newest is known by its id, also where clocks go back
+            now_s = max(now_s, seconds(parent.began_at) + 0.002)
         begun = _Begun(
             id=backup_id(now_s, self._ids.new_id()),
             kind="full" if parent is None else "incremental",

@@ -146,7 +146,8 @@ class SessionsCopying:
                     found: SessionsSum = sum_from("sessions", note)
                 else:
                     found = self._shard(Path(folder), shard, onto)
-                    onto.notes.write(_part(shard), asdict(found))
+                    if found.copied:  # else it is done anew as quickly as it is noted
+                        onto.notes.write(_part(shard), asdict(found))
                 total = total + found
         return total
 

@@ -73,7 +73,10 @@ class Shelf:
 
     def file(self, sha256: str) -> Path:
         """Return a local path of a blob that may be large; errors as ``content``."""
-        path = self._store.open_local(blob_name(sha256))
+        try:
+            path = self._store.open_local(blob_name(sha256))
+        except CorruptArtifact:
+            raise _lacking(sha256, missing=True) from None
         if checksum(path) != sha256:
             if self._store.discard_local(blob_name(sha256), sha256=sha256):
                 path = self._store.open_local(blob_name(sha256))

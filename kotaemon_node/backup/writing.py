@@ -150,7 +150,7 @@ class Sole:
             if not others:
                 return
             self._store.delete(self._name)
-            if self._clock.monotonic_s() - waited_from_s > self._lease_s + 5:
+            if self._clock.monotonic_s() - waited_from_s > self._lease_s * 1.2:
                 raise BackupRefused(
                     f"Another backup or prune ({others[0]}) writes to this destination now; try"
                     " again when it has ended."

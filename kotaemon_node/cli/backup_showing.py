@@ -79,7 +79,7 @@ def print_json(value: object) -> None:
 def backups_table(backups: Sequence[Backup]) -> Table:
     """Return the table of ``kotaemon backup list``."""
     table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("backup", no_wrap=True, min_width=23)
+    table.add_column("backup", no_wrap=True, min_width=26)
     for name, right in (
         ("kind", False),
         ("sessions", True),
