@@ -52,6 +52,7 @@ from kotaemon_node.listeners.dispatch import Dispatch, Listener
 from kotaemon_node.listeners.knowledge_updated import KnowledgeUpdatedListener
 from kotaemon_node.listeners.session_updated import SessionUpdatedListener
 from kotaemon_node.outside import language_model_of, toolbox_of
+from kotaemon_node.ports.artifacts import ArtifactsUnavailable
 from kotaemon_node.ports.encoder import Encoder
 from kotaemon_node.ports.events import Bus
 from kotaemon_node.ports.runtime import Clock, Tasks
@@ -133,6 +134,9 @@ class RunningPod:
         while not self.pod.draining:
             try:
                 self.library.reconcile()
+            except ArtifactsUnavailable as error:
+                # A cluster that begins, or a coordinator that is replaced: nothing is broken.
+                _log.warning("artifacts_unreachable", error=str(error))
             except Exception:  # noqa: BLE001 - a pod that looks no more is behind for ever
                 _log.exception("reconcile_broken")
             # Soon while there is nothing to serve, else rarely, at the promised time at the latest,
@@ -256,7 +260,9 @@ def build_pod(settings: Settings) -> RunningPod:
         count_unsent=metrics.events_unsent,
     )
     listeners: dict[str, Listener] = {
-        KNOWLEDGE_UPDATED: KnowledgeUpdatedListener(DEFAULT_TENANT, look=library.wake),
+        KNOWLEDGE_UPDATED: KnowledgeUpdatedListener(
+            DEFAULT_TENANT, look=library.wake, traces=tracing.traces
+        ),
         SESSION_UPDATED: SessionUpdatedListener(DEFAULT_TENANT, newer=remembered.mark),
     }
     services = Services(
