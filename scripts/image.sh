@@ -1,8 +1,8 @@
 #!/bin/sh
 # image.sh [--tag NAME:TAG] [--base IMAGE | --local-base] [--archive FILE.tar] [--torch cpu]
-#          [--revision TEXT]
+#          [--commit COMMIT]
 #
-# Builds the image of deploy/Dockerfile. Without a registry --local-base makes the base from Debian's
+# Builds the image of deploy/Dockerfile, of the files as they are or of a commit. Without a registry --local-base makes the base from Debian's
 # packages; --archive writes a file for `docker load` or `ctr images import`. A company's own
 # certificates are named by CERTIFICATES=FILE. docs/how-to/image.md tells more.
 set -eu
@@ -15,12 +15,12 @@ tag=kotaemon-cluster:$version
 base=
 archive=
 torch=
-revision=$(git describe --always --dirty 2>/dev/null || echo unknown)
+commit=
 local=
 while [ $# -gt 0 ]; do
     case $1 in
         --local-base) local=yes && shift && continue ;;
-        --tag | --base | --archive | --torch | --revision) ;;
+        --tag | --base | --archive | --torch | --commit) ;;
         *) fail "$1 is no option; they stand at the head of scripts/image.sh." ;;
     esac
     [ $# -gt 1 ] || fail "$1 wants a value."
@@ -29,13 +29,21 @@ while [ $# -gt 0 ]; do
         --base) base=$2 ;;
         --archive) archive=$2 ;;
         --torch) torch=$2 ;;
-        --revision) revision=$2 ;;
+        --commit) commit=$2 ;;
     esac
     shift 2
 done
 
 builder=$(choose_builder)
 [ -z "$local" ] || base=$(local_base)
+revision=$(git describe --always --dirty 2>/dev/null || echo unknown)
+if [ -n "$commit" ]; then
+    revision=$(git rev-parse --short "$commit^{commit}") || fail "There is no commit $commit."
+    context=$(mktemp -d)
+    trap 'rm -rf "$context"' EXIT
+    trap 'exit 130' INT TERM
+    checkout_of "$commit" "$context" || fail "$commit could not be taken out."
+fi
 set -- --build-arg "VERSION=${tag##*:}" --build-arg "REVISION=$revision"
 [ -z "$base" ] || set -- "$@" --build-arg "BASE=$base"
 [ -z "$torch" ] || set -- "$@" --build-arg "TORCH=$torch"

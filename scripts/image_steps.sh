@@ -16,7 +16,7 @@ choose_builder() {
     fi
 }
 
-# build_image TAG FILE OPTION…: builds FILE from the root of the checkout.
+# build_image TAG FILE OPTION…: builds FILE from the folder $context, else from the checkout.
 build_image() {
     image_tag=$1
     image_file=$2
@@ -25,13 +25,25 @@ build_image() {
         set -- --secret "id=certificates,src=$CERTIFICATES" "$@"
     fi
     case $builder in
-        docker) DOCKER_BUILDKIT=1 docker build -t "$image_tag" -f "$image_file" "$@" . ;;
-        podman) podman build --format docker -t "$image_tag" -f "$image_file" "$@" . ;;
+        docker) DOCKER_BUILDKIT=1 docker build -t "$image_tag" -f "$image_file" "$@" "${context:-.}" ;;
+        podman) podman build --format docker -t "$image_tag" -f "$image_file" "$@" "${context:-.}" ;;
         # By chroot: it needs neither user namespaces nor a network of its own.
         buildah) buildah build --isolation chroot --layers --format docker -t "$image_tag" \
-            -f "$image_file" "$@" . ;;
+            -f "$image_file" "$@" "${context:-.}" ;;
         *) fail "BUILDER is $builder; it must be docker, podman or buildah." ;;
     esac
+}
+
+# checkout_of COMMIT FOLDER: what the image of that commit is built from. What makes the image is that
+# of this checkout, so that images can be made of commits which had none.
+checkout_of() {
+    git archive "$1" | tar -xf - -C "$2" || return 1
+    [ -e "$2/requirements/image.lock" ] || cp -p requirements/image.lock "$2/requirements/"
+    rm -rf "$2/deploy"
+    mkdir "$2/deploy"
+    cp -pr .dockerignore "$2/"
+    cp -pr deploy/Dockerfile deploy/image "$2/deploy/"
+    [ ! -d .models ] || cp -pr .models "$2/"
 }
 
 # save_image TAG FILE: writes an archive that docker, podman and containerd read.
