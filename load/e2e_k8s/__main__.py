@@ -66,7 +66,8 @@ def main() -> int:
         "clients": asked.clients,
         "steps": {},
     }
-    failed = _run(wishes, chosen, found["steps"], namespace=asked.namespace, keep=asked.keep)
+    place = {"namespace": asked.namespace, "keep": asked.keep, "reuse": asked.reuse}
+    failed = _run(wishes, chosen, found["steps"], **place)
     keep(asked.out, found, report(found))
     sys.stdout.write(report(found))
     return 1 if failed else 0
@@ -79,11 +80,13 @@ def _run(
     *,
     namespace: str,
     keep: bool,
+    reuse: bool,
 ) -> bool:
     """Do the steps in their order; return whether one failed. The rest goes on without it."""
-    names = [name for name in STEPS if name in chosen or name == _ALWAYS]
+    first = set() if reuse else {_ALWAYS}
+    names = [name for name in STEPS if name in {*chosen, *first}]
     try:
-        with scene(wishes, namespace=namespace, keep=keep) as here:
+        with scene(wishes, namespace=namespace, keep=keep, reuse=reuse) as here:
             for name in names:
                 found[name] = _step(name, here)
                 if name == _ALWAYS and "failed" in found[name]:
@@ -124,6 +127,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--clients", type=int, default=16, help="that talk under load")
     parser.add_argument("--only", default="", help=f"of {', '.join(STEPS)}; joined by commas")
     parser.add_argument("--keep", action="store_true", help="leave everything as it is at the end")
+    parser.add_argument("--reuse", action="store_true", help="take what --keep has left")
     parser.add_argument("--out", type=Path, default=_RESULTS, help="this, .json and .md")
     return parser
 

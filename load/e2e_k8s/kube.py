@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-_CALL_S = 60.0
+_CALL_S = 120.0
 _POLL_S = 0.2
 _WORDS_MAX = 4000
 

@@ -138,9 +138,18 @@ class Inside:
 
 
 @contextmanager
-def scene(wishes: Wishes, *, namespace: str, keep: bool) -> Iterator[Scene]:
-    """Make the namespaces and, where there is no storage, volumes; remove them at the end."""
+def scene(wishes: Wishes, *, namespace: str, keep: bool, reuse: bool) -> Iterator[Scene]:
+    """Make the namespaces and, where there is no storage, volumes; remove them at the end.
+
+    ``keep``: leave them. ``reuse``: take those that a run before has left.
+    """
     here = Scene(Kube(namespace), wishes, Kube(f"{namespace}-node"))
+    if reuse:
+        gone = ("delete", "pod", "e2e-client", "--ignore-not-found", "--grace-period=0", "--force")
+        here.kube.kubectl(*gone, timeout_s=_GONE_S)
+        start_clients(here)
+        yield here
+        return
     remove(here)
     here.kube.apply([objects.namespace(namespace, enforce="restricted")])
     here.kube.apply([objects.namespace(f"{namespace}-node", enforce="privileged")])
