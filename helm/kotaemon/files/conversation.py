@@ -85,4 +85,4 @@ def converse(base: str) -> str:
 
 
 if __name__ == "__main__":
-    print(converse(sys.argv[1].rstrip("/")))  # noqa: T201 - it is the pod's log
+    print(converse(sys.argv[1].rstrip("/")))
