@@ -124,7 +124,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--values", type=Path, action="append", default=[], help="as of helm")
     parser.add_argument("--set", action="append", default=[], help="as of helm")
     parser.add_argument("--storage-class", default="", help="else the default, or node folders")
-    parser.add_argument("--clients", type=int, default=16, help="that talk under load")
+    parser.add_argument("--clients", type=int, default=32, help="that talk under load")
     parser.add_argument("--only", default="", help=f"of {', '.join(STEPS)}; joined by commas")
     parser.add_argument("--keep", action="store_true", help="leave everything as it is at the end")
     parser.add_argument("--reuse", action="store_true", help="take what --keep has left")
