@@ -209,6 +209,19 @@ def test_pods_restart_where_their_files_change() -> None:
     )
 
 
+def test_a_new_version_restarts_only_what_runs_it() -> None:
+    before, after = (rendered(sets=(f'image.tag="{tag}"',)) for tag in ("1.0.0", "1.0.1"))
+    changed = {name for name, spec in pods(before) if dict(pods(after))[name] != spec}
+    labels = {
+        label
+        for kind, part in (("StatefulSet", "redis"), ("Deployment", "haproxy"))
+        for label in one(before, kind, f"{F}-{part}")["spec"]["template"]["metadata"]["labels"]
+    }
+
+    assert changed == {f"StatefulSet {F}-worker", f"StatefulSet {F}-coordinator", f"Pod {F}-test"}
+    assert {label for label in labels if "version" in label or "chart" in label} == set()
+
+
 def test_what_is_off_makes_nothing() -> None:
     minimal = rendered(FILES["minimal.yaml"])
 

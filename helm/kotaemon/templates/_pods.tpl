@@ -5,11 +5,14 @@
 {{- mergeOverwrite (deepCopy .root.Values.pod) (deepCopy .pod) | toYaml -}}
 {{- end }}
 
-{{/* metadata of a pod: {root, part, pod, checksums?: dict name → text} */}}
+{{/*
+metadata of a pod: {root, part, pod, checksums?: dict name → text}. No version among its labels: a new
+chart would restart Redis and the balancers, though nothing of theirs has changed.
+*/}}
 {{- define "kotaemon.pod.metadata" -}}
 {{- $own := include "kotaemon.pod.values" . | fromYaml -}}
 labels:
-  {{- include "kotaemon.labels" . | nindent 2 }}
+  {{- include "kotaemon.selector" . | nindent 2 }}
   {{- with $own.labels }}{{ toYaml . | nindent 2 }}{{ end }}
 {{- $annotations := dict }}
 {{- range $name, $text := .checksums }}
