@@ -19,6 +19,7 @@ from kotaemon_node.ports.artifacts import ArtifactStore
 from kotaemon_node.ports.encoder import Encoder
 from kotaemon_node.ports.runtime import Clock
 from kotaemon_node.ports.segments import Segment, SegmentFormat, SegmentWriter
+from kotaemon_node.ports.traces import spanned
 from kotaemon_node.retrieval.analysis import ANALYSIS, terms
 from kotaemon_node.retrieval.copies import open_checked
 
@@ -105,6 +106,7 @@ class Builder:
             and all(manifest.extra.get(name) == rules for name, rules in _RULES.items())
         )
 
+    @spanned("encode")
     def build(
         self,
         kb: str,

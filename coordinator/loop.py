@@ -31,8 +31,10 @@ from kotaemon_node.domain.errors import NodeError
 from kotaemon_node.domain.held import HeldBuild
 from kotaemon_node.domain.ids import DEFAULT_KNOWLEDGE_BASE
 from kotaemon_node.domain.knowledge import Manifest
+from kotaemon_node.domain.trace_context import new_trace_id
 from kotaemon_node.ports.knowledge import GenerationPointer
 from kotaemon_node.ports.runtime import Clock
+from kotaemon_node.ports.traces import NO_TRACES, Traces
 
 _log = structlog.get_logger(__name__)
 
@@ -80,7 +82,9 @@ class CoordinatorLoop:
         metrics: CoordinatorMetrics,
         clock: Clock,
         tenant: str,
+        traces: Traces = NO_TRACES,
     ) -> None:
+        self._traces = traces
         self._folder = folder
         self._catalog = catalog
         self._audit = audit
@@ -157,7 +161,8 @@ class CoordinatorLoop:
         self._check_pointers()
         self._carry_out_orders(scan, fence)
         for kb in sorted({*self._bases, *scan.files, DEFAULT_KNOWLEDGE_BASE}):
-            self._keep_up_to_date(kb, scan, fence)
+            with self._traces.begin_known("build", trace_id=new_trace_id()):
+                self._keep_up_to_date(kb, scan, fence)
             self._keep_merged(kb, fence)
             self._report(scan, unfinished=True)
         self._jobs.settle(

@@ -61,6 +61,7 @@ from kotaemon_node.adapters.system.tasks import ThreadTasks
 from kotaemon_node.adapters.weaviate import write_store
 from kotaemon_node.domain.ids import DEFAULT_TENANT
 from kotaemon_node.telemetry.logs import configure_logs
+from kotaemon_node.telemetry.tracing import Tracing
 
 _log = structlog.get_logger(__name__)
 
@@ -78,6 +79,7 @@ class Coordinator:
     watch: FolderWatch
     orders: JobWatch
     archiving: Archiving
+    tracing: Tracing
     server: WSGIServer
     low: bool
     """Whether the work gets the processor behind the pods of the machine."""
@@ -96,6 +98,7 @@ def compose(settings: CoordinatorSettings) -> Coordinator:
     pointer = RedisGenerationPointer(redis)
     encoder = encoder_of(settings)
     board, metrics = StatusBoard(), CoordinatorMetrics()
+    tracing = Tracing.of(settings, instance="coordinator", count=metrics.spans, clock=clock)
     board.beat_s = clock.monotonic_s()
     signer = signer_of(settings)
     verifier = read_trusted_keys(settings.trusted_keys, own=signer)
@@ -158,6 +161,7 @@ def compose(settings: CoordinatorSettings) -> Coordinator:
         clock=clock,
         tenant=tenant,
         vector_store=write_store(settings),
+        traces=tracing.traces,
     )
     address = (settings.coordinator_host, settings.coordinator_port)
     # In a bucket workers read for themselves.
@@ -183,7 +187,7 @@ def compose(settings: CoordinatorSettings) -> Coordinator:
         kept_s=settings.archive_kept_s,
     )
     low = settings.work_priority == "low"
-    return Coordinator(loop, reader, lease, watch, orders, archiving, server, low)
+    return Coordinator(loop, reader, lease, watch, orders, archiving, tracing, server, low)
 
 
 def run(coordinator: Coordinator) -> bool:
@@ -199,6 +203,7 @@ def run(coordinator: Coordinator) -> bool:
     work = _thread("work", lambda: _work(coordinator))
     for number in (signal.SIGTERM, signal.SIGINT):
         gevent.signal_handler(number, coordinator.server.stop)
+    coordinator.tracing.start(ThreadTasks())
     coordinator.server.start()
     coordinator.reader.warm()
     for thread in (lease, watch, orders, archiving, work):
@@ -218,6 +223,7 @@ def run(coordinator: Coordinator) -> bool:
     watch.join(_STOP_WAIT_S)
     orders.join(_STOP_WAIT_S)
     archiving.join(_STOP_WAIT_S)
+    coordinator.tracing.finish(SystemClock())
     _log.info("stopped", work_ended=not work.is_alive())
     return not any(thread.is_alive() for thread in (lease, watch, orders, archiving, work))
 

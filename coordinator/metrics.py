@@ -77,6 +77,12 @@ COUNTERS: Final = (
     ),
     ("kotaemon_generations_held_total", "Builds that the publish gate kept out.", ("kb",)),
     ("kotaemon_coordinator_jobs_total", "Orders that ended.", ("kind", "outcome")),
+    (
+        "kotaemon_coordinator_spans_total",
+        "Spans of traces: exported; dropped, because too many waited; or failed, because the "
+        "collector did not take them.",
+        ("outcome",),
+    ),
 )
 BUILD_SECONDS: Final = (
     "kotaemon_coordinator_build_seconds",
@@ -110,10 +116,16 @@ class CoordinatorMetrics:
         self._build = Histogram(*BUILD_SECONDS, registry=self._registry, buckets=_BUILD_S)
         for outcome in ("indexed", "refused"):
             self._counters["kotaemon_coordinator_documents_read_total"].labels(outcome)
+        for outcome in ("exported", "dropped", "failed"):
+            self._counters["kotaemon_coordinator_spans_total"].labels(outcome)
 
     def exposition(self) -> bytes:
         """Return all of it in Prometheus's text format."""
         return generate_latest(self._registry)
+
+    def spans(self, outcome: str, count: int) -> None:
+        """Say what became of so many spans."""
+        self._counters["kotaemon_coordinator_spans_total"].labels(outcome).inc(count)
 
     def step_failed(self) -> None:
         """Count a step of the work loop that ended in trouble."""

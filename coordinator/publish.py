@@ -23,11 +23,13 @@ from kotaemon_node.domain.artifact_names import manifest_name, segment_file_name
 from kotaemon_node.domain.errors import Unavailable
 from kotaemon_node.domain.events import KNOWLEDGE_UPDATED, KnowledgeUpdated
 from kotaemon_node.domain.knowledge import GenerationRef, Manifest, SegmentEntry
+from kotaemon_node.domain.trace_context import TraceContext, new_trace_id
 from kotaemon_node.ports.artifacts import ArtifactStore
 from kotaemon_node.ports.events import Bus, Message
 from kotaemon_node.ports.knowledge import GenerationPointer
 from kotaemon_node.ports.runtime import Clock, IdSource
 from kotaemon_node.ports.signing import Signer
+from kotaemon_node.ports.traces import current, spanned
 from kotaemon_node.retrieval.manifests import signed
 
 _log = structlog.get_logger(__name__)
@@ -61,6 +63,7 @@ class Publisher:
         self._ids = ids
         self._tenant = tenant
 
+    @spanned("store")
     def store_files(self, build: Build) -> None:
         """Store the texts and the new segment of a build."""
         kb = build.manifest.kb
@@ -110,6 +113,7 @@ class Publisher:
         if not self._store.put_if_absent(name, raw) and self._store.get(name) != raw:
             raise NumberTaken(name)
 
+    @spanned("publish")
     def announce(self, manifest: Manifest) -> bool:
         """Point to a stored generation and tell the pods; return whether the bus took the event.
 
@@ -129,6 +133,7 @@ class Publisher:
         return True
 
     def _event(self, ref: GenerationRef, *, parent: str | None) -> KnowledgeUpdated:
+        traced = TraceContext.read(current().traceparent)
         return KnowledgeUpdated(
             event_id=self._ids.new_id(),
             tenant=self._tenant,
@@ -138,5 +143,5 @@ class Publisher:
             manifest=ref.manifest,
             sha256=ref.digest,
             at=iso_time(self._clock.now_s()),
-            trace_id=self._ids.new_id(),
+            trace_id=traced.trace_id if traced is not None else new_trace_id(),
         )

@@ -30,6 +30,7 @@ from kotaemon_node.ports.knowledge import GenerationPointer
 from kotaemon_node.ports.runtime import Clock, Tasks
 from kotaemon_node.ports.segments import SegmentFormat
 from kotaemon_node.ports.signing import Signer, Verifier
+from kotaemon_node.ports.traces import NO_TRACES, Traces
 from kotaemon_node.ports.vectors import VectorStore
 from kotaemon_node.retrieval.loading import GenerationLoader
 from kotaemon_node.retrieval.opening import SearcherFactory
@@ -61,6 +62,7 @@ def make_loop(
     vector_store: VectorStore | None = None,
     merge: Merge = merge_in_child,
     beside: Beside = in_thread,
+    traces: Traces = NO_TRACES,
 ) -> CoordinatorLoop:
     """Return the loop with its gate and its orders.
 
@@ -125,4 +127,5 @@ def make_loop(
         metrics=metrics,
         clock=clock,
         tenant=tenant,
+        traces=traces,
     )

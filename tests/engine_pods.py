@@ -30,6 +30,7 @@ from kotaemon_node.ports.events import Bus
 from kotaemon_node.ports.knowledge import PodReport
 from kotaemon_node.ports.peers import Peers, PeerSilent
 from kotaemon_node.ports.sessions import Work
+from kotaemon_node.ports.traces import NO_TRACES, Traces
 from kotaemon_node.telemetry.metrics import Metrics
 from tests.redis_server import Server, ServerClock
 
@@ -92,6 +93,7 @@ class TestPod:
         bus: Bus | None = None,
         durability: Level = "local",
         turn_log: TurnLog | None = None,
+        traces: Traces = NO_TRACES,
     ):
         self.name = name
         self.leaving = False
@@ -122,6 +124,7 @@ class TestPod:
             owners=self.owners,
             draining=lambda: self.leaving,
             turn_log=turn_log,
+            traces=traces,
         )
         self.recovery = Recovery(
             owner=name,

@@ -12,6 +12,7 @@ from kotaemon_node.domain.frames import Frame
 from kotaemon_node.domain.knowledge import Hit, Passage, SearchResult
 from kotaemon_node.engine.answering import Answerer
 from kotaemon_node.ports.tools import ToolSpec
+from kotaemon_node.ports.traces import NO_TRACES, Traces
 from kotaemon_node.telemetry.metrics import Metrics
 from tests.fakes.llm_server import FakeLlmServer
 from tests.fakes.tool_server import ToolServer
@@ -109,8 +110,9 @@ class ToolPod(TestPod):
         generation: int = 7,
         continues: str = "vllm",
         metrics: Metrics | None = None,
+        traces: Traces = NO_TRACES,
     ) -> None:
-        super().__init__(name, server)
+        super().__init__(name, server, traces=traces)
         self.knowledge = OneGeneration(generation)
         self.model = HeldModel(
             base_url=llm.base_url,

@@ -15,6 +15,7 @@ from coordinator.metrics import CoordinatorMetrics
 from coordinator.reading.reader import Begun, Reader
 from kotaemon_node.domain import limits
 from kotaemon_node.ports.runtime import Clock
+from kotaemon_node.ports.traces import spanned
 
 _log = structlog.get_logger(__name__)
 
@@ -57,6 +58,7 @@ class Desk:
         self._nothing_since_s: dict[str, float] = {}
         """Knowledge bases of whose first documents nothing has come."""
 
+    @spanned("read")
     def gather(
         self,
         kb: str,

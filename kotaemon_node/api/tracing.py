@@ -50,7 +50,12 @@ def end(answer: Response, *, streams: bool) -> None:
         span.fail(str(answer.status_code))
     if streams:
         span.event("stream_begins")
-    answer.call_on_close(span.end)
+
+    def sent() -> None:
+        span.end()
+        enter(NO_SPAN)
+
+    answer.call_on_close(sent)
 
 
 def _named_id() -> str:

@@ -48,6 +48,11 @@ def is_trace_id(text: str | None) -> bool:
     return bool(text and _TRACE_ID.fullmatch(text) and int(text, 16))
 
 
+def new_trace_id() -> str:
+    """Return the id of a new trace."""
+    return secrets.token_hex(16)
+
+
 def new_span_id() -> str:
     """Return the id of a new span."""
     return secrets.token_hex(8)

@@ -3,16 +3,21 @@
 from collections.abc import Callable
 
 from kotaemon_node.domain.ids import checked_id
+from kotaemon_node.domain.trace_context import is_trace_id
 from kotaemon_node.listeners.payload import fields_of
 from kotaemon_node.ports.events import Message
+from kotaemon_node.ports.traces import NO_TRACES, Traces
 
 
 class KnowledgeUpdatedListener:
     """Handles events of one tenant. Safe to call twice, late, or in any order."""
 
-    def __init__(self, tenant: str, *, look: Callable[[str, int], None]) -> None:
+    def __init__(
+        self, tenant: str, *, look: Callable[[str, int], None], traces: Traces = NO_TRACES
+    ) -> None:
         self._tenant = tenant
         self._look = look
+        self._traces = traces
 
     def handle(self, message: Message) -> bool:
         """Return whether the event was for us; raises ``ValueError`` for a poison message."""
@@ -22,5 +27,11 @@ class KnowledgeUpdatedListener:
         generation = fields.get("generation")
         if not isinstance(generation, int):
             raise ValueError("generation is not a whole number")  # noqa: TRY004 - bad data, no bug
-        self._look(checked_id("kb", fields.get("kb")), generation)
+        kb, trace_id = checked_id("kb", fields.get("kb")), fields.get("trace_id")
+        if not (isinstance(trace_id, str) and is_trace_id(trace_id)):
+            self._look(kb, generation)  # of a version before traces
+            return True
+        above = self._traces.known(trace_id)
+        with self._traces.begin("knowledge_updated", trace_id=trace_id, above=above):
+            self._look(kb, generation)
         return True

@@ -8,10 +8,14 @@ Law 3: which span is under way is known within a task, and no further. Who hands
        task, thread or pod gives it the span, or its ``traceparent``.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar, Token
+from functools import wraps
 from types import TracebackType
-from typing import Final, Literal, Protocol, Self
+from typing import Final, Literal, ParamSpec, Protocol, Self, TypeVar
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 Kind = Literal["internal", "server", "client"]
 Facts = Mapping[str, str | int | float | bool]
@@ -50,8 +54,8 @@ class Span(Protocol):
         """Begin a part of this work."""
         ...
 
-    def past(self, name: str, took_s: float, facts: Facts = _NONE) -> None:
-        """Note a part that ends now and took so long."""
+    def past(self, name: str, took_s: float, facts: Facts = _NONE, *, ago_s: float = 0.0) -> None:
+        """Note a part that took so long and ended ``ago_s`` ago, else now."""
         ...
 
     def tell(self, facts: Facts) -> None:
@@ -101,6 +105,14 @@ class Traces(Protocol):
         """
         ...
 
+    def begin_known(self, name: str, *, trace_id: str) -> Span:
+        """Begin the one span that every program knows by its trace's id; kept if it has parts."""
+        ...
+
+    def known(self, trace_id: str) -> str:
+        """Return the ``traceparent`` of that."""
+        ...
+
     def resume(self, name: str, reserved: str, *, age_s: float) -> Span:
         """Go on with a reserved span that began ``age_s`` ago; its ``__exit__`` does not end it."""
         ...
@@ -116,7 +128,7 @@ class _NoSpan:
     def begin(self, name: str, facts: Facts = _NONE, *, kind: Kind = "internal") -> Span:
         return self
 
-    def past(self, name: str, took_s: float, facts: Facts = _NONE) -> None:
+    def past(self, name: str, took_s: float, facts: Facts = _NONE, *, ago_s: float = 0.0) -> None:
         pass
 
     def tell(self, facts: Facts) -> None:
@@ -153,6 +165,12 @@ class _NoTraces:
     def reserve(self, above: Span) -> str:
         return ""
 
+    def begin_known(self, name: str, *, trace_id: str) -> Span:
+        return NO_SPAN
+
+    def known(self, trace_id: str) -> str:
+        return ""
+
     def resume(self, name: str, reserved: str, *, age_s: float) -> Span:
         return NO_SPAN
 
@@ -185,6 +203,20 @@ def pop(token: Token[Span]) -> None:
 def span(name: str, facts: Facts = _NONE, *, kind: Kind = "internal") -> Span:
     """Begin a part of what this task does: ``with span("commit"): …``."""
     return _current.get().begin(name, facts, kind=kind)
+
+
+def spanned(name: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Decorate what is always a part of the work around it."""
+
+    def decorated(work: Callable[P, R]) -> Callable[P, R]:
+        @wraps(work)
+        def run(*arguments: P.args, **options: P.kwargs) -> R:
+            with span(name):
+                return work(*arguments, **options)
+
+        return run
+
+    return decorated
 
 
 def outgoing() -> Mapping[str, str]:

@@ -41,6 +41,7 @@ from kotaemon_node.ports.memory import Memory
 from kotaemon_node.ports.runtime import Clock, Tasks
 from kotaemon_node.ports.segments import SegmentFormat
 from kotaemon_node.ports.signing import Verifier
+from kotaemon_node.ports.traces import Span, current
 from kotaemon_node.retrieval.loading import GenerationLoader
 from kotaemon_node.retrieval.opening import SearcherFactory
 from kotaemon_node.retrieval.searcher import Look, Searcher
@@ -208,15 +209,17 @@ class KnowledgeLibrary:
             running = kb in self._wanted
             self._wanted[kb] = max(generation, self._wanted.get(kb, 0))
         if not running:
-            self._tasks.spawn(f"load {kb}", lambda: self._answer_wakes(kb))
+            told = current()  # goes on in the trace of the event that told of it
+            self._tasks.spawn(f"load {kb}", lambda: self._answer_wakes(kb, told))
 
-    def _answer_wakes(self, kb: str) -> None:
+    def _answer_wakes(self, kb: str, told: Span) -> None:
         """Reload until nobody asked for more while we did."""
         while True:
             with self._changed:
                 wanted = self._wanted[kb]
             try:
-                self.reload(kb)
+                with told.begin("swap", {"kotaemon.kb": kb, "kotaemon.generation": wanted}):
+                    self.reload(kb)
             finally:
                 with self._changed:
                     done = self._wanted[kb] == wanted

@@ -38,7 +38,9 @@ class PassedOn:
         """See the port; parts need no ids of their own."""
         return PassedOn(self.traceparent)
 
-    def past(self, name: str, took_s: float, facts: Facts | None = None) -> None:
+    def past(
+        self, name: str, took_s: float, facts: Facts | None = None, *, ago_s: float = 0.0
+    ) -> None:
         """See the port."""
 
     def tell(self, facts: Facts) -> None:
@@ -71,6 +73,7 @@ class Recorded:
         "_lasting",
         "_parent",
         "_tokens",
+        "_wanted",
         "begun_ns",
         "context",
         "ended_ns",
@@ -93,11 +96,12 @@ class Recorded:
         kind: Kind = "internal",
         ago_s: float = 0.0,
         lasting: bool = False,
+        with_parts: bool = False,
         service: str = "",
     ) -> None:
         """``keep`` gets the span when it has ended; ``lasting``: its block does not end it.
 
-        ``service`` names another program that did the work.
+        ``with_parts``: without any it is not kept. ``service``: another program did the work.
         """
         self.name = name[:SPAN_TEXT_CHARS_MAX]
         self.context = context
@@ -113,6 +117,7 @@ class Recorded:
         self._keep = keep
         self._clock = clock
         self._lasting = lasting
+        self._wanted = not with_parts
         self._tokens: list[Token[Span]] = []
 
     @property
@@ -144,13 +149,17 @@ class Recorded:
         """See the port."""
         return self._part(name, facts, kind=kind)
 
-    def past(self, name: str, took_s: float, facts: Facts | None = None) -> None:
+    def past(
+        self, name: str, took_s: float, facts: Facts | None = None, *, ago_s: float = 0.0
+    ) -> None:
         """See the port."""
-        self._part(name, facts, ago_s=max(0.0, took_s)).end()
+        part = self._part(name, facts, ago_s=max(0.0, took_s) + ago_s)
+        part.end(ago_s=ago_s)
 
     def _part(
         self, name: str, facts: Facts | None, *, kind: Kind = "internal", ago_s: float = 0.0
     ) -> "Recorded":
+        self._wanted = True
         context = TraceContext(self.context.trace_id, new_span_id(), sampled=True)
         part = Recorded(
             name, context, parent=self.context, keep=self._keep, clock=self._clock, kind=kind,
@@ -176,10 +185,10 @@ class Recorded:
         """See the port."""
         self.failure = code[:SPAN_TEXT_CHARS_MAX]
 
-    def end(self) -> None:
+    def end(self, *, ago_s: float = 0.0) -> None:
         """See the port."""
-        if not self.ended_ns:
-            self.ended_ns = self.begun_ns + int(self.age_s * _SECOND_NS)
+        if self._wanted and not self.ended_ns:
+            self.ended_ns = self.begun_ns + int(max(0.0, self.age_s - ago_s) * _SECOND_NS)
             self._keep(self)
 
     def __enter__(self) -> Self:
@@ -238,6 +247,21 @@ class RecordedTraces:
         context = TraceContext(around.trace_id, new_span_id(), around.sampled)
         return f"{context.header} {around.span_id}"
 
+    def begin_known(self, name: str, *, trace_id: str) -> Span:
+        """See the port."""
+        context = self._known(trace_id)
+        if not context.sampled:
+            return PassedOn(context.header)
+        return self._recorded(name, context, parent=None, with_parts=True)
+
+    def known(self, trace_id: str) -> str:
+        """See the port."""
+        return self._known(trace_id).header
+
+    def _known(self, trace_id: str) -> TraceContext:
+        span_id = hashlib.blake2b(trace_id.encode(), digest_size=8, person=b"known").hexdigest()
+        return TraceContext(trace_id, span_id, self._wanted(trace_id))
+
     def resume(self, name: str, reserved: str, *, age_s: float) -> Span:
         """See the port."""
         header, _, around = reserved.partition(" ")
@@ -246,7 +270,7 @@ class RecordedTraces:
             return NO_SPAN
         if not context.sampled:
             return PassedOn(header)
-        parent = TraceContext(context.trace_id, around, sampled=True)
+        parent = TraceContext(context.trace_id, around, sampled=True) if around else None
         return self._recorded(name, context, parent=parent, ago_s=age_s, lasting=True)
 
     def _recorded(self, name: str, context: TraceContext, **options: Any) -> Recorded:

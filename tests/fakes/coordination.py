@@ -24,6 +24,7 @@ from kotaemon_node.domain.artifact_names import segment_file_name, text_name
 from kotaemon_node.domain.knowledge import Manifest, Passage
 from kotaemon_node.ports.artifacts import ArtifactStore
 from kotaemon_node.ports.encoder import Encoder
+from kotaemon_node.ports.traces import NO_TRACES, Traces
 from kotaemon_node.ports.vectors import VectorStore
 from tests.fakes.encoder import HashingEncoder
 from tests.fakes.jobs import MemoryJobs
@@ -110,6 +111,7 @@ class SteppedCoordinator:
         merge: Merge = merge_in_child,
         beside: Beside = in_thread,
         reader: Reader | None = None,
+        traces: Traces = NO_TRACES,
     ) -> None:
         self.world = world
         self.board = StatusBoard()
@@ -168,6 +170,7 @@ class SteppedCoordinator:
             vector_store=vector_store,
             merge=merge,
             beside=beside,
+            traces=traces,
         )
 
     def settle(self, *, steps: int = 3) -> None:

@@ -63,6 +63,7 @@ class Behaviour:
     lock: threading.Lock = field(default_factory=threading.Lock)
     requests: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=200))
     authorizations: deque[str] = field(default_factory=lambda: deque(maxlen=200))
+    traceparents: deque[str] = field(default_factory=lambda: deque(maxlen=200))
     counts: dict[str, int] = field(
         default_factory=lambda: dict.fromkeys(
             ("calls", "completed", "aborted", "continued", "prefix_mismatches", "faults",
@@ -136,6 +137,7 @@ class Handler(BaseHTTPRequestHandler):
         with behaviour.lock:
             behaviour.requests.append(body)
             behaviour.authorizations.append(self.headers.get("Authorization", ""))
+            behaviour.traceparents.append(self.headers.get("traceparent", ""))
         behaviour.count("calls")
         behaviour.count("running")
         try:

@@ -40,6 +40,7 @@ from kotaemon_node.domain.turn import FINISHED, State
 from kotaemon_node.ports.artifacts import ArtifactsUnavailable
 from kotaemon_node.ports.knowledge import PodReport
 from kotaemon_node.ports.sessions import ClaimOutcome
+from kotaemon_node.ports.traces import NO_TRACES, Traces
 from tests.fakes.jobs import MemoryJobs
 from tests.fakes.knowledge_base import GENERATION, SENTENCE, FakeKnowledge, source_doc
 
@@ -349,6 +350,7 @@ class FakeCluster:
     auth_mode: str = "open"
     authority: Authority | None = None
     cluster_id: str = "test-cluster"
+    traces: Traces = NO_TRACES
 
     def __post_init__(self) -> None:
         self.turns = FakeTurns(self.sessions)
@@ -376,6 +378,7 @@ class FakeCluster:
             auth_mode=self.auth_mode,
             authority=self.authority,
             cluster_id=self.cluster_id,
+            traces=self.traces,
         )
 
 

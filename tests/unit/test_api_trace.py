@@ -3,6 +3,7 @@
 import pytest
 from structlog.testing import capture_logs
 
+from kotaemon_node.telemetry.spans import Recorded, RecordedTraces
 from tests.fakes.services import FakeCluster
 
 FRESH = "eb66c623572f8a2a5167ce017dee0541"
@@ -97,3 +98,69 @@ def test_probes_are_quiet() -> None:
             client.get(path)
 
     assert [line["log_level"] for line in lines] == ["debug"] * 4
+
+
+def test_a_request_is_a_span_until_its_answer_was_sent() -> None:
+    spans: list[Recorded] = []
+    cluster = FakeCluster()
+    cluster.traces = RecordedTraces(spans.append, clock=cluster.clock)
+    client = cluster.client()
+    since_us = int((cluster.clock.at_s - 2) * 1_000_000)
+    headers = {
+        "traceparent": f"00-{NAMED}-{SPAN}-01",
+        "X-Balancer-Start": str(since_us),
+        "Accept": "text/event-stream",
+    }
+
+    with client.post(
+        "/v1/sessions/my-session/turns", json={"message": "my secret"}, headers=headers
+    ) as answer:
+        assert answer.text.count("event: ") == 5
+        assert [one.name for one in spans] == ["balance"]  # the client has not left yet
+
+    balance, request = spans
+    assert (balance.service, balance.ended_ns - balance.begun_ns) == ("haproxy", 2e9)
+    assert balance.parent is not None
+    assert (balance.parent.trace_id, balance.parent.span_id) == (NAMED, SPAN)
+    assert request.parent == balance.context
+    assert (request.name, request.kind) == ("POST /v1/sessions/<sid>/turns", "server")
+    assert [name for name, _, _ in request.events] == ["stream_begins"]
+    assert request.facts == {
+        "http.request.method": "POST",
+        "http.route": "/v1/sessions/<sid>/turns",
+        "http.response.status_code": 200,
+    }
+
+
+@pytest.mark.parametrize(
+    "start",
+    ["", "soon", "-5", "1_0", "²", "9" * 30, "17", str(1_700_000_010 * 10**6)],
+    ids=["none", "word", "negative", "underscore", "superscript", "long", "old", "to come"],
+)
+def test_a_balancers_time_that_cannot_be_is_not_believed(start: str) -> None:
+    spans: list[Recorded] = []
+    cluster = FakeCluster()
+    cluster.traces = RecordedTraces(spans.append, clock=cluster.clock)
+
+    with cluster.client().get("/v1/sessions", headers={"X-Balancer-Start": start}):
+        pass
+
+    assert [one.name for one in spans] == ["GET /v1/sessions"]
+
+
+def test_probes_and_errors_in_traces() -> None:
+    spans: list[Recorded] = []
+    cluster = FakeCluster()
+    cluster.traces = RecordedTraces(spans.append, clock=cluster.clock)
+    cluster.turns.refusal = ZeroDivisionError("the detail")
+    client = cluster.client()
+
+    for path in ("/healthz", "/readyz", "/metrics", "/balancer/test-cluster"):
+        client.get(path).close()
+    client.get("/a-secret-path").close()
+    client.post("/chat", json={"message": "a"}).close()
+
+    lost, failed = spans
+    assert (lost.name, lost.failure) == ("GET unmatched", "")
+    assert lost.facts["http.response.status_code"] == 404
+    assert (failed.name, failed.failure) == ("POST /chat", "500")

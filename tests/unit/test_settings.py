@@ -50,6 +50,30 @@ def test_a_wrong_value_is_refused_at_the_start(
         Settings()
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4318"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "Bearer my-secret"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "authorization=a%0Ab"),
+        ("OTEL_TRACES_SAMPLE_RATIO", "1.5"),
+    ],
+)
+def test_wrong_settings_of_traces_are_refused_without_telling_a_secret(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ValidationError, match=f"(?i){name}") as refused:
+        Settings()
+    assert all("my-secret" not in problem["msg"] for problem in refused.value.errors())
+
+
+def test_headers_for_the_collector(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "Authorization=Bearer%20a%3D, x-team=shop,")
+    assert Settings().otel_headers == {"authorization": "Bearer a=", "x-team": "shop"}
+
+
 def test_settings_cannot_be_changed_afterwards() -> None:
     with pytest.raises(ValidationError):
         Settings().pod_name = "another"  # type: ignore[misc]
