@@ -30,7 +30,7 @@ def haproxy_config(cluster: Cluster, *, open_files_max: int, stopped: Collection
         haproxy.Place(
             head=_HAPROXY_HEAD,
             cluster_id=cluster.cluster_id,
-            connections_max=str(connections_max),
+            connections_bound=f"maxconn {connections_max}",
             public_address=f"{cluster.host}:{cluster.port}",
             watching_address=f"127.0.0.1:{cluster.balancer_metrics_port}",
             servers="\n".join(servers),

@@ -68,7 +68,8 @@ class Place:
     head: str
     """Comment lines that say who made the file; they end without a new line."""
     cluster_id: str
-    connections_max: str
+    connections_bound: str
+    """``maxconn``, or ``fd-hard-limit``: then as many as the open files of its process allow."""
     public_address: str
     """Where clients come, as ``bind`` takes it."""
     watching_address: str
@@ -89,7 +90,7 @@ def render(place: Place) -> str:
     return Template(_shipped("haproxy.cfg.tmpl")).substitute(
         head=place.head,
         own_globals=socket if place.admin_socket else "",
-        connections_max=place.connections_max,
+        connections_bound=place.connections_bound,
         turn_s=int(limits.TURN_TIMEOUT_S),
         buffer_bytes=BUFFER_BYTES,
         error_pages="\n".join(_error_page(*page) for page in ERROR_PAGES),

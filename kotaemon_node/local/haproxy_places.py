@@ -19,6 +19,9 @@ from kotaemon_node.local.haproxy import Place
 PUBLIC_PORT: Final = 8080
 WATCHING_PORT: Final = 8405
 WORKER_PORT: Final = 8000
+# Two files a connection, and some for checks, listeners and logs. A bound of connections would keep
+# HAProxy from starting where it may open less files; of these it takes what it gets.
+FILES_MAX: Final = 2 * CONNECTIONS_MAX + 200
 # docker compose's cluster: as many workers as it starts, and room for more.
 COMPOSE_WORKERS: Final = 3
 COMPOSE_CLUSTER: Final = "compose"
@@ -54,7 +57,7 @@ def chart() -> Place:
     return _kubernetes(
         head=_CHART_HEAD + _KUBERNETES_HEAD,
         cluster_id='{{ include "kotaemon.clusterId" . }}',
-        connections_max="{{ int .Values.haproxy.maxConnections }}",
+        files_max="{{ add (mul 2 .Values.haproxy.maxConnections) 200 }}",
         server_timeout_s="{{ int .Values.haproxy.timeoutServerSeconds }}",
         servers=_CHART_SERVERS % {"line": line, "empty": haproxy.EMPTY + haproxy.NOT_LOOKED_UP},
     )
@@ -76,7 +79,7 @@ def kubernetes(release: str, *, namespace: str, workers: int, slots: int = WORKE
     return _kubernetes(
         head=_KUBERNETES_HEAD,
         cluster_id=f"{namespace}-{release}",
-        connections_max=str(CONNECTIONS_MAX),
+        files_max=str(FILES_MAX),
         server_timeout_s="75",
         servers="\n".join(lines),
     )
@@ -88,12 +91,12 @@ def _kubernetes_line(slot: str, identity: str, *, workers: str, namespace: str, 
 
 
 def _kubernetes(
-    *, head: str, cluster_id: str, connections_max: str, server_timeout_s: str, servers: str
+    *, head: str, cluster_id: str, files_max: str, server_timeout_s: str, servers: str
 ) -> Place:
     return Place(
         head=head,
         cluster_id=cluster_id,
-        connections_max=connections_max,
+        connections_bound=f"fd-hard-limit {files_max}",
         server_timeout_s=server_timeout_s,
         public_address=f":{PUBLIC_PORT}",
         watching_address=f":{WATCHING_PORT}",
@@ -113,7 +116,7 @@ def compose() -> Place:
         head="# Load balancer of docker compose's cluster. Made by scripts/haproxy_files.py from\n"
         "# kotaemon_node/local/haproxy.cfg.tmpl; do not edit.",
         cluster_id=COMPOSE_CLUSTER,
-        connections_max=str(CONNECTIONS_MAX),
+        connections_bound=f"fd-hard-limit {FILES_MAX}",
         public_address=f":{PUBLIC_PORT}",
         watching_address=f":{WATCHING_PORT}",
         servers="\n".join(servers),
@@ -138,7 +141,7 @@ def machines(
     return Place(
         head="# Load balancer of a cluster on several machines, the same file on each balancer.",
         cluster_id=cluster_id,
-        connections_max=str(CONNECTIONS_MAX),
+        connections_bound=f"fd-hard-limit {FILES_MAX}",
         public_address=public_address,
         watching_address=watching_address,
         servers="\n".join(servers),
