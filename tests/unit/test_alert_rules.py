@@ -125,3 +125,10 @@ def test_a_runbook_answers_the_five_questions(name: str) -> None:
 
 def test_there_is_no_runbook_without_its_alert() -> None:
     assert {path.stem for path in RUNBOOKS.glob("Kotaemon*.md")} == ALERTS.keys()
+
+
+def test_the_guide_lists_every_alert_with_its_severity() -> None:
+    text = (ROOT / "docs" / "how-to" / "observe.md").read_text()
+    listed = re.findall(r"^\| \[(\w+)\]\(\.\./runbooks/(\w+)\.md\) \| (\w+) \|", text, re.M)
+
+    assert listed == [(name, name, rule["labels"]["severity"]) for name, rule in ALERTS.items()]
