@@ -86,6 +86,28 @@ def test_it_answers_on_the_page_s_port_from_its_documents(composed: Composed) ->
     assert composed.model.stats["completed"] > 0
 
 
+def test_an_uploaded_document_is_found_by_every_worker(composed: Composed) -> None:
+    text = b"# Teapots\n\nThe teapot Celadon holds 750 millilitres."
+    sent = requests.post(
+        f"{composed.url}/v1/knowledge/shop/documents",
+        files={"file": ("teapots.md", text)},
+        timeout=60,
+    )
+    assert sent.status_code == 202, sent.text
+    job = f"{composed.url}/v1/jobs/{sent.json()['job']}"
+    wait = composed.project.wait_until
+    wait(lambda: requests.get(job, timeout=60).json()["state"] == "done", what="it is published")
+    for slot in range(3):
+        address = f"{composed.project.url(f'worker-{slot}', 8000)}/v1/search"
+        question = {"q": "How much does the teapot Celadon hold?", "kb": "shop"}
+        wait(
+            lambda address=address, question=question: (
+                "750 millilitres" in requests.get(address, params=question, timeout=60).text
+            ),
+            what=f"worker-{slot} finds it",
+        )
+
+
 def test_an_answer_goes_on_when_its_worker_is_killed_and_the_worker_comes_back(
     composed: Composed,
 ) -> None:
