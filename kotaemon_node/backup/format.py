@@ -88,6 +88,8 @@ class SessionsSum:
     skipped: int = 0
     """Sessions that could not be copied: too large, or their history is not whole."""
     index: tuple[str, ...] = ()
+    access: str = ""
+    """sha256 of the blob of API keys' digests, and of the secret behind ids; "": there are none."""
 
     def __add__(self, other: Self) -> Self:
         """Return the sum of two shards."""

@@ -78,11 +78,25 @@ class SessionsRestoring:
     def run(self, backup: Backup) -> Restored:
         """Restore all; what is damaged is told and the others come back."""
         done = Restored()
+        self._access(backup, done)
         for rows in shards(self._shelf, backup.sessions):
             for row, copy in self._readable(rows, done):
                 self._one(row, copy, done)
                 self._tell("sessions", 1)
         return done
+
+    def _access(self, backup: Backup, done: Restored) -> None:
+        """Bring back what sessions are asked for with, so that their ids are known again."""
+        if backup.sessions is None or not backup.sessions.access:
+            return
+        is_empty = next(iter(self._target.keys()), None) is None
+        try:
+            access = self._shelf.content(backup.sessions.access)
+        except CorruptArtifact as error:
+            done.note(done.damaged, f"API keys: {error}")
+            return
+        for what in self._target.put_access(access, is_empty=is_empty):
+            done.note(done.differs, what)
 
     def look(self, backup: Backup) -> Restored:
         """Say what ``run`` would do, and change nothing."""

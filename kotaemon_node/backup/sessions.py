@@ -9,7 +9,7 @@ Law 3: memory holds one shard's rows (a sixteenth of all) and one pack; the stor
 import json
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Final, TypeVar
@@ -149,7 +149,8 @@ class SessionsCopying:
                     if found.copied:  # else it is done anew as quickly as it is noted
                         onto.notes.write(_part(shard), asdict(found))
                 total = total + found
-        return total
+        access = self._sessions.access()
+        return replace(total, access=onto.writer.put(access) if access else "")
 
     def _spool(self, folder: Path) -> None:
         """Write the ids of all sessions to a file a shard: only there is room for all of them."""

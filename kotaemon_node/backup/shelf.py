@@ -101,6 +101,8 @@ class Shelf:
             yield from part.index if part else ()
             yield from (row.sha256 for row in self.files(part))
         yield from backup.sessions.index if backup.sessions else ()
+        if backup.sessions and backup.sessions.access:
+            yield backup.sessions.access
         yield from (row.pack for row in self.sessions(backup.sessions))
 
 

@@ -59,6 +59,18 @@ class WholeSessions(Protocol):
         """Note that ``copy`` lies in the archive, and show it in its principal's list."""
         ...
 
+    def access(self) -> bytes | None:
+        """Return the digests of all API keys and the secret behind ids of sessions; None: none."""
+        ...
+
+    def put_access(self, access: bytes, *, is_empty: bool) -> Sequence[str]:
+        """Put ``access`` back; return, in words, what differs here and stays.
+
+        Keys come back only where there are none, for some may have been revoked. The secret is
+        replaced where the store ``is_empty`` of sessions: else ids of those would be unknown.
+        """
+        ...
+
     def known(self, key: SessionKey) -> bool:
         """Tell whether the store knows anything of a session: alive, archived or deleted."""
         ...

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from kotaemon_node.adapters.redis import RedisStore
+from kotaemon_node.adapters.redis import RedisStore, keys
 from kotaemon_node.adapters.redis.keys import SessionKeys
 from kotaemon_node.backup.format import Backup, BackupRefused
 from kotaemon_node.domain.errors import Gone, SessionNotFound
@@ -193,3 +193,29 @@ def test_a_history_that_is_not_whole_is_left_out_and_counted(
 def test_an_incremental_backup_needs_one_before_it(cluster: BackedUp) -> None:
     with pytest.raises(BackupRefused, match="--full"):
         cluster.back_up("incremental", what=["sessions"])
+
+
+def test_keys_and_the_secret_behind_ids_come_back_where_none_are(
+    pod: ArchivedPod, cluster: BackedUp, redis_store: RedisStore, store_server: Server
+) -> None:
+    client = redis_store.client
+    settled(pod, "t0")
+    client.hset(keys.API_KEYS, "k1", "what is kept")
+    client.set(keys.SESSION_SECRET, "old secret")
+    backup = back_up(cluster)
+    store_server.wipe()
+    client.set(keys.SESSION_SECRET, "made by a pod that met an empty store")
+
+    assert cluster.restore_sessions(backup).differs == []
+    assert client.hgetall(keys.API_KEYS) == {b"k1": b"what is kept"}
+    assert client.get(keys.SESSION_SECRET) == b"old secret"
+    assert client.get(keys.API_KEYS_STAMP)
+
+    # Into a cluster that lives: what was revoked stays so, and ids that are in use stay valid.
+    client.delete(keys.API_KEYS)
+    client.hset(keys.API_KEYS, "k2", "another")
+    client.set(keys.SESSION_SECRET, "new secret")
+    differs = cluster.restore_sessions(backup).differs
+    assert len(differs) == 2
+    assert client.hkeys(keys.API_KEYS) == [b"k2"]
+    assert client.get(keys.SESSION_SECRET) == b"new secret"

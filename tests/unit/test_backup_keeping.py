@@ -52,6 +52,12 @@ class ManySessions:
     def put_mark(self, copy: SessionCopy) -> PutBack:
         return "ok"
 
+    def access(self) -> bytes | None:
+        return None
+
+    def put_access(self, access: bytes, *, is_empty: bool) -> Sequence[str]:
+        raise NotImplementedError
+
     def known(self, key: SessionKey) -> bool:
         return key.session_id in self.back
 

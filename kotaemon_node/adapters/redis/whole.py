@@ -1,8 +1,10 @@
 """``ports.backup`` in Redis: goes through all sessions, and puts back what was copied."""
 
+import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
+import orjson
 from redis.exceptions import RedisError
 
 from kotaemon_node.adapters.redis import keys
@@ -123,6 +125,44 @@ class RedisWholeSessions:
                 return "ended"
             case _:
                 return "there"
+
+    def access(self) -> bytes | None:
+        """See the port."""
+
+        def fill(pipe: Any) -> None:
+            pipe.hgetall(keys.API_KEYS)
+            pipe.get(keys.SESSION_SECRET)
+
+        rows, secret = self._store.pipelined(fill)
+        if not rows and secret is None:
+            return None
+        said = {
+            "keys": {key_id.decode(): row.decode() for key_id, row in rows.items()},
+            "session_secret": (secret or b"").decode(),
+        }
+        return orjson.dumps(said, option=orjson.OPT_SORT_KEYS)
+
+    def put_access(self, access: bytes, *, is_empty: bool) -> Sequence[str]:
+        """See the port."""
+        said = orjson.loads(access)
+        secret = said["session_secret"].encode()
+        differs: list[str] = []
+        with store_errors():
+            client = self._store.client
+            if said["keys"] and not client.exists(keys.API_KEYS):
+                client.hset(keys.API_KEYS, mapping=said["keys"])
+                client.set(keys.API_KEYS_STAMP, secrets.token_hex(8))
+            elif said["keys"] and set(said["keys"]) - {it.decode() for it in self._key_ids()}:
+                differs.append("the list of API keys (some of the backup are not in it)")
+            if secret:
+                client.set(keys.SESSION_SECRET, secret, nx=not is_empty)
+            if secret and client.get(keys.SESSION_SECRET) != secret:
+                differs.append("the secret behind ids of sessions (SESSION_SECRET_FILE)")
+        return differs
+
+    def _key_ids(self) -> Sequence[bytes]:
+        found: Sequence[bytes] = self._store.client.hkeys(keys.API_KEYS)
+        return found
 
     def known(self, key: SessionKey) -> bool:
         """See the port."""
