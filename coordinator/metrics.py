@@ -1,6 +1,6 @@
 """What the coordinator counts; its names and meanings stand in one table, as the worker's do."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 from prometheus_client import (
@@ -90,6 +90,21 @@ BUILD_SECONDS: Final = (
 )
 
 
+_JOBS: Final = ("upload", "publish", "rollback", "delete", "purge")
+# A labelled counter would be absent until its first event, and ``rate()`` would miss that event.
+KNOWN_LABELS: Final[Mapping[str, Sequence[tuple[str, ...]]]] = {
+    "kotaemon_coordinator_documents_read_total": [("indexed",), ("refused",)],
+    "kotaemon_coordinator_readings_given_up_total": [
+        (cause,) for cause in ("time", "computing", "memory", "crash", "killed", "nonsense")
+    ],
+    "kotaemon_coordinator_pieces_total": [
+        (outcome,) for outcome in ("used", "late", "damaged", "declined", "not_offered")
+    ],
+    "kotaemon_coordinator_jobs_total": [
+        (kind, outcome) for kind in _JOBS for outcome in ("done", "failed")
+    ],
+    "kotaemon_coordinator_spans_total": [("exported",), ("dropped",), ("failed",)],
+}
 _BY_KB: Final = ("kotaemon_coordinator_damage_found_total", "kotaemon_generations_held_total")
 _GAUGES_BY_KB: Final = tuple(name for name, _, labels in GAUGES if labels == ("kb",))
 _DOCUMENT_STATES: Final = ("indexed", "failed", "waiting")
@@ -114,10 +129,9 @@ class CoordinatorMetrics:
         self._kbs: set[str] = set()
         """Knowledge bases of which gauges are shown."""
         self._build = Histogram(*BUILD_SECONDS, registry=self._registry, buckets=_BUILD_S)
-        for outcome in ("indexed", "refused"):
-            self._counters["kotaemon_coordinator_documents_read_total"].labels(outcome)
-        for outcome in ("exported", "dropped", "failed"):
-            self._counters["kotaemon_coordinator_spans_total"].labels(outcome)
+        for name, rows in KNOWN_LABELS.items():
+            for values in rows:
+                self._counters[name].labels(*values)
 
     def exposition(self) -> bytes:
         """Return all of it in Prometheus's text format."""

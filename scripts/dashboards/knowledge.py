@@ -198,7 +198,19 @@ _BUILD = Row(
                 ),
             ),
             unit="ops",
-            width=12,
+            width=6,
+        ),
+        Panel(
+            "Spans of traces",
+            "Of builds, sent to the collector; dropped or failed where it is slow or away.",
+            (
+                Query(
+                    "sum by (outcome) (rate(kotaemon_coordinator_spans_total{NS}[R]))",
+                    "{{outcome}}",
+                ),
+            ),
+            unit="ops",
+            width=6,
         ),
         Panel(
             "The coordinator's processes",

@@ -5,7 +5,7 @@ from pathlib import Path
 from flask.testing import FlaskClient
 
 from coordinator.app import LOOP_SILENT_MAX_S, create_app
-from coordinator.metrics import COUNTERS, GAUGES
+from coordinator.metrics import COUNTERS, GAUGES, KNOWN_LABELS, CoordinatorMetrics
 from coordinator.status import Status
 from tests.fakes.coordination import SteppedCoordinator, World
 
@@ -110,3 +110,14 @@ def test_who_leads_no_more_shows_no_knowledge_base(tmp_path: Path) -> None:
     for gauge in ("generation", "documents", "passages", "segments", "held"):
         assert f"kotaemon_coordinator_{gauge}{{" not in standing_by
     assert "kotaemon_coordinator_leader 0.0" in standing_by
+
+
+def test_what_is_known_beforehand_is_counted_from_nothing() -> None:
+    text = CoordinatorMetrics().exposition().decode()
+
+    columns = {name: labels for name, _, labels in COUNTERS}
+    for name, rows in KNOWN_LABELS.items():
+        for values in rows:
+            pairs = sorted(zip(columns[name], values, strict=True))
+            labels = ",".join(f'{label}="{value}"' for label, value in pairs)
+            assert f"{name}{{{labels}}} 0.0" in text
