@@ -1,5 +1,5 @@
 {{/*
-The chart's own secrets, made once: what the cluster holds already stays as it is. Kept in .Values
+The chart's own secrets, as JSON, made once: what the cluster holds already stays. Kept in .Values
 while templates are rendered, because a second call would make others than those in the secret.
 */}}
 {{- define "kotaemon.secret.values" -}}
@@ -24,7 +24,7 @@ while templates are rendered, because a second call would make others than those
 {{- end -}}
 {{- $_ := set .Values "_secrets" $made -}}
 {{- end -}}
-{{- get .Values "_secrets" | toYaml -}}
+{{- get .Values "_secrets" | toJson -}}
 {{- end }}
 
 {{/* Whether the chart makes the secret; pods restart where it changes. */}}
