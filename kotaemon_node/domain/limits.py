@@ -223,7 +223,7 @@ IGNORED_PATHS_SHOWN_MAX: Final = 20
 
 # Traces. A turn has some 15 spans of about 1 kB.
 SPANS_WAITING_MAX: Final = 4_096
-SPANS_PER_EXPORT_MAX: Final = 128  # encoding them holds up the loop that serves
+SPANS_PER_EXPORT_MAX: Final = 64  # encoding them holds up the loop that serves, for about 3 ms
 SPAN_EXPORT_TIMEOUT_S: Final = 5.0
 SPAN_FACTS_MAX: Final = 32
 SPAN_EVENTS_MAX: Final = 8
