@@ -246,6 +246,9 @@ class _Handler(BaseHTTPRequestHandler):
         ]  # fmt: skip
         self._json(200, {"pods": pods, "converged": True, "since": time.time()})
 
+    def _me(self, *, body: Any) -> None:
+        self._json(200, {"tenant": "default", "subject": "anonymous", "role": "open"})
+
     def _find(self, sid: str, tid: str) -> StubTurn | None:
         for turn in self.world.sessions.get(sid, ()):
             if turn.turn_id == tid:
@@ -350,4 +353,5 @@ _ROUTES = (
     ("POST", rf"/v1/sessions/{_ID}/turns/{_ID}/cancel", _Handler._cancel),
     ("GET", r"/v1/sources/.+", _Handler._source),
     ("GET", r"/v1/cluster", _Handler._cluster),
+    ("GET", r"/v1/me", _Handler._me),
 )

@@ -21,6 +21,13 @@ export function newId() {
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
+let tellRefused = () => {};
+
+/** Have `tell` called whenever the server wants to know who asks (401). */
+export function whenRefused(tell) {
+  tellRefused = tell;
+}
+
 const part = encodeURIComponent;
 const sessionPath = (sid) => `/v1/sessions/${part(sid)}`;
 const turnPath = (sid, tid) => `${sessionPath(sid)}/turns/${part(tid)}`;
@@ -35,6 +42,9 @@ export const api = {
   turn: (sid, tid) => json("GET", turnPath(sid, tid)),
   cancel: (sid, tid) => json("POST", `${turnPath(sid, tid)}/cancel`, {}),
   cluster: () => json("GET", "/v1/cluster"),
+  me: () => json("GET", "/v1/me"),
+  logIn: (key) => json("POST", "/v1/login", { key }),
+  logOut: () => json("POST", "/v1/logout", {}),
   source: (doc) => json("GET", sourcePath(doc)),
 
   /** Begin a turn, or attach to it when the server knows its id. Resolves with the headers. */
@@ -98,6 +108,7 @@ async function reach(path, request) {
 const contentType = (body) => (body === undefined ? {} : { "Content-Type": "application/json" });
 
 async function refusal(response) {
+  if (response.status === 401) tellRefused();
   const told = await response.json().then((value) => value?.error ?? {}, () => ({}));
   const seconds = Number(response.headers.get("Retry-After") || Number.NaN);
   return new ApiError({

@@ -1,4 +1,5 @@
 // How the cluster is, asked while somebody looks.
+import { access, seesCluster } from "./access.js";
 import { ApiError, api } from "./api.js";
 import { Store } from "./store.js";
 
@@ -22,7 +23,7 @@ export function watchCluster() {
   const again = async () => {
     clearTimeout(timer);
     if (document.hidden) return;
-    await refreshCluster();
+    if (!access.value.asked && seesCluster(access.value)) await refreshCluster();
     timer = setTimeout(again, ASK_EVERY_MS);
   };
   document.addEventListener("visibilitychange", again);
@@ -34,7 +35,9 @@ export async function refreshCluster() {
     cluster.set(seen(await api.cluster()));
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
-    cluster.set({ state: "down" });
+    if (error.status === 401) return;
+    // Not for this caller to see: the page learns of its role at the same time.
+    cluster.set({ state: error.status === 403 ? "unknown" : "down" });
   }
 }
 

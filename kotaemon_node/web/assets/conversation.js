@@ -101,6 +101,7 @@ async function open(sid, again = false) {
   const mine = following.signal;
   conversation.set({ sid, state: "loading", error: null, turns: [] });
   const left = underWay(sid);
+  let unknown = false;
   try {
     const past = await pastTurns(sid);
     if (mine.aborted) return;
@@ -115,12 +116,16 @@ async function open(sid, again = false) {
     // The server lost a part: that is told once, and the next read is of what is left.
     if (error.status === 410 && !again) return open(sid, true);
     openFailed(sid, error, left);
+    unknown = error.status === 404;
   }
   for (const turn of conversation.value.turns.filter((one) => !isFinished(one))) {
     const resend = left !== null && left.id === turn.id;
     // Frames tell the whole turn again from number 1, so what the history said is dropped.
     change(turn.id, () => newTurn(turn));
-    follow({ sid, turnId: turn.id, message: resend ? turn.message : null, submitted: !resend });
+    follow({
+      sid, turnId: turn.id, message: resend ? turn.message : null, submitted: !resend,
+      mayCreate: resend && unknown,
+    });
   }
 }
 
@@ -221,6 +226,8 @@ async function follow({ sid, turnId, message, submitted, mayCreate = false }) {
       return;
     }
     if (!(error instanceof ApiError)) throw error;
+    // The page asks for a key now; who has given it finds the question where it was.
+    if (error.status === 401) return;
     if (mayCreate && error.status === 404) {
       await followInNewSession({ turnId, message });
       return;

@@ -1,4 +1,5 @@
 // Starts the page.
+import { lookWhoWeAre } from "./access.js";
 import { watchCluster } from "./cluster.js";
 import { openFromAddress, turnEnded } from "./conversation.js";
 import { html, render } from "./html.js";
@@ -9,6 +10,7 @@ import { view, watchView } from "./view.js";
 watchView();
 turnEnded.add(refreshSessions);
 addEventListener("popstate", openFromAddress);
+lookWhoWeAre();
 openFromAddress();
 watchCluster();
 if (view.value.side) refreshSessions();

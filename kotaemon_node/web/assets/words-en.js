@@ -8,6 +8,11 @@ export const EN = {
   menu: "Conversations",
   close: "Close",
 
+  keyLabel: "API key",
+  keyHelp: "This service is closed. Whoever runs it can give you a key.",
+  enter: "Log in",
+  logOut: "Log out",
+
   emptyTitle: "What would you like to know?",
   emptyText: "Answers come from your documents, and every sentence shows the passage it rests on.",
   examplesLabel: "Example questions",
@@ -106,6 +111,8 @@ export const EN = {
 
   errors: {
     network: "The server cannot be reached.",
+    unauthenticated: "This key is not known, or it has ended.",
+    forbidden: "Your key does not allow this.",
     internal: "Something went wrong on the server.",
     overloaded: "Many questions at once. Please try again in a moment.",
     unavailable: "The service is not available right now.",

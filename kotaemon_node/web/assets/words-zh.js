@@ -8,6 +8,11 @@ export const ZH = {
   menu: "对话列表",
   close: "关闭",
 
+  keyLabel: "API 密钥",
+  keyHelp: "本服务不对外开放。请向管理员索取密钥。",
+  enter: "登录",
+  logOut: "退出登录",
+
   emptyTitle: "想了解什么？",
   emptyText: "答案来自您的文档，每一句都标明所依据的原文。",
   examplesLabel: "示例问题",
@@ -106,6 +111,8 @@ export const ZH = {
 
   errors: {
     network: "无法连接服务器。",
+    unauthenticated: "密钥无效或已过期。",
+    forbidden: "您的密钥没有此权限。",
     internal: "服务器出现问题。",
     overloaded: "当前提问较多，请稍后再试。",
     unavailable: "服务暂时不可用。",

@@ -1,12 +1,15 @@
 // The page's frame: header, side panel, conversation, source panel, and the Escape key.
-import { ask, conversation } from "../conversation.js";
+import { access } from "../access.js";
+import { ask, conversation, openFromAddress } from "../conversation.js";
 import { html, useLayoutEffect, useMedia } from "../html.js";
 import { wordsOf } from "../i18n.js";
+import { refreshSessions } from "../sessions.js";
 import { closeSource, panel } from "../sources.js";
 import { useStore } from "../store.js";
 import { PHONE, WIDE, closeSide, view } from "../view.js";
 import { Composer } from "./composer.js";
 import { Header } from "./header.js";
+import { Login } from "./login.js";
 import { SidePanel } from "./side-panel.js";
 import { SourcePanel } from "./source-panel.js";
 import { Thread } from "./thread.js";
@@ -15,18 +18,20 @@ export function App() {
   const { language, side, online } = useStore(view);
   const { open: sourceOpen } = useStore(panel);
   const talk = useStore(conversation);
+  const caller = useStore(access);
   const phone = useMedia(PHONE);
   const wide = useMedia(WIDE);
   const words = wordsOf(language);
   const drawer = side && !wide;
   useEscape(drawer);
+  if (caller.asked) return html`<${Login} words=${words} onEntered=${entered} />`;
   return html`
     <a class="skip" href="#question">${words.skip}</a>
     <div class=${`frame ${side ? "with-side" : ""} ${sourceOpen ? "with-source" : ""}`}>
       ${side && html`<${SidePanel} words=${words} language=${language} drawer=${drawer} />`}
       ${drawer && html`<div class="shade" onClick=${closeSide}></div>`}
       <div class="middle" inert=${drawer || (phone && sourceOpen)}>
-        <${Header} words=${words} talk=${talk} sideHasIt=${side && wide} />
+        <${Header} words=${words} talk=${talk} caller=${caller} sideHasIt=${side && wide} />
         ${!online && html`<p class="offline" role="status">${words.offline}</p>`}
         <main class="main">
           <${Thread} words=${words} language=${language} talk=${talk} />
@@ -37,6 +42,12 @@ export function App() {
       ${sourceOpen && html`<${SourcePanel} words=${words} modal=${phone} />`}
     </div>
   `;
+}
+
+/** What the address names and the lists can be read now. */
+function entered() {
+  openFromAddress();
+  if (view.value.side) refreshSessions();
 }
 
 /** Escape closes what was opened last: the drawer lies above the source panel. */

@@ -1,4 +1,5 @@
 // The bar on top: menu, name, cluster, language, new conversation.
+import { keyed, logOut, seesCluster } from "../access.js";
 import { show } from "../conversation.js";
 import { html } from "../html.js";
 import { refreshSessions } from "../sessions.js";
@@ -6,9 +7,9 @@ import { closeSource } from "../sources.js";
 import { useStore } from "../store.js";
 import { switchLanguage, toggleSide, view } from "../view.js";
 import { ClusterStatus } from "./cluster-status.js";
-import { Globe, Menu, Pen } from "./icons.js";
+import { Globe, Leave, Menu, Pen } from "./icons.js";
 
-export function Header({ words, talk, sideHasIt }) {
+export function Header({ words, talk, caller, sideHasIt }) {
   const { side } = useStore(view);
   return html`
     <header class="header">
@@ -16,10 +17,15 @@ export function Header({ words, talk, sideHasIt }) {
         aria-expanded=${side} onClick=${openSide}><${Menu} /></button>
       <h1 class="brand"><img src="/assets/icon.svg" alt="" width="24" height="24" />kotaemon</h1>
       <span class="gap"></span>
-      <${ClusterStatus} words=${words} talk=${talk} />
+      ${seesCluster(caller) && html`<${ClusterStatus} words=${words} talk=${talk} />`}
       <button type="button" class="tool with-text" aria-label=${words.switchLanguageLabel}
         lang=${words.switchLanguage === "English" ? "en" : "zh-CN"}
         onClick=${switchLanguage}><${Globe} /><span>${words.switchLanguage}</span></button>
+      ${keyed(caller) && html`
+        <button type="button" class="tool with-text" aria-label=${words.logOut}
+          title=${words.logOut} onClick=${logOut}>
+          <${Leave} /><span class="wide-only">${words.logOut}</span>
+        </button>`}
       ${!sideHasIt && html`
         <button type="button" class="tool with-text" aria-label=${words.newConversation}
           title=${words.newConversation} onClick=${beginNew}>

@@ -1,0 +1,57 @@
+// Who uses the page: asked at the start, and again whenever the server wants to know (401).
+import { ApiError, api, whenRefused } from "./api.js";
+import { Store } from "./store.js";
+
+/**
+ * @typedef {object} Access
+ * @property {boolean} asked whether the server wants a key now: the page shows nothing else then
+ * @property {string} role "open" where nobody needs a key, "" while unknown
+ */
+
+/** @type {Store<Access>} */
+export const access = new Store({ asked: false, role: "" });
+
+whenRefused(() => !access.value.asked && access.set({ asked: true, role: "" }));
+
+/** Whether the caller logged in with a key, and so may log out. */
+export const keyed = ({ role }) => role !== "" && role !== "open";
+
+/** Whether the state of the cluster is for this caller to see; true while that is not known. */
+export const seesCluster = ({ role }) => ["", "open", "admin"].includes(role);
+
+/** Ask who we are; the page works without the answer, so an error of the line is no reason to stop. */
+export async function lookWhoWeAre() {
+  try {
+    access.set({ role: (await api.me()).role });
+  } catch (error) {
+    if (!(error instanceof ApiError)) throw error;
+  }
+}
+
+/** @returns {Promise<ApiError | null>} why the key does not open */
+export async function logIn(key) {
+  try {
+    const { role } = await api.logIn(key);
+    access.set({ asked: false, role });
+    return null;
+  } catch (error) {
+    if (!(error instanceof ApiError)) throw error;
+    return error;
+  }
+}
+
+/** Forget the login and all that the page shows and remembers of it. */
+export async function logOut() {
+  try {
+    await api.logOut();
+  } catch (error) {
+    if (!(error instanceof ApiError)) throw error;
+    return; // still logged in, and so it looks
+  }
+  try {
+    sessionStorage.clear();
+  } catch {
+    // Storage is forbidden: nothing lies there.
+  }
+  location.assign("/");
+}
