@@ -15,7 +15,6 @@ from kotaemon_node.engine.writing import FrameWriter
 from kotaemon_node.ports.language_model import ChatMessage, LanguageModel, ToolCall, Usage
 from kotaemon_node.ports.sessions import Work
 from kotaemon_node.ports.traces import Facts, Span, span
-from kotaemon_node.ports.traces import Facts, Span, span
 
 
 @dataclass(frozen=True, slots=True)
