@@ -102,7 +102,7 @@ def _step(name: str, here: Scene) -> dict[str, Any]:
     try:
         done = STEPS[name](here)
     except StepFailed as error:
-        done = {"failed": str(error)}
+        done = {"failed": str(error), **error.figures}
     done["step_s"] = round(time.monotonic() - began_s, 1)
     shown = done.get("failed") or ", ".join(
         f"{key} {value}" for key, value in done.items() if isinstance(value, int | float)

@@ -10,7 +10,8 @@ from load.e2e_k8s.scene import RELEASE, Scene
 
 _TIMES: Final = 3
 _AFTER_TEXTS: Final = 20
-_READY_S: Final = 120.0
+# Kubernetes waits longer before each restart of the same container.
+_READY_S: Final = 400.0
 
 # Every process whose control group names the container; ours sees all of the node's.
 _KILL_CONTAINER: Final = """

@@ -16,6 +16,11 @@ _WORDS_MAX = 4000
 class StepFailed(Exception):
     """Something did not come about; the message is for whoever runs this."""
 
+    def __init__(self, message: str, figures: Mapping[str, Any] | None = None) -> None:
+        """``figures``: what was measured all the same."""
+        super().__init__(message)
+        self.figures = dict(figures or {})
+
 
 class NoCluster(StepFailed):
     """There is nothing to run this on."""

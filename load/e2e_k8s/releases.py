@@ -27,7 +27,7 @@ def upgrade(here: Scene) -> dict[str, Any]:
         _check_images(here, previous)
         rollback_s = time.monotonic() - began_s
     after_s = _to(here, here.wishes.tag)
-    check_clean(found)
+    check_clean(found, when="while every pod was replaced, twice")
     return {
         "from": previous,
         "to": here.wishes.tag,

@@ -27,7 +27,7 @@ def talking(here: Scene, *, seed: int, found: dict[str, Any], clients: int = 0) 
         talk.end()
 
 
-def check_clean(found: Mapping[str, Any]) -> None:
+def check_clean(found: Mapping[str, Any], *, when: str) -> None:
     """Make sure that no promise was broken and no client was shown an error; ``StepFailed``."""
     outcomes = found["turns"]["outcomes"]
     wrong = {
@@ -42,9 +42,9 @@ def check_clean(found: Mapping[str, Any]) -> None:
     }
     told = [f"{name}: {_first(what)}" for name, what in wrong.items() if what]
     if told:
-        raise StepFailed("; ".join(told))
+        raise StepFailed(f"{when}: {'; '.join(told)}", {"seen": dict(found)})
     if not outcomes.get("done"):
-        raise StepFailed("the clients had no turn at all, which shows nothing")
+        raise StepFailed(f"{when}: the clients had no turn at all, which shows nothing")
 
 
 def _first(what: Any) -> str:
