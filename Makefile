@@ -27,7 +27,7 @@ test: ## Check the style and run the tests
 	@sh scripts/test.sh
 
 test-long: ## Run the tests that take minutes each
-	@sh scripts/install.sh test
+	@LONG=1 sh scripts/install.sh test
 	@HF_HUB_OFFLINE=1 .venv/bin/python -m pytest -m long
 
 bench: ## Measure side by side; writes load/results/

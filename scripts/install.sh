@@ -1,5 +1,6 @@
 #!/bin/sh
-# install.sh run|test: installs what running (or running and testing) the cluster needs and lacks.
+# install.sh run|test: installs what running (or running and testing) the cluster needs and lacks;
+# with LONG=1 what only the tests of `make test-long` need, too.
 #
 # Programs come from apt where we are root, else we say what to install; Python packages come
 # pinned and checked from requirements/*.lock into .venv; encoder weights go into .models.
@@ -31,6 +32,10 @@ missing_packages() {
     command -v chromium >/dev/null || echo chromium
     [ -e "$cjk_font" ] || echo fonts-noto-cjk
     command -v promtool >/dev/null || echo prometheus
+    [ -n "${LONG:-}" ] || return 0
+    command -v keepalived >/dev/null || echo keepalived
+    command -v ip >/dev/null || echo iproute2
+    command -v curl >/dev/null || echo curl
 }
 
 purpose() {
@@ -43,6 +48,9 @@ purpose() {
         rabbitmq-server) echo "is one of the buses that are tested" ;;
         chromium) echo "tests the web page" ;;
         prometheus) echo "tests alert rules and dashboards" ;;
+        keepalived) echo "moves an address between two balancers that are tested" ;;
+        iproute2) echo "makes the networks that they are tested in" ;;
+        curl) echo "is how keepalived asks HAProxy" ;;
         fonts-noto-cjk) echo "lets the tests see Chinese text" ;;
     esac
 }

@@ -82,14 +82,17 @@ class Place:
     """Silence of a pod that ends a stream."""
     admin_socket: str = ""
     """Where a command of this machine may ask and change anything; empty: nowhere."""
+    user: str = ""
+    """What a HAProxy that was started by root becomes; empty: it stays what it is."""
 
 
 def render(place: Place) -> str:
     """Return the file of one place."""
     socket = f"    stats socket {place.admin_socket} mode 600 level admin\n"
+    user = f"    user {place.user}\n    group {place.user}\n"
     return Template(_shipped("haproxy.cfg.tmpl")).substitute(
         head=place.head,
-        own_globals=socket if place.admin_socket else "",
+        own_globals=(socket if place.admin_socket else "") + (user if place.user else ""),
         connections_bound=place.connections_bound,
         turn_s=int(limits.TURN_TIMEOUT_S),
         buffer_bytes=BUFFER_BYTES,

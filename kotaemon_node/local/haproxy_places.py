@@ -130,6 +130,7 @@ def machines(
     cluster_id: str,
     public_address: str = f":{PUBLIC_PORT}",
     watching_address: str = f"127.0.0.1:{WATCHING_PORT}",
+    user: str = "",
 ) -> Place:
     """Return the place of workers at these addresses (host:port), all of them expected.
 
@@ -146,6 +147,7 @@ def machines(
         watching_address=watching_address,
         servers="\n".join(servers),
         resolved=any(map(_is_name, workers)),
+        user=user,
     )
 
 
@@ -177,12 +179,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--worker", action="append", required=True, metavar="HOST:PORT")
     parser.add_argument("--bind", default=f":{PUBLIC_PORT}", help="where clients come")
     parser.add_argument("--watch", default=f"127.0.0.1:{WATCHING_PORT}", help="checks and metrics")
+    parser.add_argument("--user", default="", help="what root becomes; its group is called so, too")
     wanted = parser.parse_args(arguments)
     place = machines(
         wanted.worker,
         cluster_id=wanted.cluster_id,
         public_address=wanted.bind,
         watching_address=wanted.watch,
+        user=wanted.user,
     )
     write(place, wanted.folder)
 

@@ -63,7 +63,7 @@ class Machine:
         for name in names:
             self.put(name)
 
-    def install(self, wanted: str) -> subprocess.CompletedProcess[str]:
+    def install(self, wanted: str, **settings: str) -> subprocess.CompletedProcess[str]:
         """Run the script."""
         # Without sbin, where the machine of the tests has its own haproxy.
         script = (self.checkout / "scripts" / "install.sh").read_text()
@@ -75,7 +75,7 @@ class Machine:
         return subprocess.run(
             [str(self.bin / "sh"), "scripts/install.sh", wanted],
             cwd=self.checkout,
-            env={"PATH": str(self.bin), "HOME": os.environ.get("HOME", "/")},
+            env={"PATH": str(self.bin), "HOME": os.environ.get("HOME", "/"), **settings},
             capture_output=True,
             text=True,
             check=False,
@@ -116,6 +116,16 @@ def test_running_needs_no_browser_and_testing_does(machine: Machine) -> None:
     assert testing.returncode == 1
     for package in ("maven", "default-jre-headless", "chromium", "fonts-noto-cjk", "prometheus"):
         assert f"`sudo apt-get install {package}`" in testing.stderr
+
+
+def test_what_only_long_tests_need_is_missed_by_them_alone(machine: Machine) -> None:
+    machine.put_environment()
+
+    tests, long_tests = machine.install("test").stderr, machine.install("test", LONG="1").stderr
+
+    assert "keepalived is missing" not in tests
+    assert "keepalived is missing" in long_tests
+    assert "iproute2 is missing" in long_tests
 
 
 def test_a_python_without_venv_is_told_before_anything_is_made(machine: Machine) -> None:
