@@ -73,9 +73,13 @@ class BackedUp:
         )
         return restoring.run(backup)
 
-    def restore_knowledge(self, backup: Backup, onto: ArtifactStore, documents: Path) -> Restored:
+    def restore_knowledge(
+        self, backup: Backup, onto: ArtifactStore, documents: Path, *, replaces: bool = False
+    ) -> Restored:
         """Put knowledge back into another place; return what became of artifacts."""
-        restoring = KnowledgeRestoring(self.shelf, onto, documents, tell=no_words)
+        restoring = KnowledgeRestoring(
+            self.shelf, onto, documents, tell=no_words, replaces=replaces
+        )
         return restoring.run(backup)[0]
 
     def verified(self, backup: Backup) -> Verified:

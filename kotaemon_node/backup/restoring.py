@@ -18,7 +18,7 @@ from typing import Final
 import structlog
 
 from kotaemon_node.backup.format import Backup, FileRow, SessionRow
-from kotaemon_node.backup.knowledge import artifacts_prefix, step_of
+from kotaemon_node.backup.knowledge import artifacts_prefix, kb_of, step_of
 from kotaemon_node.backup.listing import Before
 from kotaemon_node.backup.sessions import copies, shards
 from kotaemon_node.backup.shelf import Shelf, checksum
@@ -49,6 +49,8 @@ class Restored:
     damaged: list[str] = field(default_factory=list)
     """What the backup lacks; some of it."""
     floors: dict[str, int] = field(default_factory=dict)
+    replaced: set[str] = field(default_factory=set)
+    """Knowledge bases of which a generation gave way to the backup's of the same number."""
 
     def note(self, where: list[str], what: str) -> None:
         """Note a name, within bounds."""
@@ -168,9 +170,20 @@ class KnowledgeRestoring:
     """Puts artifacts and documents back. Nobody else may publish meanwhile."""
 
     def __init__(
-        self, shelf: Shelf, artifacts: ArtifactStore, documents: Path | None, *, tell: Tell
+        self,
+        shelf: Shelf,
+        artifacts: ArtifactStore,
+        documents: Path | None,
+        *,
+        tell: Tell,
+        replaces: bool = False,
     ) -> None:
-        """``documents`` None: they are left out."""
+        """``documents`` None: they are left out.
+
+        ``replaces``: a generation that the cluster published under the number of one of the backup,
+        because it began anew in an emptied store, gives way: citations name these numbers.
+        """
+        self._replaces = replaces
         self._shelf = shelf
         self._artifacts = artifacts
         self._documents = documents
@@ -188,7 +201,9 @@ class KnowledgeRestoring:
         for row in self._shelf.files(backup.artifacts):
             if step_of(row.name) == "manifests":
                 self._artifact(row, artifacts)
-        artifacts.floors = dict(backup.artifacts.generations) if backup.artifacts else {}
+        numbers = backup.artifacts.generations if backup.artifacts else {}
+        # Pods may serve what gave way: the next generation is above, and they come to that.
+        artifacts.floors = {kb: n + (kb in artifacts.replaced) for kb, n in numbers.items()}
         return artifacts, documents
 
     def look(self, backup: Backup) -> tuple[Restored, Restored]:
@@ -212,10 +227,16 @@ class KnowledgeRestoring:
             return
         if self._artifacts.put_file_if_absent(row.name, path):
             done.restored += 1
+        elif checksum(self._artifacts.open_local(row.name)) == row.sha256:
+            done.there += 1
+        elif self._replaces and step_of(row.name) == "manifests":
+            self._artifacts.delete(row.name)
+            self._artifacts.put_file_if_absent(row.name, path)
+            done.replaced.add(kb_of(row.name))
+            done.restored += 1
         else:
             done.there += 1
-            if checksum(self._artifacts.open_local(row.name)) != row.sha256:
-                done.note(done.differs, row.name)
+            done.note(done.differs, row.name)
         self._tell("artifacts", 1)
 
     def _document(self, root: Path, row: FileRow, done: Restored) -> None:

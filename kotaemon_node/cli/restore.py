@@ -3,7 +3,7 @@
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -65,6 +65,14 @@ def restore(
             help="Only where nothing was written since the backup, as when a cluster moves.",
         ),
     ] = False,
+    replace_generations: Annotated[
+        bool,
+        typer.Option(
+            "--replace-generations",
+            help="Where the cluster published in an emptied store: its generations give way to"
+            " the backup's of the same numbers, so that old citations open.",
+        ),
+    ] = False,
     scratch_redis_url: Annotated[
         str, typer.Option("--scratch-redis", help="An empty Redis for the drill to use.")
     ] = "",
@@ -86,7 +94,8 @@ def restore(
                 report = _drill(place, shelf, backup, scratch_redis_url, tell)
             else:
                 documents = None if without_documents else place.knowledge
-                restoring = _Restoring(place, shelf, documents, keep_epochs, tell)
+                how = _How(documents, keep_epochs, replace_generations)
+                restoring = _Restoring(place, shelf, how, tell)
                 done = restoring.look(backup) if dry_run else restoring.run(backup)
     if drill:
         _end_drill(report, json_=json_)
@@ -94,16 +103,23 @@ def restore(
         _end(backup, done, json_=json_, dry_run=dry_run)
 
 
+@dataclass(frozen=True, slots=True)
+class _How:
+    """What was asked for. ``documents`` None: they are left out."""
+
+    documents: Path | None
+    keeps_epochs: bool
+    replaces_generations: bool
+
+
 class _Restoring:
     """Restores into the cluster ``place``."""
 
-    def __init__(
-        self, place: Place, shelf: Shelf, documents: Path | None, keep_epochs: bool, tell: Tell
-    ) -> None:
+    def __init__(self, place: Place, shelf: Shelf, how: _How, tell: Tell) -> None:
         self._place = place
         self._shelf = shelf
-        self._documents = documents
-        self._new_epoch = None if keep_epochs else RandomIds().new_id
+        self._how = how
+        self._new_epoch = None if how.keeps_epochs else RandomIds().new_id
         self._tell = tell
 
     def look(self, backup: Backup) -> dict[str, Restored]:
@@ -137,7 +153,13 @@ class _Restoring:
         place, store = self._place, self._place.redis()
         with place.artifacts(writes=True) as artifacts:
             yield (
-                KnowledgeRestoring(self._shelf, artifacts, self._documents, tell=self._tell),
+                KnowledgeRestoring(
+                    self._shelf,
+                    artifacts,
+                    self._how.documents,
+                    tell=self._tell,
+                    replaces=self._how.replaces_generations,
+                ),
                 SessionsRestoring(
                     self._shelf,
                     place.sessions(store),
@@ -156,7 +178,7 @@ def _point_above(pointer: RedisGenerationPointer, done: dict[str, Restored]) -> 
     artifacts = done["artifacts"].floors
     sessions = done["sessions"].floors if "sessions" in done else {}
     for kb, number in highest(artifacts, sessions).items():
-        if number > artifacts.get(kb, 0):
+        if number > artifacts.get(kb, 0) or kb in done["artifacts"].replaced:
             name = manifest_name(DEFAULT_TENANT, kb, number)
             pointer.publish(DEFAULT_TENANT, GenerationRef(kb, number, "", name))
 
@@ -203,7 +225,7 @@ def _end_drill(report: Report, *, json_: bool) -> None:
 
 def _end(backup: Backup, done: dict[str, Restored], *, json_: bool, dry_run: bool) -> None:
     if json_:
-        said = {part: asdict(it) for part, it in done.items()}
+        said = {part: {**asdict(it), "replaced": sorted(it.replaced)} for part, it in done.items()}
         print_json({"backup": backup.id, "dry_run": dry_run, **said})
     else:
         words = ("would come back", "are there") if dry_run else ("came back", "were there")

@@ -111,7 +111,7 @@ def test_a_cluster_that_lost_everything_is_restored_and_clients_go_on_or_are_tol
     running.down()
     lose_everything(running)
     running.up()
-    done = command(running, "restore", "--from", to, "--json")
+    done = command(running, "restore", "--from", to, "--replace-generations", "--json")
     assert done["sessions"]["restored"] == 2
 
     now = history(running, "s1").json()
@@ -132,6 +132,10 @@ def test_a_cluster_that_lost_everything_is_restored_and_clients_go_on_or_are_tol
             return False
 
     running.wait_until(answers_again, what="answers cite the same", timeout_s=240)
+    url = told["sources"][0]["url"]
+    opened = requests.get(f"{running.url}{url}", timeout=60)
+    assert opened.status_code == 200, opened.text
+    assert opened.json()["document"] == "delivery.md"
 
 
 @pytest.mark.timeout(900)

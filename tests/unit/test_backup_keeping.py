@@ -238,3 +238,32 @@ def test_documents_that_differ_stay_and_a_missing_folder_is_told(
     cluster.documents = tmp_path / "nowhere"
     with pytest.raises(BackupRefused, match="--without-documents"):
         cluster.back_up()
+
+
+def test_a_generation_of_an_emptied_store_gives_way_only_where_that_is_asked_for(
+    cluster: BackedUp, tmp_path: Path
+) -> None:
+    first, second, text = (
+        "tenants/default/kb/default/manifests/0000000001.json",
+        "tenants/default/kb/default/manifests/0000000002.json",
+        "tenants/default/kb/default/held/note.json",
+    )
+    for name in (first, second, text):
+        cluster.artifacts.put_if_absent(name, b"as it was")
+    backup = cluster.back_up()
+    assert backup.artifacts is not None
+    assert backup.artifacts.generations == {"default": 2}
+    begun_anew, folder = FileArtifactStore(tmp_path / "anew"), tmp_path / "folder"
+    for name in (first, text):
+        begun_anew.put_if_absent(name, b"another")
+
+    done = cluster.restore_knowledge(backup, begun_anew, folder)
+    assert sorted(done.differs) == [text, first]
+    assert (begun_anew.get(first), begun_anew.get(second)) == (b"another", b"as it was")
+    assert done.floors == {"default": 2}
+
+    done = cluster.restore_knowledge(backup, begun_anew, folder, replaces=True)
+    assert done.differs == [text]
+    assert begun_anew.get(first) == b"as it was"
+    # Pods may serve what gave way: nothing that they serve has the number that comes next.
+    assert done.floors == {"default": 3}
