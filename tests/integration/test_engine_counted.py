@@ -6,8 +6,11 @@ from kotaemon_node.domain import limits
 from kotaemon_node.domain.errors import Unavailable
 from kotaemon_node.ports.sessions import Work
 from tests.engine_pods import ANYBODY, Stall, TestPod, key
+from tests.fakes.llm_server import FakeLlmServer
+from tests.fakes.tool_server import ToolServer
 from tests.integration.test_engine_bus import AbsentBus
 from tests.redis_server import RedisServer
+from tests.tool_pods import ToolPod
 
 
 def value(pod: TestPod, name: str, **labels: str) -> float:
@@ -86,3 +89,23 @@ def test_events_that_wait_for_the_bus_are_shown_until_they_are_sent(
     assert value(pod, "kotaemon_events_unsent") == 0
     failed = {"topic": "session_updated", "outcome": "failed"}
     assert value(pod, "kotaemon_events_total", **failed) >= 2
+
+
+def test_a_language_model_that_answers_is_timed_and_one_that_fails_is_counted(
+    server: RedisServer,
+) -> None:
+    with FakeLlmServer() as llm, ToolServer() as tools:
+        pod = ToolPod("pod", server, llm=llm, tools=tools, effects={"look": "read"})
+        model = pod.counted.registry.get_sample_value
+
+        never_called = pod.calls("look", "failed")
+        answered(pod, "t1")
+        llm.break_with("500", times=100)
+        answered(pod, "t2")
+
+    assert never_called == 0
+    labels = {"plugin": "look", "outcome": "unknown"}
+    assert model("kotaemon_plugin_calls_total", labels) == 0
+    assert model("kotaemon_llm_seconds_count") == 1
+    assert value(pod, "kotaemon_turns_degraded_total") == 1
+    assert value(pod, "kotaemon_turns_total", outcome="done") == 2

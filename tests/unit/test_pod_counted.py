@@ -1,19 +1,23 @@
 """What a pod counts of itself: its heart, its frames, its streams, its answers."""
 
 import threading
+from pathlib import Path
 
 from kotaemon_node.adapters.system import SystemClock
 from kotaemon_node.domain import limits
+from kotaemon_node.domain.artifact_names import manifest_name
 from kotaemon_node.domain.errors import StoreUnavailable
 from kotaemon_node.domain.events import SESSION_UPDATED
 from kotaemon_node.listeners.dispatch import Dispatch
 from kotaemon_node.ports.events import Message
 from kotaemon_node.telemetry.metrics import Metrics
+from tests.fakes.knowledge import TENANT, Publisher
 from tests.fakes.knowledge_ports import HandClock
 from tests.fakes.services import FakeCluster
 from tests.unit.test_api_stream import TURNS, asked
 from tests.unit.test_engine_aside import World
 from tests.unit.test_engine_group_commit import PATIENCE_S, GatedLog, Turn, make
+from tests.unit.test_retrieval_library import new_library
 
 
 def value(metrics: Metrics, name: str, **labels: str) -> float:
@@ -108,3 +112,20 @@ def test_the_delay_of_an_event_is_measured_where_the_bus_stamps_it() -> None:
     delay = {"topic": SESSION_UPDATED}
     assert value(metrics, "kotaemon_event_delay_seconds_count", **delay) == 1
     assert value(metrics, "kotaemon_event_delay_seconds_sum", **delay) == 2.5
+
+
+def test_each_generation_that_is_served_or_refused_is_counted(tmp_path: Path) -> None:
+    publisher, metrics = Publisher(tmp_path), Metrics()
+    library = new_library(
+        publisher, count_refused=metrics.generation_refused, count_loaded=metrics.generation_loaded
+    )
+    publisher.publish({"lamps.md": "Lamps ship in two days."})
+    library.reconcile()
+    library.reconcile()
+    ref = publisher.publish({"chairs.md": "Chairs ship in three days."})
+    publisher.store.delete(manifest_name(TENANT, "default", ref.generation))
+    library.reconcile()
+
+    assert value(metrics, "kotaemon_generation_load_seconds_count") == 1
+    refused = {"kb": "default", "reason": "corrupt"}
+    assert value(metrics, "kotaemon_generation_refused_total", **refused) == 1

@@ -67,7 +67,9 @@ def library(publisher: Publisher, segment_format: CountingFormat) -> KnowledgeLi
 
 
 def new_library(
-    publisher: Publisher, segment_format: CountingFormat | None = None
+    publisher: Publisher,
+    segment_format: CountingFormat | None = None,
+    **counting: Callable[..., None],
 ) -> KnowledgeLibrary:
     def encoder_for(name: str) -> Encoder:
         if name != publisher.encoder.name:
@@ -83,6 +85,7 @@ def new_library(
         tasks=ThreadTasks(),
         clock=SystemClock(),
         tenant=TENANT,
+        **counting,
     )
 
 
