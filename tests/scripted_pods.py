@@ -81,10 +81,10 @@ class ScriptedPod:
         """The serving process."""
         return int(self._pid_file.read_text())
 
-    def wait_ended(self) -> None:
-        """Return when pod and parent have ended by themselves."""
+    def wait_ended(self) -> int:
+        """Return the exit status when pod and parent have ended by themselves."""
         assert self._process is not None
-        self._process.wait(60)
+        return self._process.wait(60)
 
     def log(self) -> str:
         """Return what it wrote."""

@@ -57,7 +57,12 @@ def post_worker_init(worker: Any) -> None:
 
 
 def child_exit(_server: Any, worker: Any) -> None:
-    """End with the serving process, at once: the listening socket closes with us."""
-    sys.stderr.write(f"serving process {worker.pid} ended; so does its parent\n")
-    sys.stderr.flush()
-    os._exit(1)
+    """End with the serving process, at once: the listening socket closes with us.
+
+    Status 0 where it left as it should, so that whoever started the pod can tell that from a death.
+    """
+    left = worker.left[0] != 0
+    if not left:
+        sys.stderr.write(f"serving process {worker.pid} ended; so does its parent\n")
+        sys.stderr.flush()
+    os._exit(0 if left else 1)

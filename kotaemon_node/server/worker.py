@@ -1,5 +1,6 @@
 """gunicorn's gevent worker, leaving as a pod should."""
 
+import mmap
 import os
 import socket
 import struct
@@ -21,6 +22,9 @@ class PodWorker(GeventWorker):  # type: ignore[misc]
     gunicorn's own way closes the listener first, so that the balancer sees a dead pod, and then
     waits for connections to close; but the balancer keeps idle ones open for reuse, for ever.
     """
+
+    left = mmap.mmap(-1, 1)
+    """Shared with the parent: not zero once the serving process has left as it should."""
 
     def load_wsgi(self) -> None:
         """Build and start the pod; where that fails, say why and end at once.
@@ -62,8 +66,11 @@ class PodWorker(GeventWorker):  # type: ignore[misc]
     def _leave(self) -> None:
         from kotaemon_node.server.wsgi import drain  # noqa: PLC0415 - exists in this process only
 
+        status = 1
         try:
             drain()
+            self.left[0] = 1
+            status = 0
         finally:
             sys.stdout.flush()
-            os._exit(0)
+            os._exit(status)

@@ -54,7 +54,7 @@ def test_a_pod_that_is_told_to_leave_takes_nothing_new_and_ends_what_it_has(
                 call.join(60)
             os.kill(pod.pid, signal.SIGTERM)
             rest = b"\n".join(lines).decode()
-        pod.wait_ended()
+        status = pod.wait_ended()
 
         assert refused.status_code == 503
         assert refused.json()["error"]["code"] == "draining"
@@ -63,6 +63,15 @@ def test_a_pod_that_is_told_to_leave_takes_nothing_new_and_ends_what_it_has(
         # The turn ran for longer than the leaving took, and was not given up.
         assert f"{PIECES - 1:05d} " in rest
         assert '"type":"done"' in rest.replace(" ", "")
+        # Who started it can tell this from a death.
+        assert status == 0
+
+
+def test_a_pod_that_is_killed_ends_with_an_error(tmp_path: Path, redis_server: RedisServer) -> None:
+    with ScriptedPod(tmp_path, redis_server.url, name="killed") as pod:
+        os.kill(pod.pid, signal.SIGKILL)
+
+        assert pod.wait_ended() != 0
 
 
 def test_a_pod_that_is_told_to_leave_and_not_stopped_ends_by_itself(
