@@ -1,8 +1,11 @@
 """A destination of backups, and what is backed up to it: parts of a cluster within one process."""
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import pytest
 
 from kotaemon_node.adapters.redis import RedisStore, RedisWholeSessions
 from kotaemon_node.adapters.store.file_store import FileArtifactStore
@@ -22,6 +25,12 @@ DAY_S = 86_400.0
 
 
 _NEW = RandomIds().new_id
+
+
+@pytest.fixture(autouse=True)
+def quick_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let nothing wait for the disk: what survives a crash of the machine is not shown here."""
+    monkeypatch.setattr(os, "fsync", lambda descriptor: None)
 
 
 def no_words(kind: str, more: int) -> None:

@@ -8,10 +8,10 @@ from kotaemon_node.backup.keeping import prune
 from kotaemon_node.backup.shelf import Shelf
 from kotaemon_node.cli.backup_places import backups_at
 from tests.artifact_stores import TestBucket
-from tests.backed_up import BackedUp
+from tests.backed_up import BackedUp, quick_disk
 from tests.unit.test_backup_keeping import Killed, ManySessions, cluster, killed_after, sessions
 
-__all__ = ["cluster", "sessions"]
+__all__ = ["cluster", "quick_disk", "sessions"]
 
 
 def test_a_bucket_holds_backups_as_a_folder_does(

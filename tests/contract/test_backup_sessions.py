@@ -9,9 +9,11 @@ from kotaemon_node.backup.format import Backup
 from kotaemon_node.domain.errors import Gone
 from kotaemon_node.domain.session import SessionKey, TurnKey
 from tests.archived_pods import ArchivedPod, Attic, settled
-from tests.backed_up import BackedUp, whole_sessions
+from tests.backed_up import BackedUp, quick_disk, whole_sessions
 from tests.contract.test_session_cache import ANYBODY, SESSION
 from tests.redis_server import Server
+
+__all__ = ["quick_disk"]
 
 OTHER = SessionKey("default", "s2")
 

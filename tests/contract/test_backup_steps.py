@@ -10,9 +10,11 @@ from kotaemon_node.backup.format import Backup, BackupRefused
 from kotaemon_node.domain.errors import Gone, SessionNotFound
 from kotaemon_node.domain.session import SessionKey
 from tests.archived_pods import ArchivedPod, Attic, settled
-from tests.backed_up import BackedUp, whole_sessions
+from tests.backed_up import BackedUp, quick_disk, whole_sessions
 from tests.contract.test_session_cache import ANYBODY, SESSION
 from tests.redis_server import RedisServer, Server
+
+__all__ = ["quick_disk"]
 
 OTHER = SessionKey("default", "s2")
 

@@ -14,8 +14,10 @@ from kotaemon_node.domain.errors import CorruptArtifact, Unavailable
 from kotaemon_node.domain.session import SessionKey
 from kotaemon_node.domain.session_copy import SessionCopy
 from kotaemon_node.ports.backup import Head, PutBack
-from tests.backed_up import BackedUp
+from tests.backed_up import BackedUp, quick_disk
 from tests.unit.test_session_copy import copy_of
+
+__all__ = ["quick_disk"]
 
 
 class ManySessions:
