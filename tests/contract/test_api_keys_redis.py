@@ -1,4 +1,4 @@
-"""The contract of ``ports.credentials.ApiKeys`` on real stores; sessions belong to who made them."""
+"""The contract of ``ports.credentials.ApiKeys`` on real stores: sessions belong to their makers."""
 
 from dataclasses import replace
 
