@@ -96,6 +96,17 @@ def test_what_is_given_goes_before_what_the_chart_says() -> None:
     assert told(rendered(ALL_ON), "coordinator")["AUTH_MODE"] == "keys"
 
 
+def test_workers_and_coordinators_are_told_where_traces_go() -> None:
+    for part in ("worker", "coordinator"):
+        settings = told(rendered(ALL_ON), part)
+        assert settings["OTEL_EXPORTER_OTLP_ENDPOINT"] == "http://collector.monitoring:4318"
+        assert settings["OTEL_SERVICE_NAME"] == "kotaemon"
+        assert settings["OTEL_TRACES_SAMPLE_RATIO"] == "0.1"
+        headers = {"secretKeyRef": {"name": "collector", "key": "headers"}}
+        assert settings["OTEL_EXPORTER_OTLP_HEADERS"] == headers
+        assert not [name for name in told(rendered(), part) if name.startswith("OTEL_")]
+
+
 def test_passwords_stand_before_the_address_that_names_them() -> None:
     for objects in (rendered(), rendered(FILES["ha.yaml"])):
         names = list(told(objects, "worker"))
@@ -162,10 +173,14 @@ def test_who_scales_decides_how_many(mode: str) -> None:
         assert asked["ignoreNullValues"] == "false"
         assert spec["fallback"]["replicas"] >= 2
         assert spec["minReplicaCount"] >= 2
-        assert 'namespace="shops"' in asked["query"]
+        assert 'kotaemon_load_ratio{namespace="shops"' in asked["query"]
+        assert float(asked["threshold"]) == 0.6
     else:
         behavior = spec["behavior"]
         assert len(spec["metrics"]) == (1 if mode == "cpu" else 2)
+        for metric in spec["metrics"][1:]:
+            assert metric["pods"]["metric"]["name"] == "kotaemon_load_ratio"
+            assert metric["pods"]["target"]["averageValue"] == "600m"
     assert behavior["scaleDown"]["policies"] == [{"type": "Pods", "value": 1, "periodSeconds": 120}]
     assert behavior["scaleDown"]["stabilizationWindowSeconds"] == 300
 

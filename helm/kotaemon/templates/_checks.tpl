@@ -99,7 +99,7 @@
 {{- if has $name (list "REDIS_URL" "CLUSTER_ID" "POD_NAME" "POD_ADDRESS" "LEAVE_PORT" "ARTIFACT_URL" "COORDINATOR_ARTIFACT_URL" "TRUSTED_KEYS" "SIGNING_KEY_FILE") -}}
 {{- fail (printf "config.%s is set by the chart itself; use the value made for it (README), or extraEnv where you know better." $name) -}}
 {{- end -}}
-{{- if regexMatch "(PASSWORD|TOKEN|_KEY|RABBITMQ_URL)$" $name -}}
+{{- if regexMatch "(PASSWORD|TOKEN|_KEY|RABBITMQ_URL|OTLP_HEADERS)$" $name -}}
 {{- fail (printf "config.%s is a secret; give it by extraEnv with valueFrom.secretKeyRef." $name) -}}
 {{- end -}}
 {{- end -}}

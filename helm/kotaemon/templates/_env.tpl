@@ -82,9 +82,15 @@ place, because Helm 4 and server-side apply refuse names that come twice. `$(NAM
 - {name: ARTIFACT_URL, value: "http://{{ $name }}-coordinator:8090/artifacts"}
 {{ include "kotaemon.env.secret" (dict "name" "ARTIFACT_TOKEN" "secret" $secret "key" "artifact-token") }}
 {{- end }}
-{{- with .Values.tracing.endpoint }}
-- {name: OTEL_EXPORTER_OTLP_ENDPOINT, value: {{ . | quote }}}
-- {name: OTEL_TRACES_SAMPLE_RATIO, value: {{ $.Values.tracing.sampleRatio | quote }}}
+{{- with .Values.tracing }}
+{{- if .endpoint }}
+- {name: OTEL_EXPORTER_OTLP_ENDPOINT, value: {{ .endpoint | quote }}}
+- {name: OTEL_SERVICE_NAME, value: {{ .serviceName | quote }}}
+- {name: OTEL_TRACES_SAMPLE_RATIO, value: {{ .sampleRatio | quote }}}
+{{- if .existingSecret }}
+{{ include "kotaemon.env.secret" (dict "name" "OTEL_EXPORTER_OTLP_HEADERS" "secret" .existingSecret "key" .secretKey) }}
+{{- end }}
+{{- end }}
 {{- end }}
 {{- end }}
 
