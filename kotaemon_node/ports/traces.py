@@ -9,6 +9,7 @@ Law 3: which span is under way is known within a task, and no further. Who hands
 """
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from contextvars import ContextVar, Token
 from functools import wraps
 from types import TracebackType
@@ -197,7 +198,9 @@ def push(span: Span) -> Token[Span]:
 
 def pop(token: Token[Span]) -> None:
     """Go back to the span before."""
-    _current.reset(token)
+    # A generator may be closed by another task than the one that began it, whose span stays.
+    with suppress(ValueError):
+        _current.reset(token)
 
 
 def span(name: str, facts: Facts = _NONE, *, kind: Kind = "internal") -> Span:

@@ -171,19 +171,22 @@ class Recorded:
 
     def tell(self, facts: Facts) -> None:
         """See the port."""
+        if self.ended_ns:  # whoever sends it reads it meanwhile
+            return
         for name, value in facts.items():
             if len(self.facts) < SPAN_FACTS_MAX or name in self.facts:
                 self.facts[name] = value[:SPAN_TEXT_CHARS_MAX] if isinstance(value, str) else value
 
     def event(self, name: str, facts: Facts | None = None) -> None:
         """See the port."""
-        if len(self.events) < SPAN_EVENTS_MAX:
+        if len(self.events) < SPAN_EVENTS_MAX and not self.ended_ns:
             at_ns = self.begun_ns + int(self.age_s * _SECOND_NS)
             self.events.append((name, at_ns, dict(facts or {})))
 
     def fail(self, code: str) -> None:
         """See the port."""
-        self.failure = code[:SPAN_TEXT_CHARS_MAX]
+        if not self.ended_ns:
+            self.failure = code[:SPAN_TEXT_CHARS_MAX]
 
     def end(self, *, ago_s: float = 0.0) -> None:
         """See the port."""

@@ -67,12 +67,13 @@ class Tracing:
     def start(self, tasks: Tasks) -> None:
         """Begin to send, in a task."""
         if self.queue is not None:
-            tasks.spawn("spans", self.queue.run)
+            self.queue.start(tasks)
 
     def finish(self, clock: Clock) -> None:
         """Let what waits go out; returns soon, also when the collector is away."""
         if self.queue is None:
             return
+        self.queue.stop()
         deadline_s = clock.monotonic_s() + _LAST_SPANS_S
         while not self.queue.empty and clock.monotonic_s() < deadline_s:
             clock.sleep(0.02)

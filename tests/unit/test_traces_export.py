@@ -5,7 +5,8 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ import pytest
 from kotaemon_node.adapters.system import SystemClock, ThreadTasks
 from kotaemon_node.telemetry.otlp import SpanQueue
 from kotaemon_node.telemetry.spans import RecordedTraces
+from kotaemon_node.telemetry.tracing import Tracing
 from tests.fakes.collector import Collector
 from tests.redis_server import free_port
 
@@ -124,6 +126,41 @@ def test_many_threads_may_end_spans_while_others_are_sent(collector: Collector) 
     sender.queue.stop()
 
     assert len({span.span_id for span in seen}) == 1_200
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What settings say of traces."""
+
+    otel_exporter_otlp_endpoint: str
+    otel_headers: Mapping[str, str] = field(default_factory=dict)
+    otel_service_name: str = "kotaemon"
+    otel_traces_sample_ratio: float = 1.0
+
+
+def test_a_program_that_ends_sends_what_waits_and_waits_for_no_collector(
+    collector: Collector,
+) -> None:
+    clock, counted = SystemClock(), Counter[str]()
+    tracing = Tracing.of(
+        Wanted(collector.url),
+        instance="worker-7",
+        count=lambda outcome, spans: counted.update({outcome: spans}),
+        clock=clock,
+    )
+    tracing.start(ThreadTasks())
+    tracing.traces.begin("request", trace_id=TRACE).end()
+
+    tracing.finish(clock)
+    assert len(collector.until(TRACE, lambda spans: len(spans) == 1)) == 1
+
+    collector.delay_s = 60
+    slow = Tracing.of(Wanted(collector.url), instance="w", count=lambda *_: None, clock=clock)
+    slow.start(ThreadTasks())
+    slow.traces.begin("request", trace_id=TRACE).end()
+    began_s = time.monotonic()
+    slow.finish(clock)
+    assert time.monotonic() - began_s < 30
 
 
 def test_who_wants_no_traces_loads_nothing_that_sends_them() -> None:

@@ -1,5 +1,8 @@
 """Spans as values: what belongs to what, what is recorded, and that all of it is bounded."""
 
+from collections.abc import Iterator
+from contextvars import copy_context
+
 import pytest
 
 from kotaemon_node.domain.errors import Fenced
@@ -131,6 +134,34 @@ def test_a_span_is_bounded() -> None:
     assert ended.facts["kotaemon.0"] == "again"
     assert ended.facts["kotaemon.1"] == "x" * SPAN_TEXT_CHARS_MAX
     assert len(ended.events) == SPAN_EVENTS_MAX
+
+
+def test_what_is_said_of_a_span_that_ended_is_dropped() -> None:
+    kept = Kept()
+
+    with kept.traces.begin("request", trace_id=TRACE) as request:
+        request.tell({"kotaemon.first": 1})
+    request.tell({"kotaemon.second": 2})
+    request.event("late")
+    request.fail("late")
+
+    ended = kept["request"]
+    assert (ended.facts, ended.events, ended.failure) == ({"kotaemon.first": 1}, [], "")
+
+
+def test_a_generator_that_another_task_closes_ends_its_span() -> None:
+    kept = Kept()
+
+    def pieces() -> Iterator[str]:
+        with kept.traces.begin("chat", trace_id=TRACE):
+            yield "piece"
+
+    begun = pieces()
+    copy_context().run(next, begun)
+    begun.close()
+
+    assert kept["chat"].failure == ""
+    assert current() is NO_SPAN
 
 
 def test_off_there_is_nothing() -> None:
