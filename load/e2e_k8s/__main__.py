@@ -8,7 +8,7 @@ Ends with 0 only where every step showed what it should. Without a cluster it en
 import argparse
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -67,33 +67,29 @@ def main() -> int:
         "steps": {},
     }
     place = {"namespace": asked.namespace, "keep": asked.keep, "reuse": asked.reuse}
-    failed = _run(wishes, chosen, found["steps"], **place)
-    keep(asked.out, found, report(found))
+    for name, done in _run(wishes, chosen, **place):
+        found["steps"][name] = done
+        # Whoever interrupts the run has what was shown until then.
+        keep(asked.out, found, report(found))
     sys.stdout.write(report(found))
-    return 1 if failed else 0
+    return 1 if any("failed" in step for step in found["steps"].values()) else 0
 
 
 def _run(
-    wishes: Wishes,
-    chosen: Sequence[str],
-    found: dict[str, Any],
-    *,
-    namespace: str,
-    keep: bool,
-    reuse: bool,
-) -> bool:
-    """Do the steps in their order; return whether one failed. The rest goes on without it."""
+    wishes: Wishes, chosen: Sequence[str], *, namespace: str, keep: bool, reuse: bool
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Do the steps in their order and yield what each showed; one that fails ends no other."""
     first = set() if reuse else {_ALWAYS}
     names = [name for name in STEPS if name in {*chosen, *first}]
     try:
         with scene(wishes, namespace=namespace, keep=keep, reuse=reuse) as here:
             for name in names:
-                found[name] = _step(name, here)
-                if name == _ALWAYS and "failed" in found[name]:
+                done = _step(name, here)
+                yield name, done
+                if name == _ALWAYS and "failed" in done:
                     break
     except StepFailed as error:
-        found["surroundings"] = {"failed": str(error)}
-    return any("failed" in step for step in found.values())
+        yield "surroundings", {"failed": str(error)}
 
 
 def _step(name: str, here: Scene) -> dict[str, Any]:
