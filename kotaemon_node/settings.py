@@ -21,7 +21,10 @@ class Settings(BaseSettings):
     ``docs/reference/settings.md`` lists them; a test compares the two.
     """
 
-    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
+    # Inputs are hidden: what is told of a wrong setting ends up in logs, and others hold secrets.
+    model_config = SettingsConfigDict(
+        frozen=True, extra="ignore", env_ignore_empty=True, hide_input_in_errors=True
+    )
 
     redis_url: str = "redis://127.0.0.1:6379/0"
     """Redis that holds sessions and the bus: one, behind Sentinel or a Cluster (``redis+…://``)."""

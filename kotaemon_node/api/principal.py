@@ -55,7 +55,12 @@ def from_elsewhere(request: Request) -> bool:
     if site is not None:
         return site not in _OWN_SITE
     origin = request.headers.get("Origin")
-    return origin is not None and _place(origin) != _place(f"//{request.host}", like=origin)
+    if origin is None:
+        return False
+    try:
+        return _place(origin) != _place(f"//{request.host}", like=origin)
+    except ValueError:
+        return True  # no browser sends an address that cannot be read
 
 
 def behind_tls(request: Request) -> bool:

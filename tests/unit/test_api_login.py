@@ -70,6 +70,8 @@ def test_a_login_that_was_changed_opens_nothing(place: int) -> None:
         ({"Origin": "http://evil.example"}, False),
         ({"Origin": "http://localhost.evil.example"}, False),
         ({"Origin": "null"}, False),
+        ({"Origin": "http://[localhost"}, False),
+        ({"Origin": ""}, False),
     ],
 )
 def test_the_cookie_counts_only_for_our_own_page(headers: dict[str, str], *, counts: bool) -> None:

@@ -30,6 +30,21 @@ def test_the_reference_lists_every_setting_with_its_default(
     assert documented() == defaults
 
 
+def test_what_is_told_of_a_wrong_setting_shows_no_other_ones(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("REDIS_URL", "redis://:canary@host:6379/0")
+    monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", "a:1")
+    monkeypatch.setenv("RABBITMQ_URL", "amqp://user:canary@host")
+    with pytest.raises(ValidationError, match="both set") as told:
+        Settings()
+    assert "canary" not in str(told.value)
+    monkeypatch.setenv("SESSION_TTL_S", "canary")
+    with pytest.raises(ValidationError, match="session_ttl_s") as told:
+        CoordinatorSettings()
+    assert "canary" not in str(told.value)
+
+
 def test_openais_own_names_are_a_fallback(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("LLM_BASE_URL", raising=False)
     monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:1/v1")
