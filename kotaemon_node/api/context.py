@@ -1,14 +1,17 @@
 """What a route knows of its pod and of the request under way."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, cast
 
-from flask import current_app, g
+from flask import Request, current_app, g, request
 
+from kotaemon_node.api.principal import principal_of
 from kotaemon_node.api.services import KnowledgeService, Services
 from kotaemon_node.api.streams import StreamSlots
 from kotaemon_node.api.upload_slots import UploadSlots
-from kotaemon_node.domain.errors import NotFound
+from kotaemon_node.domain import limits
+from kotaemon_node.domain.errors import NotFound, Unauthenticated
 from kotaemon_node.domain.ids import DEFAULT_TENANT, checked_id
 from kotaemon_node.domain.session import Principal, SessionKey, TurnKey
 
@@ -37,6 +40,31 @@ def services() -> Services:
 def principal() -> Principal:
     """Return the caller; only routes that are not public have one."""
     return cast(Principal, g.principal)
+
+
+def still_admitted() -> Callable[[], None]:
+    """Return what raises ``Unauthenticated`` once the caller's credential counts no more.
+
+    For answers that last: it may be called long after the request began, and as often as one likes.
+    ``StoreUnavailable`` where that cannot be told now.
+    """
+    authority, auth_mode = services().authority, services().auth_mode
+    if authority is None:
+        return lambda: None
+    # The request itself: what stands for it here means nothing once the answer is being sent.
+    asked: Request = request._get_current_object()  # type: ignore[attr-defined]
+    caller, clock = principal(), services().clock
+    known_s = clock.monotonic_s()
+
+    def check() -> None:
+        nonlocal known_s
+        if clock.monotonic_s() - known_s < limits.API_KEYS_KNOWN_S:
+            return
+        if principal_of(asked, auth_mode=auth_mode, authority=authority) != caller:
+            raise Unauthenticated("the credential stands for somebody else now")
+        known_s = clock.monotonic_s()
+
+    return check
 
 
 def trace_id() -> str:

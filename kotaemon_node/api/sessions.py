@@ -6,7 +6,7 @@ from flask import Blueprint, Response, request
 
 from kotaemon_node.api.answers import json_answer
 from kotaemon_node.api.body import read_body
-from kotaemon_node.api.context import pod, principal, services, session_key, trace_id
+from kotaemon_node.api.context import principal, services, session_key
 from kotaemon_node.api.forms import SessionCreated, SessionList
 from kotaemon_node.api.inputs import HistoryQuery, PageQuery, SessionBody, SessionStreamQuery
 from kotaemon_node.api.query import read_query
@@ -70,12 +70,7 @@ def stream_session(sid: str) -> Response:
         after_version=read_query(SessionStreamQuery).after_version,
     )
     caller, turns = principal(), services().turns
-    return stream_answer(
-        lambda: turns.follow_session(key, caller, place=place),
-        slots=pod().streams,
-        turn_id="",
-        trace_id=trace_id(),
-    )
+    return stream_answer(lambda: turns.follow_session(key, caller, place=place), turn_id="")
 
 
 @routes.delete("/v1/sessions/<sid>")

@@ -5,18 +5,21 @@ Rule 2: once a stream has begun, only the store may end its turn. When following
     is told to come back (``reconnect``), or, where coming back is useless, gets an ``error`` frame
     without a number; neither is part of the turn.
 Rule 3: whoever leaves frees everything: closing the answer closes the iterator of frames.
+Rule 4: a stream ends with the credential that opened it: whoever is sent away may not read on.
 """
 
 import random
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Final
 
 import structlog
 from flask import Response
 
 from kotaemon_node.api.answers import to_json
+from kotaemon_node.api.context import pod, still_admitted, trace_id
 from kotaemon_node.api.streams import StreamSlots
-from kotaemon_node.domain.errors import Draining, Malformed, NodeError
+from kotaemon_node.domain.errors import Draining, Malformed, NodeError, StoreUnavailable
 from kotaemon_node.domain.frames import Frame, FrameType
 from kotaemon_node.domain.ids import checked_id
 from kotaemon_node.domain.session import SessionPlace
@@ -66,18 +69,23 @@ def session_place(last_event_id: str | None, *, after_version: int | None) -> Se
     return SessionPlace(turn_id=turn_id, seq=seq)
 
 
-def stream_answer(
-    follow: Callable[[], Frames], *, slots: StreamSlots, turn_id: str, trace_id: str
-) -> Response:
+def stream_answer(follow: Callable[[], Frames], *, turn_id: str) -> Response:
     """Return an answer that sends the frames of ``follow()`` as they come.
 
     The slot is taken before anything is asked for and the first item is awaited here, so that
     ``Overloaded``, ``Gone``, ``TurnNotFound`` and the like are raised and become plain errors.
     """
+    slots = pod().streams
     slots.take()
     try:
         frames = follow()
-        events = EventStream(frames, slots=slots, turn_id=turn_id, trace_id=trace_id)
+        events = EventStream(
+            frames,
+            slots=slots,
+            turn_id=turn_id,
+            trace_id=trace_id(),
+            admitted=still_admitted(),
+        )
         events.begin()
     except BaseException:
         slots.give_back()
@@ -96,8 +104,18 @@ class EventStream:
     can leave before the first byte.
     """
 
-    def __init__(self, frames: Frames, *, slots: StreamSlots, turn_id: str, trace_id: str) -> None:
+    def __init__(
+        self,
+        frames: Frames,
+        *,
+        slots: StreamSlots,
+        turn_id: str,
+        trace_id: str,
+        admitted: Callable[[], None],
+    ) -> None:
+        """``admitted`` raises ``Unauthenticated`` once the reader may not read any more."""
         self._frames = frames
+        self._admitted = admitted
         self._slots = slots
         self._turn_id = turn_id
         self._trace_id = trace_id
@@ -122,7 +140,11 @@ class EventStream:
         if self._ended:
             raise StopIteration
         try:
-            return self._event(next(self._frames))
+            frame = next(self._frames)
+            # A store that cannot be asked ends no stream: who is known is not called a stranger.
+            with suppress(StoreUnavailable):
+                self._admitted()
+            return self._event(frame)
         except StopIteration:
             self._ended = True
             raise

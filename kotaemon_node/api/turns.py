@@ -15,7 +15,7 @@ from kotaemon_node.api.asking import (
     turn_request,
 )
 from kotaemon_node.api.body import read_body
-from kotaemon_node.api.context import pod, principal, services, trace_id, turn_key
+from kotaemon_node.api.context import principal, services, turn_key
 from kotaemon_node.api.inputs import EmptyBody, StreamQuery, TurnBody
 from kotaemon_node.api.query import read_query
 from kotaemon_node.api.sse import EVENT_STREAM, Frames, resume_point, stream_answer
@@ -45,7 +45,7 @@ def create_turn(sid: str) -> Response:
         submit(asked)
         return accepted(services().turns.follow(key, asked.principal, after=after))
 
-    return stream_answer(follow, slots=pod().streams, turn_id=key.turn_id, trace_id=trace_id())
+    return stream_answer(follow, turn_id=key.turn_id)
 
 
 @routes.get("/v1/sessions/<sid>/turns/<tid>")
@@ -61,12 +61,7 @@ def stream_turn(sid: str, tid: str) -> Response:
     after = _resume_point(key)
     caller = principal()
     turns = services().turns
-    return stream_answer(
-        lambda: turns.follow(key, caller, after=after),
-        slots=pod().streams,
-        turn_id=tid,
-        trace_id=trace_id(),
-    )
+    return stream_answer(lambda: turns.follow(key, caller, after=after), turn_id=tid)
 
 
 @routes.post("/v1/sessions/<sid>/turns/<tid>/cancel")

@@ -1,5 +1,6 @@
 """Sessions in mode ``keys``: minted, and nobody else's to see, by no route and no spelling."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -7,6 +8,7 @@ from flask.testing import FlaskClient
 
 from kotaemon_node.adapters.system.ids import RandomIds
 from kotaemon_node.api.asking import TURN_DEFAULT_HEADER
+from kotaemon_node.domain.frames import Frame
 from kotaemon_node.domain.limits import API_KEYS_KNOWN_S
 from tests.fakes.credentials import ADMIN_KEY, FixedLines, KeyedCluster, bearer
 from tests.fakes.refusals import assert_refused
@@ -214,3 +216,33 @@ def test_another_tenant_meets_none_of_our_knowledge() -> None:
     assert_refused(client.get("/v1/cluster", headers=bearer(foreign)), 403, "forbidden")
     assert client.get("/v1/jobs", headers=bearer(foreign)).json["jobs"] == []
     assert client.get("/v1/search?q=delivery", headers=bearer(ADMIN_KEY)).status_code == 200
+
+
+@pytest.mark.parametrize("carrier", ["header", "cookie"])
+def test_a_stream_ends_with_the_key_that_opened_it(carrier: str) -> None:
+    cluster = KeyedCluster()
+    key, client = cluster.key(), cluster.client()
+    headers = bearer(key)
+    sid = client.post("/v1/sessions", json={}, headers=headers).get_json()["session_id"]
+    if carrier == "cookie":
+        client.post("/v1/login", json={"key": key})
+        headers = {}
+
+    def happening() -> Iterator[Frame]:
+        yield Frame("turn", {"message": "mine"}, "t", "trace", seq=None)
+        cluster.clock.sleep(API_KEYS_KNOWN_S)
+        cluster.keys.away = True
+        yield Frame("turn", {"message": "still mine"}, "t", "trace", seq=None)
+        cluster.keys.away = False
+        cluster.clock.sleep(API_KEYS_KNOWN_S)
+        yield Frame("turn", {"message": "mine as before"}, "t", "trace", seq=None)
+        cluster.keys.remove(next(iter(cluster.keys.keys)))
+        cluster.clock.sleep(API_KEYS_KNOWN_S)
+        yield Frame("turn", {"message": "not yours"}, "t", "trace", seq=None)
+
+    cluster.turns.happening = happening()
+    told = client.get(f"/v1/sessions/{sid}/stream", headers=headers).text
+
+    assert told.count("mine") == 3
+    assert "not yours" not in told
+    assert '"code":"unauthenticated"' in told
