@@ -98,7 +98,8 @@ def compose(settings: CoordinatorSettings) -> Coordinator:
     pointer = RedisGenerationPointer(redis)
     encoder = encoder_of(settings)
     board, metrics = StatusBoard(), CoordinatorMetrics()
-    tracing = Tracing.of(settings, instance="coordinator", count=metrics.spans, clock=clock)
+    name = f"coordinator.{ids.new_id()}"
+    tracing = Tracing.of(settings, instance=name, count=metrics.spans, clock=clock)
     board.beat_s = clock.monotonic_s()
     signer = signer_of(settings)
     verifier = read_trusted_keys(settings.trusted_keys, own=signer)
@@ -108,9 +109,7 @@ def compose(settings: CoordinatorSettings) -> Coordinator:
     bus = bus_of(settings, redis=redis, clock=clock)
     pieces = Pieces(store, encoder, signer=signer, verifier=verifier, tenant=tenant)
     reader = reader_of(settings, folder, pieces, bus, metrics=metrics, clock=clock)
-    lease = Lease(
-        RedisLeadership(redis, "coordinator"), clock=clock, holder=f"coordinator.{ids.new_id()}"
-    )
+    lease = Lease(RedisLeadership(redis, "coordinator"), clock=clock, holder=name)
     publisher = Publisher(
         store=store,
         signer=signer,
