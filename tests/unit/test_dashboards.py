@@ -1,5 +1,6 @@
 """Dashboards: made from code, whole, and asking only for what there is."""
 
+import re
 from collections import Counter
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 from scripts.dashboards.__main__ import rendered
 from tests.prometheus_queries import (
     DASHBOARDS,
+    RUNBOOKS,
     Asked,
     alert_queries,
     dashboards,
@@ -89,6 +91,22 @@ def test_a_query_asks_only_for_metrics_and_labels_that_there_are(asked: Asked) -
     assert grouped(asked.expr) <= every
     shown = {word.strip("}{ ") for word in asked.legend.split() if word.startswith("{{")}
     assert shown <= every
+
+
+def test_runbooks_name_panels_and_dashboards_that_there_are() -> None:
+    titles = {board["title"].removeprefix("kotaemon: ") for board in BOARDS.values()}
+    for board in BOARDS.values():
+        titles |= {panel["title"] for panel in board["panels"]}
+        asked = (target for panel in panels(board) for target in panel["targets"])
+        titles |= {target["legendFormat"] for target in asked}
+    others = {"Last State", "before"}  # of kubectl; and a word that is stressed
+
+    for path in RUNBOOKS.glob("*.md"):
+        prose = re.sub(r"(?s)```.*?```|`[^`]*`", "", path.read_text("utf-8"))
+        named = set(re.findall(r"(?<!\*)\*([^*\n]+)\*(?!\*)", prose)) - others
+        # Its beginning is enough: "Lag of the loop" for "Lag of the loop, 99 %".
+        unknown = {name for name in named if not any(it.startswith(name) for it in titles)}
+        assert unknown == set(), path.stem
 
 
 def test_every_metric_of_the_catalogues_is_shown_or_watched() -> None:
