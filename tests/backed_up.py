@@ -51,7 +51,7 @@ class BackedUp:
     backups: Path
     documents: Path | None = None
     clock: SystemClock = field(default_factory=SystemClock)
-    lease_s: float = 2.0
+    lease_s: float = 60.0
 
     def __post_init__(self) -> None:
         self.store = FileArtifactStore(self.backups, mode=0o600)
@@ -93,7 +93,7 @@ class BackedUp:
 
     def verified(self, backup: Backup) -> Verified:
         """Read everything of a backup again."""
-        return verify(self.store, backup, no_words)
+        return verify(self.store, backup.id, no_words)
 
     def files(self, folder: str = "") -> list[Path]:
         """Return the files of the destination."""

@@ -10,7 +10,6 @@ from typing import Final, TypeVar
 
 from kotaemon_node.backup.format import (
     BLOBS,
-    Backup,
     BackupRefused,
     blob_name,
     manifest_name,
@@ -40,10 +39,13 @@ class Verified:
     """What is wrong, at most ``_TOLD_MAX``; empty: every byte is as it was written."""
 
 
-def verify(store: ArtifactStore, backup: Backup, tell: Tell) -> Verified:
+def verify(store: ArtifactStore, backup_id: str, tell: Tell) -> Verified:
     """Read everything of a backup again: each blob's checksum, each session's history."""
     shelf, problems = Shelf(store), _Problems()
     count = size = sessions = 0
+    backup = problems.of(lambda: shelf.backup(backup_id))
+    if backup is None:
+        return Verified(backup_id, 0, 0, 0, tuple(problems.told))
     with _Distinct() as wanted:
         problems.of(lambda: wanted.take(shelf.blobs(backup)))
         for blob in wanted.each():
@@ -53,7 +55,7 @@ def verify(store: ArtifactStore, backup: Backup, tell: Tell) -> Verified:
     for rows in problems.through(shards(shelf, backup.sessions)):
         for _ in problems.through(copies(shelf, rows)):
             sessions += 1
-    return Verified(backup.id, count, size, sessions, tuple(problems.told))
+    return Verified(backup_id, count, size, sessions, tuple(problems.told))
 
 
 def _size(shelf: Shelf, blob: str) -> int:
@@ -71,25 +73,28 @@ def prune(
     if keep < 1:
         raise BackupRefused("--keep must be at least 1: the newest backup always stays.")
     shelf = Shelf(store)
-    with Sole(store, holder=holder, clock=clock, lease_s=lease_s).held():
+    sole = Sole(store, holder=holder, clock=clock, lease_s=lease_s)
+    with sole.held():
         ids = shelf.ids()
         doomed, kept = ids[:-keep], [shelf.backup(it) for it in ids[-keep:]]
         with _Distinct() as wanted:
             for backup in kept:
                 wanted.take(shelf.blobs(backup))  # raises where one is not whole: nothing was done
+            sole.require()
             for backup_id in doomed:
                 store.delete(manifest_name(backup_id))
             for backup_id in unfinished(store):
                 Notes(store, backup_id).remove()
-            return doomed, _swept(store, wanted)
+            return doomed, _swept(store, wanted, sole)
 
 
-def _swept(store: ArtifactStore, wanted: "_Distinct") -> int:
+def _swept(store: ArtifactStore, wanted: "_Distinct", sole: Sole) -> int:
     removed = 0
     for prefix in _PREFIXES:
         needed = wanted.of(prefix)
         for name in list(store.list(f"{BLOBS}{prefix}/")):
             if name.rpartition("/")[2] not in needed:
+                sole.require()  # else a backup may have been made that needs it
                 store.delete(name)
                 removed += 1
     return removed

@@ -121,7 +121,8 @@ class Sole:
         self._clock = clock
         self._lease_s = lease_s
         self._name = ""
-        self._until_s = 0.0
+        self._until = (0.0, 0.0)
+        """When the right ends, by the monotonic clock and by that of the wall (s)."""
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -139,13 +140,16 @@ class Sole:
 
     def require(self) -> None:
         """Raise ``Unavailable`` where the right was lost: the destination was away for too long."""
-        if self._clock.monotonic_s() >= self._until_s:
-            raise Unavailable("the destination was away for so long that another may write there")
+        if self._over():
+            raise Unavailable(
+                "the destination was away, or this program stood still, for so long that another"
+                " may write there; run the same command again"
+            )
 
     def _take(self) -> None:
         waited_from_s = self._clock.monotonic_s()
         while True:
-            self._renew()
+            self._until = self._announce()
             others = self._others()
             if not others:
                 return
@@ -170,18 +174,31 @@ class Sole:
                 self._store.delete(name)  # its holder was killed
         return found
 
-    def _renew(self) -> None:
-        before, now_s = self._name, self._clock.monotonic_s()
-        until_ms = int((self._clock.now_s() + self._lease_s) * 1000)
-        self._name = f"{IN_USE}{until_ms:014d}.{self._holder}"
+    def _announce(self) -> tuple[float, float]:
+        """Tell others that it is in use; return until when they believe it."""
+        before = self._name
+        until_s = self._clock.monotonic_s() + self._lease_s
+        until_wall_s = self._clock.now_s() + self._lease_s
+        self._name = f"{IN_USE}{int(until_wall_s * 1000):014d}.{self._holder}"
         self._store.put_if_absent(self._name, b"")
-        self._until_s = now_s + self._lease_s
         if before and before != self._name:
             self._store.delete(before)
+        return until_s, until_wall_s
+
+    def _over(self) -> bool:
+        # Others judge by the clock of the wall, which goes on while this machine sleeps.
+        until_s, until_wall_s = self._until
+        return self._clock.monotonic_s() >= until_s or self._clock.now_s() >= until_wall_s
 
     def _keep(self, stop: threading.Event) -> None:
         while not self._clock.wait(stop, self._lease_s / _RENEWALS):
             try:
-                self._renew()
+                until = self._announce()
             except (Unavailable, OSError) as error:
                 _log.warning("backup_lease_not_renewed", reason=str(error))
+                continue
+            if self._over():
+                # Another may have had the right in between, so it does not come back.
+                _log.error("backup_lease_lost", holder=self._holder)
+                return
+            self._until = until

@@ -26,7 +26,7 @@ from kotaemon_node.cli.backup_showing import (
     showing,
 )
 from kotaemon_node.cli.cluster import DataOption
-from kotaemon_node.cli.console import err, out
+from kotaemon_node.cli.console import complain, err, out
 from kotaemon_node.domain.ids import DEFAULT_TENANT
 from kotaemon_node.local import places
 
@@ -158,7 +158,11 @@ def list_(
             required(to or context.obj), writes=False, endpoint=endpoint, region=region
         ) as store,
     ):
-        found = list(Shelf(store).backups())
+        shelf = Shelf(store)
+        found = list(shelf.backups())
+        unreadable = sorted(set(shelf.ids()) - {it.id for it in found})
+    for backup_id in unreadable:
+        complain(f"The manifest of {backup_id} cannot be read; `backup verify --at` says why.")
     if json_:
         print_json([as_json(it) for it in found])
     elif found:
@@ -183,7 +187,7 @@ def verify(
         url = required(to or context.obj)
         with backups_at(url, writes=False, endpoint=endpoint, region=region) as store:
             shelf = Shelf(store)
-            chosen = [shelf.backup(it) for it in shelf.ids()] if all_ else [wanted(shelf, at)]
+            chosen = shelf.ids() if all_ else [wanted(shelf, at).id]
             found = [verify_backup(store, it, tell) for it in chosen]
     print_json([asdict(it) for it in found]) if json_ else show_verified(found)
     if any(it.problems for it in found):

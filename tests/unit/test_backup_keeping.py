@@ -212,7 +212,7 @@ def test_prune_removes_nothing_where_it_cannot_tell_what_is_needed(cluster: Back
     (cluster.backups / "blobs" / index[:2] / index).unlink()
     before = cluster.files()
     with pytest.raises(CorruptArtifact):
-        prune(cluster.store, keep=1, holder="p", clock=SystemClock(), lease_s=2.0)
+        prune(cluster.store, keep=1, holder="p", clock=SystemClock(), lease_s=60)
     assert [it for it in cluster.files() if "in-use" not in it.parts] == before
 
 
@@ -225,6 +225,7 @@ def test_two_do_not_write_to_one_destination(cluster: BackedUp) -> None:
     cluster.store.delete(f"in-use/{other}.somebody")
     # Who was killed is not waited for longer than his lease.
     cluster.store.put_if_absent("in-use/00000000000001.somebody", b"")
+    cluster.lease_s = 60
     cluster.back_up()
     assert cluster.files("in-use") == []
 
