@@ -20,7 +20,8 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Final, Literal, Self
 
-from kotaemon_node.domain.errors import CorruptArtifact, Unavailable
+from kotaemon_node.domain.errors import CorruptArtifact, Malformed, Unavailable
+from kotaemon_node.domain.ids import checked_id
 from kotaemon_node.domain.session_copy import CopyName
 
 FORMAT: Final = 1
@@ -30,6 +31,8 @@ UNFINISHED: Final = "unfinished/"
 IN_USE: Final = "in-use/"
 SHARDS: Final = 16
 """Sessions are kept in so many indexes, by the first hex digit of the digest of their ids."""
+_PIECE_BYTES: Final = 64 * 1024
+_LINE_BYTES_MAX: Final = 64 * 1024  # a path of Linux has 4 KiB
 ROWS_PER_PART: Final = 10_000
 """Files in one part of an index: about 3 MB of memory."""
 
@@ -244,19 +247,46 @@ def packed_rows(rows: Sequence[FileRow] | Sequence[SessionRow]) -> bytes:
 
 
 def file_rows(content: bytes) -> Iterator[FileRow]:
-    """Read ``packed_rows`` of files; ``CorruptArtifact`` for anything else."""
-    return _rows(content, FileRow)
+    """Read ``packed_rows`` of files; ``CorruptArtifact`` for anything else.
+
+    Their names are relative and lead nowhere else: a destination may be written by others, too.
+    """
+    for row in _rows(content, FileRow):
+        if "\0" in row.name or any(step in {"", ".", ".."} for step in row.name.split("/")):
+            raise CorruptArtifact(f"{row.name!r} is not the name of a file")
+        yield row
 
 
 def session_rows(content: bytes) -> Iterator[SessionRow]:
     """Read ``packed_rows`` of sessions; ``CorruptArtifact`` for anything else."""
-    return _rows(content, SessionRow)
+    for row in _rows(content, SessionRow):
+        try:
+            checked_id("tenant", row.tenant)
+            checked_id("session id", row.session_id)
+        except Malformed as error:
+            raise CorruptArtifact(f"a part of an index names no session: {error}") from error
+        yield row
 
 
 def _rows(content: bytes, kind: Any) -> Iterator[Any]:
     try:
-        for line in zlib.decompress(content).decode("utf-8", "surrogatepass").split("\n"):
+        for line in _lines(content):
             if line:
-                yield kind(*json.loads(line))
+                yield kind(*json.loads(line.decode("utf-8", "surrogatepass")))
     except (zlib.error, ValueError, TypeError) as error:
         raise CorruptArtifact(f"a part of an index cannot be read: {error!r}") from error
+
+
+def _lines(content: bytes) -> Iterator[bytes]:
+    """Yield the lines, inflated a piece at a time: whatever is in there, memory is bounded."""
+    inflating, waiting, rest = zlib.decompressobj(), content, b""
+    while not inflating.eof:
+        piece = inflating.decompress(waiting, _PIECE_BYTES)
+        if not piece and not inflating.eof:
+            raise ValueError("it is cut off")
+        waiting = inflating.unconsumed_tail
+        *lines, rest = (rest + piece).split(b"\n")
+        yield from lines
+        if len(rest) > _LINE_BYTES_MAX:
+            raise ValueError("it has a line that is too long")
+    yield rest

@@ -133,13 +133,13 @@ class KnowledgeCopying:
     ) -> FileRow | None:
         try:
             path = self._artifacts.open_local(name)
-        except CorruptArtifact:
-            return None
-        sha256, size = checksum(path), path.stat().st_size
-        expected = newest.get(kb_of(name), ("", {}))[1].get(name, sha256)
-        if sha256 != expected and self._artifacts.discard_local(name, sha256=expected):
-            path = self._artifacts.open_local(name)
-            sha256 = checksum(path)
+            sha256, size = checksum(path), path.stat().st_size
+            expected = newest.get(kb_of(name), ("", {}))[1].get(name, sha256)
+            if sha256 != expected and self._artifacts.discard_local(name, sha256=expected):
+                path = self._artifacts.open_local(name)
+                sha256, size = checksum(path), path.stat().st_size
+        except (CorruptArtifact, FileNotFoundError):
+            return None  # retention removed it, before it was opened or while it was read
         if sha256 != expected:
             # The coordinator finds this out as well, and publishes anew: the next backup is whole.
             _log.error("artifact_damaged", name=name, reason="it has another checksum")

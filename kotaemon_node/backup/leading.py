@@ -32,10 +32,31 @@ class Deposing(Leadership, Protocol):
 
 @contextmanager
 def leading(leadership: Deposing, *, holder: str, clock: Clock) -> Iterator[None]:
-    """Lead in the body. ``BackupRefused`` where the lead cannot be taken."""
-    _take(leadership, holder, clock)
-    stop = threading.Event()
-    keeper = threading.Thread(target=_keep, args=(leadership, holder, clock, stop), daemon=True)
+    """Lead in the body. ``BackupRefused`` where the lead cannot be taken.
+
+    ``Unavailable`` at its end where another led meanwhile, who may have removed, as needed by
+    nobody, what was put back before its manifest.
+    """
+    fence = _take(leadership, holder, clock)
+    stop, lost = threading.Event(), threading.Event()
+
+    def keep() -> None:
+        known = fence
+        while not clock.wait(stop, limits.LEADER_TTL_S / 3):
+            try:
+                now = leadership.acquire(holder, ttl_s=limits.LEADER_TTL_S)
+            except Unavailable as error:
+                _log.warning("lead_not_renewed", reason=str(error))
+                continue
+            # Each who takes the lead counts one up: the next number is ours, after a renewal that
+            # came too late, with nobody in between.
+            if now not in (known, known + 1):
+                _log.error("lead_lost")
+                lost.set()
+                return
+            known = now
+
+    keeper = threading.Thread(target=keep, daemon=True)
     keeper.start()
     try:
         yield
@@ -43,24 +64,23 @@ def leading(leadership: Deposing, *, holder: str, clock: Clock) -> Iterator[None
         stop.set()
         keeper.join(limits.LEADER_TTL_S)
         leadership.release(holder)
+    if lost.is_set():
+        raise Unavailable(
+            "the coordinator led meanwhile, since this program stood still or Redis was away;"
+            " run the same command again"
+        )
 
 
-def _take(leadership: Deposing, holder: str, clock: Clock) -> None:
+def _take(leadership: Deposing, holder: str, clock: Clock) -> int:
+    """Return the fence of the lead."""
     for _ in range(_TRIES_MAX):
         # One after the other: whoever asks between the two is deposed the next time.
         before = leadership.depose()
-        if leadership.acquire(holder, ttl_s=limits.LEADER_TTL_S) is not None:
+        fence = leadership.acquire(holder, ttl_s=limits.LEADER_TTL_S)
+        if fence is not None:
             _log.info("lead_taken", before=before)
-            return
+            return fence
         clock.sleep(_PAUSE_S)
     raise BackupRefused(
         "The coordinator does not give up the lead: stop it while knowledge is restored."
     )
-
-
-def _keep(leadership: Deposing, holder: str, clock: Clock, stop: threading.Event) -> None:
-    while not clock.wait(stop, limits.LEADER_TTL_S / 3):
-        try:
-            leadership.acquire(holder, ttl_s=limits.LEADER_TTL_S)
-        except Unavailable as error:
-            _log.warning("lead_not_renewed", reason=str(error))

@@ -82,11 +82,12 @@ class Making:
             return self._make(begun, sole, tell)
 
     def _begin(self, kind: Kind | None, what: tuple[Part, ...]) -> _Begun:
-        parent = None if kind == "full" else self._shelf.newest(what)
+        cluster = self._source.cluster
+        parent = None if kind == "full" else self._shelf.newest(what, cluster=cluster)
         if kind == "incremental" and parent is None:
             raise BackupRefused(
-                f"There is no backup of {' and '.join(what)} here to go on from: make a full one"
-                " first, with --full."
+                f"There is no backup of {' and '.join(what)} of the cluster {cluster} here to go"
+                " on from: make a full one first, with --full."
             )
         found = self._interrupted(kind, what, parent)
         if found is not None:

@@ -33,6 +33,7 @@ from kotaemon_node.ports.backup import WholeSessions
 _log = structlog.get_logger(__name__)
 
 _BATCH: Final = 100
+_SLASHES_MIN: Final = 5  # tenants/<tenant>/kb/<kb>/<kind>/<name>
 
 
 @dataclass(slots=True)
@@ -82,6 +83,8 @@ class SessionsRestoring:
         done = Restored()
         self._access(backup, done)
         for rows in shards(self._shelf, backup.sessions):
+            if any(row.tenant != backup.tenant for row in rows):
+                raise CorruptArtifact(f"{backup.id} has sessions of another tenant than its own")
             for row, copy in self._readable(rows, done):
                 self._one(row, copy, done)
                 self._tell("sessions", 1)
@@ -192,19 +195,28 @@ class KnowledgeRestoring:
     def run(self, backup: Backup) -> tuple[Restored, Restored]:
         """Restore artifacts and documents; return what became of each."""
         artifacts, documents = Restored(), Restored()
-        for row in self._shelf.files(backup.artifacts):
+        for row in self._artifact_rows(backup):
             if step_of(row.name) != "manifests":
                 self._artifact(row, artifacts)
         if self._documents is not None:
             for row in self._shelf.files(backup.documents):
                 self._document(self._documents, row, documents)
-        for row in self._shelf.files(backup.artifacts):
+        for row in self._artifact_rows(backup):
             if step_of(row.name) == "manifests":
                 self._artifact(row, artifacts)
         numbers = backup.artifacts.generations if backup.artifacts else {}
-        # Pods may serve what gave way: the next generation is above, and they come to that.
-        artifacts.floors = {kb: n + (kb in artifacts.replaced) for kb, n in numbers.items()}
+        # Pods may serve what gave way, now or in a run of this that was killed: the next
+        # generation is above, and they come to that.
+        artifacts.floors = {kb: n + self._replaces for kb, n in numbers.items()}
         return artifacts, documents
+
+    def _artifact_rows(self, backup: Backup) -> Iterator[FileRow]:
+        """Yield the artifacts; ``CorruptArtifact`` for one that is none of a knowledge base."""
+        prefix = artifacts_prefix(backup.tenant)
+        for row in self._shelf.files(backup.artifacts):
+            if not row.name.startswith(prefix) or row.name.count("/") < _SLASHES_MIN:
+                raise CorruptArtifact(f"{row.name!r} is not the name of an artifact")
+            yield row
 
     def look(self, backup: Backup) -> tuple[Restored, Restored]:
         """Say what ``run`` would do, and change nothing."""
@@ -240,9 +252,9 @@ class KnowledgeRestoring:
         self._tell("artifacts", 1)
 
     def _document(self, root: Path, row: FileRow, done: Restored) -> None:
-        target = _within(root, row.name)
+        target = root / row.name
         self._tell("documents", 1)
-        if target.exists():
+        if target.exists() or not _may_be_made(target, root):
             done.there += 1
             if checksum(target) != row.sha256:
                 done.note(done.differs, row.name)
@@ -253,8 +265,8 @@ class KnowledgeRestoring:
             done.note(done.damaged, f"{row.name}: {error}")
             return
         target.parent.mkdir(parents=True, exist_ok=True)
-        # Under a name that the coordinator ignores, until it is whole.
-        aside = target.with_name(f".{target.name[:200]}.restoring")
+        # Under a name that the coordinator ignores, until it is whole; of names of any length.
+        aside = target.with_name(f".{row.sha256}.restoring")
         with source.open("rb") as file, aside.open("wb") as copy:
             while block := file.read(1 << 20):
                 copy.write(block)
@@ -272,11 +284,10 @@ def highest(*known: Mapping[str, int]) -> dict[str, int]:
     return found
 
 
-def _within(root: Path, name: str) -> Path:
-    """Return where a document of a backup belongs; ``CorruptArtifact`` for a name that leaves."""
-    if name.startswith("/") or any(step in {"", ".", ".."} for step in name.split("/")):
-        raise CorruptArtifact(f"{name!r} is not the name of a document")
-    return root / name
+def _may_be_made(target: Path, root: Path) -> bool:
+    """Tell whether folders, and no file or link to elsewhere, lead from ``root`` to ``target``."""
+    above = next(it for it in target.parents if it == root or os.path.lexists(it))
+    return above == root or (above.is_dir() and above.resolve().is_relative_to(root.resolve()))
 
 
 def _count(done: Restored, is_there: bool) -> None:

@@ -10,7 +10,7 @@ import json
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from itertools import islice
+from itertools import compress, islice
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -212,6 +212,7 @@ class SessionsCopying:
             yield from newest.values()
 
     def _archived(self, shard: _Shard, names: Sequence[str]) -> None:
+        kept: list[SessionRow] = []
         found: list[SessionCopy] = []
         for name in names:
             prefix, of = name.rpartition("/")[0] + "/", CopyName.read(name)
@@ -219,7 +220,7 @@ class SessionsCopying:
             if of is None or (here is not None and here.name >= of):
                 continue  # it came back since, and was copied as it is
             if row is not None and row.archived and row.name == of:
-                shard.keep(row)
+                kept.append(row)
                 continue
             try:
                 content = self._archive.get(name)
@@ -228,10 +229,14 @@ class SessionsCopying:
             except (CorruptArtifact, TooLarge) as error:
                 self._skipped(shard, name, error)
         # What was deleted is not to be kept for longer than in the archive itself.
-        deleted = self._sessions.deleted([copy.key for copy in found])
-        for copy, is_deleted in zip(found, deleted, strict=True):
-            if not is_deleted:
-                shard.add(copy, archived=True)
+        keys = [SessionKey(row.tenant, row.session_id) for row in kept]
+        for row in compress(kept, self._not_deleted(keys)):
+            shard.keep(row)
+        for copy in compress(found, self._not_deleted([copy.key for copy in found])):
+            shard.add(copy, archived=True)
+
+    def _not_deleted(self, keys: Sequence[SessionKey]) -> Iterator[bool]:
+        return (not it for it in self._sessions.deleted(keys))
 
     def _skipped(self, shard: _Shard, what: str, error: Exception) -> None:
         shard.skipped += 1

@@ -51,16 +51,19 @@ class Shelf:
         if raw is None:
             known = ", ".join(self.ids()[-5:]) or "none at all"
             raise BackupRefused(f"There is no backup {backup} here; the newest are: {known}.")
-        return Backup.from_json(raw, name=f"the manifest of {backup}")
+        found = Backup.from_json(raw, name=f"the manifest of {backup}")
+        if found.id != backup:
+            raise CorruptArtifact(f"the manifest of {backup} is that of {found.id}")
+        return found
 
-    def newest(self, what: Sequence[Part]) -> Backup | None:
-        """Return the newest readable backup that has all of ``what``."""
+    def newest(self, what: Sequence[Part], *, cluster: str) -> Backup | None:
+        """Return the newest readable backup of this cluster that has all of ``what``."""
         for backup in reversed(self.ids()):
             try:
                 found = self.backup(backup)
             except (CorruptArtifact, Unavailable):
                 continue
-            if set(what) <= set(found.what):
+            if found.cluster == cluster and set(what) <= set(found.what):
                 return found
         return None
 

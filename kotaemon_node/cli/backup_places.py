@@ -19,7 +19,7 @@ from kotaemon_node.backup.format import PARTS, BackupRefused, Part
 from kotaemon_node.cli.cluster import folder_of
 from kotaemon_node.domain.ids import DEFAULT_TENANT
 from kotaemon_node.local import cluster as clusters
-from kotaemon_node.local import places
+from kotaemon_node.local import places, preflight
 from kotaemon_node.ports.artifacts import ArtifactStore
 from kotaemon_node.ports.encoder import Encoder
 from kotaemon_node.settings import Settings, environment_value
@@ -98,7 +98,7 @@ def _encoder(model: str, backend: str, models: Path) -> Encoder:
 
 def place_of(data: Path, knowledge: Path | None) -> Place:
     """Return the cluster that is meant. ``BackupRefused`` where none is."""
-    settings = Settings()
+    settings = preflight.read_settings()
     given = settings.model_fields_set
     folder = folder_of(data)
     cluster = None if "redis_url" in given else clusters.load(folder)
@@ -149,7 +149,7 @@ def backups_at(url: str, *, writes: bool, endpoint: str, region: str) -> Iterato
         raise BackupRefused(
             f"{url!r} is no place for backups: name one as file:///folder or s3://bucket/prefix."
         )
-    settings = Settings()
+    settings = preflight.read_settings()
     with tempfile.TemporaryDirectory(prefix="kotaemon-backups-") as folder:
         place = StorePlace(
             url=url,

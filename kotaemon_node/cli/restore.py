@@ -1,11 +1,11 @@
 """``restore``: brings a backup back where nothing is, or shows in a drill that it would."""
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import typer
 
@@ -14,7 +14,7 @@ from kotaemon_node.adapters.store.file_store import FileArtifactStore
 from kotaemon_node.adapters.system import RandomIds, SystemClock
 from kotaemon_node.backup.asking import Asking
 from kotaemon_node.backup.drill import Drill, Report, Scratch
-from kotaemon_node.backup.format import Backup, Part
+from kotaemon_node.backup.format import Backup, BackupRefused, Part
 from kotaemon_node.backup.leading import leading
 from kotaemon_node.backup.restoring import (
     KnowledgeRestoring,
@@ -88,7 +88,7 @@ def restore(
         url, parts = required(from_), parts_of(what)
         with backups_at(url, writes=False, endpoint=endpoint, region=region) as store:
             shelf = Shelf(store)
-            backup = _only(wanted(shelf, at), parts)
+            backup, lacks = _only(wanted(shelf, at), parts)
             place = place_of(data, knowledge)
             if drill:
                 report = _drill(place, shelf, backup, scratch_redis_url, tell)
@@ -97,6 +97,8 @@ def restore(
                 how = _How(documents, keep_epochs, replace_generations)
                 restoring = _Restoring(place, shelf, how, tell)
                 done = restoring.look(backup) if dry_run else restoring.run(backup)
+    if lacks:
+        complain(f"Backup {backup.id} has no {' and no '.join(lacks)}.")
     if drill:
         _end_drill(report, json_=json_)
     else:
@@ -145,7 +147,8 @@ class _Restoring:
                 done["artifacts"], done["documents"] = knowledge.run(backup)
                 if backup.sessions is not None:
                     done["sessions"] = sessions.run(backup)
-                _point_above(RedisGenerationPointer(store), done)
+                replaces = self._how.replaces_generations
+                _point_above(RedisGenerationPointer(store), done, replaces=replaces)
         return done
 
     @contextmanager
@@ -170,7 +173,9 @@ class _Restoring:
             )
 
 
-def _point_above(pointer: RedisGenerationPointer, done: dict[str, Restored]) -> None:
+def _point_above(
+    pointer: RedisGenerationPointer, done: dict[str, Restored], *, replaces: bool
+) -> None:
     """Point to the highest number that is known, whether or not its generation came back.
 
     Where it did not, the coordinator sees a pointer to nothing, and publishes above it.
@@ -178,7 +183,7 @@ def _point_above(pointer: RedisGenerationPointer, done: dict[str, Restored]) -> 
     artifacts = done["artifacts"].floors
     sessions = done["sessions"].floors if "sessions" in done else {}
     for kb, number in highest(artifacts, sessions).items():
-        if number > artifacts.get(kb, 0) or kb in done["artifacts"].replaced:
+        if number > artifacts.get(kb, 0) or replaces:
             name = manifest_name(DEFAULT_TENANT, kb, number)
             pointer.publish(DEFAULT_TENANT, GenerationRef(kb, number, "", name))
 
@@ -201,17 +206,29 @@ def _drill(place: Place, shelf: Shelf, backup: Backup, redis_url: str, tell: Tel
     return report
 
 
-def _only(backup: Backup, parts: Any) -> Backup:
-    """Return the backup with the parts that are wanted, and that it has."""
-    kept: set[Part] = set(parts)
-    return Backup(
-        **{
-            **{at: getattr(backup, at) for at in Backup.__slots__},
-            "sessions": backup.sessions if "sessions" in kept else None,
-            "artifacts": backup.artifacts if "knowledge" in kept else None,
-            "documents": backup.documents if "knowledge" in kept else None,
-        }
+def _only(backup: Backup, parts: Sequence[Part]) -> tuple[Backup, Sequence[Part]]:
+    """Return the backup with the parts that are wanted and that it has, and those it lacks.
+
+    ``BackupRefused`` where it has none of them, or is not one of the data that we look after.
+    """
+    lacks = [part for part in parts if part not in backup.what]
+    if lacks == parts:
+        raise BackupRefused(
+            f"Backup {backup.id} has no {' and no '.join(lacks)}: choose another with --at;"
+            " `kotaemon backup list` shows what each has."
+        )
+    if backup.tenant != DEFAULT_TENANT:
+        raise BackupRefused(
+            f"Backup {backup.id} is of tenant {backup.tenant!r}, which is not here."
+        )
+    has_sessions, has_knowledge = "sessions" in parts, "knowledge" in parts
+    kept = replace(
+        backup,
+        sessions=backup.sessions if has_sessions else None,
+        artifacts=backup.artifacts if has_knowledge else None,
+        documents=backup.documents if has_knowledge else None,
     )
+    return kept, lacks
 
 
 def _end_drill(report: Report, *, json_: bool) -> None:

@@ -151,9 +151,10 @@ class RedisWholeSessions:
             client = self._store.client
             if said["keys"] and not client.exists(keys.API_KEYS):
                 client.hset(keys.API_KEYS, mapping=said["keys"])
-                client.set(keys.API_KEYS_STAMP, secrets.token_hex(8))
             elif said["keys"] and set(said["keys"]) - {it.decode() for it in self._key_ids()}:
                 differs.append("the list of API keys (some of the backup are not in it)")
+            # In any case: a restore that was killed before this left keys that no pod has read.
+            client.set(keys.API_KEYS_STAMP, secrets.token_hex(8))
             if secret:
                 client.set(keys.SESSION_SECRET, secret, nx=not is_empty)
             if secret and client.get(keys.SESSION_SECRET) != secret:
