@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import structlog
 from typer.testing import CliRunner
 
 from kotaemon_node.adapters.store.file_store import FileArtifactStore
@@ -196,8 +197,10 @@ def test_a_restore_during_which_another_led_says_so(fences: tuple[int, ...], *, 
 
 
 def test_a_damaged_manifest_hides_no_other_backup_and_a_part_that_lacks_is_told(
-    cluster: BackedUp,
+    cluster: BackedUp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # The runner closes what logs would go to from here on.
+    monkeypatch.setattr(structlog, "configure", lambda **_: None)
     good, bad = cluster.back_up(what=["sessions"]), cluster.back_up("full")
     (cluster.backups / "backups" / f"{bad.id}.json").write_text("{}")
     at = ["--from", cluster.backups.as_uri()]
