@@ -1,5 +1,7 @@
 """Composes whom a turn may ask outside the cluster: a language model and tools."""
 
+from collections.abc import Mapping
+
 import structlog
 
 from kotaemon_node.adapters.llm.openai import make_language_model
@@ -11,12 +13,18 @@ from kotaemon_node.settings import Settings, environment_value
 _log = structlog.get_logger(__name__)
 
 
-def language_model_of(settings: Settings) -> LanguageModel | None:
+def language_model_of(
+    settings: Settings, *, sampling: Mapping[str, float] | None = None
+) -> LanguageModel | None:
     """Return the model behind ``LLM_BASE_URL``; None answers from the passages alone."""
     if not settings.llm_base_url:
         return None
     return make_language_model(
-        settings.llm_base_url, settings.llm_api_key, settings.llm_model, settings.llm_continue
+        settings.llm_base_url,
+        settings.llm_api_key,
+        settings.llm_model,
+        settings.llm_continue,
+        sampling=sampling,
     )
 
 

@@ -7,7 +7,17 @@ from typing import Annotated, Any
 import typer
 
 from kotaemon_node.adapters.encoder.errors import EncoderSetupError
-from kotaemon_node.cli import backup, chaos, cluster, ingest, models, restore, signing_key, talk
+from kotaemon_node.cli import (
+    backup,
+    chaos,
+    cluster,
+    evaluate,
+    ingest,
+    models,
+    restore,
+    signing_key,
+    talk,
+)
 from kotaemon_node.cli import keys as api_keys
 from kotaemon_node.cli.console import complain
 from kotaemon_node.cli.service import ServiceError
@@ -58,6 +68,7 @@ app.add_typer(backup.app, name="backup")
 app.command()(restore.restore)
 app.add_typer(api_keys.app, name="keys")
 app.add_typer(models.app, name="models")
+app.add_typer(evaluate.app, name="eval")
 app.add_typer(signing_key.app, name="signing-key")
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,6 +40,8 @@ Look = Callable[[OpenGeneration, EncodedQuestion, int], Candidates]
 """``Neighbours.find``: what a vector store finds near a question, so many rows of each segment."""
 Compute = Callable[..., Any]
 """``ports.runtime.Tasks.compute``."""
+Leg = Literal["lexical", "dense"]
+BOTH_LEGS: Final[frozenset[Leg]] = frozenset({"lexical", "dense"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,7 @@ class _Question:
     pool: int
     """How many rows of each leg are fused."""
     candidates: Candidates
+    legs: frozenset[Leg] = BOTH_LEGS
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,20 +120,23 @@ class Searcher:
         top_k: int = TOP_K_DEFAULT,
         encoded: EncodedQuestion | None = None,
         language: Language | None = None,
+        legs: frozenset[Leg] = BOTH_LEGS,
     ) -> SearchResult:
         """Return the best passages, at most ``top_k``; the same call gives the same result.
 
         ``encoded`` saves encoding the question where that was done; ``language`` is the one that
         passages should be in, by default the question's. ``Overloaded`` when too many wait for
-        the encoder.
+        the encoder. ``legs`` other than both are for measures: what one of them finds alone.
         """
         vectors = self._encoded(question) if encoded is None else encoded
+        if "dense" not in legs:
+            vectors = {}
         wanted = language or language_of(question)
         contrast = Contrast(vectors, self._background)
         pool = max(_POOL_ROWS_MIN, 2 * top_k)
         look = self._look
         candidates = NO_CANDIDATES if look is None else look(self._generation, vectors, pool)
-        asked = _Question(question, wanted, vectors, contrast, pool, candidates)
+        asked = _Question(question, wanted, vectors, contrast, pool, candidates, legs)
         # Told as an argument: on a native thread no span is current.
         arguments = (self._generation, asked, top_k, current())
         if self._generation.rows < _NATIVE_ROWS_MIN:
@@ -161,7 +167,7 @@ def _find(
 ) -> tuple[Hit, ...]:
     legs = _run_legs(generation, question, around)
     read = _READ_PER_HIT * top_k + _READ_MORE
-    scored = _scored_passages(generation, legs, read, question.language)
+    scored = _scored_passages(generation, legs, read, question)
     found = _distinct(generation, scored, top_k)
     rows = np.array(sorted(row for row, _, _ in found), dtype=np.int64)
     words = dict(zip(rows.tolist(), zip(*legs.lexical.of(rows), strict=True), strict=True))
@@ -188,7 +194,9 @@ def _find(
 def _run_legs(generation: OpenGeneration, question: _Question, around: Span) -> _Legs:
     with around.begin("lexical"):
         lexical = LexicalScores(generation, question_terms(question.text))
-        rankings: list[Ranking] = [lexical.ranking(question.pool)]
+        rankings: list[Ranking] = []
+        if "lexical" in question.legs:
+            rankings.append(lexical.ranking(question.pool))
     near: dict[int, _Nearness] = {}
     for space in sorted(question.encoded):
         with around.begin("dense", {"kotaemon.space": space}):
@@ -218,7 +226,7 @@ def _nearness(generation: OpenGeneration, row: int, question: _Question) -> _Nea
 
 
 def _scored_passages(
-    generation: OpenGeneration, legs: _Legs, read: int, language: Language
+    generation: OpenGeneration, legs: _Legs, read: int, question: _Question
 ) -> list[tuple[int, float, Passage]]:
     """Read the best rows and weigh their languages; return (row, score, passage), best first."""
     order = dict(zip(legs.rows.tolist(), generation.order(legs.rows).tolist(), strict=True))
@@ -228,9 +236,10 @@ def _scored_passages(
     for row in dict.fromkeys([*legs.rows[:read].tolist(), *nearest[:_READ_MORE]]):
         passage = generation.passage(row)
         score = scores[row]
-        if passage.language != language and row in legs.near:
+        if passage.language != question.language and row in legs.near:
             # Words of two languages do not meet: closeness has to stand for both legs.
-            score = max(score, 2 / (RRF_K + legs.near[row].rank + _FOREIGN_RANKS))
+            both = len(question.legs) / (RRF_K + legs.near[row].rank + _FOREIGN_RANKS)
+            score = max(score, both)
         scored.append((row, score, passage))
     return sorted(scored, key=lambda found: (-found[1], order[found[0]]))
 

@@ -9,7 +9,7 @@ Laws of this file:
 
 import socket
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -38,15 +38,26 @@ _REFUSAL_BYTES_MAX: Final = 16 * 1024
 
 
 def make_language_model(
-    base_url: str, api_key: str, model: str, continue_mode: ContinueMode
+    base_url: str,
+    api_key: str,
+    model: str,
+    continue_mode: ContinueMode,
+    *,
+    sampling: Mapping[str, float] | None = None,
 ) -> LanguageModel:
     """Return the language model behind ``base_url`` (``http://host:port/v1``); does no I/O.
+
+    ``sampling`` (``temperature``, ``seed``) is sent with each request; None: the server's own.
 
     ``ValueError`` when ``base_url`` is not an http or https address, or ``api_key`` holds what a
     header cannot carry.
     """
     return OpenAiLanguageModel(
-        base_url=base_url, api_key=api_key, model=model, continue_mode=continue_mode
+        base_url=base_url,
+        api_key=api_key,
+        model=model,
+        continue_mode=continue_mode,
+        sampling=sampling,
     )
 
 
@@ -60,6 +71,7 @@ class OpenAiLanguageModel:
         api_key: str,
         model: str,
         continue_mode: ContinueMode,
+        sampling: Mapping[str, float] | None = None,
         first_text_timeout_s: float = FIRST_TEXT_TIMEOUT_S,
         progress_timeout_s: float = PROGRESS_TIMEOUT_S,
     ) -> None:
@@ -73,6 +85,7 @@ class OpenAiLanguageModel:
         self._api_key = api_key
         self._model = model
         self._continue_mode = continue_mode
+        self._sampling = dict(sampling or {})
         self._first_text_timeout_s = first_text_timeout_s
         self._progress_timeout_s = progress_timeout_s
         self._usage_accepted = True
@@ -104,6 +117,7 @@ class OpenAiLanguageModel:
         body = request_body(
             self._model, messages, prefix=prefix, mode=self._continue_mode, tools=tools
         )
+        body.update(self._sampling)
         return self._stream(
             body, chars_used=len(prefix), usage=usage, stop=stop, with_calls=bool(tools)
         )

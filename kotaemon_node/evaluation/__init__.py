@@ -1,0 +1,1 @@
+"""Experiments: a data set, a configuration and metrics to figures that come out the same again."""

@@ -1,0 +1,1 @@
+"""Reports of a run and of a comparison: one content, as Markdown and as HTML."""
