@@ -68,13 +68,14 @@ class BalancedPods:
                 process.kill()
                 process.wait()
 
-    def start_balancer(self, *, expected: int) -> None:
+    def start_balancer(self, *, expected: int, open_files_max: int = 4096) -> None:
         """Start HAProxy, which expects pods in the first slots; one that runs is killed before."""
         if self._haproxy is not None:
             self._haproxy.kill()
             self._haproxy.wait()
         cluster = replace(self.cluster, workers=expected)
-        self.folder.haproxy_config.write_text(config.haproxy_config(cluster, open_files_max=4096))
+        text = config.haproxy_config(cluster, open_files_max=open_files_max)
+        self.folder.haproxy_config.write_text(text)
         for name, text in haproxy.scripts().items():
             (self.folder.path / name).write_text(text)
         with self.folder.log("haproxy").open("wb") as log:

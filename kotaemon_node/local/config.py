@@ -26,11 +26,13 @@ def haproxy_config(cluster: Cluster, *, open_files_max: int, stopped: Collection
     ]
     # Two files a connection, and some for checks, listeners and logs.
     connections_max = min(CONNECTIONS_MAX, max(100, (open_files_max - 200) // 2))
+    clients_max = connections_max - haproxy.WATCHERS_MAX
     return haproxy.render(
         haproxy.Place(
             head=_HAPROXY_HEAD,
             cluster_id=cluster.cluster_id,
             connections_bound=f"maxconn {connections_max}",
+            clients_max=str(clients_max),
             public_address=f"{cluster.host}:{cluster.port}",
             watching_address=f"127.0.0.1:{cluster.balancer_metrics_port}",
             servers="\n".join(servers),

@@ -17,6 +17,8 @@ SESSION_COOKIE: Final = "kotaemon_session"
 BUFFER_BYTES: Final = 128 * 1024
 # Room for the form around an uploaded document.
 UPLOAD_BYTES_MAX: Final = limits.DOCUMENT_BYTES_MAX + 1024 * 1024
+WATCHERS_MAX: Final = 50
+"""Connections that are left for checks and metrics when those for clients are used up."""
 SCRIPTS: Final = ("frozen_pods.lua", "first_check.lua")
 
 # What HAProxy itself says where no pod can: the error form of the API. Codes as in domain.errors.
@@ -70,6 +72,8 @@ class Place:
     cluster_id: str
     connections_bound: str
     """``maxconn``, or ``fd-hard-limit``: then as many as the open files of its process allow."""
+    clients_max: str
+    """Connections of clients; fewer than of all, so that a full balancer still answers checks."""
     public_address: str
     """Where clients come, as ``bind`` takes it."""
     watching_address: str
@@ -94,6 +98,7 @@ def render(place: Place) -> str:
         head=place.head,
         own_globals=(socket if place.admin_socket else "") + (user if place.user else ""),
         connections_bound=place.connections_bound,
+        clients_max=place.clients_max,
         turn_s=int(limits.TURN_TIMEOUT_S),
         buffer_bytes=BUFFER_BYTES,
         error_pages="\n".join(_error_page(*page) for page in ERROR_PAGES),

@@ -21,7 +21,8 @@ WATCHING_PORT: Final = 8405
 WORKER_PORT: Final = 8000
 # Two files a connection, and some for checks, listeners and logs. A bound of connections would keep
 # HAProxy from starting where it may open less files; of these it takes what it gets.
-FILES_MAX: Final = 2 * CONNECTIONS_MAX + 200
+_FILES_MORE: Final = 500 + 2 * haproxy.WATCHERS_MAX
+FILES_MAX: Final = 2 * CONNECTIONS_MAX + _FILES_MORE
 # docker compose's cluster: as many workers as it starts, and room for more.
 COMPOSE_WORKERS: Final = 3
 COMPOSE_CLUSTER: Final = "compose"
@@ -29,9 +30,12 @@ COMPOSE_CLUSTER: Final = "compose"
 _CHART_HEAD: Final = """\
 {{- /* Made by scripts/haproxy_files.py from kotaemon_node/local/haproxy.cfg.tmpl; do not edit.
 Goes through `tpl` with the root context. Reads .Values.worker.{slots,replicas}, .Values.autoscaling
-.{mode,minReplicas}, .Values.clusterDomain, .Values.haproxy.{maxConnections,timeoutServerSeconds},
-and the helpers kotaemon.fullname and kotaemon.clusterId. The Lua files lie beside it. HAProxy is to
-be stopped by SIGUSR1, as in the official image: SIGTERM would cut its streams. */ -}}
+.{mode,minReplicas}, .Values.{clusterDomain,ipv6}, .Values.haproxy.{maxConnections,
+timeoutServerSeconds}, and the helpers kotaemon.fullname and kotaemon.clusterId. The Lua files lie
+beside it. HAProxy is to be stopped by SIGUSR1, as in the official image: SIGTERM would cut its
+streams. */ -}}
+{{- /* Of IPv4 alone, or of both. */ -}}
+{{- $any := ternary "[::]" "" .Values.ipv6 -}}
 {{- $workers := printf "%s-worker" (include "kotaemon.fullname" .) -}}
 {{- $scaled := ne .Values.autoscaling.mode "none" -}}
 {{- $expected := ternary .Values.autoscaling.minReplicas .Values.worker.replicas $scaled | int -}}
@@ -57,7 +61,9 @@ def chart() -> Place:
     return _kubernetes(
         head=_CHART_HEAD + _KUBERNETES_HEAD,
         cluster_id='{{ include "kotaemon.clusterId" . }}',
-        files_max="{{ add (mul 2 .Values.haproxy.maxConnections) 200 }}",
+        files_max=f"{{{{ add (mul 2 .Values.haproxy.maxConnections) {_FILES_MORE} }}}}",
+        clients_max="{{ int .Values.haproxy.maxConnections }}",
+        any_address="{{ $any }}",
         server_timeout_s="{{ int .Values.haproxy.timeoutServerSeconds }}",
         servers=_CHART_SERVERS % {"line": line, "empty": haproxy.EMPTY + haproxy.NOT_LOOKED_UP},
     )
@@ -80,6 +86,8 @@ def kubernetes(release: str, *, namespace: str, workers: int, slots: int = WORKE
         head=_KUBERNETES_HEAD,
         cluster_id=f"{namespace}-{release}",
         files_max=str(FILES_MAX),
+        clients_max=str(CONNECTIONS_MAX),
+        any_address="",
         server_timeout_s="75",
         servers="\n".join(lines),
     )
@@ -91,15 +99,23 @@ def _kubernetes_line(slot: str, identity: str, *, workers: str, namespace: str, 
 
 
 def _kubernetes(
-    *, head: str, cluster_id: str, files_max: str, server_timeout_s: str, servers: str
+    *,
+    head: str,
+    cluster_id: str,
+    files_max: str,
+    clients_max: str,
+    any_address: str,
+    server_timeout_s: str,
+    servers: str,
 ) -> Place:
     return Place(
         head=head,
         cluster_id=cluster_id,
         connections_bound=f"fd-hard-limit {files_max}",
+        clients_max=clients_max,
         server_timeout_s=server_timeout_s,
-        public_address=f":{PUBLIC_PORT}",
-        watching_address=f":{WATCHING_PORT}",
+        public_address=f"{any_address}:{PUBLIC_PORT}",
+        watching_address=f"{any_address}:{WATCHING_PORT}",
         servers=servers,
         resolved=True,
     )
@@ -117,6 +133,7 @@ def compose() -> Place:
         "# kotaemon_node/local/haproxy.cfg.tmpl; do not edit.",
         cluster_id=COMPOSE_CLUSTER,
         connections_bound=f"fd-hard-limit {FILES_MAX}",
+        clients_max=str(CONNECTIONS_MAX),
         public_address=f":{PUBLIC_PORT}",
         watching_address=f":{WATCHING_PORT}",
         servers="\n".join(servers),
@@ -143,6 +160,7 @@ def machines(
         head="# Load balancer of a cluster on several machines, the same file on each balancer.",
         cluster_id=cluster_id,
         connections_bound=f"fd-hard-limit {FILES_MAX}",
+        clients_max=str(CONNECTIONS_MAX),
         public_address=public_address,
         watching_address=watching_address,
         servers="\n".join(servers),

@@ -1,8 +1,6 @@
 """The autoscaler: more workers under load, fewer without, and no client notices."""
 
-import json
 import time
-from collections.abc import Mapping
 from typing import Any, Final
 
 from load.e2e_k8s.kube import StepFailed, wait_until
@@ -12,30 +10,19 @@ from load.e2e_k8s.talking import check_clean, talking
 _UP_S: Final = 300.0
 _DOWN_S: Final = 600.0
 _SEED: Final = 7
-# The chart waits for minutes before it removes a pod; here somebody is watching.
-_QUICK: Final = {
-    "scaleDown": {
-        "stabilizationWindowSeconds": 15,
-        "policies": [{"type": "Pods", "value": 1, "periodSeconds": 15}],
-    }
-}
 
 
 def scale(here: Scene) -> dict[str, Any]:
     """Let load bring the fewest workers to the most, and its end back again."""
-    name = f"{RELEASE}-worker"
-    limits = here.kube.get("hpa", name)["spec"]
+    limits = here.kube.get("hpa", f"{RELEASE}-worker")["spec"]
     least, most = limits["minReplicas"], limits["maxReplicas"]
-    # Steps before this one may have brought more; the chart's own patience would take minutes.
-    _behave(here, name, _QUICK)
+    # Steps before this one may have brought more.
     here.wait_workers(least, timeout_s=_DOWN_S)
-    _behave(here, name, limits["behavior"])
     found: dict[str, Any] = {}
     began_s = time.monotonic()
     with talking(here, seed=_SEED, found=found):
         up_s = here.wait_workers(most, timeout_s=_UP_S)
         served = _balanced(here, most)
-    _behave(here, name, _QUICK)
     quiet_s = time.monotonic()
     # Some still talk when pods begin to leave: that is what no client may notice.
     down: dict[str, Any] = {}
@@ -55,11 +42,6 @@ def scale(here: Scene) -> dict[str, Any]:
         "under_load": found,
         "on_the_way_down": down,
     }
-
-
-def _behave(here: Scene, name: str, behavior: Mapping[str, Any]) -> None:
-    patch = json.dumps({"spec": {"behavior": behavior}})
-    here.kube.kubectl("patch", "hpa", name, "--type=merge", "-p", patch)
 
 
 def _balanced(here: Scene, workers: int) -> float:

@@ -151,7 +151,7 @@ def test_only_named_parts_reach_each_other() -> None:
     everybody = one(objects, "NetworkPolicy", f"{F}-default-deny")["spec"]
     assert everybody["policyTypes"] == ["Ingress", "Egress"]
     assert "ingress" not in everybody
-    assert {port["port"] for rule in everybody["egress"] for port in rule["ports"]} == {53}
+    assert {port["port"] for rule in everybody["egress"] for port in rule["ports"]} == {53, 5353}
 
     redis = one(objects, "NetworkPolicy", f"{F}-redis")["spec"]["ingress"]
     assert [rule["ports"] for rule in redis] == [[{"protocol": "TCP", "port": 6379}]]

@@ -188,7 +188,7 @@ def test_who_scales_decides_how_many(mode: str) -> None:
 def test_one_pod_of_a_kind_is_evicted_at_a_time() -> None:
     objects = rendered()
 
-    for part in ("worker", "haproxy", "coordinator"):
+    for part in ("worker", "haproxy"):
         spec = one(objects, "PodDisruptionBudget", f"{F}-{part}")["spec"]
         assert (spec["maxUnavailable"], spec["unhealthyPodEvictionPolicy"]) == (1, "AlwaysAllow")
         assert spec["selector"]["matchLabels"]["app.kubernetes.io/component"] == part
@@ -253,7 +253,7 @@ def test_what_is_on_is_there() -> None:
     images = {c["image"] for _, spec in pods(objects) for c in containers(spec)}
     assert {image.partition("/")[0] for image in images} == {"mirror.example.com"}
     assert f"mirror.example.com/kotaemon-cluster@sha256:{'0' * 64}" in images
-    assert kinds(objects, "CronJob") == [f"{F}-backup-full", f"{F}-backup-incremental"]
+    assert kinds(objects, "CronJob") == [f"{F}-backup-full", f"{F}-backup-incr"]
     assert len(kinds(objects, "ServiceMonitor")) == 3
     rules = one(objects, "PrometheusRule", F)["spec"]["groups"]
     assert all(rule["annotations"] for group in rules for rule in group["rules"])

@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from typing import Any
-from urllib.error import HTTPError, URLError
+from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 PATIENCE_S = 120.0
@@ -33,9 +33,9 @@ def call(method: str, url: str, body: object = None, **headers: str) -> Any:
         except HTTPError as error:
             if error.code not in (429, 502, 503, 504) or time.monotonic() > ends_at:
                 sys.exit(f"{method} {url}: {error.code} {error.read(500).decode(errors='replace')}")
-        except URLError as error:
+        except OSError as error:  # a name, a connection, or an answer that did not come
             if time.monotonic() > ends_at:
-                sys.exit(f"{method} {url}: {error.reason}")
+                sys.exit(f"{method} {url}: {error}")
         time.sleep(1)
 
 

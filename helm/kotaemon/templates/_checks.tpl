@@ -29,8 +29,8 @@
 {{- fail "autoscaling.mode is keda: set autoscaling.minReplicas to 2 or more, so that a pod that dies is not the only one." -}}
 {{- end -}}
 {{- end -}}
-{{- if and (eq $scaling.mode "cpu") (not (dig "requests" "cpu" "" $worker.resources)) -}}
-{{- fail "autoscaling.mode is cpu, a share of what a worker asks for; set worker.resources.requests.cpu." -}}
+{{- if and $scaled (not (dig "requests" "cpu" "" $worker.resources)) -}}
+{{- fail (printf "autoscaling.mode is %s, which counts CPU as a share of what a worker asks for; set worker.resources.requests.cpu." $scaling.mode) -}}
 {{- end -}}
 {{- include "kotaemon.checks.stores" . -}}
 {{- include "kotaemon.checks.rest" . -}}

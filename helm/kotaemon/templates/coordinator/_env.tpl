@@ -3,7 +3,7 @@
 - name: POD_NAME
   valueFrom:
     fieldRef: {fieldPath: metadata.name}
-- {name: COORDINATOR_HOST, value: 0.0.0.0}
+- {name: COORDINATOR_HOST, value: {{ ternary "::" "0.0.0.0" .Values.ipv6 | quote }}}
 - {name: COORDINATOR_PORT, value: "8090"}
 - {name: KNOWLEDGE_DIR, value: /var/lib/kotaemon/knowledge}
 - {name: SIGNING_KEY_FILE, value: /etc/kotaemon/signing/signing.pem}

@@ -8,7 +8,7 @@
     fieldRef: {fieldPath: "metadata.labels['apps.kubernetes.io/pod-index']"}
 # As the balancer calls this slot.
 - {name: POD_NAME, value: worker-$(POD_INDEX)}
-- {name: POD_ADDRESS, value: "$(POD_IP):8000"}
+- {name: POD_ADDRESS, value: "{{ ternary "[$(POD_IP)]" "$(POD_IP)" .Values.ipv6 }}:8000"}
 - {name: LEAVE_PORT, value: "8001"}
 - {name: ARTIFACT_CACHE_DIR, value: /var/cache/kotaemon/artifacts}
 - {name: ARTIFACT_CACHE_BYTES_MAX, value: {{ mul .Values.worker.cacheGiB 1073741824 | quote }}}

@@ -1,5 +1,9 @@
 {{/* Up at once, down one pod in two minutes: a pod that leaves hands its turns over. */}}
 {{- define "kotaemon.scaling" -}}
+{{- toYaml (mergeOverwrite (include "kotaemon.scaling.usual" . | fromYaml) (deepCopy .behavior)) -}}
+{{- end }}
+
+{{- define "kotaemon.scaling.usual" -}}
 scaleUp:
   stabilizationWindowSeconds: 0
   selectPolicy: Max
