@@ -1,4 +1,8 @@
-"""``kotaemon eval``: runs experiments, compares two, and says how far proxies agree with people."""
+"""``kotaemon eval``: runs experiments, compares two, and says how far proxies agree with people.
+
+What encodes and searches is imported where it is needed (``cli.evaluating``): that takes half a
+second, for which every other command would wait.
+"""
 
 import json
 from collections.abc import Callable, Iterator
@@ -11,23 +15,14 @@ from rich.markdown import Markdown
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from typer.core import TyperGroup
 
-from kotaemon_node.adapters.encoder.factory import make_encoder
-from kotaemon_node.adapters.system import SystemClock
 from kotaemon_node.cli.console import err, out
-from kotaemon_node.evaluation.building import CoordinatorBuild
-from kotaemon_node.evaluation.calibration import calibrate as calibrated
 from kotaemon_node.evaluation.comparison import compare as compared
 from kotaemon_node.evaluation.errors import ExperimentError
-from kotaemon_node.evaluation.experiment import EXTRACTIVE, Experiment, read_experiment
+from kotaemon_node.evaluation.experiment import read_experiment
 from kotaemon_node.evaluation.report import of_comparison, of_run
 from kotaemon_node.evaluation.report.pages import Page, html, markdown
 from kotaemon_node.evaluation.results import read_results, to_json
-from kotaemon_node.evaluation.run import Surroundings, run
-from kotaemon_node.local import places, preflight, weights
-from kotaemon_node.outside import language_model_of
-from kotaemon_node.ports.encoder import Encoder
-from kotaemon_node.ports.language_model import LanguageModel
-from kotaemon_node.settings import Settings
+from kotaemon_node.local import preflight
 
 OutOption = Annotated[
     Path | None, typer.Option("--out", help="Folder for the report (Markdown, HTML, JSON, SVG).")
@@ -65,22 +60,12 @@ def run_(
     ] = None,
 ) -> None:
     """Run an experiment and print its report; the same file gives the same figures."""
+    from kotaemon_node.cli.evaluating import run_experiment  # noqa: PLC0415 - see above
+
     experiment = read_experiment(file)
     settings = preflight.read_settings()
-    model = experiment.encoder_model or settings.encoder_model
-    models = _models(settings, model)
-    build = CoordinatorBuild(model, settings.encoder_backend, models, settings.encoder_threads)
-    encoder = _encoder(settings, model, models)
     with _progress() as tell:
-        around = Surroundings(
-            build=build,
-            encoder=encoder,
-            language_model=language_model(settings, experiment),
-            clock=SystemClock(),
-            tell=tell,
-            room=keep,
-        )
-        ran = run(experiment, around)
+        ran = run_experiment(experiment, settings, tell=tell, room=keep)
     if folder is not None:
         _write(folder, of_run.page_of(ran.results), ran.results)
         (folder / "timings.json").write_text(to_json(ran.timings), "utf-8")
@@ -109,35 +94,12 @@ def calibrate(
     file: Annotated[Path, typer.Argument(help="JSON Lines of answers that people scored.")],
 ) -> None:
     """Print, as JSON, how far the proxies of answers agree with people (rank correlation)."""
+    from kotaemon_node.cli.evaluating import calibrate_proxies  # noqa: PLC0415 - see above
+
     settings = preflight.read_settings()
-    models = _models(settings, settings.encoder_model)
-    encoder = _encoder(settings, settings.encoder_model, models)
     with _progress() as tell:
-        found = calibrated(file, encoder, tell=tell)
+        found = calibrate_proxies(file, settings, tell=tell)
     print(json.dumps(found, indent=1))
-
-
-def _models(settings: Settings, model: str) -> Path:
-    given = settings.model_dir if "model_dir" in settings.model_fields_set else None
-    models = given or places.models_folder()
-    if settings.encoder_backend == "onnx":
-        weights.check_weights(models, model)
-    return models
-
-
-def _encoder(settings: Settings, model: str, models: Path) -> Encoder:
-    return make_encoder(model, settings.encoder_backend, models, settings.encoder_threads)
-
-
-def language_model(settings: Settings, experiment: Experiment) -> LanguageModel | None:
-    """Return the model that the experiment names, at the server that the settings name."""
-    if experiment.generator == EXTRACTIVE:
-        return None
-    sampling: dict[str, float] = {"seed": experiment.seed}
-    if experiment.temperature is not None:
-        sampling["temperature"] = experiment.temperature
-    named = settings.model_copy(update={"llm_model": experiment.generator})
-    return language_model_of(named, sampling=sampling)
 
 
 @contextmanager

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from kotaemon_node.evaluation.asking import Answered, Generate, by_model, extractive, retrieve
-from kotaemon_node.evaluation.base import Base, Build, Built, Tell, opened, written
+from kotaemon_node.evaluation.base import Base, Build, Built, Tell
 from kotaemon_node.evaluation.errors import ExperimentError
 from kotaemon_node.evaluation.experiment import EXTRACTIVE, Experiment
 from kotaemon_node.evaluation.names import of_answers
+from kotaemon_node.evaluation.opening import opened, written
 from kotaemon_node.evaluation.results import results
 from kotaemon_node.evaluation.scoring import Asked, closeness
 from kotaemon_node.evaluation.sets.adapters import load

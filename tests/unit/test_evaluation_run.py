@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from coordinator.once import build_once, made
 from kotaemon_node.adapters.system import SystemClock
 from kotaemon_node.cli import evaluate
+from kotaemon_node.cli.evaluating import language_model
 from kotaemon_node.domain.errors import LanguageModelError
 from kotaemon_node.domain.knowledge import GenerationRef
 from kotaemon_node.engine.stopping import Stop
@@ -217,7 +218,7 @@ def test_temperature_and_seed_reach_the_model(tmp_path: Path) -> None:
     )
     experiment = parse_experiment(text, path=tmp_path / "e.yaml")
     with FakeLlmServer() as llm:
-        model = evaluate.language_model(Settings(llm_base_url=llm.base_url), experiment)
+        model = language_model(Settings(llm_base_url=llm.base_url), experiment)
         assert model is not None
         message = ChatMessage("user", "Question: how long?")
         list(model.stream([message], prefix="", usage=Usage(), stop=Stop()))

@@ -1,10 +1,13 @@
 """A report as values, and those as Markdown or as one HTML file that needs nothing else."""
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from html import escape
+from typing import Final
 
-_CSS = (
+_NUMBER: Final = re.compile(r"[+-]?\d[\d.,]*%?")
+_CSS: Final = (
     ":root{color-scheme:light dark}body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;"
     "margin:2rem auto;padding:0 1rem}table{border-collapse:collapse;display:block;overflow-x:auto}"
     "th,td{padding:.25rem .7rem;border-bottom:1px solid #8884;text-align:left;vertical-align:top}"
@@ -105,7 +108,7 @@ def _html_cell(text: str) -> str:
 
 
 def _numeric(text: str) -> bool:
-    return text[:1].isdigit() or text[:2] in {"+0", "-0"} or text == "-"
+    return text == "-" or _NUMBER.fullmatch(text) is not None
 
 
 def _cell(text: str) -> str:
