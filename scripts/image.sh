@@ -2,9 +2,10 @@
 # image.sh [--tag NAME:TAG] [--base IMAGE | --local-base] [--archive FILE.tar] [--torch cpu]
 #          [--commit COMMIT]
 #
-# Builds the image of deploy/Dockerfile, of the files as they are or of a commit. Without a registry --local-base makes the base from Debian's
-# packages; --archive writes a file for `docker load` or `ctr images import`. A company's own
-# certificates are named by CERTIFICATES=FILE. docs/how-to/image.md tells more.
+# Builds the image of deploy/Dockerfile, of the files as they are or of a commit. Without a registry
+# --local-base makes the base from Debian's packages; --archive writes a file for `docker load` or
+# `ctr images import`. A company's own certificates are named by CERTIFICATES=FILE.
+# docs/how-to/image.md tells more.
 set -eu
 cd "$(dirname "$0")/.."
 . scripts/steps.sh

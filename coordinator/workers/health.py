@@ -1,5 +1,6 @@
 """Serves health checks and metrics beside a build worker, whose main program is no server."""
 
+import socket
 import threading
 from collections.abc import Callable
 from socketserver import ThreadingMixIn
@@ -9,6 +10,10 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 class _Server(ThreadingMixIn, WSGIServer):
     daemon_threads = True
+
+
+class _Server6(_Server):
+    address_family = socket.AF_INET6
 
 
 class _Handler(WSGIRequestHandler):
@@ -23,7 +28,11 @@ class _Handler(WSGIRequestHandler):
 
 
 def serve_beside(app: Callable[..., Any], *, host: str, port: int) -> int:
-    """Serve ``app`` on a thread until the process ends; return its port. Raises ``OSError``."""
-    server = make_server(host, port, app, server_class=_Server, handler_class=_Handler)
+    """Serve ``app`` on a thread until the process ends; return its port. Raises ``OSError``.
+
+    ``host``: of IPv4, or of IPv6 (``::`` is every address of both).
+    """
+    kind = _Server6 if ":" in host else _Server
+    server = make_server(host, port, app, server_class=kind, handler_class=_Handler)
     threading.Thread(target=server.serve_forever, name="health", daemon=True).start()
     return int(server.server_port)

@@ -60,7 +60,8 @@ def test_haproxy_accepts_each_place(tmp_path: Path, place: str) -> None:
 def rules(text: str) -> list[str]:
     """Return what a file makes of requests: everything but what a place may fill in."""
     body = text[text.index("    unique-id-format") :]
-    own = r"server |bind |maxconn |default-server resolvers|parse-resolv|accepted_|resolve_|timeout re|hold "
+    own = r"server |bind |maxconn |default-server resolvers|parse-resolv|accepted_|resolve_"
+    own += r"|timeout re|hold "
     lines = [line.strip() for line in body.splitlines()]
     kept = [line for line in lines if line and not re.match(own, line) and line[0] != "#"]
     return [re.sub(r"/balancer/[\w-]+", "/balancer/ID", line) for line in kept]

@@ -56,14 +56,16 @@ def test_what_cannot_be_run_is_refused(wished: int, kafka: bool) -> None:
     preflight.check_build_workers(8, kafka=True)
 
 
-def test_its_health_is_served_beside_its_work() -> None:
+# Every address of IPv4 and IPv6, as in pods that have IPv6 alone.
+@pytest.mark.parametrize("host", ["127.0.0.1", "::"])
+def test_its_health_is_served_beside_its_work(host: str) -> None:
     board = StatusBoard()
     board.beat_s = SystemClock().monotonic_s()
     board.current = Status(role="build-worker", problem=None)
     app: Flask = create_app(board=board, metrics=CoordinatorMetrics(), clock=SystemClock())
-    port = serve_beside(app, host="127.0.0.1", port=0)
+    port = serve_beside(app, host=host, port=0)
     for path in ("/healthz", "/readyz", "/metrics"):
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        connection = http.client.HTTPConnection(host, port, timeout=60)
         connection.request("GET", path)
         answer = connection.getresponse()
         assert answer.status == 200
