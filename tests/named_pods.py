@@ -28,6 +28,10 @@ _PROGRAM = Path(__file__).parent / "fakes" / "named_pods.py"
 _DOMAIN = "{name}.shop-kotaemon-worker.prod.svc.cluster.local"
 
 
+class NoPod(Exception):
+    """A balancer found no pod to send a request to."""
+
+
 class Balancer:
     """One HAProxy, as a container runs it: master and worker."""
 
@@ -72,13 +76,18 @@ class Balancer:
         return servers("haproxy_server_status", "UP") & passed
 
     def places(self, sessions: Iterable[str]) -> dict[str, str]:
-        """Return the pod that each session is sent to; one request after the other."""
+        """Return the pod that each session is sent to; one request after the other.
+
+        Raises ``NoPod`` where the balancer uses none at the moment.
+        """
         found = {}
         with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)) as client:
             for session in sessions:
                 client.request("GET", f"/v1/sessions/{session}")
                 answer = client.getresponse()
                 body = answer.read().decode()
+                if answer.status == 503:
+                    raise NoPod(f"{session}: {body}")
                 assert answer.status == 200, (session, answer.status, body)
                 # The pod's own word, beside HAProxy's: is it the slot's pod that answers there?
                 assert body == answer.headers["X-Served-By"]
