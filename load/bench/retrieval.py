@@ -1,0 +1,117 @@
+"""Measures what retrieval finds: words alone, vectors alone, both, on public sets.
+
+Each set is an experiment (docs/how-to/evaluate.md); only the tuning halves are read.
+
+    python -m load.bench.retrieval --data FOLDER [--sets cranfield,xquad-zh] [--keep FOLDER]
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from kotaemon_node.cli.evaluating import run_experiment
+from kotaemon_node.evaluation.comparison import compare
+from kotaemon_node.evaluation.experiment import RETRIEVERS, parse_experiment
+from kotaemon_node.local import preflight
+from load.surroundings import commit
+
+OUT: Final = Path("load/results")
+METRICS: Final = ("recall@1", "recall@5", "recall@10", "mrr@10", "ndcg@10")
+SHOWN: Final = ("ndcg@10", "recall@5", "mrr@10")
+SETS: Final[Mapping[str, Mapping[str, Any]]] = {
+    "xquad-en": {"dataset": "xquad_en_zh/dev/queries.jsonl", "language": "en"},
+    "xquad-zh": {"dataset": "xquad_en_zh/dev/queries.jsonl", "language": "zh"},
+    "xquad-zh-en": {"dataset": "xquad_en_zh/dev/queries.jsonl", "language": "zh->en"},
+    "cranfield": {"dataset": "cranfield/dev/queries.jsonl"},
+    "tidb-faq-zh": {"dataset": "tidb_faq_zh/dev/faq.jsonl"},
+    "anthropic-docs": {"dataset": "anthropic_docs/dev/queries.jsonl"},
+    "covid-faq": {"dataset": "covid_faq/dev/faq.jsonl"},
+    "hotpot": {"dataset": "hotpot_sample/dev/queries.jsonl"},
+    "mtrag-un": {"dataset": "mtrag_un/dev/tasks.jsonl"},
+    "insuranceqa-en": {"dataset": "insuranceqa_en_zh/dev/queries.jsonl", "language": "en"},
+    "insuranceqa-zh": {"dataset": "insuranceqa_en_zh/dev/queries.jsonl", "language": "zh"},
+    "cmrc2018": {"dataset": "cmrc2018_dev/dev/queries.jsonl"},
+    "drcd": {"dataset": "drcd/dev/queries.jsonl"},
+    "dureader": {"dataset": "dureader_demo/dev/queries.jsonl"},
+    "cacm": {"dataset": "cacm/dev/queries.jsonl"},
+    "domainrag-zh": {"dataset": "domainrag_zh/dev/queries.jsonl"},
+    "redis-docs": {"dataset": "redis_docs/dev/queries.jsonl"},
+    "tidb-docs-zh": {"dataset": "tidb_docs_zh/dev/queries.jsonl"},
+}
+
+
+def measure(name: str, data: Path, *, keep: Path | None) -> dict[str, Any]:
+    """Return the figures of one set by retriever, and how hybrid compares with the others."""
+    settings = preflight.read_settings()
+    found: dict[str, Any] = {}
+    for kind in RETRIEVERS:
+        said = {
+            "experiment": f"{name} {kind}",
+            "retriever": {"type": kind},
+            "evaluation": {**SETS[name], "metrics": list(METRICS), "seed": 0},
+        }
+        experiment = parse_experiment(json.dumps(said), path=data / "experiment.yaml")
+        ran = run_experiment(experiment, settings, tell=lambda *_: None, room=keep)
+        found[kind] = ran.results
+        means = {metric: it["mean"] for metric, it in ran.results["metrics"].items()}
+        print(name, kind, means, ran.timings["build_s"], flush=True, file=sys.stderr)
+    return {
+        "questions": found["hybrid"]["metrics"]["ndcg@10"]["n"],
+        "documents": found["hybrid"]["data"]["documents"],
+        "encoder": found["hybrid"]["configuration"]["encoder"],
+        "figures": {kind: found[kind]["metrics"] for kind in RETRIEVERS},
+        "hybrid_against": {
+            kind: compare(found[kind], found["hybrid"], seed=0)["metrics"]
+            for kind in RETRIEVERS
+            if kind != "hybrid"
+        },
+    }
+
+
+def report(sets: Mapping[str, Any], *, at: str) -> str:
+    """Return the figures as Markdown."""
+    lines = [
+        "# Retrieval",
+        "",
+        f"Made by `python -m load.bench.retrieval` at commit {at}, on the tuning halves.",
+        "Lexical is BM25 alone, dense is vectors alone, hybrid is both; the last column is hybrid",
+        "minus the better one, and p of a paired randomisation test against that one.",
+    ]
+    for metric in SHOWN:
+        lines += ["", f"## {metric}", "", "| set | n | lexical | dense | hybrid | difference | p |"]
+        lines.append("| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
+        lines += [_row(name, it, metric) for name, it in sets.items()]
+    return "\n".join(lines) + "\n"
+
+
+def _row(name: str, it: Mapping[str, Any], metric: str) -> str:
+    means = {kind: it["figures"][kind][metric]["mean"] for kind in ("lexical", "dense", "hybrid")}
+    better = max(("lexical", "dense"), key=means.__getitem__)
+    against = it["hybrid_against"][better][metric]
+    cells = [f"{mean:.3f}" for mean in means.values()]
+    cells += [f"{against['difference']:+.3f}", f"{against['p']:.3f}"]
+    return f"| {name} | {it['questions']} | {' | '.join(cells)} |"
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure the sets that were asked for; those measured before stay in the file."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--sets", default=",".join(SETS))
+    parser.add_argument("--keep", type=Path, default=None)
+    asked = parser.parse_args(arguments)
+    path = OUT / "retrieval.json"
+    known = json.loads(path.read_text("utf-8"))["sets"] if path.exists() else {}
+    for name in asked.sets.split(","):
+        known[name] = measure(name, asked.data, keep=asked.keep)
+        at = commit()
+        sets = {each: known[each] for each in SETS if each in known}
+        path.write_text(json.dumps({"commit": at, "sets": sets}, indent=1) + "\n", "utf-8")
+        (OUT / "retrieval.md").write_text(report(sets, at=at), "utf-8")
+
+
+if __name__ == "__main__":
+    main()
