@@ -90,9 +90,10 @@ def measure(cluster: Cluster, *, clients: int, streamed: bool, seconds: float) -
                 except requests.RequestException as error:
                     asked.errors.append(str(error))
                     continue
-                if began_s >= counted_from_s and not stop.is_set():
+                ended_s = time.perf_counter()
+                if ended_s >= counted_from_s and not stop.is_set():
                     asked.first_s.append(first_s)
-                    asked.whole_s.append(time.perf_counter() - began_s)
+                    asked.whole_s.append(ended_s - began_s)
 
     with ThreadPoolExecutor(clients) as pool:
         running = [pool.submit(client, number) for number in range(clients)]
@@ -124,7 +125,7 @@ def figures(
     before: Mapping[str, float],
     after: Mapping[str, float],
 ) -> dict[str, Any]:
-    """Return what is kept of an arm. A turn counts that began after the warm-up."""
+    """Return what is kept of an arm. A turn counts that ended behind the warm-up and in time."""
     turns = len(asked.whole_s)
     return {
         "clients": clients,
