@@ -1,4 +1,4 @@
-"""From a question to an answer: retrieve, then generate, writing frames on the way.
+"""From a message to an answer: understand, retrieve, generate, writing frames on the way.
 
 One generation is pinned for the whole turn, so that the answer and its citations never mix two.
 """
@@ -16,14 +16,17 @@ from kotaemon_node.domain.ids import DEFAULT_KNOWLEDGE_BASE, DEFAULT_TENANT
 from kotaemon_node.domain.knowledge import Hit, SearchResult
 from kotaemon_node.engine.extractive import extract
 from kotaemon_node.engine.journal import (
+    ASKED,
     DEGRADED,
     RETRIEVAL,
     retrieval_from_json,
     retrieval_to_json,
 )
+from kotaemon_node.engine.profile import AnswerProfile, ProfileOf, always_default
 from kotaemon_node.engine.prompt import build_prompt
 from kotaemon_node.engine.rounds import Talk
 from kotaemon_node.engine.tool_steps import ToolSteps
+from kotaemon_node.engine.understanding import AsAsked, Asked, Understanding
 from kotaemon_node.engine.writing import FrameWriter
 from kotaemon_node.ports.language_model import LanguageModel, Usage
 from kotaemon_node.ports.runtime import Clock
@@ -64,6 +67,34 @@ class Draft:
     degraded: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Answering:
+    """One turn on its way to an answer."""
+
+    work: Work
+    out: FrameWriter
+    profile: AnswerProfile
+    asked: Asked
+    draft: Draft
+    started_s: float
+    clock: Clock
+
+    @property
+    def kb(self) -> str:
+        """The knowledge base that is asked."""
+        return self.work.options.get("kb") or DEFAULT_KNOWLEDGE_BASE
+
+    @property
+    def min_generation(self) -> int:
+        """The oldest generation that may answer."""
+        asked = int(self.work.options.get("min_generation") or 0)
+        return max(asked, int(self.work.session.generations.get(self.kb, 0)))
+
+    def phase(self, name: str) -> None:
+        """Show in which phase the turn is."""
+        self.out.status(name, latency_s=self.clock.monotonic_s() - self.started_s)
+
+
 class Answerer:
     """Answers one turn at a time; holds nothing of a turn. Thread safe."""
 
@@ -75,47 +106,64 @@ class Answerer:
         clock: Clock,
         metrics: Metrics,
         toolbox: Toolbox | None = None,
+        understanding: Understanding | None = None,
+        profile_of: ProfileOf = always_default,
     ) -> None:
         self._knowledge = knowledge
         self._model = language_model
         self._clock = clock
         self._metrics = metrics
         self._steps = ToolSteps(toolbox, metrics=metrics)
+        self._understanding = understanding or AsAsked()
+        self._profile_of = profile_of
 
     def answer(self, work: Work, out: FrameWriter, *, started_s: float) -> Draft:
         """Write the answer of ``work`` to ``out``; ``started_s`` is when the turn began here."""
-        found = self._found(work, out, started_s=started_s)
-        draft = Draft(generations={found.kb: found.generation})
-        if self._model is None:
-            self._extract(work, found, out, started_s=started_s)
+        profile = self._profile_of(work)
+        asked = self._asked(work, profile, out)
+        draft = Draft()
+        turn = Answering(work, out, profile, asked, draft, started_s, self._clock)
+        found = self._found(turn)
+        draft.generations = {found.kb: found.generation}
+        if self._model is None or profile.generator == "extractive":
+            self._extract(turn, found)
         else:
-            self._generate(self._model, work, found, out, draft, started_s=started_s)
+            self._generate(self._model, turn, found)
         return draft
 
-    def _found(self, work: Work, out: FrameWriter, *, started_s: float) -> SearchResult:
+    def _asked(self, work: Work, profile: AnswerProfile, out: FrameWriter) -> Asked:
+        """Return what an earlier owner understood, or understand now and journal it."""
+        known = out.decided(ASKED)
+        if known is not None:
+            return Asked.from_json(known)
+        asked = self._understanding.understand(work, profile, stop=out.stop)
+        if asked.search != work.message or asked.parts:
+            # What only repeats the message would cost each turn a write, and is found again.
+            out.decide(ASKED, asked.to_json())
+        return asked
+
+    def _found(self, turn: Answering) -> SearchResult:
         """Return what an earlier owner found, or search now and journal it."""
-        known = out.decided(RETRIEVAL)
+        known = turn.out.decided(RETRIEVAL)
         if known is not None:
             return retrieval_from_json(known)
-        kb = work.options.get("kb") or DEFAULT_KNOWLEDGE_BASE
-        if work.lease.key.session.tenant != DEFAULT_TENANT:
+        kb = turn.kb
+        if turn.work.lease.key.session.tenant != DEFAULT_TENANT:
             # Knowledge is one tenant's; another's turn finds none, rather than what is not its own.
             return SearchResult(kb, generation=0, digest="", hits=())
-        asked = int(work.options.get("min_generation") or 0)
-        seen = int(work.session.generations.get(kb, 0))
         begun_s = self._clock.monotonic_s()
-        out.status("retrieval", latency_s=begun_s - started_s)
+        turn.phase("retrieval")
         facts = {"gen_ai.operation.name": "retrieval", "gen_ai.data_source.id": kb}
         with (
             span(f"retrieval {kb}", facts) as searching,
-            self._pinned(kb, min_generation=max(asked, seen)) as knowledge,
+            self._pinned(kb, min_generation=turn.min_generation) as knowledge,
         ):
-            found = knowledge.search(work.message, top_k=limits.TOP_K_DEFAULT)
+            found = knowledge.search(turn.asked.search, top_k=turn.profile.top_k)
             searching.tell(
                 {"kotaemon.generation": found.generation, "kotaemon.hits": len(found.hits)}
             )
         self._metrics.retrieval(self._clock.monotonic_s() - begun_s)
-        out.decide(RETRIEVAL, retrieval_to_json(found))
+        turn.out.decide(RETRIEVAL, retrieval_to_json(found))
         return found
 
     @contextmanager
@@ -137,31 +185,21 @@ class Answerer:
                     self._clock.sleep(_BEHIND_PAUSE_S)
             yield knowledge
 
-    def _extract(
-        self, work: Work, found: SearchResult, out: FrameWriter, *, started_s: float
-    ) -> None:
-        answer = extract(work.message, found.hits)
+    def _extract(self, turn: Answering, found: SearchResult) -> None:
+        answer = extract(turn.asked.search, found.hits)
         if answer.cited:
-            out.source(citations(answer.cited, found))
-        out.status("generation", latency_s=self._clock.monotonic_s() - started_s)
+            turn.out.source(citations(answer.cited, found))
+        turn.phase("generation")
         for piece in answer.pieces():
-            out.text(piece)
-        out.finish()
+            turn.out.text(piece)
+        turn.out.finish()
 
-    def _generate(
-        self,
-        model: LanguageModel,
-        work: Work,
-        found: SearchResult,
-        out: FrameWriter,
-        draft: Draft,
-        *,
-        started_s: float,
-    ) -> None:
+    def _generate(self, model: LanguageModel, turn: Answering, found: SearchResult) -> None:
         """Stream from the model; where it fails, answer from the passages alone and say so."""
+        work, out, draft = turn.work, turn.out, turn.draft
         draft.degraded = out.decided(DEGRADED)
         if draft.degraded:
-            self._extract(work, found, out, started_s=started_s)
+            self._extract(turn, found)
             return
         if found.hits:
             out.source(citations(found.hits, found))
@@ -173,19 +211,15 @@ class Answerer:
             trace_id=work.lease.trace_id,
             with_tools=bool(self._steps.specs()),
         )
-
-        def phase(name: str) -> None:
-            out.status(name, latency_s=self._clock.monotonic_s() - started_s)
-
         usage, asked_s = Usage(), self._clock.monotonic_s()
         try:
-            Talk(model, self._steps, work, out, phase).answer(prompt, usage=usage)
+            Talk(model, self._steps, work, out, turn.phase).answer(prompt, usage=usage)
         except LanguageModelError as error:
             _log.warning("language_model_failed", error=str(error), trace_id=work.lease.trace_id)
             draft.degraded = error.code
             out.decide(DEGRADED, error.code)
             out.restart()
-            self._extract(work, found, out, started_s=started_s)
+            self._extract(turn, found)
         else:
             self._metrics.llm_answered(self._clock.monotonic_s() - asked_s)
         draft.usage = {

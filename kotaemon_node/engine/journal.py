@@ -10,6 +10,8 @@ from typing import Any, Final
 
 from kotaemon_node.domain.knowledge import Hit, Passage, SearchResult
 
+ASKED: Final = "asked"
+"""Step: the question that stands alone, where it is not the message itself."""
 RETRIEVAL: Final = "retrieval"
 """Step: what was found."""
 DEGRADED: Final = "degraded"
