@@ -1,12 +1,15 @@
 """The words of a text: what is compared when texts are compared by their words.
 
 Chinese, Japanese and Korean runs become single characters and pairs of neighbours, which needs no
-dictionary and finds every word of two characters or more.
+dictionary and finds every word of two characters or more. Traditional characters count as the
+simplified ones, so that a question in either script finds texts in both.
 """
 
 import re
 import unicodedata
 from typing import Final
+
+from kotaemon_node.domain.han import simplified
 
 _CJK: Final = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3\uf900-\ufaff"
 _WORD: Final = re.compile(rf"[{_CJK}]+|\d+(?:[.,]\d+)+|[^\W_{_CJK}]+(?:'[^\W\d_{_CJK}]+)?")
@@ -32,7 +35,7 @@ _SMALL_PHRASES: Final = re.compile(
     "|为什么|什么时候|什么样|什么|怎么样|怎么办|怎么|怎样|如何|为何|何时|哪里|哪儿|哪个|哪些|哪种|哪一|哪"
     "|要多久|多久|多长时间|多长|多少钱|多少|几天|是不是|有没有|能不能|可不可以|是否|能否|可否|可以|需要|应该|请问"
     "|请告诉|告诉|我们|你们|您们|他们|她们|它们|这个|那个|这些|那些|一下|一个|吗|呢|吧|啊|呀|嘛|的|了|是"
-    "|我|你|您|谁|請問|什麼|怎麼|為什麼|嗎|們"
+    "|我|你|您|谁"
 )
 _SMALL_CHARACTERS: Final = frozenset(
     "在有和与及或对于从到给让被把就都也还很这那他她它请想要会能可以个中为"
@@ -61,7 +64,7 @@ def is_cjk(word: str) -> bool:
 
 
 def _normal(text: str) -> str:
-    return unicodedata.normalize("NFKC", text).lower().replace("’", "'")
+    return simplified(unicodedata.normalize("NFKC", text)).lower().replace("’", "'")
 
 
 def _words(normal: str, *, telling: bool) -> list[str]:

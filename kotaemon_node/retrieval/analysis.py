@@ -9,7 +9,7 @@ import Stemmer
 
 from kotaemon_node.domain.words import CHARACTER_WEIGHT, is_cjk, telling_words, words
 
-ANALYSIS: Final = "words/1+snowball-english"
+ANALYSIS: Final = "words/2+snowball-english"
 """Names how terms are made. A segment answers only questions whose terms are made the same way, so
 manifests carry it in ``extra["analysis"]``, and a change of rules is a new name and a rebuild."""
 

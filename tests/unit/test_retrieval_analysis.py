@@ -2,6 +2,7 @@
 
 import pytest
 
+from kotaemon_node.domain.han import simplified
 from kotaemon_node.retrieval.analysis import question_terms, terms
 
 
@@ -56,3 +57,39 @@ def test_a_phrase_that_asks_leaves_no_pair_behind() -> None:
     # "什么时候" is cut out whole, or "么时" would be a rare and telling term.
     assert set(question_terms("什么时候发货")) == set(terms("发货"))
     assert set(question_terms("送货要多久")) == set(terms("送货"))
+
+
+@pytest.mark.parametrize(
+    ("traditional", "simplified"),
+    [
+        ("請問保固期是多久？", "请问保固期是多久？"),
+        ("電腦壞了怎麼辦", "电脑坏了怎么办"),
+        ("退貨後幾天能收到錢", "退货后几天能收到钱"),
+        ("臺灣的颱風", "台湾的台风"),
+        ("裏面、裡面", "里面、里面"),
+    ],
+)
+def test_both_chinese_scripts_are_the_same_terms(traditional: str, simplified: str) -> None:
+    assert terms(traditional) == terms(simplified)
+    assert question_terms(traditional) == question_terms(simplified)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["カタカナとひらがな", "한국어 문장", "ภาษาไทย", "Ünïcödé naïve façade", "发展中国家"],
+)
+def test_the_fold_of_scripts_leaves_other_texts_alone(text: str) -> None:
+    assert simplified(text) == text
+
+
+def test_a_fold_keeps_the_length_and_folds_once() -> None:
+    han = "".join(map(chr, range(0x3400, 0xA000)))
+    folded = simplified(han)
+    assert len(folded) == len(han)
+    assert simplified(folded) == folded
+
+
+def test_words_of_japanese_and_korean_meet_as_before() -> None:
+    assert terms("発送は後日です").keys() >= {"発", "発送", "です"}
+    assert terms("後日") == terms("後日")
+    assert terms("배송 기간") == {"배": 1, "송": 1, "배송": 1, "기": 1, "간": 1, "기간": 1}
