@@ -33,7 +33,7 @@ class OneGeneration:
     def pinned(self, kb: str, *, min_generation: int = 0) -> Iterator["OneGeneration"]:
         yield self
 
-    def search(self, question: str, *, top_k: int) -> SearchResult:
+    def search(self, question: str, *, top_k: int, **_: object) -> SearchResult:
         self.searches += 1
         text = f"Orders are described in generation {self._number}."
         passage = Passage(

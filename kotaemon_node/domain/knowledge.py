@@ -17,6 +17,9 @@ MANIFEST_SCHEMA: Final = 1
 
 PassageKind = Literal["text", "table", "faq", "code"]
 DocumentStatus = Literal["queued", "indexed", "failed"]
+Leg = Literal["lexical", "dense"]
+"""One way of searching."""
+BOTH_LEGS: Final[frozenset[Leg]] = frozenset({"lexical", "dense"})
 
 
 @dataclass(frozen=True, slots=True)

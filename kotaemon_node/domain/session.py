@@ -62,6 +62,10 @@ class Turn:
     error: Mapping[str, Any] | None = None
     trace_id: str = ""
     created_at: float = 0.0
+    profile: str = ""
+    """By which arm of an experiment it was answered, ``experiment/a`` or ``/b``; "": none runs."""
+    unanswered: bool = False
+    """The answer says that it does not know, or rests on no source."""
 
 
 @dataclass(frozen=True, slots=True)

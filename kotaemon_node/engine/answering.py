@@ -13,7 +13,7 @@ import structlog
 from kotaemon_node.domain import limits
 from kotaemon_node.domain.errors import KnowledgeBehind, LanguageModelError
 from kotaemon_node.domain.ids import DEFAULT_KNOWLEDGE_BASE, DEFAULT_TENANT
-from kotaemon_node.domain.knowledge import Hit, SearchResult
+from kotaemon_node.domain.knowledge import BOTH_LEGS, Hit, Leg, SearchResult
 from kotaemon_node.engine.extractive import extract
 from kotaemon_node.engine.journal import (
     ASKED,
@@ -43,8 +43,10 @@ _BEHIND_PAUSE_S = 0.2
 class PinnedKnowledge(Protocol):
     """One generation of one knowledge base, for as long as it is lent."""
 
-    def search(self, question: str, *, top_k: int) -> SearchResult:
-        """Return the best passages."""
+    def search(
+        self, question: str, *, top_k: int, legs: frozenset[Leg] = BOTH_LEGS
+    ) -> SearchResult:
+        """Return the best passages that the ``legs`` find."""
         ...
 
 
@@ -65,6 +67,10 @@ class Draft:
     generations: Mapping[str, int] = field(default_factory=dict)
     usage: Mapping[str, Any] = field(default_factory=dict)
     degraded: str | None = None
+    unanswered: bool | None = None
+    """Whether the text says that it does not know; None: whoever cites nothing does not."""
+    record: dict[str, Any] = field(default_factory=dict)
+    """What the steps note for the audit record: step to JSON value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +164,9 @@ class Answerer:
             span(f"retrieval {kb}", facts) as searching,
             self._pinned(kb, min_generation=turn.min_generation) as knowledge,
         ):
-            found = knowledge.search(turn.asked.search, top_k=turn.profile.top_k)
+            found = knowledge.search(
+                turn.asked.search, top_k=turn.profile.top_k, legs=turn.profile.legs
+            )
             searching.tell(
                 {"kotaemon.generation": found.generation, "kotaemon.hits": len(found.hits)}
             )
@@ -187,6 +195,7 @@ class Answerer:
 
     def _extract(self, turn: Answering, found: SearchResult) -> None:
         answer = extract(turn.asked.search, found.hits)
+        turn.draft.unanswered = not answer.known
         if answer.cited:
             turn.out.source(citations(answer.cited, found))
         turn.phase("generation")

@@ -6,19 +6,28 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Final, Literal
 
+from kotaemon_node.domain.experiment import (
+    EXTRACTIVE,
+    Arm,
+    ArmName,
+    ExpanderType,
+    LiveExperiment,
+    RetrieverType,
+    profile_name,
+)
+from kotaemon_node.domain.knowledge import BOTH_LEGS, Leg
 from kotaemon_node.domain.limits import TOP_K_DEFAULT
 from kotaemon_node.ports.sessions import Work
 
-RetrieverType = Literal["hybrid", "lexical", "dense"]
-ExpanderType = Literal["none", "rewrite", "hyde", "multi_hop"]
 GeneratorType = Literal["model", "extractive"]
+DEFAULT_NAME: Final = "default"
 
 
 @dataclass(frozen=True, slots=True)
 class AnswerProfile:
     """One configuration. ``generator`` "model" is extractive where no language model is set."""
 
-    name: str = "default"
+    name: str = DEFAULT_NAME
     retriever: RetrieverType = "hybrid"
     top_k: int = TOP_K_DEFAULT
     expander: ExpanderType = "rewrite"
@@ -26,6 +35,20 @@ class AnswerProfile:
     generator: GeneratorType = "model"
     sampling: Mapping[str, float] = field(default_factory=dict)
     """``temperature`` and ``seed``, sent to the model; empty: the server's own."""
+
+    @property
+    def label(self) -> str:
+        """What turns are marked with: "" for the default one, which needs no mark."""
+        return "" if self.name == DEFAULT_NAME else self.name
+
+    @property
+    def legs(self) -> frozenset[Leg]:
+        """By which ways its retriever searches."""
+        match self.retriever:
+            case "hybrid":
+                return BOTH_LEGS
+            case one:
+                return frozenset({one})
 
     @property
     def fingerprint(self) -> str:
@@ -43,3 +66,28 @@ ProfileOf = Callable[[Work], AnswerProfile]
 def always_default(work: Work) -> AnswerProfile:
     """Answer every turn by the one configuration that there is."""
     return DEFAULT_PROFILE
+
+
+def split(experiment: LiveExperiment) -> ProfileOf:
+    """Answer each session by one arm of ``experiment``, always the same one."""
+    arms: Mapping[ArmName, AnswerProfile] = {
+        "a": _profile(experiment, "a", experiment.a),
+        "b": _profile(experiment, "b", experiment.b),
+    }
+
+    def profile_of(work: Work) -> AnswerProfile:
+        return arms[experiment.arm_of(work.lease.key.session.session_id)]
+
+    return profile_of
+
+
+def _profile(experiment: LiveExperiment, name: ArmName, arm: Arm) -> AnswerProfile:
+    sampling = {"temperature": arm.temperature, "seed": arm.seed}
+    return AnswerProfile(
+        name=profile_name(experiment.name, name),
+        retriever=arm.retriever,
+        top_k=arm.top_k,
+        expander=arm.expander,
+        generator="extractive" if arm.model == EXTRACTIVE else "model",
+        sampling={name: value for name, value in sampling.items() if value is not None},
+    )

@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import Final
 
 from kotaemon_node.domain.errors import LanguageModelError
-from kotaemon_node.domain.knowledge import Hit
+from kotaemon_node.domain.knowledge import BOTH_LEGS, Hit, Leg
 from kotaemon_node.domain.session import Turn
 from kotaemon_node.domain.turn import State
 from kotaemon_node.engine.extractive import evidence, extract
@@ -18,7 +18,6 @@ from kotaemon_node.evaluation.experiment import RetrieverType
 from kotaemon_node.evaluation.names import DEPTH
 from kotaemon_node.evaluation.sets.form import Question
 from kotaemon_node.ports.language_model import LanguageModel, Usage
-from kotaemon_node.retrieval.searcher import BOTH_LEGS, Leg
 
 _CITATION: Final = re.compile(r"\[(\d{1,3})\]")
 _LEGS: Final[dict[RetrieverType, frozenset[Leg]]] = {

@@ -2,12 +2,20 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kotaemon_node.domain.knowledge import GenerationRef, Hit, Manifest, Passage, SearchResult
+from kotaemon_node.domain.knowledge import (
+    BOTH_LEGS,
+    GenerationRef,
+    Hit,
+    Leg,
+    Manifest,
+    Passage,
+    SearchResult,
+)
 from kotaemon_node.domain.language import Language, language_of
 from kotaemon_node.domain.limits import TOP_K_DEFAULT
 from kotaemon_node.ports.traces import Span, current, span
@@ -40,8 +48,6 @@ Look = Callable[[OpenGeneration, EncodedQuestion, int], Candidates]
 """``Neighbours.find``: what a vector store finds near a question, so many rows of each segment."""
 Compute = Callable[..., Any]
 """``ports.runtime.Tasks.compute``."""
-Leg = Literal["lexical", "dense"]
-BOTH_LEGS: Final[frozenset[Leg]] = frozenset({"lexical", "dense"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +132,7 @@ class Searcher:
 
         ``encoded`` saves encoding the question where that was done; ``language`` is the one that
         passages should be in, by default the question's. ``Overloaded`` when too many wait for
-        the encoder. ``legs`` other than both are for measures: what one of them finds alone.
+        the encoder. ``legs`` other than both are for experiments: what one of them finds alone.
         """
         vectors = self._encoded(question) if encoded is None else encoded
         if "dense" not in legs:

@@ -1,7 +1,7 @@
 """A story of one session, told as what a follower sees; see ``test_transcripts``."""
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, cast
 
@@ -14,7 +14,7 @@ from kotaemon_node.domain.session import OnBusy, Principal, SessionKey, TurnKey,
 from kotaemon_node.engine.answering import Answerer
 from kotaemon_node.engine.turns import TurnEngine
 from kotaemon_node.ports.events import Message
-from kotaemon_node.ports.language_model import ChatMessage, Usage
+from kotaemon_node.ports.language_model import NO_SAMPLING, ChatMessage, Usage
 from kotaemon_node.ports.runtime import Clock, StopSignal
 from kotaemon_node.telemetry.metrics import Metrics
 from tests.fakes.stage import Stage
@@ -49,6 +49,7 @@ class ScriptedModel:
         usage: Usage,
         stop: StopSignal,
         tools: Sequence[Any] = (),
+        sampling: Mapping[str, float] = NO_SAMPLING,
     ) -> Iterator[str]:
         stopped = threading.Event()
         behind = len(prefix)
@@ -73,7 +74,7 @@ class TwoPassages:
     def pinned(self, kb: str, *, min_generation: int = 0) -> AbstractContextManager[Any]:
         return nullcontext(self)
 
-    def search(self, question: str, *, top_k: int) -> SearchResult:
+    def search(self, question: str, *, top_k: int, **_: object) -> SearchResult:
         texts = {
             "lamps.md": "Delivery of a lamp takes two to three days. Lamps come by parcel.",
             "sofas.md": "Sofas are delivered by lorry within four weeks.",

@@ -16,7 +16,10 @@ _COMPRESSED_FROM_BYTES = 4_096  # shorter ones would gain little and cost as muc
 _COMPRESSION_LEVEL = 1  # 136 kB of English: 0.7 ms, 2.2 times smaller; level 6: 2.6 ms, 2.6 times
 
 # Fields of a finished turn that are left out of its JSON while they have their default.
-_OPTIONAL = ("sources", "generation", "owner", "attempts", "usage", "timings", "degraded", "error")
+_OPTIONAL = (
+    "sources", "generation", "owner", "attempts", "usage", "timings", "degraded", "error",
+    "profile", "unanswered",
+)  # fmt: skip
 
 
 def turn_json(turn: Turn, *, last_seq: int) -> bytes:
@@ -44,7 +47,9 @@ def turn_of(raw: bytes, *, version: int) -> tuple[Turn, int]:
     row = orjson.loads(raw if raw.startswith(b"{") else zlib.decompress(raw))
     last_seq = row.pop("last_seq")
     sources = tuple(row.pop("sources", ()))
-    turn = Turn(**{**row, "state": State(row["state"])}, sources=sources, version=version)
+    # What a newer program keeps of a turn besides is not for this one.
+    known = {name: value for name, value in row.items() if name in Turn.__slots__}
+    turn = Turn(**{**known, "state": State(row["state"])}, sources=sources, version=version)
     return turn, last_seq
 
 
