@@ -56,6 +56,9 @@ ERRORS: Final[Mapping[str, ErrorRow]] = {
     "corrupt_artifact": ErrorRow(500, "A stored file does not have its checksum."),
     "turn_crashed": ErrorRow(500, "Three pods were lost while they ran this turn."),
     "language_model_failed": ErrorRow(502, "The language model refused, failed or fell silent."),
+    "language_model_unavailable": ErrorRow(
+        502, "The language model failed in a row and is not asked for a while."
+    ),
     "unavailable": ErrorRow(503, "This pod cannot serve the request now.", 1),
     "store_unavailable": ErrorRow(503, "The session store does not answer.", 1),
     "store_full": ErrorRow(503, "The session store has no room; what is stored can be read.", 5),

@@ -150,6 +150,16 @@ class LanguageModelError(NodeError):
     retryable = True
 
 
+class LanguageModelRefusal(LanguageModelError):
+    """It cannot do this very request, as one that is too long; it may be well otherwise."""
+
+
+class LanguageModelUnavailable(LanguageModelError):
+    """The language model failed several times in a row, and is not asked for a while."""
+
+    code = "language_model_unavailable"
+
+
 class DeadlineExceeded(NodeError):
     """A turn or an upload ran out of one of its time limits."""
 

@@ -5,7 +5,7 @@ takes the turn over asks the model again only for the round that was under way.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from typing import Any
 
 from kotaemon_node.domain import limits
@@ -30,7 +30,7 @@ class Round:
         return {
             "text": self.text,
             "calls": [call.as_json() for call in self.calls],
-            "usage": [self.usage.prompt_tokens, self.usage.completion_tokens],
+            "usage": astuple(self.usage),
         }
 
     @classmethod
@@ -84,7 +84,7 @@ class Talk:
         if known is not None:
             said = Round.from_json(known)
             self.out.text(said.text)
-            _add(usage, said.usage)
+            usage.add(said.usage)
             return said
         self.phase("generation")
         offered = number <= limits.TOOL_ROUNDS_MAX
@@ -125,7 +125,7 @@ class Talk:
                         pieces.append(well_formed(piece))
                         out.text(pieces[-1])
             finally:
-                _add(usage, counted)
+                usage.add(counted)
                 asking.tell(_counted(counted))
         return Round("".join(pieces), self.steps.decided(calls), counted)
 
@@ -154,8 +154,3 @@ def _counted(usage: Usage) -> Facts:
 def _note_first(asking: Span) -> None:
     asking.event("first_text")
     asking.tell({"gen_ai.response.time_to_first_chunk": asking.age_s})
-
-
-def _add(usage: Usage, more: Usage) -> None:
-    usage.prompt_tokens += more.prompt_tokens
-    usage.completion_tokens += more.completion_tokens

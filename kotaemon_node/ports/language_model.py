@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Final, Literal, Protocol
 
 from kotaemon_node.ports.runtime import StopSignal
 from kotaemon_node.ports.tools import ToolSpec
+
+NO_SAMPLING: Final[Mapping[str, float]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +36,18 @@ class ChatMessage:
 
 @dataclass(slots=True)
 class Usage:
-    """Tokens of one call, as the server counted them; zero where it did not say."""
+    """Tokens of one call, or of several."""
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    estimated: bool = False
+    """The server did not count, at least once: these are guesses by the length of the texts."""
+
+    def add(self, more: "Usage") -> None:
+        """Add another call's."""
+        self.prompt_tokens += more.prompt_tokens
+        self.completion_tokens += more.completion_tokens
+        self.estimated = self.estimated or more.estimated
 
 
 class LanguageModel(Protocol):
@@ -61,12 +71,14 @@ class LanguageModel(Protocol):
         usage: Usage,
         stop: StopSignal,
         tools: Sequence[ToolSpec] = (),
+        sampling: Mapping[str, float] = NO_SAMPLING,
     ) -> Iterator[str | ToolCall]:
         """Yield the answer in pieces as they arrive; close the iterator to stop the server.
 
         ``prefix`` is the beginning of the answer that is already known ("" for none) and is not
         yielded again; it must be "" where ``continues_prefix`` is False. ``usage`` is filled in by
-        the end. Where ``tools`` are offered the model may ask for calls: they come behind all text,
+        the end, however it ends. ``sampling`` (``temperature``, ``seed``) goes before what the
+        model was configured with. Where ``tools`` are offered the model may ask for calls: they come behind all text,
         ``TOOL_CALLS_PER_ROUND_MAX`` at most, and only of a completion that ended whole. An empty
         piece is a sign of life: the arguments of a call are on their way.
 

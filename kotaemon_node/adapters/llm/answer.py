@@ -3,9 +3,10 @@
 from collections.abc import Callable, Iterator
 
 from kotaemon_node.adapters.llm.completion import Chunk, read_chunk
+from kotaemon_node.adapters.llm.estimating import estimated_tokens
 from kotaemon_node.adapters.llm.sse import EventStreamParser, EventTooLarge, ServerSentEvent
 from kotaemon_node.adapters.llm.tool_calls import OpenCalls
-from kotaemon_node.domain.errors import LanguageModelError
+from kotaemon_node.domain.errors import LanguageModelError, LanguageModelRefusal
 from kotaemon_node.domain.limits import ANSWER_CHARS_MAX
 from kotaemon_node.ports.language_model import ToolCall, Usage
 
@@ -24,7 +25,16 @@ class AnswerStream:
         self._chars = chars_used
         self._usage = usage
         self._complete = False
+        self._counted = False
+        self._said: list[str] = []
         self._calls = OpenCalls()
+
+    def estimate(self, prompt_tokens: int) -> None:
+        """Fill in the usage by guesses, of what came so far, where the server did not count."""
+        if not self._counted:
+            self._usage.prompt_tokens = prompt_tokens
+            self._usage.completion_tokens = estimated_tokens("".join(self._said))
+            self._usage.estimated = True
 
     def streamed(self) -> Iterator[str | ToolCall]:
         """Yield the pieces of an event stream as they arrive."""
@@ -70,8 +80,11 @@ class AnswerStream:
             # Some servers repeat a running count, so the last one stands.
             self._usage.prompt_tokens = chunk.tokens.prompt
             self._usage.completion_tokens = chunk.tokens.completion
+            self._counted = True
+        arguments = "".join(call.arguments for call in chunk.calls)
+        self._said += (chunk.text, arguments)
         self._complete = self._complete or chunk.finished
-        self._chars += len(chunk.text) + sum(len(call.arguments) for call in chunk.calls)
+        self._chars += len(chunk.text) + len(arguments)
         if self._chars > ANSWER_CHARS_MAX:
             raise self._too_long()
         self._calls.take(chunk.calls)
@@ -79,7 +92,7 @@ class AnswerStream:
 
     @staticmethod
     def _too_long() -> LanguageModelError:
-        return LanguageModelError(f"the answer is longer than {ANSWER_CHARS_MAX} characters")
+        return LanguageModelRefusal(f"the answer is longer than {ANSWER_CHARS_MAX} characters")
 
 
 def _is_whole(event: ServerSentEvent) -> bool:

@@ -20,21 +20,30 @@ from requests.auth import AuthBase
 from kotaemon_node.adapters.llm.answer import AnswerStream
 from kotaemon_node.adapters.llm.asking import ContinueMode, request_body
 from kotaemon_node.adapters.llm.completion import REASON_CHARS_MAX, reason_of_body
+from kotaemon_node.adapters.llm.estimating import estimated_prompt_tokens
 from kotaemon_node.adapters.llm.interruptible import InterruptibleAdapter, hang_up, stopped_by
-from kotaemon_node.domain.errors import LanguageModelError
+from kotaemon_node.domain.errors import LanguageModelError, LanguageModelRefusal
 from kotaemon_node.domain.limits import (
     FIRST_TEXT_TIMEOUT_S,
     LLM_CONNECT_TIMEOUT_S,
     PROGRESS_TIMEOUT_S,
     RUNNING_TURNS_PER_POD_MAX,
 )
-from kotaemon_node.ports.language_model import ChatMessage, LanguageModel, ToolCall, Usage
+from kotaemon_node.ports.language_model import (
+    NO_SAMPLING,
+    ChatMessage,
+    LanguageModel,
+    ToolCall,
+    Usage,
+)
 from kotaemon_node.ports.runtime import StopSignal
 from kotaemon_node.ports.tools import ToolSpec
 from kotaemon_node.ports.traces import outgoing
 
 _RECEIVE_BYTES: Final = 64 * 1024
 _REFUSAL_BYTES_MAX: Final = 16 * 1024
+_UNFIT: Final = frozenset({400, 413, 422})
+"""Statuses by which a server refuses a request for what it holds."""
 
 
 def make_language_model(
@@ -111,13 +120,14 @@ class OpenAiLanguageModel:
         usage: Usage,
         stop: StopSignal,
         tools: Sequence[ToolSpec] = (),
+        sampling: Mapping[str, float] = NO_SAMPLING,
     ) -> Iterator[str | ToolCall]:
         if prefix and not self.continues_prefix:
             raise ValueError("this language model cannot go on behind a prefix")
         body = request_body(
             self._model, messages, prefix=prefix, mode=self._continue_mode, tools=tools
         )
-        body.update(self._sampling)
+        body.update({**self._sampling, **sampling})
         return self._stream(
             body, chars_used=len(prefix), usage=usage, stop=stop, with_calls=bool(tools)
         )
@@ -140,12 +150,16 @@ class OpenAiLanguageModel:
                 answer = AnswerStream(
                     lambda: _receive(response, patience), chars_used=chars_used, usage=usage
                 )
-                for piece in _pieces(answer, response):
-                    # Calls that nobody offered cannot be done.
-                    if with_calls or isinstance(piece, str):
-                        yield piece
-                    # Counted from here: the reader's own time is not the server's silence.
-                    patience = _Patience(self._progress_timeout_s)
+                try:
+                    for piece in _pieces(answer, response):
+                        # Calls that nobody offered cannot be done.
+                        if with_calls or isinstance(piece, str):
+                            yield piece
+                        # Counted from here: the reader's own time is not the server's silence.
+                        patience = _Patience(self._progress_timeout_s)
+                finally:
+                    # What was broken off was begun, and is charged for as well.
+                    answer.estimate(estimated_prompt_tokens(body))
         except (requests.Timeout, urllib3.exceptions.TimeoutError) as error:
             raise LanguageModelError(patience.message) from error
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
@@ -179,7 +193,8 @@ class OpenAiLanguageModel:
             self._usage_accepted = False
             del body["stream_options"]
             return self._post(body, stop)
-        raise LanguageModelError(self._refusal_message(response.status_code, refusal))
+        kind = LanguageModelRefusal if response.status_code in _UNFIT else LanguageModelError
+        raise kind(self._refusal_message(response.status_code, refusal))
 
     def _refusal_message(self, status: int, reason: str) -> str:
         if status in {401, 403}:
