@@ -40,6 +40,11 @@ SETS: Final[Mapping[str, Mapping[str, Any]]] = {
     "domainrag-zh": {"dataset": "domainrag_zh/dev/queries.jsonl"},
     "redis-docs": {"dataset": "redis_docs/dev/queries.jsonl"},
     "tidb-docs-zh": {"dataset": "tidb_docs_zh/dev/queries.jsonl"},
+    "dify-docs-en": {"dataset": "dify_docs_en_zh/dev/queries.en.jsonl"},
+    "dify-docs-zh": {"dataset": "dify_docs_en_zh/dev/queries.zh.jsonl"},
+    "covidqa-long": {"dataset": "covidqa_long/dev/queries.jsonl"},
+    "dstc11-reviews": {"dataset": "dstc11_reviews/dev/turns.jsonl"},
+    "insuranceqa-zh-en": {"dataset": "insuranceqa_en_zh/dev/queries.jsonl", "language": "zh->en"},
 }
 
 

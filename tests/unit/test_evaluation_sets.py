@@ -130,6 +130,27 @@ def test_conversations_whose_answers_are_the_documents(tmp_path: Path) -> None:
     assert found.questions[1].history == (("user", "Tea?"), ("assistant", "Yes."), ("user", "Hot?"))
 
 
+def test_reviews_answer_the_last_turn_of_a_conversation(tmp_path: Path) -> None:
+    snippet = {"snippet_id": "s1", "entity": "Inn", "lang": "en", "text": "It is quiet."}
+    put(tmp_path / "snippets.jsonl", [snippet])
+    turns = [
+        {"role": "user", "text": "A hotel?"},
+        {"role": "assistant", "text": "The Inn."},
+        {"role": "user", "text": "Is it loud?"},
+    ]
+    rows = [
+        {"turn_id": "t1", "turns": turns, "gold_snippets": ["s1"]},
+        {"turn_id": "t2", "turns": turns[:1], "gold_snippets": []},
+    ]
+    found = load(Source(put(tmp_path / "turns.jsonl", rows)))
+    assert found.documents == [Document("s1", "It is quiet.", "Inn", group="Inn")]
+    # A turn that needs no document asks nothing of the search.
+    assert [(it.id, it.text, dict(it.gold)) for it in found.questions] == [
+        ("t1", "Is it loud?", {"s1": 1.0})
+    ]
+    assert found.questions[0].history == (("user", "A hotel?"), ("assistant", "The Inn."))
+
+
 def test_own_questions_name_files_of_a_folder(tmp_path: Path) -> None:
     (tmp_path / "knowledge" / "shop").mkdir(parents=True)
     (tmp_path / "knowledge" / "shop" / "returns.md").write_text("# Returns")

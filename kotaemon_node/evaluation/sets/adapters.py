@@ -179,6 +179,26 @@ def _tasks(source: Source) -> DataSet:
     return DataSet(source.name, documents, questions)
 
 
+def _reviews(source: Source) -> DataSet:
+    """Conversations (``turns.jsonl``) whose last turn asks what ``snippets.jsonl`` answers."""
+    documents = [
+        Document(
+            name=row.text("snippet_id"),
+            text=row.text("text"),
+            title=row.text("entity"),
+            group=row.text("entity"),
+        )
+        for row in _spoken(source.path.with_name("snippets.jsonl"), source.language)
+    ]
+    questions = []
+    for row in _spoken(source.path, source.language):
+        *before, (_, asked) = row.turns("turns") or [("", "")]
+        gold = row.grades("gold_snippets")
+        if gold:  # The other turns ask nothing of the documents.
+            questions.append(Question(row.text("turn_id"), asked, gold, history=tuple(before)))
+    return DataSet(source.name, documents, questions)
+
+
 def _rewritten(source: Source) -> DataSet:
     """Conversations whose answers are the documents; the question is the turn as it was asked."""
     documents: dict[str, Document] = {}
@@ -210,6 +230,7 @@ ADAPTERS: Final[Mapping[str, _Adapter]] = {
     "answers": _Adapter(frozenset({"query_id", "gold_answers"}), _answers),
     "faq": _Adapter(frozenset({"faq_id", "question", "answer"}), _faq),
     "tasks": _Adapter(frozenset({"task_id", "turns", "gold_passages"}), _tasks),
+    "reviews": _Adapter(frozenset({"turn_id", "turns", "gold_snippets"}), _reviews),
     "conversations": _Adapter(frozenset({"conversation_id", "turns"}), _rewritten),
 }
 """By name; the first whose fields a set's first row has reads it."""
