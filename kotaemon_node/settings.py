@@ -88,6 +88,16 @@ class Settings(BaseSettings):
     tools_file: Path | None = None
     """YAML or JSON file that describes the tools which answers may call; None: no tools."""
 
+    source_cache_s: int = Field(default=limits.SOURCE_CACHE_S_DEFAULT, ge=0, le=365 * 86400)
+    """Seconds for which browsers and caches may keep a cited source without asking; 0: none."""
+
+    experiment_file: Path | None = None
+    """YAML file of a live experiment: two configurations between which sessions are split."""
+    audit_ttl_s: int | None = Field(default=None, ge=0, le=90 * 86400)
+    """Seconds that the audit record of a turn is kept; None: as long as sessions; 0: none is."""
+    analytics_questions: bool = True
+    """Whether analytics keep the words of frequent and of unanswered questions."""
+
     session_ttl_s: int = Field(
         default=limits.SESSION_TTL_S_DEFAULT, ge=int(limits.TURN_TIMEOUT_S), le=90 * 86400
     )
@@ -131,6 +141,11 @@ class Settings(BaseSettings):
         if self.turn_log == "auto":
             return bool(self.kafka_bootstrap_servers)
         return self.turn_log == "on"
+
+    @property
+    def records_kept_s(self) -> int:
+        """For how long the audit record of a turn is kept; 0: none is written."""
+        return self.session_ttl_s if self.audit_ttl_s is None else self.audit_ttl_s
 
     @property
     def archived_after_s(self) -> int:

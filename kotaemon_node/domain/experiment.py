@@ -12,7 +12,7 @@ from typing import Final, Literal, get_args
 
 from kotaemon_node.domain.limits import TOP_K_DEFAULT
 
-RetrieverType = Literal["hybrid", "lexical", "dense"]
+RetrieverType = Literal["dense", "lexical", "hybrid"]
 ExpanderType = Literal["none", "rewrite", "hyde", "multi_hop"]
 ArmName = Literal["a", "b"]
 

@@ -32,6 +32,7 @@ PROGRESS_NOTED_S: Final = 5.0  # noting it with each flush would double what a f
 # chance: the pod that hangs cannot end it.
 STUCK_TURN_S: Final = PROGRESS_TIMEOUT_S + 2 * PROGRESS_NOTED_S
 ANSWER_CHARS_MAX: Final = 200_000
+CITATION_HELD_CHARS_MAX: Final = 12  # of a possible mark, until it is whole: " [1][3][12]"
 LLM_CONNECT_TIMEOUT_S: Final = 3.0  # a server that is there accepts at once
 
 # Prompts: 35,000 characters at most before tools are called, which a context of 32k tokens holds
@@ -75,6 +76,27 @@ CLIENT_STALL_S: Final = 20.0
 CLIENT_PIECE_BYTES: Final = 16 * 1024
 # What the kernel keeps for a client that does not read: twice this, where it would take 4 MB.
 CLIENT_BUFFER_BYTES: Final = 64 * 1024
+
+# Hot answers. What is kept of them in Redis is twice the bytes at most: they are counted by the life
+# of the first one.
+HOT_ANSWERS_TTL_S_DEFAULT: Final = 3600
+HOT_ANSWERS_BYTES_MAX: Final = 128 * 1024 * 1024  # 100,000 usual ones; then none is kept for a while
+HOT_ANSWER_BYTES_MAX: Final = 64 * 1024  # compressed, of one; a longer one is rare and not kept
+HOT_QUESTION_CHARS_MAX: Final = 1_000  # what is longer is hardly asked twice
+HOT_SHARES: Final = 256  # slots of a Cluster; two digits of a digest
+HOT_ASKED_BITS: Final = 32_768  # of a share; 1 MiB a tenant and period in all
+HOT_ASKED_S: Final = 3600.0  # questions are remembered for one to two such periods
+HOT_LOOK_S: Final = 0.05  # for a look, then the answer is made: a tenth of what that takes
+HOT_LOOK_PAUSE_S: Final = 1.0  # without looks after one that failed or took too long
+HOT_FOLLOW_S: Final = 1.0  # without a frame of the author, then the answer is made here as well
+HOT_AUTHOR_S: Final = 60.0  # a turn is followed; longer answers are made again by those who come
+# What was found for a question, in a pod's memory: four passages are about 10 kB.
+FOUND_BYTES_MAX: Final = 16 * 1024 * 1024
+FOUND_ENTRIES_MAX: Final = 4_096
+
+# Cited sources. What they open never changes, but it may be withdrawn: for so long a copy elsewhere
+# may outlive a purge. Five minutes spare nearly all requests for what many people open at once.
+SOURCE_CACHE_S_DEFAULT: Final = 300
 
 # Sessions.
 MAX_HISTORY_TURNS: Final = 10
@@ -229,3 +251,15 @@ SPAN_FACTS_MAX: Final = 32
 SPAN_EVENTS_MAX: Final = 8
 SPAN_TEXT_CHARS_MAX: Final = 256
 BALANCED_MAX_S: Final = 60.0  # a body may take 10 s, the queue 5 s, each of three tries 1 s
+
+# Experiments, analytics and audit records.
+EXPERIMENT_FILE_BYTES_MAX: Final = 64 * 1024
+ANALYTICS_DAYS_KEPT: Final = 35  # five weeks: each weekday compares with four before it
+ANALYTICS_QUESTIONS_MAX: Final = 1_000  # of each kind, tenant and day: 150 kB
+ANALYTICS_QUESTION_CHARS_MAX: Final = 200
+ANALYTICS_TOLD_MAX: Final = 50  # questions in one answer
+ANALYTICS_COUNTED_S: Final = 2 * 3600  # for so long a turn that is counted again is noticed
+FEEDBACK_COMMENT_CHARS_MAX: Final = 1_000
+AUDIT_RECORD_BYTES_MAX: Final = 256 * 1024  # as JSON; longer texts are cut, with a mark
+AUDIT_WAIT_S: Final = 0.2  # a commit waits for its record no longer than this
+AUDIT_TURNS_MAX: Final = 20  # records of one trace that are kept and shown: clients name traces

@@ -3,24 +3,29 @@
 The fields stand in tables; every complaint names file, line and field, and all are told at once.
 """
 
-import difflib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal, cast
+from typing import Any, Final, cast
 
+from kotaemon_node.adapters.experiments.fields import (
+    Field,
+    nearest,
+    number,
+    one_of,
+    text,
+    unknown,
+    wrong,
+)
 from kotaemon_node.domain import limits
+from kotaemon_node.domain.experiment import EXPANDERS, EXTRACTIVE, RETRIEVERS, RetrieverType
 from kotaemon_node.domain.language import Language
 from kotaemon_node.evaluation.errors import ExperimentError
 from kotaemon_node.evaluation.names import DEFAULT_METRICS, METRICS_HELP, metric_named
 from kotaemon_node.evaluation.sets.adapters import Source
 from kotaemon_node.evaluation.yaml_lines import Lined, read_lined
 
-RetrieverType = Literal["dense", "lexical", "hybrid"]
-RETRIEVERS: Final = ("dense", "lexical", "hybrid")
-EXPANDERS: Final = ("none", "rewrite", "hyde", "multi_hop")
 LANGUAGES: Final = ("en", "zh", "en->zh", "zh->en")
-EXTRACTIVE: Final = "extractive"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,64 +51,29 @@ class Experiment:
     seed: int
 
 
-Check = Callable[[Any], str | None]
-"""What is wrong with a value; None: nothing."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Field:
-    check: Check
-    required: bool = False
-
-
-def _text(value: Any) -> str | None:
-    return None if isinstance(value, str) and value.strip() else "must be a text"
-
-
-def _one_of(names: Sequence[str]) -> Check:
-    def check(value: Any) -> str | None:
-        if isinstance(value, str) and value in names:
-            return None
-        return f"{value!r} is none of {', '.join(names)}{_nearest(value, names)}"
-
-    return check
-
-
-def _number(low: float, high: float, *, whole: bool = False) -> Check:
-    kind = "whole number" if whole else "number"
-
-    def check(value: Any) -> str | None:
-        right = isinstance(value, int) or (not whole and isinstance(value, float))
-        if right and not isinstance(value, bool) and low <= value <= high:
-            return None
-        return f"must be a {kind} from {low:g} to {high:g}, not {value!r}"
-
-    return check
-
-
 def _metrics(value: Any) -> str | None:
     if not isinstance(value, list) or not value:
         return f"must be a list of metrics ({', '.join(METRICS_HELP)})"
     for one in value:
         if not isinstance(one, str) or metric_named(one) is None:
-            near = _nearest(one, DEFAULT_METRICS)
+            near = nearest(one, DEFAULT_METRICS)
             return f"{one!r} is no metric; there are {', '.join(METRICS_HELP)}{near}"
     return None
 
 
-_SECTIONS: Final[Mapping[str, Mapping[str, _Field]]] = {
-    "retriever": {"type": _Field(_one_of(RETRIEVERS)), "model": _Field(_text)},
-    "query_expander": {"type": _Field(_one_of(EXPANDERS))},
-    "generator": {"model": _Field(_text), "temperature": _Field(_number(0, 2))},
+_SECTIONS: Final[Mapping[str, Mapping[str, Field]]] = {
+    "retriever": {"type": Field(one_of(RETRIEVERS)), "model": Field(text)},
+    "query_expander": {"type": Field(one_of(EXPANDERS))},
+    "generator": {"model": Field(text), "temperature": Field(number(0, 2))},
     "evaluation": {
-        "dataset": _Field(_text, required=True),
-        "metrics": _Field(_metrics),
-        "language": _Field(_one_of(LANGUAGES)),
-        "knowledge": _Field(_text),
-        "questions": _Field(_number(1, 1_000_000, whole=True)),
-        "left_out": _Field(_number(0, 0.9)),
-        "top_k": _Field(_number(1, limits.TOP_K_MAX, whole=True)),
-        "seed": _Field(_number(0, 2**32 - 1, whole=True)),
+        "dataset": Field(text, required=True),
+        "metrics": Field(_metrics),
+        "language": Field(one_of(LANGUAGES)),
+        "knowledge": Field(text),
+        "questions": Field(number(1, 1_000_000, whole=True)),
+        "left_out": Field(number(0, 0.9)),
+        "top_k": Field(number(1, limits.TOP_K_MAX, whole=True)),
+        "seed": Field(number(0, 2**32 - 1, whole=True)),
     },
 }
 _TOP: Final = ("experiment", *_SECTIONS)
@@ -131,56 +101,14 @@ def parse_experiment(text: str, *, path: Path) -> Experiment:
 
 def _problems(lined: Lined) -> list[tuple[int, str]]:
     """Return (line, complaint) for all that is wrong."""
-    found = _unknown(lined, (), lined.said, _TOP)
+    found = unknown(lined, (), lined.said, _TOP)
     if "experiment" not in lined.said:
         found.append((1, "experiment is missing: the name under which results are told"))
-    elif wrong := _text(lined.said["experiment"]):
-        found.append((lined.lines["experiment",], f"experiment {wrong}"))
+    elif problem := text(lined.said["experiment"]):
+        found.append((lined.lines["experiment",], f"experiment {problem}"))
     for name, fields in _SECTIONS.items():
-        section = lined.said.get(name)
-        line = lined.lines.get((name,), 1)
-        if section is None:
-            lacking = [key for key, field in fields.items() if field.required]
-            found += [(line, f"{name}.{key} is missing") for key in lacking]
-        elif not isinstance(section, Mapping):
-            found.append((line, f"{name} must be a mapping of {', '.join(fields)}"))
-        else:
-            found += _unknown(lined, (name,), section, tuple(fields))
-            found += _wrong(lined, name, section, fields)
+        found += wrong(lined, (name,), fields)
     return found
-
-
-def _unknown(
-    lined: Lined, above: tuple[str, ...], section: Mapping[str, Any], names: Sequence[str]
-) -> list[tuple[int, str]]:
-    return [
-        (
-            lined.lines.get((*above, str(key)), 1),
-            f"{'.'.join((*above, str(key)))} is unknown; there are {', '.join(names)}"
-            f"{_nearest(key, names)}",
-        )
-        for key in section
-        if key not in names
-    ]
-
-
-def _wrong(
-    lined: Lined, name: str, section: Mapping[str, Any], fields: Mapping[str, _Field]
-) -> list[tuple[int, str]]:
-    found = []
-    for key, field in fields.items():
-        line = lined.lines.get((name, key), lined.lines.get((name,), 1))
-        if section.get(key) is None:
-            if field.required or key in section:
-                found.append((line, f"{name}.{key} is missing"))
-        elif problem := field.check(section[key]):
-            found.append((line, f"{name}.{key} {problem}"))
-    return found
-
-
-def _nearest(value: Any, names: Sequence[str]) -> str:
-    close = difflib.get_close_matches(str(value).lower(), names, n=1, cutoff=0.6)
-    return f"; did you mean {close[0]}?" if close else ""
 
 
 def _experiment(said: Mapping[str, Any], folder: Path) -> Experiment:
