@@ -17,8 +17,8 @@ class Matcher:
     """Compares sentences with a question. A word weighs more the fewer of the sentences hold it."""
 
     def __init__(self, question: str, sentences: Sequence[str]) -> None:
-        asked = set(map(_stem, telling_words(question)))
-        held = [asked.intersection(map(_stem, words(sentence))) for sentence in sentences]
+        asked = set(map(stem, telling_words(question)))
+        held = [asked.intersection(map(stem, words(sentence))) for sentence in sentences]
         holding = Counter(word for found in held for word in found)
         total = len(sentences)
         # Words that no sentence holds cannot tell sentences apart; the search has judged them.
@@ -37,7 +37,8 @@ def _importance(word: str) -> float:
     return CHARACTER_WEIGHT if len(word) == 1 and is_cjk(word) else 1.0
 
 
-def _stem(word: str) -> str:
+def stem(word: str) -> str:
+    """Return what the forms of a word share, roughly; a word of CJK as it is."""
     if is_cjk(word):
         return word
     for suffix in _SUFFIXES:
