@@ -12,6 +12,7 @@ from flask import Flask
 from kotaemon_node import __version__
 from kotaemon_node.adapters.documents.reading import unsupported
 from kotaemon_node.adapters.encoder.factory import make_encoder
+from kotaemon_node.adapters.encoder.remote import RemotePlace
 from kotaemon_node.adapters.faiss import VERIFIED, FaissSegmentFormat, VerifiedMarks
 from kotaemon_node.adapters.kafka import KafkaAddress, KafkaBus
 from kotaemon_node.adapters.rabbitmq import RabbitmqAddress, RabbitmqBus
@@ -197,7 +198,7 @@ def build_pod(settings: Settings) -> RunningPod:
         ),
         verifier=read_trusted_keys(settings.trusted_keys),
         pointer=RedisGenerationPointer(store),
-        encoder_for=_encoders(settings),
+        encoder_for=_encoders(settings, metrics=metrics),
         tasks=tasks,
         clock=clock,
         memory=SystemMemory(),
@@ -280,6 +281,7 @@ def build_pod(settings: Settings) -> RunningPod:
         cluster_id=settings.cluster_id,
         metrics=metrics,
         traces=tracing.traces,
+        source_cache_s=settings.source_cache_s,
     )
     return RunningPod(
         app=create_app(services),
@@ -327,13 +329,17 @@ def _bus(settings: Settings, *, store: RedisStore, waiting: RedisStore, clock: C
     return RedisStreamsBus(store, waiting=waiting, clock=clock)
 
 
-def _encoders(settings: Settings) -> Callable[[str], Encoder]:
+def _encoders(settings: Settings, *, metrics: Metrics) -> Callable[[str], Encoder]:
     """Return what gives the encoder that a generation names: this pod has that of its settings."""
     encoder = make_encoder(
         settings.encoder_model,
         settings.encoder_backend,
         settings.model_dir,
         settings.encoder_threads,
+        remote=RemotePlace(
+            settings.encoder_url, settings.encoder_api_key, count=metrics.encoder_asked
+        ),
+        told=metrics.encoder_agreement,
     )
 
     def encoder_for(name: str) -> Encoder:

@@ -16,6 +16,7 @@ from kotaemon_node.api import (
     page,
     permissions,
     sessions,
+    sources,
     turns,
     uploads,
 )
@@ -35,6 +36,7 @@ _BLUEPRINTS: Final[tuple[Blueprint, ...]] = (
     sessions.routes,
     turns.routes,
     knowledge.routes,
+    sources.routes,
     uploads.routes,
     jobs.routes,
     cluster.routes,

@@ -117,7 +117,10 @@ class SearchAnswer:
 
 @dataclass(frozen=True, slots=True)
 class SourceForm:
-    """A cited passage in its document as it was: ``text[span[0]:span[1]]`` in code points."""
+    """A cited passage in its document as it was: ``text[span[0]:span[1]]`` in code points.
+
+    ``quotes`` are the places in it that the caller named as those which were cited.
+    """
 
     id: str
     kb: str
@@ -127,6 +130,7 @@ class SourceForm:
     title: str
     span: tuple[int, int]
     text: str
+    quotes: Sequence[tuple[int, int]]
 
 
 @dataclass(frozen=True, slots=True)

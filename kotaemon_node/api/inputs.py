@@ -147,6 +147,14 @@ class SearchQuery(Query):
     min_generation: Number = 0
 
 
+class SourceQuery(Query):
+    """``GET /v1/sources/{kb}/{generation}/{id}``."""
+
+    quote: Annotated[str, Field(pattern=r"^\d{1,10}-\d{1,10}(,\d{1,10}-\d{1,10}){0,7}$")] | None = (
+        None
+    )
+
+
 class PageQuery(Query):
     """Lists that are read page by page."""
 

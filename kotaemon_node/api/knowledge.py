@@ -1,11 +1,11 @@
-"""Knowledge: search it, open a cited source, see what a knowledge base holds."""
+"""Knowledge: search it, see what a knowledge base holds, change that."""
 
 from collections.abc import Sequence
 from typing import Final
 
 from flask import Blueprint, Response
 
-from kotaemon_node.api.answers import json_answer, kept
+from kotaemon_node.api.answers import json_answer
 from kotaemon_node.api.body import read_body
 from kotaemon_node.api.context import knowledge, principal, services
 from kotaemon_node.api.forms import DocumentList, GenerationForm, GenerationList
@@ -18,14 +18,13 @@ from kotaemon_node.api.inputs import (
     SearchQuery,
 )
 from kotaemon_node.api.jobs import ordered
-from kotaemon_node.api.query import path_number, read_query
+from kotaemon_node.api.query import read_query
 from kotaemon_node.api.queued import Shown, uploads_waiting, with_queued
 from kotaemon_node.api.showing import (
     document_form,
     document_row,
     knowledge_form,
     search_answer,
-    source_form,
 )
 from kotaemon_node.domain.errors import Conflict, NotFound, TooLarge
 from kotaemon_node.domain.ids import checked_id
@@ -45,19 +44,6 @@ def search() -> Response:
         query.kb, query.q, top_k=query.top_k, min_generation=query.min_generation
     )
     return json_answer(search_answer(found))
-
-
-@routes.get("/v1/sources/<kb>/<generation>/<id>")
-def read_source(kb: str, generation: str, id: str) -> Response:
-    """Open a cited passage in its document as it was then."""
-    kb = checked_id("knowledge base", kb)
-    passage = checked_id("passage id", id)
-    number = path_number("generation", generation)
-    source = knowledge().source(kb, number, passage)
-    # The address names the revision and the place, so what it opens never changes; but it may be
-    # withdrawn, and then no copy may be shown: whoever keeps one has to ask.
-    cache_control = f"{_cache_scope()}, no-cache"
-    return kept(json_answer(source_form(passage, source)), cache_control=cache_control)
 
 
 @routes.get("/v1/knowledge/<kb>")
@@ -195,8 +181,3 @@ def _documents(kb: str) -> tuple[Manifest | None, Sequence[Shown]]:
             raise
         manifest = None
     return manifest, with_queued(manifest, uploads)
-
-
-def _cache_scope() -> str:
-    # Shared caches on the way may keep what needs no credential, and nothing else.
-    return "public" if services().auth_mode == "open" else "private"

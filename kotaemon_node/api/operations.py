@@ -110,10 +110,13 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         ("not_found", "too_large", "invalid", "behind", "unavailable"),
         query=inputs.SearchQuery,
     ),
-    "knowledge.read_source": Operation(
-        "knowledge", {200: forms.SourceForm, 304: None},
-        ("not_found", "withdrawn", "corrupt_artifact", "unavailable"),
+    "sources.read_source": Operation(
+        "knowledge",
+        {200: forms.SourceForm, 304: None},
+        ("not_found", "withdrawn", "invalid", "corrupt_artifact", "unavailable"),
+        query=inputs.SourceQuery,
         headers=("If-None-Match",),
+        media="text/html",
     ),
     "knowledge.read_knowledge": Operation(
         "knowledge", {200: forms.KnowledgeForm}, ("not_found", "unavailable")

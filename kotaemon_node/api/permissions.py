@@ -43,7 +43,7 @@ PERMISSIONS: Final[Mapping[str, Access]] = {
     "turns.stream_turn": TALKERS,
     "turns.cancel_turn": TALKERS,
     "knowledge.search": READERS,
-    "knowledge.read_source": READERS,
+    "sources.read_source": READERS,
     "knowledge.read_knowledge": KEEPERS,
     "knowledge.list_documents": KEEPERS,
     "knowledge.read_document": KEEPERS,

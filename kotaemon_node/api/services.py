@@ -17,6 +17,7 @@ from kotaemon_node.domain.knowledge import (
     SearchResult,
     Source,
 )
+from kotaemon_node.domain.limits import SOURCE_CACHE_S_DEFAULT
 from kotaemon_node.domain.session import (
     Principal,
     SessionKey,
@@ -188,3 +189,5 @@ class Services:
     metrics: Metrics = field(default_factory=Metrics)
     """Shared with the engine, so that one scrape shows the whole pod."""
     traces: Traces = NO_TRACES
+    source_cache_s: int = SOURCE_CACHE_S_DEFAULT
+    """For how long others may keep a cited source without asking."""

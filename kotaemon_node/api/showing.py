@@ -97,10 +97,19 @@ def _passage_form(result: SearchResult, hit: Hit) -> PassageForm:
     )
 
 
-def source_form(passage: str, source: Source) -> SourceForm:
+def source_form(passage: str, source: Source, quotes: Sequence[tuple[int, int]] = ()) -> SourceForm:
     """Show a cited passage in its document."""
-    fields = {name: getattr(source, name) for name in SourceForm.__slots__ if name != "id"}
-    return SourceForm(id=passage, **fields)
+    return SourceForm(
+        id=passage,
+        kb=source.kb,
+        generation=source.generation,
+        document=source.document,
+        revision=source.revision,
+        title=source.title,
+        span=source.span,
+        text=source.text,
+        quotes=list(quotes),
+    )
 
 
 def knowledge_form(manifest: Manifest, *, held: HeldBuild | None) -> KnowledgeForm:

@@ -55,6 +55,8 @@ class CitedSentence:
 
     text: str
     n: int
+    span: Span
+    """Where it stands in the document."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,14 @@ class ExtractiveAnswer:
             text += _separator(before, sentence.text) + sentence.text + mark
             before = sentence.text
         return text
+
+    @property
+    def quotes(self) -> tuple[tuple[Span, ...], ...]:
+        """For each passage cited, which of its document's places the answer shows, increasing."""
+        return tuple(
+            tuple(it.span for it in self.sentences if it.n == n)
+            for n in range(1, len(self.cited) + 1)
+        )
 
     def pieces(self) -> Iterator[str]:
         """Yield the text in pieces of some words, as a stream shows them; always cut alike."""
@@ -194,11 +204,19 @@ def _cite(
 ) -> ExtractiveAnswer:
     numbers: dict[int, int] = {}
     sentences = tuple(
-        CitedSentence(text=one.text, n=numbers.setdefault(one.hit, len(numbers) + 1))
+        CitedSentence(
+            text=one.text,
+            n=numbers.setdefault(one.hit, len(numbers) + 1),
+            span=_moved(one.span, hits[one.hit].passage.span[0]),
+        )
         for one in chosen
     )
     cited = tuple(hits[number] for number in numbers)
     return ExtractiveAnswer(sentences, cited, known=True, language=language)
+
+
+def _moved(span: Span, by: int) -> Span:
+    return span[0] + by, span[1] + by
 
 
 def _separator(before: str, following: str) -> str:

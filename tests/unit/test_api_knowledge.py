@@ -75,48 +75,6 @@ def test_of_a_repeated_parameter_the_first_counts() -> None:
     assert cluster.knowledge.questions == ["first"]
 
 
-def test_a_citation_opens_its_document_and_whoever_keeps_it_has_to_ask() -> None:
-    client = FakeCluster().client()
-
-    answer = client.get(SOURCE)
-    again = client.get(SOURCE, headers={"If-None-Match": answer.headers["ETag"]})
-
-    assert answer.status_code == 200
-    assert answer.json == {
-        "id": PASSAGE.id,
-        "kb": "default",
-        "generation": GENERATION,
-        "document": DOCUMENT,
-        "revision": REVISION,
-        "title": "Returns",
-        "span": list(PASSAGE.span),
-        "text": TEXT,
-    }
-    assert answer.headers["Cache-Control"] == "public, no-cache"
-    assert (again.status_code, again.data) == (304, b"")
-    assert again.headers["ETag"] == answer.headers["ETag"]
-
-
-@pytest.mark.parametrize(
-    ("path", "status"),
-    [
-        (f"/v1/sources/default/{GENERATION}/unknown", 404),
-        (f"/v1/sources/unknown/{GENERATION}/{PASSAGE.id}", 404),
-        (f"/v1/sources/default/99/{PASSAGE.id}", 404),
-        (f"/v1/sources/default/x/{PASSAGE.id}", 400),
-        (f"/v1/sources/default/-1/{PASSAGE.id}", 400),
-        (f"/v1/sources/default/{'9' * 5000}/{PASSAGE.id}", 400),
-        (f"/v1/sources/default/{GENERATION}/a%20b", 400),
-        (f"/v1/sources/default/{GENERATION}/..", 400),
-    ],
-)
-def test_a_citation_that_opens_nothing_is_not_kept(path: str, status: int) -> None:
-    answer = FakeCluster().client().get(path)
-
-    assert answer.status_code == status
-    assert answer.headers["Cache-Control"] == "no-store"
-
-
 def test_a_knowledge_base_says_what_it_serves() -> None:
     cluster = FakeCluster()
 
