@@ -218,7 +218,8 @@ class Hit:
     passage is no closer than any other text, 1 when it says the same. ``lexical`` is the BM25
     score, 0.0 when no word matched; ``coverage`` is the share, weighted by inverse document
     frequency, of the question's terms that the passage holds, in [0, 1), counted with one more
-    term that no passage holds.
+    term that no passage holds. ``rerank`` is the score by which a reranker placed it; None: none
+    did. Hits with one come first, by it, and ``score`` says how they were found.
     """
 
     passage: Passage
@@ -227,6 +228,7 @@ class Hit:
     lexical: float
     coverage: float
     contrast: float | None = None
+    rerank: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,6 +239,10 @@ class SearchResult:
     generation: int
     digest: str
     hits: tuple[Hit, ...]
+    reranker: str = ""
+    """The model that put them in this order; "": none did."""
+    words_alone: bool = False
+    """The encoder did not answer: nothing was found by meaning. Not worth keeping."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,6 +44,7 @@ from kotaemon_node.ports.signing import Verifier
 from kotaemon_node.ports.traces import Span, current
 from kotaemon_node.retrieval.loading import GenerationLoader
 from kotaemon_node.retrieval.opening import SearcherFactory
+from kotaemon_node.retrieval.reranking import Reranking
 from kotaemon_node.retrieval.searcher import Look, Searcher
 from kotaemon_node.retrieval.slot import IndexReader
 from kotaemon_node.retrieval.sources import SourceReader
@@ -80,20 +81,22 @@ class KnowledgeLibrary:
         tenant: str,
         memory: Memory | None = None,
         look: Look | None = None,
+        reranking: Reranking | None = None,
         count_refused: Callable[[str, str], None] = lambda kb, reason: None,
         count_loaded: Callable[[float], None] = lambda took_s: None,
     ) -> None:
         """``encoder_for`` gives the encoder of that name, or raises where this pod has none.
 
         ``memory`` tells whether a generation fits; None: it does. ``look``: as ``Searcher``.
-        ``count_refused`` is told knowledge base and kind of reason of each refusal,
-        ``count_loaded`` how long each new generation took. Nothing is read before the first
-        ``reconcile``.
+        ``reranking`` orders what ``search`` finds. ``count_refused`` is told knowledge base and
+        kind of reason of each refusal, ``count_loaded`` how long each new generation took. Nothing
+        is read before the first ``reconcile``.
         """
         self._loader = GenerationLoader(
             store, segment_format, verifier, tasks=tasks, tenant=tenant, memory=memory
         )
         self._searchers = SearcherFactory(encoder_for, tasks=tasks, look=look)
+        self._reranking = reranking
         self._sources = SourceReader(store, verifier, tenant=tenant, compute=tasks.compute)
         self._pointer = pointer
         self._tasks = tasks
@@ -147,7 +150,9 @@ class KnowledgeLibrary:
         self, kb: str, question: str, *, top_k: int, min_generation: int = 0
     ) -> SearchResult:
         with self._pinned(kb, min_generation) as searcher:
-            return searcher.search(question, top_k=top_k)
+            if self._reranking is None:
+                return searcher.search(question, top_k=top_k)
+            return self._reranking.best(searcher, question, top_k=top_k)
 
     def source(self, kb: str, generation: int, passage: str) -> Source:
         return self._sources.source(kb, generation, passage)
