@@ -96,8 +96,8 @@ def compose(settings: CoordinatorSettings) -> Coordinator:
     store = make_artifact_store(place, clock=clock, writes=True)
     redis = connect(settings.redis_url)
     pointer = RedisGenerationPointer(redis)
-    encoder = encoder_of(settings)
     board, metrics = StatusBoard(), CoordinatorMetrics()
+    encoder = encoder_of(settings, told=metrics.encoder_agreement)
     name = f"coordinator.{ids.new_id()}"
     tracing = Tracing.of(settings, instance=name, count=metrics.spans, clock=clock)
     board.beat_s = clock.monotonic_s()

@@ -48,6 +48,12 @@ GAUGES: Final = (
     ("kotaemon_coordinator_ignored_paths", "Paths that belong to no knowledge base.", ()),
     ("kotaemon_coordinator_held", "1 where the publish gate keeps a build out, else 0.", ("kb",)),
     (
+        "kotaemon_encoder_agreement",
+        "Lowest cosine between the encoder's vectors of its probes and those of its full-precision "
+        "model, tried at the start; below 0.98 the coordinator does not start.",
+        ("model",),
+    ),
+    (
         "kotaemon_probe_recall",
         "Recall on the probe set: of the generation served, and of the build that is held.",
         ("kb", "generation"),
@@ -140,6 +146,10 @@ class CoordinatorMetrics:
     def spans(self, outcome: str, count: int) -> None:
         """Say what became of so many spans."""
         self._counters["kotaemon_coordinator_spans_total"].labels(outcome).inc(count)
+
+    def encoder_agreement(self, model: str, cosine: float) -> None:
+        """Say how well the encoder agrees with its full-precision model, on its worst probe."""
+        self._gauges["kotaemon_encoder_agreement"].labels(model).set(cosine)
 
     def step_failed(self) -> None:
         """Count a step of the work loop that ended in trouble."""

@@ -20,6 +20,7 @@ from coordinator.ingest import Ingested, ingest
 from coordinator.walking import FolderWalk
 from kotaemon_node.adapters.encoder.errors import EncoderSetupError
 from kotaemon_node.adapters.encoder.factory import make_encoder
+from kotaemon_node.adapters.encoder.remote import RemotePlace
 from kotaemon_node.adapters.faiss import FaissSegmentFormat
 from kotaemon_node.adapters.signing import Ed25519Signer, TrustedKeys, read_signing_key
 from kotaemon_node.adapters.store.file_store import FileArtifactStore
@@ -30,6 +31,7 @@ from kotaemon_node.domain.knowledge import Manifest
 from kotaemon_node.ports.artifacts import ArtifactStore
 from kotaemon_node.ports.encoder import Encoder
 from kotaemon_node.retrieval.manifests import signed
+from kotaemon_node.settings import environment_value
 from kotaemon_node.telemetry.logs import configure_logs
 
 _NUMBER: Final = 1
@@ -127,7 +129,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
 
     try:
-        encoder = make_encoder(asked.model, asked.backend, asked.models, asked.threads)
+        place = RemotePlace(
+            environment_value("ENCODER_URL") or "", environment_value("ENCODER_API_KEY") or ""
+        )
+        encoder = make_encoder(
+            asked.model, asked.backend, asked.models, asked.threads, remote=place
+        )
         manifest = build_once(
             asked.documents,
             asked.artifacts,

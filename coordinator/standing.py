@@ -8,7 +8,9 @@ from coordinator.reading.reader import Reader
 from coordinator.settings import CoordinatorSettings
 from coordinator.workers.pieces import Pieces
 from coordinator.workers.sharing import SharedReader
+from kotaemon_node.adapters.encoder.agreement import Told, tell_nobody
 from kotaemon_node.adapters.encoder.factory import make_encoder
+from kotaemon_node.adapters.encoder.remote import RemotePlace
 from kotaemon_node.adapters.kafka import KafkaAddress, KafkaBus, KafkaTaskOffers
 from kotaemon_node.adapters.rabbitmq import RabbitmqAddress, RabbitmqBus
 from kotaemon_node.adapters.redis import RedisStore, RedisStreamsBus
@@ -18,8 +20,8 @@ from kotaemon_node.ports.events import Bus
 from kotaemon_node.ports.runtime import Clock
 
 
-def encoder_of(settings: CoordinatorSettings) -> Encoder:
-    """Return the encoder. Raises ``EncoderSetupError``."""
+def encoder_of(settings: CoordinatorSettings, *, told: Told = tell_nobody) -> Encoder:
+    """Return the encoder; ``told`` as ``make_encoder``. Raises ``EncoderSetupError``."""
 
     def make() -> Encoder:
         return make_encoder(
@@ -27,6 +29,8 @@ def encoder_of(settings: CoordinatorSettings) -> Encoder:
             settings.encoder_backend,
             settings.model_dir,
             settings.encoder_threads,
+            remote=RemotePlace(settings.encoder_url, settings.encoder_api_key),
+            told=told,
         )
 
     return made_lower(make) if settings.work_priority == "low" else make()

@@ -73,7 +73,11 @@ class Settings(BaseSettings):
 
     encoder_model: str = ""
     """Name of one encoder model, or names joined by ``+``; empty: the default of ADR 0003."""
-    encoder_backend: Literal["onnx", "torch"] = "onnx"
+    encoder_backend: Literal["onnx", "torch", "http"] = "onnx"
+    encoder_url: str = ""
+    """Server of OpenAI-compatible embeddings, with ``/v1``, for the backend ``http``."""
+    encoder_api_key: str = ""
+    """Key by which it lets us in."""
     encoder_threads: int = Field(default=1, ge=1, le=256)
 
     llm_base_url: str = Field(
@@ -84,6 +88,21 @@ class Settings(BaseSettings):
     )
     llm_model: str = "default"
     llm_continue: Literal["vllm", "prefill", "none"] = "none"
+    llm_temperature: float | None = Field(default=None, ge=0.0, le=2.0)
+    """None: the server's own."""
+    llm_seed: int | None = Field(default=None, ge=0, lt=1 << 31)
+    llm_price_prompt: float = Field(default=0.0, ge=0.0, le=1e6)
+    """Price of a million tokens that the model reads, in any currency."""
+    llm_price_completion: float = Field(default=0.0, ge=0.0, le=1e6)
+    """Price of a million tokens that it writes, in the same."""
+    llm_prompt_chars: int = Field(
+        default=limits.PROMPT_CHARS_MAX, ge=limits.PROMPT_CHARS_MIN, le=limits.PROMPT_CHARS_MAX
+    )
+    """What a prompt may have before tools are called: less for a model of a small context."""
+
+    rerank_model: str = ""
+    """Cross-encoder, by name, folder or its server's address; empty: nothing is reranked."""
+    rerank_api_key: str = ""
 
     tools_file: Path | None = None
     """YAML or JSON file that describes the tools which answers may call; None: no tools."""
@@ -98,6 +117,9 @@ class Settings(BaseSettings):
     analytics_questions: bool = True
     """Whether analytics keep the words of frequent and of unanswered questions."""
 
+    answer_cache_ttl_s: int = Field(default=limits.HOT_ANSWERS_TTL_S_DEFAULT, ge=0, le=7 * 86400)
+    """Seconds for which an answer is kept for who asks the same; 0: none is."""
+
     session_ttl_s: int = Field(
         default=limits.SESSION_TTL_S_DEFAULT, ge=int(limits.TURN_TIMEOUT_S), le=90 * 86400
     )
@@ -110,6 +132,8 @@ class Settings(BaseSettings):
     """Who may use the cluster: everybody, or who has a key."""
     admin_key: str = ""
     """A key of the role admin, for the first steps; read with ``AUTH_MODE=keys``."""
+    api_keys_stale_s: float = Field(default=0.0, ge=0.0, le=limits.API_KEYS_STALE_S_MAX)
+    """For how long a pod goes by the keys that it knows while the store is away; 0: not at all."""
     admin_key_file: Path | None = None
     """File of such keys, one a line; read anew when it changes."""
     session_secret_file: Path | None = None

@@ -10,6 +10,7 @@ from typing import Final
 from urllib.parse import unquote, urlsplit
 
 from kotaemon_node.adapters.encoder.factory import make_encoder
+from kotaemon_node.adapters.encoder.remote import RemotePlace
 from kotaemon_node.adapters.redis import RedisStore, RedisWholeSessions, connect
 from kotaemon_node.adapters.signing import TrustedKeys, read_signing_key, read_trusted_keys
 from kotaemon_node.adapters.store.factory import StorePlace, make_artifact_store
@@ -88,12 +89,13 @@ class Place:
         models = settings.model_dir
         if "model_dir" not in settings.model_fields_set:
             models = places.models_folder()
-        return _encoder(settings.encoder_model, settings.encoder_backend, models)
+        remote = RemotePlace(settings.encoder_url, settings.encoder_api_key)
+        return _encoder(settings.encoder_model, settings.encoder_backend, models, remote)
 
 
 @lru_cache(maxsize=1)
-def _encoder(model: str, backend: str, models: Path) -> Encoder:
-    return make_encoder(model, backend, models, 1)
+def _encoder(model: str, backend: str, models: Path, remote: RemotePlace) -> Encoder:
+    return make_encoder(model, backend, models, 1, remote=remote)
 
 
 def place_of(data: Path, knowledge: Path | None) -> Place:

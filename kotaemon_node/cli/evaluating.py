@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from kotaemon_node.adapters.encoder.factory import make_encoder
+from kotaemon_node.adapters.encoder.remote import RemotePlace
 from kotaemon_node.adapters.system import SystemClock
 from kotaemon_node.evaluation.base import Tell
 from kotaemon_node.evaluation.building import CoordinatorBuild
@@ -28,6 +29,7 @@ def run_experiment(
         build=CoordinatorBuild(model, settings.encoder_backend, models, settings.encoder_threads),
         encoder=_encoder(settings, model, models),
         language_model=language_model(settings, experiment),
+        expander_model=_model_of(settings, experiment, experiment.expander_model),
         clock=SystemClock(),
         tell=tell,
         room=room,
@@ -51,15 +53,27 @@ def _models(settings: Settings, model: str) -> Path:
 
 
 def _encoder(settings: Settings, model: str, models: Path) -> Encoder:
-    return make_encoder(model, settings.encoder_backend, models, settings.encoder_threads)
+    return make_encoder(
+        model,
+        settings.encoder_backend,
+        models,
+        settings.encoder_threads,
+        remote=RemotePlace(settings.encoder_url, settings.encoder_api_key),
+    )
 
 
 def language_model(settings: Settings, experiment: Experiment) -> LanguageModel | None:
     """Return the model that the experiment names, at the server that the settings name."""
-    if experiment.generator == EXTRACTIVE:
+    return _model_of(settings, experiment, experiment.generator)
+
+
+def _model_of(
+    settings: Settings, experiment: Experiment, name: str | None
+) -> LanguageModel | None:
+    if name is None or name == EXTRACTIVE:
         return None
     sampling: dict[str, float] = {"seed": experiment.seed}
     if experiment.temperature is not None:
         sampling["temperature"] = experiment.temperature
-    named = settings.model_copy(update={"llm_model": experiment.generator})
+    named = settings.model_copy(update={"llm_model": name})
     return language_model_of(named, sampling=sampling)

@@ -11,6 +11,7 @@ from kotaemon_node.cli import (
     backup,
     chaos,
     cluster,
+    encoder,
     evaluate,
     ingest,
     models,
@@ -64,6 +65,7 @@ app.command()(talk.chat)
 app.command()(talk.search)
 app.command()(ingest.ingest)
 app.command()(chaos.chaos)
+app.command()(encoder.encoder)
 app.add_typer(backup.app, name="backup")
 app.command()(restore.restore)
 app.add_typer(api_keys.app, name="keys")

@@ -36,7 +36,19 @@ PROGRESS_NOTED_S: Final = 5.0  # noting it with each flush would double what a f
 STUCK_TURN_S: Final = PROGRESS_TIMEOUT_S + 2 * PROGRESS_NOTED_S
 ANSWER_CHARS_MAX: Final = 200_000
 CITATION_HELD_CHARS_MAX: Final = 12  # of a possible mark, until it is whole: " [1][3][12]"
+# A language model that failed so often in a row is asked by nobody for a while, at first short,
+# since each failure costs a turn up to FIRST_TEXT_TIMEOUT_S.
+BREAKER_FAILURES: Final = 3
+BREAKER_OPEN_S: Final = 30.0  # twice as long each further time
+BREAKER_OPEN_S_MAX: Final = 240.0  # a server that is back is used within four minutes
+BREAKER_PROBE_S: Final = 15.0  # a probe that says nothing for so long has died: connect, first text
+BREAKER_LOOK_S: Final = 5.0  # between looks of a pod at whether it is open
 LLM_CONNECT_TIMEOUT_S: Final = 3.0  # a server that is there accepts at once
+
+# GET /ask while the session store is away: without session, frames and tools, in one go.
+DIRECT_ANSWERS_MAX: Final = 32  # at once; each may hold a call of the language model
+DIRECT_ANSWER_S: Final = 20.0  # then the passages alone answer
+STORE_AWAY_S: Final = 2.0  # for so long after it failed one request at a time tries the store
 
 # Prompts: 35,000 characters at most before tools are called, which a context of 32k tokens holds
 # even in Chinese.
@@ -45,7 +57,17 @@ PROMPT_PASSAGES_CHARS_MAX: Final = 16_000
 PROMPT_HISTORY_CHARS_MAX: Final = 6_000
 PROMPT_HISTORY_TEXT_CHARS_MAX: Final = 1_500  # one message or answer of it
 PROMPT_SUMMARY_CHARS_MAX: Final = 2_000
-PROMPT_CHARS_MAX: Final = 35_000  # the sum and 3,000 for the rules and the marks
+PROMPT_RULES_CHARS_MAX: Final = 3_000  # with the marks
+PROMPT_CHARS_MAX: Final = 35_000  # the sum
+PROMPT_CHARS_MIN: Final = 6_000  # about 1,500 tokens: rules, two passages and a question
+
+# Understanding. It comes before everything else, so a turn waits for a model little; without its
+# answer the rules' question is searched.
+UNDERSTANDING_TIMEOUT_S: Final = 2.0
+REWRITTEN_CHARS_MAX: Final = 400  # besides those of the message
+DRAFT_TIMEOUT_S: Final = 4.0  # three sentences, of whoever asked for HyDE
+DRAFT_CHARS_MAX: Final = 1_000
+QUESTION_PARTS_MAX: Final = 3  # each costs a search
 
 # Tools. A turn waits for one as long as it may go without progress, and no longer.
 TOOLS_MAX: Final = 64
@@ -59,6 +81,27 @@ TOOL_TIMEOUT_S_MAX: Final = PROGRESS_TIMEOUT_S
 TOOL_ANSWER_BYTES_MAX: Final = 256 * 1024
 TOOL_RESULT_CHARS_MAX: Final = 8_000  # JSON; what is beyond is neither kept nor used
 PROMPT_TOOL_RESULTS_CHARS_MAX: Final = 16_000  # each round may take half of what is left
+
+# An encoder elsewhere. 32 texts are what the smallest of the usual servers take by default.
+ENCODER_INPUTS_MAX: Final = 32
+ENCODER_TEXT_CHARS_MAX: Final = 8_000  # several times the window of most models
+ENCODER_REQUEST_CHARS_MAX: Final = 64_000  # one text at least, 32 of a passage's usual size
+ENCODER_DIMENSION_MAX: Final = 8_192
+ENCODER_ANSWER_BYTES_MAX: Final = 16 * 1024 * 1024  # 32 such vectors, written as decimals
+ENCODER_CONNECTIONS_MAX: Final = 16  # of a pod, kept open
+ENCODER_CONNECT_TIMEOUT_S: Final = 3.0
+ENCODER_QUESTIONS_TIMEOUT_S: Final = 2.0  # then a search goes by words alone
+ENCODER_PASSAGES_TIMEOUT_S: Final = 60.0
+ENCODER_PASSAGES_ATTEMPTS_MAX: Final = 6  # 15 s of pauses; then the whole build is tried again
+ENCODER_PAUSE_MAX_S: Final = 30.0  # a server may ask for as much
+ENCODER_REST_MIN_S: Final = 1.0
+ENCODER_REST_MAX_S: Final = 15.0
+
+# Embeddings for others. As many texts as OpenAI takes.
+EMBEDDING_INPUTS_MAX: Final = 2_048
+EMBEDDING_TEXT_CHARS_MAX: Final = 100_000  # what is behind the model's window is cut anyway
+EMBEDDING_REQUEST_CHARS_MAX: Final = 1_000_000  # half a minute of one core
+EMBEDDING_REQUESTS_MAX: Final = 512  # at once; what is beyond waits in the listening socket
 
 # Frames.
 FRAMES_PER_TURN_MAX: Final = 20_000
@@ -125,6 +168,7 @@ IDLE_SHARDS: Final = 16
 # Credentials. A pod reads all keys when one changed: 10,000 are 6 MB and 80 ms of its loop.
 API_KEYS_MAX: Final = 10_000  # beyond it none is created
 API_KEYS_KNOWN_S: Final = 2.0  # a pod knows of a key, or of its end, within this time
+API_KEYS_STALE_S_MAX: Final = 3600.0  # longer, a key that was revoked is as good as any
 API_KEY_LABEL_CHARS_MAX: Final = 200
 LOGIN_S: Final = 7 * 86_400  # of the page's cookie; less where its key ends sooner
 
@@ -162,6 +206,14 @@ PDF_PAGES_MAX: Final = 5_000  # the longest manuals; a page takes some 20 ms and
 PDF_PAGE_CHARS_MAX: Final = 200_000  # a page of a newspaper has 30,000; more is no page for readers
 PDF_PAGE_OBJECTS_MAX: Final = 20_000  # pictures and paths; a drawing of more rules no table
 DOCUMENT_PASSAGES_MAX: Final = 100_000  # the longest text in passages of a fourth of the usual size
+# Entries of an FAQ that are kept one by one. In Chinese a question and its answer weigh 6,200, so
+# that an entry stays one passage (four times CHUNK_CHARS_MAX) and is shown whole.
+FAQ_QUESTION_CHARS_MAX: Final = 200
+FAQ_ANSWER_CHARS_MAX: Final = 2_900
+FAQ_TAGS_CHARS_MAX: Final = 200  # together, as they stand above the entry
+FAQ_VARIANTS_MAX: Final = 20
+FAQ_LISTED_MAX: Final = 20_000  # entries that a pod lists of a knowledge base: about 10 MB
+FAQ_LOOKED_AT_MAX: Final = 100_000  # passages of tables read for that: about 2 s, once
 CHUNK_CHARS_TARGET: Final = 800
 CHUNK_CHARS_MAX: Final = 1_600
 SEGMENTS_MAX: Final = 8  # the goal: more are merged, at once where they are small, else beside
@@ -208,6 +260,8 @@ GATE_TOLD_MAX: Final = 20  # lost probes that a held build names
 REDIS_POOL_MAX: Final = 64
 REDIS_POOL_WAIT_S: Final = 2.0  # for a connection, then 429
 REDIS_WRITERS_MAX: Final = 16  # connections for what accepted turns write, before new requests
+REDIS_HOT_ANSWERS_MAX: Final = 16  # connections for hot answers; without one the answer is made
+REDIS_BOOKKEEPERS_MAX: Final = 8  # for records, counts and feedback: nobody waits for most of it
 REDIS_TIMEOUT_S: Final = 5.0  # for a reply, then 503
 REDIS_CONNECT_TIMEOUT_S: Final = 2.0
 # Less than the time-out of a socket; more than a hiccup of a replica, which answers in under 1 ms.

@@ -109,7 +109,7 @@ def _check_surroundings(wishes: Wishes, plan: Plan, progress: Progress) -> None:
         if not broker_jars.there():
             progress("kafka", "fetching the broker with Maven, once (45 MB)")
             broker_jars.fetch()
-    check_weights(plan.models, plan.encoder_model)
+    check_weights(plan.models, plan.encoder_model, plan.encoder_backend)
     if plan.knowledge == wishes.folder.knowledge:
         begin_knowledge(plan.knowledge)
     preflight.check_knowledge(plan.knowledge)

@@ -38,6 +38,7 @@ class Plan:
     knowledge: Path
     models: Path
     encoder_model: str
+    encoder_backend: str = "onnx"
     kafka_servers: str = ""
     """Of somebody else's Kafka; empty: the cluster runs its own, or its bus is Redis."""
     own_kafka: bool = False
@@ -62,6 +63,7 @@ def make_plan(wishes: Wishes, settings: Settings) -> Plan:
         knowledge=(own_knowledge or folder.knowledge).absolute(),
         models=(own_models or places.models_folder()).absolute(),
         encoder_model=settings.encoder_model,
+        encoder_backend=settings.encoder_backend,
         durability=settings.durability,
         kafka_servers=kafka_servers,
         rabbitmq_url="" if wishes.bus else settings.rabbitmq_url,

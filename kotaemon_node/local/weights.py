@@ -8,11 +8,14 @@ from kotaemon_node.adapters.encoder.install import missing_models
 from kotaemon_node.local.errors import LocalError
 
 
-def check_weights(models: Path, encoder_model: str) -> None:
+def check_weights(models: Path, encoder_model: str, backend: str = "onnx") -> None:
     """Make sure that the models of the setting (empty: the default) were fetched.
 
-    Presence and size are looked at; checksums are the installer's and the loader's business.
+    Presence and size are looked at; checksums are the installer's and the loader's business. Other
+    backends than ``onnx`` have their models elsewhere.
     """
+    if backend != "onnx":
+        return
     try:
         missing = missing_models(names_in(encoder_model), models)
     except UnknownModel as error:

@@ -7,6 +7,12 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from kotaemon_node.domain.errors import Unavailable
+
+
+class EncoderUnavailable(Unavailable):
+    """An encoder elsewhere does not answer, or not as it should; later it may."""
+
 
 @dataclass(frozen=True, slots=True)
 class SpaceVectors:
@@ -45,3 +51,12 @@ class Encoder(Protocol):
     def encode_queries(self, texts: Sequence[str]) -> Mapping[str, SpaceVectors]:
         """Return the vectors of questions, by space, with the model's query prefix if any."""
         ...
+
+
+def is_elsewhere(encoder: Encoder) -> bool:
+    """Tell whether calls wait for a server instead of computing: they need no native thread.
+
+    Such an encoder says ``elsewhere = True``. Its calls must run where tasks wait, since they use
+    sockets, and may raise ``EncoderUnavailable``.
+    """
+    return bool(getattr(encoder, "elsewhere", False))

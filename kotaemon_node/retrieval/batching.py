@@ -7,6 +7,7 @@ is no delay to collect a batch, no thread of its own, and the batch grows with t
 
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
 from threading import Event, Lock
 from typing import Any, Final
 
@@ -23,15 +24,15 @@ WAITING_QUESTIONS_MAX: Final = 512
 
 
 class _Waiting:
-    """A question on its way; ``leads`` is set when its turn to run a batch has come."""
+    """Questions of one call on their way; ``leads`` is set when their turn to run has come."""
 
-    __slots__ = ("error", "leads", "question", "ready", "vectors")
+    __slots__ = ("error", "leads", "questions", "ready", "vectors")
 
-    def __init__(self, question: str) -> None:
-        self.question = question
+    def __init__(self, questions: Sequence[str]) -> None:
+        self.questions = questions
         self.ready = Event()
         self.leads = False
-        self.vectors: EncodedQuestion | None = None
+        self.vectors: Sequence[EncodedQuestion] | None = None
         self.error: Exception | None = None
 
 
@@ -52,17 +53,24 @@ class QuestionEncoder:
         self._lock = Lock()
         self._running = False
         self._queue: deque[_Waiting] = deque()
+        self._waiting = 0
+        """Questions in the queue."""
 
     def encode(self, question: str) -> EncodedQuestion:
         """Return the question's vectors by space.
 
         Raises ``Overloaded`` when too many wait, and what the encoder raised for the batch.
         """
-        mine = _Waiting(question)
+        return self.encode_all([question])[0]
+
+    def encode_all(self, questions: Sequence[str]) -> Sequence[EncodedQuestion]:
+        """Return the vectors of each, as ``encode``; at most ``BATCH_QUESTIONS_MAX`` of them."""
+        mine = _Waiting(questions)
         with self._lock:
-            if len(self._queue) >= self._waiting_max:
+            if self._waiting + len(questions) > self._waiting_max:
                 raise Overloaded("too many questions wait for the encoder")
             self._queue.append(mine)
+            self._waiting += len(questions)
             leads = not self._running
             self._running = True
         if not leads:
@@ -85,20 +93,20 @@ class QuestionEncoder:
             with self._lock:
                 if mine in self._queue:
                     self._queue.remove(mine)
+                    self._waiting -= len(mine.questions)
                 if mine.leads:
                     self._hand_over()
             raise
 
     def _run_batch(self) -> None:
         with self._lock:
-            size = min(len(self._queue), BATCH_QUESTIONS_MAX)
-            batch = [self._queue.popleft() for _ in range(size)]
+            batch = self._next_batch()
+        questions = [question for waiting in batch for question in waiting.questions]
         try:
-            encoded = self._compute(
-                self._encoder.encode_queries, [waiting.question for waiting in batch]
-            )
-            for waiting, vectors in zip(batch, _by_question(encoded, len(batch)), strict=True):
-                waiting.vectors = vectors
+            encoded = self._compute(self._encoder.encode_queries, questions)
+            found = iter(_by_question(encoded, len(questions)))
+            for waiting in batch:
+                waiting.vectors = list(islice(found, len(waiting.questions)))
         except Exception as error:  # noqa: BLE001 - it is raised again by everybody in the batch
             for waiting in batch:
                 waiting.error = error
@@ -107,6 +115,18 @@ class QuestionEncoder:
                 self._hand_over()
             for waiting in batch:
                 waiting.ready.set()
+
+    def _next_batch(self) -> Sequence[_Waiting]:
+        """Take the first that wait, as many as a batch holds. The lock is held."""
+        batch: list[_Waiting] = []
+        size = 0
+        while self._queue and (
+            not batch or size + len(self._queue[0].questions) <= BATCH_QUESTIONS_MAX
+        ):
+            batch.append(self._queue.popleft())
+            size += len(batch[-1].questions)
+        self._waiting -= size
+        return batch
 
     def _hand_over(self) -> None:
         """Let the first that waits lead. The lock is held."""

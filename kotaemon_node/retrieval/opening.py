@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from threading import Lock
-from typing import Final
+from typing import Any, Final
 
 from kotaemon_node.domain.errors import CorruptArtifact
 from kotaemon_node.domain.knowledge import Manifest
-from kotaemon_node.ports.encoder import Encoder
+from kotaemon_node.ports.encoder import Encoder, is_elsewhere
 from kotaemon_node.ports.runtime import Tasks
 from kotaemon_node.retrieval.background import Background, background_of, everyday_background
 from kotaemon_node.retrieval.batching import QuestionEncoder
@@ -66,10 +66,10 @@ class SearcherFactory:
             known = self._encoders.get(manifest.encoder)
         if known is None:
             encoder = self._encoder_for(manifest.encoder)
+            # One elsewhere waits on a socket, which belongs to tasks and not to native threads.
+            run = _run_here if is_elsewhere(encoder) else self._tasks.compute
             known = _KnownEncoder(
-                encoder,
-                QuestionEncoder(encoder, compute=self._tasks.compute),
-                self._tasks.compute(everyday_background, encoder),
+                encoder, QuestionEncoder(encoder, compute=run), run(everyday_background, encoder)
             )
             with self._lock:
                 known = self._encoders.setdefault(manifest.encoder, known)
@@ -77,6 +77,10 @@ class SearcherFactory:
         if lacking:
             raise CorruptArtifact(f"its encoder has no space of {dict(lacking)}")
         return known
+
+
+def _run_here(work: Callable[..., Any], *arguments: Any) -> Any:
+    return work(*arguments)
 
 
 def _questions(generation: OpenGeneration) -> list[str]:

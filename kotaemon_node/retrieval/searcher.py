@@ -18,6 +18,7 @@ from kotaemon_node.domain.knowledge import (
 )
 from kotaemon_node.domain.language import Language, language_of
 from kotaemon_node.domain.limits import TOP_K_DEFAULT
+from kotaemon_node.ports.encoder import EncoderUnavailable
 from kotaemon_node.ports.traces import Span, current, span
 from kotaemon_node.retrieval.analysis import question_terms
 from kotaemon_node.retrieval.background import Background, Contrast
@@ -132,9 +133,11 @@ class Searcher:
 
         ``encoded`` saves encoding the question where that was done; ``language`` is the one that
         passages should be in, by default the question's. ``Overloaded`` when too many wait for
-        the encoder. ``legs`` other than both are for experiments: what one of them finds alone.
+        the encoder; while one elsewhere does not answer, words alone are searched. ``legs`` other
+        than both are for experiments: what one of them finds alone.
         """
         vectors = self._encoded(question) if encoded is None else encoded
+        words_alone = not vectors
         if "dense" not in legs:
             vectors = {}
         wanted = language or language_of(question)
@@ -150,13 +153,16 @@ class Searcher:
         else:
             hits = self._compute(_find, *arguments)
         ref = self._generation.ref
-        return SearchResult(kb=ref.kb, generation=ref.generation, digest=ref.digest, hits=hits)
+        return SearchResult(ref.kb, ref.generation, ref.digest, hits, words_alone=words_alone)
 
     def _encoded(self, question: str) -> EncodedQuestion:
         model = self._generation.manifest.encoder
         facts = {"gen_ai.operation.name": "embeddings", "gen_ai.request.model": model}
         with span(f"embeddings {model}", facts):
-            return self._encode(question)
+            try:
+                return self._encode(question)
+            except EncoderUnavailable:
+                return {}  # counted by the encoder
 
     def weights(self, question: str) -> Mapping[str, float]:
         """Return the question's terms and what each weighs in BM25 and coverage."""

@@ -16,6 +16,8 @@ from kotaemon_node.domain.events import SESSION_UPDATED, TOPICS
 _TURN_S: Final = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0)
 _FIRST_TEXT_S: Final = (0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _RETRIEVAL_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+# A cross-encoder reads 20 passages and is given 2 s.
+_RERANK_S: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0)
 # A script takes under a millisecond; after 5 s the store is given up.
 _STORE_S: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 # A text may wait for 0.2 s for more to share its frame.
@@ -58,6 +60,31 @@ CATALOGUE: Final = (
         "Turns answered from the passages alone, because the language model failed.",
     ),
     MetricRow(
+        "kotaemon_profile_turns_total",
+        "counter",
+        "Turns ended, by the arm of the live experiment (default: none runs): answered, unanswered "
+        "(the answer says that it does not know, or rests on no source), failed, or stopped.",
+        ("profile", "outcome"),
+    ),
+    MetricRow(
+        "kotaemon_feedback_total",
+        "counter",
+        "Ratings of answers, up or down; a rating that is changed counts again.",
+        ("rating",),
+    ),
+    MetricRow(
+        "kotaemon_analytics_total",
+        "counter",
+        "Turns and ratings told to analytics: counted, or failed (turns are told again).",
+        ("outcome",),
+    ),
+    MetricRow(
+        "kotaemon_audit_records_total",
+        "counter",
+        "Audit records of turns: stored or failed; late: the turn ended before its own was stored.",
+        ("outcome",),
+    ),
+    MetricRow(
         "kotaemon_turn_duration_seconds", "histogram", "Accepted until ended.", buckets_s=_TURN_S
     ),
     MetricRow(
@@ -75,6 +102,33 @@ CATALOGUE: Final = (
         "Searches where VECTOR_STORE names a server, by where the nearest vectors were found: all "
         "there (store), some in segments' files (partly) or all of them (files).",
         ("source",),
+    ),
+    MetricRow(
+        "kotaemon_encoder_agreement",
+        "gauge",
+        "Lowest cosine between the encoder's vectors of its probes and those of its full-precision "
+        "model, tried at the start; below 0.98 a pod does not start.",
+        ("model",),
+    ),
+    MetricRow(
+        "kotaemon_encoder_requests_total",
+        "counter",
+        "Requests to the encoder at ENCODER_URL: answered, failed, or skipped right after a "
+        "failure. A search whose request was not answered goes by words alone.",
+        ("outcome",),
+    ),
+    MetricRow(
+        "kotaemon_reranks_total",
+        "counter",
+        "Searches where RERANK_MODEL names a cross-encoder: reranked, failed, or skipped because "
+        "it failed a moment ago.",
+        ("outcome",),
+    ),
+    MetricRow(
+        "kotaemon_rerank_seconds",
+        "histogram",
+        "One question to a cross-encoder, failures included.",
+        buckets_s=_RERANK_S,
     ),
     MetricRow("kotaemon_turns_running", "gauge", "Turns that this pod executes now."),
     MetricRow("kotaemon_turns_running_max", "gauge", "Turns that this pod executes at most."),
@@ -177,6 +231,21 @@ CATALOGUE: Final = (
         ("result",),
     ),
     MetricRow(
+        "kotaemon_answer_cache_total",
+        "counter",
+        "Turns by what became of the look for a hot answer: one was there (hit) or was being made "
+        "(joined); none was, and it is made and kept (made) or was asked for the first time "
+        "(first); it may not be shared (skipped), or the store did not answer in time "
+        "(unavailable).",
+        ("result",),
+    ),
+    MetricRow(
+        "kotaemon_retrieval_cache_total",
+        "counter",
+        "Searches of turns, by whether this pod remembered what is found (hit) or not (miss).",
+        ("result",),
+    ),
+    MetricRow(
         "kotaemon_sessions_gone_total",
         "counter",
         "Told as gone: the store lost the end of a session (rolled_back) or all of it (wiped); or "
@@ -197,6 +266,30 @@ CATALOGUE: Final = (
         buckets_s=_RETRIEVAL_S,
     ),
     MetricRow("kotaemon_llm_tokens_total", "counter", "Tokens of the language model.", ("kind",)),
+    MetricRow(
+        "kotaemon_llm_cost_total",
+        "counter",
+        "What they cost, by LLM_PRICE_PROMPT and LLM_PRICE_COMPLETION.",
+    ),
+    MetricRow(
+        "kotaemon_citation_marks_total",
+        "counter",
+        "Marks [n] that the language model wrote: kept, replaced by the one passage that bears the "
+        "sentence, or dropped, because none does.",
+        ("outcome",),
+    ),
+    MetricRow(
+        "kotaemon_breaker_open",
+        "gauge",
+        "1 while an endpoint outside is not asked, or tried by one pod, because it failed in a "
+        "row; else 0.",
+        ("endpoint",),
+    ),
+    MetricRow(
+        "kotaemon_direct_answers_total",
+        "counter",
+        "Questions of GET /ask that were answered without the session store, because it is away.",
+    ),
     MetricRow(
         "kotaemon_llm_seconds",
         "histogram",
@@ -303,10 +396,18 @@ KNOWN_REFUSALS: Final = (
     "unusable",
 )
 
+# How a turn ends for an experiment; counted for each of its arms.
+PROFILE_OUTCOMES: Final = ("answered", "unanswered", "failed", "stopped")
+
 # A labelled counter would be absent until its first event, and ``rate()`` would miss that event.
 KNOWN_LABELS: Final[Mapping[str, tuple[tuple[str, ...], ...]]] = {
     "kotaemon_turns_total": (("done",), ("failed",), ("cancelled",), ("interrupted",)),
     "kotaemon_turns_failed_total": tuple((code,) for code in _TURN_CODES),
+    "kotaemon_profile_turns_total": tuple(("default", outcome) for outcome in PROFILE_OUTCOMES),
+    "kotaemon_feedback_total": (("up",), ("down",)),
+    "kotaemon_analytics_total": (("counted",), ("failed",)),
+    "kotaemon_audit_records_total": (("stored",), ("failed",), ("late",)),
+    "kotaemon_encoder_requests_total": (("answered",), ("failed",), ("skipped",)),
     "kotaemon_neighbour_searches_total": (("store",), ("partly",), ("files",)),
     "kotaemon_reconnects_total": (("leaving",), ("error",)),
     "kotaemon_spans_total": (("exported",), ("dropped",), ("failed",)),
@@ -317,6 +418,15 @@ KNOWN_LABELS: Final[Mapping[str, tuple[tuple[str, ...], ...]]] = {
         ("stale",),
         ("rolled_back",),
     ),
+    "kotaemon_answer_cache_total": (
+        ("hit",),
+        ("joined",),
+        ("made",),
+        ("first",),
+        ("skipped",),
+        ("unavailable",),
+    ),
+    "kotaemon_retrieval_cache_total": (("hit",), ("miss",)),
     "kotaemon_sessions_gone_total": (("rolled_back",), ("wiped",), ("turn",)),
     "kotaemon_sessions_restored_total": (
         ("restored",),
@@ -329,6 +439,7 @@ KNOWN_LABELS: Final[Mapping[str, tuple[tuple[str, ...], ...]]] = {
         *((SESSION_UPDATED, outcome) for outcome in ("sent", "failed", "dropped")),
     ),
     "kotaemon_llm_tokens_total": (("prompt",), ("completion",)),
+    "kotaemon_citation_marks_total": (("kept",), ("replaced",), ("dropped",)),
     "kotaemon_error_answers_total": tuple((code,) for code in _ANSWERED_CODES),
     "kotaemon_store_refusals_total": (("full",), ("unwritable",), ("silent",), ("busy",)),
 }

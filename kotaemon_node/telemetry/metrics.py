@@ -16,10 +16,17 @@ from prometheus_client import (
 from kotaemon_node import __version__
 from kotaemon_node.domain import limits
 from kotaemon_node.domain.events import TOPICS
-from kotaemon_node.telemetry.catalogue import CATALOGUE, KNOWN_LABELS, KNOWN_REFUSALS, MetricRow
+from kotaemon_node.telemetry.catalogue import (
+    CATALOGUE,
+    KNOWN_LABELS,
+    KNOWN_REFUSALS,
+    PROFILE_OUTCOMES,
+    MetricRow,
+)
 
 METRICS_MEDIA_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
+ProfileOutcome = Literal["answered", "unanswered", "failed", "stopped"]
 EventOutcome = Literal["sent", "failed", "dropped", "handled", "ignored", "poison"]
 
 
@@ -86,6 +93,29 @@ class Metrics:
         """The language model failed; the turn is answered from the passages alone."""
         self._counters["kotaemon_turns_degraded_total"].inc()
 
+    def profiles(self, names: Iterable[str]) -> None:
+        """Say which arms there are, so that each is counted from 0."""
+        for name in names:
+            for outcome in PROFILE_OUTCOMES:
+                self._counters["kotaemon_profile_turns_total"].labels(name, outcome)
+
+    def turn_of_profile(self, profile: str, outcome: ProfileOutcome) -> None:
+        """Count how a turn ended by the arm that answered it; "": none runs."""
+        name = profile or "default"
+        self._counters["kotaemon_profile_turns_total"].labels(name, outcome).inc()
+
+    def feedback(self, rating: Literal["up", "down"]) -> None:
+        """Count what somebody said of an answer."""
+        self._counters["kotaemon_feedback_total"].labels(rating).inc()
+
+    def analytics(self, outcome: Literal["counted", "failed"]) -> None:
+        """Count what analytics were told."""
+        self._counters["kotaemon_analytics_total"].labels(outcome).inc()
+
+    def audit_record(self, outcome: Literal["stored", "late", "failed"]) -> None:
+        """Count what became of a record."""
+        self._counters["kotaemon_audit_records_total"].labels(outcome).inc()
+
     def first_text(self, duration_s: float) -> None:
         """Note how long after its acceptance a turn showed its first text."""
         self._histograms["kotaemon_first_text_seconds"].observe(duration_s)
@@ -97,6 +127,20 @@ class Metrics:
     def neighbours(self, source: Literal["store", "partly", "files"]) -> None:
         """Count a search for which a vector store could be asked."""
         self._counters["kotaemon_neighbour_searches_total"].labels(source).inc()
+
+    def encoder_agreement(self, model: str, cosine: float) -> None:
+        """Say how well the encoder agrees with its full-precision model, on its worst probe."""
+        self._gauges["kotaemon_encoder_agreement"].labels(model).set(cosine)
+
+    def encoder_asked(self, outcome: Literal["answered", "failed", "skipped"]) -> None:
+        """Count a request to an encoder elsewhere."""
+        self._counters["kotaemon_encoder_requests_total"].labels(outcome).inc()
+
+    def rerank(self, outcome: Literal["reranked", "failed", "skipped"], took_s: float) -> None:
+        """Count a search whose passages a cross-encoder should order, and note how long it took."""
+        self._counters["kotaemon_reranks_total"].labels(outcome).inc()
+        if outcome != "skipped":
+            self._histograms["kotaemon_rerank_seconds"].observe(took_s)
 
     def maxima(self, *, streams: int, turns: int) -> None:
         """Say how many streams this pod has open, and how many turns it executes, at most."""
@@ -200,6 +244,16 @@ class Metrics:
         """A turn began; say what was remembered of its session."""
         self._counters["kotaemon_session_cache_total"].labels(result).inc()
 
+    def answer_cache(
+        self, result: Literal["hit", "joined", "made", "first", "skipped", "unavailable"]
+    ) -> None:
+        """A turn's answer was looked for among the hot ones, or was not."""
+        self._counters["kotaemon_answer_cache_total"].labels(result).inc()
+
+    def retrieval_cache(self, result: Literal["hit", "miss"]) -> None:
+        """Passages were asked for; say whether this pod remembered them."""
+        self._counters["kotaemon_retrieval_cache_total"].labels(result).inc()
+
     def session_gone(self, reason: Literal["rolled_back", "wiped", "turn"]) -> None:
         """Somebody was told that the store has lost something."""
         self._counters["kotaemon_sessions_gone_total"].labels(reason).inc()
@@ -215,6 +269,23 @@ class Metrics:
         """Count the tokens of one call, as the server reported them."""
         self._counters["kotaemon_llm_tokens_total"].labels("prompt").inc(prompt)
         self._counters["kotaemon_llm_tokens_total"].labels("completion").inc(completion)
+
+    def llm_cost(self, cost: float) -> None:
+        """Add what tokens cost, in the currency of the prices that are set."""
+        self._counters["kotaemon_llm_cost_total"].inc(cost)
+
+    def citation_marks(self, outcomes: Mapping[str, int]) -> None:
+        """Count what became of the marks in a model's text: kept, replaced or dropped."""
+        for outcome, count in outcomes.items():
+            self._counters["kotaemon_citation_marks_total"].labels(outcome).inc(count)
+
+    def breaker_open(self, endpoint: str, is_open: bool) -> None:
+        """Say whether the breaker of an endpoint is open, as far as this pod knows."""
+        self._gauges["kotaemon_breaker_open"].labels(endpoint).set(1 if is_open else 0)
+
+    def direct_answer(self) -> None:
+        """A question was answered without the session store."""
+        self._counters["kotaemon_direct_answers_total"].inc()
 
     def llm_answered(self, duration_s: float) -> None:
         """Note how long the language model, with its tools, took over a turn."""

@@ -95,6 +95,25 @@ _CONTENT = Row(
             quantiles("kotaemon_retrieval_seconds"),
             unit="s",
         ),
+        Panel(
+            "Agreement of the encoder",
+            "Lowest cosine between a process's encoder and its full-precision model, tried at the"
+            " start; below 0.98 it does not start.",
+            (Query("min by (model) (kotaemon_encoder_agreement{NS})", "{{model}}"),),
+            width=12,
+        ),
+        Panel(
+            "Requests to the encoder",
+            "Only with ENCODER_URL. Failed or skipped: these searches go by words alone.",
+            (
+                Query(
+                    "sum by (outcome) (rate(kotaemon_encoder_requests_total{NS}[R]))",
+                    "{{outcome}}",
+                ),
+            ),
+            unit="ops",
+            width=12,
+        ),
     ),
 )
 
@@ -188,6 +207,20 @@ _BUILD = Row(
             "Paths left out",
             "Paths in the knowledge folder that belong to no knowledge base.",
             (Query("max(kotaemon_coordinator_ignored_paths{NS})", "paths"),),
+        ),
+        Panel(
+            "Reranking",
+            "Only with RERANK_MODEL; failed or skipped: passages stay as they were found.",
+            (Query("sum by (outcome) (rate(kotaemon_reranks_total{NS}[R]))", "{{outcome}}"),),
+            unit="ops",
+            width=6,
+        ),
+        Panel(
+            "Time of a reranking",
+            "Only with RERANK_MODEL; at most about 2 s by a server, then it is given up.",
+            quantiles("kotaemon_rerank_seconds"),
+            unit="s",
+            width=6,
         ),
         Panel(
             "Where neighbours come from",

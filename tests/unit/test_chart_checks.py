@@ -44,6 +44,7 @@ REFUSED: Final[dict[tuple[str, ...], str]] = {
         'artifacts={"mode":"s3","s3":{"url":"s3://b"}}',
     ): ("build workers need Kafka"),
     ('tools="tools: []"',): "set llm.baseUrl",
+    ('encoder.existingSecret="key"',): "set encoder.url",
     ('config={"POD_ADDRESS":"x"}',): "is set by the chart itself",
     ('config={"KAFKA_PASSWORD":"x"}',): "valueFrom.secretKeyRef",
     ('config={"OTEL_EXPORTER_OTLP_HEADERS":"x=y"}',): "valueFrom.secretKeyRef",

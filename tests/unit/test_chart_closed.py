@@ -173,7 +173,7 @@ def who(peers: list[Object]) -> set[str]:
 
 @pytest.mark.parametrize(
     ("name", "ports"),
-    [("external-values.yaml", {6379, 9093, 9000}), ("all-values.yaml", {4318, 8000})],
+    [("external-values.yaml", {6379, 9093, 9000}), ("all-values.yaml", {4318, 8000, 8100})],
 )
 def test_servers_outside_are_reached_at_their_ports(name: str, ports: set[int]) -> None:
     example = next(path for path in EXAMPLES if path.name == name)

@@ -236,3 +236,32 @@ def test_others_of_an_interrupted_batch_may_retry() -> None:
     assert first.error is None
     assert {type(caller.error) for caller in batch} == {Killed, Unavailable}
     assert "all" in encoder.encode("again")
+
+
+def test_questions_of_one_call_stay_together_and_count_as_many(gate: Gate) -> None:
+    model = HashingEncoder()
+    encoder = QuestionEncoder(model, compute=gate.compute, waiting_max=40)
+    first = Caller(encoder, "first")
+    assert gate.entered.acquire(timeout=30)
+    found: list[Any] = []
+    many = [f"question {number}" for number in range(20)]
+    callers = [
+        threading.Thread(target=lambda: found.append(encoder.encode_all(many)), daemon=True)
+        for _ in range(2)
+    ]
+    for caller in callers:
+        caller.start()
+    wait_until(lambda: queue_of(encoder) == 2)
+
+    with pytest.raises(Overloaded):
+        encoder.encode("one more")
+    for _ in range(3):
+        gate.through.release()
+    for caller in (first, *callers):
+        caller.join(timeout=30)
+
+    # Two calls of twenty do not fit into one batch.
+    assert [len(call) for call in model.calls] == [1, 20, 20]
+    expected = HashingEncoder().encode_queries(many)["all"].vectors
+    for vectors in found:
+        assert np.array_equal(np.stack([vector["all"] for vector in vectors]), expected)

@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
+from kotaemon_node.ports.encoder import EncoderUnavailable
 from kotaemon_node.retrieval.batching import QuestionEncoder
+from kotaemon_node.retrieval.dense import EncodedQuestion
 from kotaemon_node.retrieval.searcher import Searcher
 from tests.fakes.encoder import HashingEncoder
 from tests.fakes.knowledge import open_generation
@@ -44,3 +46,19 @@ def test_both_legs_are_what_users_get(tmp_path: Path) -> None:
     found = searcher(tmp_path)
     both = found.search("shipping goods", legs=frozenset({"dense", "lexical"}))
     assert both == found.search("shipping goods")
+
+
+def test_while_the_encoder_is_away_words_alone_find(tmp_path: Path) -> None:
+    def away(_question: str) -> EncodedQuestion:
+        raise EncoderUnavailable("the encoder's server failed a moment ago")
+
+    here = searcher(tmp_path)
+    found = Searcher(
+        here._generation, encode=away, compute=lambda work, *given: work(*given), background={}
+    )
+
+    result = found.search("shipping goods")
+
+    assert result.words_alone
+    assert result.hits == here.search("shipping goods", legs=frozenset({"lexical"})).hits
+    assert not here.search("shipping goods").words_alone

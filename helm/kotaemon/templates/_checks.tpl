@@ -95,6 +95,9 @@
 {{- if and .Values.tools (not .Values.llm.baseUrl) -}}
 {{- fail "tools are called by a language model: set llm.baseUrl, or leave tools empty." -}}
 {{- end -}}
+{{- if and .Values.encoder.existingSecret (not .Values.encoder.url) -}}
+{{- fail "encoder.existingSecret is the key of an encoder elsewhere: set encoder.url, or leave it empty." -}}
+{{- end -}}
 {{- range $name, $_ := .Values.config -}}
 {{- if has $name (list "REDIS_URL" "CLUSTER_ID" "POD_NAME" "POD_ADDRESS" "LEAVE_PORT" "ARTIFACT_URL" "COORDINATOR_ARTIFACT_URL" "TRUSTED_KEYS" "SIGNING_KEY_FILE") -}}
 {{- fail (printf "config.%s is set by the chart itself; use the value made for it (README), or extraEnv where you know better." $name) -}}

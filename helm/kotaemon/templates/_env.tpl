@@ -82,6 +82,18 @@ place, because Helm 4 and server-side apply refuse names that come twice. `$(NAM
 - {name: ARTIFACT_URL, value: "http://{{ $name }}-coordinator:8090/artifacts"}
 {{ include "kotaemon.env.secret" (dict "name" "ARTIFACT_TOKEN" "secret" $secret "key" "artifact-token") }}
 {{- end }}
+{{- with .Values.encoder }}
+{{- if .model }}
+- {name: ENCODER_MODEL, value: {{ .model | quote }}}
+{{- end }}
+{{- if .url }}
+- {name: ENCODER_BACKEND, value: http}
+- {name: ENCODER_URL, value: {{ .url | quote }}}
+{{- if .existingSecret }}
+{{ include "kotaemon.env.secret" (dict "name" "ENCODER_API_KEY" "secret" .existingSecret "key" .secretKey) }}
+{{- end }}
+{{- end }}
+{{- end }}
 {{- with .Values.tracing }}
 {{- if .endpoint }}
 - {name: OTEL_EXPORTER_OTLP_ENDPOINT, value: {{ .endpoint | quote }}}

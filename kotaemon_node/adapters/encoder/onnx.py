@@ -6,6 +6,8 @@ the port allows; and on a CPU a batch is no faster than its texts one by one (AD
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -57,6 +59,12 @@ class OnnxEncoder:
     @property
     def spaces(self) -> Mapping[str, int]:
         return {self._model.space: self._model.dimension}
+
+    def plain(self) -> "OnnxEncoder":
+        """Return this encoder without prefixes: for callers who have put their own."""
+        twin = copy(self)
+        twin._model = replace(self._model, query_prefix="", passage_prefix="")
+        return twin
 
     def encode_passages(self, texts: Sequence[str]) -> Mapping[str, SpaceVectors]:
         return self._encode(texts, prefix=self._model.passage_prefix)

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kotaemon_node.domain.language import Language, language_of
-from kotaemon_node.ports.encoder import Encoder, SpaceVectors
+from kotaemon_node.ports.encoder import Encoder, SpaceVectors, is_elsewhere
 
 _ROUTE: Final = "by-reader"
 """Names the rule below in manifests: change it with the rule."""
@@ -51,6 +51,11 @@ class RoutedEncoder:
             raise ValueError(f"an encoder is needed for each of {get_args(Language)}")
         if len(self._spaces) != sum(len(encoder.spaces) for encoder in distinct):
             raise ValueError("encoders must not share a space")
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether any of them is (``ports.encoder.is_elsewhere``)."""
+        return any(is_elsewhere(encoder) for encoder in self._encoders.values())
 
     @property
     def name(self) -> str:
