@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     # Its numpy would be the largest thing in a process that only reads.
     from kotaemon_node.ports.encoder import SpaceVectors
 
-INGEST_RULES: Final = "2"
+INGEST_RULES: Final = "3"
 """Names the rules by which files become passages; manifests carry it in ``extra["ingest"]``.
 
 Raise it when a parser or the chunking changes, and every document is read again."""

@@ -57,6 +57,7 @@ from kotaemon_node.ports.artifacts import ArtifactsUnavailable
 from kotaemon_node.ports.encoder import Encoder
 from kotaemon_node.ports.events import Bus
 from kotaemon_node.ports.runtime import Clock, Tasks
+from kotaemon_node.retrieval.faq_reader import FaqReader
 from kotaemon_node.retrieval.library import KnowledgeLibrary
 from kotaemon_node.retrieval.neighbours import Neighbours
 from kotaemon_node.settings import Settings
@@ -270,6 +271,7 @@ def build_pod(settings: Settings) -> RunningPod:
         sessions=sessions,
         turns=engine,
         knowledge=library,
+        faq=FaqReader(library.pinned, compute=tasks.compute),
         jobs=RedisJobs(store),
         uploads=_upload_desk(settings, clock=clock),
         presence=presence,

@@ -7,6 +7,7 @@ from flask import Blueprint, Flask
 from kotaemon_node.api import (
     chat,
     cluster,
+    faq,
     health,
     jobs,
     knowledge,
@@ -38,6 +39,7 @@ _BLUEPRINTS: Final[tuple[Blueprint, ...]] = (
     knowledge.routes,
     sources.routes,
     uploads.routes,
+    faq.routes,
     jobs.routes,
     cluster.routes,
     health.routes,

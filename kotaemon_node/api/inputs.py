@@ -67,6 +67,8 @@ Id = Annotated[
     AfterValidator(_legal_id),
     WithJsonSchema({"type": "string", "pattern": f"^{ID_PATTERN}$"}),
 ]
+plain_text = AfterValidator(_plain_text)
+"""Of a text: neither blank nor with NUL in it."""
 Message = Annotated[str, Field(max_length=MESSAGE_CHARS_MAX), AfterValidator(_plain_text)]
 Name = Annotated[str, Field(max_length=256), AfterValidator(_plain_text)]
 Question = Annotated[str, Field(max_length=QUERY_CHARS_MAX), AfterValidator(_plain_text)]

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
-from kotaemon_node.api import forms, inputs
+from kotaemon_node.api import faq_forms, forms, inputs
 from kotaemon_node.api.convergence import ClusterForm
 from kotaemon_node.domain.session import Turn
 
@@ -151,6 +151,23 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
     "knowledge.publish": Operation(
         "knowledge", {202: forms.JobForm}, ("not_found", *_BODY, *_ORDER),
         body=inputs.PublishBody,
+    ),
+    "faq.list_entries": Operation(
+        "faq", {200: faq_forms.FaqList},
+        ("not_found", "too_large", "invalid", "behind", "unavailable"),
+        query=faq_forms.FaqQuery,
+    ),
+    "faq.read_entry": Operation(
+        "faq", {200: faq_forms.FaqForm}, ("not_found", "invalid", "behind", "unavailable"),
+        query=faq_forms.FaqEntryQuery,
+    ),
+    "faq.put_entry": Operation(
+        "faq", {202: faq_forms.FaqOrdered}, ("not_found", *_BODY, *_ORDER),
+        body=faq_forms.FaqBody, query=faq_forms.FaqChangeQuery,
+    ),
+    "faq.delete_entry": Operation(
+        "faq", {202: forms.JobForm}, ("not_found", "too_large", "invalid", *_ORDER),
+        query=faq_forms.FaqChangeQuery,
     ),
     "jobs.list_jobs": Operation(
         "jobs", {200: forms.JobList}, ("invalid", *_STORE), query=inputs.JobsQuery

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from kotaemon_node.api.authority import Authority
+from kotaemon_node.domain.faq_entries import FaqPage, FaqRow
 from kotaemon_node.domain.frames import Frame
 from kotaemon_node.domain.held import HeldBuild
 from kotaemon_node.domain.knowledge import (
@@ -128,6 +129,20 @@ class KnowledgeService(Protocol):
         ...
 
 
+class FaqService(Protocol):
+    """Reads the entries of FAQs; implemented by ``retrieval.faq_reader.FaqReader``. Thread safe."""
+
+    def page(
+        self, kb: str, *, wanted: str, offset: int, limit: int, min_generation: int = 0
+    ) -> FaqPage:
+        """Return entries, newest first, that hold all words of ``wanted``; errors as ``search``."""
+        ...
+
+    def row(self, kb: str, entry_id: str, *, min_generation: int = 0) -> FaqRow | None:
+        """Return the entry of this id, None where there is none; errors as ``search``."""
+        ...
+
+
 class PodState(Protocol):
     """This pod's own view of itself."""
 
@@ -175,6 +190,7 @@ class Services:
     sessions: SessionStore
     turns: TurnService
     knowledge: KnowledgeService
+    faq: FaqService
     jobs: JobQueue
     uploads: UploadDesk
     presence: Presence

@@ -43,7 +43,7 @@ def upload_documents(kb: str) -> Response:
         files = arrivals.read(request)
         if query.job is not None and len(files) > 1:
             raise Invalid("job names the job of one file; leave it out, or upload one by one")
-        uploads = [_ordered(kb, file, query.job) for file in files]
+        uploads = [order_upload(kb, file, query.job) for file in files]
     first = uploads[0]
     form = UploadForm(first.document, first.revision, first.job, uploads)
     answer = json_answer(form, status=202)
@@ -51,18 +51,19 @@ def upload_documents(kb: str) -> Response:
     return answer
 
 
-def _ordered(kb: str, file: Received, job_id: str | None) -> Uploaded:
+def order_upload(kb: str, file: Received, job_id: str | None, **told: str) -> Uploaded:
     """Store the bytes, then order them into the folder: an order whose bytes are not there fails.
 
-    Bytes without an order are removed after a while, by whoever leads.
+    Bytes without an order are removed after a while, by whoever leads. ``told`` stands in the
+    order for those who look at it.
     """
     job_id = job_id or services().ids.new_id()
     tenant, room = principal().tenant, services().uploads.room
-    fields = {"document": file.document, "revision": file.revision, "bytes": file.size_bytes}
+    sent = {"document": file.document, "revision": file.revision, "bytes": file.size_bytes}
     name = upload_name(tenant, job_id, file.revision)
     room.put(name, file.path)
     try:
-        services().jobs.submit(Order(job_id, UPLOAD, tenant, kb, fields))
+        services().jobs.submit(Order(job_id, UPLOAD, tenant, kb, {**told, **sent}))
     except Overloaded:
         # Not accepted, for certain: who tries again sends it again, under another job.
         room.discard(name)

@@ -14,7 +14,8 @@ from kotaemon_node.domain import limits
 from kotaemon_node.domain.errors import KnowledgeBehind, LanguageModelError
 from kotaemon_node.domain.ids import DEFAULT_KNOWLEDGE_BASE, DEFAULT_TENANT
 from kotaemon_node.domain.knowledge import BOTH_LEGS, Hit, Leg, SearchResult
-from kotaemon_node.engine.extractive import extract
+from kotaemon_node.engine.extractive import ExtractiveAnswer, extract
+from kotaemon_node.engine.faq import faq_answer
 from kotaemon_node.engine.journal import (
     ASKED,
     DEGRADED,
@@ -131,7 +132,10 @@ class Answerer:
         turn = Answering(work, out, profile, asked, draft, started_s, self._clock)
         found = self._found(turn)
         draft.generations = {found.kb: found.generation}
-        if self._model is None or profile.generator == "extractive":
+        if (entry := faq_answer(turn.asked.search, found.hits)) is not None:
+            draft.record["faq"] = entry.to_json()
+            self._say(turn, found, entry.answer, phase="faq")
+        elif self._model is None or profile.generator == "extractive":
             self._extract(turn, found)
         else:
             self._generate(self._model, turn, found)
@@ -196,9 +200,14 @@ class Answerer:
     def _extract(self, turn: Answering, found: SearchResult) -> None:
         answer = extract(turn.asked.search, found.hits)
         turn.draft.unanswered = not answer.known
+        self._say(turn, found, answer, phase="generation")
+
+    def _say(
+        self, turn: Answering, found: SearchResult, answer: ExtractiveAnswer, *, phase: str
+    ) -> None:
         if answer.cited:
             turn.out.source(citations(answer.cited, found))
-        turn.phase("generation")
+        turn.phase(phase)
         for piece in answer.pieces():
             turn.out.text(piece)
         turn.out.finish()

@@ -41,6 +41,8 @@ from kotaemon_node.ports.artifacts import ArtifactsUnavailable
 from kotaemon_node.ports.knowledge import PodReport
 from kotaemon_node.ports.sessions import ClaimOutcome
 from kotaemon_node.ports.traces import NO_TRACES, Traces
+from kotaemon_node.retrieval.faq_reader import FaqReader
+from tests.fakes.faq import FaqShelf
 from tests.fakes.jobs import MemoryJobs
 from tests.fakes.knowledge_base import GENERATION, SENTENCE, FakeKnowledge, source_doc
 
@@ -354,6 +356,7 @@ class FakeCluster:
 
     def __post_init__(self) -> None:
         self.turns = FakeTurns(self.sessions)
+        self.faq = FaqShelf(self.knowledge)
 
     def client(self, *, streams_max: int = 10) -> FlaskClient:
         """Return a client of an application around these parts."""
@@ -365,6 +368,7 @@ class FakeCluster:
             sessions=self.sessions,  # type: ignore[arg-type]
             turns=self.turns,
             knowledge=self.knowledge,
+            faq=FaqReader(self.faq.lend, compute=lambda work, *arguments: work(*arguments)),
             jobs=self.jobs,
             uploads=UploadDesk(
                 room=self.room,

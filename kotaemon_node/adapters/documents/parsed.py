@@ -115,13 +115,17 @@ class Outline:
             starts.append((length, page))
         self._append(kind, kept, pages=starts)
 
-    def faq(self, question: str, answer: str, tags: str) -> None:
-        """Add an FAQ entry. Its tags stand above it like a heading, so that they can be found."""
-        text = f"{one_line(visible_text(question))}\n{visible_text(answer).strip()}"
+    def faq(self, question: str, answer: str, tags: str, *, variants: Sequence[str] = ()) -> None:
+        """Add an FAQ entry. Its tags stand above it like a heading, so that they can be found.
+
+        ``variants`` are other ways to ask it; each is an entry of its own with the same answer.
+        """
         under = one_line(visible_text(tags))[:HEADING_CHARS_MAX]
-        self._check(len(text))
-        self._chars += len(text)
-        self._blocks.append(Block("faq", text, (under,) if under else (), page=self.page))
+        for asked in (question, *variants):
+            text = f"{one_line(visible_text(asked))}\n{visible_text(answer).strip()}"
+            self._check(len(text))
+            self._chars += len(text)
+            self._blocks.append(Block("faq", text, (under,) if under else (), page=self.page))
 
     def table(
         self,

@@ -8,6 +8,7 @@ from typing import Final, Protocol
 from kotaemon_node.adapters.documents.decoding import decoded
 from kotaemon_node.adapters.documents.docx import parse_docx
 from kotaemon_node.adapters.documents.epub import parse_epub
+from kotaemon_node.adapters.documents.faq_file import parse_faq_file
 from kotaemon_node.adapters.documents.html import parse_html
 from kotaemon_node.adapters.documents.markdown import parse_markdown
 from kotaemon_node.adapters.documents.ooxml import Package
@@ -27,6 +28,7 @@ from kotaemon_node.adapters.documents.xlsx import parse_xlsx
 from kotaemon_node.adapters.documents.zipped import Zipped
 from kotaemon_node.domain import limits
 from kotaemon_node.domain.errors import DocumentRefused
+from kotaemon_node.domain.faq_entries import FAQ_ENDING
 
 
 class _TextParser(Protocol):
@@ -46,6 +48,7 @@ _TEXTS: Final[Mapping[str, _TextParser]] = {
     ".xhtml": parse_html,
     ".csv": parse_csv,
     ".tsv": parse_csv,
+    FAQ_ENDING: parse_faq_file,
 }
 _OFFICE: Final[Mapping[str, _OfficeParser]] = {
     "docx": parse_docx,
@@ -144,6 +147,8 @@ def unsupported(path: str) -> DocumentRefused | None:
 
 
 def _ending(path: str) -> str:
+    if path.lower().endswith(FAQ_ENDING):
+        return FAQ_ENDING
     return PurePosixPath(path).suffix.lower()
 
 

@@ -7,6 +7,7 @@ from typing import Final
 
 from kotaemon_node.adapters.documents.parsed import Outline, ParsedDocument
 from kotaemon_node.adapters.documents.visible import visible_text
+from kotaemon_node.domain import limits
 from kotaemon_node.domain.errors import DocumentRefused
 
 _DELIMITERS: Final = ",;\t|"
@@ -16,6 +17,21 @@ _VALUE: Final = re.compile(r"[-+(]?[$€£¥]?\s*[\d.,:/-]+\s*[%)]?")
 _QUESTION: Final = frozenset({"question", "questions", "q", "问题", "問題", "提问"})
 _ANSWER: Final = frozenset({"answer", "answers", "a", "答案", "回答", "解答"})
 _TAGS: Final = frozenset({"tags", "tag", "category", "标签", "標籤", "分类", "分類"})
+_VARIANTS: Final = frozenset(
+    {
+        "variants",
+        "variant",
+        "similar questions",
+        "similar question",
+        "other questions",
+        "相似问",
+        "相似问题",
+        "相似问法",
+        "扩展问",
+        "其他问法",
+    }
+)
+_BETWEEN_VARIANTS: Final = re.compile(r"[\n;；|｜]")
 # Columns of an FAQ whose numbers tell a reader nothing. What others say stands below the answer.
 _KEYS: Final = frozenset(
     {"", "id", "no", "no.", "nr", "#", "index", "key", "编号", "序号", "編號", "序號"}
@@ -39,13 +55,19 @@ def add_rows(outline: Outline, rows: Sequence[Row], *, has_header: bool) -> None
         outline.table(rows, has_header=has_header)
     else:
         tags = _column(columns, _TAGS)
-        known = {question, answer, tags}
+        variants = _column(columns, _VARIANTS)
+        known = {question, answer, tags, variants}
         others: list[Row] = []
         for row in rows[1:]:
             asked, answered = _cell(row, question), _cell(row, answer)
             further = list(_further(rows[0], row, known))
             if asked and answered:
-                outline.faq(asked, "\n".join([answered, *further]), _cell(row, tags))
+                outline.faq(
+                    asked,
+                    "\n".join([answered, *further]),
+                    _cell(row, tags),
+                    variants=_other_ways(_cell(row, variants), asked),
+                )
             elif further:
                 others.append(row)
         outline.table(others, has_header=False)
@@ -58,6 +80,14 @@ def _further(names: Row, row: Row, known: Collection[int | None]) -> Iterator[st
         is_number_of_row = name.lower() in _KEYS and value.isdecimal()
         if at not in known and value and not is_number_of_row:
             yield f"{name}: {value}" if name else value
+
+
+def _other_ways(cell: str, asked: str) -> Sequence[str]:
+    """Return the ways to ask that a cell holds, each once; more than enough are left out."""
+    ways = (way.strip() for way in _BETWEEN_VARIANTS.split(cell))
+    return list(dict.fromkeys(way for way in ways if way and way != asked))[
+        : limits.FAQ_VARIANTS_MAX
+    ]
 
 
 def names_columns(rows: Sequence[Row]) -> bool:
