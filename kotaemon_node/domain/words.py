@@ -57,6 +57,16 @@ def telling_words(question: str) -> list[str]:
     return _words(_SMALL_PHRASES.sub(" ", normal), telling=True) or _words(normal, telling=False)
 
 
+def is_small(word: str) -> bool:
+    """True for an English word, in lower case, that says nothing about what a question is after."""
+    return word in _SMALL_ENGLISH
+
+
+def without_small_phrases(text: str) -> str:
+    """Return ``text``, simplified Chinese, with blanks where it asks; every place stays its own."""
+    return _SMALL_PHRASES.sub(lambda found: " " * len(found[0]), text)
+
+
 def is_cjk(word: str) -> bool:
     """True for a character or pair of a script that is written without blanks."""
     # No other letter that a word can begin with lies between: NFKC has folded the wide Latin.

@@ -4,15 +4,21 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from itertools import pairwise
+from functools import partial
 from typing import Final
 
 from kotaemon_node.domain.errors import LanguageModelError
-from kotaemon_node.domain.knowledge import BOTH_LEGS, Hit, Leg
+from kotaemon_node.domain.experiment import ExpanderType
+from kotaemon_node.domain.knowledge import BOTH_LEGS, Hit, Leg, SearchResult
+from kotaemon_node.domain.language import language_of
 from kotaemon_node.domain.session import Turn
 from kotaemon_node.domain.turn import State
 from kotaemon_node.engine.extractive import evidence, extract
 from kotaemon_node.engine.prompt import build_prompt
+from kotaemon_node.engine.understanding import Asked
+from kotaemon_node.engine.understanding.expanding import Expanding, Said
+from kotaemon_node.engine.understanding.searching import searched
+from kotaemon_node.engine.understanding.topics import Exchange
 from kotaemon_node.evaluation.base import Base
 from kotaemon_node.evaluation.experiment import RetrieverType
 from kotaemon_node.evaluation.names import DEPTH
@@ -52,24 +58,44 @@ class Answered:
     """Whether the language model failed and the passages alone answered."""
 
 
-def retrieve(base: Base, question: Question, *, retriever: RetrieverType, top_k: int) -> Retrieved:
+def understand(
+    expanding: Expanding, question: Question, *, expander: ExpanderType, seed: int
+) -> Asked:
+    """Make what is searched of a question and what was said before it, as a turn does."""
+    said = Said(
+        question.text,
+        [Exchange(message, answer) for message, answer in exchanges(question.history)],
+        question.id,
+        {"seed": seed},
+    )
+    return expanding.expand(said, expander, stop=_Unstopped())
+
+
+def retrieve(base: Base, asked: Asked, *, retriever: RetrieverType, top_k: int) -> Retrieved:
     """Search as a turn does, and once more deeper for the ranking."""
-    legs = _LEGS[retriever]
-    vectors = base.encode(question.text) if "dense" in legs else {}
-    deep = base.searcher.search(question.text, top_k=DEPTH, encoded=vectors, legs=legs).hits
     # Not the first of the deep ones: how many are asked for decides how many are fused.
-    hits = base.searcher.search(question.text, top_k=top_k, encoded=vectors, legs=legs).hits
+    deep, hits = (
+        searched(asked, partial(_search, base, retriever=retriever, top_k=k), top_k=k).hits
+        for k in (DEPTH, top_k)
+    )
     names = dict.fromkeys(base.name_of(hit.passage.document) for hit in deep)
-    best = max((evidence(hit, question.language) for hit in hits), default=0.0)
+    language = language_of(asked.search)
+    best = max((evidence(hit, language) for hit in hits), default=0.0)
     return Retrieved(tuple(names), hits, best)
 
 
-Generate = Callable[[Base, Question, Sequence[Hit]], Answered]
+def _search(base: Base, question: str, *, retriever: RetrieverType, top_k: int) -> SearchResult:
+    legs = _LEGS[retriever]
+    vectors = base.encode(question) if "dense" in legs else {}
+    return base.searcher.search(question, top_k=top_k, encoded=vectors, legs=legs)
 
 
-def extractive(base: Base, question: Question, hits: Sequence[Hit]) -> Answered:
+Generate = Callable[[Base, Question, Asked, Sequence[Hit]], Answered]
+
+
+def extractive(base: Base, question: Question, asked: Asked, hits: Sequence[Hit]) -> Answered:
     """Answer with sentences of the passages."""
-    answer = extract(question.text, hits)
+    answer = extract(asked.search, hits)
     cited = tuple(base.name_of(hit.passage.document) for hit in answer.cited)
     return Answered(answer.text, cited, answer.known)
 
@@ -77,7 +103,7 @@ def extractive(base: Base, question: Question, hits: Sequence[Hit]) -> Answered:
 def by_model(model: LanguageModel) -> Generate:
     """Return what answers with a language model, and as a turn does where it fails."""
 
-    def generate(base: Base, question: Question, hits: Sequence[Hit]) -> Answered:
+    def generate(base: Base, question: Question, asked: Asked, hits: Sequence[Hit]) -> Answered:
         prompt = build_prompt(
             question.text,
             hits=hits,
@@ -90,7 +116,7 @@ def by_model(model: LanguageModel) -> Generate:
             pieces = model.stream(prompt, prefix="", usage=Usage(), stop=_Unstopped())
             text = "".join(piece for piece in pieces if isinstance(piece, str))
         except LanguageModelError:
-            answer = extractive(base, question, hits)
+            answer = extractive(base, question, asked, hits)
             return Answered(answer.text, answer.cited, answer.known, degraded=True)
         numbers = dict.fromkeys(int(number) for number in _CITATION.findall(text))
         cited = [hits[number - 1] for number in numbers if 1 <= number <= len(hits)]
@@ -115,9 +141,22 @@ def _nothing() -> Iterator[None]:
 
 
 def _turns(history: Sequence[tuple[str, str]]) -> list[Turn]:
-    """Pair what a user said with the answer that follows it."""
+    """Return the exchanges as turns; what nobody answered was no turn."""
     return [
-        Turn(turn_id=str(number), message=said, state=State.DONE, answer=answer)
-        for number, ((role, said), (other, answer)) in enumerate(pairwise(history))
-        if role == "user" and other != "user"
+        Turn(turn_id=str(number), message=message, state=State.DONE, answer=answer)
+        for number, (message, answer) in enumerate(exchanges(history))
+        if answer
     ]
+
+
+def exchanges(history: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Pair what a user said with the answer that follows it, "" where none does."""
+    found: list[tuple[str, str]] = []
+    open_for_answer = False
+    for role, text in history:
+        if role == "user":
+            found.append((text, ""))
+        elif open_for_answer:
+            found[-1] = (found[-1][0], text)
+        open_for_answer = role == "user"
+    return found

@@ -18,12 +18,27 @@ from kotaemon_node.adapters.experiments.fields import (
     wrong,
 )
 from kotaemon_node.domain import limits
-from kotaemon_node.domain.experiment import EXPANDERS, EXTRACTIVE, RETRIEVERS, RetrieverType
+from kotaemon_node.domain.experiment import (
+    EXPANDERS,
+    EXTRACTIVE,
+    RETRIEVERS,
+    ExpanderType,
+    RetrieverType,
+)
 from kotaemon_node.domain.language import Language
 from kotaemon_node.evaluation.errors import ExperimentError
 from kotaemon_node.evaluation.names import DEFAULT_METRICS, METRICS_HELP, metric_named
 from kotaemon_node.evaluation.sets.adapters import Source
 from kotaemon_node.evaluation.yaml_lines import Lined, read_lined
+
+__all__ = [
+    "EXTRACTIVE",
+    "RETRIEVERS",
+    "Experiment",
+    "RetrieverType",
+    "parse_experiment",
+    "read_experiment",
+]
 
 LANGUAGES: Final = ("en", "zh", "en->zh", "zh->en")
 
@@ -36,7 +51,9 @@ class Experiment:
     retriever: RetrieverType
     encoder_model: str | None
     """None: that of the settings."""
-    expander: str
+    expander: ExpanderType
+    expander_model: str | None
+    """Which rewrites and drafts; None: rules alone do."""
     generator: str
     """``extractive``, or the name of a language model."""
     temperature: float | None
@@ -63,7 +80,7 @@ def _metrics(value: Any) -> str | None:
 
 _SECTIONS: Final[Mapping[str, Mapping[str, Field]]] = {
     "retriever": {"type": Field(one_of(RETRIEVERS)), "model": Field(text)},
-    "query_expander": {"type": Field(one_of(EXPANDERS))},
+    "query_expander": {"type": Field(one_of(EXPANDERS)), "model": Field(text)},
     "generator": {"model": Field(text), "temperature": Field(number(0, 2))},
     "evaluation": {
         "dataset": Field(text, required=True),
@@ -123,6 +140,7 @@ def _experiment(said: Mapping[str, Any], folder: Path) -> Experiment:
         retriever=of("retriever", "type", "hybrid"),
         encoder_model=of("retriever", "model"),
         expander=of("query_expander", "type", "none"),
+        expander_model=of("query_expander", "model"),
         generator=of("generator", "model", EXTRACTIVE),
         temperature=of("generator", "temperature"),
         source=Source(

@@ -45,6 +45,7 @@ def results(
                 "retriever": experiment.retriever,
                 "encoder": encoder,
                 "query_expander": experiment.expander,
+                "expander_model": experiment.expander_model,
                 "generator": generator,
                 "temperature": experiment.temperature,
                 "top_k": experiment.top_k,
@@ -92,6 +93,8 @@ def _question(it: Asked, metrics: Sequence[str]) -> dict[str, Any]:
         "evidence": it.found.evidence,
         "scores": scores(it, metrics),
     }
+    if it.searched:
+        row["searched"] = list(it.searched)
     if it.answer is not None:
         row["answer"] = it.answer.text
         row["cited"] = list(it.answer.cited)

@@ -8,9 +8,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from kotaemon_node.evaluation.asking import Answered, Generate, by_model, extractive, retrieve
+from kotaemon_node.adapters.system import ThreadTasks
+from kotaemon_node.engine.understanding.asking import Adviser
+from kotaemon_node.engine.understanding.expanding import Expanding
+from kotaemon_node.evaluation.asking import (
+    Answered,
+    Generate,
+    by_model,
+    extractive,
+    retrieve,
+    understand,
+)
 from kotaemon_node.evaluation.base import Base, Build, Built, Tell
-from kotaemon_node.evaluation.errors import ExperimentError
 from kotaemon_node.evaluation.experiment import EXTRACTIVE, Experiment
 from kotaemon_node.evaluation.names import of_answers
 from kotaemon_node.evaluation.opening import opened, written
@@ -38,6 +47,8 @@ class Surroundings:
     language_model: LanguageModel | None
     clock: Clock
     tell: Tell
+    expander_model: LanguageModel | None = None
+    """Which rewrites and drafts, where the experiment names one."""
     room: Path | None = None
     """A folder in which knowledge bases are kept for the next run; None: removed at the end."""
 
@@ -52,10 +63,6 @@ class Ran:
 
 def run(experiment: Experiment, around: Surroundings) -> Ran:
     """Run an experiment. Raises ``ExperimentError``."""
-    if experiment.expander != "none":
-        raise ExperimentError(
-            f"query_expander.type {experiment.expander} is not there yet; only none can be run"
-        )
     data = load(experiment.source)
     data = without(data, left_out=experiment.left_out, seed=experiment.seed)
     data = sampled(data, questions_max=experiment.questions_max, seed=experiment.seed)
@@ -78,7 +85,7 @@ def run(experiment: Experiment, around: Surroundings) -> Ran:
         encoder=around.encoder.name,
         generator=asking.generator,
         knowledge=knowledge,
-        notes=_notes(experiment, asking.generator, asked, built),
+        notes=_notes(experiment, around, asking.generator, asked, built),
     )
     return Ran(found, {"build_s": round(build_s, 3), **asking.timings()})
 
@@ -110,8 +117,17 @@ class _Asking:
         self._base = base
         self._around = around
         self._generate, self.generator = _generator(experiment, around.language_model)
+        model = around.expander_model
+        adviser = None
+        if model is not None:
+            adviser = Adviser(model, clock=around.clock, tasks=ThreadTasks())
+        self._expanding = Expanding(adviser)
         self._answers = any(map(of_answers, experiment.metrics))
-        self._took_s: dict[str, list[float]] = {"retrieval_s": [], "generation_s": []}
+        self._took_s: dict[str, list[float]] = {
+            "understanding_s": [],
+            "retrieval_s": [],
+            "generation_s": [],
+        }
 
     def all(self, questions: Sequence[Question]) -> list[Asked]:
         asked = []
@@ -122,13 +138,17 @@ class _Asking:
         return asked
 
     def _ask(self, question: Question) -> Asked:
+        experiment = self._experiment
+        asked = self._timed(
+            "understanding_s",
+            lambda: understand(
+                self._expanding, question, expander=experiment.expander, seed=experiment.seed
+            ),
+        )
         found = self._timed(
             "retrieval_s",
             lambda: retrieve(
-                self._base,
-                question,
-                retriever=self._experiment.retriever,
-                top_k=self._experiment.top_k,
+                self._base, asked, retriever=experiment.retriever, top_k=experiment.top_k
             ),
         )
         names = [self._base.name_of(hit.passage.document) for hit in found.hits]
@@ -136,14 +156,16 @@ class _Asking:
         answer: Answered | None = None
         if self._answers:
             answer = self._timed(
-                "generation_s", lambda: self._generate(self._base, question, found.hits)
+                "generation_s", lambda: self._generate(self._base, question, asked, found.hits)
             )
         close = None
         if answer is not None and answer.known and _RELEVANCE in self._experiment.metrics:
             close = closeness(self._around.encoder, question.text, answer.text)
         elif answer is not None:
             close = 0.0
-        return Asked(question, found, relevant, answer, close)
+        changed = asked.search != question.text or asked.parts
+        searched = (asked.search, *asked.parts) if changed else ()
+        return Asked(question, found, relevant, answer, close, searched)
 
     def _timed(self, name: str, work: Callable[[], T]) -> T:
         began_s = self._around.clock.monotonic_s()
@@ -167,7 +189,11 @@ def _generator(experiment: Experiment, model: LanguageModel | None) -> tuple[Gen
 
 
 def _notes(
-    experiment: Experiment, generator: str, asked: Sequence[Asked], built: Built
+    experiment: Experiment,
+    around: Surroundings,
+    generator: str,
+    asked: Sequence[Asked],
+    built: Built,
 ) -> list[str]:
     """Say what a reader of the figures must know."""
     notes = []
@@ -176,6 +202,13 @@ def _notes(
             f"{experiment.generator} was asked for, but LLM_BASE_URL names no server: answers are"
             " extractive"
         )
+    if around.expander_model is None and experiment.expander_model is not None:
+        notes.append(
+            f"{experiment.expander_model} was to expand questions, but LLM_BASE_URL names no"
+            " server: rules did"
+        )
+    if around.expander_model is None and experiment.expander == "hyde":
+        notes.append("hyde drafts passages with a language model, and there is none: as rewrite")
     if any(name.endswith("_proxy") for name in experiment.metrics):
         notes.append(
             "metrics named _proxy stand for those that a language model judges; see"

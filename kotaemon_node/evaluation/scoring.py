@@ -24,6 +24,8 @@ class Asked:
     answer: Answered | None
     closeness: float | None
     """Of question and answer, by the encoder; None: not asked for."""
+    searched: tuple[str, ...] = ()
+    """What was searched, where it was not the question as it was asked."""
 
 
 Score = Callable[[Asked, Answered], float | None]

@@ -149,7 +149,8 @@ def test_the_same_file_gives_the_same_figures(world: World) -> None:
     assert to_json(first.results) == to_json(second.results)
     # Times are another machine's tomorrow, and stand elsewhere.
     assert "_s" not in "".join(first.results)
-    assert {"build_s", "retrieval_s", "generation_s"} == first.timings.keys()
+    names = {"build_s", "understanding_s", "retrieval_s", "generation_s"}
+    assert names == first.timings.keys()
 
 
 def test_what_was_left_out_is_not_known_and_both_errors_are_told(world: World) -> None:
@@ -237,9 +238,28 @@ def test_a_knowledge_base_that_is_kept_is_not_built_again(world: World, tmp_path
     assert any(told.startswith("encoding") for told in world.told)
 
 
-def test_an_expander_that_is_not_there_says_so(world: World) -> None:
-    with pytest.raises(ExperimentError, match=r"query_expander\.type hyde is not there yet"):
-        world.run("query_expander: {type: hyde}")
+def test_hyde_without_a_language_model_is_a_rewrite_and_says_so(world: World) -> None:
+    found = world.run("query_expander: {type: hyde, model: some}").results
+    assert any("hyde drafts passages with a language model" in note for note in found["notes"])
+    assert any("some was to expand questions" in note for note in found["notes"])
+    # Without a word before them these questions stand alone.
+    assert not any("searched" in question for question in found["questions"])
+
+
+def test_a_question_is_searched_as_it_stands_alone(world: World) -> None:
+    history = [
+        {"role": "user", "text": "Which warranty has the kettle?"},
+        {"role": "assistant", "text": "2 years."},
+    ]
+    row = {"query_id": "q", "query": "And is it long?", "gold_passages": ["p-kettle"]}
+    world._put("queries.jsonl", [{**row, "history": history}])
+    raw = world.run("query_expander: {type: none}").results
+    rewritten = world.run("query_expander: {type: rewrite}").results
+    assert "searched" not in raw["questions"][0]
+    (searched,) = rewritten["questions"][0]["searched"]
+    assert "kettle" in searched
+    assert searched.endswith(row["query"])
+    assert compare(raw, rewritten, seed=0)["metrics"]["recall@1"]["difference"] == 1
 
 
 def test_the_report_needs_nothing_else_and_holds_what_data_say_as_text(world: World) -> None:

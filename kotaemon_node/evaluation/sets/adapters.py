@@ -12,6 +12,7 @@ from typing import Final
 
 from kotaemon_node.domain.language import Language
 from kotaemon_node.evaluation.errors import ExperimentError
+from kotaemon_node.evaluation.sets.conversations import spoken_faq, talks_about_entities
 from kotaemon_node.evaluation.sets.form import DataSet, Document, Question
 from kotaemon_node.evaluation.sets.rows import Row, rows
 
@@ -231,6 +232,8 @@ ADAPTERS: Final[Mapping[str, _Adapter]] = {
     "faq": _Adapter(frozenset({"faq_id", "question", "answer"}), _faq),
     "tasks": _Adapter(frozenset({"task_id", "turns", "gold_passages"}), _tasks),
     "reviews": _Adapter(frozenset({"turn_id", "turns", "gold_snippets"}), _reviews),
+    "spoken_faq": _Adapter(frozenset({"turn_id", "turns", "gold_faq"}), spoken_faq),
+    "entities": _Adapter(frozenset({"dialogue_id", "entities", "turns"}), talks_about_entities),
     "conversations": _Adapter(frozenset({"conversation_id", "turns"}), _rewritten),
 }
 """By name; the first whose fields a set's first row has reads it."""

@@ -3,7 +3,7 @@
 Decided once in a turn and journalled, so that whoever takes the turn over searches for the same.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
@@ -24,7 +24,9 @@ class Asked:
     parts: tuple[str, ...] = ()
     """Simpler questions that are searched as well; empty: the question is one."""
     by: str = "as_asked"
-    """Who made ``search`` of ``message``."""
+    """Who made ``search`` of ``message``: ``as_asked``, ``rules`` or ``model``."""
+    tokens: tuple[int, int] = (0, 0)
+    """What a language model read and wrote for it."""
 
     def to_json(self) -> Mapping[str, Any]:
         """Return it as a JSON object."""
@@ -33,19 +35,43 @@ class Asked:
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> "Asked":
         """Read ``to_json`` back."""
-        return cls(**{**fields, "parts": tuple(fields["parts"])})
+        tokens = fields.get("tokens") or (0, 0)
+        lists = {"parts": tuple(fields["parts"]), "tokens": (int(tokens[0]), int(tokens[1]))}
+        return cls(**{**fields, **lists})
+
+
+def unannounced() -> None:
+    """Say nothing when a language model is about to be asked."""
 
 
 class Understanding(Protocol):
     """Makes questions that stand alone."""
 
-    def understand(self, work: Work, profile: AnswerProfile, *, stop: StopSignal) -> Asked:
-        """Return what the message of ``work`` asks; what fails on the way leaves it as it was."""
+    def understand(
+        self,
+        work: Work,
+        profile: AnswerProfile,
+        *,
+        stop: StopSignal,
+        asking: Callable[[], None] = unannounced,
+    ) -> Asked:
+        """Return what the message of ``work`` asks; what fails on the way leaves it as it was.
+
+        ``asking`` is called before a language model is asked, which takes a while. Raises nothing
+        but the reason of a ``stop``.
+        """
         ...
 
 
 class AsAsked:
     """Searches for the message itself."""
 
-    def understand(self, work: Work, profile: AnswerProfile, *, stop: StopSignal) -> Asked:
+    def understand(
+        self,
+        work: Work,
+        profile: AnswerProfile,
+        *,
+        stop: StopSignal,
+        asking: Callable[[], None] = unannounced,
+    ) -> Asked:
         return Asked(work.message, work.message)

@@ -1,0 +1,66 @@
+"""The question that stands alone, by rules: what is missing is taken from the last exchanges.
+
+Law 1: a message that stands alone stays as it is, byte for byte.
+Law 2: nothing is invented: what is added stands in the talk, and the message stays whole or loses
+only the words in whose place it comes.
+"""
+
+import re
+from collections.abc import Sequence
+from itertools import islice
+from typing import Final
+
+from kotaemon_node.domain.language import language_of
+from kotaemon_node.engine.understanding.topics import Exchange, depends, topics
+
+_TOPICS_MAX: Final = 3
+_SHARE_MIN: Final = 0.45
+"""Of the weightiest phrase: lighter ones are of what the talk was about before."""
+
+
+def stand_alone(message: str, past: Sequence[Exchange]) -> str:
+    """Return the question that ``message`` asks behind ``past``, which is oldest first."""
+    if not past or not depends(message):
+        return message
+    return _replaced(message, past) or _headed(message, past)
+
+
+def _headed(message: str, past: Sequence[Exchange]) -> str:
+    """Put what the talk is about before the message."""
+    found = list(islice(topics(past, message), _TOPICS_MAX))
+    if not found:
+        return message
+    told = [phrase for phrase, score in found if score >= _SHARE_MIN * found[0][1]]
+    if language_of(message) == "zh":
+        return f"{'、'.join(told)}：{message}"
+    return f"{', '.join(told)}: {message}"
+
+
+_PLACED: Final = re.compile(
+    r"^(?:ok(?:ay)?,? |so |and |but |or |what about |how about |then )*"
+    r"(?P<word>to|for|in|from|with|on|at|by|under|without) (?P<what>[\w'’ &.-]{2,60}?)[ ?.!]*$",
+    re.IGNORECASE,
+)
+
+
+def _replaced(message: str, past: Sequence[Exchange]) -> str | None:
+    """Put "and to Canada?" into the place that "to Germany" has in the question before it."""
+    found = _PLACED.match(message.strip())
+    if found is None or language_of(message) != "en":
+        return None
+    asked = _last_alone(past)
+    place = re.compile(
+        rf"\b{found['word']} (?:the )?(?:[\w'’-]+)(?: [A-Z][\w'’-]+)*", re.IGNORECASE
+    )
+    places = list(place.finditer(asked))
+    if len(places) != 1:
+        return None
+    (before,) = places
+    return (
+        f"{asked[: before.start()]}{found['word'].lower()} {found['what']}{asked[before.end() :]}"
+    )
+
+
+def _last_alone(past: Sequence[Exchange]) -> str:
+    """Return the newest message that stands alone, "" where there is none."""
+    return next((one.message for one in reversed(past) if not depends(one.message)), "")
