@@ -3,6 +3,7 @@
 Unknown fields are ignored, so that a newer client can talk to an older pod.
 """
 
+from datetime import date
 from typing import Annotated, Any, Literal
 
 import orjson
@@ -21,6 +22,7 @@ from kotaemon_node.domain.ids import DEFAULT_KNOWLEDGE_BASE, ID_PATTERN, checked
 from kotaemon_node.domain.limits import (
     CONTEXT_BYTES_MAX,
     DOCUMENTS_PAGE_MAX,
+    FEEDBACK_COMMENT_CHARS_MAX,
     MESSAGE_CHARS_MAX,
     PAGE_SIZE_DEFAULT,
     PAGE_SIZE_MAX,
@@ -121,6 +123,30 @@ class SessionBody(Body):
     context: Annotated[dict[str, Any], AfterValidator(_bounded_context)] = Field(
         default_factory=dict
     )
+
+
+def _rating(value: object) -> object:
+    # A thumb as a number; True is none.
+    return {1: "up", -1: "down"}.get(value, value) if type(value) is int else value
+
+
+def _comment(value: str) -> str:
+    if "\x00" in value:
+        raise ValueError("must not contain the character NUL")
+    return value.strip()
+
+
+class FeedbackBody(Body):
+    """``POST /v1/sessions/{sid}/turns/{tid}/feedback``; 1 and -1 are the same as up and down."""
+
+    rating: Annotated[
+        Literal["up", "down"],
+        BeforeValidator(_rating),
+        WithJsonSchema({"enum": ["up", "down", 1, -1]}),
+    ]
+    comment: Annotated[
+        str, Field(max_length=FEEDBACK_COMMENT_CHARS_MAX), AfterValidator(_comment)
+    ] = ""
 
 
 class EmptyBody(Body):
@@ -226,6 +252,21 @@ class JobsQuery(Query):
     limit: Annotated[int, Field(ge=1, le=PAGE_SIZE_MAX), BeforeValidator(_whole_number)] = (
         PAGE_SIZE_DEFAULT
     )
+
+
+class TraceQuery(Query):
+    """``GET /v1/traces/{trace_id}``: which one, where several turns have this trace."""
+
+    session_id: Id | None = None
+    turn_id: Id | None = None
+
+
+class AnalyticsQuery(Query):
+    """``GET /v1/analytics``: days, both included, and an experiment."""
+
+    from_: Annotated[date | None, Field(alias="from")] = None
+    to: date | None = None
+    experiment: Annotated[str, Field(max_length=64)] | None = None
 
 
 class SessionStreamQuery(Query):

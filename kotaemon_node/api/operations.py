@@ -104,6 +104,21 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
     "turns.cancel_turn": Operation(
         "turns", {200: Turn}, (*_SESSION, "turn_not_found", *_BODY), body=inputs.EmptyBody
     ),
+    "feedback.rate_turn": Operation(
+        "turns",
+        {200: forms.FeedbackForm},
+        (*_SESSION, "turn_not_found", "not_found", "conflict", *_BODY),
+        body=inputs.FeedbackBody,
+    ),
+    "traces.read_trace": Operation(
+        "turns", {200: forms.TraceForm}, ("not_found", *_STORE), query=inputs.TraceQuery
+    ),
+    "analytics.read_analytics": Operation(
+        "cluster",
+        {200: forms.AnalyticsForm},
+        ("not_found", "invalid", *_STORE),
+        query=inputs.AnalyticsQuery,
+    ),
     "knowledge.search": Operation(
         "knowledge",
         {200: forms.SearchAnswer},

@@ -87,7 +87,7 @@ def test_a_citation_opens_the_source_as_it_was(cluster: Cluster, knowledge: Path
     for port in cluster.worker_ports():
         page = requests.get(f"http://127.0.0.1:{port}{source['url']}", timeout=30)
         assert page.status_code == 200
-        assert "no-cache" in page.headers["Cache-Control"]
+        assert "immutable" in page.headers["Cache-Control"]
         body = page.json()
         start, end = body["span"]
         assert "blue" in body["text"][start:end]

@@ -73,6 +73,12 @@ export function sourcePath(doc) {
   return `/v1/sources/${part(doc.kb)}/${part(doc.generation)}/${part(doc.id)}`;
 }
 
+/** The address of the same as a page of its own, which brings the quotes into view. */
+export function sourcePage(doc) {
+  const named = (doc.quotes ?? []).map(([from, to]) => `${from}-${to}`).join(",");
+  return `${sourcePath(doc)}${named && `?quote=${named}`}#cited`;
+}
+
 async function json(method, path, body) {
   const response = await reach(path, {
     method,

@@ -25,6 +25,26 @@ export function passageWindow({ text, span }, around) {
   };
 }
 
+/**
+ * Cut a cited passage at its quotes. Joined again the parts are the passage, to the letter.
+ * @param {string} cited
+ * @param {number} start where it begins in its document, in code points
+ * @param {[number, number][]} quotes spans of the document; none: all of it is quoted
+ * @returns {{text: string, quote: number | null}[]} `quote` is the index of the one that a part is
+ */
+export function quotedParts(cited, start, quotes) {
+  if (!quotes?.length) return [{ text: cited, quote: 0 }];
+  const parts = [];
+  let [rest, at] = [cited, start];
+  for (const [quote, [from, to]] of quotes.entries()) {
+    const cut = cutAtSpan(rest, [Math.max(0, from - at), Math.max(0, to - at)]);
+    parts.push({ text: cut.before, quote: null }, { text: cut.cited, quote });
+    [rest, at] = [cut.after, Math.max(at, to)];
+  }
+  parts.push({ text: rest, quote: null });
+  return parts.filter(({ text }) => text !== "");
+}
+
 function lastPart(text, units) {
   if (text.length <= units) return text;
   const lineEnd = text.indexOf("\n", text.length - units);

@@ -70,6 +70,7 @@ export const EN = {
   sourceOf: (at, count) => `${at} of ${count}`,
   previous: "Previous source",
   next: "Next source",
+  openPage: "Open as a page of its own",
   document: "Document",
   revision: "Revision",
   knowledge: "Knowledge",

@@ -70,6 +70,7 @@ export const ZH = {
   sourceOf: (at, count) => `${at} / ${count}`,
   previous: "上一个来源",
   next: "下一个来源",
+  openPage: "在单独的页面中打开",
   document: "文档",
   revision: "版本",
   knowledge: "知识库",

@@ -15,7 +15,7 @@ export function Answer({ turn, words, running }) {
   const labels = useMemo(() => labelsOf(turn.sources, words), [turn.sources, words]);
   const open = (event) => {
     const button = event.target.closest("button[data-n]");
-    if (button) openSource(turn.sources, Number(button.dataset.n));
+    if (button) openSource(turn.sources, Number(button.dataset.n), quoteOf(button, event.currentTarget));
   };
   const locale = localeOf(turn.text.slice(0, JUDGED_BY));
   return html`
@@ -32,6 +32,11 @@ const Block = memo(({ token, labels }) => {
   const markup = useMemo(() => ({ __html: blockHtml(token, labels) }), [token.raw, labels]);
   return html`<div class="block" dangerouslySetInnerHTML=${markup}></div>`;
 });
+
+/** Of the marks of one source, which this is: each stands behind one of its quotes. */
+function quoteOf(button, answer) {
+  return [...answer.querySelectorAll(`[data-n="${button.dataset.n}"]`)].indexOf(button);
+}
 
 function labelsOf(sources, words) {
   return new Map(sources.map((doc) => [doc.n, words.cite(doc.n, doc.title || doc.document)]));

@@ -1,16 +1,17 @@
 // The document behind a citation, as it was then, with the cited passage marked.
 import { html, useLayoutEffect, useMemo, useRef, useState } from "../html.js";
-import { AROUND_UNITS, passageWindow, runsOf } from "../passage.js";
+import { sourcePage } from "../api.js";
+import { AROUND_UNITS, passageWindow, quotedParts, runsOf } from "../passage.js";
 import { closeSource, panel, retrySource, stepSource } from "../sources.js";
 import { useStore } from "../store.js";
-import { Back, Close, Forward, Page } from "./icons.js";
+import { Back, Close, Forward, Leave, Page } from "./icons.js";
 import { headingsOf } from "./source-list.js";
 
 const MORE_FACTOR = 8;
 const REVISION_SHOWN = 10;
 
 export function SourcePanel({ words, modal }) {
-  const { docs, at, state, source } = useStore(panel);
+  const { docs, at, quote, state, source } = useStore(panel);
   const doc = docs[at];
   const title = useRef(null);
   useFocus(title);
@@ -27,6 +28,8 @@ export function SourcePanel({ words, modal }) {
           <span class="source-at">${words.sourceOf(at + 1, docs.length)}</span>
           <button type="button" class="tool" aria-label=${words.next} title=${words.next}
             onClick=${() => stepSource(1)}><${Forward} /></button>`}
+        <a class="tool" href=${sourcePage(doc)} target="_blank" rel="noopener"
+          aria-label=${words.openPage} title=${words.openPage}><${Leave} /></a>
         <button type="button" class="tool" aria-label=${words.close} title=${words.close}
           onClick=${closeSource}><${Close} /></button>
       </div>
@@ -36,7 +39,8 @@ export function SourcePanel({ words, modal }) {
         <${Facts} doc=${doc} source=${source} words=${words} />
       </div>
       ${state === "shown"
-        ? html`<${Document} key=${`${doc.url} ${doc.id}`} source=${source} words=${words} />`
+        ? html`<${Document} key=${`${doc.url} ${doc.id}`} source=${source}
+            quotes=${doc.quotes ?? []} quote=${quote} words=${words} />`
         : html`<${Absent} state=${state} words=${words} />`}
     </aside>
   `;
@@ -86,12 +90,13 @@ function Absent({ state, words }) {
   `;
 }
 
-function Document({ source, words }) {
+function Document({ source, quotes, quote, words }) {
   const [around, setAround] = useState({ before: AROUND_UNITS, after: AROUND_UNITS });
   const part = useMemo(() => passageWindow(source, around), [source, around]);
+  const shown = quote < quotes.length ? quote : 0; // a text may hold what looks like a mark
   const box = useRef(null);
   const mark = useRef(null);
-  useLayoutEffect(() => bringIntoView(box.current, mark.current), [source]);
+  useLayoutEffect(() => bringIntoView(box.current, mark.current), [source, quote]);
   const grow = (side) => () => {
     const fromEnd = box.current.scrollHeight - box.current.scrollTop;
     setAround((now) => ({ ...now, [side]: now[side] * MORE_FACTOR }));
@@ -104,13 +109,27 @@ function Document({ source, words }) {
         <button type="button" class="link more" onClick=${grow("before")}>${words.earlierText}</button>`}
       <div class="document" dir="auto">${[
         drawn(part.before, true),
-        html`<mark ref=${mark}>${drawn(part.cited, endsParagraph(part.before))}</mark>`,
+        html`<span class="passage">${quoted(part, source, quotes).map(({ text, quote: at, whole }) =>
+          at === null
+            ? drawn(text, whole)
+            : html`<mark class=${at === shown && quotes.length > 1 ? "here" : ""}
+                ref=${at === shown ? mark : null}>${drawn(text, whole)}</mark>`)}</span>`,
         drawn(part.after, endsParagraph(part.cited)),
       ]}</div>
       ${part.moreAfter && html`
         <button type="button" class="link more" onClick=${grow("after")}>${words.laterText}</button>`}
     </div>
   `;
+}
+
+/** The parts of the passage, and whether each begins a paragraph. */
+function quoted(part, source, quotes) {
+  let before = part.before;
+  return quotedParts(part.cited, source.span[0], quotes).map(({ text, quote }) => {
+    const whole = endsParagraph(before);
+    before = text;
+    return { text, quote, whole };
+  });
 }
 
 const endsParagraph = (text) => text === "" || text.endsWith("\n\n");
