@@ -22,5 +22,12 @@ def make_authority(settings: Settings, store: RedisStore, *, clock: Clock) -> Au
         secrets = None if path is None else SecretLines(path, check=problem_of)
     except ValueError as error:
         raise SystemExit(f"ADMIN_KEY, ADMIN_KEY_FILE or SESSION_SECRET_FILE: {error}") from error
-    ring = KeyRing(RedisApiKeys(store), admin=admin, secrets=secrets, clock=clock, ids=RandomIds())
+    ring = KeyRing(
+        RedisApiKeys(store),
+        admin=admin,
+        secrets=secrets,
+        clock=clock,
+        ids=RandomIds(),
+        stale_s=settings.api_keys_stale_s,
+    )
     return Authority(ring, clock=clock)

@@ -39,25 +39,37 @@ from kotaemon_node.adapters.weaviate import read_store
 from kotaemon_node.admission import make_authority
 from kotaemon_node.api.app import create_app
 from kotaemon_node.api.services import Services, UploadDesk
+from kotaemon_node.bookkeeping import books_of
 from kotaemon_node.domain import limits
 from kotaemon_node.domain.errors import Unavailable
 from kotaemon_node.domain.events import KNOWLEDGE_UPDATED, SESSION_UPDATED
 from kotaemon_node.domain.ids import DEFAULT_TENANT
 from kotaemon_node.engine.answering import Answerer
+from kotaemon_node.engine.direct import DirectAnswers
 from kotaemon_node.engine.owners import Owners
 from kotaemon_node.engine.pod import Identity, Pod
 from kotaemon_node.engine.recovery import Recovery
 from kotaemon_node.engine.turn_log import TurnLog
 from kotaemon_node.engine.turns import TurnEngine
+from kotaemon_node.engine.understanding.asking import Adviser
+from kotaemon_node.engine.understanding.expanding import Expanding
 from kotaemon_node.listeners.dispatch import Dispatch, Listener
 from kotaemon_node.listeners.knowledge_updated import KnowledgeUpdatedListener
 from kotaemon_node.listeners.session_updated import SessionUpdatedListener
-from kotaemon_node.outside import language_model_of, toolbox_of
+from kotaemon_node.outside import (
+    GuardedEndpoint,
+    guarded_model_of,
+    reranking_of,
+    terms_of,
+    toolbox_of,
+)
 from kotaemon_node.ports.artifacts import ArtifactsUnavailable
 from kotaemon_node.ports.encoder import Encoder
 from kotaemon_node.ports.events import Bus
 from kotaemon_node.ports.runtime import Clock, Tasks
+from kotaemon_node.remembered import remembering_of
 from kotaemon_node.retrieval.faq_reader import FaqReader
+from kotaemon_node.retrieval.found_before import FoundBefore, RememberedKnowledge
 from kotaemon_node.retrieval.library import KnowledgeLibrary
 from kotaemon_node.retrieval.neighbours import Neighbours
 from kotaemon_node.settings import Settings
@@ -83,6 +95,7 @@ class RunningPod:
     tasks: Tasks
     clock: Clock
     tracing: Tracing
+    guarded: GuardedEndpoint | None = None
 
     def start(self) -> None:
         """Start the loops; requests are served as soon as knowledge is loaded.
@@ -95,6 +108,8 @@ class RunningPod:
             raise SystemExit(str(error)) from error
         self.tasks.spawn("durability", self._keep_checking_durability)
         self.tracing.start(self.tasks)
+        if (guarded := self.guarded) is not None:
+            self.tasks.spawn("breaker", lambda: guarded.keep_looking(self.clock, self.pod))
         self.engine.listen()
         self.tasks.spawn("events", lambda: self.dispatch.run(on_positioned=self.library.reconcile))
         self.tasks.spawn("reconcile", self._keep_reconciling)
@@ -192,6 +207,8 @@ def build_pod(settings: Settings) -> RunningPod:
     # Requests that use up their pool must not make a healthy pod look dead.
     presence = RedisPresence(connect(settings.redis_url, pool_max=4), clock=clock)
     neighbours = _neighbours(settings, clock=clock, metrics=metrics)
+    own = GeventTasks(native_threads=1)  # half a second of reading must not hold up searches
+    reranking = reranking_of(settings, clock=clock, metrics=metrics, tasks=own)
     library = KnowledgeLibrary(
         store=artifacts,
         segment_format=FaissSegmentFormat(
@@ -204,6 +221,7 @@ def build_pod(settings: Settings) -> RunningPod:
         clock=clock,
         memory=SystemMemory(),
         look=neighbours.find if neighbours else None,
+        reranking=reranking,
         tenant=DEFAULT_TENANT,
         count_refused=metrics.generation_refused,
         count_loaded=metrics.generation_loaded,
@@ -228,12 +246,22 @@ def build_pod(settings: Settings) -> RunningPod:
         clock=clock,
         metrics=metrics,
     )
+    guarded = guarded_model_of(settings, clock=clock, ids=ids, metrics=metrics)
+    model = guarded.model if guarded else None
+    books = books_of(settings, clock=clock, tasks=tasks, metrics=metrics)
     answerer = Answerer(
-        library,
-        language_model=language_model_of(settings),
+        RememberedKnowledge(library, FoundBefore(), metrics.retrieval_cache),
+        language_model=model,
+        understanding=Expanding(Adviser(model, clock=clock, tasks=tasks) if model else None),
+        terms=terms_of(settings),
         clock=clock,
         metrics=metrics,
         toolbox=toolbox_of(settings),
+        profile_of=books.profile_of,
+        remembering=remembering_of(
+            settings, frames=frames, clock=clock, tasks=tasks, metrics=metrics
+        ),
+        reranking=reranking,
     )
     owners = Owners(mine=identity.incarnation, presence=presence, peers=peers, clock=clock)
     engine = TurnEngine(
@@ -251,6 +279,9 @@ def build_pod(settings: Settings) -> RunningPod:
         draining=lambda: pod.draining,
         turn_log=TurnLog(texts=settings.turn_log_texts) if settings.turns_are_logged else None,
         traces=tracing.traces,
+        profile_of=books.profile_of,
+        record=books.record,
+        tally=books.tally,
     )
     pod.count_turns_of(engine)
     recovery = Recovery(
@@ -283,7 +314,19 @@ def build_pod(settings: Settings) -> RunningPod:
         cluster_id=settings.cluster_id,
         metrics=metrics,
         traces=tracing.traces,
+        analytics=books.analytics,
+        records=books.records,
+        feedback=books.ratings,
         source_cache_s=settings.source_cache_s,
+        direct=DirectAnswers(
+            library,
+            clock=clock,
+            tasks=tasks,
+            metrics=metrics,
+            owner=identity.incarnation,
+            language_model=model,
+            terms=terms_of(settings),
+        ),
     )
     return RunningPod(
         app=create_app(services),
@@ -297,6 +340,7 @@ def build_pod(settings: Settings) -> RunningPod:
         tasks=tasks,
         clock=clock,
         tracing=tracing,
+        guarded=guarded,
     )
 
 

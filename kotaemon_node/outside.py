@@ -1,14 +1,26 @@
 """Composes whom a turn may ask outside the cluster: a language model and tools."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from urllib.parse import urlsplit
 
 import structlog
 
 from kotaemon_node.adapters.llm.openai import make_language_model
+from kotaemon_node.adapters.redis import RedisBreaker, connect
+from kotaemon_node.adapters.reranker import RerankerPlace, make_reranker
 from kotaemon_node.adapters.tools.http import make_toolbox
+from kotaemon_node.domain import limits
+from kotaemon_node.engine.breaking import GuardedModel, SharedBreaker
+from kotaemon_node.engine.pod import Pod
+from kotaemon_node.engine.terms import ModelTerms
 from kotaemon_node.ports.language_model import LanguageModel
+from kotaemon_node.ports.runtime import Clock, IdSource, Tasks
 from kotaemon_node.ports.tools import Toolbox
+from kotaemon_node.retrieval.reranking import Reranking
 from kotaemon_node.settings import Settings, environment_value
+from kotaemon_node.telemetry.metrics import Metrics
 
 _log = structlog.get_logger(__name__)
 
@@ -24,8 +36,70 @@ def language_model_of(
         settings.llm_api_key,
         settings.llm_model,
         settings.llm_continue,
-        sampling=sampling,
+        sampling=sampling_of(settings) if sampling is None else sampling,
     )
+
+
+def reranking_of(
+    settings: Settings, *, clock: Clock, metrics: Metrics, tasks: Tasks
+) -> Reranking | None:
+    """Return what orders passages by ``RERANK_MODEL``; ``tasks`` has a thread for it alone."""
+    place = RerankerPlace(
+        settings.rerank_model,
+        key=settings.rerank_api_key,
+        model_dir=settings.model_dir,
+        threads=settings.encoder_threads,
+    )
+    reranker = make_reranker(place, compute=tasks.compute)
+    return None if reranker is None else Reranking(reranker, clock=clock, count=metrics.rerank)
+
+
+@dataclass(frozen=True, slots=True)
+class GuardedEndpoint:
+    """A language model, and the breaker before it that all pods share."""
+
+    model: LanguageModel
+    breaker: SharedBreaker
+
+    def keep_looking(self, clock: Clock, pod: Pod) -> None:
+        """Show whether the breaker is open, also while nobody asks this pod."""
+        while not pod.draining:
+            self.breaker.open_now()
+            clock.sleep(limits.BREAKER_LOOK_S)
+
+
+def guarded_model_of(
+    settings: Settings, *, clock: Clock, ids: IdSource, metrics: Metrics
+) -> GuardedEndpoint | None:
+    """Return the model behind ``LLM_BASE_URL`` and its breaker, one for each address."""
+    model = language_model_of(settings)
+    if model is None:
+        return None
+    endpoint = urlsplit(settings.llm_base_url).netloc.rpartition("@")[2]
+    # A pool of its own: requests that use theirs up must not make a pod judge alone.
+    store = connect(settings.redis_url, pool_max=4)
+    breaker = SharedBreaker(
+        RedisBreaker(store, address=settings.llm_base_url),
+        clock=clock,
+        show=partial(metrics.breaker_open, endpoint),
+    )
+    return GuardedEndpoint(GuardedModel(model, breaker, ids=ids), breaker)
+
+
+def terms_of(settings: Settings) -> ModelTerms:
+    """Return on what terms it is asked."""
+    return ModelTerms(
+        price_prompt=settings.llm_price_prompt,
+        price_completion=settings.llm_price_completion,
+        sampling=sampling_of(settings),
+        prompt_chars_max=settings.llm_prompt_chars,
+    )
+
+
+def sampling_of(settings: Settings) -> Mapping[str, float]:
+    """Return temperature and seed, as far as they are set."""
+    asked = {"temperature": settings.llm_temperature, "seed": settings.llm_seed}
+    return {name: value for name, value in asked.items() if value is not None}
 
 
 def toolbox_of(settings: Settings) -> Toolbox | None:

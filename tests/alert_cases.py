@@ -54,6 +54,7 @@ LOAD_0, LOAD_1 = pod("worker-0", "kotaemon_load_ratio"), pod("worker-1", "kotaem
 FDS = pod("worker-0", "kotaemon_process_open_fds")
 FDS_MAX = pod("worker-0", "kotaemon_process_max_fds")
 DEGRADED = pod("worker-0", "kotaemon_turns_degraded_total")
+BREAKER = pod("worker-0", "kotaemon_breaker_open", 'endpoint="llm.models:8000"')
 TAKEOVERS = pod("worker-0", "kotaemon_takeovers_total")
 HANDOVERS = pod("worker-1", "kotaemon_handovers_total")
 TOOL = 'plugin="orders"'
@@ -150,6 +151,11 @@ CASES: Mapping[str, Case] = {
         fires=({**turns(80, 0), DEGRADED: "0+20x80"},),
         quiet=({**turns(80, 0), DEGRADED: "0+1x80"},),
         at_min=20,
+    ),
+    "KotaemonBreakerOpen": Case(
+        fires=({BREAKER: "1x80"},),
+        quiet=({BREAKER: "0x80"}, {BREAKER: "0x10 1x3 0x70"}),
+        at_min=10,
     ),
     "KotaemonToolFails": Case(
         fires=({TOOL_DONE: "0+6x80", TOOL_FAILED: "0+4x80"},),

@@ -2,7 +2,8 @@
 
 All of them, and not one by one as they are asked for: so a guess costs the store nothing, however
 many there are, and a key that was revoked is out everywhere after ``API_KEYS_KNOWN_S``. A store
-that does not answer makes 503: who cannot be told from a stranger is not called one.
+that does not answer makes 503: who cannot be told from a stranger is not called one. Where
+``API_KEYS_STALE_S`` allows it, what was read last counts until then.
 """
 
 import threading
@@ -24,9 +25,20 @@ class KeyRing:
     """Finds keys and secrets. Thread safe; one caller reads while the others wait for it."""
 
     def __init__(
-        self, keys: ApiKeys, *, admin: Lines, secrets: Lines | None, clock: Clock, ids: IdSource
+        self,
+        keys: ApiKeys,
+        *,
+        admin: Lines,
+        secrets: Lines | None,
+        clock: Clock,
+        ids: IdSource,
+        stale_s: float = 0.0,
     ) -> None:
-        """``admin``: keys given to the process; ``secrets``: for ids, None: the store keeps one."""
+        """``admin``: keys given to the process; ``secrets``: for ids, None: the store keeps one.
+
+        ``stale_s``: for so long what was read last counts while the store does not answer.
+        """
+        self._stale_s = max(stale_s, limits.API_KEYS_KNOWN_S)
         self._keys = keys
         self._admin = admin
         self._secrets = secrets
@@ -66,17 +78,23 @@ class KeyRing:
                 return
             now_s = self._clock.monotonic_s()
             if self._failed_s is not None and now_s - self._failed_s < _FAILED_S:
+                if self._known_within(self._stale_s):
+                    return
                 raise StoreUnavailable("the store of the keys does not answer")
             try:
                 self._read()
             except StoreUnavailable:
                 self._failed_s = self._clock.monotonic_s()
+                if self._known_within(self._stale_s):
+                    return
                 raise
             self._read_s, self._failed_s = now_s, None
 
     def _fresh(self) -> bool:
-        age_s = self._clock.monotonic_s() - self._read_s
-        return self._table is not None and age_s < limits.API_KEYS_KNOWN_S
+        return self._known_within(limits.API_KEYS_KNOWN_S)
+
+    def _known_within(self, age_s_max: float) -> bool:
+        return self._table is not None and self._clock.monotonic_s() - self._read_s < age_s_max
 
     def _read(self) -> None:
         table = self._keys.table(self._table)

@@ -27,11 +27,14 @@ from kotaemon_node.domain.session import (
     TurnKey,
     TurnRequest,
 )
+from kotaemon_node.ports.analytics import Analytics
+from kotaemon_node.ports.feedback import Feedback
 from kotaemon_node.ports.jobs import JobQueue
 from kotaemon_node.ports.knowledge import PodReport, Presence
 from kotaemon_node.ports.runtime import Clock, IdSource
 from kotaemon_node.ports.sessions import ClaimOutcome, SessionStore
 from kotaemon_node.ports.traces import NO_TRACES, Traces
+from kotaemon_node.ports.turn_records import TurnRecords
 from kotaemon_node.ports.uploads import UploadRoom
 from kotaemon_node.telemetry.metrics import Metrics
 
@@ -143,6 +146,18 @@ class FaqService(Protocol):
         ...
 
 
+class FeedbackDesk(Protocol):
+    """Takes what people say of answers; implemented by ``engine.rating.Ratings``."""
+
+    def rate(self, key: TurnKey, turn: Turn, said: Feedback) -> None:
+        """Keep it in place of what was said of the turn before; ``TurnNotFound``."""
+        ...
+
+    def of(self, key: SessionKey, turn_ids: Sequence[str]) -> Mapping[str, Feedback]:
+        """Return what was said of these turns."""
+        ...
+
+
 class PodState(Protocol):
     """This pod's own view of itself."""
 
@@ -167,6 +182,37 @@ class PodState(Protocol):
 
     def report(self) -> PodReport:
         """Return what the pod says of itself in its heartbeat."""
+        ...
+
+
+class StoreSeen(Protocol):
+    """What is known of the session store; true while it was seen away."""
+
+    def __bool__(self) -> bool: ...
+
+    def tries(self) -> bool:
+        """Tell whether the caller is to try the store, and to say how that went."""
+        ...
+
+    def failed(self) -> None:
+        """Note that it did not answer."""
+        ...
+
+    def answered(self) -> None:
+        """Note that it did."""
+        ...
+
+
+class DirectService(Protocol):
+    """Answers without the session store; implemented by ``engine.direct.DirectAnswers``."""
+
+    @property
+    def away(self) -> StoreSeen:
+        """By what callers judge whether to come here."""
+        ...
+
+    def answer(self, question: str, *, tenant: str, trace_id: str) -> Turn:
+        """Return a turn without an id, which is nowhere kept; ``Overloaded``, as a search."""
         ...
 
 
@@ -204,6 +250,12 @@ class Services:
     """Judges credentials and ids of sessions in mode ``keys``; None in open mode."""
     metrics: Metrics = field(default_factory=Metrics)
     """Shared with the engine, so that one scrape shows the whole pod."""
+    direct: DirectService | None = None
+    """Answers ``GET /ask`` while the session store is away; None: it is refused then."""
     traces: Traces = NO_TRACES
+    analytics: Analytics | None = None
+    records: TurnRecords | None = None
+    """Audit records; None: none are kept."""
+    feedback: FeedbackDesk | None = None
     source_cache_s: int = SOURCE_CACHE_S_DEFAULT
     """For how long others may keep a cited source without asking."""

@@ -3,7 +3,7 @@
 One generation is pinned for the whole turn, so that the answer and its citations never mix two.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -13,9 +13,10 @@ import structlog
 from kotaemon_node.domain import limits
 from kotaemon_node.domain.errors import KnowledgeBehind, LanguageModelError
 from kotaemon_node.domain.ids import DEFAULT_KNOWLEDGE_BASE, DEFAULT_TENANT
-from kotaemon_node.domain.knowledge import BOTH_LEGS, Hit, Leg, SearchResult
+from kotaemon_node.domain.knowledge import BOTH_LEGS, GenerationRef, Hit, Leg, SearchResult
 from kotaemon_node.engine.extractive import ExtractiveAnswer, extract
 from kotaemon_node.engine.faq import faq_answer
+from kotaemon_node.engine.generating import Generating
 from kotaemon_node.engine.journal import (
     ASKED,
     DEGRADED,
@@ -24,12 +25,13 @@ from kotaemon_node.engine.journal import (
     retrieval_to_json,
 )
 from kotaemon_node.engine.profile import AnswerProfile, ProfileOf, always_default
-from kotaemon_node.engine.prompt import build_prompt
-from kotaemon_node.engine.rounds import Talk
+from kotaemon_node.engine.remembering import Remembering
+from kotaemon_node.engine.terms import FREE, ModelTerms
 from kotaemon_node.engine.tool_steps import ToolSteps
 from kotaemon_node.engine.understanding import AsAsked, Asked, Understanding
+from kotaemon_node.engine.understanding.searching import searched
 from kotaemon_node.engine.writing import FrameWriter
-from kotaemon_node.ports.language_model import LanguageModel, Usage
+from kotaemon_node.ports.language_model import LanguageModel
 from kotaemon_node.ports.runtime import Clock
 from kotaemon_node.ports.sessions import Work
 from kotaemon_node.ports.tools import Toolbox
@@ -43,6 +45,11 @@ _BEHIND_PAUSE_S = 0.2
 
 class PinnedKnowledge(Protocol):
     """One generation of one knowledge base, for as long as it is lent."""
+
+    @property
+    def ref(self) -> GenerationRef:
+        """Which one."""
+        ...
 
     def search(
         self, question: str, *, top_k: int, legs: frozenset[Leg] = BOTH_LEGS
@@ -61,6 +68,22 @@ class Knowledge(Protocol):
         ...
 
 
+class Reranks(Protocol):
+    """Has the last word on the order of passages; implemented by ``retrieval.reranking``."""
+
+    def best(
+        self,
+        searcher: PinnedKnowledge,
+        question: str,
+        *,
+        top_k: int,
+        legs: frozenset[Leg] = ...,
+        begins: Callable[[], None] = ...,
+    ) -> SearchResult:
+        """Search, and order what was found; ``begins`` is called before a model is asked."""
+        ...
+
+
 @dataclass(slots=True)
 class Draft:
     """What is known of an answer besides its text."""
@@ -70,6 +93,8 @@ class Draft:
     degraded: str | None = None
     unanswered: bool | None = None
     """Whether the text says that it does not know; None: whoever cites nothing does not."""
+    cached: bool = False
+    """Whether another turn made it."""
     record: dict[str, Any] = field(default_factory=dict)
     """What the steps note for the audit record: step to JSON value."""
 
@@ -113,40 +138,73 @@ class Answerer:
         clock: Clock,
         metrics: Metrics,
         toolbox: Toolbox | None = None,
+        terms: ModelTerms = FREE,
         understanding: Understanding | None = None,
         profile_of: ProfileOf = always_default,
+        remembering: Remembering | None = None,
+        reranking: Reranks | None = None,
     ) -> None:
         self._knowledge = knowledge
         self._model = language_model
         self._clock = clock
         self._metrics = metrics
         self._steps = ToolSteps(toolbox, metrics=metrics)
+        self._generating = Generating(self._steps, clock, metrics, terms)
         self._understanding = understanding or AsAsked()
         self._profile_of = profile_of
+        self._remembering = remembering
+        self._reranking = reranking
 
     def answer(self, work: Work, out: FrameWriter, *, started_s: float) -> Draft:
         """Write the answer of ``work`` to ``out``; ``started_s`` is when the turn began here."""
         profile = self._profile_of(work)
         asked = self._asked(work, profile, out)
-        draft = Draft()
+        draft = Draft(record=out.notes)
         turn = Answering(work, out, profile, asked, draft, started_s, self._clock)
+        if self._remembering is None:
+            self._make(turn)
+        else:
+            model = self._asked_model(turn)
+            self._remembering.answer(
+                turn,
+                by=model.name if model else "",
+                tools=self._steps.specs() if model else (),
+                pinned=self._pinned,
+                make=self._make,
+            )
+        return draft
+
+    def _asked_model(self, turn: Answering) -> LanguageModel | None:
+        """Return the language model that answers; None: the passages alone do."""
+        return None if turn.profile.generator == "extractive" else self._model
+
+    def _make(self, turn: Answering) -> SearchResult:
+        """Write the answer from what is found, and return that."""
         found = self._found(turn)
-        draft.generations = {found.kb: found.generation}
+        turn.draft.generations = {found.kb: found.generation}
+        model = self._asked_model(turn)
         if (entry := faq_answer(turn.asked.search, found.hits)) is not None:
-            draft.record["faq"] = entry.to_json()
+            turn.draft.record["faq"] = entry.to_json()
             self._say(turn, found, entry.answer, phase="faq")
-        elif self._model is None or profile.generator == "extractive":
+        elif model is None:
             self._extract(turn, found)
         else:
-            self._generate(self._model, turn, found)
-        return draft
+            self._generate(model, turn, found)
+        return found
 
     def _asked(self, work: Work, profile: AnswerProfile, out: FrameWriter) -> Asked:
         """Return what an earlier owner understood, or understand now and journal it."""
         known = out.decided(ASKED)
         if known is not None:
             return Asked.from_json(known)
-        asked = self._understanding.understand(work, profile, stop=out.stop)
+        begun_s = self._clock.monotonic_s()
+
+        def asking() -> None:
+            out.status("understanding", latency_s=self._clock.monotonic_s() - begun_s)
+
+        asked = self._understanding.understand(work, profile, stop=out.stop, asking=asking)
+        if any(asked.tokens):
+            self._metrics.llm_tokens(*asked.tokens)
         if asked.search != work.message or asked.parts:
             # What only repeats the message would cost each turn a write, and is found again.
             out.decide(ASKED, asked.to_json())
@@ -168,15 +226,30 @@ class Answerer:
             span(f"retrieval {kb}", facts) as searching,
             self._pinned(kb, min_generation=turn.min_generation) as knowledge,
         ):
-            found = knowledge.search(
-                turn.asked.search, top_k=turn.profile.top_k, legs=turn.profile.legs
-            )
+            found = self._searched(turn, knowledge)
             searching.tell(
                 {"kotaemon.generation": found.generation, "kotaemon.hits": len(found.hits)}
             )
         self._metrics.retrieval(self._clock.monotonic_s() - begun_s)
         turn.out.decide(RETRIEVAL, retrieval_to_json(found))
         return found
+
+    def _searched(self, turn: Answering, knowledge: PinnedKnowledge) -> SearchResult:
+        """Return the best passages, in the order of a reranker where there is one."""
+        profile = turn.profile
+
+        def search(question: str) -> SearchResult:
+            if self._reranking is None:
+                return knowledge.search(question, top_k=profile.top_k, legs=profile.legs)
+            return self._reranking.best(
+                knowledge,
+                question,
+                top_k=profile.top_k,
+                legs=profile.legs,
+                begins=lambda: turn.phase("rerank"),
+            )
+
+        return searched(turn.asked, search, top_k=profile.top_k)
 
     @contextmanager
     def _pinned(self, kb: str, *, min_generation: int) -> Iterator[PinnedKnowledge]:
@@ -206,7 +279,7 @@ class Answerer:
         self, turn: Answering, found: SearchResult, answer: ExtractiveAnswer, *, phase: str
     ) -> None:
         if answer.cited:
-            turn.out.source(citations(answer.cited, found))
+            turn.out.source(citations(answer.cited, found, quotes=answer.quotes))
         turn.phase(phase)
         for piece in answer.pieces():
             turn.out.text(piece)
@@ -221,34 +294,27 @@ class Answerer:
             return
         if found.hits:
             out.source(citations(found.hits, found))
-        prompt = build_prompt(
-            question=work.message,
-            hits=found.hits,
-            history=work.session.turns,
-            summary=work.session.summary,
-            trace_id=work.lease.trace_id,
-            with_tools=bool(self._steps.specs()),
-        )
-        usage, asked_s = Usage(), self._clock.monotonic_s()
         try:
-            Talk(model, self._steps, work, out, turn.phase).answer(prompt, usage=usage)
+            self._generating.write(model, turn, found.hits)
         except LanguageModelError as error:
             _log.warning("language_model_failed", error=str(error), trace_id=work.lease.trace_id)
             draft.degraded = error.code
             out.decide(DEGRADED, error.code)
             out.restart()
             self._extract(turn, found)
-        else:
-            self._metrics.llm_answered(self._clock.monotonic_s() - asked_s)
-        draft.usage = {
-            "prompt_tokens": usage.prompt_tokens,
-            "completion_tokens": usage.completion_tokens,
-        }
-        self._metrics.llm_tokens(usage.prompt_tokens, usage.completion_tokens)
 
 
-def citations(hits: Sequence[Hit], found: SearchResult) -> list[Mapping[str, Any]]:
-    """Return the ``docs`` of a ``source`` frame: hit number ``n - 1`` is cited as ``[n]``."""
+def citations(
+    hits: Sequence[Hit],
+    found: SearchResult,
+    *,
+    quotes: Sequence[Sequence[tuple[int, int]]] = (),
+) -> list[Mapping[str, Any]]:
+    """Return the ``docs`` of a ``source`` frame: hit number ``n - 1`` is cited as ``[n]``.
+
+    ``quotes`` are, for each hit, the spans of its document that the answer shows word for word;
+    none where a model answers in its own words.
+    """
     return [
         {
             "id": hit.passage.id,
@@ -259,6 +325,7 @@ def citations(hits: Sequence[Hit], found: SearchResult) -> list[Mapping[str, Any
             "page": hit.passage.page,
             "heading": list(hit.passage.heading),
             "span": list(hit.passage.span),
+            "quotes": [list(span) for span in quotes[place - 1]] if quotes else [],
             "kb": found.kb,
             "generation": found.generation,
             "url": f"/v1/sources/{found.kb}/{found.generation}/{hit.passage.id}",

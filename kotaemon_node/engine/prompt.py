@@ -16,10 +16,12 @@ from typing import Final
 from kotaemon_node.domain.knowledge import Hit, Passage
 from kotaemon_node.domain.language import Language, language_of
 from kotaemon_node.domain.limits import (
+    PROMPT_CHARS_MAX,
     PROMPT_HISTORY_CHARS_MAX,
     PROMPT_HISTORY_TEXT_CHARS_MAX,
     PROMPT_PASSAGES_CHARS_MAX,
     PROMPT_QUESTION_CHARS_MAX,
+    PROMPT_RULES_CHARS_MAX,
     PROMPT_SUMMARY_CHARS_MAX,
 )
 from kotaemon_node.domain.session import Turn
@@ -69,6 +71,7 @@ _NOTHING_FOUND: Final[Mapping[Language, str]] = {
 }
 
 _PASSAGE_LABEL_CHARS_MAX: Final = 200
+_PASSAGE_CHARS_MIN: Final = 200
 _PASSAGE_FRAME_CHARS: Final = 50
 """What a passage costs besides its label and text: mark, number and line ends."""
 _CITATION: Final = re.compile(r" ?\[\d{1,3}\]")
@@ -95,21 +98,30 @@ def build_prompt(
     summary: str,
     trace_id: str,
     with_tools: bool = False,
+    chars_max: int = PROMPT_CHARS_MAX,
 ) -> tuple[ChatMessage, ...]:
     """Return the messages: rules, earlier turns, then passages and question.
 
     ``hits[n - 1]`` is the passage cited as ``[n]``; ``history`` is oldest first. At most
-    ``PROMPT_CHARS_MAX`` characters in all.
+    ``chars_max`` characters in all, ``PROMPT_CHARS_MIN`` or more: its parts shrink alike.
     """
+    # Rules and marks take what they take; everything else gets its share of what is left.
+    share = (chars_max - PROMPT_RULES_CHARS_MAX) / (PROMPT_CHARS_MAX - PROMPT_RULES_CHARS_MAX)
+
+    def room(chars: int) -> int:
+        return int(share * chars)
+
     language = language_of(question)
     mark = fence_mark(trace_id)
     rules = _RULES[language] + (_TOOL_RULES[language] if with_tools else "")
-    system = _system_text(rules.format(mark=mark), language, mark=mark, summary=summary)
-    material = _passages_text(hits, language, mark=mark)
-    asked = _shortened(visible_text(question, mark=mark), PROMPT_QUESTION_CHARS_MAX)
+    told = _shortened(visible_text(summary, mark=mark).strip(), room(PROMPT_SUMMARY_CHARS_MAX))
+    system = _system_text(rules.format(mark=mark), language, mark=mark, summary=told)
+    chars = room(PROMPT_PASSAGES_CHARS_MAX)
+    material = _passages_text(hits, language, mark=mark, chars_max=chars)
+    asked = _shortened(visible_text(question, mark=mark), room(PROMPT_QUESTION_CHARS_MAX))
     return (
         ChatMessage("system", system),
-        *_history_messages(history, mark=mark),
+        *_history_messages(history, mark=mark, chars_max=room(PROMPT_HISTORY_CHARS_MAX)),
         ChatMessage("user", f"{material}\n\n{_QUESTION_LABEL[language]}{asked}"),
     )
 
@@ -147,18 +159,19 @@ def visible_text(text: str, *, mark: str) -> str:
 
 
 def _system_text(rules: str, language: Language, *, mark: str, summary: str) -> str:
-    told = _shortened(visible_text(summary, mark=mark).strip(), PROMPT_SUMMARY_CHARS_MAX)
-    if not told:
+    if not summary:
         return rules
-    return f"{rules}\n\n=== {mark} {_SUMMARY_LABEL[language]}\n{told}\n=== {mark} end"
+    return f"{rules}\n\n=== {mark} {_SUMMARY_LABEL[language]}\n{summary}\n=== {mark} end"
 
 
-def _passages_text(hits: Sequence[Hit], language: Language, *, mark: str) -> str:
+def _passages_text(hits: Sequence[Hit], language: Language, *, mark: str, chars_max: int) -> str:
     if not hits:
         return _NOTHING_FOUND[language]
+    # Pieces of a few words say nothing; the best passages are the first.
+    hits = hits[: max(1, chars_max // _PASSAGE_CHARS_MIN)]
     # An equal share each, and what short passages leave goes to the longer ones behind them.
     lines = []
-    left = PROMPT_PASSAGES_CHARS_MAX
+    left = chars_max
     for n, hit in enumerate(hits, start=1):
         share = left // (len(hits) - n + 1)
         block = _passage_block(n, hit.passage, mark=mark, chars_max=share)
@@ -176,10 +189,10 @@ def _passage_block(n: int, passage: Passage, *, mark: str, chars_max: int) -> st
     return f"=== {mark} [{n}] {label}\n{text}"
 
 
-def _history_messages(history: Sequence[Turn], *, mark: str) -> list[ChatMessage]:
+def _history_messages(history: Sequence[Turn], *, mark: str, chars_max: int) -> list[ChatMessage]:
     """Return whole exchanges, as many of the newest as fit."""
     messages: list[ChatMessage] = []
-    left = PROMPT_HISTORY_CHARS_MAX
+    left = chars_max
     for turn in reversed(history):
         # Earlier numbers mean other passages; seeing them a model would cite them again.
         answer = _CITATION.sub("", turn.answer)

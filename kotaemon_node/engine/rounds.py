@@ -6,7 +6,7 @@ takes the turn over asks the model again only for the round that was under way.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import astuple, dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from kotaemon_node.domain import limits
 from kotaemon_node.engine.prompt import tool_messages
@@ -15,6 +15,37 @@ from kotaemon_node.engine.writing import FrameWriter
 from kotaemon_node.ports.language_model import ChatMessage, LanguageModel, ToolCall, Usage
 from kotaemon_node.ports.sessions import Work
 from kotaemon_node.ports.traces import Facts, Span, span
+
+
+class Gate(Protocol):
+    """What a text goes through, piece by piece; of what comes out nothing is taken back."""
+
+    def go_on_behind(self, prefix: str) -> None:
+        """Say that ``prefix`` came out before."""
+        ...
+
+    def feed(self, piece: str) -> str:
+        """Return what comes out by now, perhaps nothing."""
+        ...
+
+    def finish(self) -> str:
+        """Return the rest."""
+        ...
+
+
+class NoGate:
+    """Lets everything out as it comes."""
+
+    def go_on_behind(self, prefix: str) -> None:
+        """See the protocol."""
+
+    def feed(self, piece: str) -> str:
+        """See the protocol."""
+        return piece
+
+    def finish(self) -> str:
+        """See the protocol."""
+        return ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,18 +81,23 @@ class Talk:
     out: FrameWriter
     phase: Callable[[str], None]
     """Shows in which phase the turn is."""
+    gate: Callable[[], Gate] = NoGate
+    """Makes what each round's text goes through before anybody sees it."""
+    sampling: Mapping[str, float] = field(default_factory=dict)
 
-    def answer(self, prompt: Sequence[ChatMessage], *, usage: Usage) -> None:
-        """Write the answer, adding the tokens of all rounds to ``usage``.
+    def answer(self, prompt: Sequence[ChatMessage], *, usage: Usage) -> str:
+        """Write the answer and return it, adding the tokens of all rounds to ``usage``.
 
         Raises ``LanguageModelError`` as ``LanguageModel.stream`` does.
         """
         messages = tuple(prompt)
         room = limits.PROMPT_TOOL_RESULTS_CHARS_MAX
+        text = ""
         for number in range(1, limits.TOOL_ROUNDS_MAX + 2):
             said = self._said(messages, number=number, usage=usage)
+            text += said.text
             if not said.calls:
-                return
+                break
             if not self.steps.all_known(said.calls, self.out, round_number=number):
                 self.phase("tools")
             outcomes = self.steps.run(said.calls, self.work, self.out, round_number=number)
@@ -76,6 +112,7 @@ class Talk:
             room //= 2
             asked = ChatMessage("assistant", said.text.strip(), tool_calls=tuple(calls))
             messages = (*messages, asked, *results)
+        return text
 
     def _said(self, messages: Sequence[ChatMessage], *, number: int, usage: Usage) -> Round:
         """Return the round, replayed or asked for now; its text is written."""
@@ -107,27 +144,39 @@ class Talk:
             out.begin_behind(prefix)
         else:
             out.finish()
-        counted = Usage()
+        counted, gate = Usage(), self.gate()
+        gate.go_on_behind(prefix)
         tools = self.steps.specs() if offered else ()
-        pieces, calls = [prefix], list[ToolCall]()
-        with span(f"chat {model.name}", _facts(model), kind="client") as asking:
+        text, calls = prefix, list[ToolCall]()
+        with span(f"chat {model.name}", _facts(model, self.sampling), kind="client") as asking:
             try:
                 for piece in model.stream(
-                    messages, prefix=prefix, usage=counted, stop=out.stop, tools=tools
+                    messages,
+                    prefix=prefix,
+                    usage=counted,
+                    stop=out.stop,
+                    tools=tools,
+                    sampling=self.sampling,
                 ):
                     if isinstance(piece, ToolCall):
                         calls.append(piece)
-                    elif not piece:
+                        continue
+                    if text == prefix and piece:
+                        _note_first(asking)
+                    let_out = gate.feed(well_formed(piece))
+                    if not let_out:
                         out.note_progress()
-                    else:
-                        if len(pieces) == 1:
-                            _note_first(asking)
-                        pieces.append(well_formed(piece))
-                        out.text(pieces[-1])
+                    text += self._shown(let_out)
+                text += self._shown(gate.finish())
             finally:
                 usage.add(counted)
                 asking.tell(_counted(counted))
-        return Round("".join(pieces), self.steps.decided(calls), counted)
+        return Round(text, self.steps.decided(calls), counted)
+
+    def _shown(self, text: str) -> str:
+        if text:
+            self.out.text(text)
+        return text
 
 
 def well_formed(piece: str) -> str:
@@ -135,8 +184,9 @@ def well_formed(piece: str) -> str:
     return piece.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
-def _facts(model: LanguageModel) -> Facts:
+def _facts(model: LanguageModel, sampling: Mapping[str, float]) -> Facts:
     return {
+        **{f"gen_ai.request.{name}": value for name, value in sampling.items()},
         "gen_ai.operation.name": "chat",
         "gen_ai.provider.name": "openai",  # the protocol; who speaks it is not known
         "gen_ai.request.model": model.name,

@@ -78,9 +78,9 @@ class LanguageModel(Protocol):
         ``prefix`` is the beginning of the answer that is already known ("" for none) and is not
         yielded again; it must be "" where ``continues_prefix`` is False. ``usage`` is filled in by
         the end, however it ends. ``sampling`` (``temperature``, ``seed``) goes before what the
-        model was configured with. Where ``tools`` are offered the model may ask for calls: they come behind all text,
-        ``TOOL_CALLS_PER_ROUND_MAX`` at most, and only of a completion that ended whole. An empty
-        piece is a sign of life: the arguments of a call are on their way.
+        model was configured with. Where ``tools`` are offered the model may ask for calls: they
+        come behind all text, ``TOOL_CALLS_PER_ROUND_MAX`` at most, and only of a completion that
+        ended whole. An empty piece is a sign of life: the arguments of a call are on their way.
 
         Raises ``LanguageModelError`` when the server refuses, fails, or sends nothing for
         ``FIRST_TEXT_TIMEOUT_S`` at first and ``PROGRESS_TIMEOUT_S`` later. A stop closes the

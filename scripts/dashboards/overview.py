@@ -216,8 +216,32 @@ _ERRORS = Row(
         Panel(
             "Answers without the language model",
             "Turns answered from the passages alone, because it failed.",
-            (Query("sum(rate(kotaemon_turns_degraded_total{NS}[R]))", "degraded"),),
+            (
+                Query("sum(rate(kotaemon_turns_degraded_total{NS}[R]))", "degraded"),
+                Query("sum(rate(kotaemon_direct_answers_total{NS}[R]))", "without the store"),
+            ),
             unit="ops",
+        ),
+        Panel(
+            "Breakers",
+            "1 while a language model that failed in a row is not asked by any pod.",
+            (Query("max by (endpoint) (kotaemon_breaker_open{NS})", "{{endpoint}}"),),
+        ),
+        Panel(
+            "Cost",
+            "Of the tokens, a second, by the prices that are set.",
+            (Query("sum(rate(kotaemon_llm_cost_total{NS}[R]))", "cost"),),
+        ),
+        Panel(
+            "Citations",
+            "Marks of the language model: kept, replaced or dropped when they were checked.",
+            (
+                Query(
+                    "sum by (outcome) (rate(kotaemon_citation_marks_total{NS}[R]))", "{{outcome}}"
+                ),
+            ),
+            unit="ops",
+            stacked=True,
         ),
         Panel(
             "Calls of tools",

@@ -70,12 +70,18 @@ class KeyedCluster(FakeCluster):
     keys: MemoryKeys = field(default_factory=MemoryKeys)
     admin: FixedLines = field(default_factory=lambda: FixedLines([ADMIN_KEY]))
     secrets: FixedLines | None = None
+    stale_s: float = 0.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self.auth_mode = "keys"
         ring = KeyRing(
-            self.keys, admin=self.admin, secrets=self.secrets, clock=self.clock, ids=RandomIds()
+            self.keys,
+            admin=self.admin,
+            secrets=self.secrets,
+            clock=self.clock,
+            ids=RandomIds(),
+            stale_s=self.stale_s,
         )
         self.authority = Authority(ring, clock=self.clock)
 

@@ -18,7 +18,7 @@ from flask.testing import FlaskClient
 from kotaemon_node.adapters.documents.reading import unsupported
 from kotaemon_node.api.app import create_app
 from kotaemon_node.api.authority import Authority
-from kotaemon_node.api.services import Services, UploadDesk
+from kotaemon_node.api.services import DirectService, FeedbackDesk, Services, UploadDesk
 from kotaemon_node.domain.errors import (
     Gone,
     SessionNotFound,
@@ -37,10 +37,12 @@ from kotaemon_node.domain.session import (
     TurnRequest,
 )
 from kotaemon_node.domain.turn import FINISHED, State
+from kotaemon_node.ports.analytics import Analytics
 from kotaemon_node.ports.artifacts import ArtifactsUnavailable
 from kotaemon_node.ports.knowledge import PodReport
 from kotaemon_node.ports.sessions import ClaimOutcome
 from kotaemon_node.ports.traces import NO_TRACES, Traces
+from kotaemon_node.ports.turn_records import TurnRecords
 from kotaemon_node.retrieval.faq_reader import FaqReader
 from tests.fakes.faq import FaqShelf
 from tests.fakes.jobs import MemoryJobs
@@ -353,6 +355,10 @@ class FakeCluster:
     authority: Authority | None = None
     cluster_id: str = "test-cluster"
     traces: Traces = NO_TRACES
+    direct: DirectService | None = None
+    analytics: Analytics | None = None
+    records: TurnRecords | None = None
+    feedback: FeedbackDesk | None = None
 
     def __post_init__(self) -> None:
         self.turns = FakeTurns(self.sessions)
@@ -383,6 +389,10 @@ class FakeCluster:
             authority=self.authority,
             cluster_id=self.cluster_id,
             traces=self.traces,
+            direct=self.direct,
+            analytics=self.analytics,
+            records=self.records,
+            feedback=self.feedback,
         )
 
 

@@ -11,6 +11,10 @@
 | kn:<tenant>:{<sid>}:past              | hash   | epoch before → "deleted", or why  | session  |
 |                                       |        | it was lost and the call that     |          |
 |                                       |        | told so                           |          |
+| kn:<tenant>:{<sid>}:feedback          | hash   | turn id → what people said of it  | session  |
+|                                       |        | (JSON)                            |          |
+| kn:<tenant>:{<sid>}:record:<tid>      | hash   | epoch, fence and audit record     | AUDIT_   |
+|                                       |        | (JSON in zlib) of a turn          | TTL_S    |
 | kn:<tenant>:{<sid>}:archived          | string | JSON of an archived session: what | while    |
 |                                       |        | names its copy and lists show; of | copies   |
 |                                       |        | a deleted one: "deleted" until    | are kept |
@@ -44,21 +48,39 @@
 | kn:{api-keys}:stamp                   | string | random, new with each change      | -        |
 | kn:{api-keys}:session-secret          | string | what ids of sessions are made     | -        |
 |                                       |        | with, where no file says it       |          |
+| kn:answer:{<share>}:<digest>          | string | a hot answer (A, JSON in zlib),   | 3600 s   |
+|                                       |        | or the turn that makes it (L,     | 60 s     |
+|                                       |        | JSON)                             |          |
+| kn:answer:{<share>}:asked:<tenant>    | string | bits of the questions asked       | 1 h,     |
+| … :before                             |        |                                   | then 1 h |
+|                                       |        |                                   | as that  |
+| kn:answer:{<share>}:kept              | string | bytes of answers kept             | 3600 s   |
+| kn:<tenant>:trace:<trace id>          | zset   | sid/tid by time (ms): whose audit | AUDIT_   |
+|                                       |        | records have this trace           | TTL_S    |
+| kn:{counts:<tenant>}:<day>            | hash   | profile:name → number             | 35 d     |
+| kn:{counts:<tenant>}:<day>:asked      | zset   | questions by how often they were  | 35 d     |
+| … :unanswered                         |        | asked, and not answered           |          |
+| kn:{counts:<tenant>}:counted:<hour>   | set    | digests of what was counted       | 2 h      |
+| kn:breaker:{<digest of the address>}  | hash   | failures in a row, until when it  | an hour  |
+|                                       |        | is open, who tries it             |          |
 | kn:touch:{<number>}                   | string | nothing: written to confirm what  | one a    |
 |                                       |        | was written or read before it     | primary  |
 
 The hash tag is the session id alone, so that all keys of a session share a slot of a Redis Cluster
 and one script may touch them. Ids cannot hold braces or blanks (``domain.ids``). All topics of the
 bus share one as well, because one command waits for all of them; those of the jobs, because a
-script moves a job from one to another; those of API keys, which change together.
+script moves a job from one to another; those of API keys, which change together; hot answers by
+shares (two digits of the question's digest), with the bits by which their questions are known.
 """
 
 import hashlib
 import zlib
 from dataclasses import dataclass
+from datetime import date
 
 from kotaemon_node.domain import limits
 from kotaemon_node.domain.session import SessionKey, TurnKey
+from kotaemon_node.ports.hot_answers import AnswerName
 
 PODS = "kn:pods"
 API_KEYS = "kn:{api-keys}:keys"
@@ -101,6 +123,15 @@ class SessionKeys:
     def past(self) -> str:
         """Hash."""
         return self.prefix + "past"
+
+    @property
+    def feedback(self) -> str:
+        """Hash."""
+        return self.prefix + "feedback"
+
+    def record(self, turn_id: str) -> str:
+        """Hash."""
+        return f"{self.prefix}record:{turn_id}"
 
     @property
     def archived(self) -> str:
@@ -223,9 +254,57 @@ class JobKeys:
         return f"kn:{{jobs}}:{self.tenant}:job:{job_id}"
 
 
+@dataclass(frozen=True, slots=True)
+class HotKeys:
+    """The keys that are read and written together for one hot answer; all are strings."""
+
+    answer: str
+    asked: str
+    before: str
+    kept: str
+
+    @classmethod
+    def of(cls, name: AnswerName) -> "HotKeys":
+        """Return the keys of ``name``; of ``HOT_SHARES`` shares that of its question."""
+        share = f"kn:answer:{{{name.question[:2]}}}:"
+        asked = f"{share}asked:{name.tenant}"
+        return cls(share + name.digest, asked, f"{asked}:before", share + "kept")
+
+
+@dataclass(frozen=True, slots=True)
+class CountKeys:
+    """The keys of what is counted of one tenant on one day, all in one slot."""
+
+    day: str
+    asked: str
+    unanswered: str
+    prefix: str
+
+    @classmethod
+    def of(cls, tenant: str, day: date) -> "CountKeys":
+        """Return the keys of ``day``."""
+        prefix = f"kn:{{counts:{tenant}}}:"
+        name = f"{prefix}{day:%Y%m%d}"
+        return cls(name, f"{name}:asked", f"{name}:unanswered", prefix)
+
+    def counted(self, hour: str) -> str:
+        """Set."""
+        return f"{self.prefix}counted:{hour}"
+
+
+def trace(tenant: str, trace_id: str) -> str:
+    """Return the key by which the audit records of a trace are found."""
+    return f"kn:{tenant}:trace:{trace_id}"
+
+
 def leader(name: str) -> str:
     """Return the key of a leader lease; that of its fences begins with it and shares its slot."""
     return f"kn:leader:{{{name}}}"
+
+
+def breaker(endpoint: str) -> str:
+    """Return the key of the breaker of an endpoint."""
+    return f"kn:breaker:{{{endpoint}}}"
 
 
 def touch(number: int) -> str:

@@ -1,0 +1,84 @@
+"""The answer of a language model to one turn: asked, checked, counted and noted for the record."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from kotaemon_node.domain.errors import LanguageModelError
+from kotaemon_node.domain.knowledge import Hit
+from kotaemon_node.engine.citing import CitationGate, Outcome, citing_of
+from kotaemon_node.engine.prompt import build_prompt
+from kotaemon_node.engine.rounds import Talk
+from kotaemon_node.engine.terms import FREE, ModelTerms
+from kotaemon_node.engine.tool_steps import ToolSteps
+from kotaemon_node.ports.language_model import ChatMessage, LanguageModel, Usage
+from kotaemon_node.ports.runtime import Clock
+from kotaemon_node.telemetry.metrics import Metrics
+
+if TYPE_CHECKING:
+    from kotaemon_node.engine.answering import Answering
+
+
+@dataclass(frozen=True, slots=True)
+class Generating:
+    """Has turns answered by a language model."""
+
+    steps: ToolSteps
+    clock: Clock
+    metrics: Metrics
+    terms: ModelTerms = FREE
+
+    def write(self, model: LanguageModel, turn: "Answering", hits: Sequence[Hit]) -> None:
+        """Write the answer; ``hits[n - 1]`` is cited as ``[n]``.
+
+        Usage and record of the turn are filled in however it ends. Raises ``LanguageModelError``.
+        """
+        work = turn.work
+        prompt = build_prompt(
+            question=work.message,
+            hits=hits,
+            history=work.session.turns,
+            summary=work.session.summary,
+            trace_id=work.lease.trace_id,
+            with_tools=bool(self.steps.specs()),
+            chars_max=self.terms.prompt_chars_max,
+        )
+        usage, outcomes, begun_s = Usage(), Counter[Outcome](), self.clock.monotonic_s()
+        talk = Talk(
+            model,
+            self.steps,
+            work,
+            turn.out,
+            turn.phase,
+            gate=lambda: CitationGate(hits, question=turn.asked.search, outcomes=outcomes),
+            sampling=turn.profile.sampling,
+        )
+        noted = self._noted(model, prompt, sampling=turn.profile.sampling)
+        turn.draft.record["generation"] = noted
+        try:
+            text = talk.answer(prompt, usage=usage)
+            citing = citing_of(text)
+            noted |= {"sentences": citing.sentences, "sentences_cited": citing.cited}
+            self.metrics.llm_answered(self.clock.monotonic_s() - begun_s)
+        except LanguageModelError as error:
+            noted["error"] = {"code": error.code, "message": str(error)}
+            raise
+        finally:
+            turn.draft.usage = self.terms.told(usage)
+            noted |= {"usage": turn.draft.usage, "marks": dict(outcomes)}
+            self.metrics.llm_tokens(usage.prompt_tokens, usage.completion_tokens)
+            self.metrics.llm_cost(self.terms.cost(usage))
+            self.metrics.citation_marks({str(one): count for one, count in outcomes.items()})
+
+    def _noted(
+        self, model: LanguageModel, prompt: Sequence[ChatMessage], *, sampling: Mapping[str, float]
+    ) -> dict[str, Any]:
+        """Return what the record says of how the model was asked."""
+        return {
+            "model": model.name,
+            "sampling": {**self.terms.sampling, **sampling},
+            "messages": [{"role": said.role, "content": said.content} for said in prompt],
+            "prompt_chars": sum(len(said.content) for said in prompt),
+            "prompt_chars_max": self.terms.prompt_chars_max,
+        }
