@@ -94,7 +94,9 @@ class TestPod:
         durability: Level = "local",
         turn_log: TurnLog | None = None,
         traces: Traces = NO_TRACES,
+        **engine: Any,
     ):
+        """``engine``: what the turn engine is given besides."""
         self.name = name
         self.leaving = False
         self.metrics = Metrics()
@@ -125,6 +127,7 @@ class TestPod:
             draining=lambda: self.leaving,
             turn_log=turn_log,
             traces=traces,
+            **engine,
         )
         self.recovery = Recovery(
             owner=name,

@@ -5,9 +5,11 @@ from typing import Final
 from flask import Blueprint, Flask
 
 from kotaemon_node.api import (
+    analytics,
     chat,
     cluster,
     faq,
+    feedback,
     health,
     jobs,
     knowledge,
@@ -18,6 +20,7 @@ from kotaemon_node.api import (
     permissions,
     sessions,
     sources,
+    traces,
     turns,
     uploads,
 )
@@ -36,6 +39,9 @@ _BLUEPRINTS: Final[tuple[Blueprint, ...]] = (
     chat.routes,
     sessions.routes,
     turns.routes,
+    feedback.routes,
+    traces.routes,
+    analytics.routes,
     knowledge.routes,
     sources.routes,
     uploads.routes,

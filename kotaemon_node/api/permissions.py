@@ -28,6 +28,8 @@ PUBLIC: Final = Access(True, frozenset())
 TALKERS: Final = Access(False, frozenset({"admin", "editor", "agent", "customer", "open"}))
 READERS: Final = TALKERS
 KEEPERS: Final = Access(False, frozenset({"admin", "editor", "open"}))
+AUDITORS: Final = Access(False, frozenset({"admin", "agent", "open"}))
+# Records hold whole prompts, and the conversations of all users.
 OPERATORS: Final = Access(False, frozenset({"admin", "open"}), whole_cluster=True)
 
 PERMISSIONS: Final[Mapping[str, Access]] = {
@@ -42,6 +44,9 @@ PERMISSIONS: Final[Mapping[str, Access]] = {
     "turns.read_turn": TALKERS,
     "turns.stream_turn": TALKERS,
     "turns.cancel_turn": TALKERS,
+    "feedback.rate_turn": TALKERS,
+    "traces.read_trace": AUDITORS,
+    "analytics.read_analytics": KEEPERS,
     "knowledge.search": READERS,
     "sources.read_source": READERS,
     "knowledge.read_knowledge": KEEPERS,

@@ -48,14 +48,16 @@ def create_session() -> Response:
 def read_session(sid: str) -> Response:
     """Read a session and its turns after a version."""
     query = read_query(HistoryQuery)
+    key, desk = session_key(sid), services().feedback
     view = services().sessions.load(
-        session_key(sid),
+        key,
         principal(),
         after_version=query.after_version,
         limit=query.limit,
         epoch=query.epoch or "",
     )
-    return json_answer(session_form(view))
+    turn_ids = [turn.turn_id for turn in view.turns]
+    return json_answer(session_form(view, desk.of(key, turn_ids) if desk is not None else {}))
 
 
 @routes.get("/v1/sessions/<sid>/stream")

@@ -1,6 +1,6 @@
 """Domain values to the forms in which users read them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -17,6 +17,8 @@ from kotaemon_node.api.forms import (
     SearchAnswer,
     SessionForm,
     SourceForm,
+    TraceForm,
+    TraceTurn,
     Unready,
 )
 from kotaemon_node.domain.held import HeldBuild
@@ -30,6 +32,7 @@ from kotaemon_node.domain.knowledge import (
 )
 from kotaemon_node.domain.lineage import mean_recall, refused_of, rolled_back_to
 from kotaemon_node.domain.session import SessionView, Turn
+from kotaemon_node.ports.feedback import Feedback
 
 
 def source_path(*, kb: str, generation: int, passage: str) -> str:
@@ -69,9 +72,21 @@ def ask_answer(session_id: str, turn: Turn) -> AskAnswer:
     )
 
 
-def session_form(view: SessionView) -> SessionForm:
-    """Show a session."""
-    return SessionForm(**{name: getattr(view, name) for name in SessionForm.__slots__})
+def session_form(view: SessionView, feedback: Mapping[str, Feedback]) -> SessionForm:
+    """Show a session, with what was said of its turns."""
+    names = [name for name in SessionForm.__slots__ if name != "feedback"]
+    rated = {turn_id: said.rating for turn_id, said in feedback.items()}
+    return SessionForm(**{name: getattr(view, name) for name in names}, feedback=rated)
+
+
+def trace_form(record: Mapping[str, Any], *, among: Sequence[Mapping[str, Any]]) -> TraceForm:
+    """Show an audit record, which may have been kept by another version of the program."""
+    turns = [TraceTurn(**{name: row[name] for name in TraceTurn.__slots__}) for row in among]
+    generation = record["steps"].get("generation") or {}
+    fields: dict[str, Any] = {name: record.get(name) for name in TraceForm.__slots__}
+    fields["cut"] = bool(fields["cut"])
+    fields["prompt"] = generation.get("messages")
+    return TraceForm(**{**fields, "turns": turns})
 
 
 def search_answer(result: SearchResult) -> SearchAnswer:

@@ -67,6 +67,10 @@ class TurnLogged:
     trace_id: str
     pod: str
     """The incarnation that finished it."""
+    profile: str = ""
+    """The arm of an experiment by which it was answered; "": none runs."""
+    unanswered: bool = False
+    """The answer says that it does not know, or rests on no source."""
     message: str | None = None
     """With ``TURN_LOG_TEXTS`` only, as ``answer``."""
     answer: str | None = None

@@ -66,6 +66,10 @@ class Turn:
     """By which arm of an experiment it was answered, ``experiment/a`` or ``/b``; "": none runs."""
     unanswered: bool = False
     """The answer says that it does not know, or rests on no source."""
+    faq: bool = False
+    """An entry of an FAQ is the answer."""
+    cached: bool = False
+    """Another turn made the answer: it was kept, or joined while it was made."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ import hashlib
 import json
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, Self
 from urllib.parse import quote, unquote
 
@@ -59,6 +59,8 @@ class SessionCopy:
     """Turn id to the digest of its request, and where its answer is."""
     past: Mapping[str, str]
     """Epochs before, and why they were left."""
+    feedback: Mapping[str, str] = field(default_factory=dict)
+    """Turn id to what people said of its answer (JSON)."""
 
     @property
     def name(self) -> CopyName:
@@ -82,6 +84,7 @@ class SessionCopy:
             "turns": [_row_json(row) for row in self.turns],
             "seen": dict(self.seen),
             "past": dict(self.past),
+            "feedback": dict(self.feedback),
         }
         text = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
         return zlib.compress(text.encode(), 6)
@@ -104,6 +107,7 @@ def unpacked(content: bytes) -> SessionCopy:
             turns=tuple(_row_bytes(row) for row in kept["turns"]),
             seen=kept["seen"],
             past=kept["past"],
+            feedback=kept.get("feedback", {}),  # older copies have none
         )
         whole = copy.whole
     except (zlib.error, ValueError, LookupError, TypeError) as error:

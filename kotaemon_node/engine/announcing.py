@@ -14,6 +14,7 @@ from kotaemon_node.domain import limits
 from kotaemon_node.domain.errors import Gone, SessionNotFound, TurnNotFound
 from kotaemon_node.domain.events import SESSION_UPDATED, TURN_LOG, SessionUpdated
 from kotaemon_node.domain.session import Principal, Turn, TurnKey
+from kotaemon_node.engine.counting import Tallying
 from kotaemon_node.engine.turn_log import TurnLog
 from kotaemon_node.ports.events import Bus, Message
 from kotaemon_node.ports.runtime import Tasks
@@ -37,7 +38,10 @@ class Announcer:
         tasks: Tasks,
         metrics: Metrics,
         turn_log: TurnLog | None = None,
+        tally: Tallying | None = None,
     ) -> None:
+        """``tally`` counts each turn before its events count as sent."""
+        self._tally = tally
         self._sessions = sessions
         self._bus = bus
         self._tasks = tasks
@@ -60,8 +64,9 @@ class Announcer:
         def run() -> None:
             try:
                 with structlog.contextvars.bound_contextvars(trace_id=turn.trace_id):
-                    hint = _hint(lease.key, head)
-                    self._publish(lease.key, [hint, *self._logged(lease.key, head, turn)])
+                    if self._counted(lease.key, head, turn):
+                        hint = _hint(lease.key, head)
+                        self._publish(lease.key, [hint, *self._logged(lease.key, head, turn)])
             finally:
                 self._sending -= 1
 
@@ -105,7 +110,10 @@ class Announcer:
             self._sessions.settle(key)  # deleted since: nobody needs to hear of it
             self._lose_log()
             return True
-        logged = self._logged_again(key, head)
+        turn = self._read_again(key)
+        if turn is not None and not self._counted(key, head, turn):
+            return False
+        logged = self._logged(key, head, turn) if turn is not None else ()
         # A hint that old is worth nothing; a bus that is back is not kept busy with it.
         stale = bool(logged) and orphan.age_s > limits.EVENT_UNSENT_MAX_S
         taken = self._publish(key, logged if stale else [_hint(key, head), *logged])
@@ -119,16 +127,22 @@ class Announcer:
             return ()
         return (self._turn_log.message(key, epoch=head.epoch, turn=turn),)
 
-    def _logged_again(self, key: TurnKey, head: SessionHead) -> Sequence[Message]:
-        """Return the same, read from the history. Raises ``StoreUnavailable``."""
-        if self._turn_log is None:
-            return ()
+    def _counted(self, key: TurnKey, head: SessionHead, turn: Turn) -> bool:
+        """Count the turn; False where the sweep is to do it again."""
+        return self._tally is None or self._tally.turn(key, epoch=head.epoch, turn=turn)
+
+    def _read_again(self, key: TurnKey) -> Turn | None:
+        """Return the turn as the history has it, where it is needed. Raises ``StoreUnavailable``.
+
+        None as well where it is lost.
+        """
+        if self._turn_log is None and self._tally is None:
+            return None
         try:
-            turn = self._sessions.turn(key, Principal(key.session.tenant, "", "admin"))
+            return self._sessions.turn(key, Principal(key.session.tenant, "", "admin"))
         except (SessionNotFound, TurnNotFound, Gone):
             self._lose_log()
-            return ()
-        return self._logged(key, head, turn)
+            return None
 
     def _lose_log(self) -> None:
         if self._turn_log is not None:

@@ -1,8 +1,9 @@
 """Executing one turn from its lease to its commit, whatever happens on the way."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final
 
 import structlog
 
@@ -21,13 +22,15 @@ from kotaemon_node.engine.answering import Answerer, Draft
 from kotaemon_node.engine.following import terminal_frame
 from kotaemon_node.engine.group_commit import GroupCommit
 from kotaemon_node.engine.live import LiveTurn, LiveTurns
+from kotaemon_node.engine.profile import ProfileOf, always_default
+from kotaemon_node.engine.record import Ended, Record, no_record
 from kotaemon_node.engine.stopping import HandedOver
 from kotaemon_node.engine.traced import end_turn, note_wait
 from kotaemon_node.engine.writing import FrameWriter, persistently
 from kotaemon_node.ports.runtime import Clock
 from kotaemon_node.ports.sessions import Committed, Ending, SessionStore, Work
 from kotaemon_node.ports.traces import span
-from kotaemon_node.telemetry.metrics import Metrics
+from kotaemon_node.telemetry.metrics import Metrics, ProfileOutcome
 
 _log = structlog.get_logger(__name__)
 
@@ -37,6 +40,8 @@ CRASHED = {
     "retryable": False,
 }
 
+
+_CITED: Final = re.compile(r"\[\d{1,3}\]")
 
 LEAVING = (Fenced, Gone, StoreUnavailable, HandedOver)
 """Reasons for which a turn does not end but goes on elsewhere, or has nowhere to end."""
@@ -60,6 +65,8 @@ class Execution:
     draining: Callable[[], bool]
     again: Callable[[TurnKey], None]
     """Takes up a turn of this pod whose session goes on under another epoch; must not raise."""
+    profile_of: ProfileOf = always_default
+    record: Record = no_record
 
     def run(self, work: Work, live: LiveTurn) -> Following | None:
         """Execute ``work`` and return the session's next turn if this pod owns that now."""
@@ -141,6 +148,7 @@ class Execution:
         timings = {"total": round(duration_s, 4)}
         if out.first_text_at_s is not None:
             timings["first_text"] = round(out.first_text_at_s - started_s, 4)
+        profile = self.profile_of(work)
         turn = Turn(
             turn_id=work.lease.key.turn_id,
             message=work.message,
@@ -153,6 +161,10 @@ class Execution:
             usage=draft.usage,
             timings=timings,
             degraded=draft.degraded,
+            cached=draft.cached,
+            faq="faq" in out.notes,
+            profile=profile.label,
+            unanswered=signal is Signal.ANSWER_COMPLETE and _is_unanswered(draft, out),
             error=error,
             trace_id=work.lease.trace_id,
             created_at=work.created_at,
@@ -163,6 +175,7 @@ class Execution:
             seq=out.seq + 1,
             generations={**work.session.generations, **draft.generations},
         )
+        self.record(Ended(work, out, live, profile, turn))
         committed = self._commit(work, out, ending)
         # Open before anything else is done: a sweep must see that this pod executes it.
         following = None
@@ -186,6 +199,7 @@ class Execution:
             self.metrics.turn_failed(str(turn.error["code"]))
         if turn.degraded:
             self.metrics.turn_degraded()
+        self.metrics.turn_of_profile(turn.profile, _outcome(turn))
         if "first_text" in turn.timings:
             self.metrics.first_text(turn.timings["first_text"])
 
@@ -199,6 +213,22 @@ class Execution:
             except SequenceGap:
                 out.confirm()  # the store was set back and has lost frames
                 return persistently(commit, clock=self.clock)
+
+
+def _outcome(turn: Turn) -> ProfileOutcome:
+    if turn.state is State.DONE:
+        return "unanswered" if turn.unanswered else "answered"
+    return "failed" if turn.state is State.FAILED else "stopped"
+
+
+def _is_unanswered(draft: Draft, out: FrameWriter) -> bool:
+    """Tell whether the answer that was written says that it does not know.
+
+    A model's is taken for such where it cites nothing and has looked nothing up.
+    """
+    if draft.unanswered is not None:
+        return draft.unanswered
+    return not _CITED.search(out.answer) and out.decided("round:1") is None
 
 
 def _store_the_rest(out: FrameWriter) -> None:

@@ -36,6 +36,8 @@ class TurnLog:
                 usage=dict(turn.usage),
                 generation=dict(turn.generation),
                 degraded=turn.degraded,
+                profile=turn.profile,
+                unanswered=turn.unanswered,
                 trace_id=turn.trace_id,
                 pod=turn.owner or "",
                 message=turn.message,

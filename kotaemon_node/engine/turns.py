@@ -29,11 +29,14 @@ from kotaemon_node.domain.session import (
 from kotaemon_node.domain.turn import FINISHED, Signal, State
 from kotaemon_node.engine.announcing import Announcer
 from kotaemon_node.engine.answering import Answerer, Draft, Knowledge
+from kotaemon_node.engine.counting import Tallying
 from kotaemon_node.engine.execution import Execution
 from kotaemon_node.engine.following import Following
 from kotaemon_node.engine.group_commit import GroupCommit
 from kotaemon_node.engine.live import LiveTurn, LiveTurns
 from kotaemon_node.engine.owners import Owners
+from kotaemon_node.engine.profile import ProfileOf, always_default
+from kotaemon_node.engine.record import Record, no_record
 from kotaemon_node.engine.session_following import SessionFollowing
 from kotaemon_node.engine.stopping import HandedOver
 from kotaemon_node.engine.traced import traced, with_trace
@@ -75,14 +78,23 @@ class TurnEngine:
         draining: Callable[[], bool],
         turn_log: TurnLog | None = None,
         traces: Traces = NO_TRACES,
+        profile_of: ProfileOf = always_default,
+        record: Record = no_record,
+        tally: Tallying | None = None,
     ) -> None:
+        """``profile_of`` is that of ``answerer``. ``tally`` counts finished turns."""
         self._owner = owner
         self._traces = traces
         self._owners = owners
         self._frames = frames
         self._sessions = sessions
         self._announcer = Announcer(
-            sessions=sessions, bus=bus, tasks=tasks, metrics=metrics, turn_log=turn_log
+            sessions=sessions,
+            bus=bus,
+            tasks=tasks,
+            metrics=metrics,
+            turn_log=turn_log,
+            tally=tally,
         )
         self._knowledge = knowledge
         self._clock = clock
@@ -114,6 +126,8 @@ class TurnEngine:
             announce=self._announcer.announce,
             draining=draining,
             again=self._take_again,
+            profile_of=profile_of,
+            record=record,
         )
 
     @property

@@ -92,6 +92,8 @@ class FrameWriter:
         self._span = current()  # frames are stored by another task
         self.first_text_at_s: float | None = None
         """When the first text of this owner was stored, by ``clock.monotonic_s``."""
+        self.notes: dict[str, Any] = {}
+        """What the steps note for the audit record, also of a turn that fails: step to JSON."""
         self._outbox = commit.open(
             work.lease,
             seq=stored[-1].seq or 0 if stored else 0,
@@ -197,6 +199,13 @@ class FrameWriter:
     def begin_behind(self, prefix: str) -> None:
         """Say that the pieces which follow go on behind ``prefix``, which was shown before."""
         self._written += prefix
+
+    def rewind(self) -> None:
+        """Begin the answer again behind nothing; what was shown stays as its beginning.
+
+        As after a takeover: text that goes on with it is shown, other text voids it.
+        """
+        self._written = ""
 
     def restart(self) -> None:
         """Void the text so far; the answer begins again."""

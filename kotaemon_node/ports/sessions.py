@@ -95,6 +95,8 @@ class Work:
     """``cancel`` or ``interrupt``: the turn is to be ended as it stands."""
     age_s: float = 0.0
     """Time since the turn was first executed, by the store's clock."""
+    owners: tuple[str, ...] = ()
+    """Who had it before this owner, in order."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,6 +75,7 @@ DOC = f"/v1/knowledge/default/documents/{quote(DOCUMENT)}"
 ROLLBACK = "/v1/knowledge/default/rollback"
 SOURCE = f"/v1/sources/default/{GENERATION}/{PASSAGE.id}"
 
+RATE = "/v1/sessions/s/turns/t/feedback"
 UPLOAD = "/v1/knowledge/default/documents"
 
 
@@ -158,6 +159,11 @@ CALLS: list[tuple[str, str, str, dict[str, Any], int]] = [
         {},
         200,
     ),
+    (TURNS + "/{tid}/feedback", "post", RATE, {"json": {"rating": "up"}}, 404),
+    ("/v1/traces/{trace_id}", "get", f"/v1/traces/{'1' * 32}", {}, 404),
+    ("/v1/traces/{trace_id}", "get", "/v1/traces/mine", {}, 400),
+    ("/v1/analytics", "get", "/v1/analytics", {}, 404),
+    ("/v1/analytics", "get", "/v1/analytics?from=now", {}, 422),
     ("/v1/cluster", "get", "/v1/cluster", {}, 200),
     ("/v1/me", "get", "/v1/me", {}, 200),
     ("/v1/login", "post", "/v1/login", {"json": {"key": "kn_"}}, 404),

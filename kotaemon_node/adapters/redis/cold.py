@@ -55,15 +55,15 @@ class RedisColdSessions:
         names = SessionKeys.of(key)
 
         def fill(pipe: Any) -> None:
-            for name in (names.meta, names.seen, names.past):
+            for name in (names.meta, names.seen, names.past, names.feedback):
                 pipe.hgetall(name)
 
-        meta, seen, past = map(_texts, self._store.pipelined(fill))
+        meta, seen, past, said = map(_texts, self._store.pipelined(fill))
         if not meta:
             return None
         kept = {name: value for name, value in meta.items() if name not in NOT_COPIED}
         rows = history_rows(self._store, names, int(meta["version"]))
-        copy = SessionCopy(key, kept, rows, seen, past)
+        copy = SessionCopy(key, kept, rows, seen, past, said)
         if not copy.whole:
             raise CorruptArtifact("the history of a session is not the one of its version and hash")
         return copy

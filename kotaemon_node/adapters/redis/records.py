@@ -18,7 +18,7 @@ _COMPRESSION_LEVEL = 1  # 136 kB of English: 0.7 ms, 2.2 times smaller; level 6:
 # Fields of a finished turn that are left out of its JSON while they have their default.
 _OPTIONAL = (
     "sources", "generation", "owner", "attempts", "usage", "timings", "degraded", "error",
-    "profile", "unanswered",
+    "profile", "unanswered", "cached", "faq",
 )  # fmt: skip
 
 
@@ -181,6 +181,7 @@ def work_of(key: TurnKey, reply: Sequence[Any]) -> Work:
         },
         ending=row.get("ending", ""),
         age_s=max(0.0, (now_ms - int(row["started_ms"])) / 1000),
+        owners=tuple(filter(None, row.get("owners", "").split("\n"))),
     )
 
 

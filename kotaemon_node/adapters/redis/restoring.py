@@ -169,7 +169,7 @@ def put_whole(
     ``epoch``: a new one for it; "" leaves it that of the copy.
     """
     meta = {**copy.meta, "epoch": epoch or copy.name.epoch}
-    parts = [meta, copy.seen, copy.past]
+    parts = [meta, copy.seen, copy.past, copy.feedback]
     fields = [[text for pair in part.items() for text in pair] for part in parts]
     arguments = [
         mark_raw,
@@ -179,10 +179,12 @@ def put_whole(
         len(copy.turns),
         len(copy.seen),
         len(copy.past),
+        len(copy.feedback),
         *fields[0],
         *copy.turns,
         *fields[1],
         *fields[2],
+        *fields[3],
     ]
     return str(store.run("restore", SessionKeys.of(copy.key).head(), arguments).decode())
 

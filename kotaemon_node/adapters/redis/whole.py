@@ -80,13 +80,13 @@ class RedisWholeSessions:
         """See the port."""
         names = SessionKeys.of(key)
         for _ in range(_TRIES_MAX):
-            meta, seen, past = map(_pairs, self._store.run("whole", names.head(), []))
+            meta, seen, past, said = map(_pairs, self._store.run("whole", names.head(), []))
             if not meta:
                 return None
             version = int(meta["version"])
             kept = {name: value for name, value in meta.items() if name not in NOT_COPIED}
             rows = history_rows(self._store, names, version)
-            copy = SessionCopy(key, kept, rows, _finished(seen, version), past)
+            copy = SessionCopy(key, kept, rows, _finished(seen, version), past, said)
             if copy.whole:
                 return copy
             # It was deleted, or set back, between the two reads.

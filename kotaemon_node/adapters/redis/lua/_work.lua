@@ -22,6 +22,13 @@ local function last_seq(frames)
   return tonumber(string.match(newest[1][1], '^(%d+)'))
 end
 
+-- Who had a turn before its owner, one a line: for its audit record.
+local function had_by(turn, owner)
+  if owner == '' then return end
+  local before = redis.call('HGET', turn, 'owners')
+  redis.call('HSET', turn, 'owners', before and (before .. '\n' .. owner) or owner)
+end
+
 -- Everything the executor of a turn needs; the caller has just made it the owner.
 -- known: epoch and version of the session that the caller remembers, so that it gets what is newer.
 local function work(meta, turns, turn, frames, history_max, known_epoch, known_version)
@@ -57,6 +64,11 @@ end
 -- 'deleted' while copies of a deleted session are to be removed, and then 'purged'.
 local function archived_mark(meta)
   return string.sub(meta, 1, -5) .. 'archived'
+end
+
+-- What people said of finished turns: turn id → JSON.
+local function feedback(meta)
+  return string.sub(meta, 1, -5) .. 'feedback'
 end
 
 local function is_archived(mark)

@@ -6,6 +6,7 @@
 -- Reply: 'ok', 'changed' (it never is again what was copied), 'awake' (it may be: somebody read it
 -- just now) or 'gone'. The same call again: 'ok'.
 local past, mark = past_epochs(KEYS[1]), archived_mark(KEYS[1])
+local said = feedback(KEYS[1])
 local head = redis.call('HMGET', KEYS[1], 'epoch', 'version', 'fence', 'active_ms', 'running',
   'leaving')
 if not head[1] then return redis.call('GET', mark) == ARGV[6] and 'ok' or 'gone' end
@@ -13,8 +14,8 @@ for i = 1, 4 do if head[i] ~= ARGV[i] then return 'changed' end end
 if head[5] ~= '' or head[6] or redis.call('LLEN', KEYS[3]) > 0 then return 'changed' end
 if now_ms() - rests_since(KEYS[1]) < tonumber(ARGV[5]) then return 'awake' end
 -- While a slot moves, a key that is not here is refused: better before the first write.
-redis.call('EXISTS', past, mark)
+redis.call('EXISTS', past, mark, said)
 -- A full store takes what is written behind a deletion.
-redis.call('DEL', KEYS[1], KEYS[2], KEYS[3], KEYS[4], past)
+redis.call('DEL', KEYS[1], KEYS[2], KEYS[3], KEYS[4], past, said)
 redis.call('SET', mark, ARGV[6], 'PXAT', ARGV[7])
 return 'ok'

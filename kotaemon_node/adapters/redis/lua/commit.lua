@@ -69,5 +69,6 @@ if started ~= '' then mark = mark .. ':' .. started end
 redis.call('HSET', seen, ARGV[4], mark)
 -- The queue may be empty now, so not here; see above.
 for i = 1, 4 do redis.pcall('EXPIRE', KEYS[i], ARGV[11]) end
+redis.pcall('EXPIRE', feedback(meta), ARGV[11])
 tell(ARGV[13], ARGV[4] .. ' ' .. ARGV[5])
 return reply(version, hash, started)

@@ -10,7 +10,7 @@ if redis.call('HGET', KEYS[1], 'epoch') ~= ARGV[4] then return {'1'} end
 -- A full store takes what is written behind a deletion, so the epoch is noted last. While a slot
 -- moves, its key is refused where it is not here: better now than then.
 local past, mark = past_epochs(KEYS[1]), archived_mark(KEYS[1])
-redis.call('EXISTS', past)
+redis.call('EXISTS', past, feedback(KEYS[1]))
 -- A mark beside a session that is there: copies of one that was deleted before are still to be
 -- removed, or a pod that knew no archive began an archived one anew.
 local before = redis.call('GET', mark)
@@ -22,10 +22,10 @@ if running and running ~= '' then
   reply = {reply[1], running, redis.call('HGET', ARGV[1] .. 'turn:' .. running, 'owner') or ''}
 end
 for _, id in ipairs(redis.call('HKEYS', KEYS[4])) do
-  redis.call('DEL', ARGV[1] .. 'turn:' .. id, frames_key(ARGV[1], id))
+  redis.call('DEL', ARGV[1] .. 'turn:' .. id, frames_key(ARGV[1], id), ARGV[1] .. 'record:' .. id)
   redis.call('HSET', KEYS[4], id, 'gone')
 end
-redis.call('DEL', KEYS[1], KEYS[2], KEYS[3])
+redis.call('DEL', KEYS[1], KEYS[2], KEYS[3], feedback(KEYS[1]))
 redis.call('HSET', past, ARGV[4], 'deleted')
 redis.call('EXPIRE', past, ARGV[5])
 if copied then redis.call('SET', mark, 'deleted', 'EX', ARGV[6]) end

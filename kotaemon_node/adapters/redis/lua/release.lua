@@ -6,4 +6,5 @@ local held = redis.call('HMGET', KEYS[2], 'fence', 'owner', 'state')
 if held[1] ~= ARGV[2] or held[2] ~= ARGV[3] or held[3] ~= 'running' then return 'fenced' end
 local fence = redis.call('HINCRBY', KEYS[1], 'fence', 1)
 redis.call('HSET', KEYS[2], 'owner', '', 'fence', fence)
+had_by(KEYS[2], ARGV[3])
 return 'ok'

@@ -31,6 +31,7 @@ elseif held[1] == 'running' then
   if not any and before ~= ARGV[3] and before ~= ARGV[2] then return {'none'} end
   local fence = redis.call('HINCRBY', meta, 'fence', 1)
   redis.call('HSET', turn, 'owner', ARGV[2], 'fence', fence, 'progress_ms', now)
+  if before ~= ARGV[2] then had_by(turn, before) end
   -- One that was handed over has no owner, and is no loss. One that its own pod takes anew is: the
   -- task that had it is gone. Not so by this very call again: its reply was lost, no task had it.
   local again = before == ARGV[2] and held[3] == ARGV[8]

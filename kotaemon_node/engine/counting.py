@@ -1,0 +1,141 @@
+"""What a finished turn, and what people say of it, add to analytics.
+
+Error of the counts: a turn is counted behind its commit, before its events count as sent, so that
+one whose pod died in between is counted by another. Told again within ``ANALYTICS_COUNTED_S`` it
+adds nothing. What is missing are turns of sessions that were deleted within moments, and those of
+a time when the store was full.
+"""
+
+import re
+import unicodedata
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Final, Literal
+
+import structlog
+
+from kotaemon_node.domain import limits
+from kotaemon_node.domain.errors import StoreFull, StoreUnavailable
+from kotaemon_node.domain.session import Turn, TurnKey
+from kotaemon_node.domain.turn import State
+from kotaemon_node.engine.profile import DEFAULT_NAME
+from kotaemon_node.ports.analytics import Analytics, Tally
+from kotaemon_node.ports.feedback import Feedback
+
+_log = structlog.get_logger(__name__)
+
+Outcome = Literal["counted", "failed"]
+
+FIRST_TEXT_MS: Final = (25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000)
+TOTAL_MS: Final = (100, 250, 500, 1_000, 2_500, 5_000, 10_000, 30_000, 60_000, 300_000, 900_000)
+"""Upper ends of the buckets of both times; one more, ``inf``, is above."""
+COST_UNIT: Final = 1_000_000
+"""Costs are counted in millionths."""
+
+# Numbers of cards, orders and telephones, and addresses of mail: nobody's in a list of questions.
+_ADDRESS: Final = re.compile(r"\S+@\S+")
+_LONG_NUMBER: Final = re.compile(r"\+?\d(?:[ -]?\d){5,}")
+_END: Final = " \t.,;:!?。，；：！？…"
+
+
+class Tallying:
+    """Counts finished turns and what people say of them. Thread safe."""
+
+    def __init__(
+        self, analytics: Analytics, *, with_questions: bool, count: Callable[[Outcome], None]
+    ) -> None:
+        self._analytics = analytics
+        self._with_questions = with_questions
+        self._count = count
+
+    def turn(self, key: TurnKey, *, epoch: str, turn: Turn) -> bool:
+        """Count a finished turn; False where that has to be tried again. Never raises."""
+        return self._add(tally_of(key, epoch=epoch, turn=turn, with_question=self._with_questions))
+
+    def feedback(
+        self, key: TurnKey, turn: Turn, *, said: Feedback, before: Feedback | None
+    ) -> None:
+        """Count a rating. Never raises: what was said is kept with the session in any case."""
+        self._add(tally_of_feedback(key, turn, said=said, before=before))
+
+    def _add(self, tally: Tally) -> bool:
+        try:
+            self._analytics.add(tally)
+        except StoreUnavailable as error:
+            self._count("failed")
+            # A store that is full takes nothing for a while: turns must not wait for it.
+            return isinstance(error, StoreFull)
+        except Exception:  # noqa: BLE001 - a bug in counting must not keep back the turn's events
+            _log.exception("turn_not_counted")
+            self._count("failed")
+        else:
+            self._count("counted")
+        return True
+
+
+def tally_of(key: TurnKey, *, epoch: str, turn: Turn, with_question: bool) -> Tally:
+    """Return what a finished turn counts."""
+    session = key.session
+    done = turn.state is State.DONE
+    counts = {
+        "turns": 1,
+        "sessions": int(turn.version == 1),
+        turn.state.value: 1,
+        "answered": int(done and not turn.unanswered),
+        "unanswered": int(done and turn.unanswered),
+        "degraded": int(bool(turn.degraded)),
+        "cached": int(turn.cached),
+        "faq": int(turn.faq),
+        "prompt_tokens": int(turn.usage.get("prompt_tokens") or 0),
+        "completion_tokens": int(turn.usage.get("completion_tokens") or 0),
+        "cost": round(float(turn.usage.get("cost") or 0.0) * COST_UNIT),
+    }
+    counts |= _time("first_text", turn.timings.get("first_text"), FIRST_TEXT_MS)
+    counts |= _time("total", turn.timings.get("total"), TOTAL_MS)
+    return Tally(
+        tenant=session.tenant,
+        at=datetime.fromtimestamp(turn.created_at, UTC),
+        profile=turn.profile or DEFAULT_NAME,
+        once=f"turn {session.session_id} {epoch} {turn.turn_id}",
+        counts=counts,
+        question=normal_question(turn.message) if with_question else "",
+        unanswered=done and turn.unanswered,
+    )
+
+
+def tally_of_feedback(
+    key: TurnKey, turn: Turn, *, said: Feedback, before: Feedback | None
+) -> Tally:
+    """Return what a rating counts, in place of the one before; on the day of the turn."""
+    counts: dict[str, int] = {said.rating: 1}
+    if before is not None:
+        counts[before.rating] = counts.get(before.rating, 0) - 1
+    return Tally(
+        tenant=key.session.tenant,
+        at=datetime.fromtimestamp(turn.created_at, UTC),
+        profile=turn.profile or DEFAULT_NAME,
+        once=f"feedback {key.session.session_id} {turn.turn_id} {said.at} {said.rating}",
+        counts=counts,
+    )
+
+
+def _time(name: str, duration_s: float | None, buckets_ms: tuple[int, ...]) -> dict[str, int]:
+    """Return count, sum, sum of squares (ms²) and bucket of a time."""
+    if duration_s is None:
+        return {}
+    ms = round(duration_s * 1000)
+    bucket = next((str(end) for end in buckets_ms if ms <= end), "inf")
+    return {
+        f"{name}_n": 1,
+        f"{name}_ms": ms,
+        f"{name}_ms2": ms * ms,
+        f"{name}_le_{bucket}": 1,
+    }
+
+
+def normal_question(message: str) -> str:
+    """Return a question as it is counted: alike where only case, blanks and the end differ."""
+    text = unicodedata.normalize("NFKC", message[: limits.ANALYTICS_QUESTION_CHARS_MAX * 4])
+    text = _LONG_NUMBER.sub("#", _ADDRESS.sub("@", text))
+    text = " ".join(text.casefold().split())
+    return text[: limits.ANALYTICS_QUESTION_CHARS_MAX].strip(_END)
