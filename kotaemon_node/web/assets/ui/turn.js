@@ -101,7 +101,7 @@ function Meta({ turn, words }) {
       <span class="pods-used" title=${words.servedBy}>${turn.servedBy.join(" → ")}</span>`,
     ...Object.entries(turn.generation).map(([kb, number]) => words.generation(kb, number)),
     turn.seconds !== null && words.seconds(turn.seconds),
-    turn.degraded && html`<span class="badge" title=${turn.degraded}>${words.degraded}</span>`,
+    turn.degraded && html`<span class="badge" title=${words.degradedWhy[turn.degraded] ?? turn.degraded}>${words.degraded}</span>`,
   ].filter(Boolean);
   return html`
     <footer class="meta" title=${turn.traceId && `${words.trace} ${turn.traceId}`}>
