@@ -253,5 +253,6 @@ def terminal_frame(turn: Turn, *, seq: int) -> Frame:
         "usage": dict(turn.usage),
         "timings": dict(turn.timings),
         "degraded": turn.degraded,
+        "cached": turn.cached,
     }
     return Frame("done", fields, turn.turn_id, turn.trace_id, seq)

@@ -16,6 +16,24 @@ _LIVE = Row(
             width=12,
         ),
         Panel(
+            "Hot answers",
+            "Turns by what became of the look for an answer that others got: it was there (hit), or"
+            " was being made (joined); it is made to be kept (made), or was asked for the first"
+            " time (first). Skipped: history, user or tools took part.",
+            (Query("sum by (result) (rate(kotaemon_answer_cache_total{NS}[R]))", "{{result}}"),),
+            unit="ops",
+            stacked=True,
+            width=12,
+        ),
+        Panel(
+            "Searches remembered",
+            "Searches of turns whose passages the pod remembered (hit), or did not (miss).",
+            (Query("sum by (result) (rate(kotaemon_retrieval_cache_total{NS}[R]))", "{{result}}"),),
+            unit="ops",
+            stacked=True,
+            width=12,
+        ),
+        Panel(
             "Told as gone",
             "The store had lost the end of a session (rolled_back), all of it (wiped), or a turn"
             " that somebody followed.",

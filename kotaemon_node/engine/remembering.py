@@ -1,0 +1,273 @@
+"""Hot answers in a turn: looked up, joined while another turn makes them, kept when they are made.
+
+Law 1: an answer is shared only where nothing but the question that stands alone, the generation and
+the recipe went into it. Law 2: no look, and nothing that fails in it, keeps a turn from making its
+answer; it costs ``HOT_LOOK_S`` at most, and ``HOT_FOLLOW_S`` of silence where it is joined.
+"""
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
+
+import structlog
+
+from kotaemon_node.domain import limits
+from kotaemon_node.domain.errors import NodeError
+from kotaemon_node.domain.ids import DEFAULT_TENANT
+from kotaemon_node.domain.knowledge import GenerationRef, SearchResult
+from kotaemon_node.domain.session import TurnKey
+from kotaemon_node.engine.answer_name import Recipe, answer_name
+from kotaemon_node.engine.joining import Joining
+from kotaemon_node.engine.journal import RETRIEVAL
+from kotaemon_node.ports.hot_answers import AnswerName, Found, HotAnswer, HotAnswers
+from kotaemon_node.ports.runtime import Clock, Tasks
+from kotaemon_node.ports.sessions import Work
+from kotaemon_node.ports.tools import ToolSpec
+from kotaemon_node.telemetry.metrics import Metrics
+
+if TYPE_CHECKING:
+    from kotaemon_node.engine.answering import Answering
+
+_log = structlog.get_logger(__name__)
+
+REMEMBERED: Final = "remembered"
+"""Step: the hot answer that is used."""
+_FIRST_ROUND: Final = "round:1"
+"""Journalled where the language model called tools."""
+_PIECE_CHARS: Final = 4_000  # a usual answer is one frame
+
+Result = Literal["hit", "joined", "made", "first", "skipped", "unavailable"]
+
+
+class _Referred(Protocol):
+    """What is lent of a generation, as far as it is named here."""
+
+    @property
+    def ref(self) -> GenerationRef: ...
+
+
+Pinned = Callable[..., AbstractContextManager[_Referred]]
+"""Lends the generation of a knowledge base, not older than ``min_generation``."""
+Make = Callable[["Answering"], SearchResult]
+"""Writes the answer of a turn and returns what it rests on."""
+
+
+def whole_tenant(work: Work) -> str:
+    """Return the scope of who may see all that the tenant has."""
+    return ""
+
+
+class Remembering:
+    """The step ``remembered`` of a turn. Thread safe; holds nothing of a turn."""
+
+    def __init__(
+        self,
+        answers: HotAnswers,
+        *,
+        joining: Joining,
+        clock: Clock,
+        tasks: Tasks,
+        metrics: Metrics,
+        programs: str,
+        scope_of: Callable[[Work], str] = whole_tenant,
+        look_s: float = limits.HOT_LOOK_S,
+    ) -> None:
+        """``programs``: as ``Recipe.programs``. ``scope_of`` tells what a turn's asker may see."""
+        self._answers = answers
+        self._joining = joining
+        self._clock = clock
+        self._tasks = tasks
+        self._metrics = metrics
+        self._programs = programs
+        self._scope_of = scope_of
+        self._look_s = look_s
+        self._silent_until_s = 0.0
+
+    def answer(
+        self, turn: "Answering", *, by: str, tools: Sequence[ToolSpec], pinned: Pinned, make: Make
+    ) -> None:
+        """Answer ``turn`` with a hot answer, else with ``make``.
+
+        ``by`` is the name of the language model, "" where none answers; ``tools`` those that it may
+        call. Raises what ``make`` and ``pinned`` do.
+        """
+        known = turn.out.decided(REMEMBERED)
+        if known is not None:
+            self._show(turn, HotAnswer.from_json(known), result="hit")
+            return
+        reason = why_made(turn, by=by, tools=tools)
+        if reason:
+            self._note(turn, "skipped", reason=reason)
+            make(turn)
+            return
+        with pinned(turn.kb, min_generation=turn.min_generation) as lent:
+            ref = lent.ref
+        recipe = Recipe(
+            self._programs, turn.profile.fingerprint, by, tuple(spec.name for spec in tools)
+        )
+        self._answer(turn, self._name(turn, ref, recipe), ref, make)
+
+    def _name(self, turn: "Answering", ref: GenerationRef, recipe: Recipe) -> AnswerName:
+        # What was not searched but read by the model is part of the question.
+        read = [turn.work.message] if recipe.by else []
+        return answer_name(
+            [turn.asked.search, *read, *turn.asked.parts],
+            tenant=_key(turn).session.tenant,
+            kb=ref.kb,
+            scope=self._scope_of(turn.work),
+            generation=ref.generation,
+            digest=ref.digest,
+            recipe=recipe,
+        )
+
+    def _answer(self, turn: "Answering", name: AnswerName, ref: GenerationRef, make: Make) -> None:
+        found = self._look(name, _key(turn))
+        author = found.author if found else None
+        if author not in (None, _key(turn)):
+            joined = self._joining.joined(turn, author, generation=ref.generation)
+            if joined is not None:
+                self._conclude(turn, joined, result="joined")
+                return
+            # It is dead, slow or has failed. One of those who waited for it is the next author.
+            found = self._look(name, _key(turn), instead_of=author)
+        if found is not None and found.answer is not None:
+            self._show(turn, found.answer, result="hit")
+        elif found is not None and found.author == _key(turn):
+            self._note(turn, "made")
+            with self._author(name, turn) as written:
+                written.append(make(turn))
+                turn.out.drain()
+                self._keep(name, turn, ref, written[0])
+        else:
+            self._note(turn, "unavailable" if found is None else "made" if author else "first")
+            make(turn)
+
+    # Looking.
+
+    def _look(
+        self, name: AnswerName, asker: TurnKey, *, instead_of: TurnKey | None = None
+    ) -> Found | None:
+        """Return what there is, or None where that is not known in time."""
+        if self._clock.monotonic_s() < self._silent_until_s:
+            return None
+        found: list[Found] = []
+        done, late = threading.Event(), threading.Event()
+
+        def look() -> None:
+            try:
+                found.append(self._answers.look(name, asker, instead_of=instead_of))
+                if late.is_set() and found[0].author == asker:
+                    self._answers.give_up(name, asker)  # nobody waits for this any more
+            except NodeError as error:
+                _log.info("hot_answers_unavailable", error=str(error))
+            finally:
+                done.set()
+
+        self._tasks.spawn("look for a hot answer", look)
+        if not self._clock.wait(done, self._look_s):
+            late.set()
+        if found:
+            return found[0]
+        self._silent_until_s = self._clock.monotonic_s() + limits.HOT_LOOK_PAUSE_S
+        return None
+
+    # Showing.
+
+    def _show(self, turn: "Answering", answer: HotAnswer, *, result: Result) -> None:
+        out = turn.out
+        if out.decided(REMEMBERED) is None:
+            # Whoever takes the turn over shows the same, also when it is not hot any more.
+            out.decide(REMEMBERED, answer.to_json())
+        turn.phase("remembered")
+        if answer.docs:
+            out.source(answer.docs)
+        for start in range(0, len(answer.text), _PIECE_CHARS):
+            out.text(answer.text[start : start + _PIECE_CHARS])
+        self._tell(turn, answer, result)
+
+    def _conclude(self, turn: "Answering", answer: HotAnswer, *, result: Result) -> None:
+        turn.out.decide(REMEMBERED, answer.to_json())
+        self._tell(turn, answer, result)
+
+    def _tell(self, turn: "Answering", answer: HotAnswer, result: Result) -> None:
+        turn.out.finish()
+        draft = turn.draft
+        draft.generations = {turn.kb: answer.generation}
+        draft.cached = True
+        draft.unanswered = answer.unanswered
+        draft.usage = {name: 0 for name, value in answer.usage.items() if _counts(value)}
+        self._note(turn, result, usage=dict(answer.usage))
+
+    def _note(self, turn: "Answering", result: Result, **facts: Any) -> None:
+        self._metrics.answer_cache(result)
+        turn.draft.record[REMEMBERED] = {"result": result, **facts}
+
+    # Keeping.
+
+    @contextmanager
+    def _author(self, name: AnswerName, turn: "Answering") -> Iterator[list[SearchResult]]:
+        """Be the author while the block runs; where it fails, nobody is to wait for it."""
+        written: list[SearchResult] = []
+        asker, whole = _key(turn), False
+        try:
+            yield written
+            whole = True
+        finally:
+            if not whole:
+                self._aside(lambda: self._answers.give_up(name, asker))
+
+    def _keep(
+        self, name: AnswerName, turn: "Answering", ref: GenerationRef, found: SearchResult
+    ) -> None:
+        out, draft, asker = turn.out, turn.draft, _key(turn)
+        if draft.degraded or out.decided(_FIRST_ROUND) is not None or not out.answer:
+            self._aside(lambda: self._answers.give_up(name, asker))
+        elif (found.generation, found.digest) != (ref.generation, ref.digest):
+            # The pod came to another generation between the look and the search.
+            self._aside(lambda: self._answers.give_up(name, asker))
+        else:
+            answer = HotAnswer(
+                text=out.answer,
+                docs=out.docs,
+                generation=ref.generation,
+                usage=dict(draft.usage),
+                unanswered=draft.unanswered,
+            )
+            self._aside(lambda: self._answers.keep(name, asker, answer))
+
+    def _aside(self, call: Callable[[], Any]) -> None:
+        """Tell the store something for which the turn does not wait."""
+
+        def tell() -> None:
+            try:
+                call()
+            except NodeError as error:
+                _log.info("hot_answers_unavailable", error=str(error))
+
+        self._tasks.spawn("keep a hot answer", tell)
+
+
+def why_made(turn: "Answering", *, by: str, tools: Sequence[ToolSpec]) -> str:
+    """Return why the answer of a turn is neither looked up nor kept; "" where it may be."""
+    session = turn.work.session
+    with_history = turn.asked.from_history or (by and (session.turns or session.summary))
+    reasons = {
+        # Knowledge is one tenant's; another's turn finds none.
+        "tenant": _key(turn).session.tenant != DEFAULT_TENANT,
+        "history": with_history,
+        "user": session.slots or session.context,
+        "tools": any(spec.effects != "read" for spec in tools),
+        "long": len(turn.asked.search) > limits.HOT_QUESTION_CHARS_MAX,
+        # By an earlier owner, perhaps with another generation.
+        "begun": turn.out.decided(RETRIEVAL) is not None,
+    }
+    return next((reason for reason, holds in reasons.items() if holds), "")
+
+
+def _key(turn: "Answering") -> TurnKey:
+    return turn.work.lease.key
+
+
+def _counts(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

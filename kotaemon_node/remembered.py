@@ -1,0 +1,83 @@
+"""Composes what a pod remembers of answers: hot ones, which all pods share, and what it found."""
+
+import hashlib
+import json
+import re
+from importlib import resources
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Final
+
+from kotaemon_node import __version__
+from kotaemon_node.adapters.redis import RedisHotAnswers, connect
+from kotaemon_node.domain import limits
+from kotaemon_node.engine.joining import Joining
+from kotaemon_node.engine.remembering import Remembering
+from kotaemon_node.ports.runtime import Clock, Tasks
+from kotaemon_node.ports.sessions import FrameLog
+from kotaemon_node.settings import Settings
+from kotaemon_node.telemetry.metrics import Metrics
+
+_PACKAGES: Final = ("adapters", "domain", "engine", "retrieval")
+"""Where answers are made: another version of these may make another answer."""
+# What a pod has for itself, and secrets, which change without changing an answer. Every other
+# setting counts: a pod that has another value makes its own answers, and at worst shares too few.
+_OWN_SETTINGS: Final = frozenset(
+    re.findall(
+        r"\S+",
+        """admin_key admin_key_file analytics_questions answer_cache_ttl_s archive_after_s
+        archive_kept_s artifact_cache_bytes_max artifact_cache_dir artifact_token audit_ttl_s
+        auth_mode kafka_bootstrap_servers kafka_ca_file kafka_password kafka_sasl_mechanism kafka_security_protocol kafka_username
+        leave_port llm_api_key log_level model_dir native_threads otel_exporter_otlp_endpoint
+        otel_exporter_otlp_headers otel_service_name otel_traces_sample_ratio pod_address pod_name
+        pod_pid_file rabbitmq_ca_file rabbitmq_url redis_url session_idle_s session_secret_file
+        session_ttl_s signing_key_file turn_log turn_log_texts upload_dir vector_store_key""",
+    )
+)
+
+
+def remembering_of(
+    settings: Settings, *, frames: FrameLog, clock: Clock, tasks: Tasks, metrics: Metrics
+) -> Remembering | None:
+    """Return who looks for hot answers; None where none is kept. Connects when first used."""
+    if not settings.answer_cache_ttl_s:
+        return None
+    # Connections of its own: a cache that hangs must not use up those of the sessions, and what it
+    # writes needs no replica's word.
+    store = connect(
+        settings.redis_url,
+        pool_max=limits.REDIS_HOT_ANSWERS_MAX,
+        answered=metrics.store_answered,
+    )
+    return Remembering(
+        RedisHotAnswers(store, ttl_s=settings.answer_cache_ttl_s),
+        joining=Joining(frames),
+        clock=clock,
+        tasks=tasks,
+        metrics=metrics,
+        programs=programs_digest(settings),
+    )
+
+
+def programs_digest(settings: Settings) -> str:
+    """Return a digest of the programs and settings that answers depend on.
+
+    A new version, and one that somebody changed, finds no answers of the one before.
+    """
+    said = settings.model_dump(mode="json", exclude=set(_OWN_SETTINGS))
+    digest = hashlib.sha256(json.dumps([__version__, said], sort_keys=True).encode())
+    package = resources.files(__package__ or "kotaemon_node")
+    for name in _PACKAGES:
+        _add_sources(digest, package.joinpath(name))
+    for name, value in settings:
+        if name not in _OWN_SETTINGS and isinstance(value, Path) and value.is_file():
+            digest.update(name.encode() + b"\x00" + value.read_bytes())
+    return digest.hexdigest()
+
+
+def _add_sources(digest: "hashlib._Hash", folder: Traversable) -> None:
+    for entry in sorted(folder.iterdir(), key=lambda entry: entry.name):
+        if entry.is_dir():
+            _add_sources(digest, entry)
+        elif entry.name.endswith((".py", ".lua", ".json")):
+            digest.update(entry.name.encode() + b"\x00" + entry.read_bytes())
