@@ -36,6 +36,7 @@ class Stub:
         self.scripts: dict[str, Script] = {}
         self.documents: dict[str, dict[str, Any]] = {}
         self.requests: list[tuple[str, str, dict[str, str]]] = []
+        self.ratings: dict[str, str] = {}
         self.refusals: list[tuple[str, str, int, dict[str, Any]]] = []
         self.default = Script(pieces=("I don't know.",))
         self.mints_ids = False
@@ -159,7 +160,8 @@ class _Handler(BaseHTTPRequestHandler):
         turns = [turn.view(n) for n, turn in enumerate(self.world.sessions[sid], start=1)]
         done = [turn for turn in turns if turn["version"]]
         self._json(
-            200, {"session_id": sid, "epoch": "e", "version": len(done), "turns": turns}
+            200, {"session_id": sid, "epoch": "e", "version": len(done), "turns": turns,
+                  "feedback": self.world.ratings}
         )  # fmt: skip
 
     def _delete(self, sid: str, *, body: Any) -> None:
@@ -237,6 +239,11 @@ class _Handler(BaseHTTPRequestHandler):
             self._error(404, code="not_found")
         else:
             self._json(200, source)
+
+    def _rate(self, sid: str, tid: str, *, body: Any) -> None:
+        if self._find(sid, tid) is not None:
+            self.world.ratings[tid] = body["rating"]
+            self._json(200, {"turn_id": tid, "rating": body["rating"], "comment": "", "at": 1.0})
 
     def _cluster(self, *, body: Any) -> None:
         pods = [
@@ -351,6 +358,7 @@ _ROUTES = (
     ("GET", rf"/v1/sessions/{_ID}/turns/{_ID}", _Handler._turn),
     ("GET", rf"/v1/sessions/{_ID}/turns/{_ID}/stream", _Handler._follow),
     ("POST", rf"/v1/sessions/{_ID}/turns/{_ID}/cancel", _Handler._cancel),
+    ("POST", rf"/v1/sessions/{_ID}/turns/{_ID}/feedback", _Handler._rate),
     ("GET", r"/v1/sources/.+", _Handler._source),
     ("GET", r"/v1/cluster", _Handler._cluster),
     ("GET", r"/v1/me", _Handler._me),

@@ -41,6 +41,7 @@ export const api = {
   deleteSession: (sid) => json("DELETE", sessionPath(sid)),
   turn: (sid, tid) => json("GET", turnPath(sid, tid)),
   cancel: (sid, tid) => json("POST", `${turnPath(sid, tid)}/cancel`, {}),
+  rate: (sid, tid, rating) => json("POST", `${turnPath(sid, tid)}/feedback`, { rating }),
   cluster: () => json("GET", "/v1/cluster"),
   me: () => json("GET", "/v1/me"),
   logIn: (key) => json("POST", "/v1/login", { key }),

@@ -151,7 +151,9 @@ async function pastTurns(sid) {
     running = told.running_turn ?? null;
     version = told.version;
     const known = new Set(turns.map((turn) => turn.turn_id));
-    turns.push(...told.turns.filter((turn) => !known.has(turn.turn_id)));
+    const rated = told.feedback ?? {};
+    turns.push(...told.turns.filter((turn) => !known.has(turn.turn_id))
+      .map((turn) => ({ ...turn, rating: rated[turn.turn_id] ?? null })));
     const newest = Math.max(0, ...told.turns.map((turn) => turn.version ?? 0));
     if (newest >= told.version || newest <= afterVersion) break;
     afterVersion = newest;

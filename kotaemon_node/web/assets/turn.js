@@ -21,6 +21,7 @@ import { codePointLength, unitIndex } from "./codepoints.js";
  * @property {boolean} lost we gave up reconnecting; the turn may be finished on the server
  * @property {boolean} partial a snapshot stood in for frames, so the sources must be fetched
  * @property {number | null} seconds it took
+ * @property {"up" | "down" | null} rating what the user said of the answer
  */
 
 const FINISHED = new Set(["done", "failed", "cancelled", "interrupted"]);
@@ -33,7 +34,7 @@ export function newTurn({ id, message }) {
     id, message, state: "running", text: "", length: 0, phase: "", sources: [], tools: [],
     error: null, generation: {}, degraded: null, traceId: "", servedBy: [],
     link: { state: "connecting", attempt: 0 }, takenOver: false, lost: false, partial: false,
-    seconds: null,
+    seconds: null, rating: null,
   };
 }
 
@@ -52,6 +53,7 @@ export function turnFromServer(told) {
     traceId: told.trace_id ?? "",
     servedBy: told.owner ? [told.owner.replace(/\.[^.]*$/, "")] : [], // without its incarnation
     seconds: secondsOf(told.timings),
+    rating: told.rating ?? null,
   };
 }
 

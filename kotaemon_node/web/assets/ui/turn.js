@@ -6,6 +6,7 @@ import { citedNumbers } from "../markdown.js";
 import { isFinished } from "../turn.js";
 import { Answer } from "./answer.js";
 import { Again, Alert, Check, Copy } from "./icons.js";
+import { Rating } from "./rating.js";
 import { SourceList } from "./source-list.js";
 
 const COPIED_SHOWN_MS = 1_500;
@@ -106,6 +107,7 @@ function Meta({ turn, words }) {
   return html`
     <footer class="meta" title=${turn.traceId && `${words.trace} ${turn.traceId}`}>
       <${CopyButton} text=${turn.text} words=${words} />
+      ${turn.state === "done" && html`<${Rating} turn=${turn} words=${words} />`}
       ${facts.map((fact) => html`<span class="fact">${fact}</span>`)}
     </footer>
   `;
