@@ -81,8 +81,11 @@ class Contrast:
             if space in question
         }
 
-    def of(self, closeness: float, *, space: str, language: Language) -> float:
-        """Return 0 for what is as close as any text of its language, 1 for the same text."""
+    def of(self, closeness: float, *, space: str, language: Language | None) -> float:
+        """Return 0 for what is as close as any text of its language, 1 for the same text.
+
+        ``language`` None: as any text.
+        """
         usual = self._usual.get((space, language), self._usual.get((space, None), 0.0))
         return (closeness - usual) / max(1.0 - usual, 1e-6)
 

@@ -49,6 +49,8 @@ class LexicalScores:
         self.weights: Mapping[str, float] = {term: rarity[term] * question[term] for term in found}
         """Term of the question to its inverse document frequency times how much it is asked for."""
         self._total = sum(self.weights.values()) + _rarity(generation.live_rows, 0)
+        self.highest = (BM25_K1 + 1) * self._total
+        """What BM25 can reach at most, counted as coverage is: with a term that no row holds."""
         weights = list(self.weights.values())
         self._postings = [
             PartPostings(part, weights, [postings[number] for postings in found.values()])

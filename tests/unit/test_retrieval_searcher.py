@@ -11,6 +11,7 @@ from kotaemon_node.ports.encoder import Encoder, SpaceVectors
 from kotaemon_node.retrieval import searcher as searcher_module
 from kotaemon_node.retrieval.background import background_of, everyday_background
 from kotaemon_node.retrieval.dense import EncodedQuestion, nearest_rows
+from kotaemon_node.retrieval.fusion import fused
 from kotaemon_node.retrieval.searcher import Searcher
 from tests.fakes.encoder import HashingEncoder
 from tests.fakes.knowledge import Documents, open_generation
@@ -154,8 +155,9 @@ def test_knowledge_in_the_other_language_alone_is_found_across(tmp_path: Path) -
     hit = next(hit for hit in hits if hit.passage.document == "en-only.md")
     assert hit.coverage == 0.0
     assert (hit.contrast or 0.0) > 0.2
-    # Nearest of all, it has what two first places of both legs give, less two ranks.
-    assert hit.score == pytest.approx(2 / (60 + 1 + 2))
+    # Its closeness counts more than that of a passage in the question's language.
+    assert hit.score == pytest.approx(fused(hit.contrast, 0.0, foreign=True))
+    assert hit.score > fused(hit.contrast or 0.0, 0.0)
 
 
 def test_spaces_are_never_compared_with_each_other(tmp_path: Path) -> None:
