@@ -1,5 +1,6 @@
 """Is the cluster healthy, what do people do with it, and what do they get?"""
 
+from scripts.dashboards.answers import ANSWERS
 from scripts.dashboards.model import Dashboard, Panel, Query, Row
 
 
@@ -289,5 +290,5 @@ OVERVIEW = Dashboard(
     uid="kotaemon-overview",
     title="kotaemon: overview",
     meaning="Is the cluster healthy, what do people do with it, and what do they get?",
-    rows=(_HEALTH, _TRAFFIC, _LATENCY, _ERRORS, _VERSIONS),
+    rows=(_HEALTH, _TRAFFIC, _LATENCY, ANSWERS, _ERRORS, _VERSIONS),
 )
