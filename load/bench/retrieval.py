@@ -1,20 +1,25 @@
 """Measures what retrieval finds: words alone, vectors alone, both, on public sets.
 
-Each set is an experiment (docs/how-to/evaluate.md); only the tuning halves are read.
+Each set is an experiment (docs/how-to/evaluate.md); only the tuning halves are read. Of a large set
+a part is measured: whole groups of documents, about ``--characters`` in all, and ``--questions``
+about them, both drawn by a hash.
 
     python -m load.bench.retrieval --data FOLDER [--sets cranfield,xquad-zh] [--keep FOLDER]
+        [--characters 300000] [--questions 300]
 """
 
 import argparse
 import json
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from kotaemon_node.cli.evaluating import run_experiment
 from kotaemon_node.evaluation.comparison import compare
-from kotaemon_node.evaluation.experiment import RETRIEVERS, parse_experiment
+from kotaemon_node.evaluation.experiment import RETRIEVERS, Experiment, parse_experiment
+from kotaemon_node.evaluation.sets.adapters import load
 from kotaemon_node.local import preflight
 from load.surroundings import commit
 
@@ -47,18 +52,48 @@ SETS: Final[Mapping[str, Mapping[str, Any]]] = {
     "insuranceqa-zh-en": {"dataset": "insuranceqa_en_zh/dev/queries.jsonl", "language": "zh->en"},
 }
 
+WHOLE: Final = ("anthropic-docs",)
+"""Has so few questions that a part of them says nothing."""
 
-def measure(name: str, data: Path, *, keep: Path | None) -> dict[str, Any]:
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """How much of a set is measured; None: all of it."""
+
+    characters: int | None = None
+    questions: int | None = None
+
+    def of(self, name: str, data: Path) -> dict[str, Any]:
+        """Return what an experiment's ``evaluation`` says of it."""
+        source = load(_experiment(name, "hybrid", {}, data).source)
+        characters = sum(len(it.text) for it in source.documents)
+        said: dict[str, Any] = {}
+        share = 1.0
+        if self.characters is not None and characters > self.characters and name not in WHOLE:
+            share = self.characters / characters
+            said["left_out"] = round(1 - share, 3)
+        if self.questions is not None and share * len(source.questions) > self.questions:
+            # Those whose documents are left out are drawn as well, and count nowhere.
+            said["questions"] = round(self.questions / share)
+        return said
+
+
+def _experiment(name: str, kind: str, part: Mapping[str, Any], data: Path) -> Experiment:
+    said = {
+        "experiment": f"{name} {kind}",
+        "retriever": {"type": kind},
+        "evaluation": {**SETS[name], **part, "metrics": list(METRICS), "seed": 0},
+    }
+    return parse_experiment(json.dumps(said), path=data / "experiment.yaml")
+
+
+def measure(name: str, data: Path, *, part: Part, keep: Path | None) -> dict[str, Any]:
     """Return the figures of one set by retriever, and how hybrid compares with the others."""
     settings = preflight.read_settings()
+    measured = part.of(name, data)
     found: dict[str, Any] = {}
     for kind in RETRIEVERS:
-        said = {
-            "experiment": f"{name} {kind}",
-            "retriever": {"type": kind},
-            "evaluation": {**SETS[name], "metrics": list(METRICS), "seed": 0},
-        }
-        experiment = parse_experiment(json.dumps(said), path=data / "experiment.yaml")
+        experiment = _experiment(name, kind, measured, data)
         ran = run_experiment(experiment, settings, tell=lambda *_: None, room=keep)
         found[kind] = ran.results
         means = {metric: it["mean"] for metric, it in ran.results["metrics"].items()}
@@ -66,6 +101,7 @@ def measure(name: str, data: Path, *, keep: Path | None) -> dict[str, Any]:
     return {
         "questions": found["hybrid"]["metrics"]["ndcg@10"]["n"],
         "documents": found["hybrid"]["data"]["documents"],
+        "part": measured,
         "encoder": found["hybrid"]["configuration"]["encoder"],
         "figures": {kind: found[kind]["metrics"] for kind in RETRIEVERS},
         "hybrid_against": {
@@ -107,11 +143,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--sets", default=",".join(SETS))
     parser.add_argument("--keep", type=Path, default=None)
+    parser.add_argument("--characters", type=int, default=None)
+    parser.add_argument("--questions", type=int, default=None)
     asked = parser.parse_args(arguments)
+    part = Part(asked.characters, asked.questions)
     path = OUT / "retrieval.json"
     known = json.loads(path.read_text("utf-8"))["sets"] if path.exists() else {}
     for name in asked.sets.split(","):
-        known[name] = measure(name, asked.data, keep=asked.keep)
+        known[name] = measure(name, asked.data, part=part, keep=asked.keep)
         at = commit()
         sets = {each: known[each] for each in SETS if each in known}
         path.write_text(json.dumps({"commit": at, "sets": sets}, indent=1) + "\n", "utf-8")
