@@ -12,7 +12,7 @@ from kotaemon_node.domain.words import without_small_phrases
 # What every customer asks of whatever the talk is about; alone it names no topic.
 _ATTRIBUTE: Final = (
     "(?:电话|地址|门票|票价|价格|价钱|费用|运费|时间|时长|号码|位置|邮箱|网址|评分|方式|流程|作者"
-    "|名字)"
+    "|名字|保修期?)"
 )
 _OF_ATTRIBUTE: Final = "(?:具体|开放|游玩|营业|联系|参观|详细|办理|大概|一般)"
 _ATTRIBUTES: Final = re.compile(f"(?:{_OF_ATTRIBUTE}*{_ATTRIBUTE})+$")
@@ -22,7 +22,7 @@ _POINTS_BACK: Final = re.compile(
 )
 # A message that begins or ends so goes on with what was said before.
 _GOES_ON: Final = re.compile(
-    "^(?:那么?|还有|然后|而且|但是?|可是?(?!否)|所以|因为|为什么$|为啥$|怎么[说讲做办]|比如|例如|是吗|真的"
+    "^(?:那么?|还有|然后|而且|但是?|可是(?!否)|所以|因为|为什么$|为啥$|怎么[说讲做办]|比如|例如|是吗|真的"
     "|继续)|[^么什是哪谁]呢[?？。]?$"
 )
 _OPENERS: Final = re.compile(

@@ -205,4 +205,4 @@ def is_name(phrase: str) -> bool:
 
 def weight(phrase: str) -> float:
     """Return how telling a phrase is: names most, single plain words least."""
-    return (1.5 if is_name(phrase) else 1.0) * (1.25 if " " in phrase else 1.0)
+    return (2.0 if is_name(phrase) else 1.0) * (1.25 if " " in phrase else 1.0)

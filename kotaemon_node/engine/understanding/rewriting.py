@@ -49,16 +49,14 @@ def _replaced(message: str, past: Sequence[Exchange]) -> str | None:
     if found is None or language_of(message) != "en":
         return None
     asked = _last_alone(past)
-    place = re.compile(
-        rf"\b{found['word']} (?:the )?(?:[\w'’-]+)(?: [A-Z][\w'’-]+)*", re.IGNORECASE
-    )
+    word = found["word"].lower()
+    # A place ends with its first word, or with its name.
+    place = re.compile(rf"\b(?i:{word}) (?:the )?[\w'’-]+(?: [A-Z][\w'’-]+)*")
     places = list(place.finditer(asked))
     if len(places) != 1:
         return None
     (before,) = places
-    return (
-        f"{asked[: before.start()]}{found['word'].lower()} {found['what']}{asked[before.end() :]}"
-    )
+    return f"{asked[: before.start()]}{word} {found['what']}{asked[before.end() :]}"
 
 
 def _last_alone(past: Sequence[Exchange]) -> str:

@@ -9,18 +9,21 @@ from typing import Final
 
 from kotaemon_node.domain.language import language_of
 from kotaemon_node.domain.limits import QUESTION_PARTS_MAX
-from kotaemon_node.domain.words import telling_words
+from kotaemon_node.domain.words import is_small, telling_words
 from kotaemon_node.engine.understanding.rewriting import stand_alone
 from kotaemon_node.engine.understanding.topics import Exchange
 
 _QUESTION: Final = re.compile(r"[^?？]+[?？]")
-_WORDS_MIN: Final = 2
-"""Telling words of a question that is worth a search of its own."""
 
-# A thing that is compared: names and plain words in a row, not across a comma.
-_THING: Final = r"(?:the )?(?:[A-Z][\w'’.-]*)(?: (?:of |the |de )*(?:[A-Z0-9][\w'’.-]*))*"
+# A thing that is compared: a name, and perhaps one plain word that both have ("kettle").
+_ASKING: Final = r"(?!(?:Are|Is|Was|Were|Do|Does|Did|Has|Have|Can|Which|Who|What|How)\b)"
+_NAME: Final = rf"(?:the )?{_ASKING}[A-Z][\w'’.-]*(?: (?:of |the |de )*[A-Z0-9][\w'’.-]*)*"
 _PAIR: Final = re.compile(
-    rf"(?:\bboth |\bbetween )?(?P<one>{_THING}),? (?:and|or|vs\.?|versus) (?P<other>{_THING})"
+    rf"(?:\bboth |\bbetween )?(?P<one>{_NAME}(?: (?P<noun>[a-z]+))?),?"
+    rf" (?:and|or|vs\.?|versus) (?P<other>{_NAME}(?: (?P=noun))?)"
+)
+_PAIR_ALIKE: Final = re.compile(
+    rf"(?:\bboth |\bbetween )?(?P<one>{_NAME}),? (?:and|or|vs\.?|versus) (?P<other>{_NAME})"
 )
 _COMPARES: Final = re.compile(
     r"\b(?:both|between|differ\w*|compar\w+|versus|vs|same|which|who|whose|older|younger|first"
@@ -44,7 +47,7 @@ def parts_of(question: str) -> tuple[str, ...]:
 
 def _in_a_row(question: str) -> list[str]:
     said = [one.strip() for one in _QUESTION.findall(question)]
-    if len(said) < 2 or any(len(telling_words(one)) < _WORDS_MIN for one in said):
+    if len(said) < 2 or any(all(map(is_small, telling_words(one))) for one in said):
         return []
     past: list[Exchange] = []
     alone = []
@@ -59,7 +62,10 @@ def _compared(question: str) -> list[str]:
     chinese = language_of(question) == "zh"
     if not (_COMPARES_ZH if chinese else _COMPARES).search(question):
         return []
-    pair = (_PAIR_ZH if chinese else _PAIR).search(question)
+    if chinese:
+        pair = _PAIR_ZH.search(question)
+    else:
+        pair = _PAIR_ALIKE.search(question) or _PAIR.search(question)
     if pair is None:
         return []
     before, behind = question[: pair.start()], question[pair.end() :]

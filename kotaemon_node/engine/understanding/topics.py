@@ -16,7 +16,7 @@ from kotaemon_node.domain.limits import MAX_HISTORY_TURNS
 from kotaemon_node.domain.words import words
 from kotaemon_node.engine.understanding import chinese, english
 
-_DECAY: Final = 0.75
+_DECAY: Final = 0.85
 """What is left of a weight one exchange later."""
 _TURNED: Final = 0.7
 """What is left of it once a message turned to something else."""
