@@ -18,7 +18,7 @@ from kotaemon_node.domain.limits import (
     PROMPT_QUESTION_CHARS_MAX,
     REWRITTEN_CHARS_MAX,
 )
-from kotaemon_node.domain.words import telling_words
+from kotaemon_node.domain.words import telling_words, words
 from kotaemon_node.engine.prompt import visible_text
 from kotaemon_node.engine.understanding.topics import Exchange
 from kotaemon_node.ports.language_model import ChatMessage
@@ -60,6 +60,8 @@ _LABEL: Final = re.compile(
     r"^(?:question|rewritten question|last message|问题|改写)\s*[:：]\s*", re.I
 )
 _QUOTES: Final = re.compile(r"^[\"“「'](.*)[\"”」']$")
+_ASKED_STILL_MIN: Final = 0.25
+"""Share of the message's words that are still there; pronouns and "what about" may go."""
 _SAID_BEFORE_MIN: Final = 0.7
 """Share of the telling words that message or talk must have; the rest are forms of words."""
 
@@ -104,9 +106,10 @@ def rewritten(said: str, message: str, past: Sequence[Exchange], *, mark: str) -
     known = set(telling_words(talk))
     if sum(word in known for word in told) < _SAID_BEFORE_MIN * len(told):
         return None
-    # It may say more, never ask something else.
-    asked = set(telling_words(message))
-    return text if asked & set(told) or len(asked) <= 1 else None
+    # It may say more, but asks what was asked, mostly in its words.
+    asked = set(words(message))
+    kept = len(asked & set(words(text)))
+    return text if kept >= _ASKED_STILL_MIN * len(asked) else None
 
 
 def drafted(said: str, question: str) -> str | None:
