@@ -27,6 +27,7 @@ from kotaemon_node.engine.journal import (
 from kotaemon_node.engine.profile import AnswerProfile, ProfileOf, always_default
 from kotaemon_node.engine.remembering import Remembering
 from kotaemon_node.engine.terms import FREE, ModelTerms
+from kotaemon_node.engine.threshold import clear
 from kotaemon_node.engine.tool_steps import ToolSteps
 from kotaemon_node.engine.understanding import AsAsked, Asked, Understanding
 from kotaemon_node.engine.understanding.searching import searched
@@ -235,19 +236,21 @@ class Answerer:
         return found
 
     def _searched(self, turn: Answering, knowledge: PinnedKnowledge) -> SearchResult:
-        """Return the best passages, in the order of a reranker where there is one."""
+        """Return the passages that answer, in the order of a reranker where there is one."""
         profile = turn.profile
 
         def search(question: str) -> SearchResult:
             if self._reranking is None:
-                return knowledge.search(question, top_k=profile.top_k, legs=profile.legs)
-            return self._reranking.best(
+                found = knowledge.search(question, top_k=profile.top_k, legs=profile.legs)
+                return clear(found)
+            reranked = self._reranking.best(
                 knowledge,
                 question,
                 top_k=profile.top_k,
                 legs=profile.legs,
                 begins=lambda: turn.phase("rerank"),
             )
+            return clear(reranked)
 
         return searched(turn.asked, search, top_k=profile.top_k)
 

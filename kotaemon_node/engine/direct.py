@@ -25,6 +25,7 @@ from kotaemon_node.engine.rounds import well_formed
 from kotaemon_node.engine.stopping import Stop
 from kotaemon_node.engine.store_away import StoreAway
 from kotaemon_node.engine.terms import FREE, ModelTerms
+from kotaemon_node.engine.threshold import clear
 from kotaemon_node.ports.language_model import LanguageModel, Usage
 from kotaemon_node.ports.runtime import Clock, Tasks
 from kotaemon_node.telemetry.metrics import Metrics
@@ -119,7 +120,7 @@ class DirectAnswers:
         if tenant != DEFAULT_TENANT:
             # Knowledge is one tenant's; another's question finds none, rather than what is not its.
             return SearchResult(kb, generation=0, digest="", hits=())
-        return self._knowledge.search(kb, question, top_k=limits.TOP_K_DEFAULT)
+        return clear(self._knowledge.search(kb, question, top_k=limits.TOP_K_DEFAULT))
 
     def _generated(
         self, model: LanguageModel, question: str, found: SearchResult, trace_id: str

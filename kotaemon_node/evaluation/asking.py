@@ -15,6 +15,7 @@ from kotaemon_node.domain.session import Turn
 from kotaemon_node.domain.turn import State
 from kotaemon_node.engine.extractive import evidence, extract
 from kotaemon_node.engine.prompt import build_prompt
+from kotaemon_node.engine.threshold import clear
 from kotaemon_node.engine.understanding import Asked
 from kotaemon_node.engine.understanding.expanding import Expanding, Said
 from kotaemon_node.engine.understanding.searching import searched
@@ -74,10 +75,9 @@ def understand(
 def retrieve(base: Base, asked: Asked, *, retriever: RetrieverType, top_k: int) -> Retrieved:
     """Search as a turn does, and once more deeper for the ranking."""
     # Not the first of the deep ones: how many are asked for decides how many are fused.
-    deep, hits = (
-        searched(asked, partial(_search, base, retriever=retriever, top_k=k), top_k=k).hits
-        for k in (DEPTH, top_k)
-    )
+    search = partial(_search, base, retriever=retriever)
+    deep = searched(asked, partial(search, top_k=DEPTH), top_k=DEPTH).hits
+    hits = searched(asked, lambda text: clear(search(text, top_k=top_k)), top_k=top_k).hits
     names = dict.fromkeys(base.name_of(hit.passage.document) for hit in deep)
     language = language_of(asked.search)
     best = max((evidence(hit, language) for hit in hits), default=0.0)
