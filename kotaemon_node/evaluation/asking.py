@@ -145,18 +145,17 @@ def _turns(history: Sequence[tuple[str, str]]) -> list[Turn]:
     return [
         Turn(turn_id=str(number), message=message, state=State.DONE, answer=answer)
         for number, (message, answer) in enumerate(exchanges(history))
-        if answer
+        if message and answer
     ]
 
 
 def exchanges(history: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Pair what a user said with the answer that follows it, "" where none does."""
+    """Pair what a user said with what was answered before the next message; either may be ""."""
     found: list[tuple[str, str]] = []
-    open_for_answer = False
     for role, text in history:
-        if role == "user":
-            found.append((text, ""))
-        elif open_for_answer:
-            found[-1] = (found[-1][0], text)
-        open_for_answer = role == "user"
+        if role == "user" or not found:
+            found.append((text, "") if role == "user" else ("", text))
+        else:
+            message, answer = found[-1]
+            found[-1] = (message, f"{answer}\n{text}" if answer else text)
     return found

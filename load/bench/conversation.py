@@ -19,6 +19,7 @@ from kotaemon_node.evaluation.comparison import compare
 from kotaemon_node.evaluation.experiment import parse_experiment
 from kotaemon_node.evaluation.sets.form import DataSet
 from kotaemon_node.local import preflight
+from load.bench.conversation_options import SPOKEN, of_hops, of_spoken
 from load.bench.conversation_report import report
 from load.bench.conversation_rewrites import REWRITES, rewrites
 from load.bench.conversation_sets import (
@@ -33,7 +34,16 @@ from load.bench.conversation_sets import (
 from load.kept import keep, progress
 from load.surroundings import commit, machine
 
+ALONE_MARK: Final = "alone:{}"
+SPOKEN_MARK: Final = "spoken:{}"
 OUT: Final = Path("load/results/conversation")
+NAMES: Final = (
+    *CONVERSATIONS,
+    *map(ALONE_MARK.format, ALONE),
+    *REWRITES,
+    *map(SPOKEN_MARK.format, SPOKEN),
+    "hops",
+)
 METRICS: Final = ("recall@1", "recall@5", "recall@10", "mrr@10")
 
 
@@ -121,25 +131,35 @@ def _leaks(data: DataSet) -> float:
     return told / len(data.questions)
 
 
+def _measured(name: str, data: Path, runs: Runs) -> tuple[str, str, dict[str, Any]]:
+    """Return under which names the figures of a measure are kept, and the figures."""
+    kind, _, key = name.rpartition(":")
+    if kind == "alone":
+        return "alone", key, of_alone(key, data, runs)
+    if kind == "spoken":
+        return "spoken", key, of_spoken(key, data, runs.results)
+    if name == "hops":
+        return "options", "hops", of_hops(data, runs.results)
+    if name in REWRITES:
+        return "rewrites", name, rewrites(name, data)
+    if name in CONVERSATIONS:
+        return "conversations", name, of_conversations(name, data, runs)
+    sys.exit(f"there is no {name}; there are {', '.join(NAMES)}")
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure the sets that were asked for; those measured before stay in the file."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--sets", default=",".join([*CONVERSATIONS, *ALONE, *REWRITES]))
+    parser.add_argument("--sets", default=",".join(NAMES))
     parser.add_argument("--keep", type=Path, required=True)
     asked = parser.parse_args(arguments)
     path = OUT.with_suffix(".json")
     known: dict[str, Any] = json.loads(path.read_text("utf-8")) if path.exists() else {}
     runs = Runs(asked.keep)
     for name in asked.sets.split(","):
-        if name in CONVERSATIONS:
-            known.setdefault("conversations", {})[name] = of_conversations(name, asked.data, runs)
-        elif name in ALONE:
-            known.setdefault("alone", {})[name] = of_alone(name, asked.data, runs)
-        elif name in REWRITES:
-            known.setdefault("rewrites", {})[name] = rewrites(name, asked.data)
-        else:
-            sys.exit(f"there is no set {name}")
+        group, key, figures = _measured(name, asked.data, runs)
+        known.setdefault(group, {})[key] = figures
         known |= {"commit": commit(), "machine": machine()}
         keep(OUT, known, report(known))
 

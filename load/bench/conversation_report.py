@@ -17,6 +17,8 @@ def report(found: Mapping[str, Any]) -> str:
     lines += _conversations(found.get("conversations", {}))
     lines += _alone(found.get("alone", {}))
     lines += _rewrites(found.get("rewrites", {}))
+    lines += _spoken(found.get("spoken", {}))
+    lines += _hops(found.get("options", {}).get("hops"))
     return "\n".join(lines) + "\n"
 
 
@@ -26,8 +28,8 @@ def _conversations(sets: Mapping[str, Any]) -> list[str]:
         "## recall@5 of turns that have something before them",
         "",
         "raw: the turn as asked; rules: as it is searched by default; joined: behind all that its",
-        "user said before; reference: as a person rewrote it. p: rules against raw. leaks: share of",
-        "turns before which a gold document was said word for word.",
+        "user said before; reference: as a person rewrote it. p: rules against raw. leaks: share",
+        "of turns before which a gold document was said word for word.",
         "",
         "| set | n | raw | rules | joined | reference | rules - raw | p | changed | helped | hurt"
         " | leaks |",
@@ -46,7 +48,8 @@ def _alone(sets: Mapping[str, Any]) -> list[str]:
         "",
         "## recall@5 of questions that stand alone, behind another one of the set",
         "",
-        "| set | n | raw | rules | joined | reference | rules - raw | p | changed | helped | hurt |",
+        "| set | n | raw | rules | joined | reference | rules - raw | p | changed | helped"
+        " | hurt |",
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     return lines + [_row(name, it, leaks=False) for name, it in sets.items()]
@@ -73,8 +76,9 @@ def _rewrites(sets: Mapping[str, Any]) -> list[str]:
         "",
         "## Against rewrites by people",
         "",
-        "changed: of turns that people changed; named: share of the words they added that the rules",
-        "added, too; F1 of words with theirs, as asked and by rules; unchanged: of turns they left.",
+        "changed: of turns that people changed; named: share of the words they added that the",
+        "rules added, too; F1 of words with theirs, as asked and by rules; unchanged: of turns",
+        "that people left.",
         "",
         "| set | n | changed | named | F1 as asked | F1 rules | left n | unchanged | ms each |",
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
@@ -83,4 +87,42 @@ def _rewrites(sets: Mapping[str, Any]) -> list[str]:
         shown = ("changed", "added_words_named", "f1_as_asked", "f1", "alone", "unchanged")
         cells = ["" if it[each] is None else str(it[each]) for each in (*shown, "ms_each")]
         lines.append(f"| {name} | {it['needy']} | {' | '.join(cells)} |")
+    return lines
+
+
+def _spoken(sets: Mapping[str, Any]) -> list[str]:
+    ways = ("published", "published_written", "spoken", "spoken_written")
+    lines = [
+        "",
+        "## recall@5 of spoken wording",
+        "",
+        "spoken: with greetings, hesitation and slang put in by a program; written: taken out",
+        "again by the rules. changed: of the published ones.",
+        "",
+        "| set | n | changed | published | written | spoken | written |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for name, it in sets.items():
+        cells = " | ".join(f"{it[way]:.3f}" for way in ways)
+        lines.append(f"| {name} | {it['questions']} | {it['changed']} | {cells} |")
+    return lines
+
+
+def _hops(it: Mapping[str, Any] | None) -> list[str]:
+    if it is None:
+        return []
+    lines = [
+        "",
+        "## Questions of two hops (hotpot)",
+        "",
+        f"Share of the {it['questions']} questions whose gold passages are all among the first k;"
+        f" the rules split {it['split']} of them.",
+        "",
+        "| k | whole | split | whole, of those split | split, of those split |",
+        "| --- | ---: | ---: | ---: | ---: |",
+    ]
+    every, of_split = it["all_gold"], it["all_gold_of_split"]
+    for k in every["rewrite"]:
+        cells = [group[way][k] for group in (every, of_split) for way in ("rewrite", "multi_hop")]
+        lines.append(f"| {k} | {' | '.join(f'{cell:.2f}' for cell in cells)} |")
     return lines

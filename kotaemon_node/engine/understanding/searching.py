@@ -1,14 +1,15 @@
-"""Searches for a question and its parts: several results as one, by reciprocal ranks."""
+"""Searches for a question and its parts: their passages in turn, the whole question's first.
+
+Ranks are not fused: what answers one part alone stands far down for the whole question and the
+other parts, and would lose to what says a little about all of them.
+"""
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Final
+from itertools import zip_longest
 
 from kotaemon_node.domain.knowledge import Hit, SearchResult
 from kotaemon_node.engine.understanding import Asked
-
-_RRF_K: Final = 60
-"""As in ``retrieval.fusion``: results are rankings, their scores are not comparable."""
 
 Search = Callable[[str], SearchResult]
 """The best passages for one question, always of the same generation."""
@@ -19,12 +20,9 @@ def searched(asked: Asked, search: Search, *, top_k: int) -> SearchResult:
     found = search(asked.search)
     if not asked.parts:
         return found
-    scores: dict[str, float] = {}
+    results = [found, *map(search, asked.parts)]
     hits: dict[str, Hit] = {}
-    for result in (found, *map(search, asked.parts)):
-        for rank, hit in enumerate(result.hits, start=1):
-            name = hit.passage.id
-            scores[name] = scores.get(name, 0.0) + 1 / (_RRF_K + rank)
-            hits.setdefault(name, hit)  # what the whole question says of it goes first
-    best = sorted(hits, key=lambda name: -scores[name])[:top_k]
-    return replace(found, hits=tuple(hits[name] for name in best))
+    for in_turn in zip_longest(*(result.hits for result in results)):
+        for hit in filter(None, in_turn):
+            hits.setdefault(hit.passage.id, hit)
+    return replace(found, hits=tuple(hits.values())[:top_k])
