@@ -76,10 +76,10 @@ class _Legs:
 class _Read:
     """A row whose passage was read."""
 
+    row: int
     hit: Hit
     place: int
     """Decides between equal scores: the same number however segments are cut."""
-    vectors: Vectors
 
 
 def find(
@@ -92,7 +92,7 @@ def find(
         chosen = _worth_reading(question, legs, places, _READ_PER_HIT * top_k + _READ_MORE)
         read = [_read(generation, question, legs, at, int(places[at])) for at in chosen]
         read.sort(key=lambda it: (-it.hit.score, it.place))
-    return tuple(_distinct(read, top_k))
+    return tuple(_distinct(generation, read, top_k))
 
 
 def _run_legs(generation: OpenGeneration, question: Question, around: Span) -> _Legs:
@@ -151,8 +151,8 @@ def _read(
     generation: OpenGeneration, question: Question, legs: _Legs, at: int, place: int
 ) -> _Read:
     row = int(legs.rows[at])
-    passage, vectors = generation.passage(row), generation.vector(row)
-    near = legs.near.get(row) or _nearness(vectors, question.encoded)
+    passage = generation.passage(row)
+    near = legs.near.get(row) or _nearness(generation.vector(row), question.encoded)
     dense = contrast = None
     if near is not None:
         dense = near.dense
@@ -166,7 +166,7 @@ def _read(
         coverage=float(legs.coverage[at]),
         contrast=contrast,
     )
-    return _Read(hit, place, vectors)
+    return _Read(row, hit, place)
 
 
 def _nearness(vectors: Vectors, question: EncodedQuestion) -> _Near | None:
@@ -176,18 +176,18 @@ def _nearness(vectors: Vectors, question: EncodedQuestion) -> _Near | None:
     return max(found, key=lambda near: near.dense, default=None)
 
 
-def _distinct(read: Sequence[_Read], top_k: int) -> list[Hit]:
+def _distinct(generation: OpenGeneration, read: Sequence[_Read], top_k: int) -> list[Hit]:
     """Keep the best ``top_k`` of those that do not repeat a better one."""
-    kept: list[_Read] = []
+    kept: list[tuple[Hit, Vectors]] = []
     for it in read:
-        passage = it.hit.passage
+        passage, vectors = it.hit.passage, generation.vector(it.row)
         if any(
-            same_place(passage, better.hit.passage)
-            or same_words(passage, better.hit.passage, (it.vectors, better.vectors))
-            for better in kept
+            same_place(passage, better.passage)
+            or same_words(passage, better.passage, (vectors, others))
+            for better, others in kept
         ):
             continue
-        kept.append(it)
+        kept.append((it.hit, vectors))
         if len(kept) == top_k:
             break
-    return [it.hit for it in kept]
+    return [hit for hit, _ in kept]
