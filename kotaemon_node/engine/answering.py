@@ -32,7 +32,7 @@ from kotaemon_node.engine.tool_steps import ToolSteps
 from kotaemon_node.engine.understanding import AsAsked, Asked, Understanding
 from kotaemon_node.engine.understanding.searching import searched
 from kotaemon_node.engine.writing import FrameWriter
-from kotaemon_node.ports.language_model import LanguageModel
+from kotaemon_node.ports.language_model import LanguageModel, Usage
 from kotaemon_node.ports.runtime import Clock
 from kotaemon_node.ports.sessions import Work
 from kotaemon_node.ports.tools import Toolbox
@@ -161,6 +161,8 @@ class Answerer:
         profile = self._profile_of(work)
         asked = self._asked(work, profile, out)
         draft = Draft(record=out.notes)
+        if any(asked.tokens):
+            draft.usage = self._generating.terms.told(Usage(*asked.tokens))
         turn = Answering(work, out, profile, asked, draft, started_s, self._clock)
         if self._remembering is None:
             self._make(turn)
@@ -206,6 +208,7 @@ class Answerer:
         asked = self._understanding.understand(work, profile, stop=out.stop, asking=asking)
         if any(asked.tokens):
             self._metrics.llm_tokens(*asked.tokens)
+            self._metrics.llm_cost(self._generating.terms.cost(Usage(*asked.tokens)))
         if asked.search != work.message or asked.parts:
             # What only repeats the message would cost each turn a write, and is found again.
             out.decide(ASKED, asked.to_json())

@@ -65,7 +65,10 @@ class Generating:
             noted["error"] = {"code": error.code, "message": str(error)}
             raise
         finally:
-            turn.draft.usage = self.terms.told(usage)
+            # With what understanding the question took, which was counted then.
+            whole = Usage(*turn.asked.tokens)
+            whole.add(usage)
+            turn.draft.usage = self.terms.told(whole)
             noted |= {"usage": turn.draft.usage, "marks": dict(outcomes)}
             self.metrics.llm_tokens(usage.prompt_tokens, usage.completion_tokens)
             self.metrics.llm_cost(self.terms.cost(usage))
