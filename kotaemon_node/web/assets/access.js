@@ -19,6 +19,9 @@ export const keyed = ({ role }) => role !== "" && role !== "open";
 /** Whether the state of the cluster is for this caller to see; true while that is not known. */
 export const seesCluster = ({ role }) => ["", "open", "admin"].includes(role);
 
+/** Whether the caller may change what is known. */
+export const keepsKnowledge = ({ role }) => ["open", "admin", "editor"].includes(role);
+
 /** Ask who we are; the page works without the answer, so an error of the line is no reason to stop. */
 export async function lookWhoWeAre() {
   try {

@@ -46,6 +46,12 @@ export const api = {
   me: () => json("GET", "/v1/me"),
   logIn: (key) => json("POST", "/v1/login", { key }),
   logOut: () => json("POST", "/v1/logout", {}),
+  faq: (kb, { wanted = "", offset = 0, limit = 50, minGeneration = 0 } = {}) =>
+    json("GET", `/v1/faq?kb=${part(kb)}&q=${part(wanted)}&offset=${offset}&limit=${limit}`
+      + `&min_generation=${minGeneration}`),
+  putFaq: (kb, id, entry) => json("PUT", `/v1/faq/${part(id)}?kb=${part(kb)}`, entry),
+  deleteFaq: (kb, id) => json("DELETE", `/v1/faq/${part(id)}?kb=${part(kb)}`),
+  job: (id) => json("GET", `/v1/jobs/${part(id)}`),
   source: (doc) => json("GET", sourcePath(doc)),
 
   /** Begin a turn, or attach to it when the server knows its id. Resolves with the headers. */

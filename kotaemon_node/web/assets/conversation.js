@@ -5,6 +5,7 @@
 import { ApiError, api, newId } from "./api.js";
 import { Elsewhere } from "./elsewhere.js";
 import { ConnectionLost, followTurn } from "./follow.js";
+import { placeMoved } from "./place.js";
 import { followSession } from "./session-stream.js";
 import { Store } from "./store.js";
 import { isFinished, newTurn, turnFromServer, withFrame, withLink } from "./turn.js";
@@ -302,7 +303,9 @@ function remember(sid, how) {
   const address = new URL(location.href);
   if (sid) address.searchParams.set("s", sid);
   else address.searchParams.delete("s");
+  address.hash = ""; // it named another place of the page
   if (address.href !== location.href) window.history[how](null, "", address);
+  placeMoved();
 }
 
 function keepUnderWay(sid, turn) {

@@ -3,11 +3,13 @@ import { access } from "../access.js";
 import { ask, conversation, openFromAddress } from "../conversation.js";
 import { html, useLayoutEffect, useMedia } from "../html.js";
 import { wordsOf } from "../i18n.js";
+import { place } from "../place.js";
 import { refreshSessions } from "../sessions.js";
 import { closeSource, panel } from "../sources.js";
 import { useStore } from "../store.js";
 import { PHONE, WIDE, closeSide, view } from "../view.js";
 import { Composer } from "./composer.js";
+import { FaqPage } from "./faq-page.js";
 import { Header } from "./header.js";
 import { Login } from "./login.js";
 import { SidePanel } from "./side-panel.js";
@@ -17,6 +19,7 @@ import { Thread } from "./thread.js";
 export function App() {
   const { language, side, online } = useStore(view);
   const { open: sourceOpen } = useStore(panel);
+  const { name } = useStore(place);
   const talk = useStore(conversation);
   const caller = useStore(access);
   const phone = useMedia(PHONE);
@@ -26,7 +29,8 @@ export function App() {
   useEscape(drawer);
   if (caller.asked) return html`<${Login} words=${words} onEntered=${entered} />`;
   return html`
-    <a class="skip" href="#question">${words.skip}</a>
+    <a class="skip" href=${name === "faq" ? "#faq-search" : "#question"}>
+      ${name === "faq" ? words.faqSkip : words.skip}</a>
     <div class=${`frame ${side ? "with-side" : ""} ${sourceOpen ? "with-source" : ""}`}>
       ${side && html`<${SidePanel} words=${words} language=${language} drawer=${drawer} />`}
       ${drawer && html`<div class="shade" onClick=${closeSide}></div>`}
@@ -34,8 +38,11 @@ export function App() {
         <${Header} words=${words} talk=${talk} caller=${caller} sideHasIt=${side && wide} />
         ${!online && html`<p class="offline" role="status">${words.offline}</p>`}
         <main class="main">
-          <${Thread} words=${words} language=${language} talk=${talk} />
-          <${Composer} words=${words} talk=${talk} onAsk=${ask} />
+          ${name === "faq"
+            ? html`<${FaqPage} words=${words} language=${language} />`
+            : html`
+                <${Thread} words=${words} language=${language} talk=${talk} />
+                <${Composer} words=${words} talk=${talk} onAsk=${ask} />`}
         </main>
       </div>
       ${sourceOpen && phone && html`<div class="shade above" onClick=${closeSource}></div>`}

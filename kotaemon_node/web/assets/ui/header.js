@@ -1,16 +1,18 @@
 // The bar on top: menu, name, cluster, language, new conversation.
-import { keyed, logOut, seesCluster } from "../access.js";
+import { keepsKnowledge, keyed, logOut, seesCluster } from "../access.js";
 import { show } from "../conversation.js";
 import { html } from "../html.js";
+import { place } from "../place.js";
 import { refreshSessions } from "../sessions.js";
 import { closeSource } from "../sources.js";
 import { useStore } from "../store.js";
 import { switchLanguage, toggleSide, view } from "../view.js";
 import { ClusterStatus } from "./cluster-status.js";
-import { Globe, Leave, Menu, Pen } from "./icons.js";
+import { Back, Book, Globe, Leave, Menu, Pen } from "./icons.js";
 
 export function Header({ words, talk, caller, sideHasIt }) {
   const { side } = useStore(view);
+  const { name } = useStore(place);
   return html`
     <header class="header">
       <button type="button" class="tool" aria-label=${words.menu} title=${words.menu}
@@ -18,6 +20,12 @@ export function Header({ words, talk, caller, sideHasIt }) {
       <h1 class="brand"><img src="/assets/icon.svg" alt="" width="24" height="24" />kotaemon</h1>
       <span class="gap"></span>
       ${seesCluster(caller) && html`<${ClusterStatus} words=${words} talk=${talk} />`}
+      ${keepsKnowledge(caller) && name === "chat" && html`
+        <a class="tool with-text" href="#faq" aria-label=${words.faqTitle} title=${words.faqTitle}>
+          <${Book} /><span class="wide-only">${words.faqTitle}</span></a>`}
+      ${name === "faq" && html`
+        <a class="tool with-text" href="#" aria-label=${words.faqBack} title=${words.faqBack}>
+          <${Back} /><span class="wide-only">${words.faqBack}</span></a>`}
       <button type="button" class="tool with-text" aria-label=${words.switchLanguageLabel}
         lang=${words.switchLanguage === "English" ? "en" : "zh-CN"}
         onClick=${switchLanguage}><${Globe} /><span>${words.switchLanguage}</span></button>

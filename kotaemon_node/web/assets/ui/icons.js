@@ -31,4 +31,7 @@ export const Globe = icon([
 ]);
 export const Leave = icon(["M10 4.500H5v15h5", "M10.500 12H20", "m16.500 8.500 3.500 3.500-3.500 3.500"]);
 export const Page = icon(["M6 3.500h8l4 4v13H6z", "M14 3.500v4h4M9 12h6M9 16h6"]);
+export const Book = icon([
+  "M12 6.500C10 5 7 4.500 4 4.500v13c3 0 6 .5 8 2 2-1.500 5-2 8-2v-13c-3 0-6 .5-8 2Z", "M12 6.500v13",
+]);
 export const Alert = icon(["M12 4 2.800 19.500h18.400L12 4Z", "M12 10v4.500M12 17v.2"]);

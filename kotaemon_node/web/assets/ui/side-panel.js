@@ -2,6 +2,7 @@
 import { conversation, forget, show } from "../conversation.js";
 import { html, useLayoutEffect, useRef, useState } from "../html.js";
 import { ago } from "../i18n.js";
+import { toChat } from "../place.js";
 import { moreSessions, refreshSessions, removeSession, sessions } from "../sessions.js";
 import { closeSource } from "../sources.js";
 import { useStore } from "../store.js";
@@ -47,7 +48,7 @@ export function SidePanel({ words, language, drawer }) {
       <ul class="rows">
         ${rows.map((row) => html`
           <${Row} key=${row.id} row=${row} words=${words} language=${language}
-            current=${row.id === sid} onOpen=${() => leave(() => row.id !== sid && show(row.id))} />`)}
+            current=${row.id === sid} onOpen=${() => leave(() => (row.id === sid ? toChat() : show(row.id)))} />`)}
       </ul>
       ${more && html`
         <button type="button" class="link" onClick=${moreSessions}>${words.more}</button>`}
