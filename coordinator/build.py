@@ -10,18 +10,18 @@ from typing import Any, Final
 
 import numpy as np
 
-from coordinator.chunking import indexed_text
 from coordinator.ingest import INGEST_RULES, Ingested
 from coordinator.merging import live_rows, segments_to_merge
 from kotaemon_node.domain.artifact_names import segment_file_name
 from kotaemon_node.domain.knowledge import DocumentEntry, Manifest, Passage, SegmentEntry
 from kotaemon_node.ports.artifacts import ArtifactStore
-from kotaemon_node.ports.encoder import Encoder
+from kotaemon_node.ports.encoder import Encoder, is_elsewhere
 from kotaemon_node.ports.runtime import Clock
 from kotaemon_node.ports.segments import Segment, SegmentFormat, SegmentWriter
 from kotaemon_node.ports.traces import spanned
 from kotaemon_node.retrieval.analysis import ANALYSIS, terms
 from kotaemon_node.retrieval.copies import open_checked
+from kotaemon_node.retrieval.indexed import check_same_model, indexed_text, some_of_segment
 
 _ENCODE_BATCH: Final = 16
 _RULES: Final = {"analysis": ANALYSIS, "ingest": INGEST_RULES}
@@ -138,6 +138,8 @@ class Builder:
         merged = segments_to_merge(segments, live, new=new, spared=spared)
         merged |= live.keys() & set(change.rewrite)
 
+        if new and segments and is_elsewhere(self._encoder):
+            self._check_model(kb, segments[0])
         segment = None
         if merged or new:
             writing = _Writing(change.ingested, proceed)
@@ -171,6 +173,14 @@ class Builder:
         )
         texts = {text_digest(it.text): it.text.encode() for it in change.ingested if it.passages}
         return Build(manifest, texts, segment, folder)
+
+    def _check_model(self, kb: str, entry: SegmentEntry) -> None:
+        """Raise ``CorruptArtifact`` where the encoder's server has another model by now.
+
+        What leads to a build of everything: vectors of two models must not be compared.
+        """
+        with closing(self._open(kb, entry)) as segment:
+            check_same_model(some_of_segment(segment), self._encoder)
 
     def _copy_live(
         self, writer: SegmentWriter, kb: str, entry: SegmentEntry, kept: Sequence[DocumentEntry]

@@ -88,17 +88,6 @@ def passages_of(document: str, revision: str, parsed: ParsedDocument) -> list[Pa
     return passages
 
 
-def indexed_text(passage: Passage) -> str:
-    """Return what is encoded and indexed for a passage: its title, headings and text.
-
-    A passage "within 14 days" under "Returns" is about returns, though it never says so. An FAQ
-    entry says itself what it is about; the name of its file would only blur it (ADR 0005).
-    """
-    title = () if passage.kind == "faq" else (passage.title,)
-    above = dict.fromkeys((*title, *passage.heading))
-    return "\n".join((*filter(None, above), passage.text))
-
-
 def weight(text: str) -> int:
     """Return the size of a text in Latin letters."""
     wide = 0 if text.isascii() else sum(1 for char in text if _HAN_FIRST <= char <= _HAN_LAST)

@@ -8,7 +8,6 @@ import numpy as np
 import orjson
 import structlog
 
-from coordinator.chunking import indexed_text
 from coordinator.folder import FileChanged, FileState
 from coordinator.ingest import Ingested
 from coordinator.reading.reader import Reader
@@ -18,6 +17,7 @@ from kotaemon_node.domain.events import BUILD_DONE, BuildDone, BuildTask
 from kotaemon_node.domain.knowledge import Passage
 from kotaemon_node.ports.encoder import Encoder, SpaceVectors
 from kotaemon_node.ports.events import Bus, Message
+from kotaemon_node.retrieval.indexed import indexed_text
 
 _log = structlog.get_logger(__name__)
 

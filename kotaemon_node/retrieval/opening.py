@@ -12,17 +12,20 @@ from kotaemon_node.ports.runtime import Tasks
 from kotaemon_node.retrieval.background import Background, background_of, everyday_background
 from kotaemon_node.retrieval.batching import QuestionEncoder
 from kotaemon_node.retrieval.generation import OpenGeneration
+from kotaemon_node.retrieval.indexed import check_same_model, some_of_generation
 from kotaemon_node.retrieval.searcher import Look, Searcher
 
 _WARM_QUESTIONS: Final = 3
 _WARM_QUESTION_CHARS: Final = 64
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _KnownEncoder:
     encoder: Encoder
     questions: QuestionEncoder
     everyday: Background
+    agrees: bool = False
+    """Whether it was tried on a generation."""
 
 
 class SearcherFactory:
@@ -56,10 +59,18 @@ class SearcherFactory:
         The questions are those that its own passages answer. Raises what a search raises: a
         generation that cannot be searched must not be served.
         """
+        self._check_once(self._known(generation.manifest), generation)
         searcher = self.make(generation)
         for question in self._tasks.compute(_questions, generation):
             searcher.search(question)
         return searcher
+
+    def _check_once(self, known: _KnownEncoder, generation: OpenGeneration) -> None:
+        """Try an encoder elsewhere on the first generation: later ones must not wait for it."""
+        if known.agrees or not is_elsewhere(known.encoder):
+            return
+        check_same_model(some_of_generation(generation), known.encoder)
+        known.agrees = True
 
     def _known(self, manifest: Manifest) -> _KnownEncoder:
         with self._lock:

@@ -22,7 +22,6 @@ from typing import Any
 import numpy as np
 from answer_sets import AnswerSet, Question, answer_sets
 
-from coordinator.chunking import indexed_text
 from kotaemon_node.adapters.encoder.factory import make_encoder
 from kotaemon_node.adapters.faiss import FaissSegmentFormat
 from kotaemon_node.adapters.system import ThreadTasks
@@ -33,6 +32,7 @@ from kotaemon_node.ports.encoder import Encoder, SpaceVectors
 from kotaemon_node.retrieval.analysis import terms
 from kotaemon_node.retrieval.dense import EncodedQuestion
 from kotaemon_node.retrieval.generation import OpenGeneration, load_segment
+from kotaemon_node.retrieval.indexed import indexed_text
 from kotaemon_node.retrieval.opening import SearcherFactory
 
 TOP_K = 4

