@@ -65,6 +65,20 @@ def test_rewrites_of_people_are_found_by_the_ids_of_their_questions(tmp_path: Pa
     assert [rewrites[it.id] for it in questions] == ["Tea?", "Is tea hot?"]
 
 
+def test_conversations_of_one_id_that_begin_alike_ask_what_they_share_once(tmp_path: Path) -> None:
+    begin = {"n": "1", "text": "Tea?", "rewrite": "Tea?", "response": "Yes."}
+    ends = [{"n": "2", "text": t, "rewrite": t, "response": f"{t} So."} for t in ("Hot?", "Iced?")]
+    rows = [{"conversation_id": "c", "turns": [begin, end]} for end in ends]
+    path = put(tmp_path / "conversations.jsonl", rows)
+    questions = load(Source(path)).questions
+    assert [(it.id, it.text) for it in questions] == [
+        ("c:1", "Tea?"),
+        ("c:2", "Hot?"),
+        ("c/2:2", "Iced?"),
+    ]
+    assert manual_rewrites(path)["c/2:2"] == "Iced?"
+
+
 def test_what_was_said_is_paired_with_its_answers() -> None:
     history = [
         ("assistant", "Hello."),

@@ -12,7 +12,11 @@ from typing import Final
 
 from kotaemon_node.domain.language import Language
 from kotaemon_node.evaluation.errors import ExperimentError
-from kotaemon_node.evaluation.sets.conversations import spoken_faq, talks_about_entities
+from kotaemon_node.evaluation.sets.conversations import (
+    answered_by_responses,
+    spoken_faq,
+    talks_about_entities,
+)
 from kotaemon_node.evaluation.sets.form import DataSet, Document, Question
 from kotaemon_node.evaluation.sets.rows import Row, rows
 
@@ -200,22 +204,6 @@ def _reviews(source: Source) -> DataSet:
     return DataSet(source.name, documents, questions)
 
 
-def _rewritten(source: Source) -> DataSet:
-    """Conversations whose answers are the documents; the question is the turn as it was asked."""
-    documents: dict[str, Document] = {}
-    questions = []
-    for row in rows(source.path):
-        before: list[tuple[str, str]] = []
-        for number, turn in enumerate(row.said.get("turns") or (), start=1):
-            asked, answer = str(turn.get("text") or ""), turn.get("response")
-            if answer:
-                known = documents.setdefault(answer, Document(f"r{len(documents)}", answer))
-                name = f"{row.text('conversation_id')}:{number}"
-                questions.append(Question(name, asked, {known.name: 1.0}, history=tuple(before)))
-            before += [("user", asked), *([("assistant", answer)] if answer else [])]
-    return DataSet(source.name, list(documents.values()), questions)
-
-
 @dataclass(frozen=True, slots=True)
 class _Adapter:
     """A form, recognised by fields that its rows have."""
@@ -234,7 +222,7 @@ ADAPTERS: Final[Mapping[str, _Adapter]] = {
     "reviews": _Adapter(frozenset({"turn_id", "turns", "gold_snippets"}), _reviews),
     "spoken_faq": _Adapter(frozenset({"turn_id", "turns", "gold_faq"}), spoken_faq),
     "entities": _Adapter(frozenset({"dialogue_id", "entities", "turns"}), talks_about_entities),
-    "conversations": _Adapter(frozenset({"conversation_id", "turns"}), _rewritten),
+    "conversations": _Adapter(frozenset({"conversation_id", "turns"}), answered_by_responses),
 }
 """By name; the first whose fields a set's first row has reads it."""
 

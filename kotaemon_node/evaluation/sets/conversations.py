@@ -1,7 +1,8 @@
 """Adapters of conversations whose turns lean on what was said before them, and their rewrites."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -34,8 +35,8 @@ def spoken_faq(source: Source) -> DataSet:
         Document(
             row.text("faq_id"),
             f"{row.text('question')}\n{row.text('answer')}",
-            title=row.text("entity"),
-            group=row.text("entity"),
+            title=row.text("entity", default=""),
+            group=row.text("entity", default=""),
         )
         for row in rows(source.path.with_name("faq.jsonl"))
     ]
@@ -79,13 +80,44 @@ def _asked_in(row: Row, known: set[str]) -> list[Question]:
     return found
 
 
+def answered_by_responses(source: Source) -> DataSet:
+    """Conversations whose answers are the documents; the question is the turn as it was asked.
+
+    Conversations that share a beginning, as the paths of a tree do, ask it once.
+    """
+    documents: dict[str, Document] = {}
+    questions: dict[tuple[tuple[str, str], ...], Question] = {}
+    for name, row in _named(source.path):
+        before: list[tuple[str, str]] = []
+        for number, turn in enumerate(row.said.get("turns") or (), start=1):
+            asked, answer = str(turn.get("text") or ""), turn.get("response")
+            if answer:
+                known = documents.setdefault(answer, Document(f"r{len(documents)}", answer))
+                question = Question(
+                    f"{name}:{number}", asked, {known.name: 1.0}, history=tuple(before)
+                )
+                said = (*before, ("user", asked), ("assistant", answer))
+                questions.setdefault(said, question)
+            before += [("user", asked), *([("assistant", answer)] if answer else [])]
+    return DataSet(source.name, list(documents.values()), list(questions.values()))
+
+
+def _named(path: Path) -> Iterator[tuple[str, Row]]:
+    """Yield the conversations with a name each; several may have one id."""
+    times: Counter[str] = Counter()
+    for row in rows(path):
+        name = row.text("conversation_id")
+        times[name] += 1
+        yield (name if times[name] == 1 else f"{name}/{times[name]}"), row
+
+
 def manual_rewrites(path: Path) -> Mapping[str, str]:
     """Return question id to the question as a person wrote it to stand alone.
 
-    Ids are those of the adapter of ``conversations.jsonl``.
+    Ids are those of ``answered_by_responses``.
     """
     return {
-        f"{row.text('conversation_id')}:{number}": str(turn.get("rewrite") or "").strip()
-        for row in rows(path)
+        f"{name}:{number}": str(turn.get("rewrite") or "").strip()
+        for name, row in _named(path)
         for number, turn in enumerate(row.said.get("turns") or (), start=1)
     }
