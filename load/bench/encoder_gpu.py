@@ -26,7 +26,7 @@ from load.surroundings import commit, machine
 OUT: Final = Path("load/results/encoders_gpu")
 BATCHES: Final = (1, 32, 256)
 SECONDS: Final = 3.0
-_WORDS: Final = "order parcel warranty pump filter water clean repair card receipt cable".split()
+_WORDS: Final = ("order", "parcel", "warranty", "pump", "filter", "water", "repair", "cable")
 
 
 def texts(number: int, words: int) -> Sequence[str]:

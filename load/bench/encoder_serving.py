@@ -117,12 +117,11 @@ def report(results: Mapping[str, Any]) -> str:
     lines = [
         "# Questions in batches",
         "",
-        f"Commit {results['commit']}; {results['machine']}, shared with others. {MODEL}; callers ask"
-        f" one question after the other for {SECONDS:g} s. Made by"
-        " `python -m load.bench.encoder_serving`. `alone` is the time of one question of one caller",
-        "without the queue.",
+        f"Commit {results['commit']}; {results['machine']}, shared with others; {MODEL}.",
+        f"Callers ask one question after the other for {SECONDS:g} s; `alone` is one question of one",
+        "caller without the queue. Made by `python -m load.bench.encoder_serving`.",
         "",
-        "| encoder | alone, ms | callers | questions a second | median, ms | p99, ms | batch | max |",
+        "| encoder | alone, ms | callers | questions/s | median, ms | p99, ms | batch | largest |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for name, it in results["encoders"].items():
