@@ -113,6 +113,8 @@ def turn_cluster(
         environment = {
             "LLM_BASE_URL": model.base_url,
             "LLM_CONTINUE": continues,
+            # The same question again is to be answered anew, word by word.
+            "ANSWER_CACHE_TTL_S": "0",
             **(settings or {}),
         }
         cluster = stack.enter_context(Cluster(data, workers=workers, environment=environment))

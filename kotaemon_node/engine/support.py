@@ -140,8 +140,11 @@ class Claim:
         """False for what no passage could bear."""
         return bool(_stems(self.said) or self.numbers)
 
-    def borne_by(self, passages: Sequence[Evidence]) -> bool:
-        """Tell whether the passages, taken together, bear the claim."""
+    def borne_by(self, passages: Sequence[Evidence], *, share_min: float = SHARE_MIN) -> bool:
+        """Tell whether the passages, taken together, bear the claim.
+
+        ``share_min`` of its telling words must stand there, where they are in its language.
+        """
         if not (self.says_something and passages):
             return False
         if not self.numbers <= set().union(*(passage.numbers for passage in passages)):
@@ -151,15 +154,16 @@ class Claim:
             return False
         if len(own) < len(passages):
             return True  # what the others say cannot be compared word by word
-        return self._share(passages) >= SHARE_MIN
+        return self.share_in(passages) >= share_min
 
     def partly_borne_by(self, passage: Evidence) -> bool:
         """Tell whether a passage brings its part to a claim that several bear together."""
         if passage.language != self.language:
             return True
-        return self._share([passage]) >= _SHARE_TOGETHER_MIN
+        return self.share_in([passage]) >= _SHARE_TOGETHER_MIN
 
-    def _share(self, passages: Sequence[Evidence]) -> float:
+    def share_in(self, passages: Sequence[Evidence]) -> float:
+        """Return which share of its telling words stands in the passages, 0 to 1."""
         known = set().union(*(passage.stems for passage in passages))
         return len(self.stems & known) / len(self.stems)
 

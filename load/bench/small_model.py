@@ -88,6 +88,7 @@ def answering_cluster(folder: Path, url: str, *, continues: str) -> Iterator[Clu
         "LLM_CONTINUE": continues,
         "LLM_TEMPERATURE": "0",
         "LLM_SEED": "7",
+        "ANSWER_CACHE_TTL_S": "0",
         "LLM_PROMPT_CHARS": "6000",
         "LLM_PRICE_PROMPT": "0.1",
         "LLM_PRICE_COMPLETION": "0.4",

@@ -176,7 +176,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         seed=asked.seed,
     )
     with tempfile.TemporaryDirectory() as folder, paced_model() as base_url:
-        environment = {"LLM_BASE_URL": base_url, "LLM_CONTINUE": asked.continues}
+        environment = {
+            "LLM_BASE_URL": base_url,
+            "LLM_CONTINUE": asked.continues,
+            # The same questions again are to be answered anew, word by word.
+            "ANSWER_CACHE_TTL_S": "0",
+        }
         data = Path(folder) / "data"
         with Cluster(data, workers=WORKERS, environment=environment) as cluster:
             found = measured(

@@ -89,6 +89,7 @@ def scene(
         environment = {
             "LLM_BASE_URL": model.base_url,
             "LLM_CONTINUE": "vllm",
+            "ANSWER_CACHE_TTL_S": "0",  # the same question is to be answered anew, word by word
             "TOOLS_FILE": str(tools_file),
             "REDIS_URL": kept.url,
             "DURABILITY": durability,

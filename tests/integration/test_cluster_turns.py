@@ -256,7 +256,11 @@ def test_a_language_model_streams_through_the_cluster_and_its_pods_death(
         FakeLlmServer(first_ms=20, token_ms=60, tokens_min=40) as model,
         Cluster(
             tmp_path_factory.mktemp("llm"),
-            environment={"LLM_BASE_URL": model.base_url, "LLM_CONTINUE": "vllm"},
+            environment={
+                "LLM_BASE_URL": model.base_url,
+                "LLM_CONTINUE": "vllm",
+                "ANSWER_CACHE_TTL_S": "0",
+            },
         ) as cluster,
     ):
         whole = ask(cluster.url, new_id("s"), QUESTION).json()
