@@ -18,6 +18,7 @@ from kotaemon_node.cli import (
     restore,
     signing_key,
     talk,
+    trace,
 )
 from kotaemon_node.cli import keys as api_keys
 from kotaemon_node.cli.console import complain
@@ -63,6 +64,7 @@ app.command()(cluster.scale)
 app.command()(talk.status)
 app.command()(talk.chat)
 app.command()(talk.search)
+app.command()(trace.trace)
 app.command()(ingest.ingest)
 app.command()(chaos.chaos)
 app.command()(encoder.encoder)

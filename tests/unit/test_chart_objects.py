@@ -89,6 +89,7 @@ def test_what_is_given_goes_before_what_the_chart_says() -> None:
     settings = told(rendered(ALL_ON), "worker")
 
     assert settings["AUTH_MODE"] == "open"  # worker.extraEnv
+    assert settings["EXPERIMENT_FILE"] == "/etc/kotaemon/experiment/experiment.yaml"
     assert settings["SESSION_TTL_S"] == "86400"  # config: a number, and not 86400.0 or 8.64e+04
     assert settings["ARTIFACT_CACHE_BYTES_MAX"] == "10737418240"
     assert settings["GATE_TOLERANCE"] == "0.05"

@@ -26,4 +26,7 @@
 {{- if .Values.tools }}
 - {name: TOOLS_FILE, value: /etc/kotaemon/tools/tools.yaml}
 {{- end }}
+{{- if .Values.experiment }}
+- {name: EXPERIMENT_FILE, value: /etc/kotaemon/experiment/experiment.yaml}
+{{- end }}
 {{- end }}
