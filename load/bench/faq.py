@@ -25,8 +25,11 @@ from kotaemon_node.engine.wording import Wording, same_text, say_same, wording_o
 from kotaemon_node.evaluation.building import CoordinatorBuild
 from kotaemon_node.evaluation.opening import opened
 from kotaemon_node.local import places, preflight
+from kotaemon_node.retrieval.dense import EncodedQuestion
+from kotaemon_node.retrieval.searcher import Encode
 from load.kept import keep
 from load.surroundings import commit, machine
+from tests.unit.test_faq_answer import OTHERS, SAME
 
 OUT: Final = Path("load/results/faq")
 INTENTS: Final = ("banking77", "clinc150", "bitext_cs", "natcs_intents")
@@ -150,6 +153,10 @@ def searched(data: Path) -> Mapping[str, Any]:
                 "entries": len(entries),
                 "encoder": encoder.name,
                 "ways": {way: _asked(base.searcher, asked) for way, asked in ways.items()},
+                "closeness": {
+                    "same": _closeness(SAME, base.encode),
+                    "other": _closeness(OTHERS, base.encode),
+                },
             }
 
 
@@ -165,6 +172,21 @@ def _asked(searcher: Any, asked: Sequence[tuple[str, str]]) -> Mapping[str, int]
         else:
             told["wrong"] += 1
     return told
+
+
+def _closeness(questions: Sequence[tuple[str, str]], encode: Encode) -> Mapping[str, float]:
+    """Return the cosines of questions that say the same, or something else in nearly its words."""
+    found = sorted(_cosine(encode(one), encode(other)) for one, other in questions)
+    return {
+        "pairs": len(found),
+        "least": round(found[0], 3),
+        "median": round(found[len(found) // 2], 3),
+        "most": round(found[-1], 3),
+    }
+
+
+def _cosine(one: EncodedQuestion, other: EncodedQuestion) -> float:
+    return max(float(one[space] @ other[space]) for space in one)
 
 
 def _pairs_of(data: Path, *, similar: bool) -> list[tuple[str, str]]:
@@ -224,6 +246,19 @@ def report(results: Mapping[str, Any]) -> str:
     for way, told in results["searched"]["ways"].items():
         lines.append(
             f"| {way} | {told['asked']} | {told['exact']} | {told['near']} | {told['wrong']} |"
+        )
+    lines += [
+        "",
+        "## Closeness",
+        "",
+        "Cosines of the pairs of `tests/unit/test_faq_answer.py`: it cannot tell them apart.",
+        "",
+        "| pairs | number | least | median | most |",
+        "|---|---|---|---|---|",
+    ]
+    for name, told in results["searched"]["closeness"].items():
+        lines.append(
+            f"| {name} | {told['pairs']} | {told['least']} | {told['median']} | {told['most']} |"
         )
     return "\n".join([*lines, ""])
 
