@@ -1,4 +1,5 @@
-"""Real models are tried on their probes: as they are they pass, and what is broken does not start."""
+"""Real models are tried on their probes: they pass as they are, and what is broken does not start.
+"""
 
 from pathlib import Path
 from typing import Any
