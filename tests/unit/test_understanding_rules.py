@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kotaemon_node.domain.limits import QUESTION_PARTS_MAX
+from kotaemon_node.engine.understanding.colloquial import written
 from kotaemon_node.engine.understanding.rewriting import stand_alone
 from kotaemon_node.engine.understanding.splitting import parts_of
 from kotaemon_node.engine.understanding.topics import Exchange, depends
@@ -49,6 +50,8 @@ def test_what_a_message_leaves_out_is_taken_from_the_talk(
         "法国的顾客怎样取消他们的订单？",
         "什么是年金？",
         "SLA的意思是什么？",
+        "ok great, thank you so much!",
+        "好的，谢谢您！",
     ],
 )
 def test_what_stands_alone_stays_byte_for_byte(message: str) -> None:
@@ -64,6 +67,17 @@ def test_without_a_talk_nothing_is_added() -> None:
 def test_a_long_message_says_what_it_is_about() -> None:
     long = "It was late. " * 100
     assert stand_alone(long, [KETTLE]) == long
+
+
+@pytest.mark.parametrize(
+    "piece", ["嗯", "ok ", "好的，", "um", "to a ", "called it ", "the ", "A."]
+)
+def test_no_repetition_takes_long(piece: str) -> None:
+    """Nested repeats in a pattern would take longer than the test may run."""
+    for length in (300, 599, 30_000):
+        message = (piece * length)[:length]
+        stand_alone(written(f"{message}x?"), [Exchange(message, message)] * 10)
+        stand_alone(written(message), [Exchange(message, message)] * 10)
 
 
 def test_the_newest_topic_counts_most() -> None:

@@ -26,8 +26,12 @@ _GOES_ON: Final = re.compile(
     "|继续)|[^么什是哪谁]呢[?？。]?$"
 )
 _OPENERS: Final = re.compile(
-    "^(?:(?:嗯+|哦+|啊|好的?|行|是的?|对|谢谢你?了?|知道了|请问|你?知道|有没有|有|麻烦|帮我|查一?下)"
+    "^(?:(?:嗯|哦|啊|好的?|行|是的?|对|谢谢你?了?|知道了|请问|你?知道|有没有|有|麻烦|帮我|查一?下)"
     "[呢呀啊吧了，,。！! ]*)+"
+)
+# Asks nothing, of whatever the talk is about.
+_COURTESY: Final = re.compile(
+    "^(?:(?:谢谢|多谢|感谢|好的?|嗯|哦|行|再见|拜拜|你好|您好|明白|知道了|了解|辛苦了|收到)[你您啦了吧呀哈]*\\W*)+$"
 )
 # Begins with what belongs to something: of whom, it does not say.
 _OF_WHOM: Final = re.compile(
@@ -65,6 +69,8 @@ _LENGTH_MAX: Final = 8
 def depends(message: str) -> bool:
     """Tell whether ``message`` needs what was said before it to be understood."""
     text = simplified(message.strip())
+    if _COURTESY.match(text):
+        return False
     if _GOES_ON.search(text) or _points_out(text):
         return True
     body = _OPENERS.sub("", text)

@@ -8,6 +8,9 @@ from typing import Final
 
 from kotaemon_node.domain.language import language_of
 
+_CHARS_MAX: Final = 600
+"""Of a message that may be somebody's talk; a longer one is a document, or somebody's attack."""
+
 _AROUND: Final = (
     r"(?:hi|hey|hello|hiya|good (?:morning|afternoon|evening)|there|everyone|guys|team"
     r"|thanks(?: a lot| so much| in advance)?|thank you(?: so much| very much)?|cheers|please|pls"
@@ -25,7 +28,9 @@ _HESITATES: Final = re.compile(
     re.IGNORECASE,
 )
 _BEGINS: Final = re.compile(rf"^(?:{_AROUND}\b[ ,.!;:-]*)+(?=\S)", re.IGNORECASE)
-_BEGINS_ASKING: Final = re.compile(rf"^{_ASKS}\b[ ,:]*(?:if |whether )?(?=\S)", re.IGNORECASE)
+_BEGINS_ASKING: Final = re.compile(
+    rf"^{_ASKS}\b[ ,:]*(?:if |whether )?(?!more\b|about\b)(?=\S)", re.IGNORECASE
+)
 _ENDS: Final = re.compile(rf"(?<=\S)[ ,.!-]+{_AROUND}[ .!]*(?P<mark>\??)$", re.IGNORECASE)
 _WRITTEN: Final = (
     (re.compile(r"\bgonna\b", re.IGNORECASE), "going to"),
@@ -37,8 +42,8 @@ _WRITTEN: Final = (
 )
 
 _AROUND_ZH: Final = re.compile(
-    "^(?:(?:你好|您好|哈喽|在吗|在么|亲|嗨|喂|嗯+|那个|麻烦(?:您|你)?|劳驾|不好意思|打扰(?:了|一下)?"
-    "|我?想?(?:请?问|咨询|了解|知道)一?下|请问|请教一?下|帮我?(?:看|查)一?下"
+    "^(?:(?:你好|您好|哈喽|在吗|在么|亲|嗨|喂|嗯|那个|麻烦(?:您|你)?|劳驾|不好意思|打扰(?:了|一下)?"
+    "|我?想?(?:请?问|咨询|了解|知道)一?下|请问|(?:请教|打听)一?下|帮我?(?:看|查)一?下"
     "|跟您?打听一?下)[，,。！!~～ 、]*)+"
     "(?=[^，,。！!~～ 、?？])"
 )
@@ -58,14 +63,17 @@ _WRITTEN_ZH: Final = (
 
 
 def written(message: str) -> str:
-    """Return what ``message`` asks as one would write it; itself where nothing is left."""
+    """Return what ``message`` asks as one would write it; itself where it is written so."""
+    if len(message) > _CHARS_MAX:
+        return message
     chinese = language_of(message) == "zh"
-    text = (_written_zh if chinese else _written_en)(message.strip())
-    return text or message
+    text = (_written_zh if chinese else _written_en)(message)
+    says = any(char.isalnum() for char in text)
+    return text if says and text.split() != message.split() else message
 
 
 def _written_en(text: str) -> str:
-    text = _HESITATES.sub("", text)
+    text = _HESITATES.sub("", text.strip())
     text = _BEGINS.sub("", text)
     text = _BEGINS_ASKING.sub("", text)
     text = _ENDS.sub(lambda found: found["mark"], text)
@@ -75,7 +83,7 @@ def _written_en(text: str) -> str:
 
 
 def _written_zh(text: str) -> str:
-    text = _ENDS_ZH.sub("", _AROUND_ZH.sub("", text))
+    text = _ENDS_ZH.sub("", _AROUND_ZH.sub("", text.strip()))
     for spoken, word in _WRITTEN_ZH:
         text = spoken.sub(word, text)
     return text

@@ -42,6 +42,12 @@ _OPENERS: Final = re.compile(
     r"|interesting|got it|sure|right|alright|awesome|perfect|please|also|hm)\b[ ,.!-]*)+",
     re.IGNORECASE,
 )
+# Asks nothing, of whatever the talk is about.
+_COURTESY: Final = re.compile(
+    r"^(?:(?:thanks|thank you|thx|so much|very much|a lot|ok(?:ay)?|great|cool|perfect|awesome"
+    r"|got it|(?:good)?bye|hi|hello|hey|good (?:morning|evening|day)|nice|wow)\b\W*)+$",
+    re.IGNORECASE,
+)
 # A message that begins so goes on with what was said before.
 _GOES_ON: Final = re.compile(
     r"^(?:(?:and|but|or|then)\b|(?:what|how) about\b|why(?: not)?\W*$|how (?:so|come)\b|what if\b"
@@ -108,6 +114,8 @@ _JOINS: Final = frozenset({"of", "the"})
 
 def depends(message: str) -> bool:
     """Tell whether ``message`` needs what was said before it to be understood."""
+    if _COURTESY.match(message.strip()):
+        return False
     text = _OPENERS.sub("", message.strip().replace("’", "'")) or message
     if _GOES_ON.match(text):
         return True

@@ -20,6 +20,7 @@ from kotaemon_node.engine.prompt import fence_mark
 from kotaemon_node.engine.understanding import Asked, unannounced
 from kotaemon_node.engine.understanding.advised import drafted, rewritten, to_draft, to_rewrite
 from kotaemon_node.engine.understanding.asking import Adviser
+from kotaemon_node.engine.understanding.colloquial import written
 from kotaemon_node.engine.understanding.rewriting import stand_alone
 from kotaemon_node.engine.understanding.splitting import parts_of
 from kotaemon_node.engine.understanding.topics import Exchange
@@ -86,11 +87,13 @@ class Expanding:
                 return self._drafted(asked, said, stop=stop, asking=asking)
 
     def _alone(self, said: Said, *, stop: StopSignal, asking: Callable[[], None]) -> Asked:
-        by_rules = stand_alone(said.message, said.past)
+        plain = written(said.message)
+        by_rules = stand_alone(plain, said.past)
         if by_rules == said.message:
             return Asked(said.message, said.message)
-        asked = Asked(said.message, by_rules, from_history=True, by="rules")
-        if self._adviser is None:
+        leans = by_rules != plain
+        asked = Asked(said.message, by_rules, from_history=leans, by="rules")
+        if self._adviser is None or not leans:
             return asked
         asking()
         mark, usage = fence_mark(said.id), Usage()
