@@ -19,7 +19,7 @@ SPOKEN: Final[Mapping[str, tuple[str, Language | None]]] = {
     "covid-faq": ("covid_faq/dev/faq.jsonl", None),
     "tidb-faq-zh": ("tidb_faq_zh/dev/faq.jsonl", None),
 }
-_QUESTIONS_MAX: Final = 250
+_QUESTIONS_MAX: Final = 150
 _SEED: Final = 11
 _HOPS_K: Final = (4, 5, 10)
 

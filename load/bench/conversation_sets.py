@@ -29,7 +29,8 @@ ALONE: Final[Mapping[str, tuple[str, Language | None]]] = {
     "cmrc2018": ("cmrc2018_dev/dev/queries.jsonl", None),
 }
 _SEED: Final = 7
-_ALONE_MAX: Final = 200
+_ASKED_MAX: Final = 250
+_ALONE_MAX: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,7 @@ def conversations(name: str, data: Path) -> Conversations:
     path = data / CONVERSATIONS[name]
     found = load(Source(path))
     asked = [it for it in found.questions if it.gold and it.answerable and it.history]
+    asked = random.Random(f"{_SEED} {name}").sample(asked, min(_ASKED_MAX, len(asked)))
     references = manual_rewrites(path) if name == "cast" else {}
     return Conversations(replace(found, questions=asked), references)
 
