@@ -20,18 +20,23 @@ from kotaemon_node.telemetry.metrics import Metrics
 
 _PACKAGES: Final = ("adapters", "domain", "engine", "retrieval")
 """Where answers are made: another version of these may make another answer."""
-# What a pod has for itself, and secrets, which change without changing an answer. Every other
-# setting counts: a pod that has another value makes its own answers, and at worst shares too few.
+# What a pod has for itself, secrets, and what is named by generation and profile: all this changes
+# without changing an answer. Every other setting counts, also one that is new: a pod with another
+# value makes its own answers, and at worst shares too few.
 _OWN_SETTINGS: Final = frozenset(
     re.findall(
         r"\S+",
-        """admin_key admin_key_file analytics_questions answer_cache_ttl_s archive_after_s
-        archive_kept_s artifact_cache_bytes_max artifact_cache_dir artifact_token audit_ttl_s
-        auth_mode kafka_bootstrap_servers kafka_ca_file kafka_password kafka_sasl_mechanism kafka_security_protocol kafka_username
-        leave_port llm_api_key log_level model_dir native_threads otel_exporter_otlp_endpoint
-        otel_exporter_otlp_headers otel_service_name otel_traces_sample_ratio pod_address pod_name
-        pod_pid_file rabbitmq_ca_file rabbitmq_url redis_url session_idle_s session_secret_file
-        session_ttl_s signing_key_file turn_log turn_log_texts upload_dir vector_store_key""",
+        """admin_key admin_key_file analytics_questions answer_cache_ttl_s api_keys_stale_s
+        archive_after_s archive_kept_s artifact_cache_bytes_max artifact_cache_dir
+        artifact_s3_endpoint artifact_s3_region artifact_token artifact_url audit_ttl_s
+        auth_mode durability encoder_api_key experiment_file kafka_bootstrap_servers
+        kafka_ca_file kafka_password kafka_sasl_mechanism kafka_security_protocol
+        kafka_username knowledge_dir leave_port llm_api_key log_level model_dir
+        native_threads otel_exporter_otlp_endpoint otel_exporter_otlp_headers
+        otel_service_name otel_traces_sample_ratio pod_address pod_name pod_pid_file
+        rabbitmq_ca_file rabbitmq_url redis_url rerank_api_key session_idle_s
+        session_secret_file session_ttl_s signing_key_file source_cache_s trusted_keys
+        turn_log turn_log_texts upload_dir vector_store_key""",
     )
 )
 

@@ -37,6 +37,7 @@ class Numbered:
     def __init__(self, number: int = 7) -> None:
         self.number = number
         self.digest = ""
+        self.words_alone = False
         self.searched: list[str] = []
         self.hold: Callable[[], None] = lambda: None
         """Is called by each search before it finds anything."""
@@ -63,7 +64,9 @@ class Numbered:
         )  # fmt: skip
         ref = self.ref
         hit = Hit(passage, 1.0, 0.9, 1.0, 0.9, contrast=0.9)
-        return SearchResult(ref.kb, ref.generation, ref.digest, (hit,))
+        return SearchResult(
+            ref.kb, ref.generation, ref.digest, (hit,), words_alone=self.words_alone
+        )
 
 
 class Saying:

@@ -174,12 +174,18 @@ class Answerer:
                 tools=self._steps.specs() if model else (),
                 pinned=self._pinned,
                 make=self._make,
+                whole=self._whole,
             )
         return draft
 
     def _asked_model(self, turn: Answering) -> LanguageModel | None:
         """Return the language model that answers; None: the passages alone do."""
         return None if turn.profile.generator == "extractive" else self._model
+
+    def _whole(self, found: SearchResult) -> bool:
+        """Tell whether all that finds passages answered: else they are not worth keeping."""
+        ordered = self._reranking is None or found.reranker or not found.hits
+        return not found.words_alone and bool(ordered)
 
     def _make(self, turn: Answering) -> SearchResult:
         """Write the answer from what is found, and return that."""
@@ -277,7 +283,8 @@ class Answerer:
             yield knowledge
 
     def _extract(self, turn: Answering, found: SearchResult) -> None:
-        answer = extract(turn.asked.search, found.hits)
+        minimum = turn.profile.evidence_min
+        answer = extract(turn.asked.search, found.hits, evidence_min=minimum)
         turn.draft.unanswered = not answer.known
         self._say(turn, found, answer, phase="generation")
 

@@ -8,6 +8,7 @@ answer; it costs ``HOT_LOOK_S`` at most, and ``HOT_FOLLOW_S`` of silence where i
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 import structlog
@@ -51,6 +52,8 @@ Pinned = Callable[..., AbstractContextManager[_Referred]]
 """Lends the generation of a knowledge base, not older than ``min_generation``."""
 Make = Callable[["Answering"], SearchResult]
 """Writes the answer of a turn and returns what it rests on."""
+Whole = Callable[[SearchResult], bool]
+"""Tells whether what was found is all that should have been."""
 
 
 def whole_tenant(work: Work) -> str:
@@ -85,12 +88,20 @@ class Remembering:
         self._silent_until_s = 0.0
 
     def answer(
-        self, turn: "Answering", *, by: str, tools: Sequence[ToolSpec], pinned: Pinned, make: Make
+        self,
+        turn: "Answering",
+        *,
+        by: str,
+        tools: Sequence[ToolSpec],
+        pinned: Pinned,
+        make: Make,
+        whole: Whole = lambda _: True,
     ) -> None:
         """Answer ``turn`` with a hot answer, else with ``make``.
 
         ``by`` is the name of the language model, "" where none answers; ``tools`` those that it may
-        call. Raises what ``make`` and ``pinned`` do.
+        call. What rests on less than the ``whole`` is not kept. Raises what ``make`` and ``pinned``
+        do.
         """
         known = turn.out.decided(REMEMBERED)
         if known is not None:
@@ -106,7 +117,7 @@ class Remembering:
         recipe = Recipe(
             self._programs, turn.profile.fingerprint, by, tuple(spec.name for spec in tools)
         )
-        self._answer(turn, self._name(turn, ref, recipe), ref, make)
+        self._answer(turn, self._name(turn, ref, recipe), ref, make, whole)
 
     def _name(self, turn: "Answering", ref: GenerationRef, recipe: Recipe) -> AnswerName:
         # What was not searched but read by the model is part of the question.
@@ -121,12 +132,15 @@ class Remembering:
             recipe=recipe,
         )
 
-    def _answer(self, turn: "Answering", name: AnswerName, ref: GenerationRef, make: Make) -> None:
+    def _answer(
+        self, turn: "Answering", name: AnswerName, ref: GenerationRef, make: Make, whole: Whole
+    ) -> None:
         found = self._look(name, _key(turn))
         author = found.author if found else None
         if author not in (None, _key(turn)):
             joined = self._joining.joined(turn, author, generation=ref.generation)
             if joined is not None:
+                joined = replace(joined, made_by=_told(author))
                 self._conclude(turn, joined, result="joined")
                 return
             # It is dead, slow or has failed. One of those who waited for it is the next author.
@@ -135,10 +149,13 @@ class Remembering:
             self._show(turn, found.answer, result="hit")
         elif found is not None and found.author == _key(turn):
             self._note(turn, "made")
-            with self._author(name, turn) as written:
-                written.append(make(turn))
+            with self._author(name, _key(turn)):
+                rests_on = make(turn)
                 turn.out.drain()
-                self._keep(name, turn, ref, written[0])
+                if whole(rests_on) and _may_be_kept(turn, ref, rests_on):
+                    self._keep(name, turn)
+                else:
+                    self._give_up(name, _key(turn))
         else:
             self._note(turn, "unavailable" if found is None else "made" if author else "first")
             make(turn)
@@ -196,8 +213,9 @@ class Remembering:
         draft.generations = {turn.kb: answer.generation}
         draft.cached = True
         draft.unanswered = answer.unanswered
-        draft.usage = {name: 0 for name, value in answer.usage.items() if _counts(value)}
-        self._note(turn, result, usage=dict(answer.usage))
+        if not draft.usage:  # what it took to understand the question, if anything
+            draft.usage = {name: 0 for name, value in answer.usage.items() if _counts(value)}
+        self._note(turn, result, usage=dict(answer.usage), made_by=answer.made_by)
 
     def _note(self, turn: "Answering", result: Result, **facts: Any) -> None:
         self._metrics.answer_cache(result)
@@ -206,35 +224,30 @@ class Remembering:
     # Keeping.
 
     @contextmanager
-    def _author(self, name: AnswerName, turn: "Answering") -> Iterator[list[SearchResult]]:
+    def _author(self, name: AnswerName, asker: TurnKey) -> Iterator[None]:
         """Be the author while the block runs; where it fails, nobody is to wait for it."""
-        written: list[SearchResult] = []
-        asker, whole = _key(turn), False
+        written = False
         try:
-            yield written
-            whole = True
+            yield
+            written = True
         finally:
-            if not whole:
-                self._aside(lambda: self._answers.give_up(name, asker))
+            if not written:
+                self._give_up(name, asker)
 
-    def _keep(
-        self, name: AnswerName, turn: "Answering", ref: GenerationRef, found: SearchResult
-    ) -> None:
-        out, draft, asker = turn.out, turn.draft, _key(turn)
-        if draft.degraded or out.decided(_FIRST_ROUND) is not None or not out.answer:
-            self._aside(lambda: self._answers.give_up(name, asker))
-        elif (found.generation, found.digest) != (ref.generation, ref.digest):
-            # The pod came to another generation between the look and the search.
-            self._aside(lambda: self._answers.give_up(name, asker))
-        else:
-            answer = HotAnswer(
-                text=out.answer,
-                docs=out.docs,
-                generation=ref.generation,
-                usage=dict(draft.usage),
-                unanswered=draft.unanswered,
-            )
-            self._aside(lambda: self._answers.keep(name, asker, answer))
+    def _keep(self, name: AnswerName, turn: "Answering") -> None:
+        draft, asker = turn.draft, _key(turn)
+        answer = HotAnswer(
+            text=turn.out.answer,
+            docs=turn.out.docs,
+            generation=draft.generations[turn.kb],
+            usage=dict(draft.usage),
+            unanswered=draft.unanswered,
+            made_by=_told(asker),
+        )
+        self._aside(lambda: self._answers.keep(name, asker, answer))
+
+    def _give_up(self, name: AnswerName, asker: TurnKey) -> None:
+        self._aside(lambda: self._answers.give_up(name, asker))
 
     def _aside(self, call: Callable[[], Any]) -> None:
         """Tell the store something for which the turn does not wait."""
@@ -263,6 +276,19 @@ def why_made(turn: "Answering", *, by: str, tools: Sequence[ToolSpec]) -> str:
         "begun": turn.out.decided(RETRIEVAL) is not None,
     }
     return next((reason for reason, holds in reasons.items() if holds), "")
+
+
+def _may_be_kept(turn: "Answering", ref: GenerationRef, found: SearchResult) -> bool:
+    """Tell whether what was written is the answer that was named, and nothing else took part."""
+    # The pod may have come to another generation between the look and the search.
+    as_named = (found.generation, found.digest) == (ref.generation, ref.digest)
+    called = turn.out.decided(_FIRST_ROUND) is not None
+    return as_named and not called and not turn.draft.degraded and bool(turn.out.answer)
+
+
+def _told(key: TurnKey) -> str:
+    """Return how the audit record of one turn names another."""
+    return f"{key.session.session_id}/{key.turn_id}"
 
 
 def _key(turn: "Answering") -> TurnKey:

@@ -124,7 +124,8 @@ class _Remembered:
         if known is not None:
             return known
         result = self.lent.search(question, top_k=top_k, legs=legs)
-        self.found.put(key, result)
+        if not result.words_alone:  # the encoder may answer the next time
+            self.found.put(key, result)
         return result
 
 

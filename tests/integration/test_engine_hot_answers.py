@@ -201,6 +201,17 @@ def test_a_degraded_answer_is_not_kept(server: RedisServer) -> None:
     assert pod.kept() == 0
 
 
+def test_what_was_found_without_the_encoder_is_not_kept(server: RedisServer) -> None:
+    knowledge = Numbered()
+    knowledge.words_alone = True
+    pod = HotPod("one", server, knowledge=knowledge)
+    for session in ("s1", "s2", "s3"):
+        assert not cached(pod.ends(pod.asks(session, ASKED)))
+
+    pod.until_idle()
+    assert pod.kept() == 0
+
+
 def test_a_takeover_goes_on_with_the_same_hot_answer_though_it_is_gone(
     server: RedisServer,
 ) -> None:

@@ -88,3 +88,14 @@ def test_memory_is_bounded_in_bytes() -> None:
     search(knowledge, "long " * 2_000)
 
     assert 0 < len(found) <= 4
+
+
+def test_what_was_found_without_the_encoder_is_searched_again() -> None:
+    numbered = Numbered()
+    numbered.words_alone = True
+    knowledge, counted = remembered(numbered)
+
+    search(knowledge)
+    search(knowledge)
+
+    assert counted == ["miss", "miss"]

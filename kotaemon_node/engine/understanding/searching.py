@@ -25,4 +25,9 @@ def searched(asked: Asked, search: Search, *, top_k: int) -> SearchResult:
     for in_turn in zip_longest(*(result.hits for result in results)):
         for hit in filter(None, in_turn):
             hits.setdefault(hit.passage.id, hit)
-    return replace(found, hits=tuple(hits.values())[:top_k])
+    return replace(
+        found,
+        hits=tuple(hits.values())[:top_k],
+        words_alone=any(result.words_alone for result in results),
+        reranker=found.reranker if all(result.reranker for result in results) else "",
+    )
