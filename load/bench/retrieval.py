@@ -4,28 +4,40 @@ Each set is an experiment (docs/how-to/evaluate.md); only the tuning halves are 
 a part is measured: whole groups of documents, about ``--characters`` in all, and ``--questions``
 about them, both drawn by a hash.
 
-    python -m load.bench.retrieval --data FOLDER [--sets cranfield,xquad-zh] [--keep FOLDER]
-        [--characters 300000] [--questions 300]
+    python -m load.bench.retrieval --data FOLDER --vectors FILE.npz [--sets cranfield,xquad-zh]
+        [--characters 100000] [--questions 300]
 """
 
 import argparse
 import json
-import sys
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from statistics import fmean
 from typing import Any, Final
 
-from kotaemon_node.cli.evaluating import run_experiment
+from kotaemon_node.adapters.encoder.factory import make_encoder
+from kotaemon_node.adapters.system import SystemClock
+from kotaemon_node.engine.threshold import clear
+from kotaemon_node.evaluation.base import Base
 from kotaemon_node.evaluation.comparison import compare
 from kotaemon_node.evaluation.experiment import RETRIEVERS, Experiment, parse_experiment
+from kotaemon_node.evaluation.opening import opened, written
+from kotaemon_node.evaluation.run import Surroundings, run
 from kotaemon_node.evaluation.sets.adapters import load
-from kotaemon_node.local import preflight
-from load.surroundings import commit
+from kotaemon_node.evaluation.sets.cutting import sampled, without
+from kotaemon_node.evaluation.sets.form import DataSet
+from kotaemon_node.local import places, preflight
+from load.bench.retrieval_report import report
+from load.bench.vectors import KeptVectors, built_here
+from load.kept import keep, progress
+from load.surroundings import commit, machine
 
 OUT: Final = Path("load/results")
 METRICS: Final = ("recall@1", "recall@5", "recall@10", "mrr@10", "ndcg@10")
-SHOWN: Final = ("ndcg@10", "recall@5", "mrr@10")
 SETS: Final[Mapping[str, Mapping[str, Any]]] = {
     "xquad-en": {"dataset": "xquad_en_zh/dev/queries.jsonl", "language": "en"},
     "xquad-zh": {"dataset": "xquad_en_zh/dev/queries.jsonl", "language": "zh"},
@@ -87,17 +99,25 @@ def _experiment(name: str, kind: str, part: Mapping[str, Any], data: Path) -> Ex
     return parse_experiment(json.dumps(said), path=data / "experiment.yaml")
 
 
-def measure(name: str, data: Path, *, part: Part, keep: Path | None) -> dict[str, Any]:
+def measure(name: str, data: Path, *, part: Part, encoder: KeptVectors) -> dict[str, Any]:
     """Return the figures of one set by retriever, and how hybrid compares with the others."""
-    settings = preflight.read_settings()
     measured = part.of(name, data)
+    experiments = {kind: _experiment(name, kind, measured, data) for kind in RETRIEVERS}
     found: dict[str, Any] = {}
-    for kind in RETRIEVERS:
-        experiment = _experiment(name, kind, measured, data)
-        ran = run_experiment(experiment, settings, tell=lambda *_: None, room=keep)
-        found[kind] = ran.results
-        means = {metric: it["mean"] for metric, it in ran.results["metrics"].items()}
-        print(name, kind, means, ran.timings["build_s"], flush=True, file=sys.stderr)
+    with tempfile.TemporaryDirectory(prefix="kotaemon-retrieval-") as folder:
+        around = Surroundings(
+            build=partial(built_here, encoder),
+            encoder=encoder,
+            language_model=None,
+            clock=SystemClock(),
+            tell=lambda *_: None,
+            room=Path(folder),
+        )
+        for kind, experiment in experiments.items():
+            found[kind] = run(experiment, around).results
+            means = {metric: it["mean"] for metric, it in found[kind]["metrics"].items()}
+            progress(f"{name} {kind} {means}")
+        given = passages_given(experiments["hybrid"], around)
     return {
         "questions": found["hybrid"]["metrics"]["ndcg@10"]["n"],
         "documents": found["hybrid"]["data"]["documents"],
@@ -109,52 +129,69 @@ def measure(name: str, data: Path, *, part: Part, keep: Path | None) -> dict[str
             for kind in RETRIEVERS
             if kind != "hybrid"
         },
+        "given": given,
     }
 
 
-def report(sets: Mapping[str, Any], *, at: str) -> str:
-    """Return the figures as Markdown."""
-    lines = [
-        "# Retrieval",
-        "",
-        f"Made by `python -m load.bench.retrieval` at commit {at}, on the tuning halves.",
-        "Lexical is BM25 alone, dense is vectors alone, hybrid is both; the last column is hybrid",
-        "minus the better one, and p of a paired randomisation test against that one.",
-    ]
-    for metric in SHOWN:
-        lines += ["", f"## {metric}", "", "| set | n | lexical | dense | hybrid | difference | p |"]
-        lines.append("| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
-        lines += [_row(name, it, metric) for name, it in sets.items()]
-    return "\n".join(lines) + "\n"
+def passages_given(experiment: Experiment, around: Surroundings) -> dict[str, Any]:
+    """Return what the threshold does to the passages of answers: how many, and how many right."""
+    data = without(load(experiment.source), left_out=experiment.left_out, seed=experiment.seed)
+    data = sampled(data, questions_max=experiment.questions_max, seed=experiment.seed)
+    counted: dict[str, list[tuple[int, float, float]]] = {"found": [], "given": []}
+    with opened_base(data, around) as base:
+        for question in data.questions:
+            if not (question.gold and question.answerable):
+                continue
+            found = base.searcher.search(question.text, encoded=base.encode(question.text))
+            for kind, result in (("found", found), ("given", clear(found))):
+                names = [base.name_of(hit.passage.document) for hit in result.hits]
+                right = [name for name in names if name in question.gold]
+                recall = len(set(right)) / len(question.gold)
+                counted[kind].append((len(names), recall, len(right) / max(1, len(names))))
+    return {
+        kind: dict(zip(("passages", "recall", "right"), _means(rows), strict=True))
+        for kind, rows in counted.items()
+    }
 
 
-def _row(name: str, it: Mapping[str, Any], metric: str) -> str:
-    means = {kind: it["figures"][kind][metric]["mean"] for kind in ("lexical", "dense", "hybrid")}
-    better = max(("lexical", "dense"), key=means.__getitem__)
-    against = it["hybrid_against"][better][metric]
-    cells = [f"{mean:.3f}" for mean in means.values()]
-    cells += [f"{against['difference']:+.3f}", f"{against['p']:.3f}"]
-    return f"| {name} | {it['questions']} | {' | '.join(cells)} |"
+def _means(rows: Sequence[tuple[float, ...]]) -> list[float]:
+    return [round(fmean(column), 4) for column in zip(*rows, strict=True)]
+
+
+@contextmanager
+def opened_base(data: DataSet, around: Surroundings) -> Iterator[Base]:
+    """Open a knowledge base of the documents of a set."""
+    assert around.room is not None
+    with tempfile.TemporaryDirectory(dir=around.room) as folder:
+        documents, names = written(data, Path(folder) / "documents")
+        built = around.build(documents, Path(folder), around.tell)
+        with opened(built, around.encoder, names) as base:
+            yield base
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure the sets that were asked for; those measured before stay in the file."""
+    """Measure the sets that were asked for; those measured before at this commit stay."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--sets", default=",".join(SETS))
-    parser.add_argument("--keep", type=Path, default=None)
+    parser.add_argument("--vectors", type=Path, required=True)
     parser.add_argument("--characters", type=int, default=None)
     parser.add_argument("--questions", type=int, default=None)
     asked = parser.parse_args(arguments)
     part = Part(asked.characters, asked.questions)
-    path = OUT / "retrieval.json"
-    known = json.loads(path.read_text("utf-8"))["sets"] if path.exists() else {}
+    settings = preflight.read_settings()
+    weights = places.models_folder()
+    threads = settings.encoder_threads
+    encoder = KeptVectors(make_encoder("", "onnx", weights, threads), asked.vectors)
+    at, path = commit(), OUT / "retrieval.json"
+    kept = json.loads(path.read_text("utf-8")) if path.exists() else {}
+    known = kept["sets"] if kept.get("commit") == at else {}
     for name in asked.sets.split(","):
-        known[name] = measure(name, asked.data, part=part, keep=asked.keep)
-        at = commit()
+        known[name] = measure(name, asked.data, part=part, encoder=encoder)
+        encoder.save()
         sets = {each: known[each] for each in SETS if each in known}
-        path.write_text(json.dumps({"commit": at, "sets": sets}, indent=1) + "\n", "utf-8")
-        (OUT / "retrieval.md").write_text(report(sets, at=at), "utf-8")
+        results = {"commit": at, "machine": machine(), "sets": sets}
+        keep(OUT / "retrieval", results, report(sets, at=at, where=machine()))
 
 
 if __name__ == "__main__":
