@@ -34,6 +34,7 @@ class Model:
 
     def __init__(self) -> None:
         self.ending: Exception | None = None
+        self.silent = False
         self.asked = 0
 
     def stream(self, *_: Any, **__: Any) -> Iterator[str]:
@@ -41,7 +42,8 @@ class Model:
         return self._said()
 
     def _said(self) -> Iterator[str]:
-        yield "two"
+        if not self.silent:
+            yield "two"
         if self.ending:
             raise self.ending
         yield " words"
@@ -127,6 +129,16 @@ def test_a_probe_whose_turn_was_stopped_lets_the_next_turn_try() -> None:
     with pytest.raises(LanguageModelUnavailable, match="tries it now"):
         scene.asks()
     next(iter(probe))  # the first sign of an answer
+    assert scene.asks() == "two words"
+
+
+def test_a_probe_that_was_stopped_before_its_first_text_leaves_the_try_to_the_next() -> None:
+    scene = Scene()
+    scene.fails()
+    scene.clock.sleep(BREAKER_OPEN_S + 1)
+    scene.model.silent = True
+    scene.fails(1, Fenced("another pod"))
+    scene.model.silent = False
     assert scene.asks() == "two words"
 
 
