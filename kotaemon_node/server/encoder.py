@@ -10,6 +10,7 @@ from gevent import monkey
 monkey.patch_all()
 
 import signal  # noqa: E402 - after the patch
+import socket  # noqa: E402
 import sys  # noqa: E402
 from typing import Final  # noqa: E402
 
@@ -55,6 +56,10 @@ def main(host: str, port: int) -> int:
         server.stop_timeout = _STOP_S
         for number in (signal.SIGTERM, signal.SIGINT):
             gevent.signal_handler(number, server.stop)
+        server.init_socket()
+        # Head and body are written apart: the second would wait 40 ms for the first's receipt.
+        # Connections inherit it.
+        server.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         server.start()
     except (EncoderSetupError, OSError) as error:
         _log.error("cannot_start", reason=str(error))
