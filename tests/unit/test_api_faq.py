@@ -196,12 +196,12 @@ def test_a_newer_generation_is_waited_for(cluster: FakeCluster) -> None:
 
 def test_only_what_changed_is_read_again(cluster: FakeCluster) -> None:
     client = cluster.client()
-    cluster.faq.publish({f"e{n}.faq.json": RETURNS.to_json().decode() for n in range(300)})
+    cluster.faq.publish({f"e{n}.faq.json": RETURNS.to_json().decode() for n in range(30)})
     client.get("/v1/faq?limit=1")
     cluster.faq.publish({"e7.faq.json": FaqEntry.of("Seven?", "7.").to_json().decode()})
     cluster.faq.reads.clear()
     told = client.get("/v1/faq?limit=1").json
-    assert (told["entries"][0]["question"], told["total"]) == ("Seven?", 303)
+    assert (told["entries"][0]["question"], told["total"]) == ("Seven?", 33)
     assert cluster.faq.reads == ["e7.faq.json", "e7.faq.json"]
 
 
