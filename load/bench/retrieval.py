@@ -2,7 +2,7 @@
 
 Each set is an experiment (docs/how-to/evaluate.md); only the tuning halves are read. Of a large set
 a part is measured: whole groups of documents, about ``--characters`` in all, and ``--questions``
-about them, both drawn by a hash.
+about them, both drawn by a hash. Sets of up to twice as many characters are measured whole.
 
     python -m load.bench.retrieval --data FOLDER --vectors FILE.npz [--sets cranfield,xquad-zh]
         [--characters 100000] [--questions 300]
@@ -81,8 +81,9 @@ class Part:
         characters = sum(len(it.text) for it in source.documents)
         said: dict[str, Any] = {}
         share = 1.0
-        if self.characters is not None and characters > self.characters and name not in WHOLE:
-            share = self.characters / characters
+        wanted = self.characters or characters
+        if characters > 2 * wanted and name not in WHOLE:
+            share = wanted / characters
             said["left_out"] = round(1 - share, 3)
         if self.questions is not None and share * len(source.questions) > self.questions:
             # Those whose documents are left out are drawn as well, and count nowhere.

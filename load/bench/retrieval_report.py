@@ -8,9 +8,9 @@ _SHOWN: Final = ("ndcg@10", "recall@5", "mrr@10")
 _KINDS: Final = ("lexical", "dense", "hybrid")
 _ALLOWED: Final = 0.02  # hybrid may be so much below the better leg
 
-# Of the reference BM25 that the data folder brings, on the same halves, whole: a right passage first,
-# among five, mean reciprocal rank. And what is published, all for the full sets; checked: read in
-# the paper or its repository.
+# Of the reference BM25 that the data folder brings, on the same halves, whole: a right passage
+# first, among five, mean reciprocal rank. And what is published, all for the full sets; checked:
+# read in the paper or its repository.
 BESIDE: Final[Mapping[str, tuple[str, str]]] = {
     "xquad-en": ("0.941 / 0.998 / 0.967", "all-MiniLM-L6-v2 recall@1 .885, @10 .990 (checked)"),
     "xquad-zh": (
