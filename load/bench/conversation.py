@@ -64,7 +64,7 @@ class Runs:
     ) -> Mapping[str, Any]:
         """Return the result of one experiment."""
         with tempfile.TemporaryDirectory() as room:
-            path = write(data, Path(room), asks=asks, with_history=expander != "none")
+            path = write(data, Path(room), asks=asks)
             said = {
                 "experiment": name,
                 "query_expander": {"type": expander},

@@ -72,7 +72,7 @@ def behind_another(name: str, data: Path) -> DataSet:
 Asks = Callable[[Question], str]
 
 
-def write(data: DataSet, folder: Path, *, asks: Asks, with_history: bool) -> Path:
+def write(data: DataSet, folder: Path, *, asks: Asks) -> Path:
     """Write a set as queries and passages, each question as ``asks`` says; return its path."""
     folder.mkdir(parents=True, exist_ok=True)
     passages = [
@@ -90,7 +90,7 @@ def write(data: DataSet, folder: Path, *, asks: Asks, with_history: bool) -> Pat
             "query_id": it.id,
             "query": asks(it),
             "gold_passages": dict(it.gold),
-            "history": [{"role": role, "text": text} for role, text in it.history if with_history],
+            "history": [{"role": role, "text": text} for role, text in it.history],
         }
         for it in data.questions
     ]
