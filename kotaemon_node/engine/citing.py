@@ -21,7 +21,7 @@ from typing import Final, Literal
 from kotaemon_node.domain.knowledge import Hit
 from kotaemon_node.domain.limits import CITATION_HELD_CHARS_MAX
 from kotaemon_node.domain.sentences import sentence_spans
-from kotaemon_node.engine.support import Statement, Evidence
+from kotaemon_node.engine.support import Claim, Evidence
 
 Outcome = Literal["kept", "replaced", "dropped"]
 
@@ -118,8 +118,8 @@ class CitationGate:
 
     def _judged(self, asked: Sequence[int]) -> Sequence[int]:
         """Return the numbers that are let out in place of those that the model wrote."""
-        statement = Statement(statement_before(self._let_out), self._question)
-        borne = self._borne(statement, [n for n in asked if 1 <= n <= len(self._passages)])
+        claim = Claim(claim_before(self._let_out), self._question)
+        borne = self._borne(claim, [n for n in asked if 1 <= n <= len(self._passages)])
         self._outcomes["kept"] += len(borne)
         if borne:
             self._outcomes["dropped"] += len(asked) - len(borne)
@@ -129,9 +129,7 @@ class CitationGate:
         bearing = [
             n
             for n, passage in enumerate(self._passages, start=1)
-            if n not in asked
-            and passage.language == statement.language
-            and statement.borne_by([passage])
+            if n not in asked and passage.language == claim.language and claim.borne_by([passage])
         ]
         if len(bearing) == 1:
             self._outcomes["replaced"] += 1
@@ -140,17 +138,17 @@ class CitationGate:
         self._outcomes["dropped"] += len(asked)
         return []
 
-    def _borne(self, statement: Statement, numbers: Sequence[int]) -> list[int]:
-        alone = [n for n in numbers if statement.borne_by([self._passage(n)])]
-        if alone or not statement.borne_by([self._passage(n) for n in numbers]):
+    def _borne(self, claim: Claim, numbers: Sequence[int]) -> list[int]:
+        alone = [n for n in numbers if claim.borne_by([self._passage(n)])]
+        if alone or not claim.borne_by([self._passage(n) for n in numbers]):
             return alone
-        return [n for n in numbers if statement.partly_borne_by(self._passage(n))]
+        return [n for n in numbers if claim.partly_borne_by(self._passage(n))]
 
     def _passage(self, number: int) -> Evidence:
         return self._passages[number - 1]
 
 
-def statement_before(text: str) -> str:
+def claim_before(text: str) -> str:
     """Return what a mark behind ``text`` cites: its last sentence, from the mark before it on.
 
     A mark that follows another, with nothing said in between, cites the same.
@@ -160,7 +158,7 @@ def statement_before(text: str) -> str:
     if not spans:
         return ""
     parts = _LET_OUT.split(text[slice(*spans[-1])])
-    return next((part for part in reversed(parts) if Statement(part).says_something), "")
+    return next((part for part in reversed(parts) if Claim(part).says_something), "")
 
 
 def citing_of(answer: str) -> Citing:
@@ -179,7 +177,7 @@ def citing_of(answer: str) -> Citing:
         if leading and before_says and not before_cited:
             cited += 1
         rest = body[leading:]
-        before_says = Statement(_LET_OUT.sub("", rest)).says_something
+        before_says = Claim(_LET_OUT.sub("", rest)).says_something
         before_cited = before_says and bool(_LET_OUT.search(rest))
         said += before_says
         cited += before_cited

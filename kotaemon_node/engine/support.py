@@ -1,7 +1,7 @@
-"""Whether a passage bears a statement: what a sentence of an answer must share with what it cites.
+"""Whether a passage bears a claim: what a sentence of an answer must share with what it cites.
 
 No model is asked: words, numbers and names are compared. Law 1: a number or a name that stands in
-the statement and not in the passage is not borne, however alike the words are; these are what models
+the claim and not in the passage is not borne, however alike the words are; these are what models
 get wrong and what people act upon. Law 2: words of two languages hardly meet, so of a passage in
 another language only numbers and names are asked for.
 """
@@ -92,7 +92,7 @@ class Evidence:
 
 
 @dataclass(frozen=True)
-class Statement:
+class Claim:
     """A sentence, or the part of one, that cites; ``question`` is what it answers."""
 
     text: str
@@ -141,7 +141,7 @@ class Statement:
         return bool(_stems(self.said) or self.numbers)
 
     def borne_by(self, passages: Sequence[Evidence], *, share_min: float = SHARE_MIN) -> bool:
-        """Tell whether the passages, taken together, bear the statement.
+        """Tell whether the passages, taken together, bear the claim.
 
         ``share_min`` of its telling words must stand there, where they are in its language.
         """
@@ -157,7 +157,7 @@ class Statement:
         return self.share_in(passages) >= share_min
 
     def partly_borne_by(self, passage: Evidence) -> bool:
-        """Tell whether a passage brings its part to a statement that several bear together."""
+        """Tell whether a passage brings its part to a claim that several bear together."""
         if passage.language != self.language:
             return True
         return self.share_in([passage]) >= _SHARE_TOGETHER_MIN

@@ -18,14 +18,14 @@ from typing import Any
 
 from kotaemon_node.domain.language import Language
 from kotaemon_node.domain.sentences import sentence_spans
-from kotaemon_node.engine.support import SHARE_MIN, Statement, Evidence
+from kotaemon_node.engine.support import SHARE_MIN, Claim, Evidence
 from load import surroundings
 from load.kept import keep
 
 SHARES = (0.3, 0.4, 0.5, 0.6, 0.7)
 FAITHFUL_MIN = 3.9  # of 4, the mean of the judges
 _PIECE_CHARS = 800
-_STATEMENTS_MAX = 400  # of a set
+_CLAIMS_MAX = 400  # of a set
 _SEED = 9
 
 
@@ -101,22 +101,22 @@ def figures(cases: Sequence[Case]) -> dict[str, Any]:
     """Return how many sentences are borne by their own passages, by others, and when changed."""
     draw = random.Random(_SEED)
     checked = [
-        (Statement(text, case.question), case, draw.choice(_strangers(case, cases)))
+        (Claim(text, case.question), case, draw.choice(_strangers(case, cases)))
         for case in cases
         for text in case.sentences
     ]
     checked = [it for it in checked if it[0].says_something]
-    if len(checked) > _STATEMENTS_MAX:
-        checked = draw.sample(checked, _STATEMENTS_MAX)
+    if len(checked) > _CLAIMS_MAX:
+        checked = draw.sample(checked, _CLAIMS_MAX)
     changed = [
-        (Statement(_with_other_numbers(statement.text, draw), statement.question), case)
-        for statement, case, _ in checked
-        if statement.numbers
+        (Claim(_with_other_numbers(claim.text, draw), claim.question), case)
+        for claim, case, _ in checked
+        if claim.numbers
     ]
     shares = {
-        "own": [_best(statement, case) for statement, case, _ in checked],
-        "other": [_best(statement, other) for statement, _, other in checked],
-        "changed": [_best(statement, case) for statement, case in changed],
+        "own": [_best(claim, case) for claim, case, _ in checked],
+        "other": [_best(claim, other) for claim, _, other in checked],
+        "changed": [_best(claim, case) for claim, case in changed],
     }
     return {
         "sentences": len(checked),
@@ -136,10 +136,10 @@ def _strangers(case: Case, cases: Sequence[Case]) -> list[Case]:
     return [one for one in cases if own.isdisjoint(it.text for it in one.passages)]
 
 
-def _best(statement: Statement, case: Case) -> float:
-    """Return the most of a statement's words that stand in a passage with its numbers and names."""
-    bearing = [one for one in case.passages if statement.borne_by([one], share_min=0.0)]
-    return max((statement.share_in([one]) for one in bearing), default=-1.0)
+def _best(claim: Claim, case: Case) -> float:
+    """Return the most of a claim's words that stand in a passage with its numbers and names."""
+    bearing = [one for one in case.passages if claim.borne_by([one], share_min=0.0)]
+    return max((claim.share_in([one]) for one in bearing), default=-1.0)
 
 
 def _share(found: Iterator[bool]) -> float | None:

@@ -7,7 +7,7 @@ import pytest
 from kotaemon_node.domain.knowledge import Hit, Passage
 from kotaemon_node.domain.language import language_of
 from kotaemon_node.domain.limits import CITATION_HELD_CHARS_MAX
-from kotaemon_node.engine.citing import CitationGate, Citing, Outcome, citing_of, statement_before
+from kotaemon_node.engine.citing import CitationGate, Citing, Outcome, citing_of, claim_before
 
 SHIPPING = "Parcels leave the warehouse within two days. Delivery to Norway costs 12.50 euros."
 RETURNS = "A return is free within 30 days of delivery. The X200 lamp cannot be returned."
@@ -134,7 +134,7 @@ def test_who_goes_on_behind_a_text_judges_as_if_it_had_let_it_out() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "statement"),
+    ("text", "claim"),
     [
         ("", ""),
         ("One. Two leave", "Two leave"),
@@ -145,10 +145,8 @@ def test_who_goes_on_behind_a_text_judges_as_if_it_had_let_it_out() -> None:
         ("Two leave [1].", "Two leave"),
     ],
 )
-def test_a_mark_cites_the_sentence_or_the_part_of_it_that_it_ends(
-    text: str, statement: str
-) -> None:
-    assert statement_before(text).strip() == statement
+def test_a_mark_cites_the_sentence_or_the_part_of_it_that_it_ends(text: str, claim: str) -> None:
+    assert claim_before(text).strip() == claim
 
 
 @pytest.mark.parametrize(
