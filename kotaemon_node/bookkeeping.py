@@ -15,7 +15,7 @@ from kotaemon_node.adapters.redis import (
 from kotaemon_node.domain import limits
 from kotaemon_node.domain.experiment import EXTRACTIVE, LiveExperiment, profile_name
 from kotaemon_node.engine.counting import Tallying
-from kotaemon_node.engine.profile import ProfileOf, always_default, split
+from kotaemon_node.engine.profile import ProfileOf, always_default, asking_for, split
 from kotaemon_node.engine.rating import Ratings
 from kotaemon_node.engine.record import Record, Recorder, no_record
 from kotaemon_node.ports.analytics import Analytics
@@ -64,7 +64,7 @@ def books_of(settings: Settings, *, clock: Clock, tasks: Tasks, metrics: Metrics
         count=metrics.audit_record,
     )
     return Books(
-        profile_of=_profile_of(settings, metrics),
+        profile_of=asking_for(_profile_of(settings, metrics), settings.answer_evidence_min),
         record=recorder or no_record,
         records=records,
         tally=tally,

@@ -326,6 +326,7 @@ def build_pod(settings: Settings) -> RunningPod:
             owner=identity.incarnation,
             language_model=model,
             terms=terms_of(settings),
+            evidence_min=settings.answer_evidence_min,
         ),
     )
     return RunningPod(

@@ -140,6 +140,11 @@ HOT_AUTHOR_S: Final = 60.0  # a turn is followed; longer answers are made again 
 FOUND_BYTES_MAX: Final = 16 * 1024 * 1024
 FOUND_ENTRIES_MAX: Final = 4_096
 
+# How much must speak for a passage, or the answer is "I don't know" (``engine.evidence``). One figure
+# serves all models, because closeness is on one scale for all; docs/how-to/answers.md tells how to
+# find the one that fits one's own documents. Measured in load/results/answers.md.
+EVIDENCE_MIN: Final = 0.65
+
 # Cited sources. What they open never changes, but it may be withdrawn: for so long a copy elsewhere
 # may outlive a purge. Five minutes spare nearly all requests for what many people open at once.
 SOURCE_CACHE_S_DEFAULT: Final = 300

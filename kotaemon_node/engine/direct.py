@@ -57,6 +57,7 @@ class DirectAnswers:
         owner: str = "",
         language_model: LanguageModel | None = None,
         terms: ModelTerms = FREE,
+        evidence_min: float = limits.EVIDENCE_MIN,
     ) -> None:
         """``owner`` is the incarnation of this pod."""
         self._knowledge = knowledge
@@ -66,6 +67,7 @@ class DirectAnswers:
         self._owner = owner
         self._model = language_model
         self._terms = terms
+        self._evidence_min = evidence_min
         self._free = threading.BoundedSemaphore(limits.DIRECT_ANSWERS_MAX)
         self.away = StoreAway(clock=clock)
         """What is known of the store: callers judge by it whether to come here."""
@@ -95,9 +97,9 @@ class DirectAnswers:
                 shown = citations(found.hits, found)
             except (LanguageModelError, DeadlineExceeded) as error:
                 _log.warning("language_model_failed", error=str(error), trace_id=trace_id)
-                answer, shown = _extracted(extract(question, found.hits), found)
+                answer, shown = _extracted(self._extract(question, found), found)
         else:
-            quoted = extract(question, found.hits) if told is None else told.answer
+            quoted = self._extract(question, found) if told is None else told.answer
             answer, shown = _extracted(quoted, found)
         return Turn(
             turn_id="",
@@ -121,6 +123,9 @@ class DirectAnswers:
             # Knowledge is one tenant's; another's question finds none, rather than what is not its.
             return SearchResult(kb, generation=0, digest="", hits=())
         return clear(self._knowledge.search(kb, question, top_k=limits.TOP_K_DEFAULT))
+
+    def _extract(self, question: str, found: SearchResult) -> ExtractiveAnswer:
+        return extract(question, found.hits, evidence_min=self._evidence_min)
 
     def _generated(
         self, model: LanguageModel, question: str, found: SearchResult, trace_id: str

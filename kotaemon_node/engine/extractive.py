@@ -11,23 +11,13 @@ from typing import Final
 
 from kotaemon_node.domain.knowledge import Hit
 from kotaemon_node.domain.language import Language, language_of
-from kotaemon_node.domain.sentences import Span, sentence_spans
-from kotaemon_node.engine.matching import Matcher
+from kotaemon_node.domain.limits import EVIDENCE_MIN
+from kotaemon_node.domain.sentences import Span
+from kotaemon_node.engine.choosing import Candidate, choose
+from kotaemon_node.engine.evidence import Weighing
 
-# A passage answers when its closeness (contrast) and its share of the question's words (coverage)
-# together reach this. Measured in load/results/answers.md; one figure serves all models, because
-# contrast is on one scale for all.
-EVIDENCE_MIN: Final = 0.55
 # Passages whose evidence is this much weaker than the best one's are about something else.
 _EVIDENCE_SHARE_MIN: Final = 0.7
-# What a further sentence must hold of the question, against the best one. The passage of the best
-# one is known to be about the question; another must prove it.
-_MATCH_SHARE_MIN: Final = 0.4
-_MATCH_SHARE_ELSEWHERE_MIN: Final = 0.7
-# A good sentence of a weak passage is worth less than a fair one of the passage that fits.
-_EVIDENCE_WEIGHT: Final = 3.0
-_SENTENCES_MAX: Final = 3
-_BLOCK_CHARS_MAX: Final = 1_200  # a table or an FAQ's answer is shown whole up to here
 
 _UNKNOWN: Final[Mapping[Language, str]] = {
     "en": (
@@ -102,112 +92,53 @@ class ExtractiveAnswer:
             yield "".join(words[start : start + _WORDS_PER_PIECE])
 
 
-@dataclass(frozen=True, slots=True)
-class _Candidate:
-    """What may be shown: ``span`` in the text of hit number ``hit``.
+def extract(
+    question: str, hits: Sequence[Hit], *, evidence_min: float = EVIDENCE_MIN
+) -> ExtractiveAnswer:
+    """Answer ``question`` with pieces of ``hits``, which are best first.
 
-    ``about`` is that and, in an FAQ, the question; ``above`` are the title and headings.
+    ``evidence_min`` is how much must speak for the best passage; with less it does not know.
     """
-
-    hit: int
-    span: Span
-    text: str
-    about: str
-    above: str
-
-
-def extract(question: str, hits: Sequence[Hit]) -> ExtractiveAnswer:
-    """Answer ``question`` with pieces of ``hits``, which are best first."""
-    language = language_of(question)
-    usable = _usable(hits, language)
+    weighing = Weighing(question)
+    language = weighing.language
+    usable = _usable(hits, weighing, evidence_min)
     if not usable:
         return ExtractiveAnswer((), (), known=False, language=language)
-    best = max(usable, key=lambda hit: evidence(hit, language))
+    best, _ = max(usable, key=lambda one: one[1])
     if best.passage.kind == "faq":
         # Somebody wrote this answer to this question: nothing is to be added.
-        usable = [best]
-    return _cite(usable, _choose(question, usable, language), language)
+        usable = [one for one in usable if one[0] is best]
+    chosen = choose(
+        question, [hit.passage for hit, _ in usable], evidence=[weight for _, weight in usable]
+    )
+    return _cite([hit for hit, _ in usable], chosen, language)
 
 
-def evidence(hit: Hit, language: Language) -> float:
-    """Return how much speaks for a passage as an answer to a question in ``language``."""
-    closeness = hit.contrast if hit.contrast is not None else (hit.dense or 0.0)
-    # Words of two languages hardly meet, so closeness has to stand for both.
-    weight = 1 if hit.passage.language == language else 2
-    return weight * closeness + hit.coverage
+def _usable(
+    hits: Sequence[Hit], weighing: Weighing, evidence_min: float
+) -> list[tuple[Hit, float]]:
+    """Keep the passages that answer, with their evidence.
 
-
-def _usable(hits: Sequence[Hit], language: Language) -> list[Hit]:
-    """Keep the passages that answer; those of another language only when there is no other."""
-    own = [hit for hit in hits if hit.passage.language == language]
-    foreign = [hit for hit in hits if hit.passage.language != language]
+    Those of another language are kept only when there is no other.
+    """
+    hits = [hit for hit in hits if hit.passage.text.strip()]
+    own = [hit for hit in hits if hit.passage.language == weighing.language]
+    foreign = [hit for hit in hits if hit.passage.language != weighing.language]
     for group in (own, foreign):
-        best = max((evidence(hit, language) for hit in group), default=0.0)
-        if best >= EVIDENCE_MIN:
-            return [hit for hit in group if evidence(hit, language) >= _EVIDENCE_SHARE_MIN * best]
+        weighed = [(hit, weighing.of(hit)) for hit in group]
+        best = max((weight for _, weight in weighed), default=0.0)
+        if weighed and best >= evidence_min:
+            return [one for one in weighed if one[1] >= _EVIDENCE_SHARE_MIN * best]
     return []
 
 
-def _choose(question: str, hits: Sequence[Hit], language: Language) -> list[_Candidate]:
-    """Return the best pieces: passages in the order of their best one, each in its own order."""
-    candidates = [one for number, hit in enumerate(hits) for one in _candidates(number, hit)]
-    matches = _matches(question, candidates)
-    scores = [
-        match + _EVIDENCE_WEIGHT * evidence(hits[candidate.hit], language)
-        for match, candidate in zip(matches, candidates, strict=True)
-    ]
-    ranked = sorted(range(len(candidates)), key=lambda at: (-scores[at], at))
-    best = ranked[0]
-
-    def needed(at: int) -> float:
-        same = candidates[at].hit == candidates[best].hit
-        return matches[best] * (_MATCH_SHARE_MIN if same else _MATCH_SHARE_ELSEWHERE_MIN)
-
-    kept = [candidates[at] for at in ranked if matches[at] >= needed(at)][:_SENTENCES_MAX]
-    order = list(dict.fromkeys(one.hit for one in kept))
-    return sorted(kept, key=lambda one: (order.index(one.hit), one.span))
-
-
-def _matches(question: str, candidates: Sequence[_Candidate]) -> list[float]:
-    """Return how much of the question each candidate holds.
-
-    Words of its headings count half: below "Returns" no sentence need say the word, but one that
-    does is nearer.
-    """
-    pieces = [candidate.about for candidate in candidates]
-    headed = [f"{candidate.above}\n{candidate.about}" for candidate in candidates]
-    shares = Matcher(question, pieces + headed).shares
-    return [
-        (piece + with_heading) / 2
-        for piece, with_heading in zip(shares[: len(pieces)], shares[len(pieces) :], strict=True)
-    ]
-
-
-def _candidates(number: int, hit: Hit) -> list[_Candidate]:
-    """Cut a passage into what may be shown of it: sentences, or as one what belongs together."""
-    text, kind = hit.passage.text, hit.passage.kind
-    # An entry without a line break is all there is to show.
-    start = text.find("\n") + 1 if kind == "faq" else 0
-    spans = [(start + begin, start + end) for begin, end in sentence_spans(text[start:])]
-    if kind != "text" and spans and spans[-1][1] - start <= _BLOCK_CHARS_MAX:
-        spans = [(spans[0][0], spans[-1][1])]
-    above = "\n".join((hit.passage.title, *hit.passage.heading))
-    pieces = [text[slice(*span)] for span in spans]
-    return [
-        _Candidate(number, span, piece, about=text[:start] + piece, above=above)
-        for span, piece in zip(spans, pieces, strict=True)
-    ]
-
-
-def _cite(
-    hits: Sequence[Hit], chosen: Sequence[_Candidate], language: Language
-) -> ExtractiveAnswer:
+def _cite(hits: Sequence[Hit], chosen: Sequence[Candidate], language: Language) -> ExtractiveAnswer:
     numbers: dict[int, int] = {}
     sentences = tuple(
         CitedSentence(
             text=one.text,
-            n=numbers.setdefault(one.hit, len(numbers) + 1),
-            span=_moved(one.span, hits[one.hit].passage.span[0]),
+            n=numbers.setdefault(one.passage, len(numbers) + 1),
+            span=_moved(one.span, hits[one.passage].passage.span[0]),
         )
         for one in chosen
     )

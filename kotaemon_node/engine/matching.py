@@ -23,7 +23,7 @@ class Matcher:
         total = len(sentences)
         # Words that no sentence holds cannot tell sentences apart; the search has judged them.
         weights = {
-            word: math.log(1 + (total - count + 0.5) / (count + 0.5)) * _importance(word)
+            word: math.log(1 + (total - count + 0.5) / (count + 0.5)) * importance(word)
             for word, count in sorted(holding.items())
         }
         asked_weight = sum(weights.values()) or 1.0
@@ -33,7 +33,8 @@ class Matcher:
         """Share of the question's words, by weight, that each sentence holds, 0 to 1."""
 
 
-def _importance(word: str) -> float:
+def importance(word: str) -> float:
+    """Return how much a word of a question says beside others."""
     return CHARACTER_WEIGHT if len(word) == 1 and is_cjk(word) else 1.0
 
 

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Final, Literal
 
 from kotaemon_node.domain.experiment import (
@@ -16,7 +16,7 @@ from kotaemon_node.domain.experiment import (
     profile_name,
 )
 from kotaemon_node.domain.knowledge import BOTH_LEGS, Leg
-from kotaemon_node.domain.limits import TOP_K_DEFAULT
+from kotaemon_node.domain.limits import EVIDENCE_MIN, TOP_K_DEFAULT
 from kotaemon_node.ports.sessions import Work
 
 GeneratorType = Literal["model", "extractive"]
@@ -33,6 +33,8 @@ class AnswerProfile:
     expander: ExpanderType = "rewrite"
     """What makes the question that is searched of the one that was asked."""
     generator: GeneratorType = "model"
+    evidence_min: float = EVIDENCE_MIN
+    """How much must speak for a passage, or an extractive answer is "I don't know"."""
     sampling: Mapping[str, float] = field(default_factory=dict)
     """``temperature`` and ``seed``, sent to the model; empty: the server's own."""
 
@@ -66,6 +68,11 @@ ProfileOf = Callable[[Work], AnswerProfile]
 def always_default(work: Work) -> AnswerProfile:
     """Answer every turn by the one configuration that there is."""
     return DEFAULT_PROFILE
+
+
+def asking_for(profile_of: ProfileOf, evidence_min: float) -> ProfileOf:
+    """Have every configuration ask for so much evidence."""
+    return lambda work: replace(profile_of(work), evidence_min=evidence_min)
 
 
 def split(experiment: LiveExperiment) -> ProfileOf:

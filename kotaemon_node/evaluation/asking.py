@@ -4,16 +4,15 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from functools import partial
 from typing import Final
 
 from kotaemon_node.domain.errors import LanguageModelError
 from kotaemon_node.domain.experiment import ExpanderType
 from kotaemon_node.domain.knowledge import BOTH_LEGS, Hit, Leg, SearchResult
-from kotaemon_node.domain.language import language_of
 from kotaemon_node.domain.session import Turn
 from kotaemon_node.domain.turn import State
-from kotaemon_node.engine.extractive import evidence, extract
+from kotaemon_node.engine.evidence import Weighing
+from kotaemon_node.engine.extractive import extract
 from kotaemon_node.engine.prompt import build_prompt
 from kotaemon_node.engine.threshold import clear
 from kotaemon_node.engine.understanding import Asked
@@ -43,7 +42,7 @@ class Retrieved:
     hits: tuple[Hit, ...]
     """The passages that an answer is made of."""
     evidence: float
-    """How much speaks for the best of them (``engine.extractive.evidence``)."""
+    """How much speaks for the best of them (``engine.evidence``)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,20 +73,19 @@ def understand(
 
 def retrieve(base: Base, asked: Asked, *, retriever: RetrieverType, top_k: int) -> Retrieved:
     """Search as a turn does, and once more deeper for the ranking."""
-    # Not the first of the deep ones: how many are asked for decides how many are fused.
-    search = partial(_search, base, retriever=retriever)
-    deep = searched(asked, partial(search, top_k=DEPTH), top_k=DEPTH).hits
-    hits = searched(asked, lambda text: clear(search(text, top_k=top_k)), top_k=top_k).hits
-    names = dict.fromkeys(base.name_of(hit.passage.document) for hit in deep)
-    language = language_of(asked.search)
-    best = max((evidence(hit, language) for hit in hits), default=0.0)
-    return Retrieved(tuple(names), hits, best)
-
-
-def _search(base: Base, question: str, *, retriever: RetrieverType, top_k: int) -> SearchResult:
     legs = _LEGS[retriever]
-    vectors = base.encode(question) if "dense" in legs else {}
-    return base.searcher.search(question, top_k=top_k, encoded=vectors, legs=legs)
+    texts = (asked.search, *asked.parts)
+    vectors = {text: base.encode(text) if "dense" in legs else {} for text in texts}
+
+    def search(text: str, k: int) -> SearchResult:
+        return base.searcher.search(text, top_k=k, encoded=vectors[text], legs=legs)
+
+    # Not the first of the deep ones: how many are asked for decides how many are fused.
+    deep = searched(asked, lambda text: search(text, DEPTH), top_k=DEPTH).hits
+    hits = searched(asked, lambda text: clear(search(text, top_k)), top_k=top_k).hits
+    names = dict.fromkeys(base.name_of(hit.passage.document) for hit in deep)
+    best = Weighing(asked.search).best(hits)
+    return Retrieved(tuple(names), hits, best)
 
 
 Generate = Callable[[Base, Question, Asked, Sequence[Hit]], Answered]

@@ -10,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
-from kotaemon_node.engine.extractive import EVIDENCE_MIN
+from kotaemon_node.domain.limits import EVIDENCE_MIN
 from kotaemon_node.evaluation.errors import ExperimentError
 from kotaemon_node.evaluation.experiment import Experiment
 from kotaemon_node.evaluation.metrics import ranking

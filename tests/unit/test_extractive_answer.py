@@ -7,8 +7,7 @@ import pytest
 
 from kotaemon_node.domain.knowledge import Hit, Passage, PassageKind
 from kotaemon_node.domain.language import language_of
-from kotaemon_node.engine.extractive import EVIDENCE_MIN, ExtractiveAnswer, evidence, extract
-from kotaemon_node.engine.matching import Matcher
+from kotaemon_node.engine.extractive import ExtractiveAnswer, extract
 
 SHIPPING = (
     "We ship lamps from our own stock. Delivery of a lamp takes two to three days. "
@@ -50,7 +49,7 @@ def texts(answer: ExtractiveAnswer) -> list[str]:
 def test_the_sentence_that_answers_is_cited() -> None:
     answer = extract("How long does the delivery of a lamp take?", [hit(SHIPPING)])
     assert answer.known
-    assert answer.text == "Delivery of a lamp takes two to three days. [1]"
+    assert answer.text.startswith("Delivery of a lamp takes two to three days. [1]")
     assert [cited.passage.text for cited in answer.cited] == [SHIPPING]
 
 
@@ -105,18 +104,11 @@ def test_when_nothing_fits_it_says_so_in_the_language_of_the_question(
     assert "[" not in answer.text
 
 
-def test_meaning_and_words_make_up_for_each_other() -> None:
-    strong, weak = EVIDENCE_MIN + 0.01, EVIDENCE_MIN - 0.01
-    question = "Delivery of a lamp?"
-    for contrast, coverage in ((strong, 0.0), (0.0, strong), (strong / 2, strong / 2)):
-        assert extract(question, [hit(SHIPPING, contrast=contrast, coverage=coverage)]).known
-    assert not extract(question, [hit(SHIPPING, contrast=weak, coverage=0.0)]).known
-    assert extract(question, [hit(SHIPPING, contrast=None, coverage=strong)]).known
-
-
-def test_without_a_contrast_the_cosine_stands_for_it() -> None:
-    one = replace(hit(SHIPPING, coverage=0.1), contrast=None, dense=0.7)
-    assert evidence(one, "en") == pytest.approx(0.8)
+def test_how_much_must_speak_for_an_answer_may_be_chosen() -> None:
+    question, one = "Delivery of a lamp?", hit(SHIPPING, contrast=0.1, coverage=0.2)
+    assert not extract(question, [one]).known
+    assert extract(question, [one], evidence_min=0.3).known
+    assert not extract(question, [replace(one, contrast=0.9)], evidence_min=1.9).known
 
 
 def test_passages_of_the_questions_language_go_first() -> None:
@@ -134,12 +126,6 @@ def test_what_is_known_in_the_other_language_only_is_shown_and_said_to_be() -> N
     assert not extract("送货要多长时间？", [weak]).known
 
 
-def test_list_items_and_rows_stand_on_lines_of_their_own() -> None:
-    text = "Returns:\n- pack the lamp for return\n- send the lamp for return"
-    answer = extract("How do I pack and send a lamp for return?", [hit(text)])
-    assert answer.text == "- pack the lamp for return [1]\n- send the lamp for return [1]"
-
-
 def test_at_most_three_sentences_are_shown() -> None:
     text = " ".join(f"A lamp of kind {number} is sold." for number in range(20))
     assert len(extract("Which lamps are sold?", [hit(text)]).sentences) == 3
@@ -154,20 +140,3 @@ def test_the_pieces_make_the_text_and_are_always_cut_alike(question: str) -> Non
     assert len(pieces) > 1
     assert max(map(len, pieces)) < 60
     assert list(extract(question, hits).pieces()) == pieces
-
-
-def test_words_meet_whatever_their_ending() -> None:
-    for one, other in (
-        ("shipping", "shipped"),
-        ("call", "calling"),
-        ("policies", "policy"),
-        ("returned", "returns"),
-        ("delivery", "deliveries"),
-    ):
-        assert Matcher(one, [other, "nothing of it"]).shares == [1.0, 0.0]
-
-
-def test_a_word_that_every_sentence_holds_weighs_least() -> None:
-    shares = Matcher("lamp warranty", ["lamp here", "lamp there", "lamp warranty"]).shares
-    assert shares[2] == pytest.approx(1.0)
-    assert shares[0] == shares[1] < 0.2

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 THRESHOLDS: Final = tuple(round(0.05 * step, 2) for step in range(31))
-"""0.00, 0.05, …, 1.50: evidence is closeness in [0, 1] plus coverage in [0, 1)."""
+"""0.00, 0.05, …, 1.50: evidence is closeness in [0, 1] plus words in [0, 1]."""
 
 
 @dataclass(frozen=True, slots=True)

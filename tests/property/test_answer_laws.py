@@ -1,0 +1,121 @@
+"""No sentence without a source: every piece of an extractive answer stands in what it cites."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kotaemon_node.domain.knowledge import Hit, Passage, PassageKind, SearchResult
+from kotaemon_node.domain.language import language_of
+from kotaemon_node.engine.answering import citations
+from kotaemon_node.engine.choosing import PIECES_MAX
+from kotaemon_node.engine.extractive import ExtractiveAnswer, extract
+
+# fmt: off
+_WORDS = [
+    "lamp", "returns", "The", "It", "30 days", "2019", "Aurora", "cup.", "is?", "sold!", "-", "•",
+    "1.", "|", "| price |", ":\n", "\n", "\n\n", "[1]", "[9]", "```", "📦", "台灯", "的", "保修期",
+    "是", "三年。", "它", "其中", "：\n", "iPhone 15", "退货；", "“好。”", "（一）", "𠮷", "。",
+]
+# fmt: on
+_text = st.lists(st.sampled_from(_WORDS), min_size=1, max_size=60).map(" ".join)
+_kind: st.SearchStrategy[PassageKind] = st.sampled_from(("text", "table", "faq", "code"))
+
+
+@st.composite
+def _documents(draw: st.DrawFn) -> list[tuple[str, Hit]]:
+    """Documents of which each has a passage that was found."""
+    found = []
+    for number in range(draw(st.integers(0, 4))):
+        before, text, after = draw(_text), draw(_text), draw(_text)
+        span = (len(before), len(before) + len(text))
+        passage = Passage(
+            id=f"p{number}",
+            document=f"d{number}",
+            revision="r",
+            title=draw(st.sampled_from(("", "Lamps", "台灯"))),
+            heading=(),
+            page=None,
+            span=span,
+            text=text,
+            language=language_of(text),
+            kind=draw(_kind),
+        )
+        part = st.floats(0, 1)
+        hit = Hit(
+            passage,
+            score=draw(part),
+            dense=draw(part),
+            lexical=0.0,
+            coverage=draw(part),
+            contrast=draw(st.none() | st.floats(-1, 1)),
+        )
+        found.append((before + text + after, hit))
+    return found
+
+
+@settings(max_examples=300, deadline=None)
+@given(_documents(), _text, st.floats(0, 2))
+def test_every_piece_is_quoted_from_the_document_that_its_mark_names(
+    documents: list[tuple[str, Hit]], question: str, evidence_min: float
+) -> None:
+    hits = [hit for _, hit in documents]
+    answer = extract(question, hits, evidence_min=evidence_min)
+    docs = citations(answer.cited, _found(hits), quotes=answer.quotes)
+    texts = {hit.passage.id: text for text, hit in documents}
+
+    assert answer.known == bool(docs) == bool(answer.sentences)
+    assert len(answer.sentences) <= PIECES_MAX
+    for sentence in answer.sentences:
+        doc = docs[sentence.n - 1]
+        start, end = sentence.span
+        assert sentence.text
+        assert texts[doc["id"]][start:end] == sentence.text
+        assert doc["span"][0] <= start < end <= doc["span"][1]
+    _only_quotes(answer, docs)
+    assert "".join(answer.pieces()) == answer.text
+
+
+def _only_quotes(answer: ExtractiveAnswer, docs: Sequence[Any]) -> None:
+    """Take the quotes and their marks away: nothing but a fixed opening may be left."""
+    assert [doc["n"] for doc in docs] == list(range(1, len(docs) + 1))
+    if not answer.known:
+        assert re.match("I don't know|我不知道", answer.text)
+        assert docs == []
+        return
+    rest, opening, quoted = answer.text, "", 0
+    for sentence in answer.sentences:
+        before, found, rest = rest.partition(sentence.text)
+        assert found
+        opening += before
+        mark = re.match(r" ?\[(\d+)\]", rest)
+        assert mark is not None
+        assert int(mark[1]) == sentence.n <= len(docs)
+        rest, quoted = rest[mark.end() :], quoted + 1
+    assert rest == ""
+    assert opening.strip() in (
+        "",
+        "The documents say this in another language:",
+        "文档中只有其他语言的说明，原文如下：",
+    )
+    assert quoted == sum(len(doc["quotes"]) for doc in docs)
+    for doc in docs:
+        ends = [0, *(end for _, end in doc["quotes"])]
+        assert all(end <= start for end, (start, _) in zip(ends, doc["quotes"], strict=False))
+
+
+@settings(max_examples=50, deadline=None)
+@given(_documents(), _text)
+def test_the_score_of_the_search_decides_nothing(
+    documents: list[tuple[str, Hit]], question: str
+) -> None:
+    hits = [hit for _, hit in documents]
+    rescored = [replace(hit, score=1 - hit.score) for hit in hits]
+    assert extract(question, hits).text == extract(question, rescored).text
+
+
+def _found(hits: Sequence[Hit]) -> SearchResult:
+    return SearchResult("default", 3, "digest", tuple(hits))
