@@ -233,6 +233,7 @@ def test_the_key_goes_into_its_header_and_nowhere_else(server: EmbeddingsServer)
     with pytest.raises(EncoderUnavailable, match="answered 401") as told:
         encoder.encode_passages(["two years"])
     assert "canary" not in str(told.value)
+    assert encoder.outcomes == ["failed"]  # type: ignore[attr-defined]
     assert server.headers[0]["Authorization"] == "Bearer canary"
     with pytest.raises(EncoderUnavailable, match="answered 307"):
         encoder.encode_passages(["two years"])

@@ -112,7 +112,7 @@ class EmbeddingsClient:
                 wanted_s = pause_s if failure.after_s is None else failure.after_s
                 _pause(min(wanted_s, patience.pause_max_s))
                 pause_s *= 2
-            except NotLiked:
+            except (NotLiked, EncoderUnavailable):
                 self.count("failed")
                 raise
             else:
