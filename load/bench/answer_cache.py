@@ -18,7 +18,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from coordinator.chunking import indexed_text
 from kotaemon_node.adapters.encoder.factory import make_encoder
 from kotaemon_node.adapters.faiss import FaissSegmentFormat
 from kotaemon_node.adapters.redis import RedisHotAnswers, connect
@@ -32,6 +31,7 @@ from kotaemon_node.ports.hot_answers import AnswerName, Found
 from kotaemon_node.retrieval.analysis import terms
 from kotaemon_node.retrieval.found_before import FoundBefore, RememberedKnowledge
 from kotaemon_node.retrieval.generation import OpenGeneration, load_segment
+from kotaemon_node.retrieval.indexed import indexed_text
 from kotaemon_node.retrieval.opening import SearcherFactory
 from kotaemon_node.retrieval.searcher import Searcher
 from load.bench.answer_cache_report import report
