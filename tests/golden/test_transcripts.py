@@ -84,6 +84,18 @@ def test_a_model_that_continues_goes_on_from_the_next_character(tell: Tell) -> N
     story.play(2.0)
 
 
+def test_marks_are_judged_alike_by_whoever_goes_on(tell: Tell) -> None:
+    """The first owner dies with a mark held back; the second makes of it what that would have."""
+    story = tell("takeover_within_a_mark")
+    text = ((0.1, "A lamp takes two"), (0.1, " to three days "), (0.1, "[2]"))
+    story.ask(story.pod("a", story.model(*text, then="fall silent")))
+    story.play(1.0)
+    story.note("b takes t1 from a")
+    whole = story.model(*text, (0.1, ". It flies [1]"), (0.1, ", by lorry [2]."))
+    story.pod("b", whole).take(key("t1"), from_owner="a")
+    story.play(2.0)
+
+
 def test_a_model_that_does_not_continue_begins_again(tell: Tell) -> None:
     story = tell("takeover_restarts")
     story.ask(story.pod("a", story.model(*ANSWER[:2], then="fall silent")))
