@@ -68,6 +68,9 @@ WHOLE: Final = ("anthropic-docs",)
 """Has so few questions that a part of them says nothing."""
 
 
+_SHARE_MIN: Final = 0.1  # of the documents: an experiment leaves out no more
+
+
 @dataclass(frozen=True, slots=True)
 class Part:
     """How much of a set is measured; None: all of it."""
@@ -83,7 +86,7 @@ class Part:
         share = 1.0
         wanted = self.characters or characters
         if characters > 2 * wanted and name not in WHOLE:
-            share = wanted / characters
+            share = max(wanted / characters, _SHARE_MIN)
             said["left_out"] = round(1 - share, 3)
         if self.questions is not None and share * len(source.questions) > self.questions:
             # Those whose documents are left out are drawn as well, and count nowhere.
