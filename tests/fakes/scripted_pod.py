@@ -15,10 +15,11 @@ import gevent
 
 from kotaemon_node import bootstrap
 from kotaemon_node.domain import limits
-from kotaemon_node.domain.knowledge import GenerationRef
+from kotaemon_node.domain.knowledge import GenerationRef, Hit, SearchResult
 from kotaemon_node.engine.answering import Draft
 from kotaemon_node.engine.writing import FrameWriter
 from kotaemon_node.ports.sessions import Work
+from tests.fakes.knowledge_base import PASSAGE
 
 limits.CLIENT_STALL_S = float(os.environ.get("STALL_S", limits.CLIENT_STALL_S))  # type: ignore[misc]
 limits.LEAVE_WAIT_S = float(os.environ.get("LEAVE_WAIT_S", limits.LEAVE_WAIT_S))  # type: ignore[misc]
@@ -26,7 +27,7 @@ limits.LEAVE_ENDS_S = float(os.environ.get("LEAVE_ENDS_S", limits.LEAVE_ENDS_S))
 
 
 class AnyKnowledge:
-    """Has one generation of one knowledge base; nothing is searched."""
+    """Has one generation of one knowledge base, in which everything finds the same passage."""
 
     loaded = True
     refused: Mapping[str, str] = {}
@@ -42,6 +43,10 @@ class AnyKnowledge:
 
     def wake(self, *_: object) -> None:
         """There is nothing newer."""
+
+    def search(self, kb: str, question: str, **_: object) -> SearchResult:
+        hit = Hit(PASSAGE, score=0.9, dense=0.8, lexical=3.5, coverage=1.0)
+        return SearchResult(kb, 1, "0" * 64, (hit,))
 
     @contextmanager
     def pinned(self, kb: str, *, min_generation: int = 0) -> Iterator[None]:
@@ -66,7 +71,7 @@ class ScriptedAnswerer:
 
 bootstrap.KnowledgeLibrary = AnyKnowledge  # type: ignore[assignment, misc]
 bootstrap.Answerer = ScriptedAnswerer  # type: ignore[assignment, misc]
-bootstrap._encoders = lambda _: lambda name: name  # type: ignore[assignment, return-value]
+bootstrap._encoders = lambda *_, **__: lambda name: name  # type: ignore[assignment, return-value]
 
 from kotaemon_node.server.wsgi import app  # noqa: E402 - builds the pod of the parts above
 
