@@ -1,13 +1,10 @@
 """Composes a worker pod: the only module of the node that knows every adapter."""
 
 import os
-import random
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 
 import structlog
-from flask import Flask
 
 from kotaemon_node import __version__
 from kotaemon_node.adapters.documents.reading import unsupported
@@ -28,7 +25,6 @@ from kotaemon_node.adapters.redis import (
     SessionCache,
     connect,
 )
-from kotaemon_node.adapters.redis.durability import NeverDurable
 from kotaemon_node.adapters.signing import read_trusted_keys
 from kotaemon_node.adapters.store.factory import StorePlace, make_artifact_store, reading_of
 from kotaemon_node.adapters.store.uploads import make_upload_room
@@ -57,109 +53,26 @@ from kotaemon_node.listeners.dispatch import Dispatch, Listener
 from kotaemon_node.listeners.knowledge_updated import KnowledgeUpdatedListener
 from kotaemon_node.listeners.session_updated import SessionUpdatedListener
 from kotaemon_node.outside import (
-    GuardedEndpoint,
     guarded_model_of,
     reranking_of,
     terms_of,
     toolbox_of,
 )
-from kotaemon_node.ports.artifacts import ArtifactsUnavailable
 from kotaemon_node.ports.encoder import Encoder
 from kotaemon_node.ports.events import Bus
-from kotaemon_node.ports.runtime import Clock, Tasks
+from kotaemon_node.ports.runtime import Clock
 from kotaemon_node.remembered import remembering_of
 from kotaemon_node.retrieval.faq_reader import FaqReader
 from kotaemon_node.retrieval.found_before import FoundBefore, RememberedKnowledge
 from kotaemon_node.retrieval.library import KnowledgeLibrary
 from kotaemon_node.retrieval.neighbours import Neighbours
+from kotaemon_node.running import RunningPod
 from kotaemon_node.settings import Settings
 from kotaemon_node.telemetry.logs import configure_logs
 from kotaemon_node.telemetry.metrics import Metrics
 from kotaemon_node.telemetry.tracing import Tracing
 
 _log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class RunningPod:
-    """A composed pod: its WSGI application and the loops beside it."""
-
-    app: Flask
-    store: RedisStore
-    pod: Pod
-    recovery: Recovery
-    library: KnowledgeLibrary
-    dispatch: Dispatch
-    engine: TurnEngine
-    owners: Owners
-    tasks: Tasks
-    clock: Clock
-    tracing: Tracing
-    guarded: GuardedEndpoint | None = None
-
-    def start(self) -> None:
-        """Start the loops; requests are served as soon as knowledge is loaded.
-
-        Ends the process where the store can never be as durable as it is asked to be.
-        """
-        try:
-            self.store.check_durability()
-        except NeverDurable as error:
-            raise SystemExit(str(error)) from error
-        self.tasks.spawn("durability", self._keep_checking_durability)
-        self.tracing.start(self.tasks)
-        if (guarded := self.guarded) is not None:
-            self.tasks.spawn("breaker", lambda: guarded.keep_looking(self.clock, self.pod))
-        self.engine.listen()
-        self.tasks.spawn("events", lambda: self.dispatch.run(on_positioned=self.library.reconcile))
-        self.tasks.spawn("reconcile", self._keep_reconciling)
-        self.tasks.spawn("heartbeat", lambda: self.pod.keep_present(self.owners))
-        self.tasks.spawn(
-            "sweep", lambda: self.pod.keep_sweeping(self.recovery, jitter=random.random)
-        )
-
-    def drain(self, *, idle: Callable[[], bool]) -> None:
-        """Take no new work, end what runs and leave; returns when the process may end.
-
-        ``idle`` tells whether no request is being answered. Turns that outlast ``DRAIN_FINISH_S``
-        are handed over to other pods, and their readers are told to go there.
-        """
-        self.pod.drain()
-        self.clock.sleep(limits.DRAIN_SETTLE_S)
-        self._wait(idle, limits.DRAIN_FINISH_S)
-        self.engine.hand_over()
-        self._wait(idle, limits.DRAIN_MAX_S - limits.DRAIN_FINISH_S)
-        self.pod.leave()
-        self.tracing.finish(self.clock)
-
-    def _wait(self, idle: Callable[[], bool], timeout_s: float) -> None:
-        deadline_s = self.clock.monotonic_s() + timeout_s
-        while self.clock.monotonic_s() < deadline_s and not (idle() and self.engine.quiet):
-            self.clock.sleep(0.02)
-
-    def _keep_checking_durability(self) -> None:
-        """Look until the store gives what is asked: a replica may come, a primary be found."""
-        try:
-            while self.store.check_durability():
-                self.clock.sleep(limits.POD_HEARTBEAT_S)
-        except NeverDurable as error:
-            # It was away when this pod started. The pod stays unready, as it would after a restart.
-            _log.error("never_durable", reason=str(error))
-
-    def _keep_reconciling(self) -> None:
-        """Read the truth now and then, so that a lost event costs time and nothing else."""
-        while not self.pod.draining:
-            try:
-                self.library.reconcile()
-            except ArtifactsUnavailable as error:
-                # A cluster that begins, or a coordinator that is replaced: nothing is broken.
-                _log.warning("artifacts_unreachable", error=str(error))
-            except Exception:  # noqa: BLE001 - a pod that looks no more is behind for ever
-                _log.exception("reconcile_broken")
-            # Soon while there is nothing to serve, else rarely, at the promised time at the latest,
-            # and not all pods at once.
-            period_s = limits.RECONCILE_S if self.library.served() else 1.0
-            self.clock.sleep(period_s * (1 + random.random()) / 2)
 
 
 def build_pod(settings: Settings) -> RunningPod:
