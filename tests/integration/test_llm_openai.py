@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from kotaemon_node.adapters.llm import openai
+from kotaemon_node.adapters.llm.answer import AnswerStream
 from kotaemon_node.adapters.llm.estimating import estimated_tokens
 from kotaemon_node.adapters.llm.openai import OpenAiLanguageModel, make_language_model
 from kotaemon_node.domain import limits
@@ -136,6 +137,14 @@ def test_a_server_that_does_not_count_tokens_is_asked_again_without(llm: FakeLlm
     asked = sum(estimated_tokens(message.content) for message in MESSAGES)
     assert usage == Usage(asked, estimated_tokens(ANSWER), estimated=True)
     assert 0.5 < usage.completion_tokens / len(tokens_of(ANSWER)) < 2
+
+
+@pytest.mark.parametrize("again", ["", "The document"])
+def test_a_beginning_that_is_told_again_in_a_whole_answer_is_shown_once(again: str) -> None:
+    body = json.dumps({"choices": [{"message": {"content": f"{again} says."}}]}).encode()
+    received = iter([body, b""])
+    answer = AnswerStream(lambda: next(received), prefix="The document", usage=Usage())
+    assert list(answer.whole()) == [" says."]
 
 
 def test_a_server_that_does_not_stream_is_understood(llm: FakeLlmServer) -> None:

@@ -20,9 +20,10 @@ class AnswerStream:
     sign of life: a part of a call arrived.
     """
 
-    def __init__(self, receive: Callable[[], bytes], *, chars_used: int, usage: Usage) -> None:
+    def __init__(self, receive: Callable[[], bytes], *, prefix: str, usage: Usage) -> None:
         self._receive = receive
-        self._chars = chars_used
+        self._prefix = prefix
+        self._chars = len(prefix)
         self._usage = usage
         self._complete = False
         self._counted = False
@@ -59,6 +60,8 @@ class AnswerStream:
             if len(body) > 4 * ANSWER_CHARS_MAX:
                 raise self._too_long()
         piece = self._take(read_chunk(body.decode(errors="replace")))
+        # llama.cpp tells the beginning that it was given again, but only in a whole answer.
+        piece = piece.removeprefix(self._prefix)
         if piece:
             yield piece
         yield from self._calls.closed()

@@ -128,15 +128,13 @@ class OpenAiLanguageModel:
             self._model, messages, prefix=prefix, mode=self._continue_mode, tools=tools
         )
         body.update({**self._sampling, **sampling})
-        return self._stream(
-            body, chars_used=len(prefix), usage=usage, stop=stop, with_calls=bool(tools)
-        )
+        return self._stream(body, prefix=prefix, usage=usage, stop=stop, with_calls=bool(tools))
 
     def _stream(
         self,
         body: dict[str, Any],
         *,
-        chars_used: int,
+        prefix: str,
         usage: Usage,
         stop: StopSignal,
         with_calls: bool,
@@ -148,7 +146,7 @@ class OpenAiLanguageModel:
                 stop.breaking_off(lambda: _hang_up(response)),
             ):
                 answer = AnswerStream(
-                    lambda: _receive(response, patience), chars_used=chars_used, usage=usage
+                    lambda: _receive(response, patience), prefix=prefix, usage=usage
                 )
                 try:
                     for piece in _pieces(answer, response):
