@@ -20,8 +20,8 @@ from typing import Final
 from kotaemon_node.domain.knowledge import Hit, Passage
 from kotaemon_node.domain.language import Language, language_of
 from kotaemon_node.domain.sentences import sentence_spans
-from kotaemon_node.domain.words import telling_words, words
-from kotaemon_node.engine.matching import importance, stem
+from kotaemon_node.domain.words import telling_words
+from kotaemon_node.engine.matching import importance, stem, stems_of
 from kotaemon_node.engine.support import Claim, Evidence
 
 _COVERAGE_WEIGHT: Final = 0.7
@@ -73,7 +73,7 @@ class Weighing:
         return max(shares, default=0.0) / total
 
     def _held(self, text: str) -> set[str]:
-        return self._weights.keys() & map(stem, words(text))
+        return self._weights.keys() & stems_of(text)
 
     def _missing(self, passage: Passage) -> float:
         """Return the share of the numbers and names asked about that the passage lacks."""

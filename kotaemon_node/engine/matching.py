@@ -1,8 +1,9 @@
-"""How much of a question each of some sentences holds."""
+"""How much of a question each of some texts holds."""
 
 import math
 from collections import Counter
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final
 
 from kotaemon_node.domain.words import CHARACTER_WEIGHT, is_cjk, telling_words, words
@@ -13,24 +14,34 @@ _SUFFIXES: Final = ("ingly", "edly", "ings", "ing", "ies", "ied", "ed", "es", "l
 _STEM_CHARS_MIN: Final = 3
 
 
-class Matcher:
-    """Compares sentences with a question. A word weighs more the fewer of the sentences hold it."""
+# Sentences whose stems are remembered: those of some hundred passages, a few megabytes. What many
+# people ask about is compared again and again, and one answer looks at each sentence twice.
+_TEXTS_KEPT: Final = 2_048
+_WORDS_KEPT: Final = 65_536  # more than a vocabulary in daily use
 
-    def __init__(self, question: str, sentences: Sequence[str]) -> None:
-        asked = set(map(stem, telling_words(question)))
-        held = [asked.intersection(map(stem, words(sentence))) for sentence in sentences]
-        holding = Counter(word for found in held for word in found)
-        total = len(sentences)
-        # Words that no sentence holds cannot tell sentences apart; the search has judged them.
-        weights = {
-            word: math.log(1 + (total - count + 0.5) / (count + 0.5)) * importance(word)
-            for word, count in sorted(holding.items())
-        }
-        asked_weight = sum(weights.values()) or 1.0
-        self.shares = [
-            sum(weights[word] for word in sorted(found)) / asked_weight for found in held
-        ]
-        """Share of the question's words, by weight, that each sentence holds, 0 to 1."""
+
+def shares(question: str, texts: Sequence[frozenset[str]]) -> list[float]:
+    """Return the share of the question's words that each of some texts holds, 0 to 1.
+
+    Texts are told as ``stems_of``. A word weighs more the fewer of them hold it.
+    """
+    asked = {stem(word) for word in telling_words(question)}
+    held = [asked & text for text in texts]
+    holding = Counter(word for found in held for word in found)
+    total = len(texts)
+    # Words that no text holds cannot tell them apart; the search has judged them.
+    weights = {
+        word: math.log(1 + (total - count + 0.5) / (count + 0.5)) * importance(word)
+        for word, count in sorted(holding.items())
+    }
+    asked_weight = sum(weights.values()) or 1.0
+    return [sum(weights[word] for word in sorted(found)) / asked_weight for found in held]
+
+
+@lru_cache(maxsize=_TEXTS_KEPT)
+def stems_of(text: str) -> frozenset[str]:
+    """Return the stems of the words of a text."""
+    return frozenset(map(stem, words(text)))
 
 
 def importance(word: str) -> float:
@@ -38,6 +49,7 @@ def importance(word: str) -> float:
     return CHARACTER_WEIGHT if len(word) == 1 and is_cjk(word) else 1.0
 
 
+@lru_cache(maxsize=_WORDS_KEPT)
 def stem(word: str) -> str:
     """Return what the forms of a word share, roughly; a word of CJK as it is."""
     if is_cjk(word):

@@ -5,7 +5,7 @@ import pytest
 from kotaemon_node.domain.knowledge import Passage, PassageKind
 from kotaemon_node.domain.language import language_of
 from kotaemon_node.engine.choosing import PIECES_MAX, choose
-from kotaemon_node.engine.matching import Matcher
+from kotaemon_node.engine.matching import shares, stems_of
 
 
 def passage(text: str, *, kind: PassageKind = "text", heading: tuple[str, ...] = ()) -> Passage:
@@ -114,10 +114,11 @@ def test_words_meet_whatever_their_ending() -> None:
         ("returned", "returns"),
         ("delivery", "deliveries"),
     ):
-        assert Matcher(one, [other, "nothing of it"]).shares == [1.0, 0.0]
+        assert shares(one, [stems_of(other), stems_of("nothing of it")]) == [1.0, 0.0]
 
 
 def test_a_word_that_every_sentence_holds_weighs_least() -> None:
-    shares = Matcher("lamp warranty", ["lamp here", "lamp there", "lamp warranty"]).shares
-    assert shares[2] == pytest.approx(1.0)
-    assert shares[0] == shares[1] < 0.2
+    texts = [stems_of(text) for text in ("lamp here", "lamp there", "lamp warranty")]
+    found = shares("lamp warranty", texts)
+    assert found[2] == pytest.approx(1.0)
+    assert found[0] == found[1] < 0.2
