@@ -191,10 +191,10 @@ def main() -> None:
     for one in answer_sets(given.data):
         with tempfile.TemporaryDirectory() as folder:
             asked[one.name] = ask_all(one, encoder, Path(folder))
+        encoder.keep()
         if one.twin is not None:
             twins[one.name] = one.twin
         progress(f"{one.name}: {figures(asked[one.name])}")
-    encoder.keep()
     every = [it for rows in asked.values() for it in rows]
     now = weights_of(asked, twins, as_now)
     results = {
