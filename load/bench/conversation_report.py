@@ -15,6 +15,7 @@ def report(found: Mapping[str, Any]) -> str:
         f" {found['machine']}, on the tuning halves; hybrid search as the product does it.",
     ]
     lines += _conversations(found.get("conversations", {}))
+    lines += _ranks(found.get("conversations", {}))
     lines += _alone(found.get("alone", {}))
     lines += _rewrites(found.get("rewrites", {}))
     lines += _spoken(found.get("spoken", {}))
@@ -40,6 +41,25 @@ def _conversations(sets: Mapping[str, Any]) -> list[str]:
         means = [_mean(sets, way) for way in ("raw", "rules", "joined")]
         cells = [f"{mean:.3f}" for mean in means]
         lines.append(f"| mean | | {' | '.join(cells)} | | {means[1] - means[0]:+.3f} |" + " |" * 5)
+    return lines
+
+
+def _ranks(sets: Mapping[str, Any]) -> list[str]:
+    """Return how far up the right document stands: what was said before stands high, too."""
+    lines = [
+        "",
+        "## recall@1 and mrr@10 of the same turns",
+        "",
+        "| set | raw | rules | joined | reference | raw | rules | joined | reference |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for name, it in sets.items():
+        cells = [
+            f"{it['figures'][way][metric]['mean']:.3f}" if way in it["figures"] else ""
+            for metric in ("recall@1", "mrr@10")
+            for way in _WAYS
+        ]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
     return lines
 
 
