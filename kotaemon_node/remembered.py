@@ -13,6 +13,7 @@ from kotaemon_node.adapters.redis import RedisHotAnswers, connect
 from kotaemon_node.domain import limits
 from kotaemon_node.engine.joining import Joining
 from kotaemon_node.engine.remembering import Remembering
+from kotaemon_node.engine.similar import SimilarQuestions
 from kotaemon_node.ports.runtime import Clock, Tasks
 from kotaemon_node.ports.sessions import FrameLog
 from kotaemon_node.settings import Settings
@@ -26,17 +27,18 @@ _PACKAGES: Final = ("adapters", "domain", "engine", "retrieval")
 _OWN_SETTINGS: Final = frozenset(
     re.findall(
         r"\S+",
-        """admin_key admin_key_file analytics_questions answer_cache_ttl_s api_keys_stale_s
-        archive_after_s archive_kept_s artifact_cache_bytes_max artifact_cache_dir
-        artifact_s3_endpoint artifact_s3_region artifact_token artifact_url audit_ttl_s
-        auth_mode durability encoder_api_key experiment_file kafka_bootstrap_servers
-        kafka_ca_file kafka_password kafka_sasl_mechanism kafka_security_protocol
-        kafka_username knowledge_dir leave_port llm_api_key log_level model_dir
-        native_threads otel_exporter_otlp_endpoint otel_exporter_otlp_headers
-        otel_service_name otel_traces_sample_ratio pod_address pod_name pod_pid_file
-        rabbitmq_ca_file rabbitmq_url redis_url rerank_api_key session_idle_s
-        session_secret_file session_ttl_s signing_key_file source_cache_s trusted_keys
-        turn_log turn_log_texts upload_dir vector_store_key""",
+        """admin_key admin_key_file analytics_questions answer_cache_similar answer_cache_ttl_s
+        api_keys_stale_s archive_after_s archive_kept_s artifact_cache_bytes_max
+        artifact_cache_dir artifact_s3_endpoint artifact_s3_region artifact_token
+        artifact_url audit_ttl_s auth_mode durability encoder_api_key experiment_file
+        kafka_bootstrap_servers kafka_ca_file kafka_password kafka_sasl_mechanism
+        kafka_security_protocol kafka_username knowledge_dir leave_port llm_api_key
+        log_level model_dir native_threads otel_exporter_otlp_endpoint
+        otel_exporter_otlp_headers otel_service_name otel_traces_sample_ratio
+        pod_address pod_name pod_pid_file rabbitmq_ca_file rabbitmq_url redis_url
+        rerank_api_key session_idle_s session_secret_file session_ttl_s
+        signing_key_file source_cache_s trusted_keys turn_log turn_log_texts
+        upload_dir vector_store_key""",
     )
 )
 
@@ -61,6 +63,7 @@ def remembering_of(
         tasks=tasks,
         metrics=metrics,
         programs=programs_digest(settings),
+        similar=SimilarQuestions(least) if (least := settings.answer_cache_similar) else None,
     )
 
 

@@ -121,6 +121,8 @@ class Settings(BaseSettings):
 
     answer_cache_ttl_s: int = Field(default=limits.HOT_ANSWERS_TTL_S_DEFAULT, ge=0, le=7 * 86400)
     """Seconds for which an answer is kept for who asks the same; 0: none is."""
+    answer_cache_similar: float = Field(default=0.0, ge=0.0, le=1.0)
+    """Cosine from which on a question in other small words gets its answer, too; 0: none does."""
 
     session_ttl_s: int = Field(
         default=limits.SESSION_TTL_S_DEFAULT, ge=int(limits.TURN_TIMEOUT_S), le=90 * 86400

@@ -20,6 +20,7 @@ from kotaemon_node.domain.session import SessionKey, TurnKey, TurnRequest
 from kotaemon_node.engine.answering import Answerer
 from kotaemon_node.engine.joining import Joining
 from kotaemon_node.engine.remembering import Remembering
+from kotaemon_node.engine.similar import SimilarQuestions
 from kotaemon_node.ports.hot_answers import HotAnswers
 from kotaemon_node.ports.language_model import ChatMessage, LanguageModel, Usage
 from kotaemon_node.ports.runtime import StopSignal
@@ -38,6 +39,8 @@ class Numbered:
         self.number = number
         self.digest = ""
         self.words_alone = False
+        self.close = 0.95
+        """Cosine of any two questions."""
         self.searched: list[str] = []
         self.hold: Callable[[], None] = lambda: None
         """Is called by each search before it finds anything."""
@@ -50,6 +53,9 @@ class Numbered:
     @contextmanager
     def pinned(self, kb: str, *, min_generation: int = 0) -> Iterator["Numbered"]:
         yield self
+
+    def closeness(self, one: str, other: str) -> float:
+        return self.close
 
     def search(
         self, question: str, *, top_k: int, legs: frozenset[Leg] = BOTH_LEGS
@@ -127,6 +133,7 @@ class HotPod(TestPod):
         follow_s: float = PATIENT_S,
         look_s: float = PATIENT_S,
         ttl_s: int = 600,
+        similar: SimilarQuestions | None = None,
     ) -> None:
         super().__init__(name, server)
         self.knowledge = knowledge or Numbered()
@@ -149,6 +156,7 @@ class HotPod(TestPod):
                 programs=programs,
                 scope_of=scope_of,
                 look_s=look_s,
+                similar=similar,
             ),
         ).answer
 

@@ -136,6 +136,7 @@ HOT_LOOK_S: Final = 0.05  # for a look, then the answer is made: a tenth of what
 HOT_LOOK_PAUSE_S: Final = 1.0  # without looks after one that failed or took too long
 HOT_FOLLOW_S: Final = 1.0  # without a frame of the author, then the answer is made here as well
 HOT_AUTHOR_S: Final = 60.0  # a turn is followed; longer answers are made again by those who come
+HOT_SIMILAR_ENTRIES_MAX: Final = 2_000  # questions that a pod knows by their words: under 1 MB
 # What was found for a question, in a pod's memory: four passages are about 10 kB.
 FOUND_BYTES_MAX: Final = 16 * 1024 * 1024
 FOUND_ENTRIES_MAX: Final = 4_096

@@ -50,13 +50,15 @@ class PinnedKnowledge(Protocol):
     @property
     def ref(self) -> GenerationRef:
         """Which one."""
-        ...
 
     def search(
         self, question: str, *, top_k: int, legs: frozenset[Leg] = BOTH_LEGS
     ) -> SearchResult:
         """Return the best passages that the ``legs`` find."""
         ...
+
+    def closeness(self, one: str, other: str) -> float:
+        """Return how close two questions are: their cosine."""
 
 
 class Knowledge(Protocol):
@@ -215,8 +217,9 @@ class Answerer:
         if any(asked.tokens):
             self._metrics.llm_tokens(*asked.tokens)
             self._metrics.llm_cost(self._generating.terms.cost(Usage(*asked.tokens)))
-        if asked.search != work.message or asked.parts:
-            # What only repeats the message would cost each turn a write, and is found again.
+        if asked.search != work.message or asked.parts or asked.by == "model":
+            # What only repeats the message would cost each turn a write, and is found again by
+            # rules; a model may say something else the next time.
             out.decide(ASKED, asked.to_json())
         return asked
 

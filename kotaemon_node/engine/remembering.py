@@ -8,19 +8,19 @@ answer; it costs ``HOT_LOOK_S`` at most, and ``HOT_FOLLOW_S`` of silence where i
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 import structlog
 
 from kotaemon_node.domain import limits
 from kotaemon_node.domain.errors import NodeError
-from kotaemon_node.domain.ids import DEFAULT_TENANT
 from kotaemon_node.domain.knowledge import GenerationRef, SearchResult
 from kotaemon_node.domain.session import TurnKey
 from kotaemon_node.engine.answer_name import Recipe, answer_name
 from kotaemon_node.engine.joining import Joining
-from kotaemon_node.engine.journal import RETRIEVAL
+from kotaemon_node.engine.sharing import may_be_kept, why_made
+from kotaemon_node.engine.similar import Known, SimilarQuestions
 from kotaemon_node.ports.hot_answers import AnswerName, Found, HotAnswer, HotAnswers
 from kotaemon_node.ports.runtime import Clock, Tasks
 from kotaemon_node.ports.sessions import Work
@@ -34,11 +34,9 @@ _log = structlog.get_logger(__name__)
 
 REMEMBERED: Final = "remembered"
 """Step: the hot answer that is used."""
-_FIRST_ROUND: Final = "round:1"
-"""Journalled where the language model called tools."""
 _PIECE_CHARS: Final = 4_000  # a usual answer is one frame
 
-Result = Literal["hit", "joined", "made", "first", "skipped", "unavailable"]
+Result = Literal["hit", "similar", "joined", "made", "first", "skipped", "unavailable"]
 
 
 class _Referred(Protocol):
@@ -46,6 +44,7 @@ class _Referred(Protocol):
 
     @property
     def ref(self) -> GenerationRef: ...
+    def closeness(self, one: str, other: str) -> float: ...
 
 
 Pinned = Callable[..., AbstractContextManager[_Referred]]
@@ -59,6 +58,17 @@ Whole = Callable[[SearchResult], bool]
 def whole_tenant(work: Work) -> str:
     """Return the scope of who may see all that the tenant has."""
     return ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Sought:
+    """What a turn looks for."""
+
+    name: AnswerName
+    circle: str
+    """As ``SimilarQuestions``; "" where no other question would do."""
+    ref: GenerationRef
+    pinned: Pinned
 
 
 class Remembering:
@@ -75,8 +85,12 @@ class Remembering:
         programs: str,
         scope_of: Callable[[Work], str] = whole_tenant,
         look_s: float = limits.HOT_LOOK_S,
+        similar: SimilarQuestions | None = None,
     ) -> None:
-        """``programs``: as ``Recipe.programs``. ``scope_of`` tells what a turn's asker may see."""
+        """``programs``: as ``Recipe.programs``. ``scope_of`` tells what a turn's asker may see.
+
+        ``similar``: None takes no question for another one.
+        """
         self._answers = answers
         self._joining = joining
         self._clock = clock
@@ -85,6 +99,7 @@ class Remembering:
         self._programs = programs
         self._scope_of = scope_of
         self._look_s = look_s
+        self._similar = similar
         self._silent_until_s = 0.0
 
     def answer(
@@ -117,13 +132,22 @@ class Remembering:
         recipe = Recipe(
             self._programs, turn.profile.fingerprint, by, tuple(spec.name for spec in tools)
         )
-        self._answer(turn, self._name(turn, ref, recipe), ref, make, whole)
-
-    def _name(self, turn: "Answering", ref: GenerationRef, recipe: Recipe) -> AnswerName:
         # What was not searched but read by the model is part of the question.
-        read = [turn.work.message] if recipe.by else []
+        read = [turn.work.message] if by else []
+        name = self._name(turn, [turn.asked.search, *read, *turn.asked.parts], ref, recipe)
+        alone = not turn.asked.parts and (not by or turn.work.message == turn.asked.search)
+        circle = (
+            self._name(turn, [""], ref, recipe).digest
+            if alone and self._similar is not None
+            else ""
+        )
+        self._answer(turn, _Sought(name, circle, ref, pinned), make, whole)
+
+    def _name(
+        self, turn: "Answering", questions: Sequence[str], ref: GenerationRef, recipe: Recipe
+    ) -> AnswerName:
         return answer_name(
-            [turn.asked.search, *read, *turn.asked.parts],
+            questions,
             tenant=_key(turn).session.tenant,
             kb=ref.kb,
             scope=self._scope_of(turn.work),
@@ -132,33 +156,62 @@ class Remembering:
             recipe=recipe,
         )
 
-    def _answer(
-        self, turn: "Answering", name: AnswerName, ref: GenerationRef, make: Make, whole: Whole
-    ) -> None:
+    def _answer(self, turn: "Answering", sought: "_Sought", make: Make, whole: Whole) -> None:
+        name, ref = sought.name, sought.ref
         found = self._look(name, _key(turn))
         author = found.author if found else None
         if author not in (None, _key(turn)):
             joined = self._joining.joined(turn, author, generation=ref.generation)
             if joined is not None:
+                self._know(turn, sought)
                 joined = replace(joined, made_by=_told(author))
                 self._conclude(turn, joined, result="joined")
                 return
             # It is dead, slow or has failed. One of those who waited for it is the next author.
             found = self._look(name, _key(turn), instead_of=author)
         if found is not None and found.answer is not None:
+            self._know(turn, sought)
             self._show(turn, found.answer, result="hit")
+        elif found is not None and (similar := self._like(turn, sought)) is not None:
+            if found.author == _key(turn):
+                self._give_up(name, _key(turn))
+            self._show(turn, similar, result="similar")
         elif found is not None and found.author == _key(turn):
             self._note(turn, "made")
             with self._author(name, _key(turn)):
                 rests_on = make(turn)
                 turn.out.drain()
-                if whole(rests_on) and _may_be_kept(turn, ref, rests_on):
+                if whole(rests_on) and may_be_kept(turn, ref, rests_on):
                     self._keep(name, turn)
+                    self._know(turn, sought)
                 else:
                     self._give_up(name, _key(turn))
         else:
             self._note(turn, "unavailable" if found is None else "made" if author else "first")
             make(turn)
+
+    # Similar questions.
+
+    def _know(self, turn: "Answering", sought: "_Sought") -> None:
+        if self._similar is not None and sought.circle:
+            self._similar.note(sought.circle, Known(turn.asked.search, sought.name))
+
+    def _like(self, turn: "Answering", sought: "_Sought") -> HotAnswer | None:
+        """Return the hot answer of a question that says the same in other small words."""
+        if self._similar is None or not sought.circle:
+            return None
+        question = turn.asked.search
+        known = self._similar.find(sought.circle, question)
+        if known is None or known.name == sought.name:
+            return None
+        with sought.pinned(turn.kb, min_generation=turn.min_generation) as lent:
+            if lent.closeness(question, known.question) < self._similar.least:
+                return None
+        try:
+            return self._answers.get(known.name)
+        except NodeError as error:
+            _log.info("hot_answers_unavailable", error=str(error))
+            return None
 
     # Looking.
 
@@ -259,31 +312,6 @@ class Remembering:
                 _log.info("hot_answers_unavailable", error=str(error))
 
         self._tasks.spawn("keep a hot answer", tell)
-
-
-def why_made(turn: "Answering", *, by: str, tools: Sequence[ToolSpec]) -> str:
-    """Return why the answer of a turn is neither looked up nor kept; "" where it may be."""
-    session = turn.work.session
-    with_history = turn.asked.from_history or (by and (session.turns or session.summary))
-    reasons = {
-        # Knowledge is one tenant's; another's turn finds none.
-        "tenant": _key(turn).session.tenant != DEFAULT_TENANT,
-        "history": with_history,
-        "user": session.slots or session.context,
-        "tools": any(spec.effects != "read" for spec in tools),
-        "long": len(turn.asked.search) > limits.HOT_QUESTION_CHARS_MAX,
-        # By an earlier owner, perhaps with another generation.
-        "begun": turn.out.decided(RETRIEVAL) is not None,
-    }
-    return next((reason for reason, holds in reasons.items() if holds), "")
-
-
-def _may_be_kept(turn: "Answering", ref: GenerationRef, found: SearchResult) -> bool:
-    """Tell whether what was written is the answer that was named, and nothing else took part."""
-    # The pod may have come to another generation between the look and the search.
-    as_named = (found.generation, found.digest) == (ref.generation, ref.digest)
-    called = turn.out.decided(_FIRST_ROUND) is not None
-    return as_named and not called and not turn.draft.degraded and bool(turn.out.answer)
 
 
 def _told(key: TurnKey) -> str:

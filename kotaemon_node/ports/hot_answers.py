@@ -32,6 +32,8 @@ class HotAnswer:
     """What it cost when it was made."""
     unanswered: bool | None = None
     """As ``Draft.unanswered`` of the turn that made it."""
+    made_by: str = field(default="", compare=False)
+    """``session/turn`` of that turn: its audit record says by what."""
 
     def to_json(self) -> Mapping[str, Any]:
         """Return it as a JSON object."""
@@ -41,6 +43,7 @@ class HotAnswer:
             "generation": self.generation,
             "usage": dict(self.usage),
             "unanswered": self.unanswered,
+            "made_by": self.made_by,
         }
 
     @classmethod
@@ -52,6 +55,7 @@ class HotAnswer:
             generation=int(fields["generation"]),
             usage=dict(fields["usage"]),
             unanswered=fields["unanswered"],
+            made_by=str(fields.get("made_by", "")),
         )
 
 
@@ -74,6 +78,10 @@ class HotAnswers(Protocol):
         two, makes the asker its author, for ``HOT_AUTHOR_S`` at most; so does one whose author is
         ``instead_of``. A few questions in a thousand are taken for noted though they were not.
         """
+        ...
+
+    def get(self, name: AnswerName) -> HotAnswer | None:
+        """Return the answer that is kept under ``name``; nothing is noted."""
         ...
 
     def keep(self, name: AnswerName, asker: TurnKey, answer: HotAnswer) -> bool:

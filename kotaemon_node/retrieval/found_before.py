@@ -26,6 +26,7 @@ _Key = tuple[str, int, str, str, int, frozenset[Leg]]
 class _Pinned(Protocol):
     @property
     def ref(self) -> GenerationRef: ...
+    def closeness(self, one: str, other: str) -> float: ...
     def search(
         self, question: str, *, top_k: int, legs: frozenset[Leg] = BOTH_LEGS
     ) -> SearchResult: ...
@@ -111,6 +112,10 @@ class _Remembered:
     def ref(self) -> GenerationRef:
         """Which one it is."""
         return self.lent.ref
+
+    def closeness(self, one: str, other: str) -> float:
+        """Return how close two questions are, as ``Searcher.closeness``."""
+        return self.lent.closeness(one, other)
 
     def search(
         self, question: str, *, top_k: int, legs: frozenset[Leg] = BOTH_LEGS

@@ -114,6 +114,12 @@ class Searcher:
             except EncoderUnavailable:
                 return {}  # counted by the encoder
 
+    def closeness(self, one: str, other: str) -> float:
+        """Return the cosine of two questions, the least of their spaces; -1.0: they share none."""
+        left, right = self._encoded(one), self._encoded(other)
+        shared = left.keys() & right.keys()
+        return min((float(left[space] @ right[space]) for space in shared), default=-1.0)
+
     def weights(self, question: str) -> Mapping[str, float]:
         """Return the question's terms and what each weighs in BM25 and coverage."""
         return LexicalScores(self._generation, question_terms(question)).weights

@@ -233,10 +233,10 @@ CATALOGUE: Final = (
     MetricRow(
         "kotaemon_answer_cache_total",
         "counter",
-        "Turns by what became of the look for a hot answer: one was there (hit) or was being made "
-        "(joined); none was, and it is made and kept (made) or was asked for the first time "
-        "(first); it may not be shared (skipped), or the store did not answer in time "
-        "(unavailable).",
+        "Turns by what became of the look for a hot answer: one was there (hit), also of a similar "
+        "question (similar), or was being made (joined); none was, and it is made and kept (made) "
+        "or was asked for the first time (first); it may not be shared (skipped), or the store did "
+        "not answer in time (unavailable).",
         ("result",),
     ),
     MetricRow(
@@ -420,6 +420,7 @@ KNOWN_LABELS: Final[Mapping[str, tuple[tuple[str, ...], ...]]] = {
     ),
     "kotaemon_answer_cache_total": (
         ("hit",),
+        ("similar",),
         ("joined",),
         ("made",),
         ("first",),

@@ -245,7 +245,8 @@ class Metrics:
         self._counters["kotaemon_session_cache_total"].labels(result).inc()
 
     def answer_cache(
-        self, result: Literal["hit", "joined", "made", "first", "skipped", "unavailable"]
+        self,
+        result: Literal["hit", "similar", "joined", "made", "first", "skipped", "unavailable"],
     ) -> None:
         """A turn's answer was looked for among the hot ones, or was not."""
         self._counters["kotaemon_answer_cache_total"].labels(result).inc()

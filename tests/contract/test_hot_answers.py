@@ -45,6 +45,17 @@ def test_the_first_is_noted_the_second_makes_it_the_third_has_it(hot: RedisHotAn
     assert hot.look(named(), turn("c")) == Found(answer=ANSWER)
 
 
+def test_reading_an_answer_notes_nothing(hot: RedisHotAnswers) -> None:
+    assert hot.get(named()) is None
+    assert hot.look(named(), turn("a")) == Found()
+    hot.look(named(), turn("a"))
+    assert hot.get(named()) is None
+
+    hot.keep(named(), turn("a"), ANSWER)
+
+    assert hot.get(named()) == ANSWER
+
+
 def test_a_repeated_look_of_the_author_finds_itself(hot: RedisHotAnswers) -> None:
     hot.look(named(), turn("a"))
     hot.look(named(), turn("a"))

@@ -256,6 +256,9 @@ class Broken:
         self._doing()
         return Found(author=asker)
 
+    def get(self, name: AnswerName) -> HotAnswer | None:
+        return None
+
     def keep(self, name: AnswerName, asker: TurnKey, answer: HotAnswer) -> bool:
         raise StoreUnavailable("away")
 

@@ -52,6 +52,12 @@ class RedisHotAnswers:
         # One that cannot be read was written by other programs under the same name: make it anew.
         return Found(answer=answer) if answer else Found()
 
+    def get(self, name: AnswerName) -> HotAnswer | None:
+        """See the port."""
+        key = HotKeys.of(name).answer
+        (found,) = self._store.pipelined(lambda pipe: pipe.get(key))
+        return _read(found) if found and found.startswith(_ANSWER) else None
+
     def keep(self, name: AnswerName, asker: TurnKey, answer: HotAnswer) -> bool:
         """See the port."""
         packed = _ANSWER + zlib.compress(orjson.dumps(answer.to_json()), 1)
