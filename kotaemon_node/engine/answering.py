@@ -218,8 +218,7 @@ class Answerer:
             self._metrics.llm_tokens(*asked.tokens)
             self._metrics.llm_cost(self._generating.terms.cost(Usage(*asked.tokens)))
         if asked.search != work.message or asked.parts or asked.by == "model":
-            # What only repeats the message would cost each turn a write, and is found again by
-            # rules; a model may say something else the next time.
+            # What rules leave as it was would cost each turn a write, and is found again.
             out.decide(ASKED, asked.to_json())
         return asked
 

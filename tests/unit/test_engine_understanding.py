@@ -144,6 +144,12 @@ def test_who_takes_the_turn_over_searches_for_what_was_understood_before() -> No
     assert "understanding" not in after_loss.phases
 
 
+def test_what_a_model_left_as_it_was_is_noted_as_well() -> None:
+    out = Out()
+    answered(out, work("and to Canada?", ASKED_BEFORE), by=advised("and to Canada?"))
+    assert (out.journal[ASKED]["search"], out.journal[ASKED]["by"]) == ("and to Canada?", "model")
+
+
 @pytest.mark.parametrize(
     ("parts", "ids"),
     [
