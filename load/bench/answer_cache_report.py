@@ -1,6 +1,6 @@
 """The report of ``answer_cache`` for people."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 
@@ -92,35 +92,49 @@ def _similar(found: Mapping[str, Any]) -> Iterator[str]:
     yield from (
         "## A similar question is not the same one",
         "",
-        "What would be if the answer of the nearest known question were taken (cosine of the "
-        "default encoder, at or above the threshold). *Guarded*: only where numbers, negations, "
-        "names and language are the same. Pairs of covid_faq, of which people said whether "
-        "they ask the same:",
+        "What would be if closeness alone decided (cosine of the default encoder, at or above the "
+        "threshold). Pairs of covid_faq, of which people said whether they ask the same:",
         "",
-        "| threshold | same found | wrong | same found, guarded | wrong, guarded |",
-        "|---|---|---|---|---|",
+        "| threshold | same found | wrong |",
+        "|---|---|---|",
     )
     for threshold, it in found["pairs"].items():
         yield (
-            f"| {threshold} | {it['found']} of {it['of_same']} | {it['wrong']} of {it['of_other']}"
-            f" | {it['found_guarded']} | {it['wrong_guarded']} |"
+            f"| {threshold} | {it['found']} of {it['of_same']}"
+            f" | {it['wrong']} of {it['of_other']} |"
         )
     yield from (
         "",
-        "Each question of a set against all others, none of them the same after normalisation: "
-        "hits, and wrong ones among them (other right answers; in the last three, another intent), "
-        "guarded.",
+        "Each question against all others of its set, none of which is the same after "
+        "normalisation: hits, and in brackets the wrong ones among them (other right answers; of "
+        "sets of intents, another intent).",
         "",
-        "| set | questions | " + " | ".join(_SHOWN) + " |",
-        "|---|---|" + "---|" * len(_SHOWN),
     )
-    for name, it in found["sets"].items():
-        cells = []
-        for threshold in _SHOWN:
-            row = it["by_threshold"][threshold]
-            cells.append(f"{row['hits_guarded']}, wrong {row['wrong_guarded']}")
-        yield f"| {name} | {it['questions']} | " + " | ".join(cells) + " |"
+    yield from _table(found["sets"], "alone", ("0.80", "0.90", "0.94", "0.96", "0.98"))
+    yield from (
+        "",
+        "With `ANSWER_CACHE_SIMILAR`, the telling words have to be the same, in the same order, "
+        "and then the two have to be close. Questions in the order of their set, each compared "
+        "with the last one of the same words:",
+        "",
+    )
+    yield from _table(found["sets"], "same_words", ("any", "0.80", "0.90", "0.94", "0.96"))
     yield ""
 
 
-_SHOWN = ("0.85", "0.90", "0.94", "0.96", "0.98", "0.99")
+def _table(sets: Mapping[str, Any], rule: str, shown: Sequence[str]) -> Iterator[str]:
+    yield "| set | questions | " + " | ".join(shown) + " |"
+    yield "|---|---|" + "---|" * len(shown)
+    total = dict.fromkeys(shown, (0, 0))
+    for name, by_rule in sets.items():
+        it = by_rule[rule]
+        cells = []
+        for threshold in shown:
+            row = it["by_threshold"][threshold]
+            hits, wrong = total[threshold]
+            total[threshold] = (hits + row["hits"], wrong + row["wrong"])
+            cells.append(f"{row['hits']} ({row['wrong']})")
+        yield f"| {name} | {it['questions']} | " + " | ".join(cells) + " |"
+    questions = sum(by_rule[rule]["questions"] for by_rule in sets.values())
+    cells = [f"{hits} ({wrong})" for hits, wrong in total.values()]
+    yield f"| all | {questions} | " + " | ".join(cells) + " |"
