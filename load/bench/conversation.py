@@ -159,8 +159,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     runs = Runs(asked.keep)
     for name in asked.sets.split(","):
         group, key, figures = _measured(name, asked.data, runs)
-        known.setdefault(group, {})[key] = figures
-        known |= {"commit": commit(), "machine": machine()}
+        known.setdefault(group, {})[key] = {**figures, "commit": commit()}
+        known["machine"] = machine()
         keep(OUT, known, report(known))
 
 

@@ -8,10 +8,13 @@ _WAYS: Final = ("raw", "rules", "joined", "reference")
 
 def report(found: Mapping[str, Any]) -> str:
     """Return the report."""
+    commits = {
+        it["commit"] for group in found.values() if isinstance(group, dict) for it in group.values()
+    }
     lines = [
         "# Conversations",
         "",
-        f"Made by `python -m load.bench.conversation` at commit {found['commit']}, on"
+        f"Made by `python -m load.bench.conversation` at {', '.join(sorted(commits))}, on"
         f" {found['machine']}, on the tuning halves; hybrid search as the product does it.",
     ]
     lines += _conversations(found.get("conversations", {}))

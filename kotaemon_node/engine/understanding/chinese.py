@@ -35,8 +35,7 @@ _COURTESY: Final = re.compile(
 )
 # Begins with what belongs to something: of whom, it does not say.
 _OF_WHOM: Final = re.compile(
-    f"(?:的|{_OF_ATTRIBUTE})*(?:{_ATTRIBUTE}|周边|附近|里面|旁边|边上|景点|学院|公司|产品|本科生|学生|毕业生)"
-    "(?!.*的.*的)"
+    f"(?:的|{_OF_ATTRIBUTE})*(?:{_ATTRIBUTE}|周边|附近|里面|旁边|边上|学院|公司|产品)(?!.*的.*的)"
 )
 _HAN_OR_WORD: Final = re.compile(r"[\u3400-\u9fff]|[^\W\u3400-\u9fff]{2,}")
 _LATIN_OR_NUMBER: Final = re.compile(r"[A-Za-z0-9]{2,}|[《“「]")
