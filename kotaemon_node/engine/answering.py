@@ -74,6 +74,11 @@ class Knowledge(Protocol):
 class Reranks(Protocol):
     """Has the last word on the order of passages; implemented by ``retrieval.reranking``."""
 
+    @property
+    def name(self) -> str:
+        """That of its model."""
+        ...
+
     def best(
         self,
         searcher: PinnedKnowledge,
@@ -172,7 +177,8 @@ class Answerer:
             model = self._asked_model(turn)
             self._remembering.answer(
                 turn,
-                by=model.name if model else "",
+                # Another reranker would put other passages first.
+                by=" ".join(it.name for it in (model, self._reranking) if it is not None),
                 tools=self._steps.specs() if model else (),
                 pinned=self._pinned,
                 make=self._make,

@@ -9,11 +9,12 @@ from typing import Literal, Protocol
 
 import structlog
 
-from kotaemon_node.domain.knowledge import BOTH_LEGS, Hit, Leg, Passage, SearchResult
+from kotaemon_node.domain.knowledge import BOTH_LEGS, Hit, Leg, SearchResult
 from kotaemon_node.domain.limits import RERANK_HITS, RERANK_PAUSE_S
 from kotaemon_node.ports.reranker import Reranker, RerankerFailed
 from kotaemon_node.ports.runtime import Clock
 from kotaemon_node.ports.traces import span
+from kotaemon_node.retrieval.indexed import indexed_text
 
 _log = structlog.get_logger(__name__)
 
@@ -47,6 +48,11 @@ class Reranking:
         self._count = count
         self._paused_until_s = float("-inf")
 
+    @property
+    def name(self) -> str:
+        """That of the model."""
+        return self._reranker.name
+
     def best(
         self,
         searcher: _Searcher,
@@ -62,13 +68,12 @@ class Reranking:
         it was found.
         """
         found = searcher.search(question, top_k=max(top_k, RERANK_HITS), legs=legs)
-        name = self._reranker.name
-        with span("rerank", {"gen_ai.request.model": name}) as reading:
+        with span("rerank", {"gen_ai.request.model": self.name}) as reading:
             hits = self._reranked(question, found.hits, begins)
             reading.tell({"kotaemon.hits": len(hits or ())})
         if hits is None:
             return replace(found, hits=found.hits[:top_k])
-        return replace(found, hits=hits[:top_k], reranker=name)
+        return replace(found, hits=hits[:top_k], reranker=self.name)
 
     def _reranked(
         self, question: str, hits: Sequence[Hit], begins: Callable[[], None]
@@ -86,19 +91,13 @@ class Reranking:
         begins()
         read, rest = hits[:RERANK_HITS], hits[RERANK_HITS:]
         try:
-            scores = self._reranker.scores(question, [_shown(hit.passage) for hit in read])
+            scores = self._reranker.scores(question, [indexed_text(hit.passage) for hit in read])
         except RerankerFailed as error:
             self._paused_until_s = self._clock.monotonic_s() + RERANK_PAUSE_S
             self._count("failed", self._clock.monotonic_s() - started_s)
-            _log.warning("reranker_failed", reranker=self._reranker.name, error=str(error))
+            _log.warning("reranker_failed", reranker=self.name, error=str(error))
             return None
         self._count("reranked", self._clock.monotonic_s() - started_s)
         scored = [replace(hit, rerank=score) for hit, score in zip(read, scores, strict=True)]
         best = sorted(range(len(scored)), key=lambda at: (-scores[at], at))
         return (*(scored[at] for at in best), *rest)
-
-
-def _shown(passage: Passage) -> str:
-    """Return a passage below its title and headings: it need not repeat what it is about."""
-    above = dict.fromkeys((passage.title, *passage.heading))
-    return "\n".join((*filter(None, above), passage.text))
