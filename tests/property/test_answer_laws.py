@@ -8,11 +8,15 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kotaemon_node.adapters.system.clock import SystemClock
 from kotaemon_node.domain.knowledge import Hit, Passage, PassageKind, SearchResult
 from kotaemon_node.domain.language import language_of
-from kotaemon_node.engine.answering import citations
+from kotaemon_node.engine.answering import Answerer, citations
 from kotaemon_node.engine.choosing import PIECES_MAX
 from kotaemon_node.engine.extractive import ExtractiveAnswer, extract
+from kotaemon_node.telemetry.metrics import Metrics
+from tests.unit.test_engine_understanding import work
+from tests.unit.test_faq_turn import Away, Shelf, Shown
 
 # fmt: off
 _WORDS = [
@@ -21,6 +25,11 @@ _WORDS = [
     "是", "三年。", "它", "其中", "：\n", "iPhone 15", "退货；", "“好。”", "（一）", "𠮷", "。",
 ]
 # fmt: on
+_OPENINGS = (
+    "",
+    "The documents say this in another language:",
+    "文档中只有其他语言的说明，原文如下：",
+)
 _text = st.lists(st.sampled_from(_WORDS), min_size=1, max_size=60).map(" ".join)
 _kind: st.SearchStrategy[PassageKind] = st.sampled_from(("text", "table", "faq", "code"))
 
@@ -57,7 +66,7 @@ def _documents(draw: st.DrawFn) -> list[tuple[str, Hit]]:
     return found
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(_documents(), _text, st.floats(0, 2))
 def test_every_piece_is_quoted_from_the_document_that_its_mark_names(
     documents: list[tuple[str, Hit]], question: str, evidence_min: float
@@ -96,18 +105,54 @@ def _only_quotes(answer: ExtractiveAnswer, docs: Sequence[Any]) -> None:
         assert int(mark[1]) == sentence.n <= len(docs)
         rest, quoted = rest[mark.end() :], quoted + 1
     assert rest == ""
-    assert opening.strip() in (
-        "",
-        "The documents say this in another language:",
-        "文档中只有其他语言的说明，原文如下：",
-    )
+    assert opening.strip() in _OPENINGS
     assert quoted == sum(len(doc["quotes"]) for doc in docs)
     for doc in docs:
         ends = [0, *(end for _, end in doc["quotes"])]
         assert all(end <= start for end, (start, _) in zip(ends, doc["quotes"], strict=False))
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=60, deadline=None)
+@given(_documents(), _text)
+def test_the_frames_of_a_turn_show_nothing_that_their_sources_do_not_hold(
+    documents: list[tuple[str, Hit]], question: str
+) -> None:
+    """Also where an entry of an FAQ answers, and where a model was asked that is away."""
+    out, model = _Frames(), Away()
+    shown: Any = out
+    asked: Any = model
+    shelf = Shelf(*(hit for _, hit in documents))
+    answerer = Answerer(shelf, language_model=asked, clock=SystemClock(), metrics=Metrics())
+
+    draft = answerer.answer(work(question), shown, started_s=0.0)
+
+    texts = {hit.passage.id: text for text, hit in documents}
+    rest = out.written
+    if draft.unanswered:
+        assert rest.startswith(("I don't know", "我不知道"))
+        return
+    opening = next(one for one in reversed(_OPENINGS) if rest.startswith(one))
+    rest = rest.removeprefix(opening)
+    for doc in out.docs:
+        for start, end in doc["quotes"]:
+            assert doc["span"][0] <= start < end <= doc["span"][1]
+            for part in (texts[doc["id"]][start:end].strip(), f"[{doc['n']}]"):
+                rest = rest.lstrip()
+                assert rest.startswith(part)
+                rest = rest.removeprefix(part)
+    assert rest == ""
+
+
+class _Frames(Shown):
+    """What is shown, with the sources."""
+
+    docs: Sequence[Any] = ()
+
+    def source(self, docs: Any) -> None:
+        self.docs = docs
+
+
+@settings(max_examples=25, deadline=None)
 @given(_documents(), _text)
 def test_the_score_of_the_search_decides_nothing(
     documents: list[tuple[str, Hit]], question: str
