@@ -3,12 +3,16 @@
 Real questions to real passages through the product's own search and generator: is the answer in the
 text, is the first citation right, and does it say so when it does not know?
 
-    PYTHONPATH=.:load/bench python load/bench/answers.py --data FOLDER [--vectors FILE]
+    PYTHONPATH=.:load/bench python load/bench/answers.py --data FOLDER [--keep FOLDER --seconds N]
+
+With ``--seconds`` it stops after about so long and goes on when it is called again, so that it can
+be run beside other work; ``--keep`` is where it leaves what it has.
 """
 
 import argparse
 import pickle
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -47,6 +51,9 @@ from load.kept import keep, progress
 from load.surroundings import commit, machine
 
 TOP_K = 4
+
+Done = tuple[str, str | None, list[Asked]]
+"""Name of a set, that of its twin, and what came of its questions."""
 
 
 # --- asking ----------------------------------------------------------------------------------
@@ -103,21 +110,22 @@ def ask_all(one: AnswerSet, encoder: Encoder, folder: Path) -> list[Asked]:
 class RememberingEncoder:
     """An encoder that encodes each text once: the sets share their texts."""
 
-    def __init__(self, encoder: Encoder, file: Path | None) -> None:
+    def __init__(self, encoder: Encoder, file: Path, *, until_s: float) -> None:
+        """Raises ``TimeoutError`` where it is asked to encode after ``until_s`` (monotonic)."""
         self._encoder = encoder
         self.name = encoder.name
         self.spaces = encoder.spaces
         self._file = file
+        self._until_s = until_s
         self._known: dict[tuple[str, str], EncodedQuestion] = {}
-        if file is not None and file.exists():
+        if file.exists():
             # Of an earlier run of this program, by the same model.
             name, known = pickle.loads(file.read_bytes())
             self._known = known if name == self.name else {}
 
     def keep(self) -> None:
-        """Write what is encoded to the file, where there is one."""
-        if self._file is not None:
-            self._file.write_bytes(pickle.dumps((self.name, self._known)))
+        """Write what is encoded to the file."""
+        self._file.write_bytes(pickle.dumps((self.name, self._known)))
 
     def encode_passages(self, texts: Sequence[str]) -> Mapping[str, SpaceVectors]:
         """See the port."""
@@ -135,6 +143,8 @@ class RememberingEncoder:
     ) -> Mapping[str, SpaceVectors]:
         new = [text for text in dict.fromkeys(texts) if (kind, text) not in self._known]
         for start in range(0, len(new), 32):
+            if time.monotonic() > self._until_s:
+                raise TimeoutError
             batch = new[start : start + 32]
             for text, vectors in zip(batch, by_text(encode(batch), len(batch)), strict=True):
                 self._known[kind, text] = vectors
@@ -176,6 +186,22 @@ def _entry(document: str, segment: str) -> DocumentEntry:
     )
 
 
+def ask_sets(data: Path, encoder: RememberingEncoder, kept: Path, until_s: float) -> list[Done]:
+    """Ask the questions of all sets. Raises ``TimeoutError`` when the time is over."""
+    done: list[Done] = []
+    for one in answer_sets(data):
+        file = kept / f"{len(done)}.pickle"
+        if not file.exists():
+            if time.monotonic() > until_s:
+                raise TimeoutError
+            with tempfile.TemporaryDirectory() as folder:
+                asked = ask_all(one, encoder, Path(folder))
+            file.write_bytes(pickle.dumps((one.name, one.twin, asked)))
+            progress(f"{one.name}: {figures(asked)}")
+        done.append(pickle.loads(file.read_bytes()))
+    return done
+
+
 def main() -> None:
     """Measure and write the JSON file and its report."""
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -183,18 +209,23 @@ def main() -> None:
     arguments.add_argument("--models", type=Path, default=Path(".models"))
     arguments.add_argument("--out", type=Path, default=Path("load/results/answers"))
     arguments.add_argument("--model", default="")
-    arguments.add_argument("--vectors", type=Path, help="keeps encoded texts between runs")
+    arguments.add_argument("--keep", type=Path, default=Path(tempfile.gettempdir()) / "answers")
+    arguments.add_argument("--seconds", type=float, default=86_400)
     given = arguments.parse_args()
-    encoder = RememberingEncoder(make_encoder(given.model, "onnx", given.models, 1), given.vectors)
-    asked: dict[str, list[Asked]] = {}
-    twins: dict[str, str] = {}
-    for one in answer_sets(given.data):
-        with tempfile.TemporaryDirectory() as folder:
-            asked[one.name] = ask_all(one, encoder, Path(folder))
+    until_s = time.monotonic() + given.seconds
+    # What was asked is of this commit; vectors are of the model alone.
+    kept = given.keep / commit()
+    kept.mkdir(parents=True, exist_ok=True)
+    model = make_encoder(given.model, "onnx", given.models, 1)
+    encoder = RememberingEncoder(model, given.keep / "vectors.pickle", until_s=until_s)
+    try:
+        done = ask_sets(given.data, encoder, kept, until_s)
+    except TimeoutError:
+        sys.exit("not done yet: call it again")
+    finally:
         encoder.keep()
-        if one.twin is not None:
-            twins[one.name] = one.twin
-        progress(f"{one.name}: {figures(asked[one.name])}")
+    asked = {name: rows for name, _, rows in done}
+    twins = {name: twin for name, twin, _ in done if twin is not None}
     every = [it for rows in asked.values() for it in rows]
     now = weights_of(asked, twins, as_now)
     results = {
