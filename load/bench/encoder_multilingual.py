@@ -9,7 +9,6 @@ this program serves it over HTTP, and the product asks by ``ENCODER_URL``, as it
 """
 
 import argparse
-import os
 import sys
 import tempfile
 import threading
@@ -22,10 +21,13 @@ from typing import Any, Final
 import numpy as np
 from werkzeug.serving import make_server
 
+from kotaemon_node.adapters.encoder.factory import make_encoder
+from kotaemon_node.adapters.encoder.remote import RemotePlace
 from kotaemon_node.adapters.system import SystemClock, ThreadTasks
 from kotaemon_node.ports.encoder import SpaceVectors
 from kotaemon_node.server.encoder_app import EncoderMetrics, create_encoder_app
 from load.bench.retrieval import Part, measure
+from load.bench.vectors import KeptVectors
 from load.kept import keep, progress
 from load.surroundings import commit, machine
 
@@ -73,13 +75,6 @@ def served(encoder: Use) -> Iterator[str]:
     server.shutdown()
 
 
-def environment(url: str | None, models: Path) -> dict[str, str]:
-    """Return the settings: that encoder, or the default."""
-    if url is None:
-        return {"ENCODER_BACKEND": "onnx", "ENCODER_MODEL": "", "MODEL_DIR": str(models)}
-    return {"ENCODER_BACKEND": "http", "ENCODER_MODEL": MODEL, "ENCODER_URL": url}
-
-
 def milliseconds(encoder: Use) -> float:
     """Return the median time of one question."""
     took = []
@@ -125,21 +120,25 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--use-site", type=Path, required=True)
     parser.add_argument("--models", type=Path, default=Path(".models"))
+    parser.add_argument("--vectors", type=Path, help="of load.bench.retrieval, only read")
     parser.add_argument("--sets", default=",".join(SETS))
     parser.add_argument("--questions", type=int, default=150)
     parser.add_argument("--characters", type=int, default=100_000)
     given = parser.parse_args()
     encoder = Use(given.use_site)
     part = Part(given.characters, given.questions)
-    sets: dict[str, Any] = {}
+    sets: dict[str, Any] = {name: {} for name in given.sets.split(",")}
     with served(encoder) as url, tempfile.TemporaryDirectory() as room:
-        for name in given.sets.split(","):
-            sets[name] = {}
-            for which, at in (("use", url), ("default", None)):
+        known = {
+            "use": make_encoder(MODEL, "http", given.models, 1, remote=RemotePlace(url)),
+            "default": make_encoder("", "onnx", given.models, 1),
+        }
+        files = {"use": Path(room) / "use.npz", "default": given.vectors or Path(room) / "all.npz"}
+        for which, one in known.items():
+            kept = KeptVectors(one, files[which])
+            for name, found in sets.items():
                 progress(f"{name}, {which}")
-                # The coordinator's program reads them as well, in a process of its own.
-                os.environ.update(environment(at, given.models))
-                sets[name][which] = measure(name, given.data, part=part, keep=Path(room) / which)
+                found[which] = measure(name, given.data, part=part, encoder=kept)
     results = {
         "commit": commit(),
         "machine": machine(),
