@@ -1,7 +1,7 @@
 """Public sets as passages and questions, each in its own form."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -212,10 +212,18 @@ def _snippets(name: str, rows: list[Row]) -> AnswerSet:
                 passages.setdefault(text, _passage(document, text))
                 if kind == "positive":
                     gold.append(passages[text].document)
-        answers = row.get("answers") or [row["answer"]]
-        flat = [it for one in answers for it in ([one] if isinstance(one, str) else one)]
-        questions.append(Question(row["query"], frozenset(gold), tuple(flat)))
+        answers = tuple(_strings(row.get("answers") or row["answer"]))
+        questions.append(Question(row["query"], frozenset(gold), answers))
     return AnswerSet(name, tuple(passages.values()), tuple(questions))
+
+
+def _strings(said: Any) -> Iterator[str]:
+    """Yield the strings of answers that are told as one, as a list or as lists of alternatives."""
+    if isinstance(said, str):
+        yield said
+    else:
+        for one in said:
+            yield from _strings(one)
 
 
 def _cut(document: str, text: str, title: str) -> list[Passage]:
