@@ -39,6 +39,8 @@ class Numbered:
         self.number = number
         self.digest = ""
         self.words_alone = False
+        self.kind: Any = "text"
+        self.text = ""
         self.close = 0.95
         """Cosine of any two questions."""
         self.searched: list[str] = []
@@ -63,10 +65,10 @@ class Numbered:
         self.searched.append(question)
         self.number += self.swaps_before_search
         self.hold()
-        text = f"A parcel leaves within {self.number} days."
+        text = self.text or f"A parcel leaves within {self.number} days."
         passage = Passage(
             id=f"p{self.number}", document="parcels.md", revision="r", title="Parcels", heading=(),
-            page=None, span=(0, len(text)), text=text, language="en",
+            page=None, span=(0, len(text)), text=text, language="en", kind=self.kind,
         )  # fmt: skip
         ref = self.ref
         hit = Hit(passage, 1.0, 0.9, 1.0, 0.9, contrast=0.9)

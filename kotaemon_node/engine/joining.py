@@ -91,7 +91,7 @@ class _Copy:
         self._generation = generation
         self._text = ""
         self._docs: tuple[Mapping[str, Any], ...] = ()
-        self._begun = False
+        self._begun = self._faq = False
         self._over = False
         self.answer: HotAnswer | None = None
         """The whole answer, at the end."""
@@ -105,6 +105,7 @@ class _Copy:
         if self._over:
             return
         out = self._turn.out
+        self._faq = self._faq or frame.fields.get("phase") == "faq"
         match frame.type:
             case "source":
                 self._begin()
@@ -143,4 +144,5 @@ class _Copy:
                 generation=self._generation,
                 usage=dict(fields.get("usage") or {}),
                 unanswered=fields.get("unanswered"),
+                faq=self._faq,
             )

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger(__name__)
 
+FAQ: Final = "faq"
+"""Note in the record of a turn that an entry of an FAQ answers; such turns are counted."""
 REMEMBERED: Final = "remembered"
 """Step: the hot answer that is used."""
 _PIECE_CHARS: Final = 4_000  # a usual answer is one frame
@@ -266,6 +268,8 @@ class Remembering:
         draft.generations = {turn.kb: answer.generation}
         draft.cached = True
         draft.unanswered = answer.unanswered
+        if answer.faq:
+            draft.record[FAQ] = {REMEMBERED: True}
         if not draft.usage:  # what it took to understand the question, if anything
             draft.usage = {name: 0 for name, value in answer.usage.items() if _counts(value)}
         self._note(turn, result, usage=dict(answer.usage), made_by=answer.made_by)
@@ -295,6 +299,7 @@ class Remembering:
             generation=draft.generations[turn.kb],
             usage=dict(draft.usage),
             unanswered=draft.unanswered,
+            faq=FAQ in turn.draft.record,
             made_by=_told(asker),
         )
         self._aside(lambda: self._answers.keep(name, asker, answer))

@@ -32,6 +32,8 @@ class HotAnswer:
     """What it cost when it was made."""
     unanswered: bool | None = None
     """As ``Draft.unanswered`` of the turn that made it."""
+    faq: bool = False
+    """Whether an entry of an FAQ is the answer."""
     made_by: str = field(default="", compare=False)
     """``session/turn`` of that turn: its audit record says by what."""
 
@@ -43,6 +45,7 @@ class HotAnswer:
             "generation": self.generation,
             "usage": dict(self.usage),
             "unanswered": self.unanswered,
+            "faq": self.faq,
             "made_by": self.made_by,
         }
 
@@ -55,6 +58,7 @@ class HotAnswer:
             generation=int(fields["generation"]),
             usage=dict(fields["usage"]),
             unanswered=fields["unanswered"],
+            faq=bool(fields["faq"]),
             made_by=str(fields.get("made_by", "")),
         )
 

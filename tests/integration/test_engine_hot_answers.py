@@ -111,6 +111,19 @@ def test_what_is_made_otherwise_is_not_shared(server: RedisServer, other: dict[s
     assert not cached(two.answers("s1", ASKED))
 
 
+def test_what_an_faq_answered_is_told_as_such_when_it_is_hot(server: RedisServer) -> None:
+    knowledge = Numbered()
+    knowledge.kind, knowledge.text = "faq", f"{ASKED}\nSeven days."
+    pod = HotPod("one", server, knowledge=knowledge)
+    hot(pod)
+
+    kept = pod.answers("s1", ASKED)
+
+    assert cached(kept)
+    assert "Seven days." in text_of(kept)
+    assert pod.sessions.turn(TurnKey(SessionKey("default", "s1"), "t1"), ANYBODY).faq
+
+
 def test_where_the_history_was_read_nothing_is_looked_up_or_kept(server: RedisServer) -> None:
     pod = HotPod("one", server, model=Saying(SAID))
     for session in ("s1", "s2", "s3"):

@@ -42,6 +42,7 @@ export const EN = {
     tools: "Looking it up",
     faq: "Answering from the FAQ",
     generation: "Writing",
+    remembered: "Answering as before",
     taken_over: "Another pod takes over",
   },
   reconnecting: "Connection lost, reconnecting",

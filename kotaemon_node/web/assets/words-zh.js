@@ -42,6 +42,7 @@ export const ZH = {
     tools: "正在查询",
     faq: "正在从常见问题中回答",
     generation: "正在撰写",
+    remembered: "正在使用已有的回答",
     taken_over: "由另一个节点接手",
   },
   reconnecting: "连接中断，正在重新连接",
