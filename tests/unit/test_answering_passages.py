@@ -116,7 +116,7 @@ def test_a_reranker_that_is_away_costs_no_passage() -> None:
 @pytest.mark.parametrize(
     ("scores", "kept"),
     [
-        ((0.8, 0.41, 0.4, 0.39, 0.1), "abc"),
+        ((1.0, 0.5, 0.4, 0.39, 0.1), "abc"),
         ((0.8, 0.2, 0.2, 0.2, 0.2), "a"),
         ((0.2, 0.2, 0.2, 0.2, 0.2), "abcd"),
         # Where nothing is near the best is not, either: what is found is judged as a whole.
