@@ -5,40 +5,10 @@ Rule 2: units are base units (seconds, counts) and stand last in the name.
 Rule 3: a label's values are few and ours: never a session, a user, or a word of a question.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
-from kotaemon_node.domain.events import SESSION_UPDATED, TOPICS
-
-# Buckets in seconds. A turn may take up to 900 s; a first text is late at 10 s; retrieval is meant
-# to take milliseconds.
-_TURN_S: Final = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0)
-_FIRST_TEXT_S: Final = (0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-_RETRIEVAL_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
-# A cross-encoder reads 20 passages and is given 2 s.
-_RERANK_S: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0)
-# A script takes under a millisecond; after 5 s the store is given up.
-_STORE_S: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
-# A text may wait for 0.2 s for more to share its frame.
-_FRAME_S: Final = (0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 2.5, 5.0, 30.0)
-# Heartbeats are due each 0.5 s and live for 2 s.
-_GAP_S: Final = (0.51, 0.55, 0.6, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 15.0)
-_LAG_S: Final = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
-_CALL_S: Final = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 120.0)
-_HTTP_S: Final = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0)
-
-
-@dataclass(frozen=True, slots=True)
-class MetricRow:
-    """One metric: how it is named, counted and told apart."""
-
-    name: str
-    kind: Literal["counter", "gauge", "histogram"]
-    meaning: str
-    labels: tuple[str, ...] = ()
-    buckets_s: tuple[float, ...] = ()
-
+from kotaemon_node.telemetry import buckets
+from kotaemon_node.telemetry.metric_row import MetricRow
 
 CATALOGUE: Final = (
     MetricRow(
@@ -85,16 +55,22 @@ CATALOGUE: Final = (
         ("outcome",),
     ),
     MetricRow(
-        "kotaemon_turn_duration_seconds", "histogram", "Accepted until ended.", buckets_s=_TURN_S
+        "kotaemon_turn_duration_seconds",
+        "histogram",
+        "Accepted until ended.",
+        buckets_s=buckets.TURN_S,
     ),
     MetricRow(
         "kotaemon_first_text_seconds",
         "histogram",
         "Accepted until the first text frame.",
-        buckets_s=_FIRST_TEXT_S,
+        buckets_s=buckets.FIRST_TEXT_S,
     ),
     MetricRow(
-        "kotaemon_retrieval_seconds", "histogram", "One search, whole.", buckets_s=_RETRIEVAL_S
+        "kotaemon_retrieval_seconds",
+        "histogram",
+        "One search, whole.",
+        buckets_s=buckets.RETRIEVAL_S,
     ),
     MetricRow(
         "kotaemon_neighbour_searches_total",
@@ -128,7 +104,7 @@ CATALOGUE: Final = (
         "kotaemon_rerank_seconds",
         "histogram",
         "One question to a cross-encoder, failures included.",
-        buckets_s=_RERANK_S,
+        buckets_s=buckets.RERANK_S,
     ),
     MetricRow("kotaemon_turns_running", "gauge", "Turns that this pod executes now."),
     MetricRow("kotaemon_turns_running_max", "gauge", "Turns that this pod executes at most."),
@@ -166,7 +142,7 @@ CATALOGUE: Final = (
         "histogram",
         "The oldest frame of a batch, written until stored and shown. The window in which texts "
         "wait for more is part of it.",
-        buckets_s=_FRAME_S,
+        buckets_s=buckets.FRAME_S,
     ),
     MetricRow(
         "kotaemon_frame_batches_repeated_total",
@@ -263,7 +239,7 @@ CATALOGUE: Final = (
         "kotaemon_session_restore_seconds",
         "histogram",
         "One such try, reading and unpacking its copy.",
-        buckets_s=_RETRIEVAL_S,
+        buckets_s=buckets.RETRIEVAL_S,
     ),
     MetricRow("kotaemon_llm_tokens_total", "counter", "Tokens of the language model.", ("kind",)),
     MetricRow(
@@ -294,7 +270,7 @@ CATALOGUE: Final = (
         "kotaemon_llm_seconds",
         "histogram",
         "What the language model adds to a turn: prompt sent until answered, tools included.",
-        buckets_s=_CALL_S,
+        buckets_s=buckets.CALL_S,
     ),
     MetricRow(
         "kotaemon_plugin_calls_total",
@@ -308,7 +284,7 @@ CATALOGUE: Final = (
         "The session store's answers, by script; read: pipelines without one. What it confirms and"
         " waiting for a connection are part of it.",
         ("operation",),
-        _STORE_S,
+        buckets.STORE_S,
     ),
     MetricRow(
         "kotaemon_store_refusals_total",
@@ -327,13 +303,13 @@ CATALOGUE: Final = (
         "kotaemon_heartbeat_gap_seconds",
         "histogram",
         "Between two heartbeats that the session store took; due are 0.5, after 2 a pod is dead.",
-        buckets_s=_GAP_S,
+        buckets_s=buckets.GAP_S,
     ),
     MetricRow(
         "kotaemon_loop_lag_seconds",
         "histogram",
         "How much longer than asked a short wait took: the loop, or the machine, was busy.",
-        buckets_s=_LAG_S,
+        buckets_s=buckets.LAG_S,
     ),
     MetricRow(
         "kotaemon_spans_total",
@@ -360,87 +336,6 @@ CATALOGUE: Final = (
         "histogram",
         "Request read until its answer began.",
         ("route",),
-        _HTTP_S,
+        buckets.HTTP_S,
     ),
 )
-
-# Codes of a turn's error: those that the execution of a turn can raise, and ``turn_crashed``.
-_TURN_CODES: Final = (
-    "language_model_failed",
-    "turn_crashed",
-    "internal",
-    "overloaded",
-    "unavailable",
-    "behind",
-    "not_found",
-    "deadline_exceeded",
-)
-# Those of errors that tell of the cluster rather than of the request.
-_ANSWERED_CODES: Final = (
-    "internal",
-    "overloaded",
-    "unavailable",
-    "store_unavailable",
-    "store_full",
-    "behind",
-    "draining",
-    "deadline_exceeded",
-)
-# Counted for each knowledge base that is served.
-KNOWN_REFUSALS: Final = (
-    "unsigned",
-    "unknown_key",
-    "bad_signature",
-    "misplaced",
-    "corrupt",
-    "unusable",
-)
-
-# How a turn ends for an experiment; counted for each of its arms.
-PROFILE_OUTCOMES: Final = ("answered", "unanswered", "failed", "stopped")
-
-# A labelled counter would be absent until its first event, and ``rate()`` would miss that event.
-KNOWN_LABELS: Final[Mapping[str, tuple[tuple[str, ...], ...]]] = {
-    "kotaemon_turns_total": (("done",), ("failed",), ("cancelled",), ("interrupted",)),
-    "kotaemon_turns_failed_total": tuple((code,) for code in _TURN_CODES),
-    "kotaemon_profile_turns_total": tuple(("default", outcome) for outcome in PROFILE_OUTCOMES),
-    "kotaemon_feedback_total": (("up",), ("down",)),
-    "kotaemon_analytics_total": (("counted",), ("failed",)),
-    "kotaemon_audit_records_total": (("stored",), ("failed",), ("late",)),
-    "kotaemon_encoder_requests_total": (("answered",), ("failed",), ("skipped",)),
-    "kotaemon_neighbour_searches_total": (("store",), ("partly",), ("files",)),
-    "kotaemon_reconnects_total": (("leaving",), ("error",)),
-    "kotaemon_spans_total": (("exported",), ("dropped",), ("failed",)),
-    "kotaemon_session_cache_total": (
-        ("hit",),
-        ("partial",),
-        ("miss",),
-        ("stale",),
-        ("rolled_back",),
-    ),
-    "kotaemon_answer_cache_total": (
-        ("hit",),
-        ("similar",),
-        ("joined",),
-        ("made",),
-        ("first",),
-        ("skipped",),
-        ("unavailable",),
-    ),
-    "kotaemon_retrieval_cache_total": (("hit",), ("miss",)),
-    "kotaemon_sessions_gone_total": (("rolled_back",), ("wiped",), ("turn",)),
-    "kotaemon_sessions_restored_total": (
-        ("restored",),
-        ("unavailable",),
-        ("missing",),
-        ("corrupt",),
-    ),
-    "kotaemon_events_total": (
-        *((topic, outcome) for topic in TOPICS for outcome in ("handled", "ignored", "poison")),
-        *((SESSION_UPDATED, outcome) for outcome in ("sent", "failed", "dropped")),
-    ),
-    "kotaemon_llm_tokens_total": (("prompt",), ("completion",)),
-    "kotaemon_citation_marks_total": (("kept",), ("replaced",), ("dropped",)),
-    "kotaemon_error_answers_total": tuple((code,) for code in _ANSWERED_CODES),
-    "kotaemon_store_refusals_total": (("full",), ("unwritable",), ("silent",), ("busy",)),
-}

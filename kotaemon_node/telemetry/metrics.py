@@ -16,13 +16,9 @@ from prometheus_client import (
 from kotaemon_node import __version__
 from kotaemon_node.domain import limits
 from kotaemon_node.domain.events import TOPICS
-from kotaemon_node.telemetry.catalogue import (
-    CATALOGUE,
-    KNOWN_LABELS,
-    KNOWN_REFUSALS,
-    PROFILE_OUTCOMES,
-    MetricRow,
-)
+from kotaemon_node.telemetry.catalogue import CATALOGUE
+from kotaemon_node.telemetry.known_labels import KNOWN_LABELS, KNOWN_REFUSALS, PROFILE_OUTCOMES
+from kotaemon_node.telemetry.metric_row import MetricRow
 
 METRICS_MEDIA_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 

@@ -8,7 +8,8 @@ from contextlib import contextmanager
 import pytest
 import structlog
 
-from kotaemon_node.telemetry.catalogue import CATALOGUE, KNOWN_LABELS
+from kotaemon_node.telemetry.catalogue import CATALOGUE
+from kotaemon_node.telemetry.known_labels import KNOWN_LABELS
 from kotaemon_node.telemetry.logs import configure_logs
 from kotaemon_node.telemetry.metrics import Metrics
 
