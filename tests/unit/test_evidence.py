@@ -77,6 +77,11 @@ def test_without_a_contrast_the_cosine_stands_for_it() -> None:
     assert Weighing("delivery").of(replace(one, dense=None)) == 0.0
 
 
+def test_where_nothing_was_searched_by_meaning_words_count_more() -> None:
+    one = replace(hit("Nothing.", contrast=None, coverage=0.8), dense=None)
+    assert Weighing("delivery").of(one) == pytest.approx(1.5 * 0.7 * 0.8)
+
+
 def test_the_best_of_none_is_nothing() -> None:
     assert Weighing("delivery").best([]) == 0.0
     assert Weighing("?").best([hit("Nothing.", coverage=0.0)]) == pytest.approx(0.5)
