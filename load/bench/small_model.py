@@ -16,7 +16,7 @@ import subprocess
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from typing import Any
 import requests
 
 from kotaemon_node.chaos.reader import Reading, TurnReader
+from kotaemon_node.chaos.reader.reading import Arrival
 from kotaemon_node.local.ports import choose_block
 from load import surroundings
 from load.kept import keep, progress
@@ -120,10 +121,18 @@ def asked(cluster: Cluster, message: str) -> dict[str, Any]:
     return told
 
 
-def reader_of(cluster: Cluster, message: str) -> TurnReader:
+def reader_of(
+    cluster: Cluster, message: str, *, on_frame: Callable[[Arrival], None] | None = None
+) -> TurnReader:
     """Return a client of a new turn."""
     name = uuid.uuid4().hex[:12]
-    return TurnReader(cluster.url, session_id=f"s-{name}", turn_id=f"t-{name}", message=message)
+    return TurnReader(
+        cluster.url,
+        session_id=f"s-{name}",
+        turn_id=f"t-{name}",
+        message=message,
+        on_frame=on_frame,
+    )
 
 
 def turn_of(cluster: Cluster, reading: Reading) -> Mapping[str, Any]:
@@ -134,20 +143,19 @@ def turn_of(cluster: Cluster, reading: Reading) -> Mapping[str, Any]:
 
 
 def killed(cluster: Cluster) -> dict[str, Any]:
-    """Kill the pod that answers behind the third text; return what the client saw."""
+    """Kill the pod that answers behind the second text; return what the client saw."""
     struck: dict[str, Any] = {}
 
-    def strike(arrival: Any) -> None:
+    def strike(arrival: Arrival) -> None:
         texts = reader.reading.frames("text")
         if struck or arrival.frame["type"] != "text" or len(texts) < 2:
             return
         owner = str(turn_of(cluster, reader.reading).get("owner") or "").partition(".")[0]
         if owner:
-            struck.update(pod=owner, shown=reader.reading.text + arrival.frame["content"])
+            struck.update(pod=owner, shown=reader.reading.text)
             cluster.kill(owner)
 
-    reader = reader_of(cluster, LONG)
-    reader._on_frame = strike
+    reader = reader_of(cluster, LONG, on_frame=strike)
     reading = reader.read(timeout_s=180)
     turn = turn_of(cluster, reading)
     shown = str(struck.get("shown", ""))
