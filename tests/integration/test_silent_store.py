@@ -14,6 +14,8 @@ from tests.fakes.knowledge_base import SENTENCE
 from tests.redis_server import RedisServer
 from tests.scripted_pods import ScriptedPod, until
 
+pytestmark = pytest.mark.long
+
 QUESTION = json.dumps({"pieces": 1})  # the pod's turns are scripted by their message
 
 
@@ -64,7 +66,6 @@ def test_questions_go_on_while_the_store_is_dead(pod: ScriptedPod, server: Redis
     until(lambda: in_a_turn(pod), what="turns are taken again", told=pod.log)
 
 
-@pytest.mark.long
 def test_nobody_but_one_waits_for_a_store_that_is_silent(
     pod: ScriptedPod, server: RedisServer
 ) -> None:
