@@ -2,19 +2,21 @@
 
 import threading
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
 
-from kotaemon_node.domain.errors import StoreUnavailable
+from kotaemon_node.domain.errors import StoreFull, StoreUnavailable
 from kotaemon_node.domain.experiment import Arm, LiveExperiment
 from kotaemon_node.domain.session import SessionKey
+from kotaemon_node.engine.counting import Tallying
 from kotaemon_node.engine.extractive import extract
 from kotaemon_node.engine.figures import report_of
 from kotaemon_node.engine.profile import split
 from kotaemon_node.engine.prompt import build_prompt
 from kotaemon_node.engine.record import hits_of
+from kotaemon_node.ports.analytics import Day, Tally
 from kotaemon_node.ports.feedback import Feedback
 from kotaemon_node.ports.turn_records import TurnRecord
 from tests.book_pods import KNOWN, UNKNOWN, BookPod, Saying, opened
@@ -70,6 +72,48 @@ def test_turns_of_all_pods_are_counted_once_each(server: RedisServer) -> None:
     asked = [(one.question, one.turns) for one in report.top_questions]
     assert asked == [("how soon does a parcel leave the warehouse", 2), (UNKNOWN.lower()[:-1], 1)]
     assert [one.question for one in report.unanswered_questions] == [UNKNOWN.lower()[:-1]]
+
+
+class Refusing:
+    """Analytics whose store refuses to count."""
+
+    def __init__(self, refusal: Exception) -> None:
+        self._refusal = refusal
+
+    def add(self, tally: Tally) -> None:
+        raise self._refusal
+
+    def days(self, tenant: str, days: Sequence[date]) -> Sequence[Day]:
+        return []
+
+
+def refusing(pod: BookPod, refusal: Exception) -> None:
+    """Have nothing counted by ``pod``."""
+    pod.tally = Tallying(Refusing(refusal), with_questions=True, count=pod.metrics.analytics)
+
+
+def test_a_turn_that_could_not_be_counted_is_counted_by_another_pod(server: RedisServer) -> None:
+    one, two = BookPod("one", server), BookPod("two", server)
+    refusing(one, StoreUnavailable("away"))
+    one.ask("s1", "t1", KNOWN)
+    assert (counted(one).totals.turns, one.events()) == (0, [])
+
+    two.engine.resend(two.sessions.orphans(limit=10))
+
+    two.until(lambda: bool(two.events()))
+    assert counted(two).totals.turns == 1
+
+
+@pytest.mark.parametrize("refusal", [StoreFull("full"), RuntimeError("a bug")])
+def test_what_cannot_be_counted_for_long_holds_no_event_back(
+    server: RedisServer, refusal: Exception
+) -> None:
+    pod = BookPod("one", server)
+    refusing(pod, refusal)
+
+    pod.ask("s1", "t1", KNOWN)
+
+    assert len(pod.events()) == 1
 
 
 def epoch_of(pod: BookPod, session: str) -> str:
