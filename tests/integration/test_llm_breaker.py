@@ -1,4 +1,4 @@
-"""Two pods, one Redis, one server that fails: what one pod found out spares the other the asking."""
+"""Two pods, one Redis, one server that fails: what one pod found out spares the other a call."""
 
 from collections.abc import Iterator
 
