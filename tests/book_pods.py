@@ -8,7 +8,7 @@ from kotaemon_node.adapters.redis import RedisAnalytics, RedisFeedback, RedisTur
 from kotaemon_node.adapters.system import ThreadTasks
 from kotaemon_node.domain.knowledge import BOTH_LEGS, GenerationRef, Hit, Leg, Passage, SearchResult
 from kotaemon_node.domain.session import SessionKey, Turn, TurnKey, TurnRequest
-from kotaemon_node.engine.answering import Answerer
+from kotaemon_node.engine.answering import Answerer, Reranks
 from kotaemon_node.engine.counting import Tallying
 from kotaemon_node.engine.profile import ProfileOf, always_default
 from kotaemon_node.engine.rating import Ratings
@@ -96,6 +96,7 @@ class BookPod(TestPod):
         profile_of: ProfileOf = always_default,
         model: LanguageModel | None = None,
         records: TurnRecords | None = None,
+        reranking: Reranks | None = None,
         **engine: Any,
     ) -> None:
         super().__init__(
@@ -126,6 +127,7 @@ class BookPod(TestPod):
             clock=ServerClock(server),
             metrics=self.metrics,
             profile_of=profile_of,
+            reranking=reranking,
         ).answer
 
     def begin(self, session: str, turn: str, message: str, *, trace_id: str = "") -> TurnKey:

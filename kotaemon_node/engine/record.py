@@ -117,7 +117,7 @@ def content_of(ended: Ended, *, versions: Mapping[str, str]) -> dict[str, Any]:
         "options": {name: work.options[name] for name in _TOLD_OPTIONS if name in work.options},
         "asked": out.decided(ASKED) or {"message": turn.message, "search": turn.message},
         "profile": {**asdict(ended.profile), "fingerprint": ended.profile.fingerprint},
-        "knowledge": {name: found[name] for name in ("kb", "generation", "digest") if found},
+        "knowledge": _knowledge(found),
         "passages": [
             _passage(hit, n, found) for n, hit in enumerate(found.get("hits", ()), start=1)
         ],
@@ -143,6 +143,12 @@ def content_of(ended: Ended, *, versions: Mapping[str, str]) -> dict[str, Any]:
 
 
 _TOLD_OPTIONS: Final = ("kb", "min_generation", "intent_filter")
+
+
+def _knowledge(found: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what was searched, and by which model its passages are ordered, where one did."""
+    told = {name: found[name] for name in ("kb", "generation", "digest") if found}
+    return {**told, "reranker": found["reranker"]} if found.get("reranker") else told
 
 
 def _passage(hit: Mapping[str, Any], n: int, found: Mapping[str, Any]) -> dict[str, Any]:

@@ -19,9 +19,10 @@ from kotaemon_node.engine.record import hits_of
 from kotaemon_node.ports.analytics import Day, Tally
 from kotaemon_node.ports.feedback import Feedback
 from kotaemon_node.ports.turn_records import TurnRecord
+from kotaemon_node.retrieval.reranking import Reranking
 from tests.book_pods import KNOWN, UNKNOWN, BookPod, Saying, opened
 from tests.engine_pods import ANYBODY
-from tests.redis_server import RedisServer
+from tests.redis_server import RedisServer, ServerClock
 
 PATIENT_S = 60.0
 EXPERIMENT = LiveExperiment("wide", 0.5, Arm(top_k=1), Arm(top_k=3, retriever="lexical"))
@@ -149,6 +150,24 @@ def test_an_extractive_answer_comes_out_the_same_from_its_record(server: RedisSe
     assert again.text == turn.answer == record["answer"]
     assert "two days" in turn.answer
     assert [hit.passage.id for hit in again.cited] == record["cited"]
+
+
+def test_a_record_names_the_reranker_and_both_scores(server: RedisServer) -> None:
+    class Backwards:
+        name = "backwards"
+
+        def scores(self, question: str, passages: Sequence[str]) -> Sequence[float]:
+            return [float(place) for place in range(len(passages))]
+
+    pod = BookPod("one", server, reranking=Reranking(Backwards(), clock=ServerClock(server)))
+    pod.ask("s1", "t1", KNOWN)
+    record = pod.record("trace-s1-t1")
+
+    assert record["knowledge"]["reranker"] == "backwards"
+    places = [passage["scores"]["rerank"] for passage in record["passages"]]
+    assert places == sorted(places, reverse=True)
+    assert [it["phase"] for it in record["phases"]][:2] == ["retrieval", "rerank"]
+    assert [hit.rerank for hit in hits_of(record, opened)] == places
 
 
 def test_the_prompt_of_a_model_comes_out_the_same_from_its_record(server: RedisServer) -> None:
