@@ -104,6 +104,7 @@ _DROPPED: Final = (
 _SAME: Final[Mapping[str, str]] = {"与": "和", "跟": "和", "及": "和"}
 # Asked for without a word for it: "delivery time?" is as good as "what is the delivery time?".
 _UNSAID: Final = (frozenset[str](), frozenset({"what"}), frozenset({"how"}))
+_TELLING_MIN: Final = 2  # "Hello, AI" and "Thanks, AI": a single word asks nothing by itself
 _ROTATED_MIN: Final = 3  # two words in another order may be two roles: "cats, dogs"
 _STEM_CHARS_MIN: Final = 4
 
@@ -161,6 +162,8 @@ def say_same(one: Wording, other: Wording) -> bool:
     A part may stand in front or at the end ("if I am ill, can I …"), as it may in both languages.
     """
     if not one.said or one.modal != other.modal:
+        return False
+    if len(one.said) < _TELLING_MIN and not (one.asks and other.asks):
         return False
     if one.persons and other.persons and one.persons != other.persons:
         return False

@@ -6,7 +6,8 @@ from typing import Any, Literal
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from playwright.sync_api import Page, Route, expect
+import requests
+from playwright.sync_api import Locator, Page, Route, expect
 
 from tests.browser.conftest import PHONE, OpenPage, ask, finished
 from tests.browser.stub import Stub
@@ -72,6 +73,18 @@ def fill(page: Page, question: str, answer: str) -> None:
     page.get_by_label("Answer", exact=True).fill(answer)
 
 
+def live_everywhere(cluster: Cluster, entry: Locator) -> None:
+    """Wait until the entry says in which generation it is live, and every pod serves that."""
+    expect(entry).to_contain_text(re.compile(r"Live in generation \d+"), timeout=PATIENCE_MS)
+    number = int(re.findall(r"Live in generation (\d+)", entry.inner_text())[0])
+
+    def served() -> bool:
+        pods = requests.get(f"{cluster.url}/v1/cluster", timeout=30).json()["pods"]
+        return all(pod["generations"]["default"]["generation"] >= number for pod in pods)
+
+    cluster.wait_until(served, what=f"every pod serves generation {number}")
+
+
 def test_an_entry_that_is_added_answers_and_is_changed_on_a_real_cluster(
     cluster: Cluster, open_page: OpenPage
 ) -> None:
@@ -80,18 +93,18 @@ def test_an_entry_that_is_added_answers_and_is_changed_on_a_real_cluster(
     page.get_by_role("button", name="Add an entry").click()
     fill(page, "Do you sell gift cards?", "Yes, from 10 to 500.\n\nThey never expire.")
     page.get_by_label("Other ways to ask it").fill("Are there vouchers?")
-    page.get_by_label("Tags").fill("gifts, money")
+    page.get_by_label("Tags", exact=True).fill("gifts, money")
     page.get_by_role("button", name="Save").click()
     entry = page.locator(".faq-entry", has_text="Do you sell gift cards?")
-    expect(entry).to_contain_text("Will be live in a moment", timeout=PATIENCE_MS)
-    expect(entry).to_contain_text(re.compile(r"Live in generation \d+"), timeout=PATIENCE_MS)
+    live_everywhere(cluster, entry)
     expect(entry.locator(".faq-tag")).to_have_text(["gifts", "money"])
 
     page.get_by_role("link", name="Conversation").click()
     ask(page, "Hello, do you sell gift cards please")
     finished(page)
-    shown = " ".join(page.locator(".text").inner_text().split())
-    assert shown == "Yes, from 10 to 500. They never expire. 1"
+    shown = page.locator(".text").inner_text()
+    assert "Yes, from 10 to 500." in shown
+    assert "They never expire." in shown
     page.locator(".cite").click()
     expect(page.locator(".document mark").first).to_contain_text("Yes, from 10 to 500.")
     page.keyboard.press("Escape")
@@ -103,7 +116,7 @@ def test_an_entry_that_is_added_answers_and_is_changed_on_a_real_cluster(
     entry.get_by_role("button", name="Edit").click()
     page.get_by_label("Answer", exact=True).fill("No, not any more.")
     page.get_by_role("button", name="Save").click()
-    expect(entry).to_contain_text(re.compile(r"Live in generation \d+"), timeout=PATIENCE_MS)
+    live_everywhere(cluster, entry)
     page.get_by_role("link", name="Conversation").click()
     assert page.locator(".turn").count() == 2
     ask(page, "Do you sell gift cards?")

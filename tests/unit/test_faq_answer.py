@@ -131,6 +131,20 @@ def test_an_answer_in_another_language_than_the_question_says_it_needs_no_excuse
     assert found.answer.text.startswith("网络名称")
 
 
+@pytest.mark.parametrize(
+    ("question", "asked"),
+    [
+        ("Hello, AI", "Thanks, AI"),
+        ("Hi AI", "What can I ask you, AI?"),
+        ("I need to know again", "Thank you again"),
+        ("Tell me a fact", "That is a fact"),
+    ],
+)
+def test_a_word_by_itself_asks_nothing(question: str, asked: str) -> None:
+    assert faq_answer(asked, [entry(question)]) is None
+    assert faq_answer(question, [entry(asked)]) is None
+
+
 @pytest.mark.parametrize("asked", ["", "?", "What is it?", "Hello!", "请问一下", "word " * 200])
 def test_nothing_in_particular_is_asked(asked: str) -> None:
     assert faq_answer(asked, [entry("How do I return shoes?"), entry("What are these?")]) is None
