@@ -3,7 +3,7 @@
 Law 1: passages are named, with all their scores, and not copied: their text is opened in the
        generation that they come from, as a citation is. So a purge takes it from here, too.
 Law 2: question, profile, passages and what the steps noted are enough to make the same prompt and,
-       where no model took part, the same answer again (``hits_of``).
+       where no model took part, the same answer again (``hits_of``, ``extracted_again``).
 Law 3: a record delays its turn by ``AUDIT_WAIT_S`` at most, and never fails it.
 """
 
@@ -17,6 +17,8 @@ import structlog
 from kotaemon_node.domain import limits
 from kotaemon_node.domain.knowledge import Hit, Passage
 from kotaemon_node.domain.session import Turn
+from kotaemon_node.engine.extractive import extract
+from kotaemon_node.engine.faq import faq_answer
 from kotaemon_node.engine.journal import ASKED, RETRIEVAL
 from kotaemon_node.engine.live import LiveTurn
 from kotaemon_node.engine.profile import AnswerProfile
@@ -32,6 +34,8 @@ FORMAT: Final = 1
 _ROUND: Final = "round:"
 
 Outcome = Literal["stored", "late", "failed"]
+TextOf = Callable[[Mapping[str, Any]], str]
+"""Opens a passage of a record."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,9 +150,15 @@ _TOLD_OPTIONS: Final = ("kb", "min_generation", "intent_filter")
 
 
 def _knowledge(found: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what was searched, and by which model its passages are ordered, where one did."""
-    told = {name: found[name] for name in ("kb", "generation", "digest") if found}
-    return {**told, "reranker": found["reranker"]} if found.get("reranker") else told
+    """Return what was searched, and where it was not as usual, how: by which model, by words alone.
+
+    What is usual is left out.
+    """
+    return {
+        name: value
+        for name, value in found.items()
+        if name != "hits" and (name in {"kb", "generation", "digest"} or value)
+    }
 
 
 def _passage(hit: Mapping[str, Any], n: int, found: Mapping[str, Any]) -> dict[str, Any]:
@@ -169,9 +179,15 @@ def _rounds(out: FrameWriter) -> list[Any]:
     return rounds
 
 
-def hits_of(
-    record: Mapping[str, Any], text_of: Callable[[Mapping[str, Any]], str]
-) -> tuple[Hit, ...]:
+def extracted_again(record: Mapping[str, Any], text_of: TextOf) -> str:
+    """Return the answer that follows from a record without a model; ``text_of`` as ``hits_of``."""
+    question, hits = record["asked"]["search"], hits_of(record, text_of)
+    if (entry := faq_answer(question, hits)) is not None:
+        return entry.answer.text
+    return extract(question, hits, evidence_min=record["profile"]["evidence_min"]).text
+
+
+def hits_of(record: Mapping[str, Any], text_of: TextOf) -> tuple[Hit, ...]:
     """Return the passages of a record as they were found.
 
     ``text_of`` opens one: what stands at its ``span`` in its document as it was, behind its

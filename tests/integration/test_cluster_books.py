@@ -5,8 +5,7 @@ from typing import Any
 
 import requests
 
-from kotaemon_node.engine.extractive import extract
-from kotaemon_node.engine.record import hits_of
+from kotaemon_node.engine.record import extracted_again
 from tests.cluster import Cluster
 from tests.scripted_pods import until
 
@@ -39,9 +38,8 @@ def test_an_answer_is_made_again_from_its_record_and_what_its_links_open(cluster
         start, end = passage["span"]
         return str(source["text"][start:end])
 
-    again = extract(record["asked"]["search"], hits_of(record, opened))
-    assert again.text == turn["answer"] == record["answer"]
-    assert "30 days" in again.text
+    assert extracted_again(record, opened) == turn["answer"] == record["answer"]
+    assert "30 days" in turn["answer"]
     assert record["pods"] == [turn["owner"]]
     assert record["knowledge"]["generation"] == turn["generation"]["default"]
     assert len(record["knowledge"]["digest"]) == 64

@@ -11,11 +11,10 @@ from kotaemon_node.domain.errors import StoreFull, StoreUnavailable
 from kotaemon_node.domain.experiment import Arm, LiveExperiment
 from kotaemon_node.domain.session import SessionKey
 from kotaemon_node.engine.counting import Tallying
-from kotaemon_node.engine.extractive import extract
 from kotaemon_node.engine.figures import report_of
 from kotaemon_node.engine.profile import split
 from kotaemon_node.engine.prompt import build_prompt
-from kotaemon_node.engine.record import hits_of
+from kotaemon_node.engine.record import extracted_again, hits_of
 from kotaemon_node.ports.analytics import Day, Tally
 from kotaemon_node.ports.feedback import Feedback
 from kotaemon_node.ports.turn_records import TurnRecord
@@ -145,11 +144,9 @@ def test_an_extractive_answer_comes_out_the_same_from_its_record(server: RedisSe
 
     assert not any("text" in passage for passage in record["passages"])
     assert record["knowledge"] == {"kb": "default", "generation": 7, "digest": "digest-7"}
-    hits = hits_of(record, opened)
-    again = extract(record["asked"]["search"], hits)
-    assert again.text == turn.answer == record["answer"]
+    assert extracted_again(record, opened) == turn.answer == record["answer"]
     assert "two days" in turn.answer
-    assert [hit.passage.id for hit in again.cited] == record["cited"]
+    assert record["cited"] == [record["passages"][0]["id"]]
 
 
 def test_a_record_names_the_reranker_and_both_scores(server: RedisServer) -> None:
