@@ -2,99 +2,110 @@
 
     python -m load.bench.audit --out load/results/audit
 
-One worker with the sample knowledge answers conversations of five turns, without and with a
-language model, whose answers have 80 tokens; no hot answers. Turns are asked of two clusters, one
-of which keeps no records, in turns: how much longer one of the other takes is what a record costs.
+Two pods of one process on a real Redis answer conversations of five turns from passages of 800
+characters of the sample knowledge, in turns; one of them keeps no records. Nothing is encoded and
+nobody writes slowly: what is measured is the record alone.
 """
 
 import argparse
+import random
 import statistics
-import tempfile
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
 from pathlib import Path
-from time import perf_counter
 from typing import Any
 
 import orjson
-import requests
 
-from kotaemon_node.adapters.redis import RedisStore, connect
+from kotaemon_node.domain.knowledge import Hit, Passage, SearchResult, passage_id
+from kotaemon_node.engine.record import no_record
 from load import surroundings
 from load.kept import keep, progress
-from tests.cluster import Cluster
-from tests.fakes.llm_server import FakeLlmServer
+from tests.book_pods import BookPod, Saying
+from tests.redis_server import RedisServer
 
-ROUNDS = 12
-QUESTIONS = (
-    "How long does standard delivery to Singapore take?",
-    "How do I return a cup that arrived broken?",
-    "标准配送到新加坡需要多长时间？",
-    "How long is the warranty on lamps?",
-    "Within how many days can I return an item?",
-)
-_TIMEOUT_S = 60.0
+ROOT = Path(__file__).resolve().parents[2]
+SESSIONS, TURNS = 20, 5
+PASSAGE_CHARS = 800
+REVISION = "0" * 64
+QUESTION = "How long does standard delivery to Singapore take, and what does it cost? ({number})"
 
 
-def asked(one: Cluster, session: str, question: str) -> float:
-    """Run a turn and return how long that took, in seconds."""
-    began = perf_counter()
-    answer = requests.post(
-        f"{one.url}/v1/sessions/{session}/turns", json={"message": question}, timeout=_TIMEOUT_S
-    )
-    took = perf_counter() - began
-    assert answer.json()["state"] == "done", answer.text
-    return took
+def passages(seed: int) -> list[Passage]:
+    """Return pieces of the sample texts, in an order drawn by ``seed``."""
+    found = []
+    for path in sorted((ROOT / "sample" / "knowledge").rglob("*.md")):
+        text, name = path.read_text("utf-8"), path.name
+        for start in range(0, len(text), PASSAGE_CHARS):
+            end = min(start + PASSAGE_CHARS, len(text))
+            place = passage_id(document=name, revision=REVISION, span=(start, end))
+            found.append(
+                Passage(
+                    place, name, REVISION, path.stem.title(), ("Delivery", "Abroad"), None,
+                    (start, end), text[start:end], "en",
+                )
+            )  # fmt: skip
+    random.Random(seed).shuffle(found)
+    return found
 
 
-def sizes(store: RedisStore) -> dict[str, float]:
-    """Return what records take on average: as JSON, and as Redis keeps them."""
-    names = list(store.client.scan_iter(match="kn:*:record:*", count=1_000))
-    traces = list(store.client.scan_iter(match="kn:*:trace:*", count=1_000))
-    traced = [store.client.memory_usage(name, samples=0) for name in traces]
-    kept = [store.client.memory_usage(name, samples=0) for name in names]
+def searching(pod: BookPod, seed: int) -> None:
+    """Have ``pod`` find four passages for any question, others each time."""
+    pieces, draw = passages(seed), random.Random(seed)
+
+    def search(question: str, *, top_k: int, **_: Any) -> SearchResult:
+        hits = tuple(
+            Hit(piece, draw.random(), draw.random(), 10 * draw.random(), 0.9, draw.random())
+            for piece in draw.sample(pieces, top_k)
+        )
+        return SearchResult("default", 12, "f" * 64, hits)
+
+    pod.shelf.search = search  # type: ignore[method-assign]
+
+
+def measured(model: Saying | None, seed: int) -> dict[str, Any]:
+    """Ask both pods and return the figures."""
+    server = RedisServer()
+    server.start()
+    try:
+        pods = {name: BookPod(name, server, model=model) for name in ("with", "without")}
+        pods["without"].recorder = no_record  # type: ignore[assignment]
+        took: dict[str, list[float]] = {name: [] for name in pods}
+        for session in range(SESSIONS):
+            for name, pod in sorted(pods.items(), reverse=bool(session % 2)):
+                searching(pod, seed + session)
+                for turn in range(TURNS):
+                    asked = QUESTION.format(number=session * TURNS + turn)
+                    done = pod.ask(f"{name}-{session}", f"t{turn}", asked)
+                    took[name].append(1000 * done.timings["total"])
+        return {**_sizes(pods["with"]), **_times(took)}
+    finally:
+        server.remove()
+
+
+def _sizes(pod: BookPod) -> dict[str, float]:
+    """Return what records take: as JSON, and as Redis keeps them with the way to them."""
+    client = pod.store.client
+    kept = [client.memory_usage(name, samples=0) for name in client.scan_iter("kn:*:record:*")]
+    traces = [client.memory_usage(name, samples=0) for name in client.scan_iter("kn:*:trace:*")]
+    said = [
+        len(orjson.dumps(pod.record(f"trace-with-{session}-t{turn}")))
+        for session in range(SESSIONS)
+        for turn in range(TURNS)
+    ]
     return {
-        "records": len(names),
-        "stored_bytes": round(statistics.mean(kept) + statistics.mean(traced)),
+        "records": len(kept),
+        "json_bytes": round(statistics.mean(said)),
+        "stored_bytes": round(statistics.mean(kept) + statistics.mean(traces)),
         "largest_stored_bytes": max(kept),
     }
 
 
-def json_bytes(one: Cluster, session: str) -> int:
-    """Return the mean size of a session's records as JSON."""
-    turns = requests.get(f"{one.url}/v1/sessions/{session}", timeout=_TIMEOUT_S).json()["turns"]
-    records = [
-        requests.get(f"{one.url}/v1/traces/{turn['trace_id']}", timeout=_TIMEOUT_S).json()
-        for turn in turns
-    ]
-    return round(statistics.mean(len(orjson.dumps(record)) for record in records))
-
-
-def measured(folder: Path, settings: Mapping[str, str]) -> dict[str, Any]:
-    """Ask both clusters and return the figures."""
-    common = {"ANSWER_CACHE_TTL_S": "0", **settings}
-    took: dict[str, list[float]] = {"with": [], "without": []}
-    with ExitStack() as stack:
-        pair = {
-            name: stack.enter_context(
-                Cluster(folder / name, workers=1, environment={**common, **more})
-            )
-            for name, more in (("with", {}), ("without", {"AUDIT_TTL_S": "0"}))
-        }
-        for number in range(-1, ROUNDS):  # the first round warms up
-            for question in QUESTIONS:
-                for name in sorted(pair, reverse=bool(number % 2)):
-                    seconds = asked(pair[name], f"s{number}", question)
-                    if number >= 0:
-                        took[name].append(seconds)
-        found = sizes(connect(pair["with"].redis_url))
-        found["json_bytes"] = json_bytes(pair["with"], "s1")
-    median_ms = {name: 1000 * statistics.median(times) for name, times in took.items()}
-    costs = [1000 * (a - b) for a, b in zip(took["with"], took["without"], strict=True)]
+def _times(took: Mapping[str, Sequence[float]]) -> dict[str, float]:
+    """Return the median turn without records, and by how much longer one with a record takes."""
+    medians = {name: statistics.median(times) for name, times in took.items()}
     return {
-        **found,
-        "turn_ms": {name: round(ms, 2) for name, ms in median_ms.items()},
-        "record_ms": round(statistics.median(costs), 2),
+        "turn_ms": round(medians["without"], 2),
+        "record_ms": round(medians["with"] - medians["without"], 2),
     }
 
 
@@ -103,8 +114,9 @@ def report(results: Mapping[str, Any]) -> str:
     lines = [
         "# What an audit record takes",
         "",
-        f"Commit {results['commit']}, {results['machine']}. Conversations of {len(QUESTIONS)} turns"
-        " on the sample knowledge, one worker; medians of pairs of turns with and without records.",
+        f"Commit {results['commit']}, {results['machine']}. Conversations of {TURNS} turns, four"
+        f" passages of {PASSAGE_CHARS} characters each; medians. In Redis: the record and its entry"
+        " under the trace.",
         "",
         "| turns | records | JSON | in Redis | largest | turn without | a record adds |",
         "|---|---|---|---|---|---|---|",
@@ -112,8 +124,7 @@ def report(results: Mapping[str, Any]) -> str:
     for name, row in results["turns"].items():
         lines.append(
             f"| {name} | {row['records']} | {row['json_bytes']:,} B | {row['stored_bytes']:,} B"
-            f" | {row['largest_stored_bytes']:,} B | {row['turn_ms']['without']} ms"
-            f" | {row['record_ms']} ms |"
+            f" | {row['largest_stored_bytes']:,} B | {row['turn_ms']} ms | {row['record_ms']} ms |"
         )
     return "\n".join(lines) + "\n"
 
@@ -122,18 +133,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Measure and keep."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--seed", type=int, default=0)
     chosen = parser.parse_args(arguments)
     turns: dict[str, Any] = {}
-    with tempfile.TemporaryDirectory() as name, FakeLlmServer(tokens_min=80) as model:
-        for kind, settings in (
-            ("extractive", {}),
-            ("language model", {"LLM_BASE_URL": model.base_url}),
-        ):
-            progress(kind)
-            turns[kind] = measured(Path(name) / kind.partition(" ")[0], settings)
+    said = Saying(*(f"It takes {number} to four days by parcel [1]. " for number in range(12)))
+    for kind, model in (("extractive", None), ("language model", said)):
+        progress(kind)
+        turns[kind] = measured(model, chosen.seed)
     results = {
         "commit": surroundings.commit(),
         "machine": surroundings.machine(),
+        "seed": chosen.seed,
         "turns": turns,
     }
     keep(chosen.out, results, report(results))
