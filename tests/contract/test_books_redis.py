@@ -173,7 +173,7 @@ def test_the_record_of_the_last_owner_stays(pod: ArchivedPod, redis_store: Redis
     epoch = pod.sessions.load(SESSION, ANYBODY, after_version=0, limit=0).epoch
     records = RedisTurnRecords(redis_store, kept_s=60)
 
-    for fence in (1, 3, 2, 3):
+    for fence in (1, 3, 3, 2):
         records.put(record(epoch, fence))
     records.put(record("another-epoch", 9))
 
