@@ -43,6 +43,7 @@ _DEFINES: Final = re.compile(r"^什么(?:是|叫)..|..(?:是什么意思|是什�
 _SHORT_MAX: Final = 2
 """Characters besides those that ask: "作者是谁" has two."""
 _CLAUSE: Final = re.compile("[，,。！!？?；;]")
+_QUOTED: Final = ("》", "”", "」")
 _ANTECEDENT_MIN: Final = 5
 """So many characters before a pronoun, in its clause, may be what it stands for."""
 
@@ -86,6 +87,8 @@ def _points_out(text: str) -> bool:
     if found is None:
         return False
     clause = _CLAUSE.split(text[: found.start()])[-1]
+    if clause.endswith(_QUOTED):
+        return False
     before = without_small_phrases(_OPENERS.sub("", clause))
     return len(_HAN_OR_WORD.findall(before)) < _ANTECEDENT_MIN
 

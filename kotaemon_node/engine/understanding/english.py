@@ -56,6 +56,8 @@ _GOES_ON: Final = re.compile(
     r"|such as\b|not\b|for example\b)",
     re.IGNORECASE,
 )
+_SUPPOSES: Final = re.compile(r"(?:what|how) about\b|what if\b", re.IGNORECASE)
+"""Beginnings of a question of its own as well ("What if I was in an area of transmission?")."""
 _POINTS_BACK: Final = re.compile(
     r"\b(?:its?|it's|they|them|their|theirs|they're|he|he's|him|his|she|she's|her|hers|this|these"
     r"|those|that|that's|there|itself|themselves"
@@ -117,9 +119,9 @@ def depends(message: str) -> bool:
     if _COURTESY.match(message.strip()):
         return False
     text = _OPENERS.sub("", message.strip().replace("’", "'")) or message
-    if _GOES_ON.match(text):
-        return True
     plain = _POINTS_AT_NOTHING.sub(" ", text)
+    if _GOES_ON.match(text):
+        return not (_SUPPOSES.match(text) and _says_enough(plain))
     if _points_out(plain) or _DEFINITE.search(plain):
         return True
     telling = sum(not is_small(word) for word in words(text))
@@ -128,6 +130,11 @@ def depends(message: str) -> bool:
     if telling <= _SHORT_WORDS_MAX:
         return not (_DEFINES.match(text) or _OWN_OBJECT.search(text))
     return telling <= _SHORT_WORDS_MAX + 2 and _RELATES.search(plain) is not None
+
+
+def _says_enough(text: str) -> bool:
+    telling = sum(not is_small(word) for word in words(text))
+    return telling > _SHORT_WORDS_MAX + 1 and not _POINTS_BACK.search(text)
 
 
 def _points_out(text: str) -> bool:
