@@ -6,8 +6,8 @@ from typing import Final
 from flask import Blueprint, Response
 
 from kotaemon_node.api.answers import json_answer
+from kotaemon_node.api.book_forms import AnalyticsForm
 from kotaemon_node.api.context import principal, services
-from kotaemon_node.api.forms import AnalyticsForm
 from kotaemon_node.api.inputs import AnalyticsQuery
 from kotaemon_node.api.query import read_query
 from kotaemon_node.domain.errors import Invalid, NotFound

@@ -6,8 +6,8 @@ from flask import Blueprint, Response
 
 from kotaemon_node.api.answers import json_answer
 from kotaemon_node.api.body import read_body
+from kotaemon_node.api.book_forms import FeedbackForm
 from kotaemon_node.api.context import principal, services, turn_key
-from kotaemon_node.api.forms import FeedbackForm
 from kotaemon_node.api.inputs import FeedbackBody
 from kotaemon_node.domain.errors import Conflict, NotFound
 from kotaemon_node.domain.turn import FINISHED

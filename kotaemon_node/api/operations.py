@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
-from kotaemon_node.api import faq_forms, forms, inputs
+from kotaemon_node.api import book_forms, faq_forms, forms, inputs
 from kotaemon_node.api.convergence import ClusterForm
 from kotaemon_node.domain.session import Turn
 
@@ -106,16 +106,16 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
     ),
     "feedback.rate_turn": Operation(
         "turns",
-        {200: forms.FeedbackForm},
+        {200: book_forms.FeedbackForm},
         (*_SESSION, "turn_not_found", "not_found", "conflict", *_BODY),
         body=inputs.FeedbackBody,
     ),
     "traces.read_trace": Operation(
-        "turns", {200: forms.TraceForm}, ("not_found", *_STORE), query=inputs.TraceQuery
+        "turns", {200: book_forms.TraceForm}, ("not_found", *_STORE), query=inputs.TraceQuery
     ),
     "analytics.read_analytics": Operation(
         "cluster",
-        {200: forms.AnalyticsForm},
+        {200: book_forms.AnalyticsForm},
         ("not_found", "invalid", *_STORE),
         query=inputs.AnalyticsQuery,
     ),

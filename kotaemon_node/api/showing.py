@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
+from kotaemon_node.api.book_forms import TraceForm, TraceTurn
 from kotaemon_node.api.errors import ErrorBody
 from kotaemon_node.api.forms import (
     AskAnswer,
@@ -17,8 +18,6 @@ from kotaemon_node.api.forms import (
     SearchAnswer,
     SessionForm,
     SourceForm,
-    TraceForm,
-    TraceTurn,
     Unready,
 )
 from kotaemon_node.domain.held import HeldBuild
