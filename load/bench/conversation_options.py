@@ -47,7 +47,7 @@ def spoken(question: Question) -> str:
 
 
 def of_spoken(name: str, data: Path, results: Results) -> dict[str, Any]:
-    """Return recall@5 as published, as spoken, and both as one would write them."""
+    """Return what is found as published, as spoken, and for both as one would write them."""
     path, language = SPOKEN[name]
     found = load(Source(data / path, language=language))
     chance = random.Random(f"{_SEED} {name}")
@@ -60,12 +60,18 @@ def of_spoken(name: str, data: Path, results: Results) -> dict[str, Any]:
         "spoken": spoken,
         "spoken_written": lambda one: written(spoken(one)),
     }
-    recalls = {
-        way: results(found, f"{name} {way}", asks=asks)["metrics"]["recall@5"]["mean"]
-        for way, asks in ways.items()
+    found_by = {
+        way: results(found, f"{name} {way}", asks=asks)["metrics"] for way, asks in ways.items()
     }
     changed = sum(written(one.text) != one.text for one in few)
-    return {"questions": len(few), "changed": changed, **recalls}
+    return {
+        "questions": len(few),
+        "changed": changed,
+        **{
+            metric: {way: found_by[way][metric]["mean"] for way in ways}
+            for metric in ("recall@5", "mrr@10")
+        },
+    }
 
 
 def of_hops(data: Path, results: Results) -> dict[str, Any]:

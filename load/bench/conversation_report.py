@@ -117,17 +117,18 @@ def _spoken(sets: Mapping[str, Any]) -> list[str]:
     ways = ("published", "published_written", "spoken", "spoken_written")
     lines = [
         "",
-        "## recall@5 of spoken wording",
+        "## Spoken wording",
         "",
         "spoken: with greetings, hesitation and slang put in by a program; written: taken out",
         "again by the rules. changed: of the published ones.",
         "",
-        "| set | n | changed | published | written | spoken | written |",
-        "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
+        "| set | n | changed | metric | published | written | spoken | written |",
+        "| --- | ---: | ---: | --- | ---: | ---: | ---: | ---: |",
     ]
     for name, it in sets.items():
-        cells = " | ".join(f"{it[way]:.3f}" for way in ways)
-        lines.append(f"| {name} | {it['questions']} | {it['changed']} | {cells} |")
+        for metric in ("recall@5", "mrr@10"):
+            cells = " | ".join(f"{it[metric][way]:.3f}" for way in ways)
+            lines.append(f"| {name} | {it['questions']} | {it['changed']} | {metric} | {cells} |")
     return lines
 
 
