@@ -65,15 +65,22 @@ def small_model(python: Path, gguf: Path) -> Iterator[str]:
     try:
         until_s = time.monotonic() + _START_S
         while time.monotonic() < until_s and process.poll() is None:
-            try:
-                if requests.get(f"{url}/models", timeout=5).ok:
-                    break
-            except requests.RequestException:
-                time.sleep(0.2)
+            # It lists its model before it has loaded it.
+            if _answers(url):
+                break
+            time.sleep(0.2)
         yield url
     finally:
         process.terminate()
         process.wait()
+
+
+def _answers(url: str) -> bool:
+    asked = {"model": "small", "max_tokens": 1, "messages": [{"role": "user", "content": "Hi"}]}
+    try:
+        return requests.post(f"{url}/chat/completions", json=asked, timeout=60).ok
+    except requests.RequestException:
+        return False
 
 
 @contextmanager
