@@ -7,6 +7,7 @@ it would be to take a similar question for the same one.
 """
 
 import argparse
+import hashlib
 import random
 import statistics
 import tempfile
@@ -27,7 +28,7 @@ from kotaemon_node.domain import limits
 from kotaemon_node.domain.knowledge import Manifest, Passage
 from kotaemon_node.domain.session import SessionKey, TurnKey
 from kotaemon_node.ports.encoder import Encoder
-from kotaemon_node.ports.hot_answers import AnswerName, Found
+from kotaemon_node.ports.hot_answers import AnswerName, Found, HotAnswer
 from kotaemon_node.retrieval.analysis import terms
 from kotaemon_node.retrieval.found_before import FoundBefore, RememberedKnowledge
 from kotaemon_node.retrieval.generation import OpenGeneration, load_segment
@@ -83,6 +84,33 @@ def opened(passages: Sequence[Passage], encoder: Encoder, folder: Path) -> Lent:
     return Lent(SearcherFactory(lambda _: encoder, tasks=ThreadTasks()).make(generation))
 
 
+# --- the store alone -------------------------------------------------------------------------
+
+
+def mix_of_looks(server: RedisServer) -> dict[str, Any]:
+    """Do with a cold store what ``REQUESTS`` turns do with it, and nothing else."""
+    shares = []
+    for seed in (7, 8, 9):
+        server.wipe()
+        hot = RedisHotAnswers(connect(server.url), ttl_s=600)
+        counts = Counter[str]()
+        for number, question in enumerate(
+            asked_in_turn([str(n) for n in range(DISTINCT)], seed=seed)
+        ):
+            digest = hashlib.sha256(question.encode()).hexdigest()
+            name, asker = AnswerName("default", digest, digest), _turn(number)
+            found = hot.look(name, asker)
+            if found.author == asker:
+                hot.keep(name, asker, HotAnswer("x" * 500, (), generation=1))
+            counts["hit" if found.answer else "made" if found.author else "first"] += 1
+        shares.append({**counts, "hit_share": counts["hit"] / REQUESTS})
+    return {"requests": REQUESTS, "distinct": DISTINCT, "by_seed": shares}
+
+
+def _turn(number: int) -> TurnKey:
+    return TurnKey(SessionKey("default", f"s{number}"), "t")
+
+
 # --- hits ------------------------------------------------------------------------------------
 
 
@@ -92,11 +120,13 @@ def asked_in_turn(questions: Sequence[str], *, seed: int = 7) -> list[str]:
     return random.Random(seed).choices(questions, weights, k=REQUESTS)
 
 
-def zipf_mix(server: RedisServer, knowledge: Any, questions: Sequence[str]) -> dict[str, Any]:
+def zipf_mix(
+    server: RedisServer, knowledge: Any, questions: Sequence[str], turns: int
+) -> dict[str, Any]:
     """Ask a cold store, each question in a session of its own."""
     server.wipe()
     pods = [HotPod(f"pod-{number}", server, knowledge=knowledge, look_s=1.0) for number in (0, 1)]
-    requests = asked_in_turn(questions)
+    requests = asked_in_turn(questions)[:turns]
     took_s: dict[bool, list[float]] = {True: [], False: []}
     texts: dict[str, set[str]] = {}
 
@@ -108,15 +138,15 @@ def zipf_mix(server: RedisServer, knowledge: Any, questions: Sequence[str]) -> d
         texts.setdefault(requests[number], set()).add(str(frames[-1].fields["answer"]))
 
     with ThreadPoolExecutor(CLIENTS) as clients:
-        for done, _ in enumerate(clients.map(ask, range(REQUESTS)), start=1):
+        for done, _ in enumerate(clients.map(ask, range(turns)), start=1):
             if done % 1_000 == 0:
-                progress(f"{done} of {REQUESTS} requests")
+                progress(f"{done} of {turns} requests")
     client = pods[0].store.client
     return {
-        "requests": REQUESTS,
+        "requests": turns,
         "distinct_asked": len(set(requests)),
         "results": results_of(pods),
-        "hit_share": len(took_s[True]) / REQUESTS,
+        "hit_share": len(took_s[True]) / turns,
         "hit": quantiles_ms(took_s[True]),
         "made": quantiles_ms(took_s[False]),
         "questions_with_two_answers": sum(len(found) > 1 for found in texts.values()),
@@ -240,11 +270,13 @@ def main() -> None:
     parser.add_argument("--models", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--only", choices=("hits", "similar"), default=None)
+    parser.add_argument("--turns", type=int, default=REQUESTS, help="whole turns to run")
+    parser.add_argument("--passages", type=int, default=10_000, help="to index, of each language")
     options = parser.parse_args()
     encoder = make_encoder("", "onnx", options.models, 1)
     results: dict[str, Any] = {"commit": commit(), "machine": machine()}
     parts: dict[str, Callable[[], Any]] = {
-        "hits": lambda: hits(options.data, encoder),
+        "hits": lambda: hits(options.data, encoder, options.turns, options.passages),
         "similar": lambda: similar_questions(options.data, encoder),
     }
     for name, part in parts.items():
@@ -254,7 +286,7 @@ def main() -> None:
     keep(options.out, results, report(results))
 
 
-def hits(data: Path, encoder: Encoder) -> dict[str, Any]:
+def hits(data: Path, encoder: Encoder, turns: int, passages_max: int) -> dict[str, Any]:
     """Run what needs pods and a store."""
     corpora = Corpora(data)
     english = corpora.reading("xquad en", "xquad_en_zh", language="en", every=1)
@@ -271,13 +303,15 @@ def hits(data: Path, encoder: Encoder) -> dict[str, Any]:
         with tempfile.TemporaryDirectory() as folder:
             # Of the Chinese side what is asked for: encoding all of it takes longer than the rest.
             asked = [it for it in chinese.passages if it.document in gold]
-            passages = (*english.passages, *asked)
+            passages = (*english.passages[:passages_max], *asked[:passages_max])
             lent = opened(passages, encoder, Path(folder))
             progress(f"{len(passages)} passages, {len(questions)} questions")
             knowledge = RememberedKnowledge(lent, FoundBefore())  # type: ignore[arg-type]
             shared = questions[:SHARED_QUESTIONS]
             return {
-                "zipf": zipf_mix(server, knowledge, questions[:DISTINCT]),
+                "passages": len(passages),
+                "looks": mix_of_looks(server),
+                "zipf": zipf_mix(server, knowledge, questions[:DISTINCT], turns),
                 "at_once_known": at_once(server, knowledge, shared, asked_before=True),
                 "at_once_new": at_once(server, knowledge, shared, asked_before=False),
                 "strangers_taken": strangers(server, share_holds=(400, 1_800, 3_400)),

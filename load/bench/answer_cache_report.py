@@ -19,9 +19,20 @@ def _hits(found: Mapping[str, Any]) -> Iterator[str]:
     yield from (
         "## A cold store",
         "",
-        "1,000 distinct questions (xquad English, CMRC Chinese), the r-th asked with a chance that "
-        "goes with 1/r^1.1; 5,000 requests of four clients to two pods on one Redis, each in a "
-        "session of its own. Answers are sentences of passages: no model.",
+        "1,000 distinct questions, the r-th asked with a chance that goes with 1/r^1.1; 5,000 "
+        "requests. What they do with the store, and nothing else, by three seeds:",
+        "",
+        "| hits | made and kept | first | hit share |",
+        "|---|---|---|---|",
+        *(
+            f"| {it['hit']} | {it['made']} | {it['first']} | **{it['hit_share']:.1%}** |"
+            for it in found["looks"]["by_seed"]
+        ),
+        "",
+        f"Whole turns, the first {zipf['requests']} of such a mix (questions of xquad in English "
+        f"and CMRC in Chinese, {found['passages']} passages), of four clients to two pods on one "
+        "Redis, "
+        "each in a session of its own. Answers are sentences of passages: no model.",
         "",
         "| requests | distinct asked | hits | joined | made and kept | first | skipped |"
         " unavailable | hits and joined |",
