@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 # good on average, and 0.4 loses least on the set where it loses most.
 MEANING: Final = 0.4
 # Words of two languages hardly meet, so closeness has to stand for both, and what names and numbers
-# do meet comes on top. Between 0.7 and 1.0 knowledge in the question's own language goes first where
+# do meet comes on top. From 0.7 to 1.0 knowledge in the question's own language goes first where
 # both exist, and what only the other language says is found.
 MEANING_FOREIGN: Final = 2 * MEANING
 
