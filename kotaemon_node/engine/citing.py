@@ -34,6 +34,8 @@ _BEGINNING: Final = re.compile(rf"(?:{_WHOLE.pattern})* ?(?:{_OPEN}(?:{_NUMBERS}
 _MAY_BEGIN: Final = re.compile(rf" ?{_OPEN}| \Z")
 _NUMBER: Final = re.compile(r"\d{1,3}")
 
+_UNFINISHED: Final = re.compile(rf"{_OPEN}[\d,，、 ]*\Z")
+
 _LET_OUT: Final = re.compile(r" ?\[\d{1,3}\]")
 _MARKS_BEHIND: Final = re.compile(r"(?:\s*\[\d{1,3}\])*\s*\Z")
 # Longer than any sentence that somebody reads; what lies before is cut off.
@@ -107,7 +109,10 @@ class CitationGate:
         self._held = self._held[group.end() :]
         numbers = self._judged(_numbers_in(group[0]))
         blank = " " if group[0].startswith(" ") else ""
-        return self._pass(blank + "".join(f"[{n}]" for n in numbers)) if numbers else ""
+        if numbers:
+            return self._pass(blank + "".join(f"[{n}]" for n in numbers))
+        # What stands before and behind a mark that goes must not make one: "[1[9]]".
+        return self._pass(" ") if _UNFINISHED.search(self._let_out) else ""
 
     def _pass(self, text: str) -> str:
         self._note(text)

@@ -77,6 +77,7 @@ def test_marks_that_their_passages_bear_pass(text: str) -> None:
         ("收到商品60天内可以免费退货[3]。", "收到商品60天内可以免费退货。"),
         ("X300台灯不能退[2]。", "X300台灯不能退。"),
         ("I don't know [1].", "I don't know."),
+        ("Penguins fly [1[9]].", "Penguins fly [1 ]."),
         ("[1] Parcels leave within two days.", " Parcels leave within two days."),
         ("Parcels leave within two days [1][2].", "Parcels leave within two days [1]."),
     ],
