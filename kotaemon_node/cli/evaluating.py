@@ -67,9 +67,7 @@ def language_model(settings: Settings, experiment: Experiment) -> LanguageModel 
     return _model_of(settings, experiment, experiment.generator)
 
 
-def _model_of(
-    settings: Settings, experiment: Experiment, name: str | None
-) -> LanguageModel | None:
+def _model_of(settings: Settings, experiment: Experiment, name: str | None) -> LanguageModel | None:
     if name is None or name == EXTRACTIVE:
         return None
     sampling: dict[str, float] = {"seed": experiment.seed}

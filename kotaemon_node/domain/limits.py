@@ -123,10 +123,10 @@ CLIENT_PIECE_BYTES: Final = 16 * 1024
 # What the kernel keeps for a client that does not read: twice this, where it would take 4 MB.
 CLIENT_BUFFER_BYTES: Final = 64 * 1024
 
-# Hot answers. What is kept of them in Redis is twice the bytes at most: they are counted by the life
-# of the first one.
+# Hot answers. What is kept of them in Redis is twice the bytes at most: they are counted by the
+# life of the first one.
 HOT_ANSWERS_TTL_S_DEFAULT: Final = 3600
-HOT_ANSWERS_BYTES_MAX: Final = 128 * 1024 * 1024  # 100,000 usual ones; then none is kept for a while
+HOT_ANSWERS_BYTES_MAX: Final = 128 * 1024 * 1024  # 100,000 usual ones; then none for a while
 HOT_ANSWER_BYTES_MAX: Final = 64 * 1024  # compressed, of one; a longer one is rare and not kept
 HOT_QUESTION_CHARS_MAX: Final = 1_000  # what is longer is hardly asked twice
 HOT_SHARES: Final = 256  # slots of a Cluster; two digits of a digest
@@ -141,9 +141,9 @@ HOT_SIMILAR_ENTRIES_MAX: Final = 2_000  # questions that a pod knows by their wo
 FOUND_BYTES_MAX: Final = 16 * 1024 * 1024
 FOUND_ENTRIES_MAX: Final = 4_096
 
-# How much must speak for a passage, or the answer is "I don't know" (``engine.evidence``). One figure
-# serves all models, because closeness is on one scale for all; docs/how-to/answers.md tells how to
-# find the one that fits one's own documents. Measured in load/results/answers.md.
+# How much must speak for a passage, or the answer is "I don't know" (``engine.evidence``). One
+# figure serves all models, because closeness is on one scale for all; docs/how-to/answers.md tells
+# how to find the one that fits one's own documents. Measured in load/results/answers.md.
 EVIDENCE_MIN: Final = 0.65
 
 # Cited sources. What they open never changes, but it may be withdrawn: for so long a copy elsewhere

@@ -42,11 +42,7 @@ ANSWERS = Row(
         Panel(
             "Audit records",
             "Stored before the turn ended, or late, beside it; failed ones are missing.",
-            (
-                Query(
-                    "sum by (outcome) (rate(kotaemon_audit_records_total{NS}[R]))", "{{outcome}}"
-                ),
-            ),
+            (Query("sum by (outcome) (rate(kotaemon_audit_records_total{NS}[R]))", "{{outcome}}"),),
             unit="ops",
             stacked=True,
             width=12,

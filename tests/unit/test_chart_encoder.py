@@ -7,9 +7,7 @@ URL = "http://encoder.models:8100/v1"
 
 
 def test_whoever_encodes_asks_the_encoder_elsewhere() -> None:
-    told = {
-        name: dict(environment(spec["containers"][0])) for name, spec in pods(rendered(ALL_ON))
-    }
+    told = {name: dict(environment(spec["containers"][0])) for name, spec in pods(rendered(ALL_ON))}
     asking = {name for name, each in told.items() if each.get("ENCODER_URL") == URL}
 
     # Whoever has another idea of the encoder would refuse what the others build.

@@ -59,7 +59,9 @@ def test_sizes_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         parse_document("a.txt", b"a" * 1_001)
 
 
-@pytest.mark.parametrize("ending", [it for it in SUPPORTED_ENDINGS if it not in BINARY | {FAQ_ENDING}])
+@pytest.mark.parametrize(
+    "ending", [it for it in SUPPORTED_ENDINGS if it not in BINARY | {FAQ_ENDING}]
+)
 def test_each_supported_ending_is_read_in_either_case(ending: str) -> None:
     assert "hello" in parse_document(f"x/y{ending.upper()}", b"a,b\nhello,c\n").text()
 
