@@ -111,7 +111,12 @@ def _print_times(what: str, reading: Reading) -> None:
 def extractive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Cluster, StoreView]]:
     with ExitStack() as stack:
         cluster = stack.enter_context(
-            Cluster(tmp_path_factory.mktemp("extractive") / "data", workers=2)
+            Cluster(
+                tmp_path_factory.mktemp("extractive") / "data",
+                workers=2,
+                # A repeated question is to be answered anew: there must be something to interrupt.
+                environment={"ANSWER_CACHE_TTL_S": "0"},
+            )
         )
         yield cluster, stack.enter_context(StoreView(cluster.redis_url))
 
