@@ -194,9 +194,9 @@ def main() -> int:
     for streamed, name, counts in ((False, "plain", PLAIN), (True, "streamed", STREAMED)):
         with ExitStack() as stack:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-            environment = {}
+            environment = {"ANSWER_CACHE_TTL_S": "0"}  # each turn is to be made anew
             if streamed:
-                environment = {
+                environment |= {
                     "LLM_BASE_URL": stack.enter_context(paced_model()),
                     "LLM_CONTINUE": "prefill",
                 }

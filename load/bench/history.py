@@ -155,7 +155,11 @@ def in_rounds(turn: Callable[[str, int], float], *, rounds: int, seed: int) -> R
 
 def measured_at_pod(rounds: int, seed: int) -> tuple[dict[str, Any], Sequence[Turn], Histories]:
     """Ask the worker of a cluster; return the figures and of what the histories are made."""
-    with tempfile.TemporaryDirectory() as folder, Cluster(Path(folder) / "data", workers=1) as one:
+    anew = {"ANSWER_CACHE_TTL_S": "0"}  # what a turn costs is asked, not what a hot answer does
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        Cluster(Path(folder) / "data", workers=1, environment=anew) as one,
+    ):
         url = f"http://127.0.0.1:{one.worker_ports()[0]}"
         port = launch.running_cluster(one.folder).redis_port
         store, client = connect(f"redis://127.0.0.1:{port}/0"), requests.Session()

@@ -57,6 +57,7 @@ TIMEOUT_S = 30.0
 POLL_S = 0.03
 # Both change in every generation; the question finds both.
 MARKED = {"lamp.md": "Meteor lamp", "desk.md": "Meteor desk"}
+ANEW = {"ANSWER_CACHE_TTL_S": "0"}  # each question is to be searched for
 QUESTION = "How much do the Meteor lamp and the Meteor desk cost today?"
 OTHERS = tuple(f"What is the warranty of article {number}?" for number in range(0, 400, 7))
 _PRICE = re.compile(r"costs (\d+) dollars")
@@ -279,7 +280,9 @@ def measure(*, blocks: int, documents: int, seed: int) -> dict[str, Any]:
         write_corpus(knowledge, documents=documents)
         write_revision(knowledge, 0)
         print(f"→ {documents} documents are indexed", flush=True)
-        with Cluster(Path(folder) / "data", workers=1, knowledge=knowledge) as cluster:
+        with Cluster(
+            Path(folder) / "data", workers=1, knowledge=knowledge, environment=ANEW
+        ) as cluster:
             cluster.wait_until(lambda: _indexed(cluster), what="all is indexed", timeout_s=900)
             prepared = prepare(cluster, knowledge, generations=blocks * SWAPS + 1)
             with begun(cluster, prepared) as publishing:
