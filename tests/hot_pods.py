@@ -1,5 +1,7 @@
 """Pods that share hot answers, on a real Redis: each counts what it makes itself."""
 
+import itertools
+import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -30,6 +32,7 @@ from tests.engine_pods import ANYBODY, TestPod
 from tests.redis_server import Server, ServerClock
 
 PATIENT_S = 60.0
+_numbers = itertools.count()
 
 
 class Numbered:
@@ -137,7 +140,8 @@ class HotPod(TestPod):
         ttl_s: int = 600,
         similar: SimilarQuestions | None = None,
     ) -> None:
-        super().__init__(name, server)
+        # What a pod of an earlier test still writes must not be taken for this one's.
+        super().__init__(f"{name}-{next(_numbers)}", server)
         self.knowledge = knowledge or Numbered()
         clock, tasks = ServerClock(server), ThreadTasks()
         self.hot = answers or RedisHotAnswers(self.store, ttl_s=ttl_s)
@@ -155,7 +159,8 @@ class HotPod(TestPod):
                 clock=clock,
                 tasks=tasks,
                 metrics=self.metrics,
-                programs=programs,
+                # A turn that an earlier test left may still keep its answer: under another name.
+                programs=f"{programs} {os.environ.get('PYTEST_CURRENT_TEST', '')}",
                 scope_of=scope_of,
                 look_s=look_s,
                 similar=similar,
