@@ -6,7 +6,7 @@
 A whole cluster, and a llama.cpp server that runs the model on this machine's processors. Asked are
 questions about three short documents; then the pod is killed in the middle of an answer, with a
 server that continues a given beginning (``LLM_CONTINUE=prefill``) and with one that does not
-(``none``). What a model of this size says is not judged; whether it is cited, counted and whole is.
+(``none``). What a model of this size says, or cites, is not judged; whether it is whole is.
 """
 
 import argparse
@@ -220,7 +220,7 @@ def report(found: Mapping[str, Any]) -> str:
         "",
         f"`{found['model']}` by llama.cpp on the processors; commit {found['commit']},"
         f" {found['machine']}. Greedy (`LLM_TEMPERATURE=0`), 6,000 characters of prompt.",
-        "What a model of this size says is not judged; whether it is whole, cited and counted is.",
+        "What a model of this size says, or cites, is not judged; whether it is whole is.",
         "",
         "| question | answer | seconds | tokens in / out | cost | degraded | tries |",
         "|---|---|---|---|---|---|---|",
