@@ -20,7 +20,7 @@ _WORDS: Final[Mapping[Language, Mapping[str, str]]] = {
         "to_passage": "To the cited passage",
         "document": "Document",
         "knowledge": "Knowledge base",
-        "generation": "generation",
+        "generation": "generation {}",
         "revision": "Revision",
         "cut": "The document goes on; only the part around the passage is shown.",
     },
@@ -29,8 +29,8 @@ _WORDS: Final[Mapping[Language, Mapping[str, str]]] = {
         "to_passage": "跳到引用的段落",
         "document": "文档",
         "knowledge": "知识库",
-        "generation": "版本",
-        "revision": "修订",
+        "generation": "第 {} 代",
+        "revision": "版本",
         "cut": "文档较长，仅显示引用段落前后的部分。",
     },
 }
@@ -61,7 +61,7 @@ def source_page(source: Source, quotes: Sequence[Span]) -> str:
     )
     facts = (
         (words["document"], source.document),
-        (words["knowledge"], f"{source.kb} · {words['generation']} {source.generation}"),
+        (words["knowledge"], f"{source.kb} · {words['generation'].format(source.generation)}"),
         (words["revision"], source.revision[:10]),
     )
     told = "".join(f"<div><dt>{name}</dt><dd>{escape(value)}</dd></div>" for name, value in facts)
