@@ -1,4 +1,4 @@
-"""Composes whom a turn may ask outside the cluster: a language model and tools."""
+"""Composes whom a turn may ask outside the cluster: a language model, a reranker and tools."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
