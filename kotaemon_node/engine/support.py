@@ -34,8 +34,12 @@ _LATIN: Final = r"A-Za-z0-9\u00c0-\u024f"
 _LATIN_WORD: Final = re.compile(rf"[{_LATIN}](?:[{_LATIN}._+'-]*[{_LATIN}+])?")
 _BEGINS: Final = re.compile(r"(?:^|[.!?:;\n•])[\W_]*\Z")
 """Where a capital is due to whatever word stands there."""
-_LABEL: Final = re.compile(r"\W*\*\*[^*\n]{1,80}\*\*")
-_LIST_MARK: Final = re.compile(r"[\W_]*(?:\(?\d{1,3}[.)、:]|#{1,6})\s+")
+_BEGINS_CHARS_MAX: Final = 16
+"""So far before a word that is looked for: a question may be a page of marks and capitals."""
+# At the beginning only: elsewhere a number or a name is a part of the claim, however it is set; and
+# of a long run of marks every one would be tried as a beginning.
+_LABEL: Final = re.compile(r"\A\W*\*\*[^*\n]{1,80}\*\*")
+_LIST_MARK: Final = re.compile(r"\A[\W_]*(?:\(?\d{1,3}[.)、:]|#{1,6})\s+")
 _NUMBER_WORDS: Final = {
     word: str(value)
     for value, written in enumerate(
@@ -133,7 +137,7 @@ class Claim:
             elif self.language == "zh" or _is_code(word):
                 yield word, True
             else:
-                yield word, word[0].isupper() and not _BEGINS.search(text, 0, found.start())
+                yield word, word[0].isupper() and not _begins(text, found.start())
 
     @property
     def says_something(self) -> bool:
@@ -173,6 +177,10 @@ class Claim:
             # A Chinese text writes most names in its own characters; models and codes it keeps.
             names = [name for name in names if _has_digit(name)]
         return all(any(passage.names(name) for passage in passages) for name in names)
+
+
+def _begins(text: str, at: int) -> bool:
+    return _BEGINS.search(text, max(0, at - _BEGINS_CHARS_MAX), at) is not None
 
 
 def _stems(text: str) -> frozenset[str]:

@@ -73,6 +73,8 @@ def test_marks_that_their_passages_bear_pass(text: str) -> None:
         ("A return is free within 60 days [2].", "A return is free within 60 days."),
         ("A return is free within 30 days [1].", "A return is free within 30 days [2]."),
         ("The X300 lamp cannot be returned [2].", "The X300 lamp cannot be returned."),
+        ("The **X300 lamp** cannot be returned [2].", "The **X300 lamp** cannot be returned."),
+        ("Returns in 60) are free within 30 days [2].", "Returns in 60) are free within 30 days."),
         ("Delivery to Sweden costs 12.50 euros [1].", "Delivery to Sweden costs 12.50 euros."),
         ("收到商品60天内可以免费退货[3]。", "收到商品60天内可以免费退货。"),
         ("X300台灯不能退[2]。", "X300台灯不能退。"),

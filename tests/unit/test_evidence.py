@@ -1,5 +1,6 @@
 """How much speaks for an answer: meaning, words, words near each other, names and numbers."""
 
+import time
 from dataclasses import replace
 
 import pytest
@@ -80,6 +81,13 @@ def test_without_a_contrast_the_cosine_stands_for_it() -> None:
 def test_where_nothing_was_searched_by_meaning_words_count_more() -> None:
     one = replace(hit("Nothing.", contrast=None, coverage=0.8), dense=None)
     assert Weighing("delivery").of(one) == pytest.approx(1.5 * 0.7 * 0.8)
+
+
+@pytest.mark.parametrize("page", ["." * 30_000, "…A " * 10_000, "Aa " * 10_000])
+def test_a_page_of_marks_or_capitals_is_weighed_at_once(page: str) -> None:
+    began_s = time.process_time()
+    Weighing(f"x {page}").of(hit("Nothing."))
+    assert time.process_time() - began_s < 1.0  # seconds, even minutes, where all pairs are tried
 
 
 def test_the_best_of_none_is_nothing() -> None:
