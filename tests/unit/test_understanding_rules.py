@@ -151,3 +151,4 @@ def test_what_is_compared_or_asked_in_a_row_is_searched_in_parts(
 def test_parts_are_bounded() -> None:
     many = " ".join(f"What is the price of the {name} lamp?" for name in string.ascii_uppercase)
     assert len(parts_of(many)) == QUESTION_PARTS_MAX
+    assert parts_of(f"{many} {many}") == ()  # a story

@@ -13,6 +13,8 @@ from kotaemon_node.domain.words import is_small, telling_words
 from kotaemon_node.engine.understanding.rewriting import stand_alone
 from kotaemon_node.engine.understanding.topics import Exchange
 
+_CHARS_MAX: Final = 1_000
+"""A longer message tells a story; and the patterns here take the square of its length."""
 _QUESTION: Final = re.compile(r"[^?？]+[?？]")
 
 # A thing that is compared: a name, and perhaps one plain word that both have ("kettle").
@@ -41,6 +43,8 @@ _COMPARES_ZH: Final = re.compile(
 
 def parts_of(question: str) -> tuple[str, ...]:
     """Return the questions that ``question`` is made of; () where it is one."""
+    if len(question) > _CHARS_MAX:
+        return ()
     found = _in_a_row(question) or _compared(question)
     return tuple(dict.fromkeys(found))[:QUESTION_PARTS_MAX]
 
