@@ -37,7 +37,8 @@ def read_analytics() -> Response:
 def _days(query: AnalyticsQuery) -> tuple[date, date]:
     today = datetime.fromtimestamp(services().clock.now_s(), UTC).date()
     last = query.to or today
-    first = query.from_ or last - timedelta(days=_DAYS - 1)
+    # There is no day before the year 1.
+    first = query.from_ or date.fromordinal(max(1, last.toordinal() - _DAYS + 1))
     if not 0 <= (last - first).days < ANALYTICS_DAYS_KEPT:
         raise Invalid(f"from and to must name 1 to {ANALYTICS_DAYS_KEPT} days")
     return first, last

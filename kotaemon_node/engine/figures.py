@@ -224,10 +224,11 @@ def _share(
     measure: str, a: Counts, b: Counts, part: str, whole: tuple[str, ...]
 ) -> Difference | None:
     """Compare two shares: z-test with the pooled share, interval with each arm's own."""
-    of_a, of_b = (sum(arm.get(name, 0) for name in whole) for arm in (a, b))
-    if of_a <= 0 or of_b <= 0:
+    # Less than nothing: a rating was changed whose first count was lost.
+    of_a, of_b = (sum(max(0, arm.get(name, 0)) for name in whole) for arm in (a, b))
+    if of_a == 0 or of_b == 0:
         return None
-    in_a, in_b = a.get(part, 0), b.get(part, 0)
+    in_a, in_b = (max(0, arm.get(part, 0)) for arm in (a, b))
     share_a, share_b = in_a / of_a, in_b / of_b
     pooled = (in_a + in_b) / (of_a + of_b)
     expected = min(pooled, 1 - pooled) * min(of_a, of_b)

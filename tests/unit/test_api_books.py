@@ -155,6 +155,7 @@ def test_figures_of_the_days_that_are_named() -> None:
     one = client.get("/v1/analytics?from=2026-03-01&to=2026-03-02&experiment=wide").json
     assert one["totals"]["turns"] == 2 * 20
     assert counted.asked == [date(2026, 3, 1), date(2026, 3, 2)]
+    assert client.get("/v1/analytics?to=0001-01-03").json["first"] == "0001-01-01"
 
 
 @pytest.mark.parametrize("query", ["from=2026-03-02&to=2026-03-01", "from=2025-01-01", "to=now"])

@@ -43,6 +43,12 @@ def test_of_few_turns_nothing_is_claimed() -> None:
     assert compared("e", {}, {"turns": 3}).differences == []
 
 
+def test_a_changed_rating_whose_first_count_was_lost_counts_as_none() -> None:
+    one = difference("liked_share", {"up": 8, "down": -1}, {"up": -1, "down": 8})
+
+    assert (one.a, one.b) == (1.0, 0.0)
+
+
 def test_two_means_are_compared_by_their_spread() -> None:
     # a: 50 turns of 100 ms, 50 of 300; b: 100 of 250. Mean 0.2 and 0.25, variance 10101 ms² and 0.
     a = {"total_n": 100, "total_ms": 20_000, "total_ms2": 50 * 100**2 + 50 * 300**2}
