@@ -206,12 +206,12 @@ class Remembering:
         known = self._similar.find(sought.circle, question)
         if known is None or known.name == sought.name:
             return None
-        with sought.pinned(turn.kb, min_generation=turn.min_generation) as lent:
-            if lent.closeness(question, known.question) < self._similar.least:
-                return None
         try:
+            with sought.pinned(turn.kb, min_generation=turn.min_generation) as lent:
+                if lent.closeness(question, known.question) < self._similar.least:
+                    return None
             return self._answers.get(known.name)
-        except NodeError as error:
+        except NodeError as error:  # the store's, or an encoder's that is asked too much
             _log.info("hot_answers_unavailable", error=str(error))
             return None
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from kotaemon_node.domain.errors import Overloaded
 from kotaemon_node.engine.similar import SimilarQuestions
 from tests.engine_pods import text_of
 from tests.hot_pods import HotPod, Numbered, Saying, cached
@@ -46,6 +47,19 @@ def test_what_is_not_close_is_not_the_same(server: RedisServer) -> None:
     pod = asked_twice(server, 0.96)
 
     assert not cached(pod.answers("s1", LIKE))
+
+
+def test_an_encoder_that_is_asked_too_much_costs_the_comparison_alone(server: RedisServer) -> None:
+    class Asked(Numbered):
+        def closeness(self, one: str, other: str) -> float:
+            raise Overloaded("too many questions wait for the encoder")
+
+    pod = asked_twice(server, 0.9, knowledge=Asked())
+
+    frames = pod.answers("s1", LIKE)
+
+    assert frames[-1].type == "done"
+    assert not cached(frames)
 
 
 @pytest.mark.parametrize("store", ["wiped", "kept"])
