@@ -2,6 +2,7 @@
 
 from typing import Any, Final
 
+import structlog
 from flask import Blueprint, Response, request
 
 from kotaemon_node.api.answers import json_answer
@@ -12,10 +13,12 @@ from kotaemon_node.api.inputs import HistoryQuery, PageQuery, SessionBody, Sessi
 from kotaemon_node.api.query import read_query
 from kotaemon_node.api.showing import session_form
 from kotaemon_node.api.sse import session_place, stream_answer
-from kotaemon_node.domain.errors import Forbidden
+from kotaemon_node.domain.errors import Forbidden, Overloaded, StoreUnavailable
 from kotaemon_node.domain.session import Principal
 
 routes: Final = Blueprint("sessions", __name__)
+
+_log = structlog.get_logger(__name__)
 
 
 @routes.get("/v1/sessions")
@@ -57,7 +60,13 @@ def read_session(sid: str) -> Response:
         epoch=query.epoch or "",
     )
     turn_ids = [turn.turn_id for turn in view.turns]
-    return json_answer(session_form(view, desk.of(key, turn_ids) if desk is not None else {}))
+    try:
+        rated = desk.of(key, turn_ids) if desk is not None else {}
+    except (Overloaded, StoreUnavailable) as error:
+        # The history is what was asked for, and it is there.
+        _log.info("ratings_not_shown", reason=str(error))
+        rated = {}
+    return json_answer(session_form(view, rated))
 
 
 @routes.get("/v1/sessions/<sid>/stream")

@@ -18,6 +18,7 @@ _STEM_CHARS_MIN: Final = 3
 # people ask about is compared again and again, and one answer looks at each sentence twice.
 _TEXTS_KEPT: Final = 2_048
 _WORDS_KEPT: Final = 65_536  # more than a vocabulary in daily use
+_WORD_CHARS_MAX: Final = 64
 
 
 def shares(question: str, texts: Sequence[frozenset[str]]) -> list[float]:
@@ -49,9 +50,14 @@ def importance(word: str) -> float:
     return CHARACTER_WEIGHT if len(word) == 1 and is_cjk(word) else 1.0
 
 
-@lru_cache(maxsize=_WORDS_KEPT)
 def stem(word: str) -> str:
     """Return what the forms of a word share, roughly; a word of CJK as it is."""
+    # What is longer is no word; kept by the thousand it would fill the memory.
+    return _stem(word) if len(word) <= _WORD_CHARS_MAX else word
+
+
+@lru_cache(maxsize=_WORDS_KEPT)
+def _stem(word: str) -> str:
     if is_cjk(word):
         return word
     for suffix in _SUFFIXES:

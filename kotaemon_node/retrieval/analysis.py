@@ -14,6 +14,7 @@ ANALYSIS: Final = "words/2+snowball-english"
 manifests carry it in ``extra["analysis"]``, and a change of rules is a new name and a rebuild."""
 
 _STEMS_KEPT: Final = 65_536  # more than a vocabulary in daily use
+_KEPT_CHARS_MAX: Final = 64
 
 
 def terms(text: str) -> Mapping[str, int]:
@@ -33,7 +34,14 @@ def question_terms(question: str) -> Mapping[str, float]:
     }
 
 
-@lru_cache(maxsize=_STEMS_KEPT)
 def _stem(word: str) -> str:
+    # Longer ones are no words; kept by the thousand they would fill the memory.
+    return (_kept_stem if len(word) <= _KEPT_CHARS_MAX else _stemmed)(word)
+
+
+def _stemmed(word: str) -> str:
     # A stemmer takes less than 1 µs to make, and one must not be used by two threads at once.
     return str(Stemmer.Stemmer("english").stemWord(word)) if word.isascii() else word
+
+
+_kept_stem: Final = lru_cache(maxsize=_STEMS_KEPT)(_stemmed)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
+from kotaemon_node.domain.errors import Overloaded, StoreUnavailable
 from kotaemon_node.domain.session import SessionKey, Turn, TurnKey
 from kotaemon_node.domain.turn import State
 from kotaemon_node.ports.analytics import Day, Tally
@@ -93,6 +94,22 @@ def test_a_rating_is_kept_and_shown_with_its_session(
         assert (answer.json["rating"], answer.json["comment"]) == (kept, "too long")
 
     assert client.get("/v1/sessions/s1").json["feedback"] == {"t1": kept}
+
+
+@pytest.mark.parametrize("error", [Overloaded("all are taken"), StoreUnavailable("away")])
+def test_a_session_is_shown_without_ratings_that_cannot_be_read(
+    cluster: FakeCluster, error: Exception
+) -> None:
+    class Closed(Desk):
+        def of(self, key: SessionKey, turn_ids: Sequence[str]) -> Mapping[str, Feedback]:
+            raise error
+
+    cluster.feedback = Closed()
+
+    answer = cluster.client().get("/v1/sessions/s1")
+
+    assert answer.status_code == 200
+    assert [turn["turn_id"] for turn in answer.json["turns"]] == ["t1"]
 
 
 @pytest.mark.parametrize("said", ["good", 0, 2, True, None, 1.0, [1]])

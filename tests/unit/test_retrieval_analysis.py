@@ -1,9 +1,25 @@
 """What texts become: words, stems, numbers, characters and pairs."""
 
+from typing import Any
+
 import pytest
 
 from kotaemon_node.domain.han import simplified
+from kotaemon_node.engine import matching
+from kotaemon_node.retrieval import analysis
 from kotaemon_node.retrieval.analysis import question_terms, terms
+
+
+@pytest.mark.parametrize(
+    ("stems", "kept"), [(terms, analysis._kept_stem), (matching.stem, matching._stem)]
+)
+def test_what_is_too_long_for_a_word_is_not_remembered(stems: Any, kept: Any) -> None:
+    stems("usual")
+    before = kept.cache_info().currsize
+
+    stems("x" * 65)
+
+    assert kept.cache_info().currsize == before
 
 
 def test_english_words_meet_in_their_stem() -> None:
