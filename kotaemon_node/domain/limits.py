@@ -126,7 +126,7 @@ CLIENT_BUFFER_BYTES: Final = 64 * 1024
 # Hot answers. What is kept of them in Redis is twice the bytes at most: they are counted by the
 # life of the first one.
 HOT_ANSWERS_TTL_S_DEFAULT: Final = 3600
-HOT_ANSWERS_BYTES_MAX: Final = 128 * 1024 * 1024  # 100,000 usual ones; then none for a while
+HOT_ANSWERS_BYTES_MAX: Final = 32 * 1024 * 1024  # 25,000 usual ones; then none for a while
 HOT_ANSWER_BYTES_MAX: Final = 64 * 1024  # compressed, of one; a longer one is rare and not kept
 HOT_QUESTION_CHARS_MAX: Final = 1_000  # what is longer is hardly asked twice
 HOT_SHARES: Final = 256  # slots of a Cluster; two digits of a digest
