@@ -56,7 +56,7 @@ def make_deadly(step):
 for step in sys.argv[2:]:
     make_deadly(step)
 limits.LEADER_TTL_S = 2.0
-standing.make_encoder = lambda *settings: HashingEncoder()
+standing.make_encoder = lambda *settings, **more: HashingEncoder()
 sys.exit(main.main())
 """
 DOCUMENTS = [f"{number:02}.md" for number in range(60)]

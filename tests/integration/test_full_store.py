@@ -62,9 +62,10 @@ def test_a_full_store_refuses_turns_serves_reads_and_needs_no_restart(
         refused(pod.ask(session, turn), "store_full", retry_after="5")
     chat = requests.post(f"{pod.url}/chat", json={"message": "{}"}, timeout=30)
     refused(chat, "store_full", retry_after="5")
-    # A question is a turn too, in a session that nobody named.
-    ask = requests.get(f"{pod.url}/ask", params={"q": "{}"}, timeout=30)
-    refused(ask, "store_full", retry_after="5")
+    # A question needs no session to be answered.
+    ask = requests.get(f"{pod.url}/ask", params={"q": "Can I return it?"}, timeout=30)
+    assert ask.status_code == 200, ask.text
+    assert ask.json()["degraded"] == "session_store_unavailable"
     made = requests.post(f"{pod.url}/v1/sessions", json={}, timeout=30)
     refused(made, "store_full", retry_after="5")
 
@@ -76,7 +77,7 @@ def test_a_full_store_refuses_turns_serves_reads_and_needs_no_restart(
     assert "event: done" in shown
     assert requests.get(f"{pod.url}/v1/sessions", timeout=30).status_code == 200
     assert requests.get(f"{pod.url}/readyz", timeout=30).status_code == 200
-    assert pod.metric(REFUSALS.format("full")) >= counted + 5
+    assert pod.metric(REFUSALS.format("full")) >= counted + 4
 
     room.give_back()
 

@@ -39,7 +39,7 @@ LUA = "kotaemon_node/adapters/redis/lua"
 APPEND, COMMIT, CLAIM = f"{LUA}/append.lua", f"{LUA}/commit.lua", f"{LUA}/claim.lua"
 FORGET, WORK = f"{LUA}/forget.lua", f"{LUA}/_work.lua"
 READS = "kotaemon_node/adapters/redis/session_reads.py"
-BOOTSTRAP = "kotaemon_node/bootstrap.py"
+BOOTSTRAP, RUNNING = "kotaemon_node/bootstrap.py", "kotaemon_node/running.py"
 ENGINE = "kotaemon_node/engine"
 GROUP, EXECUTION = f"{ENGINE}/group_commit.py", f"{ENGINE}/execution.py"
 WRITING, ANSWERING = f"{ENGINE}/writing.py", f"{ENGINE}/answering.py"
@@ -54,6 +54,7 @@ HELD: Final = "if held[1] ~= ARGV[2] or held[2] ~= ARGV[3] or held[3]"
 NO_LOSS_IS_TOLD: Final = Change(
     WORK, "if known.epoch == '' then return nil end\n", "if known then return nil end\n"
 )
+SEEN_STANDS: Final = "return max(asked, int(self.work.session.generations.get(self.kb, 0)))"
 SEEN_COUNTS: Final = "min_generation=max(asked, self._seen(request, kb))"
 
 _FRAMES = (
@@ -201,7 +202,7 @@ _HISTORIES = (
 _KNOWLEDGE = (
     Mutant(
         "a takeover searches again",
-        (Change(ANSWERING, "known = out.decided(RETRIEVAL)", "known = None"),),
+        (Change(ANSWERING, "known = turn.out.decided(RETRIEVAL)", "known = None"),),
         frozenset({"citations_are_of_one_generation"}),
         token_ms=60,
     ),
@@ -209,9 +210,9 @@ _KNOWLEDGE = (
         "a pod that is behind the session answers, and pods learn of nothing new",
         (
             Change(TURNS, SEEN_COUNTS, "min_generation=asked"),
-            Change(ANSWERING, "min_generation=max(asked, seen)", "min_generation=asked"),
+            Change(ANSWERING, SEEN_STANDS, "return asked"),
             Change(BOOTSTRAP, "look=library.wake", "look=lambda *_: None"),
-            Change(BOOTSTRAP, "period_s = limits.RECONCILE_S if", "period_s = 600.0 if"),
+            Change(RUNNING, "period_s = limits.RECONCILE_S if", "period_s = 600.0 if"),
         ),
         frozenset(),
         survives="in two runs no session came to a pod that was behind it, and it is not known why "
