@@ -155,6 +155,7 @@ def slow_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
             yield running
 
 
+@pytest.mark.long
 def test_two_devices_on_a_real_cluster_also_when_the_pod_between_them_is_killed(
     slow_cluster: Cluster, open_page: OpenPage
 ) -> None:

@@ -85,6 +85,7 @@ def live_everywhere(cluster: Cluster, entry: Locator) -> None:
     cluster.wait_until(served, what=f"every pod serves generation {number}")
 
 
+@pytest.mark.long
 def test_an_entry_that_is_added_answers_and_is_changed_on_a_real_cluster(
     cluster: Cluster, open_page: OpenPage
 ) -> None:

@@ -176,9 +176,8 @@ def test_a_changed_document_comes_to_all_pods_by_the_broker(
     )
 
 
-@pytest.mark.parametrize(
-    "outage_s", [pytest.param(0.0, id="short"), pytest.param(60.0, marks=pytest.mark.long)]
-)
+@pytest.mark.parametrize("outage_s", [pytest.param(0.0, id="short"), 60.0])
+@pytest.mark.long
 def test_without_the_broker_chat_goes_on_and_what_was_not_sent_goes_out_later(
     cluster: OnKafka, knowledge: Path, outage_s: float
 ) -> None:

@@ -74,6 +74,7 @@ def foreground(tmp_path: Path, knowledge: Path) -> Iterator[Foreground]:
     foreground.cluster.down()
 
 
+@pytest.mark.long
 def test_sigterm_stops_everything_in_order(foreground: Foreground) -> None:
     foreground.wait_says("Ctrl-C stops everything")
     assert requests.get(f"{foreground.cluster.url}/healthz", timeout=10).status_code == 200
@@ -115,6 +116,7 @@ def test_ctrl_c_while_it_starts_leaves_nothing_behind(foreground: Foreground) ->
     foreground.wait_gone()
 
 
+@pytest.mark.long
 def test_a_second_ctrl_c_kills_what_takes_too_long(foreground: Foreground) -> None:
     foreground.wait_says("Ctrl-C stops everything")
     port = foreground.cluster.row("worker-0")["port"]
@@ -136,6 +138,7 @@ def test_a_second_ctrl_c_kills_what_takes_too_long(foreground: Foreground) -> No
     assert "Killed" in foreground.said()
 
 
+@pytest.mark.long
 def test_the_death_of_the_command_itself_stops_everything_too(foreground: Foreground) -> None:
     foreground.wait_says("Ctrl-C stops everything")
 
