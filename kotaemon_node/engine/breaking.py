@@ -50,14 +50,16 @@ class MemoryBreaker:
         """See the port."""
         with self._lock:
             now_s = self._clock.monotonic_s()
-            if self._until_s is None or self._probe == caller:
+            if self._until_s is None:
                 return Verdict(True)
+            if self._probe == caller:
+                return Verdict(True, probe=True)
             if now_s < self._until_s:
                 return Verdict(False, self._until_s - now_s)
             if self._probe and now_s < self._probe_until_s:
                 return Verdict(False)
             self._probe, self._probe_until_s = caller, now_s + limits.BREAKER_PROBE_S
-            return Verdict(True)
+            return Verdict(True, probe=True)
 
     def answering(self, caller: str) -> None:
         """See the port."""
@@ -210,14 +212,16 @@ class GuardedModel:
         pieces = self._model.stream(
             messages, prefix=prefix, usage=usage, stop=stop, tools=tools, sampling=sampling
         )
-        return self._told_of(caller, pieces)
+        return self._told_of(caller, pieces, probe=verdict.probe)
 
-    def _told_of(self, caller: str, pieces: Iterator[str | ToolCall]) -> Iterator[str | ToolCall]:
-        answering = judged = False
+    def _told_of(
+        self, caller: str, pieces: Iterator[str | ToolCall], *, probe: bool
+    ) -> Iterator[str | ToolCall]:
+        judged = False
         try:
             for piece in pieces:
-                if not answering:
-                    answering = True
+                if probe:  # the first text of every other call need not wait for the store
+                    probe = False
                     self._breaker.answering(caller)
                 yield piece
             judged = True

@@ -11,6 +11,8 @@ class Verdict:
     admitted: bool
     open_for_s: float = 0.0
     """For how long nobody is admitted any more; 0: somebody may be trying it just now."""
+    probe: bool = False
+    """Whether this call is the probe: only then does it matter that an answer begins."""
 
 
 class Breaker(Protocol):
@@ -33,7 +35,7 @@ class Breaker(Protocol):
         ...
 
     def answering(self, caller: str) -> None:
-        """Say that an answer has begun to come."""
+        """Say that an answer has begun to come; only that of the probe changes anything."""
         ...
 
     def succeeded(self, caller: str) -> None:

@@ -15,7 +15,7 @@ from kotaemon_node.domain.limits import (
     BREAKER_OPEN_S_MAX,
     BREAKER_PROBE_S,
 )
-from kotaemon_node.ports.breakers import Breaker
+from kotaemon_node.ports.breakers import Breaker, Verdict
 from tests.breaker_cases import Timed, in_memory, in_redis
 from tests.redis_server import RedisServer, free_port
 
@@ -69,15 +69,16 @@ def test_one_caller_tries_it_and_closes_it(timed: Timed) -> None:
     breaker = timed.breaker
     fails(breaker, "a", "b", "c")
     timed.passes(BREAKER_OPEN_S + 1)
-    assert breaker.ask("probe").admitted
-    assert breaker.ask("probe").admitted  # asked again, as after a reply that was lost
+    assert breaker.ask("probe") == Verdict(True, probe=True)
+    # Asked again, as after a reply that was lost.
+    assert breaker.ask("probe") == Verdict(True, probe=True)
     other = breaker.ask("other")
     assert (other.admitted, other.open_for_s) == (False, 0.0)
     breaker.answering("other")
     breaker.succeeded("other")  # which was not admitted and is not heard
     assert not breaker.ask("third").admitted
     breaker.answering("probe")
-    assert breaker.ask("third").admitted
+    assert breaker.ask("third") == Verdict(True)
     assert not breaker.open_now()
 
 

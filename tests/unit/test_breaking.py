@@ -172,3 +172,13 @@ def test_one_at_a_time_tries_a_store_that_was_away() -> None:
     away.answered()
     assert away.tries()
     assert not away
+
+
+def test_the_first_text_of_a_call_that_is_no_probe_waits_for_nobody() -> None:
+    scene = Scene()
+    told: list[str] = []
+    scene.shared.answering = told.append  # type: ignore[method-assign]
+
+    scene.asks()
+
+    assert told == []

@@ -1,12 +1,14 @@
 """A breaker that all pods share: one hash, and one script that says what happens to it."""
 
 import hashlib
-from typing import Literal
+from typing import Final, Literal
 
 from kotaemon_node.adapters.redis import keys
 from kotaemon_node.adapters.redis.connection import RedisStore
 from kotaemon_node.domain import limits
 from kotaemon_node.ports.breakers import Verdict
+
+_AS_PROBE: Final = 2
 
 
 class RedisBreaker:
@@ -19,7 +21,7 @@ class RedisBreaker:
     def ask(self, caller: str) -> Verdict:
         """See the port."""
         admitted, open_ms = self._run("ask", caller)
-        return Verdict(bool(admitted), open_ms / 1000)
+        return Verdict(admitted > 0, open_ms / 1000, probe=admitted == _AS_PROBE)
 
     def answering(self, caller: str) -> None:
         """See the port."""

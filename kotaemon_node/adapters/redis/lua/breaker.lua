@@ -1,7 +1,7 @@
 -- KEYS: 1 breaker    ARGV: 1 what happened  2 caller  3 failures until it opens
 --                          4 first and 5 longest time open (ms)  6 life of a probe (ms)
--- What a breaker does; the contract is that of ports/breakers.py. Reply: 1 admitted, else 0 with
--- the ms that it stays open; to "look": 1 while it is not closed.
+-- What a breaker does; the contract is that of ports/breakers.py. Reply: 1 admitted, 2 as the
+-- probe, else 0 with the ms that it stays open; to "look": 1 while it is not closed.
 local asked, caller = ARGV[1], ARGV[2]
 local row = redis.call('HMGET', KEYS[1], 'failures', 'until', 'span', 'probe', 'probe_until', 'last')
 local failures, open_until, span = tonumber(row[1] or 0), tonumber(row[2] or 0), tonumber(row[3] or 0)
@@ -22,11 +22,12 @@ end
 if asked == 'look' then return {open_until > 0 and 1 or 0, 0} end
 
 if asked == 'ask' then
-  if open_until == 0 or probe == caller then return {1, 0} end
+  if open_until == 0 then return {1, 0} end
+  if probe == caller then return {2, 0} end
   if now < open_until then return {0, open_until - now} end
   if now < probe_until then return {0, 0} end
   keep('probe', caller, 'probe_until', now + tonumber(ARGV[6]))
-  return {1, 0}
+  return {2, 0}
 end
 
 if open_until > 0 then
