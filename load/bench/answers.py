@@ -15,11 +15,10 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from answer_corpora import AnswerSet
 from answer_figures import (
     Asked,
@@ -47,6 +46,7 @@ from kotaemon_node.retrieval.dense import EncodedQuestion
 from kotaemon_node.retrieval.generation import OpenGeneration, load_segment
 from kotaemon_node.retrieval.indexed import indexed_text
 from kotaemon_node.retrieval.opening import SearcherFactory
+from load.bench.vectors import KeptVectors
 from load.kept import keep, progress
 from load.surroundings import commit, machine
 
@@ -107,60 +107,6 @@ def ask_all(one: AnswerSet, encoder: Encoder, folder: Path) -> list[Asked]:
     return asked
 
 
-class RememberingEncoder:
-    """An encoder that encodes each text once: the sets share their texts."""
-
-    def __init__(self, encoder: Encoder, file: Path, *, until_s: float) -> None:
-        """Raises ``TimeoutError`` where it is asked to encode after ``until_s`` (monotonic)."""
-        self._encoder = encoder
-        self.name = encoder.name
-        self.spaces = encoder.spaces
-        self._file = file
-        self._until_s = until_s
-        self._known: dict[tuple[str, str], EncodedQuestion] = {}
-        if file.exists():
-            # Of an earlier run of this program, by the same model.
-            name, known = pickle.loads(file.read_bytes())
-            self._known = known if name == self.name else {}
-
-    def keep(self) -> None:
-        """Write what is encoded to the file."""
-        self._file.write_bytes(pickle.dumps((self.name, self._known)))
-
-    def encode_passages(self, texts: Sequence[str]) -> Mapping[str, SpaceVectors]:
-        """See the port."""
-        return self._encode("passage", texts, self._encoder.encode_passages)
-
-    def encode_queries(self, texts: Sequence[str]) -> Mapping[str, SpaceVectors]:
-        """See the port."""
-        return self._encode("query", texts, self._encoder.encode_queries)
-
-    def _encode(
-        self,
-        kind: str,
-        texts: Sequence[str],
-        encode: Callable[[Sequence[str]], Mapping[str, SpaceVectors]],
-    ) -> Mapping[str, SpaceVectors]:
-        new = [text for text in dict.fromkeys(texts) if (kind, text) not in self._known]
-        for start in range(0, len(new), 32):
-            if time.monotonic() > self._until_s:
-                raise TimeoutError
-            batch = new[start : start + 32]
-            for text, vectors in zip(batch, by_text(encode(batch), len(batch)), strict=True):
-                self._known[kind, text] = vectors
-        rows: dict[str, list[tuple[int, Any]]] = {}
-        for position, text in enumerate(texts):
-            for space, vector in self._known[kind, text].items():
-                rows.setdefault(space, []).append((position, vector))
-        return {
-            space: SpaceVectors(
-                np.array([position for position, _ in found], dtype=np.int64),
-                np.stack([vector for _, vector in found]),
-            )
-            for space, found in rows.items()
-        }
-
-
 def by_text(encoded: Mapping[str, SpaceVectors], texts: int) -> list[EncodedQuestion]:
     """Return the vectors of each text by space."""
     found: list[dict[str, Any]] = [{} for _ in range(texts)]
@@ -186,7 +132,7 @@ def _entry(document: str, segment: str) -> DocumentEntry:
     )
 
 
-def ask_sets(data: Path, encoder: RememberingEncoder, kept: Path, until_s: float) -> list[Done]:
+def ask_sets(data: Path, encoder: KeptVectors, kept: Path, until_s: float) -> list[Done]:
     """Ask the questions of all sets. Raises ``TimeoutError`` when the time is over."""
     done: list[Done] = []
     for one in answer_sets(data):
@@ -217,13 +163,13 @@ def main() -> None:
     kept = given.keep / commit()
     kept.mkdir(parents=True, exist_ok=True)
     model = make_encoder(given.model, "onnx", given.models, 1)
-    encoder = RememberingEncoder(model, given.keep / "vectors.pickle", until_s=until_s)
+    encoder = KeptVectors(model, given.keep / "vectors.npz", until_s=until_s)
     try:
         done = ask_sets(given.data, encoder, kept, until_s)
     except TimeoutError:
         sys.exit("not done yet: call it again")
     finally:
-        encoder.keep()
+        encoder.save()
     asked = {name: rows for name, _, rows in done}
     twins = {name: twin for name, twin, _ in done if twin is not None}
     every = [it for rows in asked.values() for it in rows]

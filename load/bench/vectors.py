@@ -1,6 +1,8 @@
 """Vectors that are kept between measures: encoding is most of their time, and texts stay."""
 
 import json
+import math
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -25,10 +27,14 @@ _BATCH: Final = 16
 class KeptVectors:
     """``ports.encoder.Encoder`` that encodes each text once; ``save`` writes what it learned."""
 
-    def __init__(self, encoder: Encoder, file: Path) -> None:
-        """Go on with the vectors in ``file`` (.npz), where they are of this encoder."""
+    def __init__(self, encoder: Encoder, file: Path, *, until_s: float = math.inf) -> None:
+        """Go on with the vectors in ``file`` (.npz), where they are of this encoder.
+
+        Encoding raises ``TimeoutError`` after ``until_s`` (monotonic).
+        """
         self._encoder = encoder
         self._file = file
+        self._until_s = until_s
         self.name = encoder.name
         self.spaces = encoder.spaces
         self._known: dict[str, dict[str, NDArray[np.float32]]] = {}
@@ -70,6 +76,8 @@ class KeptVectors:
         # What else is in a batch changes the last digits: texts of one length go together.
         new = sorted({text for text in texts if kind + text not in self._known}, key=len)
         for start in range(0, len(new), _BATCH):
+            if time.monotonic() > self._until_s:
+                raise TimeoutError
             batch = new[start : start + _BATCH]
             self._known.update((kind + text, {}) for text in batch)
             for space, found in encode(batch).items():
