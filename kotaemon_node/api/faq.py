@@ -25,7 +25,6 @@ from kotaemon_node.api.faq_forms import (
 from kotaemon_node.api.jobs import ordered
 from kotaemon_node.api.multipart import Received
 from kotaemon_node.api.query import read_query
-from kotaemon_node.api.showing import source_path
 from kotaemon_node.api.uploads import order_upload
 from kotaemon_node.domain.errors import (
     Conflict,
@@ -37,6 +36,7 @@ from kotaemon_node.domain.errors import (
 )
 from kotaemon_node.domain.faq_entries import FaqEntry, FaqPage, FaqRow, faq_document, faq_id
 from kotaemon_node.domain.ids import checked_id
+from kotaemon_node.domain.knowledge import source_path
 from kotaemon_node.ports.jobs import UPLOAD, Job
 
 _log = structlog.get_logger(__name__)

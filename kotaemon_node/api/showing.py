@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from typing import Any
-from urllib.parse import quote
 
 from kotaemon_node.api.book_forms import TraceForm, TraceTurn
 from kotaemon_node.api.errors import ErrorBody
@@ -28,15 +27,11 @@ from kotaemon_node.domain.knowledge import (
     Passage,
     SearchResult,
     Source,
+    source_path,
 )
 from kotaemon_node.domain.lineage import mean_recall, refused_of, rolled_back_to
 from kotaemon_node.domain.session import SessionView, Turn
 from kotaemon_node.ports.feedback import Feedback
-
-
-def source_path(*, kb: str, generation: int, passage: str) -> str:
-    """Return the address of a cited passage. It never changes."""
-    return f"/v1/sources/{quote(kb)}/{generation}/{quote(passage)}"
 
 
 def unready(readiness: Readiness, error: ErrorBody) -> Unready:

@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Final, Literal
+from urllib.parse import quote
 
 from kotaemon_node.domain.language import Language
 
@@ -54,6 +55,11 @@ def passage_id(*, document: str, revision: str, span: tuple[int, int]) -> str:
 def document_id(*, document: str, revision: str) -> str:
     """Return the first part of the ids of a document revision's passages: 16 hex digits."""
     return hashlib.sha256(f"{document}\x00{revision}".encode()).hexdigest()[:16]
+
+
+def source_path(*, kb: str, generation: int, passage: str) -> str:
+    """Return the address of a cited passage. It never changes."""
+    return f"/v1/sources/{quote(kb)}/{generation}/{quote(passage)}"
 
 
 @dataclass(frozen=True, slots=True)

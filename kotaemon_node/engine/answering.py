@@ -3,7 +3,7 @@
 One generation is pinned for the whole turn, so that the answer and its citations never mix two.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -13,7 +13,8 @@ import structlog
 from kotaemon_node.domain import limits
 from kotaemon_node.domain.errors import KnowledgeBehind, LanguageModelError
 from kotaemon_node.domain.ids import DEFAULT_KNOWLEDGE_BASE, DEFAULT_TENANT
-from kotaemon_node.domain.knowledge import BOTH_LEGS, GenerationRef, Hit, Leg, SearchResult
+from kotaemon_node.domain.knowledge import BOTH_LEGS, GenerationRef, Leg, SearchResult
+from kotaemon_node.engine.citations import citations
 from kotaemon_node.engine.extractive import ExtractiveAnswer, extract
 from kotaemon_node.engine.faq import faq_answer
 from kotaemon_node.engine.generating import Generating
@@ -323,33 +324,3 @@ class Answerer:
             out.decide(DEGRADED, error.code)
             out.restart()
             self._extract(turn, found)
-
-
-def citations(
-    hits: Sequence[Hit],
-    found: SearchResult,
-    *,
-    quotes: Sequence[Sequence[tuple[int, int]]] = (),
-) -> list[Mapping[str, Any]]:
-    """Return the ``docs`` of a ``source`` frame: hit number ``n - 1`` is cited as ``[n]``.
-
-    ``quotes`` are, for each hit, the spans of its document that the answer shows word for word;
-    none where a model answers in its own words.
-    """
-    return [
-        {
-            "id": hit.passage.id,
-            "n": place,
-            "title": hit.passage.title,
-            "document": hit.passage.document,
-            "revision": hit.passage.revision,
-            "page": hit.passage.page,
-            "heading": list(hit.passage.heading),
-            "span": list(hit.passage.span),
-            "quotes": [list(span) for span in quotes[place - 1]] if quotes else [],
-            "kb": found.kb,
-            "generation": found.generation,
-            "url": f"/v1/sources/{found.kb}/{found.generation}/{hit.passage.id}",
-        }
-        for place, hit in enumerate(hits, start=1)
-    ]

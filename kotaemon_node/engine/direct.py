@@ -16,7 +16,7 @@ from kotaemon_node.domain.ids import DEFAULT_KNOWLEDGE_BASE, DEFAULT_TENANT
 from kotaemon_node.domain.knowledge import SearchResult
 from kotaemon_node.domain.session import Turn
 from kotaemon_node.domain.turn import State
-from kotaemon_node.engine.answering import citations
+from kotaemon_node.engine.citations import citations
 from kotaemon_node.engine.citing import CitationGate
 from kotaemon_node.engine.extractive import ExtractiveAnswer, extract
 from kotaemon_node.engine.faq import faq_answer

@@ -15,7 +15,7 @@ from typing import Any, Final, Literal
 import structlog
 
 from kotaemon_node.domain import limits
-from kotaemon_node.domain.knowledge import Hit, Passage
+from kotaemon_node.domain.knowledge import Hit, Passage, source_path
 from kotaemon_node.domain.session import Turn
 from kotaemon_node.engine.extractive import extract
 from kotaemon_node.engine.faq import faq_answer
@@ -165,7 +165,7 @@ def _passage(hit: Mapping[str, Any], n: int, found: Mapping[str, Any]) -> dict[s
     """Return a hit of the journal without its text, and with the address of that."""
     passage = {name: value for name, value in hit["passage"].items() if name != "text"}
     scores = {name: value for name, value in hit.items() if name != "passage"}
-    url = f"/v1/sources/{found['kb']}/{found['generation']}/{passage['id']}"
+    url = source_path(kb=found["kb"], generation=found["generation"], passage=passage["id"])
     return {"n": n, **passage, "scores": scores, "url": url}
 
 

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from kotaemon_node.adapters.system.clock import SystemClock
 from kotaemon_node.domain.knowledge import Hit, Passage, PassageKind, SearchResult
 from kotaemon_node.domain.language import language_of
-from kotaemon_node.engine.answering import Answerer, citations
+from kotaemon_node.engine.answering import Answerer
 from kotaemon_node.engine.choosing import PIECES_MAX
+from kotaemon_node.engine.citations import citations
 from kotaemon_node.engine.extractive import ExtractiveAnswer, extract
 from kotaemon_node.telemetry.metrics import Metrics
 from tests.unit.test_engine_understanding import work
