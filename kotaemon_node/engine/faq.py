@@ -49,7 +49,8 @@ def faq_answer(question: str, hits: Sequence[Hit]) -> FaqAnswer | None:
 
     An entry asked in the same text goes before one that only says the same.
     """
-    entries = [hit for hit in hits if hit.passage.kind == "faq"]
+    # One without a line break has no answer behind its question.
+    entries = [hit for hit in hits if hit.passage.kind == "faq" and "\n" in hit.passage.text]
     if not entries or len(question) > _QUESTION_CHARS_MAX:
         return None
     for hit in entries:

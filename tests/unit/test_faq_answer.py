@@ -154,3 +154,7 @@ def test_only_entries_answer() -> None:
     text = hit("How do I return shoes?\nSo it is.")
     assert faq_answer("How do I return shoes?", [text]) is None
     assert faq_answer("How do I return shoes?", [text, entry("How do I return shoes?")])
+
+
+def test_an_entry_without_an_answer_answers_nothing() -> None:
+    assert faq_answer("Where is it?", [hit("Where is it?", kind="faq")]) is None
