@@ -28,12 +28,19 @@ SHUIHU = Exchange("海棠水壶的保修期是多久？", "两年。")
         ([SHUIHU], "它多少钱？", "海棠水壶：它多少钱？"),
         ([SHUIHU], "那运费呢？", "海棠水壶：那运费呢？"),
         ([Exchange("怎么申请退货？", "在订单页面。")], "需要多久", "申请退货：需要多久"),
+        ([Exchange("保修期是多久？", "不知道。")], "那怎么申请？", "保修期：那怎么申请？"),
+        ([GERMANY, SHUIHU], "它多少钱？", "海棠水壶：它多少钱？"),
     ],
 )
 def test_what_a_message_leaves_out_is_taken_from_the_talk(
     past: list[Exchange], message: str, searched: str
 ) -> None:
     assert stand_alone(message, past) == searched
+
+
+@pytest.mark.parametrize("message", ["保修期是多久？", "它多少钱？", "那怎么申请？"])
+def test_who_changes_the_language_begins_anew(message: str) -> None:
+    assert stand_alone(message, [KETTLE, GERMANY]) == message
 
 
 @pytest.mark.parametrize(

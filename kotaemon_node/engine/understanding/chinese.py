@@ -95,12 +95,22 @@ def _points_out(text: str) -> bool:
 
 def phrases(text: str) -> list[str]:
     """Return what ``text`` may be about: what is left between the words that ask or join."""
+    return [piece for piece, attribute in _pieces(text) if not attribute]
+
+
+def attributes(text: str) -> list[str]:
+    """Return what ``text`` asks of whatever the talk is about."""
+    return [piece for piece, attribute in _pieces(text) if attribute]
+
+
+def _pieces(text: str) -> list[tuple[str, bool]]:
+    """Return the phrases that are no numbers, and whether each is asked of everything."""
     # In one script, and every character at its place: what is found is shown as it was written.
     left = _CUTS.sub(_blank, without_small_phrases(simplified(text)))
     return [
-        text[found.start() : found.end()]
+        (text[found.start() : found.end()], bool(_ATTRIBUTES.match(found[0])))
         for found in _PIECE.finditer(left)
-        if not (found[0].isdigit() or _ATTRIBUTES.match(found[0]))
+        if not found[0].isdigit()
     ]
 
 

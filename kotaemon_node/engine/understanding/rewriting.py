@@ -11,7 +11,7 @@ from itertools import islice
 from typing import Final
 
 from kotaemon_node.domain.language import language_of
-from kotaemon_node.engine.understanding.topics import Exchange, depends, topics
+from kotaemon_node.engine.understanding.topics import Exchange, depends, last_attribute, topics
 
 _TOPICS_MAX: Final = 3
 _SHARE_MIN: Final = 0.45
@@ -20,17 +20,24 @@ _SHARE_MIN: Final = 0.45
 
 def stand_alone(message: str, past: Sequence[Exchange]) -> str:
     """Return the question that ``message`` asks behind ``past``, which is oldest first."""
-    if not past or not depends(message):
+    if not depends(message):
         return message
+    # Who changes the language begins anew: phrases of the other one stand in no document of this.
+    language = language_of(message)
+    past = [one for one in past if language_of(one.message) == language]
     return _replaced(message, past) or _headed(message, past)
 
 
 def _headed(message: str, past: Sequence[Exchange]) -> str:
     """Put what the talk is about before the message."""
     found = list(islice(topics(past, message), _TOPICS_MAX))
-    if not found:
-        return message
     told = [phrase for phrase, score in found if score >= _SHARE_MIN * found[0][1]]
+    asked = "\n".join(one.message for one in past).lower()
+    if not any(phrase.lower() in asked for phrase in told):
+        # Nobody asked about what the answers name; what was asked of everything is nearer.
+        told = [*last_attribute(past, message), *told][:_TOPICS_MAX]
+    if not told:
+        return message
     if language_of(message) == "zh":
         return f"{'、'.join(told)}：{message}"
     return f"{', '.join(told)}: {message}"

@@ -39,6 +39,11 @@ class Exchange:
     answer: str
 
 
+def no_attributes(text: str) -> Sequence[str]:
+    """Know none by their form."""
+    return ()
+
+
 @dataclass(frozen=True, slots=True)
 class Tongue:
     """What the rules know of a language."""
@@ -48,11 +53,19 @@ class Tongue:
     offered: Callable[[str], Sequence[str]]
     names: Callable[[str], Sequence[str]]
     weight: Callable[[str], float]
+    attributes: Callable[[str], Sequence[str]] = no_attributes
 
 
 TONGUES: Final[Mapping[Language, Tongue]] = {
     "en": Tongue(english.depends, english.phrases, english.offered, english.names, english.weight),
-    "zh": Tongue(chinese.depends, chinese.phrases, chinese.offered, chinese.names, chinese.weight),
+    "zh": Tongue(
+        chinese.depends,
+        chinese.phrases,
+        chinese.offered,
+        chinese.names,
+        chinese.weight,
+        chinese.attributes,
+    ),
 }
 
 
@@ -95,6 +108,16 @@ def topics(past: Sequence[Exchange], message: str) -> Iterator[tuple[str, float]
     for phrase, score in sorted(found, key=lambda one: (-one[1], one[0])):
         if not set(words(phrase)) <= known:
             yield phrase, score
+
+
+def last_attribute(past: Sequence[Exchange], message: str) -> list[str]:
+    """Return the first thing that the last message asked of everything ("保修期"), if any."""
+    if not past:
+        return []
+    asked = past[-1].message[:_MESSAGE_CHARS_MAX]
+    known = set(words(message))
+    attributes = TONGUES[language_of(asked)].attributes(asked)
+    return [one for one in attributes[:1] if not set(words(one)) <= known]
 
 
 def _weighed(past: Sequence[Exchange]) -> list[_Said]:
