@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import structlog
 
 from kotaemon_node.domain import limits
+from kotaemon_node.domain.dialogue import DialogueState
 from kotaemon_node.domain.errors import KnowledgeBehind, LanguageModelError
 from kotaemon_node.domain.ids import DEFAULT_KNOWLEDGE_BASE, DEFAULT_TENANT
 from kotaemon_node.domain.knowledge import BOTH_LEGS, GenerationRef, Leg, SearchResult
@@ -29,7 +30,7 @@ from kotaemon_node.engine.profile import AnswerProfile, ProfileOf, always_defaul
 from kotaemon_node.engine.remembering import Remembering
 from kotaemon_node.engine.terms import FREE, ModelTerms
 from kotaemon_node.engine.threshold import clear
-from kotaemon_node.engine.tool_steps import ToolSteps
+from kotaemon_node.engine.tool_steps import ToolSteps, caller_of
 from kotaemon_node.engine.understanding import AsAsked, Asked, Understanding
 from kotaemon_node.engine.understanding.searching import searched
 from kotaemon_node.engine.writing import FrameWriter
@@ -104,6 +105,8 @@ class Draft:
     """Whether the text says that it does not know; None: whoever cites nothing does not."""
     cached: bool = False
     """Whether another turn made it."""
+    state: DialogueState | None = None
+    """Of the session from this turn on; None: as it was."""
     record: dict[str, Any] = field(default_factory=dict)
     """What the steps note for the audit record: step to JSON value."""
 
@@ -180,7 +183,7 @@ class Answerer:
                 turn,
                 # Another reranker would put other passages first.
                 by=" ".join(it.name for it in (model, self._reranking) if it is not None),
-                tools=self._steps.specs() if model else (),
+                tools=self._steps.specs(caller_of(work)) if model else (),
                 pinned=self._pinned,
                 make=self._make,
                 whole=self._whole,

@@ -11,7 +11,7 @@ from kotaemon_node.engine.citing import CitationGate, Outcome, citing_of
 from kotaemon_node.engine.prompt import build_prompt
 from kotaemon_node.engine.rounds import Talk
 from kotaemon_node.engine.terms import FREE, ModelTerms
-from kotaemon_node.engine.tool_steps import ToolSteps
+from kotaemon_node.engine.tool_steps import ToolSteps, caller_of
 from kotaemon_node.ports.language_model import ChatMessage, LanguageModel, Usage
 from kotaemon_node.ports.runtime import Clock
 from kotaemon_node.telemetry.metrics import Metrics
@@ -41,7 +41,7 @@ class Generating:
             history=work.session.turns,
             summary=work.session.summary,
             trace_id=work.lease.trace_id,
-            with_tools=bool(self.steps.specs()),
+            with_tools=bool(self.steps.specs(caller_of(work))),
             chars_max=self.terms.prompt_chars_max,
         )
         usage, outcomes, begun_s = Usage(), Counter[Outcome](), self.clock.monotonic_s()

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from kotaemon_node.domain import limits
 from kotaemon_node.engine.prompt import tool_messages
-from kotaemon_node.engine.tool_steps import DecidedCall, ToolSteps
+from kotaemon_node.engine.tool_steps import DecidedCall, ToolSteps, caller_of
 from kotaemon_node.engine.writing import FrameWriter
 from kotaemon_node.ports.language_model import ChatMessage, LanguageModel, ToolCall, Usage
 from kotaemon_node.ports.sessions import Work
@@ -146,7 +146,7 @@ class Talk:
             out.finish()
         counted, gate = Usage(), self.gate()
         gate.go_on_behind(prefix)
-        tools = self.steps.specs() if offered else ()
+        tools = self.steps.specs(caller_of(self.work)) if offered else ()
         text, calls = prefix, list[ToolCall]()
         with span(f"chat {model.name}", _facts(model, self.sampling), kind="client") as asking:
             try:
@@ -171,7 +171,7 @@ class Talk:
             finally:
                 usage.add(counted)
                 asking.tell(_counted(counted))
-        return Round(text, self.steps.decided(calls), counted)
+        return Round(text, self.steps.decided(calls, self.work), counted)
 
     def _shown(self, text: str) -> str:
         if text:

@@ -13,10 +13,12 @@ from typing import Any, Final, Literal
 import orjson
 import structlog
 
+from kotaemon_node.domain.ids import DEFAULT_TENANT
 from kotaemon_node.domain.limits import TOOL_ARGUMENTS_CHARS_MAX, TOOL_RESULT_CHARS_MAX
 from kotaemon_node.engine.traced import hashed
 from kotaemon_node.engine.writing import FrameWriter
 from kotaemon_node.ports.language_model import ToolCall
+from kotaemon_node.ports.plugins import Caller
 from kotaemon_node.ports.sessions import Lease, Work
 from kotaemon_node.ports.tools import Effects, Toolbox, ToolFailed, ToolOutcomeUnknown, ToolSpec
 from kotaemon_node.ports.traces import Facts, span
@@ -26,6 +28,7 @@ _log = structlog.get_logger(__name__)
 
 UNLISTED: Final = "unlisted"
 """Label of calls whose tool is not configured: a metric has no names that a model made up."""
+_NOBODY: Final = Caller(DEFAULT_TENANT, "")
 _LOST: Final = "the pod that called this was lost before the answer came"
 
 
@@ -64,15 +67,15 @@ class ToolSteps:
     def __init__(self, toolbox: Toolbox | None, *, metrics: Metrics) -> None:
         self._toolbox = toolbox
         self._metrics = metrics
-        metrics.plugins(spec.name for spec in self.specs())
+        metrics.plugins(spec.name for spec in self.specs(_NOBODY))
 
-    def specs(self) -> Sequence[ToolSpec]:
-        """Return the tools that may be called."""
-        return self._toolbox.specs() if self._toolbox is not None else ()
+    def specs(self, caller: Caller) -> Sequence[ToolSpec]:
+        """Return the tools that may be called for ``caller``."""
+        return self._toolbox.specs(caller) if self._toolbox is not None else ()
 
-    def decided(self, calls: Sequence[ToolCall]) -> tuple[DecidedCall, ...]:
+    def decided(self, calls: Sequence[ToolCall], work: Work) -> tuple[DecidedCall, ...]:
         """Return the calls as they are to be journalled."""
-        effects = {spec.name: spec.effects for spec in self.specs()}
+        effects = {spec.name: spec.effects for spec in self.specs(caller_of(work))}
         return tuple(DecidedCall(call, effects.get(call.name)) for call in calls)
 
     def run(
@@ -99,7 +102,7 @@ class ToolSteps:
             return Outcome(**known)
         call = decided.call
         shown = {"name": call.name, "args": call.arguments or {}, "step": step}
-        refusal = self._refusal(decided)
+        refusal = self._refusal(decided, work)
         outcome = _error("failed", refusal) if refusal else None
         if outcome is None:
             begun_before = out.decided(f"begun:{step}") is not None
@@ -112,10 +115,10 @@ class ToolSteps:
         self._metrics.plugin_call(call.name if decided.effects else UNLISTED, outcome.state)
         return outcome
 
-    def _refusal(self, decided: DecidedCall) -> str:
+    def _refusal(self, decided: DecidedCall, work: Work) -> str:
         """Return why a call is not even begun, "" where it may be."""
         if decided.effects is None:
-            known = ", ".join(spec.name for spec in self.specs()) or "none"
+            known = ", ".join(spec.name for spec in self.specs(caller_of(work))) or "none"
             return f"there is no function {decided.call.name}; the functions are: {known}"
         if decided.call.arguments is None:
             return (
@@ -153,7 +156,7 @@ class ToolSteps:
         # Only who still owns the turn gets through here, and leaves a trace of the call.
         out.drain()
         try:
-            value = self._call(call, key=_ledger_key(work.lease, step), out=out)
+            value = self._call(call, work, key=_ledger_key(work.lease, step), out=out)
         except ToolFailed as error:
             _log.info("tool_failed", tool=call.name, error=str(error))
             # A tool that was not reached now may have been reached by the owner before.
@@ -164,10 +167,26 @@ class ToolSteps:
             return _error("failed" if changes_nothing else "unknown", str(error))
         return _outcome("done", value)
 
-    def _call(self, call: ToolCall, *, key: str, out: FrameWriter) -> Any:
+    def _call(self, call: ToolCall, work: Work, *, key: str, out: FrameWriter) -> Any:
         if self._toolbox is None:
             raise ToolFailed(f"this pod has no tool {call.name}", reached=False)
-        return self._toolbox.call(call.name, call.arguments or {}, key=key, stop=out.stop)
+        return self._toolbox.call(
+            call.name, call.arguments or {}, caller=caller_of(work), key=key, stop=out.stop
+        )
+
+
+def caller_of(work: Work) -> Caller:
+    """Return for whom the tools of a turn are called."""
+    session, key = work.session, work.lease.key
+    return Caller(
+        tenant=key.session.tenant,
+        session_id=key.session.session_id,
+        turn_id=key.turn_id,
+        user_id=session.user_id,
+        channel=session.channel,
+        context=session.context,
+        slots=session.state.slots,
+    )
 
 
 def _ledger_key(lease: Lease, step: str) -> str:

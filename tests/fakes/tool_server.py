@@ -147,6 +147,7 @@ class ToolServer:
                     },
                     "url": f"{self.url}/{name}",
                     "effects": does,
+                    "confirm": False,
                 }
                 for name, does in effects.items()
             ]

@@ -163,7 +163,7 @@ class Toolbox:
         self._spec = ToolSpec("stock", "Tells the stock.", {"type": "object"}, effects)  # type: ignore[arg-type]
         self.called = 0
 
-    def specs(self) -> list[ToolSpec]:
+    def specs(self, _: object) -> list[ToolSpec]:
         return [self._spec]
 
     def call(self, *_: Any, **__: Any) -> Any:

@@ -15,10 +15,12 @@ from kotaemon_node.adapters.tools.http import HttpToolbox
 from kotaemon_node.domain import limits
 from kotaemon_node.domain.errors import Fenced
 from kotaemon_node.engine.stopping import Stop
+from kotaemon_node.ports.plugins import Caller
 from kotaemon_node.ports.tools import ToolFailed, ToolOutcomeUnknown
 from tests.fakes.tool_server import ToolServer
 from tests.tool_pods import tool_at
 
+NOBODY = Caller("default", "s1")
 KEY = "s1:t1:1.1"
 SECRET = "Bearer of-the-shop"
 
@@ -31,7 +33,7 @@ def tools() -> Iterator[ToolServer]:
 
 def call(tools: ToolServer, *, name: str = "act", stop: Stop | None = None, **options: Any) -> Any:
     box = HttpToolbox([tool_at(tools, "act", "once", **options)])
-    return box.call(name, {"order": "A1"}, key=KEY, stop=stop or Stop())
+    return box.call(name, {"order": "A1"}, caller=NOBODY, key=KEY, stop=stop or Stop())
 
 
 def test_a_call_carries_arguments_key_and_secrets(tools: ToolServer) -> None:
@@ -146,7 +148,7 @@ def test_a_tool_that_drips_is_late_all_the_same(tools: ToolServer, head: str) ->
         tool = tool_at(tools, "act", "once", timeout_s=0.5)
         moved = type(tool)(tool.spec, tools_url, tool.method, tool.timeout_s, tool.headers)
         with pytest.raises(ToolOutcomeUnknown, match=r"within 0\.5 s"):
-            HttpToolbox([moved]).call("act", {"order": "A1"}, key=KEY, stop=Stop())
+            HttpToolbox([moved]).call("act", {"order": "A1"}, caller=NOBODY, key=KEY, stop=Stop())
     finally:
         ended.set()
         thread.join()
@@ -160,7 +162,7 @@ def test_nobody_listens(tools: ToolServer) -> None:
         tool = tool_at(tools, "act", "once")
         moved = type(tool)(tool.spec, url, tool.method, tool.timeout_s, tool.headers)
         with pytest.raises(ToolFailed, match="cannot be reached; nothing was done") as raised:
-            HttpToolbox([moved]).call("act", {"order": "A1"}, key=KEY, stop=Stop())
+            HttpToolbox([moved]).call("act", {"order": "A1"}, caller=NOBODY, key=KEY, stop=Stop())
     assert not raised.value.reached
     assert "127.0.0.1" not in str(raised.value)
 
@@ -168,9 +170,9 @@ def test_nobody_listens(tools: ToolServer) -> None:
 def test_what_is_refused_here_is_not_sent(tools: ToolServer) -> None:
     box = HttpToolbox([tool_at(tools, "act", "once")])
     with pytest.raises(ToolFailed, match="there is no tool sell; the tools are: act"):
-        box.call("sell", {}, key=KEY, stop=Stop())
+        box.call("sell", {}, caller=NOBODY, key=KEY, stop=Stop())
     with pytest.raises(ToolFailed, match="order is missing; correct it"):
-        box.call("act", {}, key=KEY, stop=Stop())
+        box.call("act", {}, caller=NOBODY, key=KEY, stop=Stop())
     assert not tools.asked()
 
 
@@ -210,12 +212,13 @@ from kotaemon_node.adapters.tools.described import HttpTool
 from kotaemon_node.adapters.tools.http import HttpToolbox
 from kotaemon_node.domain.errors import Fenced
 from kotaemon_node.engine.stopping import Stop
+from kotaemon_node.ports.plugins import Caller
 from kotaemon_node.ports.tools import ToolOutcomeUnknown, ToolSpec
 
 def called(timeout_s, stop):
     tool = HttpTool(ToolSpec("act", "Acts.", {}, "once"), sys.argv[1], "POST", timeout_s, {})
     try:
-        HttpToolbox([tool]).call("act", {}, key="k", stop=stop)
+        HttpToolbox([tool]).call("act", {}, caller=Caller("default", "s1"), key="k", stop=stop)
     except (Fenced, ToolOutcomeUnknown) as error:
         return type(error).__name__
 

@@ -7,16 +7,18 @@ import pytest
 
 from kotaemon_node.domain import limits
 from kotaemon_node.domain.errors import Fenced
-from kotaemon_node.domain.session import SessionKey, TurnKey
+from kotaemon_node.domain.session import SessionKey, SessionView, TurnKey
 from kotaemon_node.engine.stopping import Stop
 from kotaemon_node.engine.tool_steps import DecidedCall, Outcome, ToolSteps
 from kotaemon_node.ports.language_model import ToolCall
+from kotaemon_node.ports.plugins import Caller
 from kotaemon_node.ports.sessions import Lease, Work
 from kotaemon_node.ports.tools import ToolFailed, ToolOutcomeUnknown, ToolSpec
 from kotaemon_node.telemetry.metrics import Metrics
 
+SESSION = SessionView("s1", "e", 0, "", 0.0, 0.0, ())
 LEASE = Lease(TurnKey(SessionKey("default", "s1"), "t1"), "e", 1, "a", "trace")
-WORK = Work(LEASE, "?", {}, session=None, attempts=1)  # type: ignore[arg-type]
+WORK = Work(LEASE, "?", {}, session=SESSION, attempts=1)
 BEGUN = {"begun:1.1": True}
 
 
@@ -55,10 +57,10 @@ class Box:
         self._notes, self._act = notes, act
         self.keys: list[str] = []
 
-    def specs(self) -> Sequence[ToolSpec]:
+    def specs(self, caller: Caller) -> Sequence[ToolSpec]:
         return (self._spec,)
 
-    def call(self, name: str, arguments: Mapping[str, Any], *, key: str, stop: Stop) -> Any:
+    def call(self, name: str, arguments: Mapping[str, Any], *, key: str, **_: Any) -> Any:
         self.keys.append(key)
         self._notes.order.append("called")
         return self._act()

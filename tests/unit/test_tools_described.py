@@ -58,7 +58,7 @@ def test_no_tools(tmp_path: Path, content: object) -> None:
         ({"timeout_s": 0}, "tools.0.timeout_s"),
         ({"method": "DELETE"}, "tools.0.method"),
         ({"url": "file:///etc/passwd"}, "the url of order_status"),
-        ({"retries": 3}, "tools.0.retries"),
+        ({"patience": 3}, "tools.0.patience"),
         ({"parameters": {"type": "array"}}, "tools.0.parameters.type"),
         ({"headers": {"X-Key": "NOT_SET"}}, "needs the environment variable NOT_SET"),
         ({"headers": {"X-Key": "TWO_LINES"}}, "TWO_LINES holds a character"),

@@ -21,6 +21,11 @@ from urllib.parse import urlsplit
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from kotaemon_node.domain.acting_limits import (
+    TOOL_HORIZON_S_DEFAULT,
+    TOOL_HORIZON_S_MAX,
+    TOOL_RETRIES_MAX,
+)
 from kotaemon_node.domain.limits import (
     TOOL_TIMEOUT_S_DEFAULT,
     TOOL_TIMEOUT_S_MAX,
@@ -43,6 +48,8 @@ class HttpTool:
     method: Literal["GET", "POST"]
     timeout_s: float
     headers: Mapping[str, str]
+    lookup_url: str = ""
+    """Where it tells what became of a call; "": nowhere."""
 
 
 class _Strict(BaseModel):
@@ -65,6 +72,12 @@ class _Tool(_Strict):
     method: Literal["GET", "POST"] = "POST"
     effects: Effects
     timeout_s: float = Field(default=TOOL_TIMEOUT_S_DEFAULT, gt=0, le=TOOL_TIMEOUT_S_MAX)
+    lookup_url: str = ""
+    horizon_s: float = Field(default=TOOL_HORIZON_S_DEFAULT, ge=0, le=TOOL_HORIZON_S_MAX)
+    retries: int = Field(default=0, ge=0, le=TOOL_RETRIES_MAX)
+    slow: bool = False
+    confirm: bool | None = None
+    """None: as it does something, or does not."""
     headers: dict[HeaderName, str] = Field(default_factory=dict)
     """Header to the name of the environment variable that holds its value."""
 
@@ -102,20 +115,33 @@ def read_tools(path: Path, *, environment: Callable[[str], str | None]) -> tuple
 
 
 def _http_tool(tool: _Tool, environment: Callable[[str], str | None]) -> HttpTool:
-    address = urlsplit(tool.url)
-    if address.scheme not in {"http", "https"} or not address.hostname:
-        raise ValueError(f"TOOLS_FILE: the url of {tool.name} must begin with http:// or https://")
+    for name, url in (("url", tool.url), ("lookup_url", tool.lookup_url)):
+        address = urlsplit(url)
+        if (url or name == "url") and (
+            address.scheme not in {"http", "https"} or not address.hostname
+        ):
+            raise ValueError(
+                f"TOOLS_FILE: the {name} of {tool.name} must begin with http:// or https://"
+            )
+    if tool.retries and tool.effects == "once":
+        raise ValueError(f"TOOLS_FILE: {tool.name} acts anew each time, so it has no retries")
     spec = ToolSpec(
         name=tool.name,
         description=tool.description,
         parameters=tool.parameters.model_dump(),
         effects=tool.effects,
+        confirm=tool.effects != "read" if tool.confirm is None else tool.confirm,
+        looks_up=bool(tool.lookup_url),
+        timeout_s=tool.timeout_s,
+        horizon_s=tool.horizon_s,
+        retries=tool.retries,
+        slow=tool.slow,
     )
     headers = {
         name: _header(tool.name, name, variable, environment(variable))
         for name, variable in tool.headers.items()
     }
-    return HttpTool(spec, tool.url, tool.method, tool.timeout_s, headers)
+    return HttpTool(spec, tool.url, tool.method, tool.timeout_s, headers, tool.lookup_url)
 
 
 def _header(tool: str, header: str, variable: str, value: str | None) -> str:

@@ -8,6 +8,7 @@ Laws of this file:
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -25,8 +26,16 @@ from kotaemon_node.domain.limits import (
     TOOL_CONNECT_TIMEOUT_S,
 )
 from kotaemon_node.domain.nesting import deeper_than
+from kotaemon_node.ports.plugins import Caller
 from kotaemon_node.ports.runtime import StopSignal
-from kotaemon_node.ports.tools import Toolbox, ToolFailed, ToolOutcomeUnknown, ToolSpec
+from kotaemon_node.ports.tools import (
+    Found,
+    Toolbox,
+    ToolFailed,
+    ToolOutcomeUnknown,
+    ToolSpec,
+    found_of,
+)
 from kotaemon_node.ports.traces import outgoing
 
 _REASON_CHARS_MAX: Final = 300
@@ -49,20 +58,47 @@ class HttpToolbox:
     def __init__(self, tools: Sequence[HttpTool]) -> None:
         self._tools = {tool.spec.name: tool for tool in tools}
 
-    def specs(self) -> Sequence[ToolSpec]:
+    def specs(self, caller: Caller) -> Sequence[ToolSpec]:
         return [tool.spec for tool in self._tools.values()]
 
-    def call(self, name: str, arguments: Mapping[str, Any], *, key: str, stop: StopSignal) -> Any:
-        tool = self._tools.get(name)
-        if tool is None:
-            known = ", ".join(self._tools)
-            raise ToolFailed(f"there is no tool {name}; the tools are: {known}", reached=False)
+    def call(
+        self,
+        name: str,
+        arguments: Mapping[str, Any],
+        *,
+        caller: Caller,
+        key: str,
+        stop: StopSignal,
+    ) -> Any:
+        tool = self._tool(name)
         problem = problem_of(arguments, tool.spec.parameters)
         if problem:
             raise ToolFailed(f"{problem}; correct it and call again", reached=False)
         line = Line()
         with stop.breaking_off(line.hang_up):
             return _value(tool, _exchange(tool, arguments, key=key, line=line))
+
+    def lookup(
+        self,
+        name: str,
+        arguments: Mapping[str, Any],
+        *,
+        caller: Caller,
+        key: str,
+        stop: StopSignal,
+    ) -> Found:
+        tool = self._tool(name)
+        asked = replace(tool, url=tool.lookup_url, method="GET")
+        line = Line()
+        with stop.breaking_off(line.hang_up):
+            return found_of(name, _value(asked, _exchange(asked, arguments, key=key, line=line)))
+
+    def _tool(self, name: str) -> HttpTool:
+        tool = self._tools.get(name)
+        if tool is None:
+            known = ", ".join(self._tools)
+            raise ToolFailed(f"there is no tool {name}; the tools are: {known}", reached=False)
+        return tool
 
 
 class _Session(requests.Session):

@@ -1,0 +1,48 @@
+"""Bounds of what conversations do, as ``limits``: the unit in the name, the reason beside it."""
+
+from typing import Final
+
+# State of a session (domain/dialogue.py). It is read with each claim and written with each turn
+# that changes it: some kilobytes at most.
+STATE_SLOTS_MAX: Final = 32  # those said longest ago are forgotten
+STATE_NAME_CHARS_MAX: Final = 64
+STATE_VALUE_BYTES_MAX: Final = 512  # JSON; a longer value is not kept at all
+STATE_ENTITIES_MAX: Final = 8
+STATE_ENTITY_VALUES_MAX: Final = 10  # more than anybody chooses from in a sentence
+STATE_PENDING_BYTES_MAX: Final = 8_000  # JSON; a larger proposal is not made
+PENDING_AGE_MAX_S: Final = 900.0  # after a quarter of an hour a "yes" may mean something else
+
+# Calls of tools (engine/tool_steps.py and what stands around it).
+TOOL_HORIZON_S_DEFAULT: Final = 60.0  # a request in a queue behind a load balancer is gone by then
+TOOL_HORIZON_S_MAX: Final = 86_400.0  # what settles by night
+TOOL_RETRIES_MAX: Final = 5
+
+# Work done later (engine/later.py, docs/how-to/retry-queue.md).
+LATER_SHARDS: Final = 4  # slots of a Redis Cluster; each costs every pod one call a poll
+LATER_WAITING_MAX: Final = 20_000  # of a tenant: at 2 kB each 40 MB of the store
+LATER_JOB_BYTES_MAX: Final = 64 * 1024
+LATER_DEAD_MAX: Final = 1_000  # of a tenant; of more the oldest go
+LATER_DEAD_KEPT_S: Final = 30 * 86_400
+LATER_DONE_KEPT_S: Final = 86_400  # for so long the id of a job that ended is known
+LATER_AGE_MAX_S: Final = 7 * 86_400.0  # a job that waits for something for longer is a dead letter
+LATER_ATTEMPTS_MAX: Final = 8  # with the times below the last is about 25 minutes after the first
+LATER_BACKOFF_S: Final = 2.0  # before the second attempt; twice as long each time
+LATER_BACKOFF_S_MAX: Final = 900.0
+LATER_LEASE_S: Final = 20.0  # renewed at a third of it: a dead pod's jobs go on after this
+LATER_RUN_S_MAX: Final = 300.0  # a handler that takes longer loses its lease
+LATER_POLL_S: Final = 0.5
+LATER_RUNNING_MAX: Final = 8  # jobs of a kind that a pod carries out at once
+LATER_ERROR_CHARS_MAX: Final = 500
+LATER_LISTED_MAX: Final = 200
+FOLLOW_UP_CHARS_MAX: Final = 8_000  # of the text that a follow-up tells
+FOLLOW_UP_BYTES_MAX: Final = 48 * 1024  # text, sources and fields of one; below that of a job
+FOLLOW_UP_PARKED_S: Final = 15.0  # while a person has the session it is asked again so often
+
+# Summaries of what stands behind the whole turns of a session (engine/memory.py).
+SUMMARY_THRESHOLD_TURNS: Final = 5  # more turns than these leave the history together
+HISTORY_READ_TURNS: Final = 15  # MAX_HISTORY_TURNS and the threshold: what no summary tells of
+SUMMARY_CHARS_MAX: Final = 2_000  # what a prompt has room for
+SUMMARY_MESSAGE_CHARS_MAX: Final = 160
+SUMMARY_ANSWER_CHARS_MAX: Final = 200
+SUMMARY_NAMED_MAX: Final = 20  # numbers and codes that stay when their lines are gone
+SUMMARY_TIMEOUT_S: Final = 20.0  # a language model's; the rules' stands where it takes longer
