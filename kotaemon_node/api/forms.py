@@ -73,6 +73,7 @@ class SessionForm:
     active_at: float
     turns: Sequence[Turn]
     slots: Mapping[str, Any]
+    topic: str
     summary: str
     context: Mapping[str, Any]
     user_id: str | None

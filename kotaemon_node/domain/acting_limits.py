@@ -7,6 +7,8 @@ from typing import Final
 STATE_SLOTS_MAX: Final = 32  # those said longest ago are forgotten
 STATE_NAME_CHARS_MAX: Final = 64
 STATE_VALUE_BYTES_MAX: Final = 512  # JSON; a longer value is not kept at all
+STATE_TOPIC_CHARS_MAX: Final = 80
+STATE_INTENTS_MAX: Final = 5
 STATE_ENTITIES_MAX: Final = 8
 STATE_ENTITY_VALUES_MAX: Final = 10  # more than anybody chooses from in a sentence
 STATE_PENDING_BYTES_MAX: Final = 8_000  # JSON; a larger proposal is not made
@@ -46,3 +48,32 @@ SUMMARY_MESSAGE_CHARS_MAX: Final = 160
 SUMMARY_ANSWER_CHARS_MAX: Final = 200
 SUMMARY_NAMED_MAX: Final = 20  # numbers and codes that stay when their lines are gone
 SUMMARY_TIMEOUT_S: Final = 20.0  # a language model's; the rules' stands where it takes longer
+
+# Plugins on all pods (engine/plugin_fleet.py, domain/plugin_bundle.py).
+PLUGINS_MAX: Final = 32  # each version is a process in every pod
+BUNDLE_BYTES_MAX: Final = 8 * 1024 * 1024  # below BODY_BYTES_MAX, so that one request carries it
+BUNDLE_UNPACKED_BYTES_MAX: Final = 16 * 1024 * 1024  # held in memory while it is checked
+BUNDLE_FILES_MAX: Final = 500
+BUNDLE_DEPTH_MAX: Final = 10
+PLUGIN_CONFIG_BYTES_MAX: Final = 16 * 1024  # JSON; read by every pod with each change
+PLUGIN_SECRET_BYTES_MAX: Final = 16 * 1024  # a certificate with its chain, too
+PLUGIN_LOOK_S: Final = 1.0  # between looks at what is wanted: all pods follow within two seconds
+PLUGIN_AGAIN_S: Final = 2.0  # until a version that did not start is tried again, then twice as long
+PLUGIN_AGAIN_S_MAX: Final = 60.0
+PLUGIN_STARTING_S_MAX: Final = 15.0  # a pod that starts waits so long for its plugins
+PLUGINS_RETIRING_MAX: Final = 4  # old versions of one plugin that wait for turns that know them
+PLUGIN_CHANGE_TRIES: Final = 20  # of one change that others cross
+PLUGIN_FOLDER_LOOK_S: Final = 0.3  # a file is taken when two looks found it the same
+PLUGIN_PROBLEM_CHARS_MAX: Final = 300  # it stands in every heartbeat
+
+# Intents (engine/intents/).
+INTENT_CHARS_MAX: Final = 1_000  # of a message; who wants something says so at its beginning
+INTENTS_FILE_BYTES_MAX: Final = 4_194_304  # 150 intents of 100 utterances are 1 MB
+INTENTS_MAX: Final = 1_000
+INTENT_EXAMPLES_MAX: Final = 30_000  # vectors and classifier of so many take 100 MB
+INTENT_CANDIDATES_MAX: Final = 5  # told in records
+EXPRESSION_CHARS_MAX: Final = 2_000
+EXPRESSION_BYTES_MAX: Final = 8_388_608  # of the automaton of one expression, or of all together
+SLOT_VALUES_MAX: Final = 16  # occurrences of one slot in a message that are looked at
+SLOT_CHARS_MAX: Final = 200
+CORRECTIONS_MAX: Final = 1_000

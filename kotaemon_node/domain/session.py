@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from kotaemon_node.domain.dialogue import DialogueState
 from kotaemon_node.domain.turn import State
 
 OnBusy = Literal["enqueue", "reject", "interrupt"]
@@ -87,14 +88,27 @@ class SessionView:
     active_at: float
     turns: tuple[Turn, ...]
     context: Mapping[str, Any] = field(default_factory=dict)
-    slots: Mapping[str, Any] = field(default_factory=dict)
     summary: str = ""
+    """Tells of the turns up to ``summary_to``."""
+    summary_to: int = 0
+    """A version; later turns are read whole."""
     user_id: str | None = None
     channel: str | None = None
     generations: Mapping[str, int] = field(default_factory=dict)
     """Knowledge base to the newest generation that the session has seen; it never goes back."""
     running_turn: str | None = None
     """The turn that runs now."""
+    state: DialogueState = field(default_factory=DialogueState)
+
+    @property
+    def slots(self) -> Mapping[str, Any]:
+        """What the conversation is about, by name."""
+        return self.state.slots
+
+    @property
+    def topic(self) -> str:
+        """What the talk is about, in a few words."""
+        return self.state.topic
 
 
 @dataclass(frozen=True, slots=True)

@@ -174,6 +174,7 @@ class Execution:
             terminal=_terminal_body(turn),
             seq=out.seq + 1,
             generations={**work.session.generations, **draft.generations},
+            state=draft.state,
         )
         self.record(Ended(work, out, live, profile, turn))
         committed = self._commit(work, out, ending)

@@ -24,7 +24,7 @@ def why_made(turn: "Answering", *, by: str, tools: Sequence[ToolSpec]) -> str:
         # Knowledge is one tenant's; another's turn finds none.
         "tenant": turn.work.lease.key.session.tenant != DEFAULT_TENANT,
         "history": with_history,
-        "user": session.slots or session.context,
+        "user": session.context,
         "tools": any(spec.effects != "read" for spec in tools),
         "long": len(turn.asked.search) > limits.HOT_QUESTION_CHARS_MAX,
         # By an earlier owner, perhaps with another generation.

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Protocol
 
+from kotaemon_node.domain.dialogue import DialogueState
 from kotaemon_node.domain.frames import Frame, FrameBody
 from kotaemon_node.domain.session import (
     OnBusy,
@@ -127,6 +128,8 @@ class Ending:
     seq: int
     """Number of the terminal frame."""
     generations: Mapping[str, int] = field(default_factory=dict)
+    state: DialogueState | None = None
+    """The session's from now on; None leaves it as it is."""
 
 
 @dataclass(frozen=True, slots=True)

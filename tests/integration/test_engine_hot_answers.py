@@ -142,15 +142,12 @@ def test_sentences_of_passages_know_no_history(server: RedisServer) -> None:
     assert cached(pod.answers("s1", ASKED, turn="t2"))
 
 
-@pytest.mark.parametrize("what", ["context", "slots"])
-def test_where_the_user_is_known_nothing_is_looked_up_or_kept(
-    server: RedisServer, what: str
-) -> None:
+def test_where_the_user_is_known_nothing_is_looked_up_or_kept(server: RedisServer) -> None:
     pod = HotPod("one", server)
     hot(pod)
     key = SessionKey("default", "vip")
     pod.sessions.create(key, ANYBODY, epoch="e1", fields={})
-    pod.store.client.hset(SessionKeys.of(key).meta, what, json.dumps({"city": "Ulm"}))
+    pod.store.client.hset(SessionKeys.of(key).meta, "context", json.dumps({"city": "Ulm"}))
 
     assert not cached(pod.answers("vip", ASKED))
     assert pod.count("skipped") == 1

@@ -3,7 +3,9 @@
 | key                                   | type   | holds                             | lifetime |
 |---------------------------------------|--------|-----------------------------------|----------|
 | kn:<tenant>:{<sid>}:meta              | hash   | epoch, version, hash, fence,      | session  |
-|                                       |        | principal, context, running turn  |          |
+|                                       |        | principal, context, running turn, |          |
+|                                       |        | state (JSON: slots, topic, what   |          |
+|                                       |        | waits for a yes)                  |          |
 | kn:<tenant>:{<sid>}:turns             | list   | finished turns, oldest first      | session  |
 | kn:<tenant>:{<sid>}:queue             | list   | ids of accepted turns that wait   | session  |
 | kn:<tenant>:{<sid>}:seen              | hash   | turn id → digest[:version:fence   | session  |

@@ -1,11 +1,13 @@
 """How turns, frames and sessions are written in Redis, and read back."""
 
+import json
 import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
 
+from kotaemon_node.domain.dialogue import DialogueState
 from kotaemon_node.domain.frames import Frame, FrameBody
 from kotaemon_node.domain.session import SessionView, Turn, TurnKey
 from kotaemon_node.domain.turn import State
@@ -86,12 +88,12 @@ def session_of(
         active_at=int(meta["active_ms"]) / 1000,
         turns=turns,
         context=_json(meta, "context"),
-        slots=_json(meta, "slots"),
         summary=meta.get("summary", ""),
         user_id=meta.get("user_id") or None,
         channel=meta.get("channel") or None,
         generations=_json(meta, "generations"),
         running_turn=meta.get("running") or None,
+        state=_state(meta),
     )
 
 
@@ -192,6 +194,19 @@ def made_by(request: ClaimRequest) -> tuple[str, str]:
     """
     caller = request.principal
     return caller.subject, caller.subject if caller.role == "customer" else ""
+
+
+def state_json(state: DialogueState | None) -> str:
+    """Return the state of a session as its head keeps it; "" for one that a turn left alone."""
+    return json.dumps(state.to_json(), ensure_ascii=False) if state is not None else ""
+
+
+def _state(meta: Mapping[str, str]) -> DialogueState:
+    """Read ``state_json`` back; older programs wrote none, and newer ones may write another."""
+    try:
+        return DialogueState.from_json(json.loads(meta.get("state") or "{}"))
+    except ValueError:
+        return DialogueState()
 
 
 def _json(meta: Mapping[str, str], name: str) -> Mapping[str, Any]:

@@ -10,7 +10,7 @@ from kotaemon_node.adapters.redis import keys
 from kotaemon_node.adapters.redis.connection import RedisStore, store_errors
 from kotaemon_node.adapters.redis.idle import IdleSessions
 from kotaemon_node.adapters.redis.keys import SessionKeys
-from kotaemon_node.adapters.redis.records import fields_of, made_by, turn_json, work_of
+from kotaemon_node.adapters.redis.records import fields_of, made_by, state_json, turn_json, work_of
 from kotaemon_node.adapters.redis.restoring import Archive, Restoring
 from kotaemon_node.adapters.redis.running import RunningTurns
 from kotaemon_node.adapters.redis.session_cache import Head, Remembered, SessionCache, proof, told
@@ -253,6 +253,7 @@ class RedisSessionStore(SessionReads):
                 names.prefix,
                 limits.MAX_HISTORY_TURNS,
                 *told(known),
+                state_json(ending.state),
             ],
         )
         outcome = reply[0].decode()

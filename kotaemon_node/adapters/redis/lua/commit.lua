@@ -2,7 +2,7 @@
 -- ARGV: 1 epoch  2 fence  3 owner  4 turn id  5 seq of the terminal frame  6 its type  7 its JSON
 --       8 the turn (JSON)  9 generations (JSON)  10 take next ('1')  11 ttl (s)
 --       12 frames retention (s)  13 signal channel  14 key prefix  15 history max  16 known epoch
---       17 known version
+--       17 known version  18 state of the session (JSON, '' = as it is)
 -- Ends a turn: terminal frame, history, version, hash and the next turn, all or nothing.
 -- Reply: {'ok', version, hash, next turn id or '', work of it} or {'gone' | 'fenced' | 'gap'}.
 local meta, turns, queue, seen, turn, frames = unpack(KEYS)
@@ -45,6 +45,8 @@ version = redis.call('HINCRBY', meta, 'version', 1)
 local hash = redis.sha1hex((redis.call('HGET', meta, 'hash') or '') .. ARGV[8])
 redis.call('HSET', meta, 'hash', hash, 'active_ms', now)
 if ARGV[9] ~= '' then redis.call('HSET', meta, 'generations', ARGV[9]) end
+-- With the version, so that nobody ever reads the state of another history. Older pods give none.
+if (ARGV[18] or '') ~= '' then redis.call('HSET', meta, 'state', ARGV[18]) end
 redis.call('DEL', turn)
 
 started = ''
