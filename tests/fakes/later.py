@@ -1,4 +1,4 @@
-"""The queue of delayed jobs in memory; ``tests/contract/test_later.py`` holds it to the contract."""
+"""The queue of delayed jobs in memory; ``tests/contract/test_later.py`` holds it to its port."""
 
 import json
 import threading

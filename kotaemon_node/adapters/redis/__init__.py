@@ -10,7 +10,9 @@ from kotaemon_node.adapters.redis.feedback import RedisFeedback
 from kotaemon_node.adapters.redis.frames import RedisFrameLog
 from kotaemon_node.adapters.redis.hot_answers import RedisHotAnswers
 from kotaemon_node.adapters.redis.jobs import RedisJobs
+from kotaemon_node.adapters.redis.later import RedisLater
 from kotaemon_node.adapters.redis.leadership import RedisLeadership
+from kotaemon_node.adapters.redis.plugins import RedisPlugins
 from kotaemon_node.adapters.redis.pointer import RedisGenerationPointer
 from kotaemon_node.adapters.redis.presence import RedisPresence
 from kotaemon_node.adapters.redis.restoring import Archive
@@ -30,7 +32,9 @@ __all__ = [
     "RedisGenerationPointer",
     "RedisHotAnswers",
     "RedisJobs",
+    "RedisLater",
     "RedisLeadership",
+    "RedisPlugins",
     "RedisPresence",
     "RedisSessionStore",
     "RedisStore",

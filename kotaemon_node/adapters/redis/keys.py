@@ -42,6 +42,13 @@
 |                                       |        |                                   | after it |
 | kn:{jobs}:<tenant>:index              | zset   | ids of jobs by time (ms)          | bounded  |
 | kn:{jobs}:<tenant>:dead               | stream | ids and reasons of poison jobs    | bounded  |
+| kn:{later:<shard>}:job:<tenant>/<id>  | hash   | a delayed job; of one that ended  | bounded; |
+|                                       |        | that it did                       | 24 h     |
+| kn:{later:<shard>}:due:<kind>         | zset   | tenant/id by when it is due (ms), | bounded  |
+|                                       |        | or when its lease ends            |          |
+| kn:{later:<shard>}:of:<tenant>        | zset   | ids that have not ended (ms)      | bounded  |
+| kn:{later:<shard>}:dead:<kind>        | zset   | tenant/id by when it died (ms)    | bounded  |
+| kn:{later:<shard>}:letters:<tenant>   | zset   | ids of dead letters (ms)          | bounded  |
 | kn:leader:{<name>}                    | hash   | holder, fence                     | lease    |
 | kn:leader:{<name>}:fence              | string | counter of fences                 | -        |
 | kn:{api-keys}:keys                    | hash   | key id → what is kept of it: its  | until it |
@@ -65,13 +72,17 @@
 | kn:{counts:<tenant>}:counted:<hour>   | set    | digests of what was counted       | 2 h      |
 | kn:breaker:{<digest of the address>}  | hash   | failures in a row, until when it  | an hour  |
 |                                       |        | is open, who tries it             |          |
+| kn:{plugins:<tenant>}:desired         | hash   | plugin → what is wanted of it     | -        |
+|                                       |        | (JSON); #revision → a number that |          |
+|                                       |        | rises with each change            |          |
 | kn:touch:{<number>}                   | string | nothing: written to confirm what  | one a    |
 |                                       |        | was written or read before it     | primary  |
 
 The hash tag is the session id alone, so that all keys of a session share a slot of a Redis Cluster
 and one script may touch them. Ids cannot hold braces or blanks (``domain.ids``). All topics of the
 bus share one as well, because one command waits for all of them; those of the jobs, because a
-script moves a job from one to another; those of API keys, which change together; hot answers by
+script moves a job from one to another, and for the same reason those of a shard of delayed jobs
+(by a digest of the id; ``later_keys``); those of API keys, which change together; hot answers by
 shares (two digits of the question's digest), with the bits by which their questions are known.
 """
 
@@ -307,6 +318,11 @@ def leader(name: str) -> str:
 def breaker(endpoint: str) -> str:
     """Return the key of the breaker of an endpoint."""
     return f"kn:breaker:{{{endpoint}}}"
+
+
+def plugins(tenant: str) -> str:
+    """Return the key of what is wanted of a tenant's plugins."""
+    return f"kn:{{plugins:{tenant}}}:desired"
 
 
 def touch(number: int) -> str:
