@@ -46,12 +46,15 @@ class ToolSpec:
 class ToolFailed(Exception):
     """A call that did not succeed, and it is known how: refused here, not reached, or an error.
 
-    ``reached``: the tool itself answered the error. The message may be shown to anybody.
+    ``reached``: the tool itself answered the error. ``fault``: it speaks for a tool that is broken
+    or away, not for a request that it rightly refused; by default as it was not reached. The
+    message may be shown to anybody.
     """
 
-    def __init__(self, message: str, *, reached: bool) -> None:
+    def __init__(self, message: str, *, reached: bool, fault: bool | None = None) -> None:
         super().__init__(message)
         self.reached = reached
+        self.fault = not reached if fault is None else fault
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from kotaemon_node.adapters.tools.arguments import problem_of
+from kotaemon_node.domain.arguments import problem_of
 from kotaemon_node.adapters.tools.described import read_tools
 from kotaemon_node.adapters.tools.http import make_toolbox
 from kotaemon_node.domain import limits

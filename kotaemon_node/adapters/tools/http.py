@@ -17,9 +17,9 @@ import requests
 import urllib3
 from requests.auth import AuthBase
 
-from kotaemon_node.adapters.tools.arguments import problem_of
 from kotaemon_node.adapters.tools.described import HttpTool, read_tools
 from kotaemon_node.adapters.tools.line import Line, LineAdapter
+from kotaemon_node.domain.arguments import problem_of
 from kotaemon_node.domain.limits import (
     JSON_DEPTH_MAX,
     TOOL_ANSWER_BYTES_MAX,
@@ -73,7 +73,7 @@ class HttpToolbox:
         tool = self._tool(name)
         problem = problem_of(arguments, tool.spec.parameters)
         if problem:
-            raise ToolFailed(f"{problem}; correct it and call again", reached=False)
+            raise ToolFailed(f"{problem}; correct it and call again", reached=False, fault=False)
         line = Line()
         with stop.breaking_off(line.hang_up):
             return _value(tool, _exchange(tool, arguments, key=key, line=line))
@@ -97,7 +97,9 @@ class HttpToolbox:
         tool = self._tools.get(name)
         if tool is None:
             known = ", ".join(self._tools)
-            raise ToolFailed(f"there is no tool {name}; the tools are: {known}", reached=False)
+            raise ToolFailed(
+                f"there is no tool {name}; the tools are: {known}", reached=False, fault=False
+            )
         return tool
 
 
