@@ -18,6 +18,16 @@ PENDING_AGE_MAX_S: Final = 900.0  # after a quarter of an hour a "yes" may mean 
 TOOL_HORIZON_S_DEFAULT: Final = 60.0  # a request in a queue behind a load balancer is gone by then
 TOOL_HORIZON_S_MAX: Final = 86_400.0  # what settles by night
 TOOL_RETRIES_MAX: Final = 5
+TOOL_RETRY_S: Final = 0.3  # before the first repeat; twice as long each time
+TOOL_BEGIN_S: Final = 5.0  # between the claim and the sending lies one write to the store
+TOOL_SLACK_S: Final = 5.0  # two pods measure the age of a turn by the same clock, at two moments
+TOOL_CALLS_AT_ONCE: Final = 8  # of one round, which has no more
+TOOL_PLEASE_WAIT_S: Final = 2.0  # then the user is told that it takes longer
+TOOL_PATIENCE_S: Final = 20.0  # then the turn ends and the call goes on behind it
+TOOL_SLOW_TIMEOUT_S_MAX: Final = 240.0  # of a call behind the turn; below LATER_RUN_S_MAX
+LAST_GOOD_KEPT_S: Final = 3_600.0  # an older result misleads more than it helps
+RECONCILE_LOOKS_S: Final = (2, 15)  # a "yes" may be there long before a "no" proves anything
+RECONCILE_ATTEMPTS_MAX: Final = 8
 
 # Work done later (engine/later.py, docs/how-to/retry-queue.md).
 LATER_SHARDS: Final = 4  # slots of a Redis Cluster; each costs every pod one call a poll
@@ -77,3 +87,8 @@ EXPRESSION_BYTES_MAX: Final = 8_388_608  # of the automaton of one expression, o
 SLOT_VALUES_MAX: Final = 16  # occurrences of one slot in a message that are looked at
 SLOT_CHARS_MAX: Final = 200
 CORRECTIONS_MAX: Final = 1_000
+INTENT_NAME_CHARS_MAX: Final = 128
+INTENT_SERVICE_TIMEOUT_S: Final = 1.0  # each turn waits for it before anything is searched
+INTENT_ANSWER_BYTES_MAX: Final = 65_536  # a ranking of 1,000 intents
+INTENT_MODEL_TIMEOUT_S: Final = 5.0  # a name is some ten tokens; then there is no intent
+INTENT_MODEL_CHOICES_MAX: Final = 200  # with what they mean some 6,000 tokens of a prompt

@@ -69,3 +69,23 @@ class Recogniser(Protocol):
         returns ``NOTHING``. Only the reason of ``stop`` is raised.
         """
         ...
+
+
+class IntentServiceFailed(Exception):
+    """A service that recognises cannot be reached, is late, or says what cannot be understood."""
+
+
+class IntentService(Protocol):
+    """Recognises elsewhere. Thread safe."""
+
+    @property
+    def name(self) -> str:
+        """Its host, for logs and metrics."""
+        ...
+
+    def ask(self, text: str, *, context: IntentContext, stop: StopSignal) -> Recognition:
+        """Return what it says, within a time limit; its confidence as it says it.
+
+        Raises ``IntentServiceFailed``, and the reason of ``stop``.
+        """
+        ...

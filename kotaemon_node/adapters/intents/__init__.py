@@ -1,0 +1,1 @@
+"""Intents from outside: the file that an operator writes, and a service that recognises."""
