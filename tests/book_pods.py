@@ -8,8 +8,9 @@ from kotaemon_node.adapters.redis import RedisAnalytics, RedisFeedback, RedisTur
 from kotaemon_node.adapters.system import ThreadTasks
 from kotaemon_node.domain.knowledge import BOTH_LEGS, GenerationRef, Hit, Leg, Passage, SearchResult
 from kotaemon_node.domain.session import SessionKey, Turn, TurnKey, TurnRequest
-from kotaemon_node.engine.answering import Answerer, Reranks
+from kotaemon_node.engine.answering import Answerer
 from kotaemon_node.engine.counting import Tallying
+from kotaemon_node.engine.finding import Reranks
 from kotaemon_node.engine.profile import ProfileOf, always_default
 from kotaemon_node.engine.rating import Ratings
 from kotaemon_node.engine.record import Recorder

@@ -3,95 +3,36 @@
 One generation is pinned for the whole turn, so that the answer and its citations never mix two.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import structlog
 
-from kotaemon_node.domain import limits
 from kotaemon_node.domain.dialogue import DialogueState
-from kotaemon_node.domain.errors import KnowledgeBehind, LanguageModelError
-from kotaemon_node.domain.ids import DEFAULT_KNOWLEDGE_BASE, DEFAULT_TENANT
-from kotaemon_node.domain.knowledge import BOTH_LEGS, GenerationRef, Leg, SearchResult
+from kotaemon_node.domain.errors import LanguageModelError
+from kotaemon_node.domain.handoff import Handoff
+from kotaemon_node.domain.ids import DEFAULT_KNOWLEDGE_BASE
+from kotaemon_node.domain.knowledge import SearchResult
 from kotaemon_node.engine.citations import citations
 from kotaemon_node.engine.extractive import ExtractiveAnswer, extract
 from kotaemon_node.engine.faq import faq_answer
+from kotaemon_node.engine.finding import Finding, Knowledge, Reranks
 from kotaemon_node.engine.generating import Generating
-from kotaemon_node.engine.journal import (
-    ASKED,
-    DEGRADED,
-    RETRIEVAL,
-    retrieval_from_json,
-    retrieval_to_json,
-)
+from kotaemon_node.engine.journal import ASKED, DEGRADED
 from kotaemon_node.engine.profile import AnswerProfile, ProfileOf, always_default
 from kotaemon_node.engine.remembering import Remembering
 from kotaemon_node.engine.terms import FREE, ModelTerms
-from kotaemon_node.engine.threshold import clear
 from kotaemon_node.engine.tool_steps import ToolSteps, caller_of
 from kotaemon_node.engine.understanding import AsAsked, Asked, Understanding
-from kotaemon_node.engine.understanding.searching import searched
 from kotaemon_node.engine.writing import FrameWriter
 from kotaemon_node.ports.language_model import LanguageModel, Usage
 from kotaemon_node.ports.runtime import Clock
 from kotaemon_node.ports.sessions import Work
 from kotaemon_node.ports.tools import Toolbox
-from kotaemon_node.ports.traces import span
 from kotaemon_node.telemetry.metrics import Metrics
 
 _log = structlog.get_logger(__name__)
-
-_BEHIND_PAUSE_S = 0.2
-
-
-class PinnedKnowledge(Protocol):
-    """One generation of one knowledge base, for as long as it is lent."""
-
-    @property
-    def ref(self) -> GenerationRef:
-        """Which one."""
-
-    def search(
-        self, question: str, *, top_k: int, legs: frozenset[Leg] = BOTH_LEGS
-    ) -> SearchResult:
-        """Return the best passages that the ``legs`` find."""
-        ...
-
-    def closeness(self, one: str, other: str) -> float:
-        """Return how close two questions are: their cosine."""
-
-
-class Knowledge(Protocol):
-    """Lends generations; implemented by ``retrieval.library.KnowledgeLibrary``."""
-
-    def pinned(
-        self, kb: str, *, min_generation: int = 0
-    ) -> AbstractContextManager[PinnedKnowledge]:
-        """Lend the generation served now; ``NotFound``, ``KnowledgeBehind`` as ``search``."""
-        ...
-
-
-class Reranks(Protocol):
-    """Has the last word on the order of passages; implemented by ``retrieval.reranking``."""
-
-    @property
-    def name(self) -> str:
-        """That of its model."""
-        ...
-
-    def best(
-        self,
-        searcher: PinnedKnowledge,
-        question: str,
-        *,
-        top_k: int,
-        legs: frozenset[Leg] = ...,
-        begins: Callable[[], None] = ...,
-    ) -> SearchResult:
-        """Search, and order what was found; ``begins`` is called before a model is asked."""
-        ...
 
 
 @dataclass(slots=True)
@@ -107,6 +48,15 @@ class Draft:
     """Whether another turn made it."""
     state: DialogueState | None = None
     """Of the session from this turn on; None: as it was."""
+    handoff: Handoff | None = None
+    """With the end of this turn a person gets the session."""
+    spoken: bool = False
+    """No bot answers: a person said it, or a person will."""
+    waits: bool = False
+    """A person is to answer the message."""
+    author: str = ""
+    name: str = ""
+    event: str = ""
     record: dict[str, Any] = field(default_factory=dict)
     """What the steps note for the audit record: step to JSON value."""
 
@@ -156,7 +106,7 @@ class Answerer:
         remembering: Remembering | None = None,
         reranking: Reranks | None = None,
     ) -> None:
-        self._knowledge = knowledge
+        self._finding = Finding(knowledge, clock=clock, metrics=metrics, reranking=reranking)
         self._model = language_model
         self._clock = clock
         self._metrics = metrics
@@ -165,7 +115,6 @@ class Answerer:
         self._understanding = understanding or AsAsked()
         self._profile_of = profile_of
         self._remembering = remembering
-        self._reranking = reranking
 
     def answer(self, work: Work, out: FrameWriter, *, started_s: float) -> Draft:
         """Write the answer of ``work`` to ``out``; ``started_s`` is when the turn began here."""
@@ -182,11 +131,11 @@ class Answerer:
             self._remembering.answer(
                 turn,
                 # Another reranker would put other passages first.
-                by=" ".join(it.name for it in (model, self._reranking) if it is not None),
+                by=" ".join(filter(None, (model.name if model else "", self._finding.reranker))),
                 tools=self._steps.specs(caller_of(work)) if model else (),
-                pinned=self._pinned,
+                pinned=self._finding.pinned,
                 make=self._make,
-                whole=self._whole,
+                whole=self._finding.whole,
             )
         return draft
 
@@ -194,14 +143,9 @@ class Answerer:
         """Return the language model that answers; None: the passages alone do."""
         return None if turn.profile.generator == "extractive" else self._model
 
-    def _whole(self, found: SearchResult) -> bool:
-        """Tell whether all that finds passages answered: else they are not worth keeping."""
-        ordered = self._reranking is None or found.reranker or not found.hits
-        return not found.words_alone and bool(ordered)
-
     def _make(self, turn: Answering) -> SearchResult:
         """Write the answer from what is found, and return that."""
-        found = self._found(turn)
+        found = self._finding.found(turn)
         turn.draft.generations = {found.kb: found.generation}
         model = self._asked_model(turn)
         if (entry := faq_answer(turn.asked.search, found.hits)) is not None:
@@ -231,68 +175,6 @@ class Answerer:
             # What rules leave as it was would cost each turn a write, and is found again.
             out.decide(ASKED, asked.to_json())
         return asked
-
-    def _found(self, turn: Answering) -> SearchResult:
-        """Return what an earlier owner found, or search now and journal it."""
-        known = turn.out.decided(RETRIEVAL)
-        if known is not None:
-            return retrieval_from_json(known)
-        kb = turn.kb
-        if turn.work.lease.key.session.tenant != DEFAULT_TENANT:
-            # Knowledge is one tenant's; another's turn finds none, rather than what is not its own.
-            return SearchResult(kb, generation=0, digest="", hits=())
-        begun_s = self._clock.monotonic_s()
-        turn.phase("retrieval")
-        facts = {"gen_ai.operation.name": "retrieval", "gen_ai.data_source.id": kb}
-        with (
-            span(f"retrieval {kb}", facts) as searching,
-            self._pinned(kb, min_generation=turn.min_generation) as knowledge,
-        ):
-            found = self._searched(turn, knowledge)
-            searching.tell(
-                {"kotaemon.generation": found.generation, "kotaemon.hits": len(found.hits)}
-            )
-        self._metrics.retrieval(self._clock.monotonic_s() - begun_s)
-        turn.out.decide(RETRIEVAL, retrieval_to_json(found))
-        return found
-
-    def _searched(self, turn: Answering, knowledge: PinnedKnowledge) -> SearchResult:
-        """Return the passages that answer, in the order of a reranker where there is one."""
-        profile = turn.profile
-
-        def search(question: str) -> SearchResult:
-            if self._reranking is None:
-                found = knowledge.search(question, top_k=profile.top_k, legs=profile.legs)
-                return clear(found)
-            reranked = self._reranking.best(
-                knowledge,
-                question,
-                top_k=profile.top_k,
-                legs=profile.legs,
-                begins=lambda: turn.phase("rerank"),
-            )
-            return clear(reranked)
-
-        return searched(turn.asked, search, top_k=profile.top_k)
-
-    @contextmanager
-    def _pinned(self, kb: str, *, min_generation: int) -> Iterator[PinnedKnowledge]:
-        """Lend the generation, waiting for it as long as a turn may go without progress.
-
-        The pod was up to date when it accepted the turn; one that took it over may not be.
-        """
-        deadline_s = self._clock.monotonic_s() + limits.PROGRESS_TIMEOUT_S
-        with ExitStack() as stack:
-            while True:
-                try:
-                    lent = self._knowledge.pinned(kb, min_generation=min_generation)
-                    knowledge = stack.enter_context(lent)
-                    break
-                except KnowledgeBehind:
-                    if self._clock.monotonic_s() >= deadline_s:
-                        raise
-                    self._clock.sleep(_BEHIND_PAUSE_S)
-            yield knowledge
 
     def _extract(self, turn: Answering, found: SearchResult) -> None:
         minimum = turn.profile.evidence_min

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from kotaemon_node.domain.knowledge import BOTH_LEGS, GenerationRef, Hit, Leg, Passage, SearchResult
-from kotaemon_node.engine.answering import Answerer, Answering, Draft, Reranks
+from kotaemon_node.engine.answering import Answerer, Answering, Draft
+from kotaemon_node.engine.finding import Reranks
 from kotaemon_node.engine.journal import RETRIEVAL, retrieval_from_json
 from kotaemon_node.engine.profile import DEFAULT_PROFILE
 from kotaemon_node.engine.understanding import Asked
@@ -82,7 +83,7 @@ def found(
     work: Any = SimpleNamespace(options={}, session=session, lease=SimpleNamespace(key=key))
     shown: Any = out
     turn = Answering(work, shown, DEFAULT_PROFILE, Asked("q", "q"), Draft(), 0.0, clock)
-    return answerer._found(turn)
+    return answerer._finding.found(turn)
 
 
 def texts(result: SearchResult) -> list[str]:
