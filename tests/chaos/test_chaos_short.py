@@ -25,6 +25,7 @@ UNTIMED = frozenset({"", "6"})
 
 
 @pytest.mark.timeout(400)
+@pytest.mark.long
 def test_half_a_minute_of_faults_breaks_no_promise(tmp_path: Path) -> None:
     found = run_scene(
         seed=SEED,

@@ -248,6 +248,7 @@ def test_sessions_survive_the_death_of_redis(cluster: Cluster) -> None:
     assert ask(cluster.url, session_id, "And express?").status_code == 200
 
 
+@pytest.mark.long
 def test_a_language_model_streams_through_the_cluster_and_its_pods_death(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:

@@ -149,6 +149,7 @@ def test_the_death_of_the_command_itself_stops_everything_too(foreground: Foregr
     assert "Redis is now ready to exit" in foreground.cluster.log("redis")
 
 
+@pytest.mark.long
 def test_down_in_another_terminal_ends_it_without_an_error(foreground: Foreground) -> None:
     foreground.wait_says("Ctrl-C stops everything")
 
@@ -158,6 +159,7 @@ def test_down_in_another_terminal_ends_it_without_an_error(foreground: Foregroun
     assert "Stopped by another command" in foreground.said()
 
 
+@pytest.mark.long
 def test_the_death_of_the_supervisor_is_told_and_nothing_is_left(foreground: Foreground) -> None:
     foreground.wait_says("Ctrl-C stops everything")
     pid = int((foreground.cluster.folder.run / "supervisord.pid").read_text())

@@ -104,6 +104,7 @@ def test_a_killed_process_is_back_and_ready(cluster: Cluster, name: str) -> None
     assert _answers(cluster)
 
 
+@pytest.mark.long
 def test_requests_right_after_each_restart_of_haproxy_meet_no_empty_slot(
     cluster: Cluster,
 ) -> None:
@@ -189,6 +190,7 @@ def test_scaling_changes_the_workers_and_leaves_the_others_alone(cluster: Cluste
     assert two == before
 
 
+@pytest.mark.long
 def test_scaling_fails_no_request_and_the_next_haproxy_knows_the_size(cluster: Cluster) -> None:
     done = threading.Event()
     answers: list[bool] = []
@@ -232,6 +234,7 @@ def test_a_second_cluster_in_the_same_folder_is_refused(cluster: Cluster) -> Non
     assert _answers(cluster)
 
 
+@pytest.mark.long
 def test_two_clusters_run_side_by_side(cluster: Cluster, tmp_path: Path) -> None:
     with Cluster(tmp_path / "other", workers=1) as other:
         ours, theirs = cluster.ps(), other.ps()
@@ -244,6 +247,7 @@ def test_two_clusters_run_side_by_side(cluster: Cluster, tmp_path: Path) -> None
     assert all(row["ready"] for row in cluster.ps())
 
 
+@pytest.mark.long
 def test_the_next_up_recovers_from_a_supervisor_that_was_killed(cluster: Cluster) -> None:
     rows = cluster.ps()
     supervisor = int((cluster.folder.run / "supervisord.pid").read_text())
