@@ -14,8 +14,10 @@ from kotaemon_node.adapters.tools.http import make_toolbox
 from kotaemon_node.domain import limits
 from kotaemon_node.engine.breaking import GuardedModel, SharedBreaker
 from kotaemon_node.engine.pod import Pod
+from kotaemon_node.engine.summarising import Advice, Memory
 from kotaemon_node.engine.terms import ModelTerms
-from kotaemon_node.ports.language_model import LanguageModel
+from kotaemon_node.engine.understanding.asking import Adviser
+from kotaemon_node.ports.language_model import LanguageModel, Usage
 from kotaemon_node.ports.runtime import Clock, IdSource, Tasks
 from kotaemon_node.ports.tools import Toolbox
 from kotaemon_node.retrieval.reranking import Reranking
@@ -100,6 +102,19 @@ def sampling_of(settings: Settings) -> Mapping[str, float]:
     """Return temperature and seed, as far as they are set."""
     asked = {"temperature": settings.llm_temperature, "seed": settings.llm_seed}
     return {name: value for name, value in asked.items() if value is not None}
+
+
+def memory_of(
+    settings: Settings, adviser: Adviser | None, *, tasks: Tasks, metrics: Metrics
+) -> Memory:
+    """Return what sums up the turns that leave a history; ``adviser`` where there is a model."""
+    terms = terms_of(settings)
+
+    def count(usage: Usage) -> None:
+        metrics.llm_tokens(usage.prompt_tokens, usage.completion_tokens)
+        metrics.llm_cost(terms.cost(usage))
+
+    return Memory(advice=Advice(adviser, tasks, count) if adviser else None)
 
 
 def toolbox_of(settings: Settings) -> Toolbox | None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from kotaemon_node.domain.errors import LanguageModelError
 from kotaemon_node.domain.knowledge import Hit
 from kotaemon_node.engine.citing import CitationGate, Outcome, citing_of
+from kotaemon_node.engine.memory import MemoryRule
 from kotaemon_node.engine.prompt import build_prompt
 from kotaemon_node.engine.rounds import Talk
 from kotaemon_node.engine.terms import FREE, ModelTerms
@@ -38,7 +39,7 @@ class Generating:
         prompt = build_prompt(
             question=work.message,
             hits=hits,
-            history=work.session.turns,
+            history=MemoryRule().whole(work.session),
             summary=work.session.summary,
             trace_id=work.lease.trace_id,
             with_tools=bool(self.steps.specs(caller_of(work))),

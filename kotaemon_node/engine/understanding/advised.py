@@ -50,6 +50,7 @@ you.""",
 }
 _TALK: Final[dict[Language, str]] = {"en": "conversation", "zh": "对话"}
 _LAST: Final[dict[Language, str]] = {"en": "Last message: ", "zh": "最后一条消息："}
+_BEFORE: Final[dict[Language, str]] = {"en": "Before that: ", "zh": "在此之前："}
 _SAYS: Final[dict[Language, tuple[str, str]]] = {
     "en": ("Customer: ", "Answer: "),
     "zh": ("客户：", "回答："),
@@ -66,11 +67,13 @@ _SAID_BEFORE_MIN: Final = 0.7
 """Share of the telling words that message or talk must have; the rest are forms of words."""
 
 
-def to_rewrite(message: str, past: Sequence[Exchange], *, mark: str) -> tuple[ChatMessage, ...]:
+def to_rewrite(
+    message: str, past: Sequence[Exchange], *, mark: str, summary: str = ""
+) -> tuple[ChatMessage, ...]:
     """Return what asks a model for the question that stands alone."""
     language = language_of(message)
     asks, answers = _SAYS[language]
-    lines = []
+    lines = [_BEFORE[language] + _shown(summary, mark=mark)] if summary else []
     for one in past[-_EXCHANGES_MAX:]:
         lines.append(asks + _shown(one.message, mark=mark))
         if one.answer.strip():
@@ -94,7 +97,9 @@ def to_draft(question: str) -> tuple[ChatMessage, ...]:
     )
 
 
-def rewritten(said: str, message: str, past: Sequence[Exchange], *, mark: str) -> str | None:
+def rewritten(
+    said: str, message: str, past: Sequence[Exchange], *, mark: str, summary: str = ""
+) -> str | None:
     """Return the question in what a model said; None where it is none of this talk."""
     text = _QUOTES.sub(r"\1", _LABEL.sub("", said.strip())).strip()
     if not _clean(text, mark=mark, chars_max=REWRITTEN_CHARS_MAX + len(message)):
@@ -102,7 +107,7 @@ def rewritten(said: str, message: str, past: Sequence[Exchange], *, mark: str) -
     if language_of(text) != language_of(message):
         return None
     told = telling_words(text)
-    talk = " ".join([message, *(f"{one.message} {one.answer}" for one in past)])
+    talk = " ".join([message, summary, *(f"{one.message} {one.answer}" for one in past)])
     known = set(telling_words(talk))
     if sum(word in known for word in told) < _SAID_BEFORE_MIN * len(told):
         return None

@@ -41,6 +41,8 @@ class Said:
     id: str
     """From which the mark of quotations follows: the same, the same prompt."""
     sampling: Mapping[str, float] = field(default_factory=dict)
+    summary: str = ""
+    """Of what was said before ``past``."""
 
 
 class Expanding:
@@ -63,7 +65,7 @@ class Expanding:
             Exchange(turn.message, _CITATION.sub("", turn.answer))
             for turn in work.session.turns
         ]
-        said = Said(work.message, past, work.lease.trace_id, profile.sampling)
+        said = Said(work.message, past, work.lease.trace_id, profile.sampling, work.session.summary)
         return self.expand(said, profile.expander, stop=stop, asking=asking)
 
     def expand(
@@ -98,7 +100,7 @@ class Expanding:
         asking()
         mark, usage = fence_mark(said.id), Usage()
         answer = self._adviser.said(
-            to_rewrite(said.message, said.past, mark=mark),
+            to_rewrite(said.message, said.past, mark=mark, summary=said.summary),
             chars_max=limits.REWRITTEN_CHARS_MAX + len(said.message),
             limit_s=limits.UNDERSTANDING_TIMEOUT_S,
             usage=usage,
@@ -106,7 +108,7 @@ class Expanding:
             stop=stop,
         )
         asked = replace(asked, tokens=(usage.prompt_tokens, usage.completion_tokens))
-        question = rewritten(answer or "", said.message, said.past, mark=mark)
+        question = rewritten(answer or "", said.message, said.past, mark=mark, summary=said.summary)
         if question is None:
             return asked
         return replace(asked, search=question, from_history=question != said.message, by="model")
