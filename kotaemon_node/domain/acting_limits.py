@@ -125,3 +125,10 @@ PLUGIN_DESCRIPTION_CHARS_MAX: Final = 2_000
 PLUGIN_SCHEMA_BYTES_MAX: Final = 16 * 1024  # every call of a language model carries it
 PLUGIN_HOOKS_MAX: Final = 64
 PLUGIN_EXAMPLES_MAX: Final = 200  # of one hook
+
+# Handoffs to people (engine/handoff.py, docs/how-to/handoff.md).
+HANDOFF_REASON_CHARS_MAX: Final = 500
+HANDOFF_NAME_CHARS_MAX: Final = 100  # of the person
+HANDOFF_NOTED_S: Final = 7 * 86_400  # a session in which nobody spoke for so long counts no more
+HANDOFFS_MAX: Final = 10_000  # counted at once; at 80 bytes each 1 MB of the store
+HANDOFFS_COUNTED_EVERY_S: Final = 15.0

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from kotaemon_node.domain.dialogue import DialogueState
+from kotaemon_node.domain.handoff import Handoff
 from kotaemon_node.domain.turn import State
 
 OnBusy = Literal["enqueue", "reject", "interrupt"]
@@ -16,12 +17,13 @@ class Principal:
 
     tenant: str
     subject: str
-    role: Literal["admin", "editor", "agent", "customer", "open"]
+    role: Literal["admin", "editor", "agent", "customer", "open", "system"]
+    """``system``: what the cluster itself does to a session; no key and no login has it."""
 
     @property
     def sees_all(self) -> bool:
         """Whether every session of the tenant is theirs to see; others see their own."""
-        return self.role in {"admin", "agent"}
+        return self.role in {"admin", "agent", "system"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,23 @@ class Turn:
     """An entry of an FAQ is the answer."""
     cached: bool = False
     """Another turn made the answer: it was kept, or joined while it was made."""
+    author: str = ""
+    """Who says the answer: ``agent``, a person; "": the bot."""
+    name: str = ""
+    """That of the person."""
+    event: str = ""
+    """``handoff`` or ``handback``: what happened to the session with this turn."""
+    handoff: bool = False
+    """A person has the session: no bot answers this message."""
+    origin: str = ""
+    """``follow_up``: nobody asked for it; "": somebody sent the message."""
+    ref: str = ""
+    """What a follow-up tells of."""
+
+    @property
+    def by_bot(self) -> bool:
+        """Whether a bot was to answer it."""
+        return not self.author and not self.handoff and (bool(self.message) or not self.event)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +118,8 @@ class SessionView:
     running_turn: str | None = None
     """The turn that runs now."""
     state: DialogueState = field(default_factory=DialogueState)
+    handoff: Handoff | None = None
+    """Since when a person has the session; None: the bot answers."""
 
     @property
     def slots(self) -> Mapping[str, Any]:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import structlog
@@ -19,12 +19,15 @@ from kotaemon_node.domain.frames import FrameBody
 from kotaemon_node.domain.session import Turn, TurnKey
 from kotaemon_node.domain.turn import Signal, State, advance
 from kotaemon_node.engine.answering import Answerer, Draft
+from kotaemon_node.engine.follow_ups import origin_of, told
 from kotaemon_node.engine.following import terminal_frame
 from kotaemon_node.engine.group_commit import GroupCommit
+from kotaemon_node.engine.handoff import Persons, event_of, handoff_frames
 from kotaemon_node.engine.live import LiveTurn, LiveTurns
 from kotaemon_node.engine.profile import ProfileOf, always_default
 from kotaemon_node.engine.record import Ended, Record, no_record
 from kotaemon_node.engine.stopping import HandedOver
+from kotaemon_node.engine.summarising import Memory, Remembered
 from kotaemon_node.engine.traced import end_turn, note_wait
 from kotaemon_node.engine.writing import FrameWriter, persistently
 from kotaemon_node.ports.runtime import Clock
@@ -67,6 +70,8 @@ class Execution:
     """Takes up a turn of this pod whose session goes on under another epoch; must not raise."""
     profile_of: ProfileOf = always_default
     record: Record = no_record
+    memory: Memory = field(default_factory=Memory)
+    persons: Persons = field(default_factory=Persons)
 
     def run(self, work: Work, live: LiveTurn) -> Following | None:
         """Execute ``work`` and return the session's next turn if this pod owns that now."""
@@ -96,7 +101,7 @@ class Execution:
         started_s = self.clock.monotonic_s()
         note_wait(work, clock=self.clock)
         out = FrameWriter(work, commit=self.commit, live=live, clock=self.clock)
-        draft = Draft()
+        draft, kept = Draft(), None
         signal, error = Signal.ANSWER_COMPLETE, None
         if work.ending:
             signal = Signal(work.ending)
@@ -107,7 +112,9 @@ class Execution:
                 if work.attempts > 1:
                     self.metrics.takeover()
                     out.status("taken_over", latency_s=0.0)
-                draft = self.answerer.answer(work, out, started_s=started_s)
+                kept = self.memory.begin(work)
+                spoken = self.persons.spoken(work, out) or told(work, out)
+                draft = spoken or self.answerer.answer(work, out, started_s=started_s)
                 out.drain()
             except LEAVING:
                 raise
@@ -117,8 +124,9 @@ class Execution:
                 _log.exception("turn_failed", **_names(work))
                 signal, error = Signal.GAVE_UP, _error_fields(NodeError("internal error"))
         return self.end(
-            work, out, live, signal=signal, error=error, draft=draft, started_s=started_s
-        )
+            work, out, live,
+            signal=signal, error=error, draft=draft, started_s=started_s, kept=kept,
+        )  # fmt: skip
 
     def _hand_over(self, work: Work) -> None:
         try:
@@ -140,8 +148,12 @@ class Execution:
         error: Mapping[str, Any] | None,
         draft: Draft,
         started_s: float,
+        kept: Remembered | None = None,
     ) -> Following | None:
-        """Commit the turn as ``signal`` says, announce it, and return the next one."""
+        """Commit the turn as ``signal`` says, announce it, and return the next one.
+
+        ``kept``: what was begun to sum up what leaves the history; None: nothing was.
+        """
         if signal is not Signal.ANSWER_COMPLETE:
             _store_the_rest(out)
         duration_s = self.clock.monotonic_s() - started_s
@@ -149,6 +161,8 @@ class Execution:
         if out.first_text_at_s is not None:
             timings["first_text"] = round(out.first_text_at_s - started_s, 4)
         profile = self.profile_of(work)
+        done = signal is Signal.ANSWER_COMPLETE
+        handoff = self.persons.wanted(draft, out) if done else None
         turn = Turn(
             turn_id=work.lease.key.turn_id,
             message=work.message,
@@ -164,19 +178,27 @@ class Execution:
             cached=draft.cached,
             faq="faq" in out.notes,
             profile=profile.label,
-            unanswered=signal is Signal.ANSWER_COMPLETE and _is_unanswered(draft, out),
+            unanswered=done and _is_unanswered(draft, out),
             error=error,
             trace_id=work.lease.trace_id,
             created_at=work.created_at,
+            author=draft.author,
+            name=draft.name,
+            event=draft.event or event_of(handoff, work.stored),
+            handoff=draft.waits,
+            **origin_of(work),
         )
         ending = Ending(
             turn=turn,
             terminal=_terminal_body(turn),
-            seq=out.seq + 1,
+            seq=out.seq + (1 if handoff is None else 2),
             generations={**work.session.generations, **draft.generations},
             state=draft.state,
+            handoff=handoff,
+            summary=(kept or self.memory.begin(work, advised=False)).summary(),
         )
-        self.record(Ended(work, out, live, profile, turn))
+        if not draft.spoken:
+            self.record(Ended(work, out, live, profile, turn))
         committed = self._commit(work, out, ending)
         # Open before anything else is done: a sweep must see that this pod executes it.
         following = None
@@ -188,8 +210,10 @@ class Execution:
             )
             following = (committed.next, opened)
         shown = replace(turn, version=committed.version)
-        live.publish([terminal_frame(shown, seq=ending.seq)])
+        live.publish([*handoff_frames(turn, ending), terminal_frame(shown, seq=ending.seq)])
         self._count(turn, duration_s)
+        if handoff is not None:
+            self.metrics.acting.handed_off(handoff.by)
         self.announce(work, committed, shown)
         end_turn(work, shown)
         return following
@@ -200,6 +224,8 @@ class Execution:
             self.metrics.turn_failed(str(turn.error["code"]))
         if turn.degraded:
             self.metrics.turn_degraded()
+        if not turn.by_bot:
+            return
         self.metrics.turn_of_profile(turn.profile, _outcome(turn))
         if "first_text" in turn.timings:
             self.metrics.first_text(turn.timings["first_text"])

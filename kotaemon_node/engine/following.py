@@ -255,4 +255,9 @@ def terminal_frame(turn: Turn, *, seq: int) -> Frame:
         "degraded": turn.degraded,
         "cached": turn.cached,
     }
+    # What few turns have: not on the wire of all others.
+    few = ("author", "name", "event", "handoff")
+    fields |= {name: value for name in few if (value := getattr(turn, name))}
+    if turn.origin:
+        fields |= {"origin": turn.origin, "ref": turn.ref}
     return Frame("done", fields, turn.turn_id, turn.trace_id, seq)

@@ -19,6 +19,7 @@ from operator import itemgetter
 from kotaemon_node.domain import limits
 from kotaemon_node.domain.errors import Draining, Gone, SessionNotFound, TurnNotFound
 from kotaemon_node.domain.frames import Frame
+from kotaemon_node.domain.handoff import Handoff
 from kotaemon_node.domain.session import Principal, SessionKey, SessionPlace, Turn, TurnKey
 from kotaemon_node.domain.turn import FINISHED
 from kotaemon_node.engine.following import Following
@@ -52,6 +53,7 @@ class SessionFollowing:
         try:
             reader.begin(place)
             yield None  # the answer begins now, though nothing may happen for long
+            yield from reader.greeting()
             yield from reader.read()
         finally:
             end_watch()
@@ -81,6 +83,7 @@ class _Reader:
         """Turns that were met before they are in the history that was read."""
         self._announced: deque[Turn] = deque()
         self._agenda: deque[_Told] = deque()
+        self._handoff: Handoff | None = None
         self._woken = threading.Event()
         self._stranger = False
         """A turn that was not met yet has written something."""
@@ -108,7 +111,13 @@ class _Reader:
         else:
             self._version = place.version
 
+    def greeting(self) -> Iterator[Frame]:
+        """Tell who begins now that a person has the session; others meet the turn that tells."""
+        if self._handoff is not None:
+            yield Frame("handoff", self._handoff.frame(), "", "", seq=None)
+
     def _begin_now(self, now: Activity) -> None:
+        self._handoff = now.handoff
         for turn_id in now.open:
             # Its last number first: a turn that ends in between still has its end before it.
             last = self._stored_last(turn_id)
@@ -166,6 +175,9 @@ class _Reader:
         while self._announced:
             turn = self._announced.popleft()
             fields = {"message": turn.message, "state": turn.state.value}
+            fields |= {name: said for name in ("author", "name") if (said := getattr(turn, name))}
+            if turn.origin:
+                fields |= {"origin": turn.origin, "ref": turn.ref}
             yield Frame("turn", fields, turn.turn_id, turn.trace_id, seq=None)
 
     def _frames_of(self, told: _Told) -> Iterator[Frame | None]:

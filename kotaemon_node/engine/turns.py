@@ -1,9 +1,6 @@
 """The turn engine: what the routes call to run, follow, await and cancel turns."""
 
-import hashlib
-import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
 
 import structlog
 
@@ -28,25 +25,29 @@ from kotaemon_node.domain.session import (
 )
 from kotaemon_node.domain.turn import FINISHED, Signal, State
 from kotaemon_node.engine.announcing import Announcer
-from kotaemon_node.engine.answering import Answerer, Draft, Knowledge
+from kotaemon_node.engine.answering import Answerer, Draft
+from kotaemon_node.engine.claiming import claim_of
 from kotaemon_node.engine.counting import Tallying
 from kotaemon_node.engine.execution import Execution
+from kotaemon_node.engine.finding import Knowledge
 from kotaemon_node.engine.following import Following
 from kotaemon_node.engine.group_commit import GroupCommit
+from kotaemon_node.engine.handoff import Persons
 from kotaemon_node.engine.live import LiveTurn, LiveTurns
 from kotaemon_node.engine.owners import Owners
 from kotaemon_node.engine.profile import ProfileOf, always_default
 from kotaemon_node.engine.record import Record, no_record
 from kotaemon_node.engine.session_following import SessionFollowing
 from kotaemon_node.engine.stopping import HandedOver
+from kotaemon_node.engine.summarising import Memory
 from kotaemon_node.engine.traced import traced, with_trace
 from kotaemon_node.engine.turn_log import TurnLog
 from kotaemon_node.engine.writing import FrameWriter
 from kotaemon_node.ports.events import Bus
+from kotaemon_node.ports.later import FOLLOW_UP
 from kotaemon_node.ports.runtime import Clock, IdSource, Tasks
 from kotaemon_node.ports.sessions import (
     ClaimOutcome,
-    ClaimRequest,
     FrameLog,
     Orphan,
     SessionStore,
@@ -81,6 +82,8 @@ class TurnEngine:
         profile_of: ProfileOf = always_default,
         record: Record = no_record,
         tally: Tallying | None = None,
+        memory: Memory | None = None,
+        persons: Persons | None = None,
     ) -> None:
         """``profile_of`` is that of ``answerer``. ``tally`` counts finished turns."""
         self._owner = owner
@@ -128,6 +131,8 @@ class TurnEngine:
             again=self._take_again,
             profile_of=profile_of,
             record=record,
+            memory=memory or Memory(),
+            persons=persons or Persons(clock.now_s),
         )
 
     @property
@@ -200,19 +205,8 @@ class TurnEngine:
     def submit(self, request: TurnRequest) -> ClaimOutcome:
         """See the protocol."""
         self._admit(request)
-        asked = ClaimRequest(
-            key=request.key,
-            principal=request.principal,
-            digest=_digest(request.message, request.options),
-            message=request.message,
-            options=with_trace(request.options, self._traces),
-            on_busy=request.on_busy,
-            owner=self._owner,
-            trace_id=request.trace_id,
-            create_session=request.create_session,
-            new_epoch=self._ids.new_id(),
-            epoch=request.epoch,
-        )
+        options = with_trace(request.options, self._traces)
+        asked = claim_of(request, options, owner=self._owner, new_epoch=self._ids.new_id())
         with span("claim") as claiming:
             claim = self._sessions.claim(asked)
             claiming.tell({"kotaemon.claim.outcome": claim.outcome.value})
@@ -263,6 +257,10 @@ class TurnEngine:
             self._end(key, Signal.CANCEL)
         return self._sessions.turn(key, principal)
 
+    def break_off(self, key: TurnKey) -> None:
+        """End the turn as interrupted, with what was shown, whoever has it."""
+        self._end(key, Signal.INTERRUPT)
+
     def resend(self, unsent: Sequence[Orphan]) -> None:
         """Send events again that nobody else will send; returns at once."""
         self._announcer.resend(unsent)
@@ -273,6 +271,8 @@ class TurnEngine:
             raise Draining("this pod is leaving; another one answers")
         if self.running >= limits.RUNNING_TURNS_PER_POD_MAX:
             raise Overloaded(f"this pod runs {self.running} turns already")
+        if FOLLOW_UP in request.options:
+            return  # it needs no knowledge
         kb = request.options.get("kb") or DEFAULT_KNOWLEDGE_BASE
         asked = int(request.options.get("min_generation") or 0)
         with self._knowledge.pinned(kb, min_generation=max(asked, self._seen(request, kb))):
@@ -334,9 +334,3 @@ class TurnEngine:
             self._live.close(key, live)
         if following is not None:
             self._start(*following)
-
-
-def _digest(message: str, options: Mapping[str, Any]) -> str:
-    """Return what tells two requests apart that carry the same turn id."""
-    body = json.dumps([message, dict(options)], sort_keys=True, ensure_ascii=False)
-    return hashlib.sha256(body.encode()).hexdigest()[:32]

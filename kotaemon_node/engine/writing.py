@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any, TypeVar
 
 from kotaemon_node.domain import limits
@@ -124,9 +125,28 @@ class FrameWriter:
         shown, written = self._shown, self._written
         return shown[len(written) :] if shown.startswith(written) else ""
 
+    @property
+    def journal(self) -> Mapping[str, Any]:
+        """What this turn decided so far, by step."""
+        return self._journal
+
     def decided(self, step: str) -> Any | None:
         """Return the journalled result of a step that this turn took before, else None."""
         return self._journal.get(step)
+
+    def steps(self, prefix: str) -> list[tuple[str, Any]]:
+        """Return (rest of the name, result) of the journalled steps that begin with ``prefix``."""
+        found = [
+            (step, result) for step, result in self._journal.items() if step.startswith(prefix)
+        ]
+        return sorted(
+            [(step.removeprefix(prefix), result) for step, result in found], key=itemgetter(0)
+        )
+
+    @property
+    def age_s(self) -> float:
+        """Time since the turn was first executed, as the store measured it and this pod goes on."""
+        return limits.TURN_TIMEOUT_S - (self._over_at_s - self._clock.monotonic_s())
 
     def decide(self, step: str, result: Any) -> None:
         """Journal the result of a step (JSON, never None); it is stored with the next frames.
@@ -183,6 +203,17 @@ class FrameWriter:
         # Not by ``_put``: a turn that is out of time says so too.
         for fields in calls.values():
             self._outbox.put([FrameBody("tool_call", {**fields, "state": "unknown"})])
+
+    def handoff(self, fields: Mapping[str, Any]) -> None:
+        """Show that a person has the session, or has it no more."""
+        self._put([FrameBody("handoff", fields)])
+
+    def said(self, text: str, by: Mapping[str, Any]) -> None:
+        """Show what a person said, whole; nothing where an earlier owner did."""
+        self._written = text
+        if self._shown != text:
+            self._shown = text
+            self._put([FrameBody("text", {"content": text, "offset": 0, **by})])
 
     def text(self, piece: str) -> None:
         """Go on with the answer by ``piece``."""

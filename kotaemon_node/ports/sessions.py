@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from kotaemon_node.domain.dialogue import DialogueState
 from kotaemon_node.domain.frames import Frame, FrameBody
+from kotaemon_node.domain.handoff import Handoff
 from kotaemon_node.domain.session import (
     OnBusy,
     Principal,
@@ -22,6 +23,7 @@ from kotaemon_node.domain.session import (
     Turn,
     TurnKey,
 )
+from kotaemon_node.domain.summary import Summary
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,7 @@ class Work:
     message: str
     options: Mapping[str, Any]
     session: SessionView
-    """With at most the last ``MAX_HISTORY_TURNS`` turns."""
+    """With its last turns, ``HISTORY_READ_TURNS`` at most: all that no summary tells of."""
     attempts: int
     """1 for the first owner."""
     stored: tuple[Frame, ...] = ()
@@ -130,6 +132,10 @@ class Ending:
     generations: Mapping[str, int] = field(default_factory=dict)
     state: DialogueState | None = None
     """The session's from now on; None leaves it as it is."""
+    handoff: Handoff | None = None
+    """From here on a person has the session; its frame comes before the terminal one."""
+    summary: Summary | None = None
+    """Of what is not read whole any more; None, and one that tells of less, leaves it as it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +188,7 @@ class Activity:
     version: int
     open: tuple[str, ...]
     past: tuple[Turn, ...]
+    handoff: Handoff | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ Rule 3: a label's values are few and ours: never a session, a user, or a word of
 from typing import Final
 
 from kotaemon_node.telemetry import buckets
+from kotaemon_node.telemetry.acting_catalogue import ACTING_CATALOGUE
 from kotaemon_node.telemetry.metric_row import MetricRow
 
 CATALOGUE: Final = (
@@ -338,4 +339,5 @@ CATALOGUE: Final = (
         ("route",),
         buckets.HTTP_S,
     ),
+    *ACTING_CATALOGUE,
 )

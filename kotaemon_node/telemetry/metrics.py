@@ -16,6 +16,7 @@ from prometheus_client import (
 from kotaemon_node import __version__
 from kotaemon_node.domain import limits
 from kotaemon_node.domain.events import TOPICS
+from kotaemon_node.telemetry.acting_metrics import ActingMetrics
 from kotaemon_node.telemetry.catalogue import CATALOGUE
 from kotaemon_node.telemetry.known_labels import KNOWN_LABELS, KNOWN_REFUSALS, PROFILE_OUTCOMES
 from kotaemon_node.telemetry.metric_row import MetricRow
@@ -46,6 +47,7 @@ class Metrics:
                 self._counters[name].labels(*labels)
         for topic in TOPICS:
             self._histograms["kotaemon_event_delay_seconds"].labels(topic)
+        self.acting = ActingMetrics(self._counters, self._gauges, self._histograms)
         self._maxima: dict[str, int] = {}
         self._load: dict[str, float] = {}
         self._kbs_lock = threading.Lock()

@@ -5,7 +5,7 @@
 | kn:<tenant>:{<sid>}:meta              | hash   | epoch, version, hash, fence,      | session  |
 |                                       |        | principal, context, running turn, |          |
 |                                       |        | state (JSON: slots, topic, what   |          |
-|                                       |        | waits for a yes)                  |          |
+|                                       |        | waits for a yes), handoff (JSON)  |          |
 | kn:<tenant>:{<sid>}:turns             | list   | finished turns, oldest first      | session  |
 | kn:<tenant>:{<sid>}:queue             | list   | ids of accepted turns that wait   | session  |
 | kn:<tenant>:{<sid>}:seen              | hash   | turn id → digest[:version:fence   | session  |
@@ -70,6 +70,9 @@
 | kn:{counts:<tenant>}:<day>:asked      | zset   | questions by how often they were  | 35 d     |
 | … :unanswered                         |        | asked, and not answered           |          |
 | kn:{counts:<tenant>}:counted:<hour>   | set    | digests of what was counted       | 2 h      |
+| kn:handoffs                           | zset   | tenant/sid of sessions that a     | 7 d      |
+|                                       |        | person has, by when somebody      | after    |
+|                                       |        | spoke (s)                         | that     |
 | kn:breaker:{<digest of the address>}  | hash   | failures in a row, until when it  | an hour  |
 |                                       |        | is open, who tries it             |          |
 | kn:{plugins:<tenant>}:desired         | hash   | plugin → what is wanted of it     | -        |
@@ -96,6 +99,7 @@ from kotaemon_node.domain.session import SessionKey, TurnKey
 from kotaemon_node.ports.hot_answers import AnswerName
 
 PODS = "kn:pods"
+HANDOFFS = "kn:handoffs"
 API_KEYS = "kn:{api-keys}:keys"
 API_KEYS_STAMP = "kn:{api-keys}:stamp"
 SESSION_SECRET = "kn:{api-keys}:session-secret"

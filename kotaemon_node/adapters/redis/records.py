@@ -9,6 +9,7 @@ import orjson
 
 from kotaemon_node.domain.dialogue import DialogueState
 from kotaemon_node.domain.frames import Frame, FrameBody
+from kotaemon_node.domain.handoff import Handoff
 from kotaemon_node.domain.session import SessionView, Turn, TurnKey
 from kotaemon_node.domain.turn import State
 from kotaemon_node.ports.sessions import Activity, ClaimRequest, Lease, Work
@@ -20,7 +21,8 @@ _COMPRESSION_LEVEL = 1  # 136 kB of English: 0.7 ms, 2.2 times smaller; level 6:
 # Fields of a finished turn that are left out of its JSON while they have their default.
 _OPTIONAL = (
     "sources", "generation", "owner", "attempts", "usage", "timings", "degraded", "error",
-    "profile", "unanswered", "cached", "faq",
+    "profile", "unanswered", "cached", "faq", "author", "name", "event", "handoff",
+    "origin", "ref",
 )  # fmt: skip
 
 
@@ -63,6 +65,8 @@ def fields_of(flat: Sequence[bytes]) -> dict[str, str]:
 
 def open_turn(turn_id: str, row: Mapping[str, str]) -> Turn:
     """Return a turn that is not finished, from its hash."""
+    options = orjson.loads(row.get("options") or "{}")
+    said, follow_up = options.get("said") or {}, options.get("follow_up") or {}
     return Turn(
         turn_id=turn_id,
         message=row["message"],
@@ -71,6 +75,11 @@ def open_turn(turn_id: str, row: Mapping[str, str]) -> Turn:
         attempts=int(row["attempts"]),
         trace_id=row["trace_id"],
         created_at=int(row["created_ms"]) / 1000,
+        author=said.get("author", ""),
+        name=said.get("name", ""),
+        event=said.get("event", ""),
+        origin="follow_up" if follow_up else "",
+        ref=follow_up.get("ref", ""),
     )
 
 
@@ -89,23 +98,26 @@ def session_of(
         turns=turns,
         context=_json(meta, "context"),
         summary=meta.get("summary", ""),
+        summary_to=int(meta.get("summary_to") or 0),
         user_id=meta.get("user_id") or None,
         channel=meta.get("channel") or None,
         generations=_json(meta, "generations"),
         running_turn=meta.get("running") or None,
         state=_state(meta),
+        handoff=Handoff.from_json(_json(meta, "handoff")),
     )
 
 
 def activity_of(reply: Sequence[Any], *, after_version: int) -> tuple[Mapping[str, str], Activity]:
     """Read what ``lua/look.lua`` returns; the head is empty where there is no session."""
-    epoch, subject, version = (text.decode() for text in reply[0])
+    epoch, subject, version, handoff = (text.decode() for text in reply[0])
     past = enumerate(reply[2], start=after_version + 1)
     activity = Activity(
         epoch=epoch,
         version=int(version),
         open=tuple(turn_id.decode() for turn_id in reply[1]),
         past=tuple(turn_of(raw, version=place)[0] for place, raw in past),
+        handoff=Handoff.from_json(_json({"handoff": handoff}, "handoff")),
     )
     return ({"epoch": epoch, "principal": subject} if epoch else {}), activity
 
@@ -199,6 +211,13 @@ def made_by(request: ClaimRequest) -> tuple[str, str]:
 def state_json(state: DialogueState | None) -> str:
     """Return the state of a session as its head keeps it; "" for one that a turn left alone."""
     return json.dumps(state.to_json(), ensure_ascii=False) if state is not None else ""
+
+
+def handoff_json(handoff: Handoff | None) -> tuple[bytes, bytes]:
+    """Return what a commit is given of a handoff: as the session keeps it, and its frame."""
+    if handoff is None:
+        return b"", b""
+    return orjson.dumps(handoff.to_json()), orjson.dumps(handoff.frame())
 
 
 def _state(meta: Mapping[str, str]) -> DialogueState:

@@ -10,7 +10,14 @@ from kotaemon_node.adapters.redis import keys
 from kotaemon_node.adapters.redis.connection import RedisStore, store_errors
 from kotaemon_node.adapters.redis.idle import IdleSessions
 from kotaemon_node.adapters.redis.keys import SessionKeys
-from kotaemon_node.adapters.redis.records import fields_of, made_by, state_json, turn_json, work_of
+from kotaemon_node.adapters.redis.records import (
+    fields_of,
+    handoff_json,
+    made_by,
+    state_json,
+    turn_json,
+    work_of,
+)
 from kotaemon_node.adapters.redis.restoring import Archive, Restoring
 from kotaemon_node.adapters.redis.running import RunningTurns
 from kotaemon_node.adapters.redis.session_cache import Head, Remembered, SessionCache, proof, told
@@ -18,6 +25,7 @@ from kotaemon_node.adapters.redis.session_list import SessionList
 from kotaemon_node.adapters.redis.session_reads import OTHER_EPOCH, SessionReads
 from kotaemon_node.adapters.redis.store_losses import LossReason, StoreLosses
 from kotaemon_node.domain import limits
+from kotaemon_node.domain.acting_limits import HISTORY_READ_TURNS
 from kotaemon_node.domain.errors import (
     Conflict,
     CorruptArtifact,
@@ -207,7 +215,7 @@ class RedisSessionStore(SessionReads):
             request.new_epoch,
             request.on_busy,
             limits.QUEUED_TURNS_MAX,
-            limits.MAX_HISTORY_TURNS,
+            HISTORY_READ_TURNS,
             self._ttl_s,
             self._idle_ms,
             request.message,
@@ -251,9 +259,12 @@ class RedisSessionStore(SessionReads):
                 limits.FRAME_RETENTION_S,
                 names.signal,
                 names.prefix,
-                limits.MAX_HISTORY_TURNS,
+                HISTORY_READ_TURNS,
                 *told(known),
                 state_json(ending.state),
+                ending.summary.text if ending.summary else "",
+                ending.summary.to if ending.summary else 0,
+                *handoff_json(ending.handoff),
             ],
         )
         outcome = reply[0].decode()
@@ -291,7 +302,7 @@ class RedisSessionStore(SessionReads):
             owner,
             "*" if from_owner is None else from_owner,
             ending,
-            limits.MAX_HISTORY_TURNS,
+            HISTORY_READ_TURNS,
             *told(known),
             call,
         ]

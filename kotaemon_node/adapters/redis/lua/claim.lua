@@ -65,11 +65,11 @@ local busy = head[3] ~= '' or redis.call('LLEN', queue) > 0
 if busy and ARGV[9] == 'reject' then return {'busy'} end
 if busy and redis.call('LLEN', queue) >= tonumber(ARGV[10]) then return {'full'} end
 
-if not redis.call('HGET', meta, 'title') then redis.call('HSET', meta, 'title', ARGV[18]) end
+if ARGV[18] ~= '' and not redis.call('HGET', meta, 'title') then redis.call('HSET', meta, 'title', ARGV[18]) end
 -- A long pause closes the dialogue context and what was known of it; the history stays.
 if not busy and now - tonumber(head[4]) > tonumber(ARGV[13]) then
   redis.call('HSET', meta, 'context_from', head[5])
-  redis.call('HDEL', meta, 'state')
+  redis.call('HDEL', meta, 'state', 'summary', 'summary_to')
 end
 redis.call('HSET', seen, ARGV[1], ARGV[2])
 redis.call('DEL', frames)  -- those of a finished turn whose id has the same digest

@@ -3,6 +3,8 @@
 --       8 the turn (JSON)  9 generations (JSON)  10 take next ('1')  11 ttl (s)
 --       12 frames retention (s)  13 signal channel  14 key prefix  15 history max  16 known epoch
 --       17 known version  18 state of the session (JSON, '' = as it is)
+--       19 summary ('' = as it is)  20 the version up to which it tells
+--       21 handoff (JSON, '' = none)  22 its frame (JSON), which comes before the terminal one
 -- Ends a turn: terminal frame, history, version, hash and the next turn, all or nothing.
 -- Reply: {'ok', version, hash, next turn id or '', work of it} or {'gone' | 'fenced' | 'gap'}.
 local meta, turns, queue, seen, turn, frames = unpack(KEYS)
@@ -30,7 +32,8 @@ if version and version ~= '' then
 end
 local held = redis.call('HMGET', turn, 'fence', 'owner', 'state')
 if held[1] ~= ARGV[2] or held[2] ~= ARGV[3] or held[3] ~= 'running' then return {'fenced'} end
-if tonumber(ARGV[5]) ~= last_seq(frames) + 1 then return {'gap'} end
+local handed = (ARGV[21] or '') ~= ''
+if tonumber(ARGV[5]) ~= last_seq(frames) + (handed and 2 or 1) then return {'gap'} end
 
 -- While a slot moves, whoever touches a key that is not here is refused: better before the first
 -- write than between two.
@@ -38,6 +41,10 @@ local waiting = CLUSTER and redis.call('LINDEX', queue, 0)
 if waiting then redis.call('EXISTS', ARGV[14] .. 'turn:' .. waiting, frames_key(ARGV[14], waiting)) end
 
 local now = now_ms()
+if handed then
+  redis.call('HSET', meta, 'handoff', ARGV[21])
+  redis.call('XADD', frames, (ARGV[5] - 1) .. '-0', 'handoff', ARGV[22])
+end
 redis.call('XADD', frames, ARGV[5] .. '-0', ARGV[6], ARGV[7])
 redis.call('EXPIRE', frames, ARGV[12])
 redis.call('RPUSH', turns, ARGV[8])
@@ -47,6 +54,11 @@ redis.call('HSET', meta, 'hash', hash, 'active_ms', now)
 if ARGV[9] ~= '' then redis.call('HSET', meta, 'generations', ARGV[9]) end
 -- With the version, so that nobody ever reads the state of another history. Older pods give none.
 if (ARGV[18] or '') ~= '' then redis.call('HSET', meta, 'state', ARGV[18]) end
+-- A waiting turn that was cancelled meanwhile may have summed up the same or more.
+local summed_up = tonumber(redis.call('HGET', meta, 'summary_to') or '0')
+if (ARGV[19] or '') ~= '' and tonumber(ARGV[20]) > summed_up then
+  redis.call('HSET', meta, 'summary', ARGV[19], 'summary_to', ARGV[20])
+end
 redis.call('DEL', turn)
 
 started = ''

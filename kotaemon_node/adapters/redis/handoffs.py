@@ -1,0 +1,111 @@
+"""``ports.handoffs`` in Redis: one script on the session, and an index of who is with a person."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from kotaemon_node.adapters.redis import keys
+from kotaemon_node.adapters.redis.connection import RedisStore
+from kotaemon_node.adapters.redis.keys import SessionKeys
+from kotaemon_node.adapters.redis.running import RunningTurns
+from kotaemon_node.domain import limits
+from kotaemon_node.domain.acting_limits import HANDOFF_NOTED_S, HANDOFFS_MAX
+from kotaemon_node.domain.errors import Gone
+from kotaemon_node.domain.handoff import BEGUN, ENDED, Handoff
+from kotaemon_node.domain.session import SessionKey, TurnKey
+from kotaemon_node.ports.handoffs import Handed
+
+
+class RedisHandoffs:
+    """``ports.handoffs.Handoffs``."""
+
+    def __init__(self, store: RedisStore, *, ttl_s: int) -> None:
+        """``ttl_s``: the life of a session that rests."""
+        self._store = store
+        self._running = RunningTurns(store)
+        self._ttl_s = ttl_s
+
+    def begin(
+        self, key: SessionKey, handoff: Handoff, *, epoch: str, event_id: str, trace_id: str
+    ) -> Handed:
+        """See the port."""
+        frame = handoff.frame()
+        event = TurnKey(key, event_id)
+        return self._step(event, handoff.to_json(), BEGUN, frame, epoch=epoch, trace_id=trace_id)
+
+    def end(
+        self,
+        key: SessionKey,
+        frame: Mapping[str, Any],
+        *,
+        epoch: str,
+        event_id: str,
+        trace_id: str,
+    ) -> Handed:
+        """See the port."""
+        event = TurnKey(key, event_id)
+        return self._step(event, None, ENDED, frame, epoch=epoch, trace_id=trace_id)
+
+    def _step(
+        self,
+        event: TurnKey,
+        handoff: Mapping[str, Any] | None,
+        name: str,
+        frame: Mapping[str, Any],
+        *,
+        epoch: str,
+        trace_id: str,
+    ) -> Handed:
+        key = event.session
+        names = SessionKeys.of(key)
+        # Before the step, as a claim does: a sweep finds the event though this pod may die.
+        self._running.enter(event)
+        reply = self._store.run(
+            "handoff",
+            [*names.head(), names.turn(event.turn_id), names.frames(event.turn_id)],
+            [
+                epoch,
+                event.turn_id,
+                orjson.dumps(handoff) if handoff else "",
+                orjson.dumps(dict(frame)),
+                orjson.dumps({"said": {"event": name, "frame": dict(frame)}}),
+                trace_id,
+                names.prefix,
+                names.signal,
+                self._ttl_s,
+                int(limits.TURN_TIMEOUT_S) + limits.FRAME_RETENTION_S,
+            ],
+        )
+        if reply[0] == b"gone":
+            raise Gone("the session was deleted, or the store has lost something of it")
+        changed, stands, ended, loser, waits = (part.decode() for part in reply)
+        if loser:
+            turn = TurnKey(key, ended)
+            self._store.publish(keys.losses(loser), keys.running(turn)[1])
+        return Handed(
+            changed=changed == "changed",
+            handoff=Handoff.from_json(orjson.loads(stands)) if stands else None,
+            broken_off=TurnKey(key, ended) if ended else None,
+            next=TurnKey(key, waits) if waits else None,
+        )
+
+    def note(self, key: SessionKey, at: float | None) -> None:
+        """See the port."""
+        member = f"{key.tenant}/{key.session_id}"
+
+        def write(pipe: Any) -> None:
+            if at is None:
+                pipe.zrem(keys.HANDOFFS, member)
+                return
+            pipe.zadd(keys.HANDOFFS, {member: int(at)})
+            # What was forgotten: of sessions that were deleted, or rested for good.
+            pipe.zremrangebyscore(keys.HANDOFFS, "-inf", int(at) - HANDOFF_NOTED_S)
+            pipe.zremrangebyrank(keys.HANDOFFS, 0, -HANDOFFS_MAX - 1)
+
+        self._store.pipelined(write)
+
+    def count(self) -> int:
+        """See the port."""
+        [count] = self._store.pipelined(lambda pipe: pipe.zcard(keys.HANDOFFS))
+        return int(count)

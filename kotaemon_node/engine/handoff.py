@@ -1,0 +1,117 @@
+"""Turns that no bot answers, and how a turn of a bot asks for a person.
+
+Whether a person has the session is read with the turn's work, under its fence: who begins a turn
+after the handoff sees it, and who began one before is fenced by it (``ports.handoffs``).
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+
+from kotaemon_node.domain.acting_limits import HANDOFF_REASON_CHARS_MAX
+from kotaemon_node.domain.frames import Frame
+from kotaemon_node.domain.handoff import BEGUN, By, Handoff
+from kotaemon_node.domain.language import Language, language_of
+from kotaemon_node.domain.session import Turn
+from kotaemon_node.engine.answering import Draft
+from kotaemon_node.engine.wanting_person import wants_person
+from kotaemon_node.engine.writing import FrameWriter
+from kotaemon_node.ports.sessions import Ending, Work
+
+_COMES: Final[Mapping[Language, str]] = {
+    "en": "I am handing this conversation over to a person, who can read what was said so far.",
+    "zh": "我正在把对话转给人工客服，对方可以看到此前的对话。",
+}
+_RESULT: Final = "result:"
+
+
+@dataclass(frozen=True, slots=True)
+class Persons:
+    """What a turn does about people, before a bot is asked and behind its answer."""
+
+    now_s: Callable[[], float] = lambda: 0.0
+    by_words: bool = True
+    """Whether a message that asks for a person gets one."""
+
+    def spoken(self, work: Work, out: FrameWriter) -> Draft | None:
+        """Write what is not the bot's to say; None where a bot is to answer."""
+        said = work.options.get("said")
+        if said:
+            return _told(said, work, out)
+        if work.session.handoff is not None:
+            return Draft(spoken=True, waits=True, unanswered=False)
+        if self.by_words and wants_person(work.message):
+            out.text(_COMES[language_of(work.message)])
+            out.finish()
+            wanted = Handoff(self.now_s(), work.message[:HANDOFF_REASON_CHARS_MAX], "words")
+            return Draft(handoff=wanted, unanswered=False)
+        return None
+
+    def wanted(self, draft: Draft, out: FrameWriter) -> Handoff | None:
+        """Return the handoff that a turn ends with: its draft's, or what a tool of it answered."""
+        if draft.spoken or draft.handoff is not None:
+            return draft.handoff
+        for step, result in out.journal.items():
+            if step.startswith(_RESULT) and (reason := _asked_by(result)) is not None:
+                return self.begun("tool", reason)
+        return None
+
+    def begun(self, by: By, reason: str) -> Handoff:
+        """Return a handoff that begins now."""
+        return Handoff(self.now_s(), reason[:HANDOFF_REASON_CHARS_MAX], by)
+
+
+def event_of(handoff: Handoff | None, stored: Sequence[Frame]) -> str:
+    """Return what happens to the session with a turn that ends with a handoff, or by one."""
+    begun = handoff is not None or any(
+        one.type == "handoff" and one.fields.get("active") for one in stored
+    )
+    return BEGUN if begun else ""
+
+
+def handoff_frames(turn: Turn, ending: Ending) -> list[Frame]:
+    """Return the frame that the commit put before the terminal one, if it did."""
+    if ending.handoff is None:
+        return []
+    fields = ending.handoff.frame()
+    return [Frame("handoff", fields, turn.turn_id, turn.trace_id, ending.seq - 1)]
+
+
+def _told(said: Mapping[str, Any], work: Work, out: FrameWriter) -> Draft:
+    if said.get("frame") and not any(one.type == "handoff" for one in work.stored):
+        out.handoff(said["frame"])
+    if text := said.get("text"):
+        by = {name: said[name] for name in ("author", "name") if said.get(name)}
+        out.said(text, by)
+    return Draft(
+        spoken=True,
+        author=said.get("author", ""),
+        name=said.get("name", ""),
+        event=said.get("event", ""),
+        unanswered=False,
+    )
+
+
+def _asked_by(result: Any) -> str | None:
+    """Return for what reason a call's journalled result asks for a person; None: it does not."""
+    told = result.get("told") if isinstance(result, Mapping) else None
+    if not isinstance(told, str) or '"handoff"' not in told:
+        return None
+    try:
+        answer = orjson.loads(told)
+    except ValueError:
+        return None  # it was too long to be kept whole
+    for one in _objects(answer):
+        if one.get("handoff") is True:
+            return str(one.get("reason") or "")
+    return None
+
+
+def _objects(answer: Any) -> Iterator[Mapping[str, Any]]:
+    """Yield what a tool answered, and what lies in its ``result``."""
+    if isinstance(answer, Mapping):
+        yield answer
+        if isinstance(inner := answer.get("result"), Mapping):
+            yield inner

@@ -1,0 +1,25 @@
+"""The catalogue's rows of what conversations do: plugins, delayed jobs, handoffs."""
+
+from typing import Final
+
+from kotaemon_node.telemetry.metric_row import MetricRow
+
+ACTING_CATALOGUE: Final = (
+    MetricRow(
+        "kotaemon_handoffs_total",
+        "counter",
+        "Sessions handed to a person, by who wanted it: customer, agent (routes), words of a "
+        "message, tool.",
+        ("by",),
+    ),
+    MetricRow(
+        "kotaemon_handed_off",
+        "gauge",
+        "Sessions of the whole cluster that a person has now.",
+    ),
+    MetricRow(
+        "kotaemon_agent_messages_total",
+        "counter",
+        "Messages of people who have a session.",
+    ),
+)
