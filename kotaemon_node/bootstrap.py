@@ -7,6 +7,7 @@ from functools import partial
 import structlog
 
 from kotaemon_node import __version__
+from kotaemon_node.acting import acting_of
 from kotaemon_node.adapters.documents.reading import unsupported
 from kotaemon_node.adapters.encoder.factory import make_encoder
 from kotaemon_node.adapters.encoder.remote import RemotePlace
@@ -38,7 +39,7 @@ from kotaemon_node.api.services import Services, UploadDesk
 from kotaemon_node.bookkeeping import books_of
 from kotaemon_node.domain import limits
 from kotaemon_node.domain.errors import Unavailable
-from kotaemon_node.domain.events import KNOWLEDGE_UPDATED, SESSION_UPDATED
+from kotaemon_node.domain.events import CONFIG_UPDATED, KNOWLEDGE_UPDATED, SESSION_UPDATED
 from kotaemon_node.domain.ids import DEFAULT_TENANT
 from kotaemon_node.engine.answering import Answerer
 from kotaemon_node.engine.direct import DirectAnswers
@@ -54,6 +55,7 @@ from kotaemon_node.listeners.knowledge_updated import KnowledgeUpdatedListener
 from kotaemon_node.listeners.session_updated import SessionUpdatedListener
 from kotaemon_node.outside import (
     guarded_model_of,
+    memory_of,
     reranking_of,
     terms_of,
     toolbox_of,
@@ -139,6 +141,16 @@ def build_pod(settings: Settings) -> RunningPod:
         count_refused=metrics.generation_refused,
         count_loaded=metrics.generation_loaded,
     )
+    acting = acting_of(
+        settings,
+        store=store,
+        artifacts=artifacts,
+        bus=bus,
+        clock=clock,
+        ids=ids,
+        tasks=tasks,
+        metrics=metrics,
+    )
     identity = Identity(
         name=settings.pod_name,
         incarnation=f"{settings.pod_name}.{ids.new_id()[:12]}",
@@ -154,7 +166,8 @@ def build_pod(settings: Settings) -> RunningPod:
         refused=lambda: library.refused,
         presence=presence,
         peers=peers,
-        lacking=store.lacking,
+        lacking=lambda: store.lacking() or acting.lacking(),
+        plugins=acting.fleet.report,
         vector_store=lambda: neighbours.problem if neighbours else "",
         clock=clock,
         metrics=metrics,
@@ -162,10 +175,11 @@ def build_pod(settings: Settings) -> RunningPod:
     guarded = guarded_model_of(settings, clock=clock, ids=ids, metrics=metrics)
     model = guarded.model if guarded else None
     books = books_of(settings, clock=clock, tasks=tasks, metrics=metrics)
+    adviser = Adviser(model, clock=clock, tasks=tasks) if model else None
     answerer = Answerer(
         RememberedKnowledge(library, FoundBefore(), metrics.retrieval_cache),
         language_model=model,
-        understanding=Expanding(Adviser(model, clock=clock, tasks=tasks) if model else None),
+        understanding=Expanding(adviser),
         terms=terms_of(settings),
         clock=clock,
         metrics=metrics,
@@ -195,6 +209,7 @@ def build_pod(settings: Settings) -> RunningPod:
         profile_of=books.profile_of,
         record=books.record,
         tally=books.tally,
+        memory=memory_of(settings, adviser, tasks=tasks, metrics=metrics),
     )
     pod.count_turns_of(engine)
     recovery = Recovery(
@@ -210,6 +225,7 @@ def build_pod(settings: Settings) -> RunningPod:
             DEFAULT_TENANT, look=library.wake, traces=tracing.traces
         ),
         SESSION_UPDATED: SessionUpdatedListener(DEFAULT_TENANT, newer=remembered.mark),
+        CONFIG_UPDATED: acting.listener,
     }
     services = Services(
         sessions=sessions,
@@ -255,6 +271,7 @@ def build_pod(settings: Settings) -> RunningPod:
         clock=clock,
         tracing=tracing,
         guarded=guarded,
+        acting=acting,
     )
 
 

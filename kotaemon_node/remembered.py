@@ -35,7 +35,8 @@ _OWN_SETTINGS: Final = frozenset(
         kafka_security_protocol kafka_username knowledge_dir leave_port llm_api_key
         log_level model_dir native_threads otel_exporter_otlp_endpoint
         otel_exporter_otlp_headers otel_service_name otel_traces_sample_ratio
-        pod_address pod_name pod_pid_file rabbitmq_ca_file rabbitmq_url redis_url
+        plugin_secrets_dir plugins_dir pod_address pod_name pod_pid_file rabbitmq_ca_file
+        rabbitmq_url redis_url
         rerank_api_key session_idle_s session_secret_file session_ttl_s
         signing_key_file source_cache_s trusted_keys turn_log turn_log_texts
         upload_dir vector_store_key""",

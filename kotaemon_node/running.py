@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import structlog
 from flask import Flask
 
+from kotaemon_node.acting import Acting
 from kotaemon_node.adapters.redis import RedisStore
 from kotaemon_node.adapters.redis.durability import NeverDurable
 from kotaemon_node.domain import limits
@@ -40,6 +41,7 @@ class RunningPod:
     clock: Clock
     tracing: Tracing
     guarded: GuardedEndpoint | None = None
+    acting: Acting | None = None
 
     def start(self) -> None:
         """Start the loops; requests are served as soon as knowledge is loaded.
@@ -54,6 +56,8 @@ class RunningPod:
         self.tracing.start(self.tasks)
         if (guarded := self.guarded) is not None:
             self.tasks.spawn("breaker", lambda: guarded.keep_looking(self.clock, self.pod))
+        if self.acting is not None:
+            self.acting.start()
         self.engine.listen()
         self.tasks.spawn("events", lambda: self.dispatch.run(on_positioned=self.library.reconcile))
         self.tasks.spawn("reconcile", self._keep_reconciling)
@@ -73,6 +77,8 @@ class RunningPod:
         self._wait(idle, limits.DRAIN_FINISH_S)
         self.engine.hand_over()
         self._wait(idle, limits.DRAIN_MAX_S - limits.DRAIN_FINISH_S)
+        if self.acting is not None:
+            self.acting.stop()
         self.pod.leave()
         self.tracing.finish(self.clock)
 

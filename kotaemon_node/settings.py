@@ -107,6 +107,11 @@ class Settings(BaseSettings):
     tools_file: Path | None = None
     """YAML or JSON file that describes the tools which answers may call; None: no tools."""
 
+    plugins_dir: Path | None = None
+    """Folder of plugins that the coordinator watches; None: they come by ``POST /v1/plugins``."""
+    plugin_secrets_dir: Path | None = None
+    """Folder of files, one a secret, that configurations of plugins name; read by every pod."""
+
     answer_evidence_min: float = Field(default=limits.EVIDENCE_MIN, ge=0.0, le=2.0)
     """How much must speak for a passage, or an answer without a model is "I don't know"."""
     source_cache_s: int = Field(default=limits.SOURCE_CACHE_S_DEFAULT, ge=0, le=365 * 86400)

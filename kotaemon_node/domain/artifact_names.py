@@ -92,6 +92,24 @@ def uploaded_revision(name: str) -> str | None:
     return revision if made and len(revision) == 64 and set(revision) <= _HEX else None
 
 
+def bundles_prefix(tenant: str) -> str:
+    """Return the prefix of the bundles of plugins."""
+    return f"tenants/{tenant}/plugins/"
+
+
+def bundle_name(tenant: str, digest: str) -> str:
+    """Return the name of the bundle whose sha256 (hex) is ``digest``."""
+    return f"{bundles_prefix(tenant)}{digest}"
+
+
+def bundle_digest(name: str) -> str | None:
+    """Return the digest in a name that ``bundle_name`` made, None for any other name."""
+    steps = name.split("/")
+    made = len(steps) == 4 and (steps[0], steps[2]) == ("tenants", "plugins")
+    digest = steps[-1]
+    return digest if made and len(digest) == 64 and set(digest) <= _HEX else None
+
+
 def session_copies_prefix(tenant: str, session_id: str) -> str:
     """Return the prefix of a session's archived copies (``session_copy``).
 

@@ -10,7 +10,7 @@ CONFIG_UPDATED: Final = "config_updated"
 TURN_LOG: Final = "turn_log"
 BUILD_TASK: Final = "build_task"
 BUILD_DONE: Final = "build_done"
-TOPICS: Final = (KNOWLEDGE_UPDATED, SESSION_UPDATED)
+TOPICS: Final = (KNOWLEDGE_UPDATED, SESSION_UPDATED, CONFIG_UPDATED)
 TURN_LOG_SCHEMA: Final = 1
 
 
@@ -40,6 +40,20 @@ class SessionUpdated:
     epoch: str
     version: int
     hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigUpdated:
+    """What is wanted of a plugin changed. Keyed by plugin."""
+
+    event_id: str
+    tenant: str
+    kind: str
+    """``plugin``; of another kind it is for another reader."""
+    name: str
+    revision: int
+    """Of what is wanted of all plugins of the tenant."""
+    at: str
 
 
 @dataclass(frozen=True, slots=True)

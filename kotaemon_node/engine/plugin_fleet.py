@@ -278,7 +278,7 @@ class PluginFleet:
         place.failures = {it: why for it, why in place.failures.items() if it != key}
         self._count("loaded")
         _log.info("plugin_loaded", plugin=row.name, version=key[0])
-        return _Version(key, loaded, Lent(loaded))
+        return _Version((release.version, row.reloads, loaded.mark), loaded, Lent(loaded))
 
     def _before(self, place: _Place, row: PluginRow) -> _Version | None:
         """Return the version before, for a pod that never had it: it began after the change."""

@@ -50,6 +50,7 @@ class Pod:
         peers: Peers,
         lacking: Callable[[], str] = lambda: "",
         vector_store: Callable[[], str] = lambda: "",
+        plugins: Callable[[], Mapping[str, object]] = lambda: {},
         clock: Clock,
         metrics: Metrics,
     ) -> None:
@@ -60,6 +61,7 @@ class Pod:
         self._presence = presence
         self._lacking = lacking
         self._vector_store = vector_store
+        self._plugins = plugins
         self._aside = Aside(mine=identity.incarnation, clock=clock)
         self._cut_off = CutOff(mine=identity.incarnation, peers=peers, clock=clock)
         self._looked_at_s: float | None = None
@@ -134,6 +136,7 @@ class Pod:
             },
             refused=dict(self._refused()),
             behind=dict(self._aside.behind(self._served())),
+            plugins=dict(self._plugins()),
         )
 
     def _since_s(self, kb: str, digest: str) -> float:

@@ -40,7 +40,8 @@ class PodReport(dict[str, object]):
     running_turns, generations`` ({kb: {generation, digest}}), ``version``. A JSON object. ``able``:
     nothing but newer knowledge of other pods keeps it from being ready. ``store``: its heartbeats
     reach the session store. ``vector_store``: why it is not asked now, "" where it is or none is
-    set. ``behind``: newer generations that others serve, {kb: generation}.
+    set. ``behind``: newer generations that others serve, {kb: generation}. ``plugins``: what it has
+    of each, {plugin: {version, next, problem …}}.
     """
 
 

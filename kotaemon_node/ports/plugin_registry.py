@@ -60,6 +60,11 @@ class PluginRefused(Exception):
 class LoadedPlugin(Plugin, Protocol):
     """A plugin that was started here and has to be ended."""
 
+    @property
+    def mark(self) -> str:
+        """What ``PluginLoader.mark`` was when its secrets were read."""
+        ...
+
     def retire(self) -> None:
         """End it when its running calls have ended; returns at once, may be repeated."""
         ...
@@ -74,4 +79,23 @@ class PluginLoader(Protocol):
 
     def load(self, wanted: Wanted) -> LoadedPlugin:
         """Fetch, check and start it; returns when it can be called. Raises ``PluginRefused``."""
+        ...
+
+
+class BundleStore(Protocol):
+    """The bundles of plugins, beside the generations of knowledge."""
+
+    def check(self, name: str, release: Release) -> None:
+        """Return when a trusted key signed the bundle for this plugin, else ``PluginRefused``."""
+        ...
+
+    def add(self, raw: bytes) -> str:
+        """Keep a bundle and return its sha256 (hex). Raises ``ArtifactsUnavailable``."""
+        ...
+
+    def files(self, name: str, release: Release) -> Mapping[str, bytes]:
+        """Return the files of a bundle (path → content), its signature and content checked.
+
+        Raises ``PluginRefused``.
+        """
         ...

@@ -6,6 +6,19 @@ from kotaemon_node.telemetry.metric_row import MetricRow
 
 ACTING_CATALOGUE: Final = (
     MetricRow(
+        "kotaemon_plugin_loads_total",
+        "counter",
+        "Versions of plugins that this pod tried to start: loaded, or refused (the version before "
+        "stays in use).",
+        ("outcome",),
+    ),
+    MetricRow(
+        "kotaemon_plugins_unloaded",
+        "gauge",
+        "Plugins of which this pod does not have the version that is wanted, because it does not "
+        "start; /v1/plugins says why.",
+    ),
+    MetricRow(
         "kotaemon_handoffs_total",
         "counter",
         "Sessions handed to a person, by who wanted it: customer, agent (routes), words of a "

@@ -21,6 +21,18 @@ class ActingMetrics:
         self._histograms = histograms
         for by in BY:
             counters["kotaemon_handoffs_total"].labels(by)
+        for outcome in ("loaded", "refused"):
+            counters["kotaemon_plugin_loads_total"].labels(outcome)
+
+    # Plugins.
+
+    def plugin_load(self, outcome: str) -> None:
+        """Count a version that was ``loaded`` or ``refused``."""
+        self._counters["kotaemon_plugin_loads_total"].labels(outcome).inc()
+
+    def plugins_unloaded(self, plugins: int) -> None:
+        """Say of how many plugins the version that is wanted does not start."""
+        self._gauges["kotaemon_plugins_unloaded"].set(plugins)
 
     # Handoffs.
 

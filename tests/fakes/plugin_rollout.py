@@ -58,8 +58,9 @@ class MemoryRegistry:
 class Loaded:
     """A plugin that answers with the version it is; ``gate`` holds its calls up."""
 
-    def __init__(self, wanted: Wanted) -> None:
+    def __init__(self, wanted: Wanted, mark: str) -> None:
         self.wanted = wanted
+        self.mark = mark
         self.retired = False
         self.gate: threading.Event | None = None
         self.description = PluginDescription(
@@ -99,7 +100,7 @@ class MemoryLoader:
         if letter in self.bad:
             self.refused += 1
             raise PluginRefused(f"{letter} does not start")
-        self.loaded.append(Loaded(wanted))
+        self.loaded.append(Loaded(wanted, self.mark(wanted)))
         return self.loaded[-1]
 
     def alive(self) -> list[str]:

@@ -10,12 +10,14 @@ import pytest
 from kotaemon_node.domain.events import (
     BUILD_DONE,
     BUILD_TASK,
+    CONFIG_UPDATED,
     KNOWLEDGE_UPDATED,
     SESSION_UPDATED,
     TURN_LOG,
     TURN_LOG_SCHEMA,
     BuildDone,
     BuildTask,
+    ConfigUpdated,
     KnowledgeUpdated,
     SessionUpdated,
     TurnLogged,
@@ -28,6 +30,7 @@ PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "events.md").read_tex
 EVENTS = {
     KNOWLEDGE_UPDATED: KnowledgeUpdated,
     SESSION_UPDATED: SessionUpdated,
+    CONFIG_UPDATED: ConfigUpdated,
     TURN_LOG: TurnLogged,
     BUILD_TASK: BuildTask,
     BUILD_DONE: BuildDone,
