@@ -132,3 +132,7 @@ HANDOFF_NAME_CHARS_MAX: Final = 100  # of the person
 HANDOFF_NOTED_S: Final = 7 * 86_400  # a session in which nobody spoke for so long counts no more
 HANDOFFS_MAX: Final = 10_000  # counted at once; at 80 bytes each 1 MB of the store
 HANDOFFS_COUNTED_EVERY_S: Final = 15.0
+
+# Acting (engine/acting/).
+ACTED_TEXT_CHARS_MAX: Final = 4_000  # of a plugin's result in an answer; its frame has more
+SUMMARY_CHARS_MAX: Final = 500  # a yes is asked for a sentence, not for a page

@@ -1,0 +1,73 @@
+"""Proposals: calls that wait for a yes. Made by hooks and by a language model's calls alike."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal
+
+from kotaemon_node.domain.acting_limits import PENDING_AGE_MAX_S
+from kotaemon_node.domain.dialogue import DialogueState, Pending, Wanted
+from kotaemon_node.domain.session import Turn
+from kotaemon_node.engine.acting.sentences import sentence
+from kotaemon_node.engine.language import language_of_turn
+from kotaemon_node.ports.sessions import Work
+from kotaemon_node.ports.tools import Effects
+
+if TYPE_CHECKING:
+    from kotaemon_node.engine.answering import Draft
+
+Stale = Literal["", "answered", "expired"]
+
+
+def stale(asked: Pending | Wanted, turns: Sequence[Turn], *, now: float) -> Stale:
+    """Return why what was ``asked`` is not answered by a message that came at ``now``; "": it is.
+
+    ``answered``: the user said something else since. Turns without a message are follow-ups, in
+    which nobody said anything.
+    """
+    if not 0 <= now - asked.asked_at <= PENDING_AGE_MAX_S:
+        return "expired"
+    for turn in reversed(turns):
+        if turn.turn_id == asked.asked_by:
+            return ""
+        if turn.message:
+            break
+    return "answered"
+
+
+def propose(
+    work: Work,
+    draft: "Draft",
+    *,
+    plugin: str,
+    arguments: Mapping[str, Any],
+    summary: str,
+    effects: Effects,
+    version: str = "",
+) -> str:
+    """Let a call of ``plugin`` wait for a yes in the session, and return the question to ask.
+
+    The last one of a turn is the one that waits. What is too large to be kept is not proposed: the
+    sentence that is returned says so.
+    """
+    language = language_of_turn(work)
+    state = draft.state or work.session.state
+    pending = Pending(
+        plugin=plugin,
+        arguments=dict(arguments),
+        summary=summary,
+        effects=effects,
+        asked_at_version=work.session.version,
+        plugin_version=version,
+        asked_by=work.lease.key.turn_id,
+        asked_at=work.created_at,
+    )
+    if not pending.fits:
+        draft.state = replace(state, pending=None)
+        return sentence("too_large", language)
+    draft.state = replace(state, pending=pending)
+    return sentence("confirm", language, summary=summary)
+
+
+def without_open_questions(state: DialogueState) -> DialogueState:
+    """Return ``state`` with nothing that waits for an answer."""
+    return replace(state, pending=None, wanted=None)
