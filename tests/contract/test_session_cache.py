@@ -13,10 +13,10 @@ import pytest
 
 from kotaemon_node.adapters.redis import RedisSessionStore, RedisStore, SessionCache
 from kotaemon_node.adapters.redis.keys import SessionKeys
+from kotaemon_node.domain.acting_limits import HISTORY_READ_TURNS
 from kotaemon_node.domain.errors import Malformed
 from kotaemon_node.domain.events import SESSION_UPDATED
 from kotaemon_node.domain.frames import FrameBody
-from kotaemon_node.domain.limits import MAX_HISTORY_TURNS
 from kotaemon_node.domain.session import Principal, SessionKey, Turn, TurnKey
 from kotaemon_node.domain.turn import State
 from kotaemon_node.listeners.session_updated import SessionUpdatedListener
@@ -132,12 +132,12 @@ def pause(store: RedisStore) -> None:
 
 
 def test_the_pod_that_committed_fetches_nothing(a: Pod) -> None:
-    for number in range(15):
+    for number in range(20):
         work = a.turn(f"t{number}")
 
         assert a.store.fetched == 0
-        assert work.session.turns == a.truth()[:-1][-MAX_HISTORY_TURNS:]
-    assert a.results == ["hit"] * 14
+        assert work.session.turns == a.truth()[:-1][-HISTORY_READ_TURNS:]
+    assert a.results == ["hit"] * 19
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -158,21 +158,21 @@ def test_whatever_the_order_pods_see_the_same_history_and_fetch_what_they_lack(
             context_from = before
         work = pod.turn(f"t{number}")
 
-        first = max(context_from, before - MAX_HISTORY_TURNS)
+        first = max(context_from, before - HISTORY_READ_TURNS)
         assert work.session.turns == pod.truth()[first:before]
         assert pod.store.fetched == before - max(first, seen[pod.name])
         seen[pod.name] = number + 1
 
 
-def test_of_many_turns_made_elsewhere_the_last_ten_are_fetched(a: Pod, b: Pod) -> None:
+def test_of_many_turns_made_elsewhere_the_last_fifteen_are_fetched(a: Pod, b: Pod) -> None:
     a.turn("t0")
-    for number in range(1, 15):
+    for number in range(1, 20):
         b.turn(f"t{number}")
 
-    work = a.owned("t15")
+    work = a.owned("t20")
 
-    assert a.store.fetched == MAX_HISTORY_TURNS
-    assert work.session.turns == a.truth()[-MAX_HISTORY_TURNS:]
+    assert a.store.fetched == HISTORY_READ_TURNS
+    assert work.session.turns == a.truth()[-HISTORY_READ_TURNS:]
     assert a.results == ["miss"]
 
 

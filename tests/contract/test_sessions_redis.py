@@ -9,6 +9,7 @@ import pytest
 from kotaemon_node.adapters.redis import RedisFrameLog, RedisSessionStore, RedisStore, keys
 from kotaemon_node.adapters.system import RandomIds, SystemClock, ThreadTasks
 from kotaemon_node.domain import limits
+from kotaemon_node.domain.acting_limits import HISTORY_READ_TURNS
 from kotaemon_node.domain.errors import (
     Conflict,
     Fenced,
@@ -462,13 +463,13 @@ def test_every_key_of_a_session_expires_and_none_outlives_its_meta(
 def test_history_that_a_turn_is_given_is_bounded_and_ends_with_the_newest(
     sessions: RedisSessionStore,
 ) -> None:
-    for number in range(limits.MAX_HISTORY_TURNS + 5):
+    for number in range(HISTORY_READ_TURNS + 5):
         work = owned(sessions, f"t{number}")
         sessions.commit(work.lease, ending(f"t{number}"), take_next=True)
 
     work = owned(sessions, "last")
-    assert len(work.session.turns) == limits.MAX_HISTORY_TURNS
-    assert work.session.turns[-1].turn_id == f"t{limits.MAX_HISTORY_TURNS + 4}"
+    assert len(work.session.turns) == HISTORY_READ_TURNS
+    assert work.session.turns[-1].turn_id == f"t{HISTORY_READ_TURNS + 4}"
     assert work.session.turns[-1].version == work.session.version
 
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from kotaemon_node.domain import limits
+from kotaemon_node.domain.acting_limits import HISTORY_READ_TURNS
 from kotaemon_node.domain.session import SessionKey
 
 CacheResult = Literal["hit", "partial", "miss", "stale", "rolled_back"]
@@ -79,7 +80,7 @@ class Head:
         """Read the fields of a session's meta hash."""
         version = int(meta["version"])
         context_from = int(meta.get("context_from", 0))
-        first = max(context_from, version - limits.MAX_HISTORY_TURNS)
+        first = max(context_from, version - HISTORY_READ_TURNS)
         return cls(meta["epoch"], version, meta["hash"], first, meta["principal"])
 
 
@@ -190,7 +191,7 @@ class SessionCache:
         if carried_on(entry.hash, [row]) != hash_:
             # Another history, or a repeated commit that others have followed: the next claim asks.
             return
-        rows = (*entry.rows, row)[-limits.MAX_HISTORY_TURNS :]
+        rows = (*entry.rows, row)[-HISTORY_READ_TURNS:]
         self._put(key, Remembered(epoch, version, hash_, rows, entry.principal, entry.heard))
 
     def mark(self, key: SessionKey, *, epoch: str, version: int) -> None:

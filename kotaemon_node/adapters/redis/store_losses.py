@@ -21,7 +21,7 @@ from kotaemon_node.adapters.redis.session_cache import (
     carried_on,
     proof,
 )
-from kotaemon_node.domain import limits
+from kotaemon_node.domain.acting_limits import HISTORY_READ_TURNS
 from kotaemon_node.domain.errors import Gone, StoreUnavailable
 from kotaemon_node.domain.session import SessionKey, TurnKey
 
@@ -79,7 +79,7 @@ class StoreLosses:
             reply = self._store.run(
                 "renew",
                 [names.meta, names.turns, names.queue],
-                [epoch, self._ttl_s, limits.MAX_HISTORY_TURNS, *proof(known), callers],
+                [epoch, self._ttl_s, HISTORY_READ_TURNS, *proof(known), callers],
             )
             if reply[0] == b"lost":
                 self.tell(key, reply)
