@@ -48,6 +48,13 @@ LATER_ERROR_CHARS_MAX: Final = 500
 LATER_LISTED_MAX: Final = 200
 FOLLOW_UP_CHARS_MAX: Final = 8_000  # of the text that a follow-up tells
 FOLLOW_UP_BYTES_MAX: Final = 48 * 1024  # text, sources and fields of one; below that of a job
+WEBHOOKS_MAX: Final = 32  # each is one job a turn
+WEBHOOKS_FILE_BYTES_MAX: Final = 256 * 1024
+WEBHOOK_ATTEMPTS_MAX: Final = 14  # the last is about an hour and a half after the first
+WEBHOOK_TEXT_CHARS_MAX: Final = 6_000  # of message and answer each: 4 bytes a character at most
+WEBHOOK_CONNECT_TIMEOUT_S: Final = 5.0
+WEBHOOK_TIMEOUT_S: Final = 15.0  # what a receiver does longer, it does behind its answer
+WEBHOOK_ANSWER_BYTES_MAX: Final = 16 * 1024  # read so that the other side can end well
 FOLLOW_UP_PARKED_S: Final = 15.0  # while a person has the session it is asked again so often
 
 # Summaries of what stands behind the whole turns of a session (engine/memory.py).
@@ -80,7 +87,7 @@ PLUGIN_PROBLEM_CHARS_MAX: Final = 300  # it stands in every heartbeat
 INTENT_CHARS_MAX: Final = 1_000  # of a message; who wants something says so at its beginning
 INTENTS_FILE_BYTES_MAX: Final = 4_194_304  # 150 intents of 100 utterances are 1 MB
 INTENTS_MAX: Final = 1_000
-INTENT_EXAMPLES_MAX: Final = 30_000  # vectors and classifier of so many take 100 MB
+INTENT_EXAMPLES_MAX: Final = 20_000  # learning from so many takes 150 MB and some seconds
 INTENT_CANDIDATES_MAX: Final = 5  # told in records
 EXPRESSION_CHARS_MAX: Final = 2_000
 EXPRESSION_BYTES_MAX: Final = 8_388_608  # of the automaton of one expression, or of all together
@@ -136,3 +143,6 @@ HANDOFFS_COUNTED_EVERY_S: Final = 15.0
 # Acting (engine/acting/).
 ACTED_TEXT_CHARS_MAX: Final = 4_000  # of a plugin's result in an answer; its frame has more
 SUMMARY_CHARS_MAX: Final = 500  # a yes is asked for a sentence, not for a page
+INTENT_KEPT: Final = 0.9  # of the examples that would be recognised; the rest is too near strangers
+INTENT_LEARNING_WAIT_S: Final = 3.0  # the first message of a pod, until it has learned its examples
+INTENT_LEARNING_AGAIN_S: Final = 5.0  # an encoder elsewhere that was away is asked again
