@@ -100,6 +100,7 @@ class Answerer:
         clock: Clock,
         metrics: Metrics,
         toolbox: Toolbox | None = None,
+        steps: ToolSteps | None = None,
         terms: ModelTerms = FREE,
         understanding: Understanding | None = None,
         profile_of: ProfileOf = always_default,
@@ -110,7 +111,7 @@ class Answerer:
         self._model = language_model
         self._clock = clock
         self._metrics = metrics
-        self._steps = ToolSteps(toolbox, metrics=metrics)
+        self._steps = steps or ToolSteps(toolbox, clock=clock, metrics=metrics)
         self._generating = Generating(self._steps, clock, metrics, terms)
         self._understanding = understanding or AsAsked()
         self._profile_of = profile_of

@@ -46,6 +46,14 @@ CRASHED = {
 
 _CITED: Final = re.compile(r"\[\d{1,3}\]")
 
+Settle = Callable[[Work, FrameWriter], None]
+"""Sees to what a turn leaves open, before its commit; what it raises is a reason of ``LEAVING``."""
+
+
+def nothing_open(work: Work, out: FrameWriter) -> None:
+    """See to nothing."""
+
+
 LEAVING = (Fenced, Gone, StoreUnavailable, HandedOver)
 """Reasons for which a turn does not end but goes on elsewhere, or has nowhere to end."""
 
@@ -70,6 +78,7 @@ class Execution:
     """Takes up a turn of this pod whose session goes on under another epoch; must not raise."""
     profile_of: ProfileOf = always_default
     record: Record = no_record
+    settle: Settle = nothing_open
     memory: Memory = field(default_factory=Memory)
     persons: Persons = field(default_factory=Persons)
 
@@ -156,6 +165,7 @@ class Execution:
         """
         if signal is not Signal.ANSWER_COMPLETE:
             _store_the_rest(out)
+        self.settle(work, out)
         duration_s = self.clock.monotonic_s() - started_s
         timings = {"total": round(duration_s, 4)}
         if out.first_text_at_s is not None:
@@ -212,8 +222,7 @@ class Execution:
         shown = replace(turn, version=committed.version)
         live.publish([*handoff_frames(turn, ending), terminal_frame(shown, seq=ending.seq)])
         self._count(turn, duration_s)
-        if handoff is not None:
-            self.metrics.acting.handed_off(handoff.by)
+        self.persons.committed(work.lease.key.session, turn, handoff)
         self.announce(work, committed, shown)
         end_turn(work, shown)
         return following

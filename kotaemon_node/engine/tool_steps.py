@@ -3,33 +3,52 @@
 The order is the promise. What is to be called is stored before anything is sent; that a call begins
 is stored, and shown, before it is sent; its result is stored with the frame that shows it, before
 anything that follows from it. So an owner that takes over knows of each call whether it was begun
-and how it ended, or that nobody can know.
+and how it ended, or that nobody can know. What is stored of a call is the ``ledger``'s to say.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Final, Literal
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from itertools import groupby
+from typing import Any, Final
 
-import orjson
 import structlog
 
+from kotaemon_node.domain.acting_limits import TOOL_CALLS_AT_ONCE
+from kotaemon_node.domain.arguments import problem_of
 from kotaemon_node.domain.ids import DEFAULT_TENANT
-from kotaemon_node.domain.limits import TOOL_ARGUMENTS_CHARS_MAX, TOOL_RESULT_CHARS_MAX
-from kotaemon_node.engine.traced import hashed
+from kotaemon_node.domain.limits import TOOL_ARGUMENTS_CHARS_MAX
+from kotaemon_node.engine.awaiting import WAITED, Awaiting, Begun
+from kotaemon_node.engine.calling import Calling
+from kotaemon_node.engine.ledger import (
+    Claim,
+    Outcome,
+    caller_of,
+    error_of,
+    ledger_key,
+    outcome_of,
+)
+from kotaemon_node.engine.plugin_tools import hook_spec, plugin_of
+from kotaemon_node.engine.slow_calls import Behind
 from kotaemon_node.engine.writing import FrameWriter
+from kotaemon_node.ports.breakers import Breakers
 from kotaemon_node.ports.language_model import ToolCall
+from kotaemon_node.ports.last_good import LastGoodResults
 from kotaemon_node.ports.plugins import Caller
-from kotaemon_node.ports.sessions import Lease, Work
-from kotaemon_node.ports.tools import Effects, Toolbox, ToolFailed, ToolOutcomeUnknown, ToolSpec
-from kotaemon_node.ports.traces import Facts, span
+from kotaemon_node.ports.runtime import Clock, Tasks
+from kotaemon_node.ports.sessions import Work
+from kotaemon_node.ports.tools import Effects, Toolbox, ToolSpec
 from kotaemon_node.telemetry.metrics import Metrics
+
+__all__ = ["DecidedCall", "Outcome", "ToolSteps", "caller_of"]
 
 _log = structlog.get_logger(__name__)
 
 UNLISTED: Final = "unlisted"
 """Label of calls whose tool is not configured: a metric has no names that a model made up."""
 _NOBODY: Final = Caller(DEFAULT_TENANT, "")
-_LOST: Final = "the pod that called this was lost before the answer came"
+_LATER: Final = {
+    "later": "this takes longer than the answer; it goes on, and the user is told here how it ends"
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,34 +58,69 @@ class DecidedCall:
     call: ToolCall
     effects: Effects | None
     """None: no such tool was offered."""
+    summary: str = ""
+    """The action in a sentence, where the user was asked for a yes."""
 
     def as_json(self) -> Mapping[str, Any]:
-        """Return it as a JSON object."""
-        return {**asdict(self.call), "effects": self.effects}
+        """Return it as a JSON object, as pods of any version can read it."""
+        marks = {"summary": self.summary} if self.summary else {}
+        return {**asdict(self.call), "effects": self.effects, **marks}
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> "DecidedCall":
         """Read ``as_json`` back."""
-        call = {name: value for name, value in fields.items() if name != "effects"}
-        return cls(ToolCall(**call), fields["effects"])
+        names = {"id", "name", "arguments"}
+        call = {name: value for name, value in fields.items() if name in names}
+        return cls(ToolCall(**call), fields["effects"], fields.get("summary", ""))
+
+
+Waiting = Callable[[DecidedCall], str]
+"""Says in a sentence, for the user, that a call takes longer; "" says nothing."""
+
+
+def silently(decided: DecidedCall) -> str:
+    """Say nothing of a call that takes longer."""
+    return ""
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """How a call ended, as it is journalled."""
+class _Step:
+    """A call and its place in the turn."""
 
-    state: Literal["done", "failed", "unknown"]
-    told: str
-    """JSON for the language model; cut off at ``TOOL_RESULT_CHARS_MAX``."""
-    cut: bool = False
+    decided: DecidedCall
+    step: str
+
+    @property
+    def shown(self) -> dict[str, Any]:
+        call = self.decided.call
+        return {"name": call.name, "args": call.arguments or {}, "step": self.step}
 
 
 class ToolSteps:
     """Executes the calls that a turn decided on. Holds nothing of a turn."""
 
-    def __init__(self, toolbox: Toolbox | None, *, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        toolbox: Toolbox | None,
+        *,
+        clock: Clock,
+        metrics: Metrics,
+        tasks: Tasks | None = None,
+        breakers: Breakers | None = None,
+        last_good: LastGoodResults | None = None,
+        behind: Behind | None = None,
+    ) -> None:
+        """``tasks``: None makes the calls one by one, and nobody is told that one takes long.
+
+        ``behind`` takes calls that outlive their turn; None: no call does.
+        """
         self._toolbox = toolbox
+        self._clock = clock
         self._metrics = metrics
+        self._behind = behind
+        self._at_once = TOOL_CALLS_AT_ONCE if tasks is not None else 1
+        self._calling = Calling(toolbox, clock=clock, breakers=breakers, last_good=last_good)
+        self._awaiting = Awaiting(self._calling, clock=clock, tasks=tasks, behind=behind)
         metrics.plugins(spec.name for spec in self.specs(_NOBODY))
 
     def specs(self, caller: Caller) -> Sequence[ToolSpec]:
@@ -79,137 +133,151 @@ class ToolSteps:
         return tuple(DecidedCall(call, effects.get(call.name)) for call in calls)
 
     def run(
-        self, calls: Sequence[DecidedCall], work: Work, out: FrameWriter, *, round_number: int
+        self,
+        calls: Sequence[DecidedCall],
+        work: Work,
+        out: FrameWriter,
+        *,
+        round_number: int,
+        waiting: Waiting = silently,
+        refused: Mapping[int, str] | None = None,
     ) -> tuple[Outcome, ...]:
-        """Return the outcomes of one round's calls: replayed, or called now, one by one.
+        """Return the outcomes of one round's calls, in their order: replayed, or called now.
 
-        The decision on them must have been given to ``out`` before.
+        Calls that only read are made beside each other, others one after the other. The decision on
+        them must have been given to ``out`` before. ``refused``: place of a call from 1, to why it
+        is not made.
         """
-        return tuple(
-            self._outcome(call, work, out, step=f"{round_number}.{place}")
-            for place, call in enumerate(calls, start=1)
-        )
+        steps = [
+            _Step(decided, f"{round_number}.{place}")
+            for place, decided in enumerate(calls, start=1)
+        ]
+        waited = out.decided(f"{WAITED}{round_number}")
+        if waited is not None:
+            out.text(waited)
+        reasons = {f"{round_number}.{place}": why for place, why in (refused or {}).items()}
+        outcomes: dict[str, Outcome] = {}
+        for group in _groups(steps, at_once=self._at_once):
+            outcomes |= self._made(group, work, out, waiting=waiting, reasons=reasons)
+        return tuple(outcomes[one.step] for one in steps)
 
     def all_known(
         self, calls: Sequence[DecidedCall], out: FrameWriter, *, round_number: int
     ) -> bool:
         """Tell whether an earlier owner journalled the outcome of each of these calls."""
-        return out.decided(f"result:{round_number}.{len(calls)}") is not None
+        places = range(1, len(calls) + 1)
+        return all(out.decided(f"result:{round_number}.{place}") is not None for place in places)
 
-    def _outcome(self, decided: DecidedCall, work: Work, out: FrameWriter, *, step: str) -> Outcome:
-        known = out.decided(f"result:{step}")
-        if known is not None:
-            return Outcome(**known)
-        call = decided.call
-        shown = {"name": call.name, "args": call.arguments or {}, "step": step}
-        refusal = self._refusal(decided, work)
-        outcome = _error("failed", refusal) if refusal else None
-        if outcome is None:
-            begun_before = out.decided(f"begun:{step}") is not None
-            if not begun_before:
-                out.decide(f"begun:{step}", True)
-                out.tool_call({**shown, "state": "started"})
-            outcome = self._traced(decided, work, out, step=step, again=begun_before)
-        out.decide(f"result:{step}", asdict(outcome))
-        out.tool_call({**shown, "state": outcome.state, "result": _result(outcome)})
-        self._metrics.plugin_call(call.name if decided.effects else UNLISTED, outcome.state)
+    def _made(
+        self,
+        group: Sequence[_Step],
+        work: Work,
+        out: FrameWriter,
+        *,
+        waiting: Waiting,
+        reasons: Mapping[str, str],
+    ) -> dict[str, Outcome]:
+        outcomes: dict[str, Outcome] = {}
+        begun: list[Begun] = []
+        for one in group:
+            known = out.decided(f"result:{one.step}")
+            if known is not None:
+                later = out.decided(f"later:{one.step}") is not None
+                outcomes[one.step] = Outcome(**known, later=later)
+            elif refusal := self._refusal(one, work, out, reasons):
+                outcomes[one.step] = self._ended(one, error_of("failed", refusal), out)
+            else:
+                begun.append(self._begun(one, work, out))
+        by_step = {one.step: one for one in group}
+        ended_calls = self._awaiting.outcomes(
+            begun, out, waiting=lambda step: waiting(by_step[step].decided)
+        )
+        for ended, outcome in ended_calls:
+            outcomes[ended.step] = self._ended(by_step[ended.step], outcome, out)
+        return outcomes
+
+    def _ended(self, one: _Step, outcome: Outcome, out: FrameWriter) -> Outcome:
+        """Note and show how a call ended, and return that."""
+        if outcome.later:
+            out.decide(f"later:{one.step}", True)
+            outcome = outcome_of("unknown", _LATER, later=True)
+        out.decide(f"result:{one.step}", outcome.as_json())
+        name = plugin_of(one.decided.call.name) if one.decided.effects else UNLISTED
+        if outcome.later:
+            out.tool_call({**one.shown, "state": "started", "later": True})
+        else:
+            out.tool_call({**one.shown, "state": outcome.state, "result": outcome.value})
+            self._metrics.plugin_call(name, outcome.state)
         return outcome
 
-    def _refusal(self, decided: DecidedCall, work: Work) -> str:
-        """Return why a call is not even begun, "" where it may be."""
-        if decided.effects is None:
-            known = ", ".join(spec.name for spec in self.specs(caller_of(work))) or "none"
-            return f"there is no function {decided.call.name}; the functions are: {known}"
-        if decided.call.arguments is None:
+    def _begun(self, one: _Step, work: Work, out: FrameWriter) -> Begun:
+        """Return a call that may be made, its claim and its frame written and not yet stored."""
+        spec = self._spec(one.decided, caller_of(work))
+        before = out.decided(f"begun:{one.step}")
+        known = Claim.from_json(before)
+        age_s = out.age_s
+        claim = Claim.of(
+            spec,
+            one.decided.call.arguments or {},
+            age_s=age_s,
+            summary=one.decided.summary,
+            later=known.later if known else spec.slow and self._behind is not None,
+        )
+        if before is None or spec.effects != "once":
+            out.decide(f"begun:{one.step}", claim.as_json())
+        if before is None:
+            out.tool_call({**one.shown, "state": "started"})
+        return Begun(
+            step=one.step,
+            spec=spec,
+            arguments=one.decided.call.arguments or {},
+            caller=caller_of(work),
+            key=ledger_key(work.lease, one.step),
+            summary=one.decided.summary,
+            message=work.message,
+            again=before is not None,
+            later=claim.later and self._behind is not None,
+            by_s=self._clock.monotonic_s() + claim.call_by_s - age_s,
+        )
+
+    def _spec(self, decided: DecidedCall, caller: Caller) -> ToolSpec:
+        """Return what holds for a call; of a tool that is not here any more what is journalled."""
+        name = decided.call.name
+        effects = decided.effects or "once"
+        specs = {spec.name: spec for spec in self.specs(caller)}
+        found = specs.get(name)
+        if found is None:
+            found = ToolSpec(name, "", {}, effects)
+            if plugin_of(name) != name:
+                found = hook_spec(specs.get(plugin_of(name), found), name)
+        # What is said of it now may be another version's.
+        return replace(found, effects=effects)
+
+    def _refusal(self, one: _Step, work: Work, out: FrameWriter, reasons: Mapping[str, str]) -> str:
+        """Return why a call is not even begun, "" where it may be, or was."""
+        call = one.decided.call
+        if out.decided(f"begun:{one.step}") is not None:
+            return ""
+        if reasons.get(one.step):
+            return reasons[one.step]
+        specs = {spec.name: spec for spec in self.specs(caller_of(work))}
+        if one.decided.effects is None:
+            known = ", ".join(specs) or "none"
+            return f"there is no function {call.name}; the functions are: {known}"
+        if call.arguments is None:
             return (
                 "the arguments are no JSON object, or longer than "
                 f"{TOOL_ARGUMENTS_CHARS_MAX} characters; correct them and call again"
             )
-        return ""
-
-    def _traced(
-        self, decided: DecidedCall, work: Work, out: FrameWriter, *, step: str, again: bool
-    ) -> Outcome:
-        name = decided.call.name
-        facts: Facts = {
-            "gen_ai.operation.name": "execute_tool",
-            "gen_ai.tool.name": name,
-            "gen_ai.tool.type": "extension",
-            "kotaemon.tool.key_hash": hashed(_ledger_key(work.lease, step)),
-            "kotaemon.tool.again": again,
-        }
-        with span(f"execute_tool {name}", facts) as calling:
-            outcome = self._executed(decided, work, out, step=step, again=again)
-            calling.tell({"kotaemon.tool.outcome": outcome.state})
-            if outcome.state != "done":
-                calling.fail(outcome.state)
-        return outcome
-
-    def _executed(
-        self, decided: DecidedCall, work: Work, out: FrameWriter, *, step: str, again: bool
-    ) -> Outcome:
-        """Call the tool; ``again``: an owner that was lost may have called it before."""
-        call = decided.call
-        changes_nothing = decided.effects == "read"
-        if again and decided.effects == "once":
-            return _error("unknown", _LOST)
-        # Only who still owns the turn gets through here, and leaves a trace of the call.
-        out.drain()
-        try:
-            value = self._call(call, work, key=_ledger_key(work.lease, step), out=out)
-        except ToolFailed as error:
-            _log.info("tool_failed", tool=call.name, error=str(error))
-            # A tool that was not reached now may have been reached by the owner before.
-            known = error.reached or changes_nothing or not again
-            return _error("failed" if known else "unknown", str(error))
-        except ToolOutcomeUnknown as error:
-            _log.warning("tool_outcome_unknown", tool=call.name, error=str(error))
-            return _error("failed" if changes_nothing else "unknown", str(error))
-        return _outcome("done", value)
-
-    def _call(self, call: ToolCall, work: Work, *, key: str, out: FrameWriter) -> Any:
-        if self._toolbox is None:
-            raise ToolFailed(f"this pod has no tool {call.name}", reached=False)
-        return self._toolbox.call(
-            call.name, call.arguments or {}, caller=caller_of(work), key=key, stop=out.stop
-        )
+        spec = specs.get(call.name)
+        problem = problem_of(call.arguments, spec.parameters) if spec else None
+        return f"{problem}; correct it and call again" if problem else ""
 
 
-def caller_of(work: Work) -> Caller:
-    """Return for whom the tools of a turn are called."""
-    session, key = work.session, work.lease.key
-    return Caller(
-        tenant=key.session.tenant,
-        session_id=key.session.session_id,
-        turn_id=key.turn_id,
-        user_id=session.user_id,
-        channel=session.channel,
-        context=session.context,
-        slots=session.state.slots,
-    )
-
-
-def _ledger_key(lease: Lease, step: str) -> str:
-    """Return what names an effect for ever: ids may come again, but not in the same epoch.
-
-    That in which the turn was accepted: the session's own may be renewed while the turn runs.
-    """
-    session, epoch = lease.key.session, lease.accepted_in or lease.epoch
-    names = (session.tenant, session.session_id, epoch, lease.key.turn_id, step)
-    return ":".join(names)
-
-
-def _error(state: Literal["failed", "unknown"], message: str) -> Outcome:
-    if state == "unknown":
-        message += "; it is not known whether it was done; do not repeat it, and say so"
-    return _outcome(state, {"error": message})
-
-
-def _outcome(state: Literal["done", "failed", "unknown"], value: Any) -> Outcome:
-    told = orjson.dumps(value).decode()
-    return Outcome(state, told[:TOOL_RESULT_CHARS_MAX], cut=len(told) > TOOL_RESULT_CHARS_MAX)
-
-
-def _result(outcome: Outcome) -> Any:
-    """Return the value that clients see; of one that was cut off, its beginning as text."""
-    return outcome.told if outcome.cut else orjson.loads(outcome.told)
+def _groups(steps: Sequence[_Step], *, at_once: int) -> Iterator[Sequence[_Step]]:
+    """Yield calls that may be made beside each other: neighbours that only read."""
+    for reads, group in groupby(steps, key=lambda one: one.decided.effects == "read"):
+        together = list(group)
+        size = at_once if reads else 1
+        for start in range(0, len(together), size):
+            yield together[start : start + size]

@@ -28,7 +28,7 @@ from kotaemon_node.engine.announcing import Announcer
 from kotaemon_node.engine.answering import Answerer, Draft
 from kotaemon_node.engine.claiming import claim_of
 from kotaemon_node.engine.counting import Tallying
-from kotaemon_node.engine.execution import Execution
+from kotaemon_node.engine.execution import Execution, Settle, nothing_open
 from kotaemon_node.engine.finding import Knowledge
 from kotaemon_node.engine.following import Following
 from kotaemon_node.engine.group_commit import GroupCommit
@@ -82,6 +82,7 @@ class TurnEngine:
         profile_of: ProfileOf = always_default,
         record: Record = no_record,
         tally: Tallying | None = None,
+        settle: Settle = nothing_open,
         memory: Memory | None = None,
         persons: Persons | None = None,
     ) -> None:
@@ -131,8 +132,9 @@ class TurnEngine:
             again=self._take_again,
             profile_of=profile_of,
             record=record,
+            settle=settle,
             memory=memory or Memory(),
-            persons=persons or Persons(clock.now_s),
+            persons=persons or Persons(clock.now_s, metrics=metrics.acting),
         )
 
     @property

@@ -53,3 +53,11 @@ class Breaker(Protocol):
     def open_now(self) -> bool:
         """Tell whether it is open or being tried; changes nothing."""
         ...
+
+
+class Breakers(Protocol):
+    """A breaker for each plugin and tool. Thread safe."""
+
+    def of(self, tenant: str, name: str) -> Breaker:
+        """Return the breaker of a plugin, or of a tool, shared by all pods."""
+        ...

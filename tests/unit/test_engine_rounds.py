@@ -10,6 +10,7 @@ from kotaemon_node.engine.stopping import Stop
 from kotaemon_node.engine.tool_steps import DecidedCall, ToolSteps
 from kotaemon_node.ports.language_model import ChatMessage, ToolCall, Usage
 from kotaemon_node.telemetry.metrics import Metrics
+from tests.fakes.services import FakeClock
 from tests.unit.test_engine_tool_steps import WORK, Box, Notes
 
 ASKED = (ChatMessage("user", "?"),)
@@ -43,7 +44,10 @@ class Scripted:
 
 
 def talked(out: Writer, model: Scripted) -> Usage:
-    usage, steps = Usage(), ToolSteps(Box("read", out, lambda: 7), metrics=Metrics())
+    usage, steps = (
+        Usage(),
+        ToolSteps(Box("read", out, lambda: 7), clock=FakeClock(), metrics=Metrics()),
+    )
     talk = Talk(model, steps, WORK, out, phase=out.order.append)  # type: ignore[arg-type]
     talk.answer(ASKED, usage=usage)
     return usage

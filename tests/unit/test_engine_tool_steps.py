@@ -15,6 +15,7 @@ from kotaemon_node.ports.plugins import Caller
 from kotaemon_node.ports.sessions import Lease, Work
 from kotaemon_node.ports.tools import ToolFailed, ToolOutcomeUnknown, ToolSpec
 from kotaemon_node.telemetry.metrics import Metrics
+from tests.fakes.services import FakeClock
 
 SESSION = SessionView("s1", "e", 0, "", 0.0, 0.0, ())
 LEASE = Lease(TurnKey(SessionKey("default", "s1"), "t1"), "e", 1, "a", "trace")
@@ -31,6 +32,7 @@ class Notes:
         self.order: list[str] = []
         self.frames: list[Mapping[str, Any]] = []
         self.fenced = False
+        self.age_s = 0.0
 
     def decided(self, step: str) -> Any:
         return self.journal.get(step)
@@ -71,7 +73,7 @@ def ran(
 ) -> tuple[Outcome, Box]:
     box = Box(effects, notes, act)
     decided = DecidedCall(ToolCall("c", "act", {"x": 1}), effects)  # type: ignore[arg-type]
-    steps = ToolSteps(box, metrics=Metrics())
+    steps = ToolSteps(box, clock=FakeClock(), metrics=Metrics())
     (outcome,) = steps.run([decided], WORK, notes, round_number=1)  # type: ignore[arg-type]
     return outcome, box
 
@@ -106,8 +108,8 @@ def test_a_result_that_is_known_is_neither_called_for_nor_shown_again() -> None:
 @pytest.mark.parametrize(
     ("effects", "order"),
     [
-        ("read", ["stored", "called", "result:1.1", "done"]),
-        ("idempotent", ["stored", "called", "result:1.1", "done"]),
+        ("read", ["begun:1.1", "stored", "called", "result:1.1", "done"]),
+        ("idempotent", ["begun:1.1", "stored", "called", "result:1.1", "done"]),
         ("once", ["result:1.1", "unknown"]),
     ],
 )

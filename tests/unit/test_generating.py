@@ -69,7 +69,7 @@ def turn_of(out: Writer) -> Answering:
 
 def written(model: Model, out: Writer) -> tuple[Answering, Metrics]:
     metrics, turn = Metrics(), turn_of(out)
-    steps = ToolSteps(None, metrics=metrics)
+    steps = ToolSteps(None, clock=FakeClock(), metrics=metrics)
     Generating(steps, FakeClock(), metrics, TERMS).write(cast("Any", model), turn, HITS)
     return turn, metrics
 
@@ -111,7 +111,7 @@ def test_marks_are_checked_before_they_are_written_and_all_is_noted() -> None:
 def test_an_answer_that_breaks_off_is_counted_and_noted_too() -> None:
     model, out = Model("A return is", fails=True), Quiet()
     metrics, turn = Metrics(), turn_of(out)
-    steps = ToolSteps(None, metrics=metrics)
+    steps = ToolSteps(None, clock=FakeClock(), metrics=metrics)
     with pytest.raises(LanguageModelError):
         Generating(steps, FakeClock(), metrics, TERMS).write(cast("Any", model), turn, HITS)
     assert turn.draft.usage["cost"] == 0.0022

@@ -74,7 +74,7 @@ class HttpToolbox:
         problem = problem_of(arguments, tool.spec.parameters)
         if problem:
             raise ToolFailed(f"{problem}; correct it and call again", reached=False, fault=False)
-        line = Line()
+        line = Line(tool.timeout_s)
         with stop.breaking_off(line.hang_up):
             return _value(tool, _exchange(tool, arguments, key=key, line=line))
 
@@ -89,7 +89,7 @@ class HttpToolbox:
     ) -> Found:
         tool = self._tool(name)
         asked = replace(tool, url=tool.lookup_url, method="GET")
-        line = Line()
+        line = Line(tool.timeout_s)
         with stop.breaking_off(line.hang_up):
             return found_of(name, _value(asked, _exchange(asked, arguments, key=key, line=line)))
 

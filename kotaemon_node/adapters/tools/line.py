@@ -2,6 +2,7 @@
 
 import socket
 import threading
+import time
 from typing import Any
 
 import requests
@@ -11,7 +12,9 @@ from requests.adapters import HTTPAdapter
 class Line:
     """Whoever holds it may hang up at any time, also before the connection is there."""
 
-    def __init__(self) -> None:
+    def __init__(self, timeout_s: float) -> None:
+        """``timeout_s``: from now on; a process that was frozen for longer sends nothing."""
+        self._over_at_s = time.monotonic() + timeout_s
         self._lock = threading.Lock()
         self._socket: socket.socket | None = None
         self._cut = False
@@ -25,7 +28,8 @@ class Line:
         with self._lock:
             self._socket = opened
             self.opened = True
-            if self._cut:
+            self.late = self.late or time.monotonic() > self._over_at_s
+            if self._cut or self.late:
                 _shut(opened)
 
     def hang_up(self) -> None:
