@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kotaemon_node.api.errors import ErrorBody
+from kotaemon_node.domain.handoff import Handoff
 from kotaemon_node.domain.held import HeldBuild
 from kotaemon_node.domain.knowledge import DocumentStatus, PassageKind
 from kotaemon_node.domain.session import SessionRow, Turn
@@ -27,6 +28,8 @@ class ChatAnswer:
     trace_id: str
     state: State
     degraded: str | None
+    handoff: bool
+    """A person has the session and is to answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +83,7 @@ class SessionForm:
     channel: str | None
     generations: Mapping[str, int]
     running_turn: str | None
+    handoff: Handoff | None
     feedback: Mapping[str, Rating]
 
 

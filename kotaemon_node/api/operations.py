@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
-from kotaemon_node.api import book_forms, faq_forms, forms, inputs
+from kotaemon_node.api import book_forms, faq_forms, forms, handoff_forms, inputs
 from kotaemon_node.api.convergence import ClusterForm
 from kotaemon_node.domain.session import Turn
 
@@ -109,6 +109,25 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         {200: book_forms.FeedbackForm},
         (*_SESSION, "turn_not_found", "not_found", "conflict", *_BODY),
         body=inputs.FeedbackBody,
+    ),
+    "handoffs.hand_off": Operation(
+        "sessions",
+        {200: handoff_forms.HandoffForm},
+        (*_SESSION, "not_found", "gone", *_BODY),
+        body=handoff_forms.HandoffBody,
+    ),
+    "handoffs.hand_back": Operation(
+        "sessions",
+        {200: handoff_forms.HandoffForm},
+        (*_SESSION, "not_found", "gone", *_BODY),
+        body=inputs.EmptyBody,
+    ),
+    "handoffs.say": Operation(
+        "sessions",
+        {200: Turn, 202: Turn},
+        (*_SESSION, "not_found", "gone", "conflict", "turn_conflict", "draining", *_BODY),
+        body=handoff_forms.AgentMessageBody,
+        headers=("X-Turn-Default",),
     ),
     "traces.read_trace": Operation(
         "turns", {200: book_forms.TraceForm}, ("not_found", *_STORE), query=inputs.TraceQuery

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from kotaemon_node.api.authority import Authority
 from kotaemon_node.domain.faq_entries import FaqPage, FaqRow
 from kotaemon_node.domain.frames import Frame
+from kotaemon_node.domain.handoff import By, Handoff
 from kotaemon_node.domain.held import HeldBuild
 from kotaemon_node.domain.knowledge import (
     GenerationRef,
@@ -158,6 +159,32 @@ class FeedbackDesk(Protocol):
         ...
 
 
+class HandoffService(Protocol):
+    """Hands sessions to people and back; implemented by ``engine.handing.HandoffDesk``.
+
+    Raises what reading a session raises, and ``StoreUnavailable``.
+    """
+
+    def begin(
+        self, key: SessionKey, principal: Principal, *, by: By, reason: str, trace_id: str
+    ) -> Handoff:
+        """Give the session to a person, and return since when one has it."""
+        ...
+
+    def end(self, key: SessionKey, principal: Principal, *, by: By, trace_id: str) -> None:
+        """Give it back to the bot."""
+        ...
+
+    def say(
+        self, key: TurnKey, principal: Principal, *, text: str, name: str, trace_id: str
+    ) -> Turn:
+        """Add what the person says as a turn; ``Conflict`` where no person has the session.
+
+        ``TurnConflict`` where the id was used for something else.
+        """
+        ...
+
+
 class PodState(Protocol):
     """This pod's own view of itself."""
 
@@ -257,5 +284,6 @@ class Services:
     records: TurnRecords | None = None
     """Audit records; None: none are kept."""
     feedback: FeedbackDesk | None = None
+    handoffs: HandoffService | None = None
     source_cache_s: int = SOURCE_CACHE_S_DEFAULT
     """For how long others may keep a cited source without asking."""

@@ -50,6 +50,7 @@ def chat_answer(session_id: str, turn: Turn) -> ChatAnswer:
         trace_id=turn.trace_id,
         state=turn.state,
         degraded=turn.degraded,
+        handoff=turn.handoff,
     )
 
 

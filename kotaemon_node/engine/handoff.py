@@ -9,16 +9,22 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import orjson
+import structlog
 
 from kotaemon_node.domain.acting_limits import HANDOFF_REASON_CHARS_MAX
+from kotaemon_node.domain.errors import StoreUnavailable
 from kotaemon_node.domain.frames import Frame
-from kotaemon_node.domain.handoff import BEGUN, By, Handoff
+from kotaemon_node.domain.handoff import BEGUN, ENDED, By, Handoff
 from kotaemon_node.domain.language import Language, language_of
-from kotaemon_node.domain.session import Turn
+from kotaemon_node.domain.session import SessionKey, Turn
 from kotaemon_node.engine.answering import Draft
 from kotaemon_node.engine.wanting_person import wants_person
 from kotaemon_node.engine.writing import FrameWriter
+from kotaemon_node.ports.handoffs import Handoffs
 from kotaemon_node.ports.sessions import Ending, Work
+from kotaemon_node.telemetry.acting_metrics import ActingMetrics
+
+_log = structlog.get_logger(__name__)
 
 _COMES: Final[Mapping[Language, str]] = {
     "en": "I am handing this conversation over to a person, who can read what was said so far.",
@@ -34,6 +40,9 @@ class Persons:
     now_s: Callable[[], float] = lambda: 0.0
     by_words: bool = True
     """Whether a message that asks for a person gets one."""
+    handoffs: Handoffs | None = None
+    """Counts the sessions that people have."""
+    metrics: ActingMetrics | None = None
 
     def spoken(self, work: Work, out: FrameWriter) -> Draft | None:
         """Write what is not the bot's to say; None where a bot is to answer."""
@@ -57,6 +66,19 @@ class Persons:
             if step.startswith(_RESULT) and (reason := _asked_by(result)) is not None:
                 return self.begun("tool", reason)
         return None
+
+    def committed(self, key: SessionKey, turn: Turn, handoff: Handoff | None) -> None:
+        """Count what a committed turn did to its session, which may be missed: it never raises."""
+        if self.metrics is not None and handoff is not None:
+            self.metrics.handed_off(handoff.by)
+        if self.metrics is not None and turn.author:
+            self.metrics.agent_message()
+        if self.handoffs is None or not (turn.event or turn.handoff or turn.author):
+            return
+        try:
+            self.handoffs.note(key, None if turn.event == ENDED else self.now_s())
+        except StoreUnavailable as error:
+            _log.info("handoff_not_counted", error=str(error))
 
     def begun(self, by: By, reason: str) -> Handoff:
         """Return a handoff that begins now."""
