@@ -1,0 +1,36 @@
+"""What the routes of handoffs take and give."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import Field
+
+from kotaemon_node.api.inputs import Body, Id, Message, plain_text
+from kotaemon_node.domain.acting_limits import (
+    HANDOFF_NAME_CHARS_MAX,
+    HANDOFF_REASON_CHARS_MAX,
+)
+from kotaemon_node.domain.handoff import Handoff
+
+
+class HandoffBody(Body):
+    """``POST /v1/sessions/{sid}/handoff``."""
+
+    reason: Annotated[str, Field(max_length=HANDOFF_REASON_CHARS_MAX)] = ""
+
+
+class AgentMessageBody(Body):
+    """``POST /v1/sessions/{sid}/agent-messages``: the message id makes a repeat harmless."""
+
+    text: Message
+    message_id: Id | None = None
+    name: Annotated[str, Field(max_length=HANDOFF_NAME_CHARS_MAX), plain_text] | None = None
+    """Shown to the customer; without it, that the agent's credential stands for."""
+
+
+@dataclass(frozen=True, slots=True)
+class HandoffForm:
+    """Who has the session now: a person where ``handoff`` is not null."""
+
+    session_id: str
+    handoff: Handoff | None
