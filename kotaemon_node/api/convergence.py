@@ -45,7 +45,8 @@ class _Serving:
 
 
 def cluster_form(pods: Sequence[PodReport]) -> ClusterForm:
-    """Judge the reports. No pod at all is not agreement."""
+    """Judge the reports. No pod at all is not agreement; guests serve nothing."""
+    pods = [pod for pod in pods if not pod.get("guest")]
     kbs = sorted({kb for pod in pods for kb in _generations(pod)})
     agreements = [_agreement(kb, pods) for kb in kbs]
     converged = bool(pods) and all(row.converged for row in agreements)

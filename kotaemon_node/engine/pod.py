@@ -194,7 +194,7 @@ class Pod:
             return
         self._looked_at_s = now_s
         try:
-            pods = self._presence.pods()
+            pods = [pod for pod in self._presence.pods() if not pod.get("guest")]
             self._cut_off.learn(pods)
             self._aside.look(pods)
         except Exception:  # noqa: BLE001 - a heart that stops for one error kills the pod
