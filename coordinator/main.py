@@ -1,9 +1,10 @@
 """``python -m coordinator.main``: one process that keeps the knowledge of a cluster up to date.
 
-Five threads work (the loop, the lease, two watches, the archive of sessions), and the main thread
-serves health checks with gevent's pywsgi server: a production server that the project depends on
-anyway, in the same process, so that the pid in ``kotaemon ps`` is the coordinator. Nothing is
-patched: the work runs on real threads, and the server's own loop only reads memory.
+Six threads work (the loop, the lease, two watches, the archive of sessions, the plugin folder), and
+the main thread serves health checks with gevent's pywsgi server: a production server that the
+project depends on anyway, in the same process, so that the pid in ``kotaemon ps`` is the
+coordinator. Nothing is patched: the work runs on real threads, and the server's own loop only reads
+memory.
 """
 
 import logging
@@ -32,6 +33,7 @@ from coordinator.jobs import JobWatch
 from coordinator.leader import Lease
 from coordinator.loop import CoordinatorLoop
 from coordinator.metrics import CoordinatorMetrics
+from coordinator.plugins import PluginFolder
 from coordinator.priority import lower_this_thread
 from coordinator.publish import Publisher
 from coordinator.reading.reader import Reader
@@ -50,6 +52,7 @@ from kotaemon_node.adapters.redis import (
     RedisGenerationPointer,
     RedisJobs,
     RedisLeadership,
+    RedisPlugins,
     connect,
 )
 from kotaemon_node.adapters.signing import read_trusted_keys
@@ -79,6 +82,7 @@ class Coordinator:
     watch: FolderWatch
     orders: JobWatch
     archiving: Archiving
+    plugins: PluginFolder
     tracing: Tracing
     server: WSGIServer
     low: bool
@@ -185,8 +189,19 @@ def compose(settings: CoordinatorSettings) -> Coordinator:
         after_s=settings.archived_after_s,
         kept_s=settings.archive_kept_s,
     )
+    plugins = PluginFolder(
+        settings.plugins_dir,
+        registry=RedisPlugins(redis),
+        store=store,
+        signer=signer,
+        bus=bus,
+        leads=lambda: lease.fence is not None,
+        clock=clock,
+        ids=ids,
+        tenant=tenant,
+    )
     low = settings.work_priority == "low"
-    return Coordinator(loop, reader, lease, watch, orders, archiving, tracing, server, low)
+    return Coordinator(loop, reader, lease, watch, orders, archiving, plugins, tracing, server, low)
 
 
 def run(coordinator: Coordinator) -> bool:
@@ -199,13 +214,14 @@ def run(coordinator: Coordinator) -> bool:
     watch = _thread("watch", coordinator.watch.run)
     orders = _thread("orders", coordinator.orders.run)
     archiving = _thread("archiving", coordinator.archiving.run)
+    plugins = _thread("plugins", coordinator.plugins.run)
     work = _thread("work", lambda: _work(coordinator))
     for number in (signal.SIGTERM, signal.SIGINT):
         gevent.signal_handler(number, coordinator.server.stop)
     coordinator.tracing.start(ThreadTasks())
     coordinator.server.start()
     coordinator.reader.warm()
-    for thread in (lease, watch, orders, archiving, work):
+    for thread in (lease, watch, orders, archiving, plugins, work):
         thread.start()
     coordinator.server.serve_forever()
 
@@ -214,6 +230,7 @@ def run(coordinator: Coordinator) -> bool:
     coordinator.watch.stop()
     coordinator.orders.stop()
     coordinator.archiving.stop()
+    coordinator.plugins.stop()
     coordinator.reader.close()
     work.join(_STOP_WAIT_S)
     # Last: a lead given up while we still publish would let two publish.
@@ -222,9 +239,11 @@ def run(coordinator: Coordinator) -> bool:
     watch.join(_STOP_WAIT_S)
     orders.join(_STOP_WAIT_S)
     archiving.join(_STOP_WAIT_S)
+    plugins.join(_STOP_WAIT_S)
     coordinator.tracing.finish(SystemClock())
     _log.info("stopped", work_ended=not work.is_alive())
-    return not any(thread.is_alive() for thread in (lease, watch, orders, archiving, work))
+    threads = (lease, watch, orders, archiving, plugins, work)
+    return not any(thread.is_alive() for thread in threads)
 
 
 def _told(problem: Mapping[str, Any]) -> str:

@@ -1,4 +1,7 @@
-"""Takes uploads from workers whose artifact store is this coordinator: nothing else is written."""
+"""Takes uploads and bundles of plugins from workers whose artifact store is this coordinator.
+
+Nothing else is written.
+"""
 
 import hashlib
 import tempfile
@@ -10,7 +13,7 @@ from typing import IO, Any, Final
 from flask import Blueprint, Response, request
 
 from kotaemon_node.domain import limits
-from kotaemon_node.domain.artifact_names import uploaded_revision
+from kotaemon_node.domain.artifact_names import bundle_digest, uploaded_revision
 from kotaemon_node.ports.artifacts import ArtifactStore
 
 UPLOADS_AT_ONCE_MAX: Final = 8
@@ -36,9 +39,10 @@ def add_upload_routes(
 
     @routes.put(f"{path}/<path:name>")
     def put_upload(name: str) -> Response:
-        revision = uploaded_revision(name)
+        # A bundle is named by its bytes; whether they may run is decided by its signature.
+        revision = uploaded_revision(name) or bundle_digest(name)
         if revision is None:
-            return problem(405, "only uploads may be written")
+            return problem(405, "only uploads and bundles may be written")
         if not slots.acquire(blocking=False):
             return problem(503, "too many uploads at once")
         try:

@@ -37,6 +37,13 @@ def up(
             " which begins with the sample shop."
         ),
     ] = None,
+    plugins: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of plugins that all pods load, and again when a file changes; by default"
+            " the data folder's own, which begins empty."
+        ),
+    ] = None,
     bus: Annotated[
         Literal["redis", "kafka"] | None,
         typer.Option(
@@ -67,6 +74,7 @@ def up(
         detach=detach,
         bus=bus,
         build_workers=build_workers,
+        plugins=plugins,
     )
     try:
         with stop_signals():
@@ -76,7 +84,8 @@ def up(
             out.print()
             out.print(f"[bold green]Ready:[/] [bold]{running.cluster.url}[/]", soft_wrap=True)
             out.print(
-                f"[dim]Knowledge: {running.plan.knowledge}   Logs: {folder.logs}[/]",
+                f"[dim]Knowledge: {running.plan.knowledge}   Plugins: {running.plan.plugins}"
+                f"   Logs: {folder.logs}[/]",
                 soft_wrap=True,
             )
             if running.admin_key_file:

@@ -92,6 +92,17 @@ def with_release(row: PluginRow, release: Release) -> PluginRow:
     return replace(row, next=release)
 
 
+def with_signature(row: PluginRow, signed: Release) -> PluginRow:
+    """Return the row with the signature of ``signed`` wherever it names the same bundle."""
+
+    def anew(release: Release | None) -> Release | None:
+        if release is None or release.bundle != signed.bundle:
+            return release
+        return replace(release, key_id=signed.key_id, signature=signed.signature)
+
+    return replace(row, stable=anew(row.stable), next=anew(row.next), previous=anew(row.previous))
+
+
 def with_rollout(row: PluginRow, percent: float) -> PluginRow:
     """Return the row with another share; 100 promotes what is being rolled out."""
     if not 0.0 <= percent <= 100.0:

@@ -45,6 +45,11 @@ class DataFolder:
         return self.path / "knowledge"
 
     @property
+    def plugins(self) -> Path:
+        """Watched folder of plugins of a cluster that was given no other."""
+        return self.path / "plugins"
+
+    @property
     def logs(self) -> Path:
         """One log a process."""
         return self.path / "logs"

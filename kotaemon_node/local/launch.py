@@ -113,6 +113,9 @@ def _check_surroundings(wishes: Wishes, plan: Plan, progress: Progress) -> None:
     if plan.knowledge == wishes.folder.knowledge:
         begin_knowledge(plan.knowledge)
     preflight.check_knowledge(plan.knowledge)
+    if plan.plugins == wishes.folder.plugins:
+        plan.plugins.mkdir(exist_ok=True)
+    preflight.check_plugins(plan.plugins)
 
 
 def _write_configuration(folder: DataFolder, cluster: Cluster, plan: Plan) -> None:
@@ -160,6 +163,7 @@ def _environment(cluster: Cluster, plan: Plan) -> dict[str, str]:
         "COORDINATOR_ARTIFACT_URL": plan.coordinator_artifact_url,
         "ARTIFACT_CACHE_DIR": str(plan.artifact_cache.absolute()),
         "KNOWLEDGE_DIR": str(plan.knowledge),
+        "PLUGINS_DIR": str(plan.plugins),
         "MODEL_DIR": str(plan.models),
         "COORDINATOR_PORT": str(cluster.coordinator_port),
     }

@@ -23,6 +23,7 @@ class Wishes:
     """None: Kafka or RabbitMQ where the environment names one, else Redis."""
     build_workers: int = 0
     """Processes that read and encode documents beside the coordinator; they need Kafka."""
+    plugins: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,7 @@ class Plan:
     rabbitmq_url: str = ""
     """Of somebody else's RabbitMQ; empty: it is not the bus."""
     durability: Literal["local", "replica", "fsync"] = "local"
+    plugins: Path = Path("plugins")
 
 
 def make_plan(wishes: Wishes, settings: Settings) -> Plan:
@@ -68,6 +70,7 @@ def make_plan(wishes: Wishes, settings: Settings) -> Plan:
         kafka_servers=kafka_servers,
         rabbitmq_url="" if wishes.bus else settings.rabbitmq_url,
         own_kafka=wishes.bus == "kafka" and not kafka_servers,
+        plugins=(wishes.plugins or _given(settings, "plugins_dir") or folder.plugins).absolute(),
     )
 
 

@@ -95,6 +95,12 @@ def check_knowledge(folder: Path) -> None:
         )
 
 
+def check_plugins(folder: Path) -> None:
+    """Make sure that there is a folder of plugins to watch."""
+    if not folder.is_dir():
+        raise LocalError(f"The plugin folder {folder} does not exist; name one with --plugins.")
+
+
 def check_redis(url: str) -> None:
     """Make sure that a Redis somebody else runs can be named and reached."""
     try:

@@ -10,7 +10,7 @@ from kotaemon_node.local.plan import Plan, Wishes, make_plan
 from kotaemon_node.settings import Settings
 
 DATA = DataFolder(Path("/data"))
-NAMES = ("REDIS_URL", "ARTIFACT_URL", "KNOWLEDGE_DIR", "MODEL_DIR", "ENCODER_MODEL")
+NAMES = ("REDIS_URL", "ARTIFACT_URL", "KNOWLEDGE_DIR", "MODEL_DIR", "ENCODER_MODEL", "PLUGINS_DIR")
 
 
 @pytest.fixture(autouse=True)
@@ -19,9 +19,15 @@ def empty_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
-def _plan(knowledge: Path | None = None) -> Plan:
+def _plan(knowledge: Path | None = None, *, plugins: Path | None = None) -> Plan:
     wishes = Wishes(
-        folder=DATA, workers=3, port=8080, host="127.0.0.1", knowledge=knowledge, detach=True
+        folder=DATA,
+        workers=3,
+        port=8080,
+        host="127.0.0.1",
+        knowledge=knowledge,
+        detach=True,
+        plugins=plugins,
     )
     return make_plan(wishes, Settings())
 
@@ -32,6 +38,7 @@ def test_without_any_wish_everything_is_the_clusters_own() -> None:
     assert plan.redis_url == ""
     assert plan.artifact_url == "file:///data/artifacts"
     assert plan.knowledge == DATA.knowledge
+    assert plan.plugins == DATA.plugins
     assert plan.models == places.models_folder()
 
 
@@ -50,7 +57,11 @@ def test_the_environment_goes_before_the_defaults(monkeypatch: pytest.MonkeyPatc
 def test_a_wish_goes_before_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KNOWLEDGE_DIR", "/docs")
 
+    monkeypatch.setenv("PLUGINS_DIR", "/code")
+
     assert _plan(Path("/wished")).knowledge == Path("/wished")
+    assert _plan().plugins == Path("/code")
+    assert _plan(plugins=Path("/wished")).plugins == Path("/wished")
 
 
 def test_an_empty_variable_is_no_wish(monkeypatch: pytest.MonkeyPatch) -> None:
