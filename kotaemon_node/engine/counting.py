@@ -76,7 +76,7 @@ class Tallying:
 def tally_of(key: TurnKey, *, epoch: str, turn: Turn, with_question: bool) -> Tally:
     """Return what a finished turn counts."""
     session = key.session
-    done = turn.state is State.DONE
+    done = turn.state is State.DONE and not turn.origin  # what nobody asked answers nothing
     counts = {
         "turns": 1,
         "sessions": int(turn.version == 1),

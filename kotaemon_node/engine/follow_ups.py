@@ -72,7 +72,8 @@ class FollowUps:
         """
         said = {"ref": ref, "text": text, "sources": list(sources), "fields": dict(fields or {})}
         longest = text if isinstance(text, str) else max(text.values(), key=len, default="")
-        if len(longest) > FOLLOW_UP_CHARS_MAX or len(json.dumps(said)) > FOLLOW_UP_BYTES_MAX:
+        size = len(json.dumps(said, ensure_ascii=False).encode())
+        if len(longest) > FOLLOW_UP_CHARS_MAX or size > FOLLOW_UP_BYTES_MAX:
             raise Invalid(f"a follow-up has more than {FOLLOW_UP_CHARS_MAX} characters")
         return self._later.put(
             LaterJob(

@@ -33,7 +33,10 @@ class MemoryLater:
 
     def put(self, job: LaterJob) -> bool:
         with self._answering():
-            if len(json.dumps(dict(job.fields))) > limits.LATER_JOB_BYTES_MAX:
+            if (
+                len(json.dumps(dict(job.fields), ensure_ascii=False).encode())
+                > limits.LATER_JOB_BYTES_MAX
+            ):
                 raise Invalid("the job is too large")
             key = (job.tenant, job.name)
             if key in self.kept:
@@ -56,7 +59,7 @@ class MemoryLater:
                     late_s, it.due_s = now_s - it.due_s, now_s + lease_s
                     it.state, it.attempts = "running", it.attempts + 1
                     it.holder = f"{holder}:{kind}:{place}"
-                    job = replace(it.job, attempt=it.attempts)
+                    job = replace(it.job, attempt=it.attempts, begun_at=now_s)
                     taken.append(Leased(job, it.holder, late_s, now_s - it.since_s, it.error))
             return taken
 

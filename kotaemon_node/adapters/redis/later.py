@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import orjson
 
-from kotaemon_node.adapters.redis.connection import RedisStore, store_errors
+from kotaemon_node.adapters.redis.connection import Call, RedisStore, store_errors
 from kotaemon_node.adapters.redis.later_keys import LaterKeys
 from kotaemon_node.domain import acting_limits as limits
 from kotaemon_node.domain.errors import Invalid, NotFound, Overloaded, StoreUnavailable
@@ -137,7 +137,7 @@ class RedisLater:
 
     def counts(self, kinds: Sequence[str]) -> Mapping[str, LaterCount]:
         """See the port."""
-        calls = []
+        calls: list[Call] = []
         for shard in range(limits.LATER_SHARDS):
             pairs = [(LaterKeys.due_of(shard, it), LaterKeys.dead_of(shard, it)) for it in kinds]
             calls.append(([key for pair in pairs for key in pair], []))
@@ -218,7 +218,7 @@ def _begun_anywhere(holder: str) -> Sequence[int]:
 
 
 def _leased(reply: Sequence[Any], holder: str) -> Leased:
-    member, late_ms, age_ms, flat = reply
+    member, late_ms, age_ms, flat, now_ms = reply
     row = _texts(dict(zip(flat[::2], flat[1::2], strict=True)))
     job = LaterJob(
         id=row["id"],
@@ -227,6 +227,7 @@ def _leased(reply: Sequence[Any], holder: str) -> Leased:
         fields=orjson.loads(row["fields"]),
         attempts_max=int(row["attempts_max"]),
         attempt=int(row["attempts"]),
+        begun_at=int(now_ms) / 1000,
     )
     return Leased(job, holder, int(late_ms) / 1000, int(age_ms) / 1000, row["error"])
 

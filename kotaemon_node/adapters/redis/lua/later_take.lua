@@ -1,7 +1,7 @@
 -- KEYS: due, of each kind
 -- ARGV: 1 prefix of the shard  2 holder  3 lease (ms)  4… how many are taken of each kind
 -- Leases jobs that are due: until the lease ends they are due again at its end.
--- Reply: {member, late (ms), age (ms), record} of each. A member whose record is lost goes.
+-- Reply: {member, late (ms), age (ms), record, now (ms)} of each. A member whose record is lost goes.
 local now, found = now_ms(), {}
 for i, due in ipairs(KEYS) do
   local free = tonumber(ARGV[3 + i])
@@ -22,7 +22,8 @@ for _, one in ipairs(found) do
     redis.call('HSET', record, 'state', 'running', 'holder', ARGV[2],
       'due_ms', now + tonumber(ARGV[3]))
     redis.call('ZADD', due, now + tonumber(ARGV[3]), member)
-    table.insert(taken, {member, now - since, now - tonumber(row[2]), redis.call('HGETALL', record)})
+    table.insert(taken,
+      {member, now - since, now - tonumber(row[2]), redis.call('HGETALL', record), now})
   else
     redis.call('ZREM', due, member)
     local tenant, name = string.match(member, '^([^/]+)/(.+)$')
