@@ -13,7 +13,8 @@ from kotaemon_node.adapters.bundles import (
     check_source,
     manifest_of,
 )
-from kotaemon_node.adapters.redis import RedisPlugins, RedisStore
+from kotaemon_node.adapters.redis import RedisPlugins, RedisPluginStorage, RedisStore
+from kotaemon_node.adapters.sandbox.start import start_plugin
 from kotaemon_node.adapters.signing import read_trusted_keys
 from kotaemon_node.adapters.store.factory import StorePlace
 from kotaemon_node.adapters.store.uploads import make_upload_room
@@ -25,7 +26,6 @@ from kotaemon_node.engine.plugin_fleet import PluginFleet
 from kotaemon_node.listeners.config_updated import ConfigUpdatedListener
 from kotaemon_node.ports.artifacts import ArtifactStore
 from kotaemon_node.ports.events import Bus
-from kotaemon_node.ports.plugin_registry import PluginRefused
 from kotaemon_node.ports.plugins import Plugins
 from kotaemon_node.ports.runtime import Clock, IdSource, Tasks
 from kotaemon_node.settings import Settings, environment_value
@@ -82,10 +82,24 @@ def acting_of(
         native=native,
     )
     registry = RedisPlugins(store)
+    storage = RedisPluginStorage(store)
+
+    def started(folder: Path, manifest: Manifest, *, config: Mapping[str, Any]) -> Started:
+        return start_plugin(
+            folder,
+            manifest,
+            config=config,
+            tenant=DEFAULT_TENANT,
+            storage=storage,
+            clock=clock,
+            tasks=tasks,
+            metrics=metrics.acting,
+        )
+
     secrets = PluginSecrets(settings.plugin_secrets_dir, environment=environment_value)
     fleet = PluginFleet(
         registry,
-        BundleLoader(shelf, secrets, start=_start),
+        BundleLoader(shelf, secrets, start=started),
         tenant=DEFAULT_TENANT,
         tasks=tasks,
         clock=clock,
@@ -104,10 +118,6 @@ def acting_of(
     )
     listener = ConfigUpdatedListener(DEFAULT_TENANT, look=fleet.wake)
     return Acting(fleet, desk, listener, tasks)
-
-
-def _start(folder: Path, manifest: Manifest, *, config: Mapping[str, Any]) -> Started:
-    raise PluginRefused("no plugin can be started by this version of the product")
 
 
 def _read(files: Mapping[str, bytes]) -> Manifest:

@@ -6,6 +6,14 @@ from kotaemon_node.telemetry.metric_row import MetricRow
 
 ACTING_CATALOGUE: Final = (
     MetricRow(
+        "kotaemon_plugin_processes_ended_total",
+        "counter",
+        "Processes of plugins that ended in the middle of a call, by what ended them: died (by "
+        "itself), time, computing, threads, output, services (asked for too much), nonsense (an "
+        "answer that cannot be read), stopped.",
+        ("plugin", "cause"),
+    ),
+    MetricRow(
         "kotaemon_plugin_loads_total",
         "counter",
         "Versions of plugins that this pod tried to start: loaded, or refused (the version before "
@@ -17,6 +25,20 @@ ACTING_CATALOGUE: Final = (
         "gauge",
         "Plugins of which this pod does not have the version that is wanted, because it does not "
         "start; /v1/plugins says why.",
+    ),
+    MetricRow(
+        "kotaemon_intents_total",
+        "counter",
+        "Messages with an intent, by who recognised it: rules, service, examples, model; or asked: "
+        "the value that the answer before asked for.",
+        ("by",),
+    ),
+    MetricRow(
+        "kotaemon_proposals_total",
+        "counter",
+        "Actions that waited for a yes: asked; then confirmed, declined, dropped (the user said "
+        "something else), expired, or changed (the plugin is another one, or gone).",
+        ("outcome",),
     ),
     MetricRow(
         "kotaemon_handoffs_total",

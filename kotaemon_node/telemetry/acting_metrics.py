@@ -1,10 +1,14 @@
 """Counting what conversations do; a part of ``Metrics``, as ``metrics.acting``."""
 
 from collections.abc import Mapping
+from typing import Final
 
 from prometheus_client import Counter, Gauge, Histogram
 
 from kotaemon_node.domain.handoff import BY, By
+
+INTENTS_BY: Final = ("rules", "service", "examples", "model", "asked")
+PROPOSALS: Final = ("asked", "confirmed", "declined", "dropped", "expired", "changed")
 
 
 class ActingMetrics:
@@ -19,8 +23,12 @@ class ActingMetrics:
         self._counters = counters
         self._gauges = gauges
         self._histograms = histograms
-        for by in BY:
-            counters["kotaemon_handoffs_total"].labels(by)
+        for wanted_by in BY:
+            counters["kotaemon_handoffs_total"].labels(wanted_by)
+        for source in INTENTS_BY:
+            counters["kotaemon_intents_total"].labels(source)
+        for outcome in PROPOSALS:
+            counters["kotaemon_proposals_total"].labels(outcome)
         for outcome in ("loaded", "refused"):
             counters["kotaemon_plugin_loads_total"].labels(outcome)
 
@@ -33,6 +41,20 @@ class ActingMetrics:
     def plugins_unloaded(self, plugins: int) -> None:
         """Say of how many plugins the version that is wanted does not start."""
         self._gauges["kotaemon_plugins_unloaded"].set(plugins)
+
+    def plugin_process_ended(self, plugin: str, cause: str) -> None:
+        """Count a process of a plugin that ended, or had to be ended, in the middle of a call."""
+        self._counters["kotaemon_plugin_processes_ended_total"].labels(plugin, cause).inc()
+
+    # Acting.
+
+    def intent(self, by: str) -> None:
+        """Count an intent by the recogniser that was sure: ``rules``, ``examples``, …"""
+        self._counters["kotaemon_intents_total"].labels(by).inc()
+
+    def proposal(self, outcome: str) -> None:
+        """Count a proposal that was ``asked``, or what became of one."""
+        self._counters["kotaemon_proposals_total"].labels(outcome).inc()
 
     # Handoffs.
 

@@ -12,6 +12,7 @@ from kotaemon_node.adapters.redis.hot_answers import RedisHotAnswers
 from kotaemon_node.adapters.redis.jobs import RedisJobs
 from kotaemon_node.adapters.redis.later import RedisLater
 from kotaemon_node.adapters.redis.leadership import RedisLeadership
+from kotaemon_node.adapters.redis.plugin_storage import RedisPluginStorage
 from kotaemon_node.adapters.redis.plugins import RedisPlugins
 from kotaemon_node.adapters.redis.pointer import RedisGenerationPointer
 from kotaemon_node.adapters.redis.presence import RedisPresence
@@ -34,6 +35,7 @@ __all__ = [
     "RedisJobs",
     "RedisLater",
     "RedisLeadership",
+    "RedisPluginStorage",
     "RedisPlugins",
     "RedisPresence",
     "RedisSessionStore",

@@ -78,6 +78,9 @@
 | kn:{plugins:<tenant>}:desired         | hash   | plugin → what is wanted of it     | -        |
 |                                       |        | (JSON); #revision → a number that |          |
 |                                       |        | rises with each change            |          |
+| kn:{kept:<tenant>:<plugin>}:<key>     | string | what a plugin keeps (JSON)        | 7 d      |
+| kn:{kept:<tenant>:<plugin>}#keys      | zset   | its keys by when they end (ms)    | the last |
+|                                       |        |                                   | of them  |
 | kn:touch:{<number>}                   | string | nothing: written to confirm what  | one a    |
 |                                       |        | was written or read before it     | primary  |
 
@@ -327,6 +330,16 @@ def breaker(endpoint: str) -> str:
 def plugins(tenant: str) -> str:
     """Return the key of what is wanted of a tenant's plugins."""
     return f"kn:{{plugins:{tenant}}}:desired"
+
+
+def kept(tenant: str, plugin: str, key: str) -> str:
+    """Return the key of a value that a plugin keeps."""
+    return f"kn:{{kept:{tenant}:{plugin}}}:{key}"
+
+
+def kept_keys(tenant: str, plugin: str) -> str:
+    """Return the key of the index of those."""
+    return f"kn:{{kept:{tenant}:{plugin}}}#keys"
 
 
 def touch(number: int) -> str:

@@ -71,26 +71,29 @@ class Services:
         return True
 
     def _kept(self, asked: Mapping[str, Any], caller: Caller) -> dict[str, Any]:
-        key = asked.get("key")
-        if not isinstance(key, str):
-            return {"refused": "invalid", "why": "a key is a text"}
         try:
-            match asked["storage"]:
-                case "get":
-                    return self._get(key, caller)
-                case "set":
-                    self._set(key, asked.get("value"), asked.get("ttl_s"))
-                case "delete":
-                    self._check(key)
-                    self._storage.delete(self._owner, key)
-                case _:
-                    return {"refused": "invalid", "why": "there is get, set and delete"}
+            return self._carried_out(asked, caller)
         except _Denied as denied:
             return {"refused": denied.kind, "why": denied.why}
         except PluginStorageFull as full:
             return {"refused": "invalid", "why": str(full)}
         except StoreUnavailable as error:
             return {"refused": "away", "why": f"the store is away: {error}"}
+
+    def _carried_out(self, asked: Mapping[str, Any], caller: Caller) -> dict[str, Any]:
+        key = asked.get("key")
+        if not isinstance(key, str):
+            raise _Denied("invalid", "a key is a text")
+        match asked["storage"]:
+            case "get":
+                return self._get(key, caller)
+            case "set":
+                self._set(key, asked.get("value"), asked.get("ttl_s"))
+            case "delete":
+                self._check(key)
+                self._storage.delete(self._owner, key)
+            case _:
+                raise _Denied("invalid", "there is get, set and delete")
         return {}
 
     def _get(self, key: str, caller: Caller) -> dict[str, Any]:
