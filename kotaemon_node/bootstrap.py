@@ -26,6 +26,7 @@ from kotaemon_node.adapters.redis import (
     SessionCache,
     connect,
 )
+from kotaemon_node.adapters.redis.handoffs import RedisHandoffs
 from kotaemon_node.adapters.signing import read_trusted_keys
 from kotaemon_node.adapters.store.factory import StorePlace, make_artifact_store, reading_of
 from kotaemon_node.adapters.store.uploads import make_upload_room
@@ -43,6 +44,8 @@ from kotaemon_node.domain.events import CONFIG_UPDATED, KNOWLEDGE_UPDATED, SESSI
 from kotaemon_node.domain.ids import DEFAULT_TENANT
 from kotaemon_node.engine.answering import Answerer
 from kotaemon_node.engine.direct import DirectAnswers
+from kotaemon_node.engine.handing import HandoffDesk
+from kotaemon_node.engine.handoff import Persons
 from kotaemon_node.engine.owners import Owners
 from kotaemon_node.engine.pod import Identity, Pod
 from kotaemon_node.engine.recovery import Recovery
@@ -191,6 +194,13 @@ def build_pod(settings: Settings) -> RunningPod:
         reranking=reranking,
     )
     owners = Owners(mine=identity.incarnation, presence=presence, peers=peers, clock=clock)
+    handoffs = RedisHandoffs(store, ttl_s=settings.session_ttl_s)
+    persons = Persons(
+        clock.now_s,
+        by_words=settings.handoff_by_words,
+        handoffs=handoffs,
+        metrics=metrics.acting,
+    )
     engine = TurnEngine(
         owner=identity.incarnation,
         sessions=sessions,
@@ -210,6 +220,16 @@ def build_pod(settings: Settings) -> RunningPod:
         record=books.record,
         tally=books.tally,
         memory=memory_of(settings, adviser, tasks=tasks, metrics=metrics),
+        persons=persons,
+    )
+    people = HandoffDesk(
+        sessions=sessions,
+        handoffs=handoffs,
+        turns=engine,
+        persons=persons,
+        clock=clock,
+        ids=ids,
+        metrics=metrics,
     )
     pod.count_turns_of(engine)
     recovery = Recovery(
@@ -246,6 +266,7 @@ def build_pod(settings: Settings) -> RunningPod:
         analytics=books.analytics,
         records=books.records,
         feedback=books.ratings,
+        handoffs=people,
         source_cache_s=settings.source_cache_s,
         direct=DirectAnswers(
             library,
@@ -272,6 +293,7 @@ def build_pod(settings: Settings) -> RunningPod:
         tracing=tracing,
         guarded=guarded,
         acting=acting,
+        people=people,
     )
 
 

@@ -11,6 +11,7 @@ from kotaemon_node.acting import Acting
 from kotaemon_node.adapters.redis import RedisStore
 from kotaemon_node.adapters.redis.durability import NeverDurable
 from kotaemon_node.domain import limits
+from kotaemon_node.engine.handing import HandoffDesk
 from kotaemon_node.engine.owners import Owners
 from kotaemon_node.engine.pod import Pod
 from kotaemon_node.engine.recovery import Recovery
@@ -42,6 +43,7 @@ class RunningPod:
     tracing: Tracing
     guarded: GuardedEndpoint | None = None
     acting: Acting | None = None
+    people: HandoffDesk | None = None
 
     def start(self) -> None:
         """Start the loops; requests are served as soon as knowledge is loaded.
@@ -58,6 +60,10 @@ class RunningPod:
             self.tasks.spawn("breaker", lambda: guarded.keep_looking(self.clock, self.pod))
         if self.acting is not None:
             self.acting.start()
+        if (people := self.people) is not None:
+            self.tasks.spawn(
+                "handoffs", lambda: people.keep_counted(leaving=lambda: self.pod.draining)
+            )
         self.engine.listen()
         self.tasks.spawn("events", lambda: self.dispatch.run(on_positioned=self.library.reconcile))
         self.tasks.spawn("reconcile", self._keep_reconciling)

@@ -124,6 +124,9 @@ class Settings(BaseSettings):
     analytics_questions: bool = True
     """Whether analytics keep the words of frequent and of unanswered questions."""
 
+    handoff_by_words: bool = True
+    """Whether a message that asks for a person hands its session to one."""
+
     answer_cache_ttl_s: int = Field(default=limits.HOT_ANSWERS_TTL_S_DEFAULT, ge=0, le=7 * 86400)
     """Seconds for which an answer is kept for who asks the same; 0: none is."""
     answer_cache_similar: float = Field(default=0.0, ge=0.0, le=1.0)

@@ -1,9 +1,11 @@
 """Handing sessions to people and back, and what people say in them."""
 
+from collections.abc import Callable
 from typing import Protocol
 
 import structlog
 
+from kotaemon_node.domain.acting_limits import HANDOFFS_COUNTED_EVERY_S
 from kotaemon_node.domain.errors import Conflict, NodeError
 from kotaemon_node.domain.handoff import By, Handoff, handback_frame
 from kotaemon_node.domain.limits import JSON_WAIT_MAX_S
@@ -113,6 +115,15 @@ class HandoffDesk:
         )
         turn = self._turns.wait(key, principal, timeout_s=JSON_WAIT_MAX_S)
         return turn or self._sessions.turn(key, principal)
+
+    def keep_counted(self, *, leaving: Callable[[], bool]) -> None:
+        """Show how many sessions people have, until the pod leaves."""
+        while not leaving():
+            try:
+                self._metrics.acting.handed_off_now(self._handoffs.count())
+            except NodeError as error:
+                _log.info("handoffs_not_counted", error=str(error))
+            self._clock.sleep(HANDOFFS_COUNTED_EVERY_S)
 
     def _said_before(self, key: TurnKey, principal: Principal) -> bool:
         """Tell whether this is the repeat of a message that came before the session went back."""
