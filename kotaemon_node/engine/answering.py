@@ -14,6 +14,7 @@ from kotaemon_node.domain.errors import LanguageModelError
 from kotaemon_node.domain.handoff import Handoff
 from kotaemon_node.domain.ids import DEFAULT_KNOWLEDGE_BASE
 from kotaemon_node.domain.knowledge import SearchResult
+from kotaemon_node.engine.acting import Acting, Means
 from kotaemon_node.engine.citations import citations
 from kotaemon_node.engine.extractive import ExtractiveAnswer, extract
 from kotaemon_node.engine.faq import faq_answer
@@ -106,6 +107,7 @@ class Answerer:
         profile_of: ProfileOf = always_default,
         remembering: Remembering | None = None,
         reranking: Reranks | None = None,
+        acting: Acting | None = None,
     ) -> None:
         self._finding = Finding(knowledge, clock=clock, metrics=metrics, reranking=reranking)
         self._model = language_model
@@ -116,6 +118,7 @@ class Answerer:
         self._understanding = understanding or AsAsked()
         self._profile_of = profile_of
         self._remembering = remembering
+        self._acting = acting
 
     def answer(self, work: Work, out: FrameWriter, *, started_s: float) -> Draft:
         """Write the answer of ``work`` to ``out``; ``started_s`` is when the turn began here."""
@@ -125,10 +128,13 @@ class Answerer:
         if any(asked.tokens):
             draft.usage = self._generating.terms.told(Usage(*asked.tokens))
         turn = Answering(work, out, profile, asked, draft, started_s, self._clock)
+        model = self._asked_model(turn)
+        means = Means(self._finding, self._steps, self._generating, model)
+        if self._acting is not None and self._acting.answer(turn, means):
+            return draft
         if self._remembering is None:
             self._make(turn)
         else:
-            model = self._asked_model(turn)
             self._remembering.answer(
                 turn,
                 # Another reranker would put other passages first.

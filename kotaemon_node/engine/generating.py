@@ -30,8 +30,15 @@ class Generating:
     metrics: Metrics
     terms: ModelTerms = FREE
 
-    def write(self, model: LanguageModel, turn: "Answering", hits: Sequence[Hit]) -> None:
-        """Write the answer; ``hits[n - 1]`` is cited as ``[n]``.
+    def write(
+        self,
+        model: LanguageModel,
+        turn: "Answering",
+        hits: Sequence[Hit],
+        *,
+        looked_up: str = "",
+    ) -> None:
+        """Write the answer; ``hits[n - 1]`` is cited as ``[n]``, ``looked_up`` as ``build_prompt``.
 
         Usage and record of the turn are filled in however it ends. Raises ``LanguageModelError``.
         """
@@ -43,6 +50,7 @@ class Generating:
             summary=work.session.summary,
             trace_id=work.lease.trace_id,
             with_tools=bool(self.steps.specs(caller_of(work))),
+            looked_up=looked_up,
             chars_max=self.terms.prompt_chars_max,
         )
         usage, outcomes, begun_s = Usage(), Counter[Outcome](), self.clock.monotonic_s()

@@ -60,6 +60,16 @@ done.""",
 但不加编号。
 - 结果未知的函数不要再次调用，应说明不知道该操作是否已完成。""",
 }
+_LOOKED_UP_RULES: Final[Mapping[Language, str]] = {
+    "en": """
+- What was looked up for this customer just now stands between such lines before the passages. \
+It is the newest truth about the customer's own matters: answer from it first, without a number. \
+Never claim that anything was changed.""",
+    "zh": """
+- 刚刚为这位客户查询到的内容放在段落之前的这样两行之间。关于客户自己的事务，它是最新的事实：\
+优先据此回答，不加编号。绝不要声称已经做了任何更改。""",
+}
+_LOOKED_UP_LABEL: Final[Mapping[Language, str]] = {"en": "looked up just now", "zh": "刚刚查询到"}
 _SUMMARY_LABEL: Final[Mapping[Language, str]] = {
     "en": "summary of the conversation so far",
     "zh": "此前对话的摘要",
@@ -98,12 +108,14 @@ def build_prompt(
     summary: str,
     trace_id: str,
     with_tools: bool = False,
+    looked_up: str = "",
     chars_max: int = PROMPT_CHARS_MAX,
 ) -> tuple[ChatMessage, ...]:
     """Return the messages: rules, earlier turns, then passages and question.
 
-    ``hits[n - 1]`` is the passage cited as ``[n]``; ``history`` is oldest first. At most
-    ``chars_max`` characters in all, ``PROMPT_CHARS_MIN`` or more: its parts shrink alike.
+    ``hits[n - 1]`` is the passage cited as ``[n]``; ``history`` is oldest first; ``looked_up`` is
+    what a plugin told for this question, JSON, which takes half of the passages' room at most. At
+    most ``chars_max`` characters in all, ``PROMPT_CHARS_MIN`` or more: its parts shrink alike.
     """
     # Rules and marks take what they take; everything else gets its share of what is left.
     share = (chars_max - PROMPT_RULES_CHARS_MAX) / (PROMPT_CHARS_MAX - PROMPT_RULES_CHARS_MAX)
@@ -114,10 +126,12 @@ def build_prompt(
     language = language_of(question)
     mark = fence_mark(trace_id)
     rules = _RULES[language] + (_TOOL_RULES[language] if with_tools else "")
+    rules += _LOOKED_UP_RULES[language] if looked_up else ""
     told = _shortened(visible_text(summary, mark=mark).strip(), room(PROMPT_SUMMARY_CHARS_MAX))
     system = _system_text(rules.format(mark=mark), language, mark=mark, summary=told)
     chars = room(PROMPT_PASSAGES_CHARS_MAX)
-    material = _passages_text(hits, language, mark=mark, chars_max=chars)
+    fresh = _looked_up_text(looked_up, language, mark=mark, chars_max=chars // 2)
+    material = fresh + _passages_text(hits, language, mark=mark, chars_max=chars - len(fresh))
     asked = _shortened(visible_text(question, mark=mark), room(PROMPT_QUESTION_CHARS_MAX))
     return (
         ChatMessage("system", system),
@@ -162,6 +176,15 @@ def _system_text(rules: str, language: Language, *, mark: str, summary: str) -> 
     if not summary:
         return rules
     return f"{rules}\n\n=== {mark} {_SUMMARY_LABEL[language]}\n{summary}\n=== {mark} end"
+
+
+def _looked_up_text(said: str, language: Language, *, mark: str, chars_max: int) -> str:
+    if not said:
+        return ""
+    label = _LOOKED_UP_LABEL[language]
+    room = chars_max - len(label) - 2 * _PASSAGE_FRAME_CHARS
+    text = _shortened(visible_text(said, mark=mark).strip(), room)
+    return f"=== {mark} {label}\n{text}\n=== {mark} end\n\n"
 
 
 def _passages_text(hits: Sequence[Hit], language: Language, *, mark: str, chars_max: int) -> str:

@@ -98,10 +98,8 @@ def _english(text: str, named: str) -> Reply:
 
 def _chinese(text: str, named: str) -> Reply:
     said, known = (re.sub(r"[\W_]+", "", it) for it in (text, named))
-    if (
-        _NO_ZH.fullmatch(said)
-        or ((refusal := _REFUSES_ZH.match(said))
-        and _stands_in(said[refusal.end() :], known))
+    if _NO_ZH.fullmatch(said) or (
+        (refusal := _REFUSES_ZH.match(said)) and _stands_in(said[refusal.end() :], known)
     ):
         return "no"
     if _HEDGES_ZH.search(said.replace("没问题", "").replace("没错", "")):

@@ -14,7 +14,7 @@ from kotaemon_node.engine.acting.references import meant
 from kotaemon_node.engine.acting.sentences import Sentence, listed, sentence
 from kotaemon_node.engine.intents import IntentContext, Intents, Recognition
 from kotaemon_node.engine.language import language_of_turn
-from kotaemon_node.engine.tool_steps import caller_of
+from kotaemon_node.engine.ledger import caller_of
 from kotaemon_node.engine.understanding import Asked
 from kotaemon_node.ports.intents import NOTHING
 from kotaemon_node.ports.plugins import Hook, Plugin

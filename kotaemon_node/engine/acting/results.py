@@ -7,9 +7,9 @@ from typing import Any, Final
 
 import orjson
 
-from kotaemon_node.domain.acting_limits import ACTED_TEXT_CHARS_MAX, SUMMARY_CHARS_MAX
+from kotaemon_node.domain.acting_limits import ACTED_TEXT_CHARS_MAX, PROPOSAL_CHARS_MAX
 from kotaemon_node.domain.visible import visible_text
-from kotaemon_node.engine.tool_steps import Outcome
+from kotaemon_node.engine.ledger import Outcome
 
 _MARK: Final = re.compile(r" ?\[\d{1,3}\]")
 """Only passages are cited; what a plugin writes so would be taken for a citation."""
@@ -73,7 +73,7 @@ def _said(value: Mapping[str, Any]) -> Said:
         return Said(refusal=_as_text(value["error"]))
     if isinstance(proposal, Mapping):
         arguments = proposal.get("arguments")
-        summary = " ".join(shown(str(proposal.get("summary") or "")).split())[:SUMMARY_CHARS_MAX]
+        summary = " ".join(shown(str(proposal.get("summary") or "")).split())[:PROPOSAL_CHARS_MAX]
         return Said(proposed=Proposed(arguments if isinstance(arguments, Mapping) else {}, summary))
     if isinstance(question, Mapping) and question.get("slot"):
         choices = question.get("choices")
