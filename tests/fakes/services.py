@@ -18,7 +18,14 @@ from flask.testing import FlaskClient
 from kotaemon_node.adapters.documents.reading import unsupported
 from kotaemon_node.api.app import create_app
 from kotaemon_node.api.authority import Authority
-from kotaemon_node.api.services import DirectService, FeedbackDesk, Services, UploadDesk
+from kotaemon_node.api.services import (
+    DirectService,
+    FeedbackDesk,
+    HandoffService,
+    PluginService,
+    Services,
+    UploadDesk,
+)
 from kotaemon_node.domain.errors import (
     Gone,
     SessionNotFound,
@@ -47,6 +54,7 @@ from kotaemon_node.retrieval.faq_reader import FaqReader
 from tests.fakes.faq import FaqShelf
 from tests.fakes.jobs import MemoryJobs
 from tests.fakes.knowledge_base import GENERATION, SENTENCE, FakeKnowledge, source_doc
+from tests.fakes.later import MemoryLater
 
 ANSWER = f"{SENTENCE} [1]"
 
@@ -346,6 +354,7 @@ class FakeCluster:
     sessions: FakeSessions = field(default_factory=FakeSessions)
     knowledge: FakeKnowledge = field(default_factory=FakeKnowledge)
     jobs: MemoryJobs = field(default_factory=MemoryJobs)
+    later: MemoryLater = field(default_factory=MemoryLater)
     presence: FakePresence = field(default_factory=FakePresence)
     pod: FakePod = field(default_factory=FakePod)
     clock: FakeClock = field(default_factory=FakeClock)
@@ -359,6 +368,8 @@ class FakeCluster:
     analytics: Analytics | None = None
     records: TurnRecords | None = None
     feedback: FeedbackDesk | None = None
+    handoffs: HandoffService | None = None
+    plugins: PluginService | None = None
 
     def __post_init__(self) -> None:
         self.turns = FakeTurns(self.sessions)
@@ -376,6 +387,7 @@ class FakeCluster:
             knowledge=self.knowledge,
             faq=FaqReader(self.faq.lend, compute=lambda work, *arguments: work(*arguments)),
             jobs=self.jobs,
+            later=self.later,
             uploads=UploadDesk(
                 room=self.room,
                 refusal_of=_refusal,
@@ -393,6 +405,8 @@ class FakeCluster:
             analytics=self.analytics,
             records=self.records,
             feedback=self.feedback,
+            handoffs=self.handoffs,
+            plugins=self.plugins,
         )
 
 

@@ -29,6 +29,7 @@ def test_a_message_makes_the_session_under_the_id_that_the_client_chose() -> Non
         "trace_id": answer.headers["X-Trace-ID"],
         "state": "done",
         "degraded": None,
+        "handoff": False,
     }
     (asked,) = cluster.turns.submitted
     assert asked.message == "May I?"

@@ -76,6 +76,7 @@ ROLLBACK = "/v1/knowledge/default/rollback"
 SOURCE = f"/v1/sources/default/{GENERATION}/{PASSAGE.id}"
 
 RATE = "/v1/sessions/s/turns/t/feedback"
+SAY = "/v1/sessions/s/agent-messages"
 UPLOAD = "/v1/knowledge/default/documents"
 
 
@@ -160,6 +161,10 @@ CALLS: list[tuple[str, str, str, dict[str, Any], int]] = [
         200,
     ),
     (TURNS + "/{tid}/feedback", "post", RATE, {"json": {"rating": "up"}}, 404),
+    ("/v1/sessions/{sid}/handoff", "post", "/v1/sessions/s/handoff", {"json": {}}, 404),
+    ("/v1/sessions/{sid}/handback", "post", "/v1/sessions/s/handback", {}, 404),
+    ("/v1/sessions/{sid}/agent-messages", "post", SAY, {"json": {"text": "Hi"}}, 404),
+    ("/v1/sessions/{sid}/agent-messages", "post", SAY, {"json": {"text": ""}}, 422),
     ("/v1/traces/{trace_id}", "get", f"/v1/traces/{'1' * 32}", {}, 404),
     ("/v1/traces/{trace_id}", "get", "/v1/traces/mine", {}, 400),
     ("/v1/analytics", "get", "/v1/analytics", {}, 404),
