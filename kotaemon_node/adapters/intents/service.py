@@ -55,18 +55,26 @@ class HttpIntentService:
         body = json.dumps(_asked(text, context)).encode("utf-8", "replace")
         kind = http.client.HTTPSConnection if self._secure else http.client.HTTPConnection
         line = kind(self._host, self._port, timeout=self._timeout_s)
+        held: list[socket.socket] = []
         late = threading.Event()
+
+        def hang_up() -> None:
+            for opened in held:
+                with suppress(OSError):  # it ended by itself just now
+                    opened.shutdown(socket.SHUT_RDWR)
 
         def run_out() -> None:
             late.set()
-            _hang_up(line)
+            hang_up()
 
         # A server that drips would be waited for as long as it likes: each wait is short.
         timer = threading.Timer(self._timeout_s, run_out)
         timer.daemon = True
         timer.start()
         try:
-            with stop.breaking_off(lambda: _hang_up(line)):
+            line.connect()
+            held.append(line.sock)  # the line forgets it where the server is to close it
+            with stop.breaking_off(hang_up):
                 status, answer = self._exchanged(line, body)
         except (OSError, http.client.HTTPException) as error:
             # Without the address, which is nobody's business outside.
@@ -92,13 +100,6 @@ class HttpIntentService:
         if len(answer) > limits.INTENT_ANSWER_BYTES_MAX:
             raise IntentServiceFailed("the intent service's answer is too long")
         return response.status, answer
-
-
-def _hang_up(line: http.client.HTTPConnection) -> None:
-    opened: socket.socket | None = line.sock
-    if opened is not None:
-        with suppress(OSError):  # it ended by itself just now
-            opened.shutdown(socket.SHUT_RDWR)
 
 
 def _asked(text: str, context: IntentContext) -> Mapping[str, Any]:
