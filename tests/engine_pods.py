@@ -94,6 +94,7 @@ class TestPod:
         durability: Level = "local",
         turn_log: TurnLog | None = None,
         traces: Traces = NO_TRACES,
+        clock: ServerClock | None = None,
         **engine: Any,
     ):
         """``engine``: what the turn engine is given besides."""
@@ -103,7 +104,7 @@ class TestPod:
         self.store = store = connect(
             server.url, durability=durability, answered=self.metrics.store_answered
         )
-        clock, tasks = ServerClock(server), ThreadTasks()
+        clock, tasks = clock or ServerClock(server), ThreadTasks()
         self.sessions = RedisSessionStore(
             store, ttl_s=3600, idle_s=1800, count_loss=self.metrics.session_gone
         )
