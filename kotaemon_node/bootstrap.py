@@ -1,19 +1,13 @@
 """Composes a worker pod: the only module of the node that knows every adapter."""
 
 import os
-from collections.abc import Callable
 from functools import partial
 
 import structlog
 
 from kotaemon_node import __version__
 from kotaemon_node.acting import acting_of
-from kotaemon_node.adapters.documents.reading import unsupported
-from kotaemon_node.adapters.encoder.factory import make_encoder
-from kotaemon_node.adapters.encoder.remote import RemotePlace
 from kotaemon_node.adapters.faiss import VERIFIED, FaissSegmentFormat, VerifiedMarks
-from kotaemon_node.adapters.kafka import KafkaAddress, KafkaBus
-from kotaemon_node.adapters.rabbitmq import RabbitmqAddress, RabbitmqBus
 from kotaemon_node.adapters.redis import (
     Archive,
     RedisFrameLog,
@@ -21,25 +15,21 @@ from kotaemon_node.adapters.redis import (
     RedisJobs,
     RedisPresence,
     RedisSessionStore,
-    RedisStore,
-    RedisStreamsBus,
     SessionCache,
     connect,
 )
 from kotaemon_node.adapters.redis.handoffs import RedisHandoffs
 from kotaemon_node.adapters.signing import read_trusted_keys
 from kotaemon_node.adapters.store.factory import StorePlace, make_artifact_store, reading_of
-from kotaemon_node.adapters.store.uploads import make_upload_room
 from kotaemon_node.adapters.system import RandomIds, SystemClock, SystemMemory
 from kotaemon_node.adapters.system.gevent_tasks import GeventTasks
 from kotaemon_node.adapters.system.peers import HttpPeers
-from kotaemon_node.adapters.weaviate import read_store
 from kotaemon_node.admission import make_authority
+from kotaemon_node.afterwards import afterwards_of
 from kotaemon_node.api.app import create_app
-from kotaemon_node.api.services import Services, UploadDesk
+from kotaemon_node.api.services import Services
 from kotaemon_node.bookkeeping import books_of
 from kotaemon_node.domain import limits
-from kotaemon_node.domain.errors import Unavailable
 from kotaemon_node.domain.events import CONFIG_UPDATED, KNOWLEDGE_UPDATED, SESSION_UPDATED
 from kotaemon_node.domain.ids import DEFAULT_TENANT
 from kotaemon_node.engine.answering import Answerer
@@ -63,14 +53,11 @@ from kotaemon_node.outside import (
     terms_of,
     toolbox_of,
 )
-from kotaemon_node.ports.encoder import Encoder
-from kotaemon_node.ports.events import Bus
-from kotaemon_node.ports.runtime import Clock
+from kotaemon_node.places import bus_of, encoders_of, neighbours_of, upload_desk_of
 from kotaemon_node.remembered import remembering_of
 from kotaemon_node.retrieval.faq_reader import FaqReader
 from kotaemon_node.retrieval.found_before import FoundBefore, RememberedKnowledge
 from kotaemon_node.retrieval.library import KnowledgeLibrary
-from kotaemon_node.retrieval.neighbours import Neighbours
 from kotaemon_node.running import RunningPod
 from kotaemon_node.settings import Settings
 from kotaemon_node.telemetry.logs import configure_logs
@@ -121,10 +108,10 @@ def build_pod(settings: Settings) -> RunningPod:
         ),
     )
     frames = RedisFrameLog(store, waiting=waiting, writing=writing, clock=clock, tasks=tasks)
-    bus = _bus(settings, store=store, waiting=waiting, clock=clock)
+    bus = bus_of(settings, store=store, waiting=waiting, clock=clock)
     # Requests that use up their pool must not make a healthy pod look dead.
     presence = RedisPresence(connect(settings.redis_url, pool_max=4), clock=clock)
-    neighbours = _neighbours(settings, clock=clock, metrics=metrics)
+    neighbours = neighbours_of(settings, clock=clock, metrics=metrics)
     own = GeventTasks(native_threads=1)  # half a second of reading must not hold up searches
     reranking = reranking_of(settings, clock=clock, metrics=metrics, tasks=own)
     library = KnowledgeLibrary(
@@ -134,7 +121,7 @@ def build_pod(settings: Settings) -> RunningPod:
         ),
         verifier=read_trusted_keys(settings.trusted_keys),
         pointer=RedisGenerationPointer(store),
-        encoder_for=_encoders(settings, metrics=metrics),
+        encoder_for=encoders_of(settings, metrics=metrics),
         tasks=tasks,
         clock=clock,
         memory=SystemMemory(),
@@ -193,6 +180,14 @@ def build_pod(settings: Settings) -> RunningPod:
         ),
         reranking=reranking,
     )
+    afterwards = afterwards_of(
+        settings,
+        clock=clock,
+        ids=ids,
+        tasks=tasks,
+        metrics=metrics,
+        draining=lambda: pod.draining,
+    )
     owners = Owners(mine=identity.incarnation, presence=presence, peers=peers, clock=clock)
     handoffs = RedisHandoffs(store, ttl_s=settings.session_ttl_s)
     persons = Persons(
@@ -218,7 +213,7 @@ def build_pod(settings: Settings) -> RunningPod:
         traces=tracing.traces,
         profile_of=books.profile_of,
         record=books.record,
-        tally=books.tally,
+        tally=afterwards.telling(books.tally),
         memory=memory_of(settings, adviser, tasks=tasks, metrics=metrics),
         persons=persons,
     )
@@ -232,6 +227,7 @@ def build_pod(settings: Settings) -> RunningPod:
         metrics=metrics,
     )
     pod.count_turns_of(engine)
+    afterwards.tell_sessions(sessions, engine)
     recovery = Recovery(
         owner=identity.incarnation,
         sessions=sessions,
@@ -253,7 +249,8 @@ def build_pod(settings: Settings) -> RunningPod:
         knowledge=library,
         faq=FaqReader(library.pinned, compute=tasks.compute),
         jobs=RedisJobs(store),
-        uploads=_upload_desk(settings, clock=clock),
+        later=afterwards.desk,
+        uploads=upload_desk_of(settings, clock=clock),
         presence=presence,
         pod=pod,
         clock=clock,
@@ -266,6 +263,7 @@ def build_pod(settings: Settings) -> RunningPod:
         analytics=books.analytics,
         records=books.records,
         feedback=books.ratings,
+        plugins=acting.desk,
         handoffs=people,
         source_cache_s=settings.source_cache_s,
         direct=DirectAnswers(
@@ -292,58 +290,7 @@ def build_pod(settings: Settings) -> RunningPod:
         clock=clock,
         tracing=tracing,
         guarded=guarded,
+        later=afterwards.worker,
         acting=acting,
         people=people,
     )
-
-
-def _upload_desk(settings: Settings, *, clock: Clock) -> UploadDesk:
-    # A thread of its own: large files must not hold up what searches, nor what fetches artifacts.
-    native = GeventTasks(native_threads=1).compute
-
-    def refusal_of(document: str) -> str | None:
-        refusal = unsupported(document)
-        return str(refusal) if refusal is not None else None
-
-    return UploadDesk(
-        room=make_upload_room(StorePlace.of(settings), clock=clock, native=native),
-        refusal_of=refusal_of,
-        native=native,
-        folder=settings.upload_dir,
-    )
-
-
-def _neighbours(settings: Settings, *, clock: Clock, metrics: Metrics) -> Neighbours | None:
-    """Return who asks the vector store; None where segments are searched in their files."""
-    store = read_store(settings)
-    return None if store is None else Neighbours(store, clock=clock, count=metrics.neighbours)
-
-
-def _bus(settings: Settings, *, store: RedisStore, waiting: RedisStore, clock: Clock) -> Bus:
-    """Return Kafka or RabbitMQ where one is named, else Redis."""
-    if settings.kafka_bootstrap_servers:
-        return KafkaBus(KafkaAddress.of(settings), clock=clock)
-    if settings.rabbitmq_url:
-        return RabbitmqBus(RabbitmqAddress.of(settings), clock=clock)
-    return RedisStreamsBus(store, waiting=waiting, clock=clock)
-
-
-def _encoders(settings: Settings, *, metrics: Metrics) -> Callable[[str], Encoder]:
-    """Return what gives the encoder that a generation names: this pod has that of its settings."""
-    encoder = make_encoder(
-        settings.encoder_model,
-        settings.encoder_backend,
-        settings.model_dir,
-        settings.encoder_threads,
-        remote=RemotePlace(
-            settings.encoder_url, settings.encoder_api_key, count=metrics.encoder_asked
-        ),
-        told=metrics.encoder_agreement,
-    )
-
-    def encoder_for(name: str) -> Encoder:
-        if name != encoder.name:
-            raise Unavailable(f"this pod encodes with {encoder.name}, the generation with {name}")
-        return encoder
-
-    return encoder_for

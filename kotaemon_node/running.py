@@ -12,6 +12,7 @@ from kotaemon_node.adapters.redis import RedisStore
 from kotaemon_node.adapters.redis.durability import NeverDurable
 from kotaemon_node.domain import limits
 from kotaemon_node.engine.handing import HandoffDesk
+from kotaemon_node.engine.later import LaterWorker
 from kotaemon_node.engine.owners import Owners
 from kotaemon_node.engine.pod import Pod
 from kotaemon_node.engine.recovery import Recovery
@@ -42,6 +43,7 @@ class RunningPod:
     clock: Clock
     tracing: Tracing
     guarded: GuardedEndpoint | None = None
+    later: LaterWorker | None = None
     acting: Acting | None = None
     people: HandoffDesk | None = None
 
@@ -64,6 +66,8 @@ class RunningPod:
             self.tasks.spawn(
                 "handoffs", lambda: people.keep_counted(leaving=lambda: self.pod.draining)
             )
+        if self.later is not None:
+            self.tasks.spawn("later", self.later.run)
         self.engine.listen()
         self.tasks.spawn("events", lambda: self.dispatch.run(on_positioned=self.library.reconcile))
         self.tasks.spawn("reconcile", self._keep_reconciling)
@@ -90,8 +94,12 @@ class RunningPod:
 
     def _wait(self, idle: Callable[[], bool], timeout_s: float) -> None:
         deadline_s = self.clock.monotonic_s() + timeout_s
-        while self.clock.monotonic_s() < deadline_s and not (idle() and self.engine.quiet):
+        while self.clock.monotonic_s() < deadline_s and not (idle() and self._quiet):
             self.clock.sleep(0.02)
+
+    @property
+    def _quiet(self) -> bool:
+        return self.engine.quiet and not (self.later is not None and self.later.running)
 
     def _keep_checking_durability(self) -> None:
         """Look until the store gives what is asked: a replica may come, a primary be found."""

@@ -112,6 +112,9 @@ class Settings(BaseSettings):
     plugin_secrets_dir: Path | None = None
     """Folder of files, one a secret, that configurations of plugins name; read by every pod."""
 
+    webhooks_file: Path | None = None
+    """YAML or JSON file that says which servers are told of what; None: none is."""
+
     answer_evidence_min: float = Field(default=limits.EVIDENCE_MIN, ge=0.0, le=2.0)
     """How much must speak for a passage, or an answer without a model is "I don't know"."""
     source_cache_s: int = Field(default=limits.SOURCE_CACHE_S_DEFAULT, ge=0, le=365 * 86400)

@@ -246,12 +246,18 @@ class DeleteQuery(Query):
     job: Id | None = None
 
 
-class JobsQuery(Query):
-    """``GET /v1/jobs``."""
+class DeadLettersQuery(Query):
+    """``GET /v1/dead-letters``."""
 
     limit: Annotated[int, Field(ge=1, le=PAGE_SIZE_MAX), BeforeValidator(_whole_number)] = (
         PAGE_SIZE_DEFAULT
     )
+
+
+class JobsQuery(DeadLettersQuery):
+    """``GET /v1/jobs``."""
+
+    queue: Literal["orders", "later"] = "orders"
 
 
 class TraceQuery(Query):

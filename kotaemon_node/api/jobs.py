@@ -9,6 +9,7 @@ from kotaemon_node.api.answers import json_answer
 from kotaemon_node.api.context import principal, services
 from kotaemon_node.api.forms import JobForm, JobList
 from kotaemon_node.api.inputs import JobsQuery
+from kotaemon_node.api.later_forms import LaterList, later_form
 from kotaemon_node.api.query import read_query
 from kotaemon_node.domain.ids import checked_id
 from kotaemon_node.ports.jobs import Job, Order
@@ -18,8 +19,11 @@ routes: Final = Blueprint("jobs", __name__)
 
 @routes.get("/v1/jobs")
 def list_jobs() -> Response:
-    """List the newest orders and what became of them."""
+    """List the newest orders and what became of them, or what is done later."""
     query = read_query(JobsQuery)
+    if query.queue == "later":
+        rows = services().later.waiting(principal().tenant, limit=query.limit)
+        return json_answer(LaterList([later_form(row) for row in rows]))
     jobs = services().jobs.list(principal().tenant, limit=query.limit)
     return json_answer(JobList([_form(job) for job in jobs]))
 

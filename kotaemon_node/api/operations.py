@@ -11,6 +11,8 @@ from pydantic import BaseModel
 
 from kotaemon_node.api import book_forms, faq_forms, forms, handoff_forms, inputs
 from kotaemon_node.api.convergence import ClusterForm
+from kotaemon_node.api.later_forms import DeadLetterList, LaterList
+from kotaemon_node.api.plugin_forms import PUSH_FORM, PluginBody, PluginForm, PluginList
 from kotaemon_node.domain.session import Turn
 
 
@@ -30,8 +32,8 @@ class Operation:
     """Media type of its 200 where that is not JSON, or may be something else, too."""
     json: bool = True
     """Whether its 200 may be JSON."""
-    upload: bool = False
-    """Whether it takes files as a form."""
+    upload: bool | Mapping[str, Any] = False
+    """Whether it takes files as a form; the schema of one that is not that of documents."""
 
 
 EVERYWHERE: Final = ("malformed", "internal")
@@ -204,10 +206,31 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         query=faq_forms.FaqChangeQuery,
     ),
     "jobs.list_jobs": Operation(
-        "jobs", {200: forms.JobList}, ("invalid", *_STORE), query=inputs.JobsQuery
+        "jobs", {200: forms.JobList | LaterList}, ("invalid", *_STORE), query=inputs.JobsQuery
     ),
     "jobs.read_job": Operation("jobs", {200: forms.JobForm}, ("not_found", *_STORE)),
+    "dead_letters.list_dead_letters": Operation(
+        "jobs", {200: DeadLetterList}, ("invalid", *_STORE), query=inputs.DeadLettersQuery
+    ),
+    "dead_letters.retry_dead_letter": Operation(
+        "jobs", {204: None}, ("not_found", *_STORE, *_BODY), body=inputs.EmptyBody
+    ),
+    "dead_letters.drop_dead_letter": Operation("jobs", {204: None}, ("not_found", *_STORE)),
     "cluster.read_cluster": Operation("cluster", {200: ClusterForm}, _STORE),
+    "plugins.list_plugins": Operation("plugins", {200: PluginList}, ("not_found", *_STORE)),
+    "plugins.push_plugin": Operation(
+        "plugins",
+        {201: PluginForm},
+        ("not_found", "unavailable", *_BODY, *_STORE),
+        upload=PUSH_FORM,
+    ),
+    "plugins.change_plugin": Operation(
+        "plugins", {200: PluginForm}, ("not_found", *_BODY, *_STORE), body=PluginBody
+    ),
+    "plugins.reload_plugin": Operation(
+        "plugins", {200: PluginForm}, ("not_found", *_BODY, *_STORE), body=inputs.EmptyBody
+    ),
+    "plugins.delete_plugin": Operation("plugins", {204: None}, ("not_found", "invalid", *_STORE)),
     "health.healthz": Operation("cluster", {200: forms.Alive}),
     "health.readyz": Operation("cluster", {200: forms.Readiness, 503: forms.Unready}),
     "health.balancer": Operation("cluster", {200: forms.Alive}, ("not_found", "unavailable")),

@@ -20,6 +20,7 @@ from kotaemon_node.domain.knowledge import (
     Source,
 )
 from kotaemon_node.domain.limits import SOURCE_CACHE_S_DEFAULT
+from kotaemon_node.domain.plugin_releases import PluginRow, PluginWish
 from kotaemon_node.domain.session import (
     Principal,
     SessionKey,
@@ -32,6 +33,8 @@ from kotaemon_node.ports.analytics import Analytics
 from kotaemon_node.ports.feedback import Feedback
 from kotaemon_node.ports.jobs import JobQueue
 from kotaemon_node.ports.knowledge import PodReport, Presence
+from kotaemon_node.ports.later import LaterDesk
+from kotaemon_node.ports.plugin_registry import Desired
 from kotaemon_node.ports.runtime import Clock, IdSource
 from kotaemon_node.ports.sessions import ClaimOutcome, SessionStore
 from kotaemon_node.ports.traces import NO_TRACES, Traces
@@ -185,6 +188,32 @@ class HandoffService(Protocol):
         ...
 
 
+class PluginService(Protocol):
+    """What is wanted of plugins; implemented by ``engine.plugin_desk.PluginDesk``."""
+
+    def desired(self) -> Desired:
+        """Return what is wanted of all plugins."""
+        ...
+
+    def push(
+        self, raw: bytes, *, key_id: str, signature: str, wish: PluginWish, by: str
+    ) -> PluginRow:
+        """Take a signed bundle as the newest version of its plugin."""
+        ...
+
+    def change(self, name: str, wish: PluginWish, *, by: str) -> PluginRow:
+        """Change what is wanted of a plugin; ``NotFound``."""
+        ...
+
+    def reload(self, name: str, *, by: str) -> PluginRow:
+        """Have every pod read its secrets again; ``NotFound``."""
+        ...
+
+    def remove(self, name: str, *, by: str) -> None:
+        """Take it out of use; ``NotFound``."""
+        ...
+
+
 class PodState(Protocol):
     """This pod's own view of itself."""
 
@@ -265,6 +294,7 @@ class Services:
     knowledge: KnowledgeService
     faq: FaqService
     jobs: JobQueue
+    later: LaterDesk
     uploads: UploadDesk
     presence: Presence
     pod: PodState
@@ -284,6 +314,7 @@ class Services:
     records: TurnRecords | None = None
     """Audit records; None: none are kept."""
     feedback: FeedbackDesk | None = None
+    plugins: PluginService | None = None
     handoffs: HandoffService | None = None
     source_cache_s: int = SOURCE_CACHE_S_DEFAULT
     """For how long others may keep a cited source without asking."""

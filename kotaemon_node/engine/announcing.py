@@ -7,6 +7,7 @@ the outbox: what could not be sent, or died with its pod, is found there by the 
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
+from typing import Protocol
 
 import structlog
 
@@ -14,7 +15,6 @@ from kotaemon_node.domain import limits
 from kotaemon_node.domain.errors import Gone, SessionNotFound, TurnNotFound
 from kotaemon_node.domain.events import SESSION_UPDATED, TURN_LOG, SessionUpdated
 from kotaemon_node.domain.session import Principal, Turn, TurnKey
-from kotaemon_node.engine.counting import Tallying
 from kotaemon_node.engine.turn_log import TurnLog
 from kotaemon_node.ports.events import Bus, Message
 from kotaemon_node.ports.runtime import Tasks
@@ -22,6 +22,14 @@ from kotaemon_node.ports.sessions import Committed, Orphan, SessionHead, Session
 from kotaemon_node.telemetry.metrics import Metrics
 
 _log = structlog.get_logger(__name__)
+
+
+class TellsTurns(Protocol):
+    """Is told of finished turns, as ``Tallying`` is; may be told of one again."""
+
+    def turn(self, key: TurnKey, *, epoch: str, turn: Turn) -> bool:
+        """Take note of it; False where that has to be tried again. Never raises."""
+        ...
 
 
 class Announcer:
@@ -38,7 +46,7 @@ class Announcer:
         tasks: Tasks,
         metrics: Metrics,
         turn_log: TurnLog | None = None,
-        tally: Tallying | None = None,
+        tally: TellsTurns | None = None,
     ) -> None:
         """``tally`` counts each turn before its events count as sent."""
         self._tally = tally

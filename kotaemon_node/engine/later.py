@@ -20,6 +20,7 @@ from kotaemon_node.engine.writing import persistently
 from kotaemon_node.ports.later import (
     Again,
     Hopeless,
+    Later,
     LaterCount,
     LaterJob,
     LaterSource,
@@ -46,6 +47,21 @@ class Noting:
     """A job of this kind ended so."""
     counted: Callable[[Mapping[str, LaterCount]], None] = lambda counts: None
     """So many there are of each kind."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waking:
+    """``ports.later.Later`` that has this pod look at once where a job is due."""
+
+    later: Later
+    wake: Callable[[], None]
+
+    def put(self, job: LaterJob) -> bool:
+        """See the port."""
+        new = self.later.put(job)
+        if new and job.due_in_s <= 0:
+            self.wake()
+        return new
 
 
 @dataclass(slots=True)

@@ -24,10 +24,9 @@ from kotaemon_node.domain.session import (
     TurnRequest,
 )
 from kotaemon_node.domain.turn import FINISHED, Signal, State
-from kotaemon_node.engine.announcing import Announcer
+from kotaemon_node.engine.announcing import Announcer, TellsTurns
 from kotaemon_node.engine.answering import Answerer, Draft
 from kotaemon_node.engine.claiming import claim_of
-from kotaemon_node.engine.counting import Tallying
 from kotaemon_node.engine.execution import Execution, Settle, nothing_open
 from kotaemon_node.engine.finding import Knowledge
 from kotaemon_node.engine.following import Following
@@ -81,7 +80,7 @@ class TurnEngine:
         traces: Traces = NO_TRACES,
         profile_of: ProfileOf = always_default,
         record: Record = no_record,
-        tally: Tallying | None = None,
+        tally: TellsTurns | None = None,
         settle: Settle = nothing_open,
         memory: Memory | None = None,
         persons: Persons | None = None,

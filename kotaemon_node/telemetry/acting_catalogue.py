@@ -57,4 +57,29 @@ ACTING_CATALOGUE: Final = (
         "counter",
         "Messages of people who have a session.",
     ),
+    MetricRow(
+        "kotaemon_later_jobs_total",
+        "counter",
+        "Delayed jobs that were carried out, by kind: done; again (it was not time yet); failed "
+        "(tried again); dead (a dead letter now); lost (its end was not noted: it is repeated).",
+        ("kind", "outcome"),
+    ),
+    MetricRow(
+        "kotaemon_later_waiting",
+        "gauge",
+        "Delayed jobs of the whole cluster that have not ended, by kind.",
+        ("kind",),
+    ),
+    MetricRow(
+        "kotaemon_later_late_seconds",
+        "gauge",
+        "For how long the oldest delayed job that no pod has begun is due, by kind.",
+        ("kind",),
+    ),
+    MetricRow(
+        "kotaemon_later_dead",
+        "gauge",
+        "Dead letters of the whole cluster, by kind; /v1/dead-letters shows them.",
+        ("kind",),
+    ),
 )

@@ -1,14 +1,19 @@
 """Counting what conversations do; a part of ``Metrics``, as ``metrics.acting``."""
 
 from collections.abc import Mapping
+from itertools import product
 from typing import Final
 
 from prometheus_client import Counter, Gauge, Histogram
 
 from kotaemon_node.domain.handoff import BY, By
+from kotaemon_node.ports.later import FOLLOW_UP, RECONCILE, SLOW_CALL, WEBHOOK, LaterCount
 
 INTENTS_BY: Final = ("rules", "service", "examples", "model", "asked")
 PROPOSALS: Final = ("asked", "confirmed", "declined", "dropped", "expired", "changed")
+
+LATER_KINDS: Final = (RECONCILE, FOLLOW_UP, SLOW_CALL, WEBHOOK)
+LATER_OUTCOMES: Final = ("done", "again", "failed", "dead", "lost")
 
 
 class ActingMetrics:
@@ -29,6 +34,8 @@ class ActingMetrics:
             counters["kotaemon_intents_total"].labels(source)
         for outcome in PROPOSALS:
             counters["kotaemon_proposals_total"].labels(outcome)
+        for kind, outcome in product(LATER_KINDS, LATER_OUTCOMES):
+            counters["kotaemon_later_jobs_total"].labels(kind, outcome)
         for outcome in ("loaded", "refused"):
             counters["kotaemon_plugin_loads_total"].labels(outcome)
 
@@ -69,3 +76,16 @@ class ActingMetrics:
     def agent_message(self) -> None:
         """A person said something in a session."""
         self._counters["kotaemon_agent_messages_total"].inc()
+
+    # What is done later.
+
+    def later_ended(self, kind: str, outcome: str) -> None:
+        """A delayed job of this kind was carried out, and ended so."""
+        self._counters["kotaemon_later_jobs_total"].labels(kind, outcome).inc()
+
+    def later_counts(self, counts: Mapping[str, LaterCount]) -> None:
+        """Say how many delayed jobs of each kind the whole cluster has."""
+        for kind, count in counts.items():
+            self._gauges["kotaemon_later_waiting"].labels(kind).set(count.waiting)
+            self._gauges["kotaemon_later_late_seconds"].labels(kind).set(count.late_s)
+            self._gauges["kotaemon_later_dead"].labels(kind).set(count.dead)

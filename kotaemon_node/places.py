@@ -1,0 +1,75 @@
+"""Composes the places that a pod uses: the bus, the encoder, the vector store, room for uploads."""
+
+from collections.abc import Callable
+
+from kotaemon_node.adapters.documents.reading import unsupported
+from kotaemon_node.adapters.encoder.factory import make_encoder
+from kotaemon_node.adapters.encoder.remote import RemotePlace
+from kotaemon_node.adapters.kafka import KafkaAddress, KafkaBus
+from kotaemon_node.adapters.rabbitmq import RabbitmqAddress, RabbitmqBus
+from kotaemon_node.adapters.redis import RedisStore, RedisStreamsBus
+from kotaemon_node.adapters.store.factory import StorePlace
+from kotaemon_node.adapters.store.uploads import make_upload_room
+from kotaemon_node.adapters.system.gevent_tasks import GeventTasks
+from kotaemon_node.adapters.weaviate import read_store
+from kotaemon_node.api.services import UploadDesk
+from kotaemon_node.domain.errors import Unavailable
+from kotaemon_node.ports.encoder import Encoder
+from kotaemon_node.ports.events import Bus
+from kotaemon_node.ports.runtime import Clock
+from kotaemon_node.retrieval.neighbours import Neighbours
+from kotaemon_node.settings import Settings
+from kotaemon_node.telemetry.metrics import Metrics
+
+
+def upload_desk_of(settings: Settings, *, clock: Clock) -> UploadDesk:
+    """Return what takes files that come over HTTP."""
+    # A thread of its own: large files must not hold up what searches, nor what fetches artifacts.
+    native = GeventTasks(native_threads=1).compute
+
+    def refusal_of(document: str) -> str | None:
+        refusal = unsupported(document)
+        return str(refusal) if refusal is not None else None
+
+    return UploadDesk(
+        room=make_upload_room(StorePlace.of(settings), clock=clock, native=native),
+        refusal_of=refusal_of,
+        native=native,
+        folder=settings.upload_dir,
+    )
+
+
+def neighbours_of(settings: Settings, *, clock: Clock, metrics: Metrics) -> Neighbours | None:
+    """Return who asks the vector store; None where segments are searched in their files."""
+    store = read_store(settings)
+    return None if store is None else Neighbours(store, clock=clock, count=metrics.neighbours)
+
+
+def bus_of(settings: Settings, *, store: RedisStore, waiting: RedisStore, clock: Clock) -> Bus:
+    """Return Kafka or RabbitMQ where one is named, else Redis."""
+    if settings.kafka_bootstrap_servers:
+        return KafkaBus(KafkaAddress.of(settings), clock=clock)
+    if settings.rabbitmq_url:
+        return RabbitmqBus(RabbitmqAddress.of(settings), clock=clock)
+    return RedisStreamsBus(store, waiting=waiting, clock=clock)
+
+
+def encoders_of(settings: Settings, *, metrics: Metrics) -> Callable[[str], Encoder]:
+    """Return what gives the encoder that a generation names: this pod has that of its settings."""
+    encoder = make_encoder(
+        settings.encoder_model,
+        settings.encoder_backend,
+        settings.model_dir,
+        settings.encoder_threads,
+        remote=RemotePlace(
+            settings.encoder_url, settings.encoder_api_key, count=metrics.encoder_asked
+        ),
+        told=metrics.encoder_agreement,
+    )
+
+    def encoder_for(name: str) -> Encoder:
+        if name != encoder.name:
+            raise Unavailable(f"this pod encodes with {encoder.name}, the generation with {name}")
+        return encoder
+
+    return encoder_for
