@@ -162,6 +162,14 @@ def build_pod(settings: Settings) -> RunningPod:
         clock=clock,
         metrics=metrics,
     )
+    afterwards = afterwards_of(
+        settings,
+        clock=clock,
+        ids=ids,
+        tasks=tasks,
+        metrics=metrics,
+        draining=lambda: pod.draining,
+    )
     guarded = guarded_model_of(settings, clock=clock, ids=ids, metrics=metrics)
     model = guarded.model if guarded else None
     books = books_of(settings, clock=clock, tasks=tasks, metrics=metrics)
@@ -179,14 +187,6 @@ def build_pod(settings: Settings) -> RunningPod:
             settings, frames=frames, clock=clock, tasks=tasks, metrics=metrics
         ),
         reranking=reranking,
-    )
-    afterwards = afterwards_of(
-        settings,
-        clock=clock,
-        ids=ids,
-        tasks=tasks,
-        metrics=metrics,
-        draining=lambda: pod.draining,
     )
     owners = Owners(mine=identity.incarnation, presence=presence, peers=peers, clock=clock)
     handoffs = RedisHandoffs(store, ttl_s=settings.session_ttl_s)
