@@ -145,5 +145,6 @@ HANDOFFS_COUNTED_EVERY_S: Final = 15.0
 ACTED_TEXT_CHARS_MAX: Final = 4_000  # of a plugin's result in an answer; its frame has more
 PROPOSAL_CHARS_MAX: Final = 500  # a yes is asked for a sentence, not for a page
 INTENT_KEPT: Final = 0.9  # of the examples that would be recognised; the rest is too near strangers
+INTENT_CHANCE_MIN: Final = 0.2  # of the best candidate: below it no language model is asked
 INTENT_LEARNING_WAIT_S: Final = 3.0  # the first message of a pod, until it has learned its examples
 INTENT_LEARNING_AGAIN_S: Final = 5.0  # an encoder elsewhere that was away is asked again

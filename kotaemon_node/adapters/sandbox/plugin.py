@@ -10,6 +10,7 @@ from kotaemon_node.adapters.sandbox.pool import NoProcess, Pool
 from kotaemon_node.adapters.sandbox.process import Broken, Cause, Process
 from kotaemon_node.domain.arguments import problem_of
 from kotaemon_node.domain.limits import TOOL_ANSWER_BYTES_MAX
+from kotaemon_node.plugins.schema import GIVEN
 from kotaemon_node.ports.plugins import PluginCall, PluginDescription
 from kotaemon_node.ports.runtime import Clock, StopSignal
 from kotaemon_node.ports.tools import ToolFailed, ToolOutcomeUnknown
@@ -96,6 +97,8 @@ class SandboxedPlugin:
             case "hook":
                 known = any(it.method == call.method for it in about.hooks)
                 problem = None if known else "no such hook"
+        if taken := GIVEN.intersection(call.arguments):
+            problem = f"{min(taken)} is no argument: it comes with the call"
         if problem:
             raise ToolFailed(f"{about.name}: {problem}", reached=False, fault=False)
 
