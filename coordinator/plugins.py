@@ -19,13 +19,14 @@ import orjson
 import structlog
 
 from coordinator.build import iso_time
-from kotaemon_node.adapters.bundles import PluginFiles, check_source, manifest_of, read_plugins
+from kotaemon_node.adapters.bundles import PluginFiles, check_source, read_plugins
+from kotaemon_node.adapters.sandbox.manifest_file import read_manifest
 from kotaemon_node.domain import acting_limits as bounds
 from kotaemon_node.domain import limits
 from kotaemon_node.domain.artifact_names import bundle_digest, bundle_name, bundles_prefix
 from kotaemon_node.domain.errors import Invalid, NodeError, TooLarge, Unavailable
 from kotaemon_node.domain.events import CONFIG_UPDATED, ConfigUpdated
-from kotaemon_node.domain.plugin_bundle import digest_of, message_of, packed
+from kotaemon_node.domain.plugin_bundle import digest_of, manifest_text, message_of, packed
 from kotaemon_node.domain.plugin_releases import PluginRow, Release, with_release, with_signature
 from kotaemon_node.ports.artifacts import ArtifactStore
 from kotaemon_node.ports.events import Bus, Message
@@ -156,7 +157,7 @@ class PluginFolder:
             raise Invalid(plugin.problem)
         raw = packed(plugin.files)
         check_source(plugin.files)
-        manifest_of(plugin.files)
+        read_manifest(plugin.name, manifest_text(plugin.files))
         digest = digest_of(raw)
         self._store.put_if_absent(bundle_name(self._tenant, digest), raw)
         self._stored.add(digest)

@@ -11,15 +11,16 @@ from kotaemon_node.adapters.bundles import (
     PluginSecrets,
     Started,
     check_source,
-    manifest_of,
 )
 from kotaemon_node.adapters.redis import RedisPlugins, RedisPluginStorage, RedisStore
+from kotaemon_node.adapters.sandbox.manifest_file import read_manifest
 from kotaemon_node.adapters.sandbox.start import start_plugin
 from kotaemon_node.adapters.signing import read_trusted_keys
 from kotaemon_node.adapters.store.factory import StorePlace
 from kotaemon_node.adapters.store.uploads import make_upload_room
 from kotaemon_node.adapters.system.gevent_tasks import GeventTasks
 from kotaemon_node.domain.ids import DEFAULT_TENANT
+from kotaemon_node.domain.plugin_bundle import manifest_text, plugin_name_of
 from kotaemon_node.domain.plugin_manifest import Manifest
 from kotaemon_node.engine.plugin_desk import PluginDesk
 from kotaemon_node.engine.plugin_fleet import PluginFleet
@@ -99,7 +100,7 @@ def acting_of(
     secrets = PluginSecrets(settings.plugin_secrets_dir, environment=environment_value)
     fleet = PluginFleet(
         registry,
-        BundleLoader(shelf, secrets, start=started),
+        BundleLoader(shelf, secrets, read=_manifest_of, start=started),
         tenant=DEFAULT_TENANT,
         tasks=tasks,
         clock=clock,
@@ -122,4 +123,8 @@ def acting_of(
 
 def _read(files: Mapping[str, bytes]) -> Manifest:
     check_source(files)
-    return manifest_of(files)
+    return _manifest_of(files)
+
+
+def _manifest_of(files: Mapping[str, bytes]) -> Manifest:
+    return read_manifest(plugin_name_of(files), manifest_text(files))

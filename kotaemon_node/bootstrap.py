@@ -53,7 +53,7 @@ from kotaemon_node.outside import (
     terms_of,
     toolbox_of,
 )
-from kotaemon_node.places import bus_of, encoders_of, neighbours_of, upload_desk_of
+from kotaemon_node.places import bus_of, encoder_of, encoders_of, neighbours_of, upload_desk_of
 from kotaemon_node.remembered import remembering_of
 from kotaemon_node.retrieval.faq_reader import FaqReader
 from kotaemon_node.retrieval.found_before import FoundBefore, RememberedKnowledge
@@ -98,6 +98,7 @@ def build_pod(settings: Settings) -> RunningPod:
         cache=remembered,
         writing=writing,
         count_loss=metrics.session_gone,
+        open_user=settings.open_user,
         archive=Archive(
             artifacts,
             kept_s=settings.archive_kept_s,
@@ -114,6 +115,7 @@ def build_pod(settings: Settings) -> RunningPod:
     neighbours = neighbours_of(settings, clock=clock, metrics=metrics)
     own = GeventTasks(native_threads=1)  # half a second of reading must not hold up searches
     reranking = reranking_of(settings, clock=clock, metrics=metrics, tasks=own)
+    encoder = encoder_of(settings, metrics=metrics)
     library = KnowledgeLibrary(
         store=artifacts,
         segment_format=FaissSegmentFormat(
@@ -121,7 +123,7 @@ def build_pod(settings: Settings) -> RunningPod:
         ),
         verifier=read_trusted_keys(settings.trusted_keys),
         pointer=RedisGenerationPointer(store),
-        encoder_for=encoders_of(settings, metrics=metrics),
+        encoder_for=encoders_of(encoder),
         tasks=tasks,
         clock=clock,
         memory=SystemMemory(),

@@ -22,6 +22,19 @@ class KnowledgeAgreement:
 
 
 @dataclass(frozen=True, slots=True)
+class PluginAgreement:
+    """One plugin over all pods. ``versions``: pod to what it has of it, null where it has none.
+
+    ``next``: the same of the version that is rolled out; a pod that knows of none is not in it.
+    """
+
+    plugin: str
+    converged: bool
+    versions: Mapping[str, str | None]
+    next: Mapping[str, str | None]
+
+
+@dataclass(frozen=True, slots=True)
 class ClusterForm:
     """Who lives and what they serve.
 
@@ -34,6 +47,8 @@ class ClusterForm:
     converged: bool
     since: float | None
     knowledge: Sequence[KnowledgeAgreement]
+    plugins: Sequence[PluginAgreement] = ()
+    """Whether all pods have the same versions of each plugin."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +71,25 @@ def cluster_form(pods: Sequence[PodReport]) -> ClusterForm:
         converged=converged,
         since=_combined(moments, latest=converged),
         knowledge=agreements,
+        plugins=_plugins(pods),
     )
+
+
+def _plugins(pods: Sequence[PodReport]) -> Sequence[PluginAgreement]:
+    said = {str(pod.get("name", "")): _rows(pod, "plugins") for pod in pods}
+    return [
+        _agreed(name, {pod: rows.get(name) for pod, rows in said.items()})
+        for name in sorted({name for rows in said.values() for name in rows})
+    ]
+
+
+def _agreed(name: str, rows: Mapping[str, Any]) -> PluginAgreement:
+    fields = {pod: row if isinstance(row, Mapping) else {} for pod, row in rows.items()}
+    versions = {pod: row.get("version") for pod, row in fields.items()}
+    following = {pod: row["next"] for pod, row in fields.items() if "next" in row}
+    same = len({(row.get("version"), row.get("next")) for row in fields.values()}) == 1
+    troubled = any("problem" in row for row in fields.values())
+    return PluginAgreement(name, same and not troubled, versions, following)
 
 
 def _agreement(kb: str, pods: Sequence[PodReport]) -> KnowledgeAgreement:
@@ -88,8 +121,12 @@ def _combined(moments: Sequence[float | None], *, latest: bool) -> float | None:
 
 
 def _generations(pod: PodReport) -> Mapping[str, Any]:
-    generations = pod.get("generations")
-    return generations if isinstance(generations, Mapping) else {}
+    return _rows(pod, "generations")
+
+
+def _rows(pod: PodReport, field: str) -> Mapping[str, Any]:
+    rows = pod.get(field)
+    return rows if isinstance(rows, Mapping) else {}
 
 
 def _serving(kb: str, pod: PodReport) -> _Serving | None:

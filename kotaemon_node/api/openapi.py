@@ -155,9 +155,10 @@ def _operation(rule: Rule, row: Operation, *, told: str, schemas: _Schemas) -> d
             "content": {"application/json": {"schema": schema}},
         }
     if row.upload:
+        form = row.upload if isinstance(row.upload, Mapping) else _UPLOAD_SCHEMA
         operation["requestBody"] = {
             "required": True,
-            "content": {"multipart/form-data": {"schema": dict(_UPLOAD_SCHEMA)}},
+            "content": {"multipart/form-data": {"schema": dict(form)}},
         }
     return operation
 

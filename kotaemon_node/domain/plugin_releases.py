@@ -81,6 +81,15 @@ class PluginRow:
         return [it for it in (self.stable, self.next, self.previous) if it is not None]
 
 
+@dataclass(frozen=True, slots=True)
+class PluginWish:
+    """What somebody wants to be different of a plugin; None: as it is."""
+
+    enabled: bool | None = None
+    config: Mapping[str, Any] | None = None
+    rollout_percent: float | None = None
+
+
 def with_release(row: PluginRow, release: Release) -> PluginRow:
     """Return the row after ``release`` came: in place of the stable one, or for a share first."""
     if row.stable is not None and _same(row.stable, release):

@@ -5,7 +5,7 @@ It only writes what is wanted and tells the pods; each brings that about for its
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
@@ -18,6 +18,7 @@ from kotaemon_node.domain.plugin_bundle import digest_of, opened, plugin_name_of
 from kotaemon_node.domain.plugin_manifest import Manifest
 from kotaemon_node.domain.plugin_releases import (
     PluginRow,
+    PluginWish,
     Release,
     check_plugin_name,
     with_config,
@@ -43,15 +44,6 @@ class PluginReader(Protocol):
     def __call__(self, files: Mapping[str, bytes]) -> Manifest:
         """Return the manifest; ``Invalid`` where it, or the code, cannot be read."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class PluginWish:
-    """What somebody wants to be different of a plugin; None: as it is."""
-
-    enabled: bool | None = None
-    config: Mapping[str, Any] | None = None
-    rollout_percent: float | None = None
 
 
 class PluginDesk:

@@ -10,11 +10,13 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, Protocol
 
-from kotaemon_node.adapters.bundles import check_source, manifest_of, read_plugin, unpack
+from kotaemon_node.adapters.bundles import check_source, read_plugin, unpack
+from kotaemon_node.adapters.sandbox.manifest_file import read_manifest
 from kotaemon_node.adapters.sandbox.memory_storage import MemoryPluginStorage
 from kotaemon_node.adapters.sandbox.start import start_plugin
 from kotaemon_node.adapters.system import SystemClock, ThreadTasks
 from kotaemon_node.domain.ids import DEFAULT_TENANT
+from kotaemon_node.domain.plugin_bundle import manifest_text
 from kotaemon_node.domain.plugin_manifest import Manifest
 from kotaemon_node.plugins.child.calling import Caller as InProcessCaller
 from kotaemon_node.plugins.child.frames import LENGTH
@@ -47,7 +49,7 @@ def on_trial(path: Path, *, config: Mapping[str, Any], sandboxed: bool) -> Trial
     """
     read = read_plugin(path)
     check_source(read.files)
-    manifest = manifest_of(read.files)
+    manifest = read_manifest(read.name, manifest_text(read.files))
     place = Path(tempfile.mkdtemp(prefix="kotaemon-plugin-"))
     try:
         folder = unpack(read.files, place, "plugin")

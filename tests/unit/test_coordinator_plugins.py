@@ -119,7 +119,7 @@ def test_a_file_that_is_still_being_written_waits(leader: Leader) -> None:
     ("file", "text", "why"),
     [
         ("orders.py", "def broken(:\n", "orders.py, line 1"),
-        ("orders.yaml", "effects: [\n", "no YAML"),
+        ("orders.yaml", "effects: [\n", "neither YAML"),
         ("orders.yaml", "effects: sometimes\n", "effects must be"),
         ("orders/__init__.py", "", "both orders.py and a folder"),
     ],

@@ -2,9 +2,9 @@
 
 from kotaemon_node.adapters.bundles.folders import PluginFiles, read_plugin, read_plugins
 from kotaemon_node.adapters.bundles.loading import BundleLoader, Started
-from kotaemon_node.adapters.bundles.manifests import check_source, manifest_of
 from kotaemon_node.adapters.bundles.secrets import PluginSecrets
 from kotaemon_node.adapters.bundles.shelf import BundleShelf, unpack
+from kotaemon_node.adapters.bundles.sources import check_source
 
 __all__ = [
     "BundleLoader",
@@ -13,7 +13,6 @@ __all__ = [
     "PluginSecrets",
     "Started",
     "check_source",
-    "manifest_of",
     "read_plugin",
     "read_plugins",
     "unpack",

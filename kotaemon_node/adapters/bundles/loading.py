@@ -5,10 +5,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from kotaemon_node.adapters.bundles.manifests import manifest_of
 from kotaemon_node.adapters.bundles.secrets import PluginSecrets
 from kotaemon_node.adapters.bundles.shelf import BundleShelf
-from kotaemon_node.domain.errors import Invalid
+from kotaemon_node.domain.errors import NodeError
 from kotaemon_node.domain.plugin_manifest import Manifest
 from kotaemon_node.ports.plugin_registry import PluginRefused, Wanted
 from kotaemon_node.ports.plugins import Plugin, PluginCall, PluginDescription
@@ -31,6 +30,14 @@ class Start(Protocol):
         ...
 
 
+class ReadManifest(Protocol):
+    """Reads the manifest in a plugin's files."""
+
+    def __call__(self, files: Mapping[str, bytes]) -> Manifest:
+        """Return it (path → content); ``Invalid`` or ``TooLarge`` where it is none."""
+        ...
+
+
 class _Loaded:
     """``ports.plugin_registry.LoadedPlugin``: a started plugin that knows its version."""
 
@@ -49,9 +56,12 @@ class _Loaded:
 class BundleLoader:
     """``ports.plugin_registry.PluginLoader``."""
 
-    def __init__(self, shelf: BundleShelf, secrets: PluginSecrets, *, start: Start) -> None:
+    def __init__(
+        self, shelf: BundleShelf, secrets: PluginSecrets, *, read: ReadManifest, start: Start
+    ) -> None:
         self._shelf = shelf
         self._secrets = secrets
+        self._read = read
         self._start = start
         # What the manifest of a bundle that was opened configures: it may name secrets, too.
         self._declared: dict[str, Mapping[str, Any]] = {}
@@ -64,8 +74,8 @@ class BundleLoader:
         """See the port."""
         folder = self._shelf.folder_of(wanted.name, wanted.release)
         try:
-            manifest = manifest_of(self._shelf.files(wanted.name, wanted.release))
-        except Invalid as error:
+            manifest = self._read(self._shelf.files(wanted.name, wanted.release))
+        except NodeError as error:
             raise PluginRefused(str(error)) from None
         self._declared[wanted.release.bundle] = manifest.config
         config = self._config(wanted)
