@@ -31,6 +31,7 @@ _FIRST_POLL_S = 0.05
 _QUIET_POLL_S = 5 * limits.FOLLOWER_POLL_S
 _HISTORY_READ_MAX = 50
 _ANYWHERE = (0.0, 0)
+_SAID = ("author", "name", "event")
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +176,7 @@ class _Reader:
         while self._announced:
             turn = self._announced.popleft()
             fields = {"message": turn.message, "state": turn.state.value}
-            fields |= {name: said for name in ("author", "name") if (said := getattr(turn, name))}
+            fields |= {name: said for name in _SAID if (said := getattr(turn, name))}
             if turn.origin:
                 fields |= {"origin": turn.origin, "ref": turn.ref}
             yield Frame("turn", fields, turn.turn_id, turn.trace_id, seq=None)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from tests.browser.stub_handoff import hand_back, hand_off, waiting
 from tests.browser.stub_turns import Script, StubTurn
 
 WEB = Path(__file__).parents[2] / "kotaemon_node" / "web"
@@ -37,6 +38,7 @@ class Stub:
         self.documents: dict[str, dict[str, Any]] = {}
         self.requests: list[tuple[str, str, dict[str, str]]] = []
         self.ratings: dict[str, str] = {}
+        self.handoffs: dict[str, dict[str, Any]] = {}
         self.refusals: list[tuple[str, str, int, dict[str, Any]]] = []
         self.default = Script(pieces=("I don't know.",))
         self.mints_ids = False
@@ -79,6 +81,9 @@ class Stub:
                 if turn.turn_id == turn_id:
                     return turn
             script = self.scripts.get(message, self.default)
+            if sid in self.handoffs:
+                turns.append(waiting(turn_id, message))
+                return turns[-1]
             turn = StubTurn(turn_id, message, script, cuts=list(script.cuts))
             turns.append(turn)
         threading.Thread(target=turn.run, daemon=True).start()
@@ -161,7 +166,7 @@ class _Handler(BaseHTTPRequestHandler):
         done = [turn for turn in turns if turn["version"]]
         self._json(
             200, {"session_id": sid, "epoch": "e", "version": len(done), "turns": turns,
-                  "feedback": self.world.ratings}
+                  "feedback": self.world.ratings, "handoff": self.world.handoffs.get(sid)}
         )  # fmt: skip
 
     def _delete(self, sid: str, *, body: Any) -> None:
@@ -218,7 +223,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _told(self, turn: StubTurn, after: int) -> bool:
         """Tell a turn to its end; False when the connection is to break in the middle."""
         if turn.state == "running" or len(turn.frames) > after:
-            head = {"type": "turn", "turn_id": turn.turn_id, "message": turn.message}
+            head = {"type": "turn", "turn_id": turn.turn_id, "message": turn.message, **turn.said}
             self._chunk(_event({**head, "trace_id": turn.trace_id, "state": "running"}))
         for block, seq in _blocks(turn, after):
             self._chunk(block)
@@ -359,6 +364,8 @@ _ROUTES = (
     ("GET", rf"/v1/sessions/{_ID}/turns/{_ID}/stream", _Handler._follow),
     ("POST", rf"/v1/sessions/{_ID}/turns/{_ID}/cancel", _Handler._cancel),
     ("POST", rf"/v1/sessions/{_ID}/turns/{_ID}/feedback", _Handler._rate),
+    ("POST", rf"/v1/sessions/{_ID}/handoff", hand_off),
+    ("POST", rf"/v1/sessions/{_ID}/handback", hand_back),
     ("GET", r"/v1/sources/.+", _Handler._source),
     ("GET", r"/v1/cluster", _Handler._cluster),
     ("GET", r"/v1/me", _Handler._me),

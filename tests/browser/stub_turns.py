@@ -43,6 +43,8 @@ class StubTurn:
     frames: list[dict[str, Any]] = field(default_factory=list)
     cuts: list[int] = field(default_factory=list)
     muted: bool = False
+    said: dict[str, Any] = field(default_factory=dict)
+    """Author, name, event and handoff of a turn that no bot answers."""
     changed: threading.Condition = field(default_factory=threading.Condition)
 
     def add(self, kind: str, **fields: Any) -> None:
@@ -87,7 +89,7 @@ class StubTurn:
         self.state = state
         self.add(
             "done", state=state, answer=self.answer, version=1, generation={"default": 3},
-            usage={}, timings={"total": 0.42}, degraded=None,
+            usage={}, timings={"total": 0.42}, degraded=None, **self.said,
         )  # fmt: skip
 
     @property
@@ -110,5 +112,5 @@ class StubTurn:
             "version": version if self.state != "running" else 0, "generation": {"default": 3},
             "owner": "worker-0", "attempts": 1, "usage": {}, "timings": {"total": 0.42},
             "degraded": None, "trace_id": self.trace_id,
-            "error": self.script.error if self.state == "failed" else None,
+            "error": self.script.error if self.state == "failed" else None, **self.said,
         }  # fmt: skip

@@ -5,6 +5,7 @@
 import { ApiError, api, newId } from "./api.js";
 import { Elsewhere } from "./elsewhere.js";
 import { ConnectionLost, followTurn } from "./follow.js";
+import { handoffSaid } from "./handoff.js";
 import { placeMoved } from "./place.js";
 import { followSession } from "./session-stream.js";
 import { Store } from "./store.js";
@@ -21,10 +22,13 @@ const UNDER_WAY = "kotaemon.turn.";
  * @property {"empty" | "loading" | "open" | "missing" | "failed"} state
  * @property {{code: string, message: string} | null} error why it failed to load
  * @property {import("./turn.js").TurnView[]} turns
+ * @property {{since: number, reason: string, by: string} | null} handoff a person has it
  */
 
 /** @type {Store<Conversation>} */
-export const conversation = new Store({ sid: null, state: "empty", error: null, turns: [] });
+export const conversation = new Store({
+  sid: null, state: "empty", error: null, turns: [], handoff: null,
+});
 
 /** Called when a turn has ended: lists and figures elsewhere may be old. */
 export const turnEnded = new Set();
@@ -55,7 +59,7 @@ export async function ask(message) {
   if (fresh) {
     stopFollowing();
     remember(id, "pushState");
-    conversation.set({ sid: id, state: "open", error: null, turns: [] });
+    conversation.set({ sid: id, state: "open", error: null, turns: [], handoff: null });
   }
   conversation.set(({ turns }) => ({ turns: [...turns, turn] }));
   await follow({ sid: id, turnId: turn.id, message, submitted: false, mayCreate: fresh });
@@ -94,13 +98,13 @@ export function forget(sid) {
 
 function clear() {
   stopFollowing();
-  conversation.set({ sid: null, state: "empty", error: null, turns: [] });
+  conversation.set({ sid: null, state: "empty", error: null, turns: [], handoff: null });
 }
 
 async function open(sid, again = false) {
   stopFollowing();
   const mine = following.signal;
-  conversation.set({ sid, state: "loading", error: null, turns: [] });
+  conversation.set({ sid, state: "loading", error: null, turns: [], handoff: null });
   const left = underWay(sid);
   let unknown = false;
   try {
@@ -110,7 +114,7 @@ async function open(sid, again = false) {
     const found = left && turns.find((turn) => turn.id === left.id);
     if (left && !found) turns.push(newTurn(left));
     if (found && isFinished(found)) keepUnderWay(sid, null);
-    conversation.set({ state: "open", turns });
+    conversation.set({ state: "open", turns, handoff: past.handoff });
     watch(sid, past.version);
   } catch (error) {
     if (mine.aborted) return;
@@ -141,16 +145,18 @@ function openFailed(sid, error, left) {
   }
 }
 
-/** @returns {Promise<{turns: object[], version: number}>} version: behind which turns are news */
+/** @returns {Promise<{turns: object[], version: number, handoff: object | null}>} version: behind which turns are news */
 async function pastTurns(sid) {
   const turns = [];
   let version = 0;
   let afterVersion = 0;
+  let handoff = null;
   let running = null; // it is told beside the history, since it is not in it yet
   for (let page = 0; page < HISTORY_PAGES_MAX; page += 1) {
     const told = await api.session(sid, { afterVersion, limit: HISTORY_PAGE });
     running = told.running_turn ?? null;
     version = told.version;
+    handoff = told.handoff ?? null;
     const known = new Set(turns.map((turn) => turn.turn_id));
     const rated = told.feedback ?? {};
     turns.push(...told.turns.filter((turn) => !known.has(turn.turn_id))
@@ -162,7 +168,7 @@ async function pastTurns(sid) {
   if (running && !turns.some((turn) => turn.turn_id === running)) {
     turns.push(await api.turn(sid, running));
   }
-  return { turns, version };
+  return { turns, version, handoff };
 }
 
 /** Follow what others do in the session, from this version on; once for each open session. */
@@ -184,11 +190,12 @@ async function watch(sid, afterVersion = 0) {
 
 function takeFromSession(sid, frame) {
   const id = frame.turn_id;
+  noteHandoff(frame);
   if (frame.type === "turn") {
     if (conversation.value.turns.some((turn) => turn.id === id)) return;
     elsewhere.tell(id);
     const phase = frame.state === "queued" ? "queued" : "";
-    const turn = { ...newTurn({ id, message: frame.message }), state: phase || "running", phase };
+    const turn = { ...newTurn({ ...frame, id }), state: phase || "running", phase };
     conversation.set(({ turns }) => ({ turns: [...turns, withLink(turn, watchedBy)] }));
     return;
   }
@@ -205,6 +212,11 @@ function takeFromSession(sid, frame) {
   }
 }
 
+function noteHandoff(frame) {
+  const handoff = handoffSaid(frame);
+  if (handoff !== undefined) conversation.set({ handoff });
+}
+
 async function follow({ sid, turnId, message, submitted, mayCreate = false }) {
   const { signal } = following;
   const alter = (how) => !signal.aborted && change(turnId, how);
@@ -213,7 +225,10 @@ async function follow({ sid, turnId, message, submitted, mayCreate = false }) {
   try {
     await followTurn({
       sid, turnId, message, submitted, signal,
-      onFrame: (frame) => alterOften((turn) => withFrame(turn, frame)),
+      onFrame: (frame) => {
+        if (!signal.aborted) noteHandoff(frame);
+        alterOften((turn) => withFrame(turn, frame));
+      },
       onLink: (link) => {
         alter((turn) => withLink(turn, link));
         // The first question has made the session: now there is something to follow.

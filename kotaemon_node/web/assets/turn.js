@@ -22,6 +22,10 @@ import { codePointLength, unitIndex } from "./codepoints.js";
  * @property {boolean} partial a snapshot stood in for frames, so the sources must be fetched
  * @property {number | null} seconds it took
  * @property {"up" | "down" | null} rating what the user said of the answer
+ * @property {string} author `agent` where a person said the text
+ * @property {string} name that of the person
+ * @property {string} event `handoff` or `handback`, where that happened with this turn
+ * @property {boolean} handoff the message is a person's to answer
  */
 
 const FINISHED = new Set(["done", "failed", "cancelled", "interrupted"]);
@@ -29,12 +33,12 @@ const FINISHED = new Set(["done", "failed", "cancelled", "interrupted"]);
 export const isFinished = (turn) => FINISHED.has(turn.state);
 
 /** @returns {TurnView} */
-export function newTurn({ id, message }) {
+export function newTurn({ id, message, author = "", name = "", event = "" }) {
   return {
     id, message, state: "running", text: "", length: 0, phase: "", sources: [], tools: [],
     error: null, generation: {}, degraded: null, traceId: "", servedBy: [],
     link: { state: "connecting", attempt: 0 }, takenOver: false, lost: false, partial: false,
-    seconds: null, rating: null,
+    seconds: null, rating: null, author, name, event, handoff: false,
   };
 }
 
@@ -42,7 +46,7 @@ export function newTurn({ id, message }) {
 export function turnFromServer(told) {
   const text = told.answer ?? "";
   return {
-    ...newTurn({ id: told.turn_id, message: told.message }),
+    ...newTurn({ ...told, id: told.turn_id }),
     state: told.state,
     text,
     length: codePointLength(text),
@@ -54,6 +58,7 @@ export function turnFromServer(told) {
     servedBy: told.owner ? [told.owner.replace(/\.[^.]*$/, "")] : [], // without its incarnation
     seconds: secondsOf(told.timings),
     rating: told.rating ?? null,
+    handoff: told.handoff ?? false,
   };
 }
 
@@ -72,6 +77,7 @@ const FRAMES = {
     ...withText(turn, frame.content, frame.offset ?? turn.length),
   }),
   restart: (turn) => ({ ...turn, text: "", length: 0 }),
+  handoff: (turn, frame) => ({ ...turn, event: frame.active ? "handoff" : "handback" }),
   reset: (turn) => ({ ...turn, text: "", length: 0, sources: [], tools: [] }),
   snapshot: (turn, frame) => ({
     ...turn,
@@ -94,6 +100,10 @@ const FRAMES = {
       generation: frame.generation ?? turn.generation,
       degraded: frame.degraded ?? null,
       seconds: secondsOf(frame.timings),
+      author: frame.author ?? turn.author,
+      name: frame.name ?? turn.name,
+      event: frame.event ?? turn.event,
+      handoff: frame.handoff ?? false,
     };
   },
 };

@@ -25,6 +25,17 @@ export const EN = {
 
   composerLabel: "Your question",
   placeholder: "Ask a question…",
+  placeholderPerson: "Write to the person…",
+  callPerson: "Talk to a person",
+  backToBot: "Back to the assistant",
+  personHere: "A person is with you.",
+  person: "A person",
+  personSaid: "What the person says",
+  sentToPerson: "Sent to the person",
+  happened: {
+    handoff: "From here on a person answers",
+    handback: "From here on the assistant answers",
+  },
   send: "Send",
   stop: "Stop",
   hint: "Enter to send, Shift + Enter for a new line",

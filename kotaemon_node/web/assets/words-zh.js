@@ -25,6 +25,17 @@ export const ZH = {
 
   composerLabel: "您的问题",
   placeholder: "请输入问题…",
+  placeholderPerson: "给人工客服留言…",
+  callPerson: "转人工客服",
+  backToBot: "返回智能助手",
+  personHere: "人工客服正在为您服务。",
+  person: "人工客服",
+  personSaid: "人工客服的消息",
+  sentToPerson: "已发送给人工客服",
+  happened: {
+    handoff: "以下由人工客服回答",
+    handback: "以下由智能助手回答",
+  },
   send: "发送",
   stop: "停止",
   hint: "Enter 发送，Shift + Enter 换行",

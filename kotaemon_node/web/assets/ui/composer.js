@@ -4,6 +4,7 @@ import { stop } from "../conversation.js";
 import { html, useLayoutEffect, useRef, useState } from "../html.js";
 import { isFinished } from "../turn.js";
 import { Send, Square } from "./icons.js";
+import { Person } from "./person.js";
 
 const MESSAGE_CHARS_MAX = 32_000; // the server's limit
 const HEIGHT_MAX_PX = 220;
@@ -30,9 +31,11 @@ export function Composer({ words, talk, onAsk }) {
   };
   return html`
     <form class="composer" onSubmit=${send}>
+      <${Person} words=${words} talk=${talk} />
       <div class="field">
         <textarea id="question" ref=${field} rows="1" value=${text} dir="auto"
-          aria-label=${words.composerLabel} placeholder=${words.placeholder}
+          aria-label=${words.composerLabel}
+          placeholder=${talk.handoff ? words.placeholderPerson : words.placeholder}
           aria-invalid=${over > 0} enterkeyhint="send" autocomplete="off"
           onInput=${(event) => setText(event.currentTarget.value)} onKeyDown=${pressed}></textarea>
         ${running

@@ -14,25 +14,61 @@ const COPIED_SHOWN_MS = 1_500;
 export const Turn = memo(({ turn, words, newest }) => {
   const running = !isFinished(turn) && !turn.lost;
   const cited = citedNumbers(turn.text);
+  if (turn.author) return html`<${Said} turn=${turn} words=${words} />`;
+  if (!turn.message && turn.event) return html`<${Event} turn=${turn} words=${words} />`;
+  if (turn.handoff) return html`<${Waits} turn=${turn} words=${words} />`;
   return html`
     <article class="turn" data-turn=${turn.id} data-state=${turn.state}>
-      <div class="question" lang=${localeOf(turn.message)}>
-        <h2 class="hidden">${words.you}</h2><p dir="auto">${turn.message}</p>
-      </div>
+      ${turn.message && html`<${Question} turn=${turn} words=${words} />`}
       <div class="answer" aria-label=${words.answer} role="group">
         <${Answer} turn=${turn} words=${words} running=${running} />
         ${running && html`<${Phase} turn=${turn} words=${words} />`}
         ${turn.tools.length > 0 && html`<${Tools} tools=${turn.tools} words=${words} />`}
         ${turn.lost && html`<${Lost} turn=${turn} words=${words} />`}
         ${turn.error && html`<${Failure} turn=${turn} words=${words} newest=${newest} />`}
-        ${isStopped(turn) && html`<${Stopped} turn=${turn} words=${words} newest=${newest} />`}
+        ${isStopped(turn) && !turn.event && html`<${Stopped} turn=${turn} words=${words} newest=${newest} />`}
         ${cited.length > 0 && html`
           <${SourceList} docs=${turn.sources} cited=${cited} words=${words} />`}
         ${!running && turn.text && html`<${Meta} turn=${turn} words=${words} />`}
       </div>
+      ${turn.event && html`<${Happened} event=${turn.event} words=${words} />`}
     </article>
   `;
 });
+
+const Question = ({ turn, words }) => html`
+  <div class="question" lang=${localeOf(turn.message)}>
+    <h2 class="hidden">${words.you}</h2><p dir="auto">${turn.message}</p>
+  </div>
+`;
+
+/** What a person said. */
+const Said = ({ turn, words }) => html`
+  <article class="turn said" data-turn=${turn.id} data-state=${turn.state}>
+    <div class="answer" aria-label=${words.personSaid} role="group">
+      <p class="said-by">${turn.name || words.person}</p>
+      <div class="said-text"><${Answer} turn=${turn} words=${words} running=${false} /></div>
+    </div>
+  </article>
+`;
+
+/** A message that a person is to answer. */
+const Waits = ({ turn, words }) => html`
+  <article class="turn" data-turn=${turn.id} data-state=${turn.state}>
+    <${Question} turn=${turn} words=${words} />
+    <p class="sent">${words.sentToPerson}</p>
+  </article>
+`;
+
+const Event = ({ turn, words }) => html`
+  <article class="turn" data-turn=${turn.id} data-state=${turn.state}>
+    <${Happened} event=${turn.event} words=${words} />
+  </article>
+`;
+
+const Happened = ({ event, words }) => html`
+  <p class="happened" data-event=${event}><span>${words.happened[event]}</span></p>
+`;
 
 const isStopped = (turn) => turn.state === "cancelled" || turn.state === "interrupted";
 
