@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from kotaemon_node.adapters.documents.reading import unsupported
 from kotaemon_node.adapters.encoder.factory import make_encoder
+from kotaemon_node.adapters.encoder.remembering import RememberingEncoder
 from kotaemon_node.adapters.encoder.remote import RemotePlace
 from kotaemon_node.adapters.kafka import KafkaAddress, KafkaBus
 from kotaemon_node.adapters.rabbitmq import RabbitmqAddress, RabbitmqBus
@@ -54,8 +55,8 @@ def bus_of(settings: Settings, *, store: RedisStore, waiting: RedisStore, clock:
     return RedisStreamsBus(store, waiting=waiting, clock=clock)
 
 
-def encoders_of(settings: Settings, *, metrics: Metrics) -> Callable[[str], Encoder]:
-    """Return what gives the encoder that a generation names: this pod has that of its settings."""
+def encoder_of(settings: Settings, *, metrics: Metrics) -> Encoder:
+    """Return the pod's encoder, which intents and retrieval share."""
     encoder = make_encoder(
         settings.encoder_model,
         settings.encoder_backend,
@@ -66,6 +67,11 @@ def encoders_of(settings: Settings, *, metrics: Metrics) -> Callable[[str], Enco
         ),
         told=metrics.encoder_agreement,
     )
+    return RememberingEncoder(encoder)
+
+
+def encoders_of(encoder: Encoder) -> Callable[[str], Encoder]:
+    """Return what gives the encoder that a generation names: this pod has this one."""
 
     def encoder_for(name: str) -> Encoder:
         if name != encoder.name:

@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 from pydantic import AliasChoices, Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from kotaemon_node.domain import limits
+from kotaemon_node.domain import acting_limits, limits
 
 _HEADER_NAME: Final = re.compile("[A-Za-z0-9_-]+", re.ASCII)
 
@@ -107,6 +107,18 @@ class Settings(BaseSettings):
     tools_file: Path | None = None
     """YAML or JSON file that describes the tools which answers may call; None: no tools."""
 
+    intents_file: Path | None = None
+    """YAML or JSON file of intents, their slots and corrections; None: plugins' examples alone."""
+    intent_url: str = ""
+    """Service that recognises intents, asked before examples are compared; empty: none is."""
+    intent_api_key: str = ""
+    intent_threshold: float = Field(default=0.7, gt=0.0, le=1.0)
+    """Confidence of that service from which on its intent is taken."""
+    intent_kept: float = Field(default=acting_limits.INTENT_KEPT, ge=0.5, le=0.99)
+    """Share of the examples recognised rightly that stays recognised; less: fewer strangers are."""
+
+    open_user: str = Field(default="", pattern=r"^[A-Za-z0-9_.@-]{0,128}$")
+    """User of sessions that name none, while ``AUTH_MODE`` is ``open``; for trying plugins out."""
     plugins_dir: Path | None = None
     """Folder of plugins that the coordinator watches; None: they come by ``POST /v1/plugins``."""
     plugin_secrets_dir: Path | None = None

@@ -29,6 +29,7 @@ class Intents:
 
     The first that is sure of an intent that the caller allows is believed. Nobody sure: no intent,
     and the message is a question to the documents. Corrections have the last word.
+    ``last`` takes long, so it is asked only where the others see a chance, or cannot judge.
     """
 
     def __init__(
@@ -36,14 +37,14 @@ class Intents:
         book: IntentBook = EMPTY_BOOK,
         *,
         others: Sequence[Recogniser] = (),
-        threshold: float = SURE,
+        last: Recogniser | None = None,
     ) -> None:
         """``others`` in the order in which they are asked. Raises ``BadExpression``."""
         self._book = book
         self._recognisers = (RuleRecogniser(book.intents), *others)
         self._corrections = Corrections(book.corrections)
         self._slots = SlotReader(book.slots)
-        self._threshold = threshold
+        self._last = last
 
     @property
     def slots(self) -> SlotReader:
@@ -68,13 +69,15 @@ class Intents:
     def _believed(self, text: str, context: IntentContext, stop: StopSignal) -> Recognition:
         candidates: tuple[tuple[str, float], ...] = ()
         usage = None
-        for recogniser in self._recognisers:
+        for recogniser in (*self._recognisers, self._last):
+            if recogniser is None or (recogniser is self._last and _hopeless(candidates)):
+                continue
             found = recogniser.recognise(text, context=context, stop=stop)
             usage = found.usage or usage
             if found.intent is None or not context.allows(found.intent):
                 candidates = candidates or found.candidates
                 continue
-            if found.confidence >= self._threshold:
+            if found.confidence >= SURE:
                 return replace(found, usage=usage)
             candidates = found.candidates or candidates
         unsure = max((confidence for _, confidence in candidates), default=0.0)
@@ -95,3 +98,8 @@ class Intents:
             slots={**{name: values[-1] for name, values in read.items()}, **found.slots},
             several={name: values for name, values in read.items() if len(values) > 1},
         )
+
+
+def _hopeless(candidates: Sequence[tuple[str, float]]) -> bool:
+    """Tell whether somebody judged, and sees no intent that is likely at all."""
+    return bool(candidates) and max(it for _, it in candidates) < limits.INTENT_CHANCE_MIN

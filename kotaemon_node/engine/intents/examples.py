@@ -1,7 +1,7 @@
 """The recogniser of examples: what was said like this before meant that.
 
-It learns beside the turns, whenever its examples change; until it has, the classifier before goes
-on answering. Vectors of examples are kept, so that a plugin more costs its own examples only.
+It learns beside the turns, whenever its examples change; a message waits for that a while, then the
+classifier before answers. Vectors are kept, so that a plugin more costs its own examples only.
 """
 
 import threading
@@ -67,15 +67,19 @@ class ExampleRecogniser:
         clock: Clock,
         tasks: Tasks,
         kept: float = limits.INTENT_KEPT,
+        wait_s: float = limits.INTENT_LEARNING_WAIT_S,
     ) -> None:
-        """``kept``: share of what is recognised rightly that is to stay recognised."""
+        """``kept``: share of what is recognised rightly that is to stay recognised.
+
+        ``wait_s``: how long a message waits for what is being learned.
+        """
         self._own = _own(book)
         self._encoder = encoder
         self._question = question
         self._features = Features(encoder.spaces)
         self._clock = clock
         self._tasks = tasks
-        self._kept = kept
+        self._kept, self._wait_s = kept, wait_s
         self._lock = threading.Lock()
         self._kinds: list[_Kind] = []
         """The last used last."""
@@ -90,8 +94,8 @@ class ExampleRecogniser:
         kind = self._kind(context.examples)
         if not kind.examples:
             return NOTHING
-        if kind.classifier is None and all(it.classifier is None for it in self._kinds):
-            self._clock.wait(kind.ready, limits.INTENT_LEARNING_WAIT_S)
+        if kind.classifier is None and kind.learning:
+            self._clock.wait(kind.ready, self._wait_s)
         usable = [it for it in (*self._kinds, kind) if it.classifier is not None]
         if not usable:
             return NOTHING
