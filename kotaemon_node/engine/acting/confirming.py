@@ -86,12 +86,14 @@ def _english(text: str, named: str) -> Reply:
     said = " ".join(words)
     known = set(_MARKS.sub(" ", named).split()) | _POLITE
     refusal = next((it for it in _NO_FIRST if f"{said} ".startswith(f"{it} ")), "")
-    if refusal and all(word in known or word in _NO for word in said[len(refusal) :].split()):
+    rest = said[len(refusal) :].split()
+    if refusal and all(word in _NO or word in known - _YES for word in rest):
         return "no"
     if any(word in _HEDGES for word in words):
         return "other"
+    begins = (said, said.removeprefix("please "))
     consents = bool(words) and (
-        words[0] in _YES or said.removeprefix("please ").startswith(_YES_PHRASES)
+        words[0] in _YES or any(it.startswith(_YES_PHRASES) for it in begins)
     )
     return "yes" if consents and all(word in _YES or word in known for word in words) else "other"
 

@@ -16,6 +16,7 @@ from kotaemon_node.engine.intents import IntentContext, Intents, Recognition
 from kotaemon_node.engine.language import language_of_turn
 from kotaemon_node.engine.ledger import caller_of
 from kotaemon_node.engine.understanding import Asked
+from kotaemon_node.engine.understanding.topics import depends
 from kotaemon_node.ports.intents import NOTHING
 from kotaemon_node.ports.plugins import Hook, Plugin
 from kotaemon_node.ports.runtime import StopSignal
@@ -123,12 +124,20 @@ class Deciding:
             asked=wanted.slot if wanted else "",
             today=datetime.datetime.fromtimestamp(self.work.created_at, tz=datetime.UTC).date(),
         )
-        found = self.intents.recognise(self.work.message, context=context, stop=self.stop)
-        if found.intent is None and self.asked.search != self.work.message and not wanted:
-            again = self.intents.recognise(self.asked.search, context=context, stop=self.stop)
-            # Its values may be of what was talked about before: they are no more than they were.
-            found = replace(again, slots=found.slots) if again.intent else found
-        return found
+        # What rules put before a message is what was talked about: whoever asks what cancelling
+        # costs does not cancel again. A language model writes what is asked now.
+        text = self.asked.search if self.asked.by == "model" else self.work.message
+        found = self.intents.recognise(text, context=context, stop=self.stop)
+        return found if found.intent or wanted else self._the_same_again(state, found)
+
+    def _the_same_again(self, state: DialogueState, found: Recognition) -> Recognition:
+        """Take "and 1004?" for what was wanted just before, of another value."""
+        last = state.intents[-1] if state.intents else ""
+        rule = self.intents.rule(last) if last else None
+        named = set(rule.slots if rule else ()) & set(found.slots)
+        if not named or not depends(self.work.message):
+            return found
+        return replace(found, intent=last, by="asked")
 
     def _wanted(self, state: DialogueState) -> Wanted | None:
         wanted = state.wanted

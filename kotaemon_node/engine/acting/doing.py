@@ -90,6 +90,8 @@ class Doing:
             self._propose(answer.proposed)
         elif answer.wanted:
             self._ask_user(answer)
+        elif answer.too_large:
+            write(self.turn, sentence("too_large", language_of_turn(self.turn.work)))
         else:
             found = self._found(search)
             explained = found is not None and found.answer is not None

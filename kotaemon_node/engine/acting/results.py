@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import orjson
@@ -36,6 +36,8 @@ class Said:
     question: str = ""
     """How the plugin asks for it; "": in the engine's words."""
     choices: tuple[str, ...] = ()
+    too_large: bool = False
+    """A proposal that does not fit into what is kept of a call."""
     slots: Mapping[str, Any] = field(default_factory=dict)
     """What the answer is about: one value, or a list of those that it names."""
 
@@ -58,6 +60,8 @@ def said(outcome: Outcome) -> Said:
     try:
         value = orjson.loads(outcome.told)
     except orjson.JSONDecodeError:  # it was cut off, mostly somewhere in its details
+        if outcome.told.startswith('{"propose"'):
+            return Said(too_large=True)
         begin = _RESULT.match(outcome.told)
         return Said(text=shown(orjson.loads(begin[1])) if begin else "")
     if not isinstance(value, Mapping):
@@ -88,15 +92,8 @@ def _said(value: Mapping[str, Any]) -> Said:
 
 
 def _with_slots(found: Said, slots: Mapping[str, Any]) -> Said:
-    return Said(
-        found.text,
-        found.refusal,
-        found.proposed,
-        found.wanted,
-        found.question,
-        found.choices,
-        {str(name): value for name, value in slots.items() if value not in (None, "", [])},
-    )
+    known = {str(name): it for name, it in slots.items() if it not in (None, "", [])}
+    return replace(found, slots=known)
 
 
 def _as_text(value: Any) -> str:
