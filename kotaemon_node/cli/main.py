@@ -15,6 +15,7 @@ from kotaemon_node.cli import (
     evaluate,
     ingest,
     models,
+    plugins,
     restore,
     signing_key,
     talk,
@@ -72,6 +73,7 @@ app.add_typer(backup.app, name="backup")
 app.command()(restore.restore)
 app.add_typer(api_keys.app, name="keys")
 app.add_typer(models.app, name="models")
+app.add_typer(plugins.app, name="plugins")
 app.add_typer(evaluate.app, name="eval")
 app.add_typer(signing_key.app, name="signing-key")
 
