@@ -32,6 +32,8 @@ from kotaemon_node.bookkeeping import books_of
 from kotaemon_node.domain import limits
 from kotaemon_node.domain.events import CONFIG_UPDATED, KNOWLEDGE_UPDATED, SESSION_UPDATED
 from kotaemon_node.domain.ids import DEFAULT_TENANT
+from kotaemon_node.effects import effects_of
+from kotaemon_node.engine.acting import Acting
 from kotaemon_node.engine.answering import Answerer
 from kotaemon_node.engine.direct import DirectAnswers
 from kotaemon_node.engine.handing import HandoffDesk
@@ -51,9 +53,9 @@ from kotaemon_node.outside import (
     memory_of,
     reranking_of,
     terms_of,
-    toolbox_of,
 )
 from kotaemon_node.places import bus_of, encoder_of, encoders_of, neighbours_of, upload_desk_of
+from kotaemon_node.recognising import intents_of
 from kotaemon_node.remembered import remembering_of
 from kotaemon_node.retrieval.faq_reader import FaqReader
 from kotaemon_node.retrieval.found_before import FoundBefore, RememberedKnowledge
@@ -172,10 +174,29 @@ def build_pod(settings: Settings) -> RunningPod:
         metrics=metrics,
         draining=lambda: pod.draining,
     )
+    effects = effects_of(
+        settings,
+        acting.plugins,
+        later=afterwards.later,
+        follow_ups=afterwards.follow_ups,
+        clock=clock,
+        tasks=tasks,
+        metrics=metrics,
+    )
+    effects.look_after(afterwards.worker, sessions)
     guarded = guarded_model_of(settings, clock=clock, ids=ids, metrics=metrics)
     model = guarded.model if guarded else None
     books = books_of(settings, clock=clock, tasks=tasks, metrics=metrics)
     adviser = Adviser(model, clock=clock, tasks=tasks) if model else None
+    intents = intents_of(
+        settings,
+        encoder=encoder,
+        adviser=adviser,
+        clock=clock,
+        ids=ids,
+        tasks=tasks,
+        metrics=metrics,
+    )
     answerer = Answerer(
         RememberedKnowledge(library, FoundBefore(), metrics.retrieval_cache),
         language_model=model,
@@ -183,12 +204,13 @@ def build_pod(settings: Settings) -> RunningPod:
         terms=terms_of(settings),
         clock=clock,
         metrics=metrics,
-        toolbox=toolbox_of(settings),
+        steps=effects.steps,
         profile_of=books.profile_of,
         remembering=remembering_of(
             settings, frames=frames, clock=clock, tasks=tasks, metrics=metrics
         ),
         reranking=reranking,
+        acting=Acting(acting.plugins, intents, clock=clock, tasks=tasks, metrics=metrics),
     )
     owners = Owners(mine=identity.incarnation, presence=presence, peers=peers, clock=clock)
     handoffs = RedisHandoffs(store, ttl_s=settings.session_ttl_s)
@@ -211,6 +233,7 @@ def build_pod(settings: Settings) -> RunningPod:
         metrics=metrics,
         owners=owners,
         draining=lambda: pod.draining,
+        settle=effects.settle,
         turn_log=TurnLog(texts=settings.turn_log_texts) if settings.turns_are_logged else None,
         traces=tracing.traces,
         profile_of=books.profile_of,
@@ -294,5 +317,6 @@ def build_pod(settings: Settings) -> RunningPod:
         guarded=guarded,
         later=afterwards.worker,
         acting=acting,
+        effects=effects,
         people=people,
     )

@@ -5,12 +5,9 @@ from dataclasses import dataclass
 from functools import partial
 from urllib.parse import urlsplit
 
-import structlog
-
 from kotaemon_node.adapters.llm.openai import make_language_model
 from kotaemon_node.adapters.redis import RedisBreaker, connect
 from kotaemon_node.adapters.reranker import RerankerPlace, make_reranker
-from kotaemon_node.adapters.tools.http import make_toolbox
 from kotaemon_node.domain import limits
 from kotaemon_node.engine.breaking import GuardedModel, SharedBreaker
 from kotaemon_node.engine.pod import Pod
@@ -19,12 +16,9 @@ from kotaemon_node.engine.terms import ModelTerms
 from kotaemon_node.engine.understanding.asking import Adviser
 from kotaemon_node.ports.language_model import LanguageModel, Usage
 from kotaemon_node.ports.runtime import Clock, IdSource, Tasks
-from kotaemon_node.ports.tools import Toolbox
 from kotaemon_node.retrieval.reranking import Reranking
-from kotaemon_node.settings import Settings, environment_value
+from kotaemon_node.settings import Settings
 from kotaemon_node.telemetry.metrics import Metrics
-
-_log = structlog.get_logger(__name__)
 
 
 def language_model_of(
@@ -115,11 +109,3 @@ def memory_of(
         metrics.llm_cost(terms.cost(usage))
 
     return Memory(advice=Advice(adviser, tasks, count) if adviser else None)
-
-
-def toolbox_of(settings: Settings) -> Toolbox | None:
-    """Return the tools of ``TOOLS_FILE``."""
-    toolbox = make_toolbox(settings.tools_file, environment=environment_value)
-    if toolbox is not None and not settings.llm_base_url:
-        _log.warning("tools_unused", reason="LLM_BASE_URL is empty: nobody decides to call them")
-    return toolbox

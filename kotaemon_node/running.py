@@ -11,6 +11,7 @@ from kotaemon_node.acting import Acting
 from kotaemon_node.adapters.redis import RedisStore
 from kotaemon_node.adapters.redis.durability import NeverDurable
 from kotaemon_node.domain import limits
+from kotaemon_node.effects import Effects
 from kotaemon_node.engine.handing import HandoffDesk
 from kotaemon_node.engine.later import LaterWorker
 from kotaemon_node.engine.owners import Owners
@@ -45,6 +46,7 @@ class RunningPod:
     guarded: GuardedEndpoint | None = None
     later: LaterWorker | None = None
     acting: Acting | None = None
+    effects: Effects | None = None
     people: HandoffDesk | None = None
 
     def start(self) -> None:
@@ -62,6 +64,8 @@ class RunningPod:
             self.tasks.spawn("breaker", lambda: guarded.keep_looking(self.clock, self.pod))
         if self.acting is not None:
             self.acting.start()
+        if (effects := self.effects) is not None:
+            self.tasks.spawn("tool breakers", lambda: effects.breakers.keep_looking(self.pod))
         if (people := self.people) is not None:
             self.tasks.spawn(
                 "handoffs", lambda: people.keep_counted(leaving=lambda: self.pod.draining)

@@ -45,6 +45,10 @@ def turns(done: int, failed: int) -> dict[str, str]:
     }
 
 
+_LATER_JOBS = ("kotaemon_later_jobs_total", 'kind="webhook"')
+LATER_DEAD = pod("worker-0", *_LATER_JOBS, 'outcome="dead"')
+LATER_FAILED = pod("worker-0", *_LATER_JOBS, 'outcome="failed"')
+LATER_LATE = pod("worker-0", "kotaemon_later_late_seconds", 'kind="webhook"')
 READY_0 = pod("worker-0", "kotaemon_ready")
 READY_1 = pod("worker-1", "kotaemon_ready")
 DRAINING_0 = pod("worker-0", "kotaemon_draining")
@@ -54,6 +58,7 @@ LOAD_0, LOAD_1 = pod("worker-0", "kotaemon_load_ratio"), pod("worker-1", "kotaem
 FDS = pod("worker-0", "kotaemon_process_open_fds")
 FDS_MAX = pod("worker-0", "kotaemon_process_max_fds")
 DEGRADED = pod("worker-0", "kotaemon_turns_degraded_total")
+PLUGIN_BREAKER = pod("worker-0", "kotaemon_plugin_breaker_open", 'plugin="orders"')
 BREAKER = pod("worker-0", "kotaemon_breaker_open", 'endpoint="llm.models:8000"')
 TAKEOVERS = pod("worker-0", "kotaemon_takeovers_total")
 HANDOVERS = pod("worker-1", "kotaemon_handovers_total")
@@ -157,6 +162,11 @@ CASES: Mapping[str, Case] = {
         quiet=({BREAKER: "0x80"}, {BREAKER: "0x10 1x3 0x70"}),
         at_min=10,
     ),
+    "KotaemonPluginBreakerOpen": Case(
+        fires=({PLUGIN_BREAKER: "1x80"},),
+        quiet=({PLUGIN_BREAKER: "0x80"}, {PLUGIN_BREAKER: "0x10 1x1 0x70"}),
+        at_min=10,
+    ),
     "KotaemonToolFails": Case(
         fires=({TOOL_DONE: "0+6x80", TOOL_FAILED: "0+4x80"},),
         quiet=({TOOL_DONE: "0+9x80", TOOL_FAILED: "0+1x80"},),
@@ -215,6 +225,14 @@ CASES: Mapping[str, Case] = {
     ),
     "KotaemonPoisonEvents": Case(
         fires=({POISON: "0x15 1x60"},), quiet=({POISON: STAYS_0, IGNORED: "0+9x80"},)
+    ),
+    "KotaemonDeadLetters": Case(
+        fires=({LATER_DEAD: "0x15 1x60"},),
+        quiet=({LATER_DEAD: STAYS_0, LATER_FAILED: "0+9x80"}, {LATER_DEAD: "7x80"}),
+    ),
+    "KotaemonLaterLate": Case(
+        fires=({LATER_LATE: "0x5 150x80"},),
+        quiet=({LATER_LATE: "90x80"}, {LATER_LATE: "0x20 500x5 0x60"}),
     ),
     "KotaemonBalancerNoServer": Case(
         fires=({SERVERS: STAYS_0},), quiet=({SERVERS: "3x80"},), at_min=5

@@ -54,11 +54,14 @@ class Calling:
         clock: Clock,
         breakers: Breakers | None = None,
         last_good: LastGoodResults | None = None,
+        skipped: Callable[[str, str], None] = lambda plugin, told: None,
     ) -> None:
+        """``skipped`` counts calls that a breaker kept back, by plugin and what is told instead."""
         self._toolbox = toolbox
         self._clock = clock
         self._breakers = breakers
         self._last_good = last_good
+        self._count_skipped = skipped
 
     def made(self, call: Call, *, again: bool, stop: StopSignal) -> Outcome:
         """Make the call and return how it ended; ``again``: it may have been made before."""
@@ -108,7 +111,9 @@ class Calling:
         if again and not reads:
             return error_of("unknown", message)
         if reads and (known := self._kept(call)) is not None:
+            self._count_skipped(plugin_of(name), "stale")
             return known
+        self._count_skipped(plugin_of(name), "failed")
         return error_of("failed", f"{message}; nothing was done")
 
     def _kept(self, call: Call) -> Outcome | None:

@@ -119,8 +119,15 @@ class ToolSteps:
         self._metrics = metrics
         self._behind = behind
         self._at_once = TOOL_CALLS_AT_ONCE if tasks is not None else 1
-        self._calling = Calling(toolbox, clock=clock, breakers=breakers, last_good=last_good)
-        self._awaiting = Awaiting(self._calling, clock=clock, tasks=tasks, behind=behind)
+        self.calling = Calling(
+            toolbox,
+            clock=clock,
+            breakers=breakers,
+            last_good=last_good,
+            skipped=metrics.acting.plugin_skipped,
+        )
+        """What makes the calls; jobs behind a turn make theirs by it, too."""
+        self._awaiting = Awaiting(self.calling, clock=clock, tasks=tasks, behind=behind)
         metrics.plugins(spec.name for spec in self.specs(_NOBODY))
 
     def specs(self, caller: Caller) -> Sequence[ToolSpec]:

@@ -27,6 +27,20 @@ ACTING_CATALOGUE: Final = (
         "start; /v1/plugins says why.",
     ),
     MetricRow(
+        "kotaemon_plugin_breaker_open",
+        "gauge",
+        "1 while a plugin or tool is not asked, or tried by one pod, because it failed in a row; "
+        "else 0.",
+        ("plugin",),
+    ),
+    MetricRow(
+        "kotaemon_plugin_skipped_total",
+        "counter",
+        "Calls that were not made because of that, by what was told in place of a result: stale "
+        "(the last good one), or failed.",
+        ("plugin", "told"),
+    ),
+    MetricRow(
         "kotaemon_intents_total",
         "counter",
         "Messages with an intent, by who recognised it: rules, service, examples, model; or asked: "

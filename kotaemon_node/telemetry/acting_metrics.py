@@ -53,6 +53,14 @@ class ActingMetrics:
         """Count a process of a plugin that ended, or had to be ended, in the middle of a call."""
         self._counters["kotaemon_plugin_processes_ended_total"].labels(plugin, cause).inc()
 
+    def plugin_breaker(self, plugin: str, is_open: bool) -> None:
+        """Say whether a plugin, or a tool, is not asked because it failed in a row."""
+        self._gauges["kotaemon_plugin_breaker_open"].labels(plugin).set(is_open)
+
+    def plugin_skipped(self, plugin: str, told: str) -> None:
+        """Count a call that was not made because of that: ``stale``, or ``failed`` at once."""
+        self._counters["kotaemon_plugin_skipped_total"].labels(plugin, told).inc()
+
     # Acting.
 
     def intent(self, by: str) -> None:

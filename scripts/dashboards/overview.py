@@ -225,8 +225,11 @@ _ERRORS = Row(
         ),
         Panel(
             "Breakers",
-            "1 while a language model that failed in a row is not asked by any pod.",
-            (Query("max by (endpoint) (kotaemon_breaker_open{NS})", "{{endpoint}}"),),
+            "1 while a language model, a plugin or a tool that failed in a row is asked by no pod.",
+            (
+                Query("max by (endpoint) (kotaemon_breaker_open{NS})", "{{endpoint}}"),
+                Query("max by (plugin) (kotaemon_plugin_breaker_open{NS})", "{{plugin}}"),
+            ),
         ),
         Panel(
             "Cost",
@@ -251,6 +254,10 @@ _ERRORS = Row(
                 Query(
                     "sum by (plugin, outcome) (rate(kotaemon_plugin_calls_total{NS}[R]))",
                     "{{plugin}} {{outcome}}",
+                ),
+                Query(
+                    "sum by (plugin, told) (rate(kotaemon_plugin_skipped_total{NS}[R]))",
+                    "{{plugin}} skipped, {{told}}",
                 ),
             ),
             unit="ops",

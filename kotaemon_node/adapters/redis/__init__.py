@@ -10,6 +10,7 @@ from kotaemon_node.adapters.redis.feedback import RedisFeedback
 from kotaemon_node.adapters.redis.frames import RedisFrameLog
 from kotaemon_node.adapters.redis.hot_answers import RedisHotAnswers
 from kotaemon_node.adapters.redis.jobs import RedisJobs
+from kotaemon_node.adapters.redis.last_good import RedisLastGood
 from kotaemon_node.adapters.redis.later import RedisLater
 from kotaemon_node.adapters.redis.leadership import RedisLeadership
 from kotaemon_node.adapters.redis.plugin_storage import RedisPluginStorage
@@ -33,6 +34,7 @@ __all__ = [
     "RedisGenerationPointer",
     "RedisHotAnswers",
     "RedisJobs",
+    "RedisLastGood",
     "RedisLater",
     "RedisLeadership",
     "RedisPluginStorage",

@@ -81,6 +81,8 @@
 | kn:{kept:<tenant>:<plugin>}:<key>     | string | what a plugin keeps (JSON)        | 7 d      |
 | kn:{kept:<tenant>:<plugin>}#keys      | zset   | its keys by when they end (ms)    | the last |
 |                                       |        |                                   | of them  |
+| kn:good:{<digest of a call>}          | string | what a tool that reads answered   | an hour  |
+|                                       |        | last: user, tool and arguments    |          |
 | kn:touch:{<number>}                   | string | nothing: written to confirm what  | one a    |
 |                                       |        | was written or read before it     | primary  |
 
@@ -340,6 +342,11 @@ def kept(tenant: str, plugin: str, key: str) -> str:
 def kept_keys(tenant: str, plugin: str) -> str:
     """Return the key of the index of those."""
     return f"kn:{{kept:{tenant}:{plugin}}}#keys"
+
+
+def last_good(call: str) -> str:
+    """Return the key of the last good result of a call, named by its digest."""
+    return f"kn:good:{{{call}}}"
 
 
 def touch(number: int) -> str:
