@@ -104,9 +104,47 @@ _ARCHIVE = Row(
     ),
 )
 
+_LATER = Row(
+    "Done later",
+    (
+        Panel(
+            "Delayed jobs",
+            "How many of them have not ended, by kind: follow-ups, webhooks, outcomes that are to"
+            " be found out, slow calls.",
+            (Query("max by (kind) (kotaemon_later_waiting{NS})", "{{kind}}"),),
+        ),
+        Panel(
+            "Late",
+            "For how long the oldest one is due that no pod has begun. More than a minute: pods"
+            " have no room for them, or none knows the kind.",
+            (Query("max by (kind) (kotaemon_later_late_seconds{NS})", "{{kind}}"),),
+            unit="s",
+            steps=((60, "orange"), (300, "red")),
+        ),
+        Panel(
+            "Dead letters",
+            "Jobs that are not tried any more; GET /v1/dead-letters says why.",
+            (Query("max by (kind) (kotaemon_later_dead{NS})", "{{kind}}"),),
+            steps=((1, "orange"),),
+        ),
+        Panel(
+            "Carried out",
+            "Jobs by kind and how they ended. Failed ones are tried again.",
+            (
+                Query(
+                    "sum by (kind, outcome) (rate(kotaemon_later_jobs_total{NS}[R]))",
+                    "{{kind}} {{outcome}}",
+                ),
+            ),
+            unit="ops",
+            width=24,
+        ),
+    ),
+)
+
 SESSIONS = Dashboard(
     uid="kotaemon-sessions",
     title="kotaemon: sessions and archive",
     meaning="What pods remember of sessions, what was lost, and what rests in the archive.",
-    rows=(_LIVE, _ARCHIVE),
+    rows=(_LIVE, _LATER, _ARCHIVE),
 )

@@ -26,6 +26,9 @@
 {{- if .Values.tools }}
 - {name: TOOLS_FILE, value: /etc/kotaemon/tools/tools.yaml}
 {{- end }}
+{{- if .Values.webhooks }}
+- {name: WEBHOOKS_FILE, value: /etc/kotaemon/webhooks/webhooks.yaml}
+{{- end }}
 {{- if .Values.experiment }}
 - {name: EXPERIMENT_FILE, value: /etc/kotaemon/experiment/experiment.yaml}
 {{- end }}
