@@ -40,6 +40,23 @@ ANSWERS = Row(
             (Query("sum by (rating) (increase(kotaemon_feedback_total{NS}[1h]))", "{{rating}}"),),
         ),
         Panel(
+            "Intents",
+            "Messages that wanted something of a plugin, by who recognised it.",
+            (Query("sum by (by) (rate(kotaemon_intents_total{NS}[R]))", "{{by}}"),),
+            unit="ops",
+            stacked=True,
+            width=12,
+        ),
+        Panel(
+            "Proposals",
+            "Actions for which users were asked a yes, and what became of them. Many that are"
+            " dropped: the question is not understood, or its intent was not meant.",
+            (Query("sum by (outcome) (rate(kotaemon_proposals_total{NS}[R]))", "{{outcome}}"),),
+            unit="ops",
+            stacked=True,
+            width=12,
+        ),
+        Panel(
             "Audit records",
             "Stored before the turn ended, or late, beside it; failed ones are missing.",
             (Query("sum by (outcome) (rate(kotaemon_audit_records_total{NS}[R]))", "{{outcome}}"),),

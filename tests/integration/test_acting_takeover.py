@@ -35,12 +35,12 @@ def shop() -> Shop:
 
 
 @pytest.fixture
-def pods(server: RedisServer, shop: Shop) -> Iterator[tuple[ActingPod, ActingPod]]:
-    yield ActingPod("dead", server, shop), ActingPod("heir", server, shop)
+def pods(server: RedisServer, shop: Shop) -> tuple[ActingPod, ActingPod]:
+    return ActingPod("dead", server, shop), ActingPod("heir", server, shop)
 
 
 def inherit(dead: ActingPod, heir: ActingPod, gate: Gate | Hold, message: str, turn: str) -> Any:
-    """Let ``dead`` get stuck in a turn and ``heir`` finish it; then the dead one does what it may."""
+    """Let ``dead`` get stuck in a turn and ``heir`` finish it; then the dead one goes on."""
     dead.submit(turn, message=message)
     assert gate.reached.wait(60)
     heir.judges()

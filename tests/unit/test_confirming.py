@@ -10,14 +10,17 @@ ASKED = "Cancel order 1003 (2 x mug, 18.00 EUR)"
 GEFRAGT = "取消订单1003（2个马克杯，18.00欧元）"
 
 YES = (
-    "yes", "Yes, please!", "yes, cancel it", "yes, cancel order 1003", "ok", "OK thanks", "go ahead",
+    "yes", "Yes, please!", "yes, cancel it", "yes, cancel order 1003", "ok", "OK thanks",
+    "go ahead",
     "please do", "Please go ahead and cancel it", "yes, I'm sure", "I confirm", "that's right", "y",
-    "是", "是的", "好的", "好的，取消吧", "确认", "确认取消", "是的，请取消订单1003", "可以", "行", "没问题",
+    "是", "是的", "好的", "好的，取消吧", "确认", "确认取消", "是的，请取消订单1003", "可以", "行",
+    "没问题",
     "好的，谢谢", "ＹＥＳ",
 )  # fmt: skip
 NO = (
     "no", "No thanks.", "no, thank you", "nope", "don't", "please don't", "don't cancel it",
-    "never mind", "not yet", "leave it", "不", "不用了", "不用，谢谢", "算了", "先不要", "别取消订单1003",
+    "never mind", "not yet", "leave it", "不", "不用了", "不用，谢谢", "算了", "先不要",
+    "别取消订单1003",
     "不要取消",
 )  # fmt: skip
 OTHER = (
@@ -25,7 +28,8 @@ OTHER = (
     "yes, tomorrow", "yes if it is free", "is that a yes", "what does yes mean", "cancel",
     "sure, why not", "no, cancel order 1004", "I said yes to my wife", "1003", "yes " * 40,
     "how do I say yes", "no wait, yes", "yes no", "maybe", "the order",
-    "好吗？", "是吗", "可以吗", "行不行", "好像可以", "好的，但是只取消一个", "是的，取消订单1004", "等一下",
+    "好吗？", "是吗", "可以吗", "行不行", "好像可以", "好的，但是只取消一个", "是的，取消订单1004",
+    "等一下",
     "对不起", "不错", "不过我想换货", "是不是", "取消", "不是1003，是1004", "好的，明天再取消",
 )  # fmt: skip
 
@@ -75,8 +79,8 @@ def test_the_only_one_is_meant_whatever_is_said() -> None:
 def test_every_sentence_is_there_in_both_languages_with_the_same_places() -> None:
     for name, said in SENTENCES.items():
         assert set(said) == {"en", "zh"}, name
-        places = [{place for place in ("{summary}", "{slot}", "{choices}", "{reason}") if place in it}
-                  for it in said.values()]  # fmt: skip
+        names = ("{summary}", "{slot}", "{choices}", "{reason}")
+        places = [{name for name in names if name in text} for text in said.values()]
         assert places[0] == places[1], name
     assert listed(("1", "2", "3"), "en") == "1, 2 or 3"
     assert listed(("1", "2"), "zh") == "1还是2"
