@@ -8,7 +8,7 @@ a time when the store was full.
 
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Final, Literal
 
@@ -16,6 +16,7 @@ import structlog
 
 from kotaemon_node.domain import limits
 from kotaemon_node.domain.errors import StoreFull, StoreUnavailable
+from kotaemon_node.domain.handoff import BEGUN
 from kotaemon_node.domain.session import Turn, TurnKey
 from kotaemon_node.domain.turn import State
 from kotaemon_node.engine.profile import DEFAULT_NAME
@@ -75,11 +76,17 @@ class Tallying:
 
 def tally_of(key: TurnKey, *, epoch: str, turn: Turn, with_question: bool) -> Tally:
     """Return what a finished turn counts."""
-    session = key.session
     done = turn.state is State.DONE and not turn.origin  # what nobody asked answers nothing
     counts = {
-        "turns": 1,
         "sessions": int(turn.version == 1),
+        "handoffs": int(turn.event == BEGUN),
+    }
+    if not turn.by_bot:
+        # People's turns are none of the bot's: they would change every share of its answers.
+        counts |= {"agent_messages": int(bool(turn.author)), "with_person": int(turn.handoff)}
+        return _tally(key, epoch=epoch, turn=turn, counts=counts)
+    counts |= {
+        "turns": 1,
         turn.state.value: 1,
         "answered": int(done and not turn.unanswered),
         "unanswered": int(done and turn.unanswered),
@@ -92,14 +99,30 @@ def tally_of(key: TurnKey, *, epoch: str, turn: Turn, with_question: bool) -> Ta
     }
     counts |= _time("first_text", turn.timings.get("first_text"), FIRST_TEXT_MS)
     counts |= _time("total", turn.timings.get("total"), TOTAL_MS)
+    question = normal_question(turn.message) if with_question else ""
+    unanswered = done and turn.unanswered
+    return _tally(
+        key, epoch=epoch, turn=turn, counts=counts, question=question, unanswered=unanswered
+    )
+
+
+def _tally(
+    key: TurnKey,
+    *,
+    epoch: str,
+    turn: Turn,
+    counts: Mapping[str, int],
+    question: str = "",
+    unanswered: bool = False,
+) -> Tally:
     return Tally(
-        tenant=session.tenant,
+        tenant=key.session.tenant,
         at=datetime.fromtimestamp(turn.created_at, UTC),
         profile=turn.profile or DEFAULT_NAME,
-        once=f"turn {session.session_id} {epoch} {turn.turn_id}",
+        once=f"turn {key.session.session_id} {epoch} {turn.turn_id}",
         counts=counts,
-        question=normal_question(turn.message) if with_question else "",
-        unanswered=done and turn.unanswered,
+        question=question,
+        unanswered=unanswered,
     )
 
 

@@ -22,7 +22,7 @@ from kotaemon_node.engine.answering import Answerer, Draft
 from kotaemon_node.engine.follow_ups import origin_of, told
 from kotaemon_node.engine.following import terminal_frame
 from kotaemon_node.engine.group_commit import GroupCommit
-from kotaemon_node.engine.handoff import Persons, event_of, handoff_frames
+from kotaemon_node.engine.handoff import Persons, as_told, event_of, handoff_frames
 from kotaemon_node.engine.live import LiveTurn, LiveTurns
 from kotaemon_node.engine.profile import ProfileOf, always_default
 from kotaemon_node.engine.record import Ended, Record, no_record
@@ -123,7 +123,7 @@ class Execution:
                     out.status("taken_over", latency_s=0.0)
                 kept = self.memory.begin(work)
                 spoken = self.persons.spoken(work, out) or told(work, out)
-                draft = spoken or self.answerer.answer(work, out, started_s=started_s)
+                draft = spoken or self.answerer.answer(as_told(work), out, started_s=started_s)
                 out.drain()
             except LEAVING:
                 raise

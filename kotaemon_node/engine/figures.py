@@ -53,6 +53,12 @@ class Figures:
     down: int
     prompt_tokens: int
     completion_tokens: int
+    handoffs: int
+    handoff_rate: float | None
+    """Handoffs for each session that was begun; None: none was."""
+    with_person: int
+    """Messages that a person was to answer; no turns of the bot, and counted in no other figure."""
+    agent_messages: int
     cost: float
     first_text_s: Duration | None
     total_s: Duration | None
@@ -167,10 +173,12 @@ def figures_of(counts: Counts) -> Figures:
     plain = {
         name: counts.get(name, 0)
         for name in Figures.__slots__
-        if name not in {"cost", "first_text_s", "total_s"}
+        if name not in {"cost", "first_text_s", "total_s", "handoff_rate"}
     }
+    sessions = plain["sessions"]
     return Figures(
         **plain,
+        handoff_rate=round(plain["handoffs"] / sessions, 6) if sessions else None,
         cost=counts.get("cost", 0) / COST_UNIT,
         first_text_s=_duration(counts, "first_text", FIRST_TEXT_MS),
         total_s=_duration(counts, "total", TOTAL_MS),

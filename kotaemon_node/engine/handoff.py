@@ -5,7 +5,7 @@ after the handoff sees it, and who began one before is fenced by it (``ports.han
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import orjson
@@ -83,6 +83,41 @@ class Persons:
     def begun(self, by: By, reason: str) -> Handoff:
         """Return a handoff that begins now."""
         return Handoff(self.now_s(), reason[:HANDOFF_REASON_CHARS_MAX], by)
+
+
+def as_told(work: Work) -> Work:
+    """Return ``work`` with what people said as exchanges, as the bot is to know it.
+
+    A person answers several messages at once, and in several messages: what customers wrote and
+    what people answered to it is one exchange. Events say nothing.
+    """
+    past = work.session.turns
+    if all(turn.by_bot for turn in past):
+        return work
+    told: list[Turn] = []
+    for turn in past:
+        if turn.by_bot:
+            told.append(turn)
+        elif turn.author and told and not told[-1].by_bot:
+            told[-1] = replace(told[-1], answer=_joined(told[-1].answer, _quoted(turn)))
+        elif turn.author:
+            told.append(replace(turn, answer=_quoted(turn)))
+        elif turn.message and told and told[-1].handoff and not told[-1].answer:
+            message = _joined(told[-1].message, turn.message)
+            told[-1] = replace(told[-1], message=message, version=turn.version)
+        elif turn.message:
+            told.append(turn)
+    return replace(work, session=replace(work.session, turns=tuple(told)))
+
+
+def _joined(*texts: str) -> str:
+    return "\n".join(filter(None, texts))
+
+
+def _quoted(turn: Turn) -> str:
+    """Return what a person said so that nobody takes it for the bot's word."""
+    label = {"en": "{} (a person): {}", "zh": "{}（人工客服）：{}"}[language_of(turn.answer)]
+    return label.format(turn.name, turn.answer).strip()
 
 
 def event_of(handoff: Handoff | None, stored: Sequence[Frame]) -> str:
