@@ -12,7 +12,7 @@ from typing import Any, Final
 import structlog
 
 from kotaemon_node.domain.acting_limits import TOOL_PATIENCE_S, TOOL_PLEASE_WAIT_S
-from kotaemon_node.domain.errors import Overloaded
+from kotaemon_node.domain.errors import Invalid, Overloaded
 from kotaemon_node.domain.limits import PROGRESS_NOTED_S
 from kotaemon_node.engine.calling import Call, Calling
 from kotaemon_node.engine.ledger import Outcome, error_of, outcome_of
@@ -114,7 +114,7 @@ class Awaiting:
         assert self._behind is not None
         try:
             self._behind.put(one)
-        except Overloaded as error:
+        except (Overloaded, Invalid) as error:
             return error_of("failed", f"{error}; nothing was done")
         return _LATER
 

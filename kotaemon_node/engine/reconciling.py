@@ -17,7 +17,7 @@ from kotaemon_node.domain.acting_limits import (
     RECONCILE_LOOKS_S,
     TOOL_SLACK_S,
 )
-from kotaemon_node.domain.errors import Gone, NotFound, Overloaded
+from kotaemon_node.domain.errors import Gone, Invalid, NotFound, Overloaded
 from kotaemon_node.domain.session import SessionKey, Turn, TurnKey
 from kotaemon_node.domain.turn import FINISHED, State
 from kotaemon_node.engine.call_texts import Told, action_of, follow_up_texts
@@ -60,7 +60,7 @@ class Settling:
             for job in _jobs(work, open_call, self._looks_s):
                 try:
                     persistently(partial(self._later.put, job), clock=self._clock)
-                except Overloaded as error:
+                except (Overloaded, Invalid) as error:
                     _log.warning("call_not_reconciled", reason=str(error))
 
 

@@ -8,9 +8,15 @@ hears that nobody knows. Whatever tells an outcome does it under the key of the 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+import orjson
 import structlog
 
-from kotaemon_node.domain.acting_limits import RECONCILE_ATTEMPTS_MAX, TOOL_BEGIN_S, TOOL_SLACK_S
+from kotaemon_node.domain.acting_limits import (
+    CALL_CONTEXT_BYTES_MAX,
+    RECONCILE_ATTEMPTS_MAX,
+    TOOL_BEGIN_S,
+    TOOL_SLACK_S,
+)
 from kotaemon_node.domain.errors import NodeError
 from kotaemon_node.domain.session import SessionKey
 from kotaemon_node.engine.call_texts import Told, action_of, follow_up_texts
@@ -70,6 +76,10 @@ class Behind:
             _log.warning("outcome_not_told", reason=str(error))  # the job tells it
 
 
+def _small(context: Mapping[str, Any]) -> bool:
+    return len(orjson.dumps(dict(context))) <= CALL_CONTEXT_BYTES_MAX
+
+
 def outcome_ref(key: str) -> str:
     """Return by what an outcome is told once, whoever finds it out."""
     return f"outcome:{key}"
@@ -90,5 +100,5 @@ def call_fields(
         "turn": caller.turn_id,
         "user_id": caller.user_id,
         "channel": caller.channel,
-        "context": dict(caller.context),
+        "context": dict(caller.context) if _small(caller.context) else {},
     }
