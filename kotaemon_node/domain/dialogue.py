@@ -7,7 +7,7 @@ absent: a proposal that is not understood is never carried out.
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final, Self
 
@@ -85,6 +85,11 @@ class DialogueState:
         kept = {name: value for name, value in self.slots.items() if name not in fresh} | fresh
         newest = list(kept.items())[-STATE_SLOTS_MAX:]
         return replace(self, slots=dict(newest))
+
+    def open_again(self, slots: Iterable[str]) -> Self:
+        """Return it without the values of ``slots``: an answer names several, and none is meant."""
+        several = set(slots)
+        return replace(self, slots={it: one for it, one in self.slots.items() if it not in several})
 
     def naming(self, entities: Mapping[str, Sequence[str]]) -> Self:
         """Return it with what the answer names in place of what an earlier one named."""

@@ -1,11 +1,12 @@
 """A talk that acts, on a real Redis: a question, a cancellation behind a yes, both languages."""
 
 import threading
+from dataclasses import replace
 
 import pytest
 
 from kotaemon_node.domain.turn import State
-from tests.acting_pods import POLICY, ActingPod, Shop
+from tests.acting_pods import BOOK, POLICY, ActingPod, Shop
 from tests.redis_server import RedisServer
 
 WHY = "Why hasn't my order shipped?"
@@ -151,3 +152,16 @@ def test_another_value_alone_asks_the_same_again(server: RedisServer, shop: Shop
     assert "Cancel order 1004" in pod.says("cancel 1004", turn="t1").answer
     assert "Cancel order 1003" in pod.says("and 1003?", turn="t2").answer
     assert "Cancel" not in pod.says("What does it cost?", turn="t3").answer
+
+
+def test_without_rules_too_the_second_one_is_the_second_that_was_shown(
+    server: RedisServer, shop: Shop
+) -> None:
+    shop.open["1004"] = "1 x lamp, 30.00 EUR"
+    book = replace(BOOK, intents=tuple(replace(it, needs=(), slots=()) for it in BOOK.intents))
+    pod = ActingPod("one", server, shop, book=book)
+    pod.says("cancel 1003", turn="t1")
+    pod.says("Show me my orders", turn="t2")
+    # Several were shown, so it is not the one of before any more.
+    assert pod.says("cancel it", turn="t3").answer.endswith("There is no open order None.")
+    assert "Cancel order 1004" in pod.says("cancel the second one", turn="t4").answer

@@ -187,6 +187,10 @@ class Deciding:
             "confidence": found.confidence,
         }
         rule = self.intents.rule(intent)
+        for slot, named in state.entities.items():
+            # "The second one" is told by what was shown, whether or not anybody wrote rules.
+            value = meant(self.work.message, named) if len(named) > 1 else None
+            state = state.saying({slot: value}) if value and slot not in found.slots else state
         for slot in rule.needs if rule else ():
             state, question = self._needed(state, intent, slot, found)
             if question:

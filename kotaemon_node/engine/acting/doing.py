@@ -118,7 +118,8 @@ class Doing:
 
     def _keep(self, answer: Said) -> None:
         """Leave the session's state with what the plugin named."""
-        state: DialogueState = self.decision.state.saying(answer.values)
+        several = answer.entities.keys() - answer.values.keys()
+        state: DialogueState = self.decision.state.open_again(several).saying(answer.values)
         self.turn.draft.state = state.naming(answer.entities) if answer.entities else state
 
     # Questions to the user.
