@@ -54,6 +54,7 @@ class Features:
 
     def __init__(self, spaces: Mapping[str, int]) -> None:
         """``spaces``: those of the encoder, with their dimensions."""
+        self.spaces = dict(spaces)
         self._slices: dict[str, slice] = {}
         start = 0
         for space, dimension in sorted(spaces.items()):
