@@ -21,6 +21,7 @@ TOOL_RETRIES_MAX: Final = 5
 TOOL_RETRY_S: Final = 0.3  # before the first repeat; twice as long each time
 TOOL_BEGIN_S: Final = 5.0  # between the claim and the sending lies one write to the store
 TOOL_SLACK_S: Final = 5.0  # two pods measure the age of a turn by the same clock, at two moments
+TOOL_CALLS_PER_TURN_MAX: Final = 20  # then a model has to answer with what it has
 TOOL_CALLS_AT_ONCE: Final = 8  # of one round, which has no more
 TOOL_PLEASE_WAIT_S: Final = 2.0  # then the user is told that it takes longer
 TOOL_PATIENCE_S: Final = 20.0  # then the turn ends and the call goes on behind it

@@ -25,6 +25,7 @@ import { codePointLength, unitIndex } from "./codepoints.js";
  * @property {string} author `agent` where a person said the text
  * @property {string} name that of the person
  * @property {string} event `handoff` or `handback`, where that happened with this turn
+ * @property {string} origin `follow_up` where nobody asked for it
  * @property {boolean} handoff the message is a person's to answer
  */
 
@@ -33,12 +34,12 @@ const FINISHED = new Set(["done", "failed", "cancelled", "interrupted"]);
 export const isFinished = (turn) => FINISHED.has(turn.state);
 
 /** @returns {TurnView} */
-export function newTurn({ id, message, author = "", name = "", event = "" }) {
+export function newTurn({ id, message, author = "", name = "", event = "", origin = "" }) {
   return {
     id, message, state: "running", text: "", length: 0, phase: "", sources: [], tools: [],
     error: null, generation: {}, degraded: null, traceId: "", servedBy: [],
     link: { state: "connecting", attempt: 0 }, takenOver: false, lost: false, partial: false,
-    seconds: null, rating: null, author, name, event, handoff: false,
+    seconds: null, rating: null, author, name, event, origin, handoff: false,
   };
 }
 

@@ -32,6 +32,7 @@ export const EN = {
   person: "A person",
   personSaid: "What the person says",
   sentToPerson: "Sent to the person",
+  followUp: "About what you asked before",
   happened: {
     handoff: "From here on a person answers",
     handback: "From here on the assistant answers",
@@ -55,6 +56,7 @@ export const EN = {
     generation: "Writing",
     remembered: "Answering as before",
     taken_over: "Another pod takes over",
+    follow_up: "Telling what came later",
   },
   reconnecting: "Connection lost, reconnecting",
   toolStates: { started: "running", done: "done", failed: "failed", unknown: "outcome unknown" },

@@ -32,6 +32,7 @@ export const ZH = {
   person: "人工客服",
   personSaid: "人工客服的消息",
   sentToPerson: "已发送给人工客服",
+  followUp: "关于您之前的问题",
   happened: {
     handoff: "以下由人工客服回答",
     handback: "以下由智能助手回答",
@@ -55,6 +56,7 @@ export const ZH = {
     generation: "正在撰写",
     remembered: "正在使用已有的回答",
     taken_over: "由另一个节点接手",
+    follow_up: "正在告知后续情况",
   },
   reconnecting: "连接中断，正在重新连接",
   toolStates: { started: "进行中", done: "完成", failed: "失败", unknown: "结果未知" },

@@ -11,7 +11,8 @@ import { SourceList } from "./source-list.js";
 
 const COPIED_SHOWN_MS = 1_500;
 
-export const Turn = memo(({ turn, words, newest }) => {
+export const Turn = memo(({ turn, words, newest: last }) => {
+  const newest = last && turn.message !== ""; // what nobody asked is not asked again
   const running = !isFinished(turn) && !turn.lost;
   const cited = citedNumbers(turn.text);
   if (turn.author) return html`<${Said} turn=${turn} words=${words} />`;
@@ -21,6 +22,7 @@ export const Turn = memo(({ turn, words, newest }) => {
     <article class="turn" data-turn=${turn.id} data-state=${turn.state}>
       ${turn.message && html`<${Question} turn=${turn} words=${words} />`}
       <div class="answer" aria-label=${words.answer} role="group">
+        ${turn.origin && html`<p class="said-by">${words.followUp}</p>`}
         <${Answer} turn=${turn} words=${words} running=${running} />
         ${running && html`<${Phase} turn=${turn} words=${words} />`}
         ${turn.tools.length > 0 && html`<${Tools} tools=${turn.tools} words=${words} />`}
