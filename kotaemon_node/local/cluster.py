@@ -16,7 +16,8 @@ _KAFKA_CONTROLLER = _KAFKA + 1
 BUILD_WORKER_SLOTS = 8
 _FIRST_BUILD_WORKER = _KAFKA_CONTROLLER + 1
 _BALANCER_METRICS = _FIRST_BUILD_WORKER + BUILD_WORKER_SLOTS
-BLOCK_PORTS = _BALANCER_METRICS + 1
+_SHOP = _BALANCER_METRICS + 1
+BLOCK_PORTS = _SHOP + 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,8 @@ class Cluster:
     own_kafka: bool = False
     """The bus is a Kafka broker that the cluster runs."""
     build_workers: int = 0
+    shop: bool = False
+    """The sample shop's order service runs beside it."""
 
     @property
     def redis_port(self) -> int:
@@ -70,6 +73,11 @@ class Cluster:
     def balancer_metrics_port(self) -> int:
         """Where HAProxy tells how it is and what it has counted."""
         return self.first_port + _BALANCER_METRICS
+
+    @property
+    def shop_port(self) -> int:
+        """Of the sample shop's order service."""
+        return self.first_port + _SHOP
 
     @property
     def url(self) -> str:
@@ -111,6 +119,7 @@ def settle(
     redis_url: str,
     own_kafka: bool = False,
     build_workers: int = 0,
+    shop: bool = False,
 ) -> Cluster:
     """Return this start's cluster: the kept identity and ports, new ones where they are taken."""
     kept = load(folder)
@@ -125,6 +134,7 @@ def settle(
             redis_url=redis_url,
             own_kafka=own_kafka,
             build_workers=build_workers,
+            shop=shop,
         )
     now = replace(
         kept,
@@ -134,6 +144,7 @@ def settle(
         redis_url=redis_url,
         own_kafka=own_kafka,
         build_workers=build_workers,
+        shop=shop,
     )
     if all_free(range(now.first_port, now.first_port + BLOCK_PORTS)):
         return now

@@ -105,6 +105,11 @@ def programs(cluster: Cluster) -> list[Program]:
         table.append(
             Program(f"build-worker-{slot}", command, 25, _STOP_WAIT_S, environment, group=BUILDERS)
         )
+    if cluster.shop:
+        shop = f"{python} -m shop --port {cluster.shop_port} --data orders"
+        environment = {"PYTHONPATH": "%(ENV_KOTAEMON_SAMPLE)s"}
+        # Stopped behind the workers: a call that runs gets its answer.
+        table.append(Program("shop", shop, 15, _STOP_WAIT_S, environment))
     if cluster.own_kafka:
         table.insert(0, Program("kafka", broker.COMMAND, 10, _STOP_WAIT_S))
     if not cluster.redis_url:

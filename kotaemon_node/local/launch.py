@@ -19,6 +19,7 @@ from kotaemon_node.local.errors import LocalError, StartFailed
 from kotaemon_node.local.folder import DataFolder, write_whole
 from kotaemon_node.local.places import begin_knowledge
 from kotaemon_node.local.plan import Plan, Wishes, make_plan
+from kotaemon_node.local.sample import begin_plugins, shop_environment
 from kotaemon_node.local.signing import settle as settle_keys
 from kotaemon_node.local.supervisor import ShuttingDown, Supervisor, spawn
 from kotaemon_node.local.waiting import POLL_S, Progress, wait_balanced, wait_ready
@@ -58,6 +59,7 @@ def up(wishes: Wishes, *, progress: Progress) -> Running:
         _refuse_second(folder)
         _end_leftovers(folder, progress)
         _check_surroundings(wishes, plan, progress)
+        before = clusters.load(folder)
         cluster = clusters.settle(
             folder,
             port=wishes.port,
@@ -66,7 +68,10 @@ def up(wishes: Wishes, *, progress: Progress) -> Running:
             redis_url=plan.redis_url,
             own_kafka=plan.own_kafka,
             build_workers=wishes.build_workers,
+            shop=plan.shop,
         )
+        if plan.shop:
+            begin_plugins(plan.plugins, cluster, before)
         _write_configuration(folder, cluster, plan)
         keys = settle_keys(folder, preflight.read_settings())
         admitted = settle_admin_key(folder, preflight.read_settings())
@@ -113,9 +118,10 @@ def _check_surroundings(wishes: Wishes, plan: Plan, progress: Progress) -> None:
     if plan.knowledge == wishes.folder.knowledge:
         begin_knowledge(plan.knowledge)
     preflight.check_knowledge(plan.knowledge)
-    if plan.plugins == wishes.folder.plugins:
+    if plan.plugins == wishes.folder.plugins and not plan.shop:
         plan.plugins.mkdir(exist_ok=True)
-    preflight.check_plugins(plan.plugins)
+    if not plan.shop:  # else they are begun when it has a port
+        preflight.check_plugins(plan.plugins)
 
 
 def _write_configuration(folder: DataFolder, cluster: Cluster, plan: Plan) -> None:
@@ -164,6 +170,7 @@ def _environment(cluster: Cluster, plan: Plan) -> dict[str, str]:
         "ARTIFACT_CACHE_DIR": str(plan.artifact_cache.absolute()),
         "KNOWLEDGE_DIR": str(plan.knowledge),
         "PLUGINS_DIR": str(plan.plugins),
+        **(shop_environment() if cluster.shop else {}),
         "MODEL_DIR": str(plan.models),
         "COORDINATOR_PORT": str(cluster.coordinator_port),
     }

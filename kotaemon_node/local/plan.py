@@ -6,6 +6,7 @@ from typing import Literal
 
 from kotaemon_node.local import places
 from kotaemon_node.local.folder import DataFolder
+from kotaemon_node.local.sample import sample_shop
 from kotaemon_node.settings import Settings
 
 
@@ -47,6 +48,8 @@ class Plan:
     """Of somebody else's RabbitMQ; empty: it is not the bus."""
     durability: Literal["local", "replica", "fsync"] = "local"
     plugins: Path = Path("plugins")
+    shop: bool = False
+    """Whether the sample shop's orders come with its documents: where all is the sample."""
 
 
 def make_plan(wishes: Wishes, settings: Settings) -> Plan:
@@ -71,6 +74,9 @@ def make_plan(wishes: Wishes, settings: Settings) -> Plan:
         rabbitmq_url="" if wishes.bus else settings.rabbitmq_url,
         own_kafka=wishes.bus == "kafka" and not kafka_servers,
         plugins=(wishes.plugins or _given(settings, "plugins_dir") or folder.plugins).absolute(),
+        shop=not own_knowledge
+        and not (wishes.plugins or _given(settings, "plugins_dir"))
+        and sample_shop() is not None,
     )
 
 

@@ -32,25 +32,26 @@ def is_ready(cluster: Cluster, name: str) -> bool:
             return _is_our_balancer(cluster)
         case "coordinator":
             return _get(cluster.coordinator_port, "/readyz") is not None
+        case "shop":
+            return _get(cluster.shop_port, "/healthz") is not None
         case _:
             return _get(port_of(cluster, name), "/readyz") is not None
 
 
 def port_of(cluster: Cluster, name: str) -> int:
     """Return the port on which a process listens."""
-    match name:
-        case "redis":
-            return cluster.redis_port
-        case "kafka":
-            return cluster.kafka_port
-        case "haproxy":
-            return cluster.port
-        case "coordinator":
-            return cluster.coordinator_port
-        case _ if name.startswith("build-worker-"):
-            return cluster.build_worker_ports[int(name.removeprefix("build-worker-"))]
-        case _:
-            return cluster.worker_ports[int(name.removeprefix("worker-"))]
+    fixed = {
+        "redis": cluster.redis_port,
+        "kafka": cluster.kafka_port,
+        "haproxy": cluster.port,
+        "coordinator": cluster.coordinator_port,
+        "shop": cluster.shop_port,
+    }
+    if name in fixed:
+        return fixed[name]
+    if name.startswith("build-worker-"):
+        return cluster.build_worker_ports[int(name.removeprefix("build-worker-"))]
+    return cluster.worker_ports[int(name.removeprefix("worker-"))]
 
 
 def _is_our_balancer(cluster: Cluster) -> bool:

@@ -37,7 +37,8 @@ def names(cluster: Cluster) -> list[str]:
         first.append("kafka")
     workers = [f"worker-{slot}" for slot in range(cluster.workers)]
     builders = [f"build-worker-{slot}" for slot in range(cluster.build_workers)]
-    return [*first, "haproxy", "coordinator", *builders, *workers]
+    shop = ["shop"] if cluster.shop else []
+    return [*first, *shop, "haproxy", "coordinator", *builders, *workers]
 
 
 def rows(folder: DataFolder, cluster: Cluster, processes: dict[str, ProcessInfo]) -> list[Row]:

@@ -199,13 +199,15 @@ def work_of(key: TurnKey, reply: Sequence[Any]) -> Work:
     )
 
 
-def made_by(request: ClaimRequest) -> tuple[str, str]:
+def made_by(request: ClaimRequest, open_user: str = "") -> tuple[str, str]:
     """Return principal and user id of the session that a claim makes.
 
-    A customer is its own user; for whom an agent talks is said when the session is created.
+    A customer is its own user; for whom an agent talks is said when the session is created. Where
+    nobody says who they are, everybody is ``open_user``.
     """
     caller = request.principal
-    return caller.subject, caller.subject if caller.role == "customer" else ""
+    users = {"customer": caller.subject, "open": open_user}
+    return caller.subject, users.get(caller.role, "")
 
 
 def state_json(state: DialogueState | None) -> str:

@@ -22,22 +22,15 @@ from kotaemon_node.adapters.redis.restoring import Archive, Restoring
 from kotaemon_node.adapters.redis.running import RunningTurns
 from kotaemon_node.adapters.redis.session_cache import Head, Remembered, SessionCache, proof, told
 from kotaemon_node.adapters.redis.session_list import SessionList
-from kotaemon_node.adapters.redis.session_reads import OTHER_EPOCH, SessionReads
+from kotaemon_node.adapters.redis.session_reads import SessionReads
+from kotaemon_node.adapters.redis.session_refusals import CLAIM_ERRORS, WRITE_ERRORS
 from kotaemon_node.adapters.redis.store_losses import LossReason, StoreLosses
 from kotaemon_node.domain import limits
 from kotaemon_node.domain.acting_limits import HISTORY_READ_TURNS
 from kotaemon_node.domain.errors import (
     Conflict,
     CorruptArtifact,
-    Fenced,
-    Gone,
-    NodeError,
-    Overloaded,
-    SequenceGap,
-    SessionBusy,
-    SessionNotFound,
     StoreUnavailable,
-    TurnConflict,
     Unavailable,
 )
 from kotaemon_node.domain.session import Principal, SessionKey, SessionRow, SessionView, TurnKey
@@ -56,22 +49,6 @@ _TITLE_CHARS = 80
 _CLAIMS_MAX = 3  # of a session that comes back from the archive before it
 _UNHEARD_MAX = 1_000  # a repeat of one that is not kept counts as one more loss of its turn
 
-_CLAIM_ERRORS: Mapping[str, NodeError] = {
-    "late": Unavailable("the turn was accepted too slowly; send it again"),
-    "no_session": SessionNotFound("no such session"),
-    "conflict": TurnConflict("this turn_id was used with another message"),
-    "busy": SessionBusy("a turn of this session is running"),
-    "full": Overloaded(f"{limits.QUEUED_TURNS_MAX} turns of this session wait already"),
-    "gone": Gone("the session of this turn was deleted"),
-    "other_epoch": Gone(OTHER_EPOCH),
-}
-_WRITE_ERRORS: Mapping[str, type[NodeError]] = {
-    "gone": Gone,
-    "fenced": Fenced,
-    "gap": SequenceGap,
-    "full": Overloaded,
-}
-
 
 class RedisSessionStore(SessionReads):
     """``ports.sessions.SessionStore``."""
@@ -86,13 +63,15 @@ class RedisSessionStore(SessionReads):
         writing: RedisStore | None = None,
         count_loss: Callable[[LossReason], None] = lambda _: None,
         archive: Archive | None = None,
+        open_user: str = "",
     ) -> None:
         """``writing``: connections for commits, which must not wait behind new requests.
 
         ``count_loss`` is told of each loss of the store that is told to somebody. ``archive``:
-        from where sessions that rested come back.
+        from where sessions that rested come back. ``open_user``: see ``records.made_by``.
         """
         self._writing = writing or store
+        self._open_user = open_user
         self._cache = SessionCache(ttl_s=ttl_s) if cache is None else cache
         self._ttl_s = ttl_s
         self._idle_ms = idle_s * 1000
@@ -119,7 +98,7 @@ class RedisSessionStore(SessionReads):
             epoch,
             key.tenant,
             principal.subject,
-            fields.get("user_id") or "",
+            fields.get("user_id") or (self._open_user if principal.role == "open" else ""),
             fields.get("channel") or "",
             orjson.dumps(fields.get("context") or {}),
             self._ttl_s,
@@ -189,8 +168,8 @@ class RedisSessionStore(SessionReads):
             looked = not self._restoring.back(key, subject, known=True)
         else:
             raise Unavailable("the session is being archived; send the turn again")
-        if outcome in _CLAIM_ERRORS:
-            error = _CLAIM_ERRORS[outcome]
+        if outcome in CLAIM_ERRORS:
+            error = CLAIM_ERRORS[outcome]
             raise type(error)(str(error))
         # Entries of turns that need none any more are left to the sweep: whether the events of a
         # finished turn are out is not known here.
@@ -229,7 +208,14 @@ class RedisSessionStore(SessionReads):
             reply: Sequence[Any] = self._store.run(
                 "claim",
                 [*names.head(), names.turn(key.turn_id), names.frames(key.turn_id)],
-                [*arguments, *proof(known), callers, request.epoch, looked, *made_by(request)],
+                [
+                    *arguments,
+                    *proof(known),
+                    callers,
+                    request.epoch,
+                    looked,
+                    *made_by(request, self._open_user),
+                ],
             )
             if reply[0] == b"lost":
                 self._losses.tell(key.session, reply)
@@ -269,7 +255,7 @@ class RedisSessionStore(SessionReads):
         )
         outcome = reply[0].decode()
         if outcome != "ok":
-            raise _WRITE_ERRORS[outcome](f"turn {key.turn_id}: {outcome}")
+            raise WRITE_ERRORS[outcome](f"turn {key.turn_id}: {outcome}")
         version, hash_, following = int(reply[1]), reply[2].decode(), reply[3].decode()
         self._cache.extend(key.session, row, epoch=lease.epoch, version=version, hash_=hash_)
         next_key = TurnKey(session=key.session, turn_id=following)
@@ -331,7 +317,7 @@ class RedisSessionStore(SessionReads):
         )
         outcome = reply.decode()
         if outcome != "ok":
-            raise _WRITE_ERRORS[outcome](f"turn {lease.key.turn_id}: {outcome}")
+            raise WRITE_ERRORS[outcome](f"turn {lease.key.turn_id}: {outcome}")
 
     def _work(self, key: TurnKey, reply: Sequence[Any], known: Remembered | None) -> Work:
         """Read a turn to execute; the store left out the turns before ``known``."""

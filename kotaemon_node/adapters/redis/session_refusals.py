@@ -1,0 +1,34 @@
+"""What the scripts of sessions refuse, as the errors of the port."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from kotaemon_node.adapters.redis.session_reads import OTHER_EPOCH
+from kotaemon_node.domain import limits
+from kotaemon_node.domain.errors import (
+    Fenced,
+    Gone,
+    NodeError,
+    Overloaded,
+    SequenceGap,
+    SessionBusy,
+    SessionNotFound,
+    TurnConflict,
+    Unavailable,
+)
+
+CLAIM_ERRORS: Final[Mapping[str, NodeError]] = {
+    "late": Unavailable("the turn was accepted too slowly; send it again"),
+    "no_session": SessionNotFound("no such session"),
+    "conflict": TurnConflict("this turn_id was used with another message"),
+    "busy": SessionBusy("a turn of this session is running"),
+    "full": Overloaded(f"{limits.QUEUED_TURNS_MAX} turns of this session wait already"),
+    "gone": Gone("the session of this turn was deleted"),
+    "other_epoch": Gone(OTHER_EPOCH),
+}
+WRITE_ERRORS: Final[Mapping[str, type[NodeError]]] = {
+    "gone": Gone,
+    "fenced": Fenced,
+    "gap": SequenceGap,
+    "full": Overloaded,
+}
