@@ -89,6 +89,8 @@ def terms_of(settings: Settings) -> ModelTerms:
         price_completion=settings.llm_price_completion,
         sampling=sampling_of(settings),
         prompt_chars_max=settings.llm_prompt_chars,
+        turn_tokens_max=settings.llm_turn_tokens,
+        turn_cost_max=settings.llm_turn_cost,
     )
 
 

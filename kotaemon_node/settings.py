@@ -99,6 +99,10 @@ class Settings(BaseSettings):
         default=limits.PROMPT_CHARS_MAX, ge=limits.PROMPT_CHARS_MIN, le=limits.PROMPT_CHARS_MAX
     )
     """What a prompt may have before tools are called: less for a model of a small context."""
+    llm_turn_tokens: int = Field(default=200_000, ge=0, le=100_000_000)
+    """What all rounds of a turn may take before the model is asked no more; 0: no limit."""
+    llm_turn_cost: float = Field(default=0.0, ge=0.0, le=1e6)
+    """The same in the currency of the prices; 0: no limit."""
 
     rerank_model: str = ""
     """Cross-encoder, by name, folder or its server's address; empty: nothing is reranked."""

@@ -3,16 +3,18 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from kotaemon_node.domain.errors import LanguageModelError
 from kotaemon_node.domain.knowledge import Hit
+from kotaemon_node.engine.acting.pending import propose
 from kotaemon_node.engine.citing import CitationGate, Outcome, citing_of
 from kotaemon_node.engine.memory import MemoryRule
 from kotaemon_node.engine.prompt import build_prompt
 from kotaemon_node.engine.rounds import Talk
 from kotaemon_node.engine.terms import FREE, ModelTerms
-from kotaemon_node.engine.tool_steps import ToolSteps, caller_of
+from kotaemon_node.engine.tool_steps import DecidedCall, ToolSteps, caller_of
 from kotaemon_node.ports.language_model import ChatMessage, LanguageModel, Usage
 from kotaemon_node.ports.runtime import Clock
 from kotaemon_node.telemetry.metrics import Metrics
@@ -62,6 +64,8 @@ class Generating:
             turn.phase,
             gate=lambda: CitationGate(hits, question=turn.asked.search, outcomes=outcomes),
             sampling=turn.profile.sampling,
+            used_up=self.terms.used_up,
+            propose=partial(self._propose, turn),
         )
         noted = self._noted(model, prompt, sampling=turn.profile.sampling)
         turn.draft.record["generation"] = noted
@@ -76,12 +80,27 @@ class Generating:
         finally:
             # With what understanding the question took, which was counted then.
             whole = Usage(*turn.asked.tokens)
+            whole.add(Usage(*turn.draft.recognising))
             whole.add(usage)
             turn.draft.usage = self.terms.told(whole)
             noted |= {"usage": turn.draft.usage, "marks": dict(outcomes)}
             self.metrics.llm_tokens(usage.prompt_tokens, usage.completion_tokens)
             self.metrics.llm_cost(self.terms.cost(usage))
             self.metrics.citation_marks({str(one): count for one, count in outcomes.items()})
+
+    def _propose(self, turn: "Answering", decided: DecidedCall, action: str) -> str:
+        """Let what the model wants done wait for the user's yes, and return the question."""
+        call, work = decided.call, turn.work
+        self.metrics.acting.proposal("asked")
+        return propose(
+            work,
+            turn.draft,
+            plugin=call.name,
+            arguments=call.arguments or {},
+            summary=action,
+            effects=decided.effects or "once",
+            version=self.steps.version_of(call.name, work),
+        )
 
     def _noted(
         self, model: LanguageModel, prompt: Sequence[ChatMessage], *, sampling: Mapping[str, float]

@@ -130,6 +130,7 @@ def spec_of(plugin: PluginDescription) -> ToolSpec:
         timeout_s=plugin.timeout_s,
         horizon_s=plugin.horizon_s,
         retries=0 if plugin.effects == "once" else plugin.retries,
+        version=plugin.version,
         slow=plugin.slow,
     )
 

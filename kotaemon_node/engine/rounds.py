@@ -6,9 +6,12 @@ takes the turn over asks the model again only for the round that was under way.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import astuple, dataclass, field
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from kotaemon_node.domain import limits
+from kotaemon_node.domain.acting_limits import TOOL_CALLS_PER_TURN_MAX
+from kotaemon_node.domain.language import language_of
+from kotaemon_node.engine.call_texts import CEILING, PLEASE_WAIT, PLEASE_WAIT_CHANGE, action_of
 from kotaemon_node.engine.prompt import tool_messages
 from kotaemon_node.engine.tool_steps import DecidedCall, ToolSteps, caller_of
 from kotaemon_node.engine.writing import FrameWriter
@@ -71,6 +74,24 @@ class Round:
         return cls(fields["text"], calls, Usage(*fields["usage"]))
 
 
+Propose = Callable[[DecidedCall, str], str]
+"""Keeps a call and its action, in words, for the user's yes; returns the question to ask."""
+
+_NO_MORE: Final = "this turn has made as many calls as it may; answer with what is known"
+_ONE_AT_A_TIME: Final = "one change at a time: the user is asked for another one first"
+_NO_CHANGES: Final = "this changes something, and nobody can be asked for a yes here"
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What of a round's calls is not made: place from 1, to why, or to the action in words."""
+
+    refused: Mapping[int, str]
+    proposed: Mapping[int, str]
+    question: str
+    """Asked at the end of the turn; "" where nothing waits for a yes."""
+
+
 @dataclass(frozen=True, slots=True)
 class Talk:
     """One turn's talk."""
@@ -84,6 +105,10 @@ class Talk:
     gate: Callable[[], Gate] = NoGate
     """Makes what each round's text goes through before anybody sees it."""
     sampling: Mapping[str, float] = field(default_factory=dict)
+    used_up: Callable[[Usage], bool] = lambda usage: False
+    """Tells whether the model is asked no more in this turn."""
+    propose: Propose | None = None
+    """Lets a call wait for the user's yes, returning the question; None: it is refused."""
 
     def answer(self, prompt: Sequence[ChatMessage], *, usage: Usage) -> str:
         """Write the answer and return it, adding the tokens of all rounds to ``usage``.
@@ -92,15 +117,29 @@ class Talk:
         """
         messages = tuple(prompt)
         room = limits.PROMPT_TOOL_RESULTS_CHARS_MAX
-        text = ""
+        text, made = "", 0
         for number in range(1, limits.TOOL_ROUNDS_MAX + 2):
+            if number > 1 and self.used_up(usage):
+                return text + self._say(CEILING[language_of(self.work.message)])
             said = self._said(messages, number=number, usage=usage)
             text += said.text
             if not said.calls:
                 break
             if not self.steps.all_known(said.calls, self.out, round_number=number):
                 self.phase("tools")
-            outcomes = self.steps.run(said.calls, self.work, self.out, round_number=number)
+            checked = self._checked(said.calls, number=number, made=made)
+            made += len(said.calls)
+            outcomes = self.steps.run(
+                said.calls,
+                self.work,
+                self.out,
+                round_number=number,
+                waiting=self._waiting,
+                refused=checked.refused,
+                proposed=checked.proposed,
+            )
+            if checked.question:
+                return text + self._say(checked.question)
             calls = [decided.call for decided in said.calls]
             results = tool_messages(
                 calls,
@@ -112,6 +151,33 @@ class Talk:
             room //= 2
             asked = ChatMessage("assistant", said.text.strip(), tool_calls=tuple(calls))
             messages = (*messages, asked, *results)
+        return text
+
+    def _checked(self, calls: Sequence[DecidedCall], *, number: int, made: int) -> Checked:
+        """Return which of a round's calls are not made, and the question where one waits for a yes.
+
+        Of those that need one the first is asked for; the others are refused.
+        """
+        refused, proposed, question = dict[int, str](), dict[int, str](), ""
+        for place, decided in enumerate(calls, start=1):
+            if made + place > TOOL_CALLS_PER_TURN_MAX:
+                refused[place] = _NO_MORE
+            elif self.steps.waits_for_yes(decided, self.work, self.out, step=f"{number}.{place}"):
+                if question or self.propose is None:
+                    refused[place] = _ONE_AT_A_TIME if question else _NO_CHANGES
+                    continue
+                proposed[place] = action_of(decided.call.name, decided.call.arguments or {})
+                question = self.propose(decided, proposed[place])
+        return Checked(refused, proposed, question)
+
+    def _waiting(self, decided: DecidedCall) -> str:
+        texts = PLEASE_WAIT if decided.effects == "read" else PLEASE_WAIT_CHANGE
+        return texts[language_of(self.work.message)]
+
+    def _say(self, text: str) -> str:
+        """Write what the engine itself says at the end of an answer, and return it."""
+        self.out.text(text)
+        self.out.finish()
         return text
 
     def _said(self, messages: Sequence[ChatMessage], *, number: int, usage: Usage) -> Round:

@@ -22,6 +22,15 @@ class ModelTerms:
     sampling: Mapping[str, float] = field(default_factory=dict)
     """``temperature`` and ``seed`` that the model was configured with."""
     prompt_chars_max: int = PROMPT_CHARS_MAX
+    turn_tokens_max: int = 0
+    """Of all rounds of a turn; 0: no limit."""
+    turn_cost_max: float = 0.0
+
+    def used_up(self, usage: Usage) -> bool:
+        """Tell whether a turn has taken what one turn may take."""
+        tokens = usage.prompt_tokens + usage.completion_tokens
+        dear = 0 < self.turn_cost_max <= self.cost(usage)
+        return dear or 0 < self.turn_tokens_max <= tokens
 
     def cost(self, usage: Usage) -> float:
         """Return what the tokens cost."""

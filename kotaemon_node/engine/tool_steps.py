@@ -148,12 +148,13 @@ class ToolSteps:
         round_number: int,
         waiting: Waiting = silently,
         refused: Mapping[int, str] | None = None,
+        proposed: Mapping[int, str] | None = None,
     ) -> tuple[Outcome, ...]:
         """Return the outcomes of one round's calls, in their order: replayed, or called now.
 
         Calls that only read are made beside each other, others one after the other. The decision on
-        them must have been given to ``out`` before. ``refused``: place of a call from 1, to why it
-        is not made.
+        them must have been given to ``out`` before. Place of a call from 1, to why it is not made:
+        ``refused``, to the action that waits for a yes: ``proposed``.
         """
         steps = [
             _Step(decided, f"{round_number}.{place}")
@@ -162,7 +163,13 @@ class ToolSteps:
         waited = out.decided(f"{WAITED}{round_number}")
         if waited is not None:
             out.text(waited)
-        reasons = {f"{round_number}.{place}": why for place, why in (refused or {}).items()}
+        reasons = {
+            f"{round_number}.{place}": error_of("failed", why)
+            for place, why in (refused or {}).items()
+        } | {
+            f"{round_number}.{place}": outcome_of("failed", {"proposed": action}, proposed=action)
+            for place, action in (proposed or {}).items()
+        }
         outcomes: dict[str, Outcome] = {}
         for group in _groups(steps, at_once=self._at_once):
             outcomes |= self._made(group, work, out, waiting=waiting, reasons=reasons)
@@ -182,7 +189,7 @@ class ToolSteps:
         out: FrameWriter,
         *,
         waiting: Waiting,
-        reasons: Mapping[str, str],
+        reasons: Mapping[str, Outcome],
     ) -> dict[str, Outcome]:
         outcomes: dict[str, Outcome] = {}
         begun: list[Begun] = []
@@ -192,7 +199,7 @@ class ToolSteps:
                 later = out.decided(f"later:{one.step}") is not None
                 outcomes[one.step] = Outcome(**known, later=later)
             elif refusal := self._refusal(one, work, out, reasons):
-                outcomes[one.step] = self._ended(one, error_of("failed", refusal), out)
+                outcomes[one.step] = self._ended(one, refusal, out)
             else:
                 begun.append(self._begun(one, work, out))
         by_step = {one.step: one for one in group}
@@ -212,6 +219,8 @@ class ToolSteps:
         name = plugin_of(one.decided.call.name) if one.decided.effects else UNLISTED
         if outcome.later:
             out.tool_call({**one.shown, "state": "started", "later": True})
+        elif outcome.proposed:
+            out.tool_call({**one.shown, "state": "proposed", "result": outcome.value})
         else:
             out.tool_call({**one.shown, "state": outcome.state, "result": outcome.value})
             self._metrics.plugin_call(name, outcome.state)
@@ -260,15 +269,34 @@ class ToolSteps:
         # What is said of it now may be another version's.
         return replace(found, effects=effects)
 
-    def _refusal(self, one: _Step, work: Work, out: FrameWriter, reasons: Mapping[str, str]) -> str:
-        """Return why a call is not even begun, "" where it may be, or was."""
-        call = one.decided.call
+    def _refusal(
+        self, one: _Step, work: Work, out: FrameWriter, reasons: Mapping[str, Outcome]
+    ) -> Outcome | None:
+        """Return the outcome of a call that is not even begun, None where it may be, or was."""
         if out.decided(f"begun:{one.step}") is not None:
-            return ""
-        if reasons.get(one.step):
-            return reasons[one.step]
+            return None
+        problem = self._problem(one.decided, work)
+        return error_of("failed", problem) if problem else reasons.get(one.step)
+
+    def waits_for_yes(
+        self, decided: DecidedCall, work: Work, out: FrameWriter, *, step: str
+    ) -> bool:
+        """Tell whether a call that a model chose changes something, and so is only proposed."""
+        if decided.effects in {None, "read"} or out.decided(f"begun:{step}") is not None:
+            return False
+        spec = {it.name: it for it in self.specs(caller_of(work))}.get(decided.call.name)
+        return (spec is None or spec.confirm) and not self._problem(decided, work)
+
+    def version_of(self, name: str, work: Work) -> str:
+        """Return the version of a tool as it is offered now."""
+        found = {it.name: it.version for it in self.specs(caller_of(work))}
+        return found.get(name, "")
+
+    def _problem(self, decided: DecidedCall, work: Work) -> str:
+        """Return what is wrong with a call itself, "" where nothing is."""
+        call = decided.call
         specs = {spec.name: spec for spec in self.specs(caller_of(work))}
-        if one.decided.effects is None:
+        if decided.effects is None:
             known = ", ".join(specs) or "none"
             return f"there is no function {call.name}; the functions are: {known}"
         if call.arguments is None:

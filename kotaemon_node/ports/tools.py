@@ -39,6 +39,8 @@ class ToolSpec:
     """How long after that time its effect may still appear."""
     retries: int = 0
     """How often a call that went wrong is repeated within its turn; of ``once`` never."""
+    version: str = ""
+    """Of what it is made of, where that has versions."""
     slow: bool = False
     """Whether a call may take longer than a turn: then it goes on behind it."""
 
