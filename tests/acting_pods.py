@@ -140,13 +140,20 @@ class ActingPod(TestPod):
         plugins: FixedPlugins | None = None,
         model: LanguageModel | None = None,
         book: IntentBook = BOOK,
+        intents: Intents | None = None,
     ) -> None:
         super().__init__(name, server)
         self.plugins = plugins or shop.plugins()
         self.knowledge = Policies()
         clock, tasks = ServerClock(server), ThreadTasks()
         toolbox = PluginToolbox(self.plugins)
-        acting = Acting(self.plugins, Intents(book), clock=clock, tasks=tasks, metrics=self.metrics)
+        acting = Acting(
+            self.plugins,
+            intents or Intents(book),
+            clock=clock,
+            tasks=tasks,
+            metrics=self.metrics,
+        )
         self.noted: Callable[[Any], None] = lambda acted: None
         """Told what each turn notes of the step for its audit record."""
         answerer = Answerer(

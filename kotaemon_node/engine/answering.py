@@ -45,6 +45,8 @@ class Draft:
     degraded: str | None = None
     unanswered: bool | None = None
     """Whether the text says that it does not know; None: whoever cites nothing does not."""
+    recognising: tuple[int, int] = (0, 0)
+    """Tokens that a language model read and wrote to recognise the intent; part of ``usage``."""
     cached: bool = False
     """Whether another turn made it."""
     state: DialogueState | None = None

@@ -7,6 +7,7 @@ Law 2: what changes something is carried out only behind a yes, with exactly the
 Law 3: what became of a call is told as it is known: done, failed, refused, or unknown.
 """
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from kotaemon_node.engine.acting.deciding import Deciding
@@ -16,6 +17,7 @@ from kotaemon_node.engine.intents import Intents
 from kotaemon_node.engine.journal import RETRIEVAL
 from kotaemon_node.engine.ledger import caller_of
 from kotaemon_node.engine.remembering import REMEMBERED
+from kotaemon_node.ports.language_model import Usage
 from kotaemon_node.ports.plugins import Plugins
 from kotaemon_node.ports.runtime import Clock, Tasks
 from kotaemon_node.telemetry.metrics import Metrics
@@ -48,6 +50,11 @@ class Acting:
         if decision is None:
             return False
         turn.draft.state = decision.state
+        if any(decision.tokens):
+            turn.draft.recognising = decision.tokens
+            spent = Usage(*turn.asked.tokens)
+            spent.add(Usage(*decision.tokens))
+            turn.draft.usage = means.generating.terms.told(spent)
         turn.draft.record[ACTING] = decision.noted()
         if decision.kind == "none":
             return False
@@ -69,6 +76,12 @@ class Acting:
         tools = means.steps.specs(caller_of(work))
         deciding = Deciding(work, turn.asked, plugins, tools, self._intents, out.stop)
         decision = deciding.decision()
+        tokens = (deciding.usage.prompt_tokens, deciding.usage.completion_tokens)
+        if any(tokens):
+            # Paid for, so told, also where nothing came of it.
+            decision = replace(decision or Decision("none", work.session.state), tokens=tokens)
+            self._metrics.llm_tokens(*tokens)
+            self._metrics.llm_cost(means.generating.terms.cost(deciding.usage))
         if decision is not None:
             out.decide(ACTING, decision.to_json())
             self._count(decision)

@@ -2,7 +2,7 @@
 
 import datetime
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from kotaemon_node.domain.dialogue import DialogueState, Pending, Wanted
@@ -18,6 +18,7 @@ from kotaemon_node.engine.ledger import caller_of
 from kotaemon_node.engine.understanding import Asked
 from kotaemon_node.engine.understanding.topics import depends
 from kotaemon_node.ports.intents import NOTHING
+from kotaemon_node.ports.language_model import Usage
 from kotaemon_node.ports.plugins import Hook, Plugin
 from kotaemon_node.ports.runtime import StopSignal
 from kotaemon_node.ports.sessions import Work
@@ -39,6 +40,8 @@ class Deciding:
     """What may be called for it, plugins among them."""
     intents: Intents
     stop: StopSignal
+    usage: Usage = field(default_factory=Usage)
+    """Tokens of a language model that was asked for the intent are added to it."""
 
     def decision(self) -> Decision | None:
         """Return it; None where there is nothing to act by and nothing to remember."""
@@ -128,6 +131,10 @@ class Deciding:
         # costs does not cancel again. A language model writes what is asked now.
         text = self.asked.search if self.asked.by == "model" else self.work.message
         found = self.intents.recognise(text, context=context, stop=self.stop)
+        if found.usage:
+            self.usage.add(found.usage)
+        # Of several values of a slot none is taken: they are asked about.
+        found = replace(found, slots={**found.slots, **found.several})
         return found if found.intent or wanted else self._the_same_again(state, found)
 
     def _the_same_again(self, state: DialogueState, found: Recognition) -> Recognition:

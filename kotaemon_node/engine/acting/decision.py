@@ -42,6 +42,8 @@ class Decision:
     """What fills ``sentence`` in."""
     text: str = ""
     """Said as it is, where there is no ``sentence``."""
+    tokens: tuple[int, int] = (0, 0)
+    """What a language model read and wrote to recognise the intent."""
     reply: str = ""
     """What became of a proposal: confirmed, declined, expired, changed, or dropped."""
 
