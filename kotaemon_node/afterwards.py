@@ -4,10 +4,13 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import structlog
+
 from kotaemon_node.adapters.redis import RedisLater, connect
 from kotaemon_node.adapters.system.secret_file import SecretLines
 from kotaemon_node.adapters.webhooks import DescribedWebhook, HttpSender, read_webhooks
 from kotaemon_node.domain import acting_limits as limits
+from kotaemon_node.domain.errors import NodeError
 from kotaemon_node.domain.session import Turn, TurnKey
 from kotaemon_node.domain.webhooks import problem_of_secret
 from kotaemon_node.engine.announcing import TellsTurns
@@ -22,6 +25,8 @@ from kotaemon_node.ports.sessions import SessionStore
 from kotaemon_node.settings import Settings, environment_value
 from kotaemon_node.telemetry.metrics import Metrics
 
+_log = structlog.get_logger(__name__)
+
 
 @dataclass(frozen=True, slots=True)
 class Afterwards:
@@ -32,6 +37,28 @@ class Afterwards:
     worker: LaterWorker
     follow_ups: FollowUps
     webhooks: Webhooks
+    clock: Clock
+    tasks: Tasks
+
+    def breaker_opened(self, tenant: str, plugin: str) -> None:
+        """Have webhooks told of it, once by all pods that see it; returns at once."""
+        at_s = self.clock.now_s()
+        # Every pod sees it open within seconds; a plugin that stays bad opens it again and again.
+        key = f"{plugin} {int(at_s / limits.BREAKER_TOLD_EVERY_S)}"
+
+        def tell() -> None:
+            try:
+                self.webhooks.emit(
+                    "plugin.breaker_opened",
+                    tenant=tenant,
+                    key=key,
+                    at_s=at_s,
+                    data={"plugin": plugin},
+                )
+            except NodeError as error:
+                _log.warning("webhook_not_put", plugin=plugin, error=str(error))
+
+        self.tasks.spawn("webhook of a breaker", tell)
 
     def telling(self, tally: TellsTurns) -> TellsTurns:
         """Return what tells of a finished turn: ``tally``, and then webhooks."""
@@ -80,7 +107,15 @@ def afterwards_of(
         noting=Noting(ended=metrics.acting.later_ended, counted=metrics.acting.later_counts),
     )
     later = Waking(queue, worker.wake)
-    return Afterwards(later, queue, worker, FollowUps(later), Webhooks(subscribers, later))
+    return Afterwards(
+        later=later,
+        desk=queue,
+        worker=worker,
+        follow_ups=FollowUps(later),
+        webhooks=Webhooks(subscribers, later),
+        clock=clock,
+        tasks=tasks,
+    )
 
 
 def _described(settings: Settings) -> tuple[DescribedWebhook, ...]:

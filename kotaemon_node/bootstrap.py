@@ -182,6 +182,7 @@ def build_pod(settings: Settings) -> RunningPod:
         clock=clock,
         tasks=tasks,
         metrics=metrics,
+        opened=afterwards.breaker_opened,
     )
     effects.look_after(afterwards.worker, sessions)
     guarded = guarded_model_of(settings, clock=clock, ids=ids, metrics=metrics)

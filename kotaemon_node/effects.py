@@ -1,6 +1,7 @@
 """Composes the calls of tools: who is called, breakers before them, what is found out later."""
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -30,12 +31,18 @@ _log = structlog.get_logger(__name__)
 
 _POOL_MAX: Final = 4
 
+Opened = Callable[[str, str], None]
+"""Is told tenant and name of a plugin whose breaker opened; returns at once and never raises."""
+
 
 class ToolBreakers:
     """``ports.breakers.Breakers``: one for each plugin and tool that was called in this pod."""
 
-    def __init__(self, store: RedisStore, *, clock: Clock, metrics: Metrics) -> None:
+    def __init__(
+        self, store: RedisStore, *, clock: Clock, metrics: Metrics, opened: Opened
+    ) -> None:
         self._store = store
+        self._opened = opened
         self._clock = clock
         self._metrics = metrics
         self._lock = threading.Lock()
@@ -49,7 +56,7 @@ class ToolBreakers:
                 known = self._breakers[tenant, name] = SharedBreaker(
                     RedisBreaker(self._store, address=f"tool:{tenant}:{name}"),
                     clock=self._clock,
-                    show=_Shown(name, self._metrics),
+                    show=_Shown(tenant, name, self._metrics, self._opened),
                 )
             return known
 
@@ -64,9 +71,11 @@ class ToolBreakers:
 class _Shown:
     """Shows and logs whether one breaker is open."""
 
-    def __init__(self, name: str, metrics: Metrics) -> None:
+    def __init__(self, tenant: str, name: str, metrics: Metrics, opened: Opened) -> None:
+        self._tenant = tenant
         self._name = name
         self._metrics = metrics
+        self._opened = opened
         self._open = False
 
     def __call__(self, is_open: bool) -> None:
@@ -75,6 +84,8 @@ class _Shown:
             self._open = is_open
             say = _log.warning if is_open else _log.info
             say("plugin_breaker_open" if is_open else "plugin_breaker_closed", plugin=self._name)
+            if is_open:
+                self._opened(self._tenant, self._name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,11 +124,12 @@ def effects_of(
     clock: Clock,
     tasks: Tasks,
     metrics: Metrics,
+    opened: Opened = lambda tenant, name: None,
 ) -> Effects:
     """Return them; connects when first used. Raises ``ValueError`` for a wrong TOOLS_FILE."""
     # Connections of their own: requests that use theirs up must not make a pod judge alone.
     store = connect(settings.redis_url, pool_max=_POOL_MAX)
-    breakers = ToolBreakers(store, clock=clock, metrics=metrics)
+    breakers = ToolBreakers(store, clock=clock, metrics=metrics, opened=opened)
     described = make_toolbox(settings.tools_file, environment=environment_value)
     if described is not None and not settings.llm_base_url:
         _log.warning("tools_unused", reason="LLM_BASE_URL is empty: nobody decides to call them")

@@ -42,13 +42,14 @@ LATER_ATTEMPTS_MAX: Final = 8  # with the times below the last is about 25 minut
 LATER_BACKOFF_S: Final = 2.0  # before the second attempt; twice as long each time
 LATER_BACKOFF_S_MAX: Final = 900.0
 LATER_LEASE_S: Final = 20.0  # renewed at a third of it: a dead pod's jobs go on after this
-LATER_RUN_S_MAX: Final = 300.0  # a handler that takes longer loses its lease
+LATER_RUN_S_MAX: Final = 960.0  # more than the slowest call; after it a job loses its lease
 LATER_POLL_S: Final = 0.5
 LATER_RUNNING_MAX: Final = 8  # jobs of a kind that a pod carries out at once
 LATER_POOL_MAX: Final = 8  # connections of a pod to its Redis for all of this
 LATER_ERROR_CHARS_MAX: Final = 500
 FOLLOW_UP_CHARS_MAX: Final = 8_000  # of the text that a follow-up tells
 FOLLOW_UP_BYTES_MAX: Final = 48 * 1024  # text, sources and fields of one; below that of a job
+BREAKER_TOLD_EVERY_S: Final = 300.0  # of one plugin: it may open every ten seconds
 WEBHOOKS_MAX: Final = 32  # each is one job a turn
 WEBHOOKS_FILE_BYTES_MAX: Final = 256 * 1024
 WEBHOOK_ATTEMPTS_MAX: Final = 14  # the last is about an hour and a half after the first
@@ -141,6 +142,15 @@ HANDOFF_NOTED_S: Final = 7 * 86_400  # a session in which nobody spoke for so lo
 HANDOFFS_MAX: Final = 10_000  # counted at once; at 80 bytes each 1 MB of the store
 HANDOFFS_COUNTED_EVERY_S: Final = 15.0
 
+# Drafts of an FAQ (engine/drafting.py, docs/how-to/faq.md).
+FAQ_DRAFTS_MAX: Final = 500  # wordings of a knowledge base; of more the rarest go
+FAQ_DRAFT_WORDINGS_MAX: Final = 200  # compared with each other: the encoder takes a second
+FAQ_DRAFT_EXAMPLES_MAX: Final = 5  # of a wording
+FAQ_DRAFTS_KEPT_S: Final = 90 * 86_400  # after the last question
+FAQ_DRAFT_AGAIN: Final = 5  # so often asked again, what was dismissed is shown again
+FAQ_DRAFTS_PAGE_MAX: Final = 20  # each costs a search and reads of two sessions
+FAQ_DRAFT_TURNS_READ: Final = 20  # of a session, behind the question: a person's answer is there
+
 # Acting (engine/acting/).
 ACTED_TEXT_CHARS_MAX: Final = 4_000  # of a plugin's result in an answer; its frame has more
 PROPOSAL_CHARS_MAX: Final = 500  # a yes is asked for a sentence, not for a page
@@ -148,3 +158,4 @@ INTENT_KEPT: Final = 0.9  # of the examples that would be recognised; the rest i
 INTENT_CHANCE_MIN: Final = 0.2  # of the best candidate: below it no language model is asked
 INTENT_LEARNING_WAIT_S: Final = 3.0  # the first message of a pod, until it has learned its examples
 INTENT_LEARNING_AGAIN_S: Final = 5.0  # an encoder elsewhere that was away is asked again
+REFERENCE_EXCHANGES_MAX: Final = 5  # of a conversation: what "it" means was said just before

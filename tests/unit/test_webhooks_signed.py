@@ -1,5 +1,8 @@
 """Webhooks: signatures, the file that describes who is told, and what is put into the queue."""
 
+import importlib
+import re
+import time
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +22,7 @@ from kotaemon_node.domain.webhooks import (
 from kotaemon_node.engine.webhooks import Webhooks
 from tests.fakes.later import MemoryLater
 
+GUIDE = Path(__file__).parents[2] / "docs" / "how-to" / "webhooks.md"
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 OTHER = "whsec_" + "QUJD" * 8
 BODY = b'{"test": 2432232314}'
@@ -203,6 +207,22 @@ def test_long_texts_are_shortened_and_said_to_be() -> None:
         WEBHOOK_TEXT_CHARS_MAX,
         ["answer", "message"],
     )
+
+
+def test_the_receiver_of_the_guide_takes_what_we_sign_and_refuses_the_rest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [code] = re.findall(r"```python\n(.*?)```", GUIDE.read_text(), re.DOTALL)
+    (tmp_path / "webhook_receiver.py").write_text(code)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("KOTAEMON_SECRETS", f"{OTHER} {SECRET}")
+    client = importlib.import_module("webhook_receiver").app.test_client()
+    body = b'{"type": "turn.completed"}'
+    headers = headers_of(body, message_id="msg_1", at_s=time.time(), secrets=[SECRET])
+    headers["Content-Type"] = "application/json"
+
+    for sent, status in ((body, 204), (body, 204), (body + b" ", 401)):
+        assert client.post("/hooks/kotaemon", data=sent, headers=headers).status_code == status
 
 
 def test_a_store_that_is_away_has_the_turn_told_again() -> None:
