@@ -180,8 +180,11 @@ def test_a_file_comes_to_every_pod_changes_is_tried_and_goes(pods: Pods) -> None
     def versions() -> list[list[str]]:
         return [[it.description.version for it in pods.offered(session)] for session in sessions]
 
-    until(lambda: len({tuple(it) for it in versions()}) == 2)
-    assert all(one == other for one, other in versions())
+    def agreed() -> bool:
+        found = versions()
+        return len({tuple(it) for it in found}) == 2 and all(one == other for one, other in found)
+
+    until(agreed)
     tried = [s for s, it in zip(sessions, versions(), strict=True) if it != versions()[0]]
     few = min(tried, [s for s in sessions if s not in tried], key=len)
     assert 2 <= len(few) <= 25

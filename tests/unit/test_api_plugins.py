@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from flask.testing import FlaskClient
 
 from kotaemon_node.adapters.bundles import BundleShelf, check_source
 from kotaemon_node.adapters.sandbox.manifest_file import read_manifest
@@ -60,7 +59,7 @@ class Desk:
             ids=self.cluster.ids,
             wake=self._wake,
         )
-        self.client: FlaskClient = self.cluster.client()
+        self.client: Any = self.cluster.client()
 
     def push(self, raw: bytes, signer: Ed25519Signer = SIGNER, **fields: Any) -> Any:
         signature = signer.sign(message_of("orders", digest_of(raw)))
