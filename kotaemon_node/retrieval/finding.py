@@ -36,6 +36,8 @@ class Question:
     """How many rows of each leg are weighed."""
     candidates: Candidates
     legs: frozenset[Leg] = BOTH_LEGS
+    trust: float = 1.0
+    """``fusion.trust_in_meaning``."""
 
     def score(
         self, dense: float | None, contrast: float | None, words: float, *, foreign: bool
@@ -45,7 +47,8 @@ class Question:
             return words
         if "lexical" not in self.legs:
             return -1.0 if dense is None else dense
-        return fused(0.0 if contrast is None else contrast, words, foreign=foreign)
+        meaning = 0.0 if contrast is None else contrast
+        return fused(meaning, words, foreign=foreign, trust=self.trust)
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ from kotaemon_node.retrieval.dense import (
     EncodedQuestion,
 )
 from kotaemon_node.retrieval.finding import Question, find
+from kotaemon_node.retrieval.fusion import trust_in_meaning
 from kotaemon_node.retrieval.generation import OpenGeneration
 
 _POOL_ROWS_MIN: Final = 50  # rows of each leg that are weighed; deeper ones are hardly ever right
@@ -95,7 +96,8 @@ class Searcher:
         pool = max(_POOL_ROWS_MIN, 2 * top_k)
         look = self._look
         candidates = NO_CANDIDATES if look is None else look(self._generation, vectors, pool)
-        asked = Question(question, wanted, vectors, contrast, pool, candidates, legs)
+        trust = trust_in_meaning(question, language=language_of(question))
+        asked = Question(question, wanted, vectors, contrast, pool, candidates, legs, trust)
         # Told as an argument: on a native thread no span is current.
         arguments = (self._generation, asked, top_k, current())
         if self._generation.rows < _NATIVE_ROWS_MIN:

@@ -8,7 +8,7 @@ import pytest
 from kotaemon_node.domain.knowledge import Hit
 from kotaemon_node.retrieval.background import background_of, everyday_background
 from kotaemon_node.retrieval.batching import QuestionEncoder
-from kotaemon_node.retrieval.fusion import MEANING, MEANING_FOREIGN, fused
+from kotaemon_node.retrieval.fusion import MEANING, MEANING_FOREIGN, fused, trust_in_meaning
 from kotaemon_node.retrieval.searcher import Searcher
 from tests.fakes.encoder import HashingEncoder
 from tests.fakes.knowledge import Documents, open_generation
@@ -46,6 +46,16 @@ def test_a_score_is_made_of_meaning_and_words() -> None:
     # Across languages closeness stands for words, too, and a name that both have comes on top.
     assert fused(1.0, 0.0, foreign=True) == pytest.approx(MEANING_FOREIGN)
     assert fused(0.5, 0.2, foreign=True) > fused(0.5, 0.0, foreign=True) > fused(0.5, 0.0)
+
+
+def test_what_is_no_chinese_in_a_chinese_question_is_left_to_the_words() -> None:
+    assert trust_in_meaning("怎么退货？", language="zh") == 1.0
+    assert trust_in_meaning("报警 TiDB_panic", language="zh") == pytest.approx(2 / 12)
+    assert trust_in_meaning("TiDB_panic_total", language="en") == 1.0
+    assert trust_in_meaning("", language="zh") == 1.0
+    assert fused(1.0, 0.5, trust=0.0) == pytest.approx(0.5)
+    assert fused(1.0, 0.0, trust=0.5) == pytest.approx(MEANING / 2)
+    assert fused(1.0, 0.0, foreign=True, trust=0.5) == pytest.approx(MEANING_FOREIGN / 2)
 
 
 def test_the_score_of_a_hit_follows_from_its_parts(tmp_path: Path) -> None:
