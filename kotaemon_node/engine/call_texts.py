@@ -63,6 +63,23 @@ CEILING: Final[Mapping[Language, str]] = {
 }
 
 
+STALE: Final[Mapping[Language, str]] = {
+    "en": "(The system that knows this does not answer now; this is what it said {age} ago.)",
+    "zh": "（相关系统目前没有应答；以上是它{age}前的回复。）",
+}
+
+
+def stale_note(value: Any, language: Language) -> str:
+    """Return what is told with an old result in place of a new one; "" for a new one."""
+    if not isinstance(value, Mapping) or value.get("stale") is not True:
+        return ""
+    minutes = round(float(value.get("age_s") or 0.0) / 60)
+    if language == "zh":
+        return STALE["zh"].format(age=f"约{minutes}分钟" if minutes else "不到一分钟")
+    age = f"about {minutes} minute{'s' if minutes > 1 else ''}" if minutes else "less than a minute"
+    return STALE["en"].format(age=age)
+
+
 def follow_up_texts(told: Told, *, action: str, value: Any = None) -> Mapping[str, str]:
     """Return the text of a follow-up in each language; ``value`` is what the tool answered."""
     result = result_text(value)

@@ -8,6 +8,7 @@ from kotaemon_node.domain.language import language_of
 from kotaemon_node.engine.acting.decision import Decision
 from kotaemon_node.engine.acting.results import Said
 from kotaemon_node.engine.acting.sentences import sentence
+from kotaemon_node.engine.call_texts import TOLD_LATER, stale_note
 from kotaemon_node.engine.citations import citations
 from kotaemon_node.engine.extractive import ExtractiveAnswer, extract
 from kotaemon_node.engine.faq import faq_answer
@@ -25,15 +26,19 @@ def told(turn: "Answering", decision: Decision, outcome: Outcome, said: Said) ->
     """Return what became of a call, in the user's language and as true as it is known."""
     language, summary = language_of_turn(turn.work), decision.summary
     changes = decision.kind == "run"
+    if outcome.later:
+        return TOLD_LATER[language]
     if outcome.state == "unknown":
-        later = outcome.later or decision.looks_up
+        # What acts once under its key is asked for again under that key, behind the turn.
+        later = decision.looks_up or decision.effects == "idempotent"
         return sentence("unknown_told_later" if later else "unknown", language, summary=summary)
     if outcome.state == "failed":
         return sentence("failed_change" if changes else "failed_read", language, summary=summary)
     if said.refusal:
         return sentence("refused", language, reason=said.refusal)
     if said.text:
-        return said.text
+        note = stale_note(outcome.value, language)
+        return f"{said.text}\n\n{note}" if note else said.text
     return sentence("done" if changes else "empty", language, summary=summary)
 
 
