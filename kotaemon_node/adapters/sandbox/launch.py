@@ -93,7 +93,7 @@ def _launch() -> Launched:
                 spares.append(fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, _ABOVE))
         pid = os.posix_spawn(
             sys.executable,
-            [sys.executable, "-I", "-B", "-c", _PROGRAM, _ROOT],
+            [sys.executable, "-I", "-c", _PROGRAM, _ROOT],
             _ENVIRONMENT,
             file_actions=[
                 (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),

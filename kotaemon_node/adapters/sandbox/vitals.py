@@ -1,6 +1,7 @@
 """What the kernel tells of a plugin's process: computing, threads; and its priority."""
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -31,8 +32,20 @@ def vitals_of(pid: int) -> Vitals | None:
 
 
 def step_back(pid: int) -> None:
-    """Give the process, with all its threads, what others leave of the processors."""
-    try:
+    """Give the process, with all its threads, what others leave of the processors.
+
+    Idle tasks give way at once to any other that wakes up; the lowest priority alone would let them
+    end their slice of some milliseconds first. New threads inherit both.
+    """
+    with suppress(OSError):  # it has ended
         os.setpriority(os.PRIO_PGRP, pid, _LOWEST)
+    for thread in _threads(pid):
+        with suppress(OSError):
+            os.sched_setscheduler(thread, os.SCHED_IDLE, os.sched_param(0))
+
+
+def _threads(pid: int) -> list[int]:
+    try:
+        return [int(it) for it in os.listdir(f"/proc/{pid}/task")]
     except OSError:
-        return  # it has ended
+        return []

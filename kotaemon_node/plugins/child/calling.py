@@ -1,6 +1,5 @@
 """Carries out one call of the plugin, and says what came of it."""
 
-import asyncio
 import inspect
 import time
 import traceback
@@ -20,7 +19,7 @@ class Caller:
 
     def __init__(self, plugin: BasePlugin) -> None:
         self._plugin = plugin
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._loop: Any = None
 
     def answer(self, order: Mapping[str, Any]) -> bytes:
         """Return the frame that answers a call."""
@@ -54,6 +53,8 @@ class Caller:
 
     def _awaited(self, value: Any) -> Any:
         if self._loop is None:
+            import asyncio  # noqa: PLC0415 - most plugins do not need it, and it starts slowly
+
             self._loop = asyncio.new_event_loop()
 
         async def whole() -> Any:
