@@ -100,9 +100,12 @@ class _Canceller:
             out.text("Hello.")
             out.finish()
             return Draft()
-        if self.deaf:  # a frozen process hears of nothing, whatever the others tell it
-            out.stop.request = lambda reason: None  # type: ignore[method-assign]
         trap = self.trap
+        if self.deaf:  # what is said to a frozen process is lost on it
+            hear = out.stop.request
+            out.stop.request = (  # type: ignore[method-assign]
+                lambda reason: hear(reason) if trap.go.is_set() else None
+            )
         if out.decided(_DECIDED) is None:
             trap.at("before the decision is stored")
             out.decide(_DECIDED, {"order": order})

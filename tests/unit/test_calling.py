@@ -1,5 +1,6 @@
 """One call however it goes: breaker, old results, repeats, and what is asked afterwards."""
 
+import threading
 from collections.abc import Mapping
 from typing import Any
 
