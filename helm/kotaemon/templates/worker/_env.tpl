@@ -26,6 +26,9 @@
 {{- if .Values.tools }}
 - {name: TOOLS_FILE, value: /etc/kotaemon/tools/tools.yaml}
 {{- end }}
+{{- if .Values.plugins.existingSecret }}
+- {name: PLUGIN_SECRETS_DIR, value: /etc/kotaemon/plugin-secrets}
+{{- end }}
 {{- if .Values.webhooks }}
 - {name: WEBHOOKS_FILE, value: /etc/kotaemon/webhooks/webhooks.yaml}
 {{- end }}
