@@ -60,7 +60,7 @@ class _Running:
     def __init__(self, one: Begun) -> None:
         self.one = one
         self.lock = threading.Lock()
-        self.ended: Outcome | Exception | None = None
+        self.ended: Outcome | BaseException | None = None
         self.left = False
         """The turn does not wait for it any more."""
 
@@ -163,11 +163,11 @@ class Awaiting:
         spanned, names = _spanned(it.one), structlog.contextvars.get_contextvars()
 
         def work() -> None:
-            ended: Outcome | Exception
+            ended: Outcome | BaseException
             with structlog.contextvars.bound_contextvars(**names):
                 try:
                     ended = self._made(it.one, spanned, out, lambda tries: news.tell(it, tries))
-                except Exception as error:  # noqa: BLE001 - raised where the turn is executed
+                except BaseException as error:  # noqa: BLE001 - raised where the turn is executed
                     ended = error
                 with it.lock:
                     it.ended = ended
@@ -221,7 +221,7 @@ def _ended(
 
 
 def _told(it: _Running) -> Outcome:
-    if isinstance(it.ended, Exception):
+    if isinstance(it.ended, BaseException):
         raise it.ended
     assert it.ended is not None
     return it.ended

@@ -2,9 +2,9 @@
 
     python -m load.bench.effects --out load/results/effects [--times 100]
 
-Two pods of one process on a Redis of their own; a shop really listens. How a pod is lost, and when it
-goes on, is chosen by a seed that follows from shop, place and manner. Fails where one order was
-cancelled twice, or somebody was told what is not so.
+Two pods of one process on a Redis of their own; a shop really listens. When a lost pod goes on is
+chosen by a seed that follows from shop, place and manner. Fails where one order was cancelled
+twice, or somebody was told what is not so.
 """
 
 import argparse
@@ -53,9 +53,7 @@ def main(arguments: Sequence[str]) -> int:
                 for place in places:
                     rows.append(_row(world, kind, place, manner, times=given.times))
         server.remove()
-        progress(
-            f"{kind}: {sum(row['times'] for row in rows if row['shop'] == kind)} cancellations"
-        )
+        progress(f"{kind}: {time.monotonic() - begun_s:.0f} s")
     results = {
         "commit": commit(),
         "machine": machine(),
@@ -97,10 +95,10 @@ def report(results: dict[str, Any]) -> str:
     lines = [
         "# Effects happen once",
         "",
-        "Made by `python -m load.bench.effects`. A pod that cancels an order is lost at a step of it,",
-        "or its turn is cancelled or interrupted; another one goes on. Three shops over HTTP: `keys`",
-        "honours the key of a call, `lookup` ignores it and tells what was cancelled, `neither` does",
-        "neither. *Told*: what the user heard, in order: the answer, then perhaps a follow-up.",
+        "Made by `python -m load.bench.effects`. A pod that cancels an order is lost at a step of",
+        "it, or its turn is cancelled or interrupted; another one goes on. Three shops over HTTP:",
+        "`keys` honours the key of a call, `lookup` ignores it and tells what was cancelled,",
+        "`neither` does neither. *Told*: what the user heard: the answer, perhaps a follow-up.",
         "",
         f"{results['cancellations']:,} cancellations in {results['took_s']} s, "
         f"{results['problems']} with a second effect or an untruth. Commit `{results['commit']}`, "
