@@ -46,10 +46,6 @@ class SkewedClock(ServerClock):
         return super().monotonic_s() + self.skew_s
 
 
-class Lost(SystemExit):
-    """Ends the task of a pod that crashed; threads end with it in silence."""
-
-
 class Trap:
     """Stops a pod at a place, as its crash or its freezing would."""
 
@@ -66,7 +62,7 @@ class Trap:
             self.reached.set()
             self.go.wait(_PATIENCE_S)
         if self.crashed and self.reached.is_set():
-            raise Lost
+            raise SystemExit  # a thread ends with it in silence
 
     def at_shop(self, place: str) -> None:
         """Be where a request is held in the shop; the shop does not die with its client."""
