@@ -73,6 +73,7 @@ SERVED_0 = pod("worker-0", "kotaemon_knowledge_generation", 'kb="default"')
 SERVED_1 = pod("worker-1", "kotaemon_knowledge_generation", 'kb="default"')
 PUBLISHED = pod("coordinator-0", "kotaemon_coordinator_generation", 'kb="default"')
 REFUSED = pod("worker-0", "kotaemon_knowledge_refused", 'kb="default"')
+UNLOADED = pod("worker-0", "kotaemon_plugins_unloaded")
 PROBLEM = pod("coordinator-0", "kotaemon_coordinator_problem")
 SILENT = pod("coordinator-0", "kotaemon_coordinator_loop_silent_seconds")
 HELD = pod("coordinator-0", "kotaemon_coordinator_held", 'kb="default"')
@@ -187,6 +188,9 @@ CASES: Mapping[str, Case] = {
         ),
         # Something is published each half minute, and one pod is always one behind.
         quiet=({SERVED_0: "7+1x80", SERVED_1: "6+1x80", PUBLISHED: "7+1x80"},),
+    ),
+    "KotaemonPluginNotLoaded": Case(
+        fires=({UNLOADED: STAYS_1},), quiet=({UNLOADED: STAYS_0}, {UNLOADED: "1x2 0x70"})
     ),
     "KotaemonGenerationRefused": Case(
         fires=({REFUSED: STAYS_1},), quiet=({REFUSED: STAYS_0},), at_min=5
