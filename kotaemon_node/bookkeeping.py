@@ -12,6 +12,7 @@ from kotaemon_node.adapters.redis import (
     RedisTurnRecords,
     connect,
 )
+from kotaemon_node.adapters.redis.faq_drafts import RedisFaqDrafts
 from kotaemon_node.domain import limits
 from kotaemon_node.domain.experiment import EXTRACTIVE, LiveExperiment, profile_name
 from kotaemon_node.engine.counting import Tallying
@@ -19,6 +20,7 @@ from kotaemon_node.engine.profile import ProfileOf, always_default, asking_for, 
 from kotaemon_node.engine.rating import Ratings
 from kotaemon_node.engine.record import Record, Recorder, no_record
 from kotaemon_node.ports.analytics import Analytics
+from kotaemon_node.ports.faq_drafts import FaqDrafts
 from kotaemon_node.ports.runtime import Clock, Tasks
 from kotaemon_node.ports.turn_records import TurnRecords
 from kotaemon_node.retrieval.analysis import ANALYSIS
@@ -39,6 +41,8 @@ class Books:
     tally: Tallying
     analytics: Analytics
     ratings: Ratings
+    drafts: FaqDrafts
+    """Questions that were not answered well."""
 
 
 def books_of(settings: Settings, *, clock: Clock, tasks: Tasks, metrics: Metrics) -> Books:
@@ -51,8 +55,12 @@ def books_of(settings: Settings, *, clock: Clock, tasks: Tasks, metrics: Metrics
         answered=metrics.store_answered,
     )
     analytics = RedisAnalytics(store)
+    drafts = RedisFaqDrafts(store)
     tally = Tallying(
-        analytics, with_questions=settings.analytics_questions, count=metrics.analytics
+        analytics,
+        with_questions=settings.analytics_questions,
+        count=metrics.analytics,
+        drafts=drafts,
     )
     kept_s = settings.records_kept_s
     records = RedisTurnRecords(store, kept_s=kept_s) if kept_s else None
@@ -70,6 +78,7 @@ def books_of(settings: Settings, *, clock: Clock, tasks: Tasks, metrics: Metrics
         tally=tally,
         analytics=analytics,
         ratings=Ratings(RedisFeedback(store), tally=tally, count=metrics.feedback),
+        drafts=drafts,
     )
 
 

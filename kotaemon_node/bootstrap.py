@@ -32,10 +32,12 @@ from kotaemon_node.bookkeeping import books_of
 from kotaemon_node.domain import limits
 from kotaemon_node.domain.events import CONFIG_UPDATED, KNOWLEDGE_UPDATED, SESSION_UPDATED
 from kotaemon_node.domain.ids import DEFAULT_TENANT
+from kotaemon_node.domain.limits import TOP_K_DEFAULT
 from kotaemon_node.effects import effects_of
 from kotaemon_node.engine.acting import Acting
 from kotaemon_node.engine.answering import Answerer
 from kotaemon_node.engine.direct import DirectAnswers
+from kotaemon_node.engine.draft_desk import FaqDraftDesk
 from kotaemon_node.engine.handing import HandoffDesk
 from kotaemon_node.engine.handoff import Persons
 from kotaemon_node.engine.owners import Owners
@@ -60,6 +62,7 @@ from kotaemon_node.remembered import remembering_of
 from kotaemon_node.retrieval.faq_reader import FaqReader
 from kotaemon_node.retrieval.found_before import FoundBefore, RememberedKnowledge
 from kotaemon_node.retrieval.library import KnowledgeLibrary
+from kotaemon_node.retrieval.question_closeness import QuestionCloseness
 from kotaemon_node.running import RunningPod
 from kotaemon_node.settings import Settings
 from kotaemon_node.telemetry.logs import configure_logs
@@ -291,6 +294,12 @@ def build_pod(settings: Settings) -> RunningPod:
         feedback=books.ratings,
         plugins=acting.desk,
         handoffs=people,
+        drafts=FaqDraftDesk(
+            books.drafts,
+            sessions=sessions,
+            search=lambda kb, question: library.search(kb, question, top_k=TOP_K_DEFAULT),
+            closeness=QuestionCloseness(encoder, compute=tasks.compute),
+        ),
         source_cache_s=settings.source_cache_s,
         direct=DirectAnswers(
             library,

@@ -115,9 +115,14 @@ def put_entry(id: str) -> Response:
     A job does it, and ends when a generation holds the entry. The same entry again changes nothing.
     """
     query, body = read_query(FaqChangeQuery), read_body(FaqBody)
-    knowledge()  # refuses a tenant that has none
-    document = _own_document(query.kb, id)
     entry = FaqEntry.of(body.question, body.answer, tags=body.tags, variants=body.variants)
+    return write_entry(query.kb, id, entry, job=query.job)
+
+
+def write_entry(kb: str, id: str, entry: FaqEntry, *, job: str | None) -> Response:
+    """Order an entry and say under which job; raises for one that cannot be kept."""
+    knowledge()  # refuses a tenant that has none
+    document = _own_document(kb, id)
     if reason := entry.too_large():
         raise TooLarge(reason)
     if reason := entry.problem():
@@ -127,10 +132,10 @@ def put_entry(id: str) -> Response:
         with tempfile.TemporaryFile(dir=desk.folder) as raw:
             file = Received(document, raw)
             desk.native(_written, file, entry.to_json())
-            uploaded = order_upload(query.kb, file, query.job, question=entry.question)
+            uploaded = order_upload(kb, file, job, question=entry.question)
     except OSError as error:
         raise Unavailable(f"this pod cannot keep the entry: {error.strerror}") from error
-    form = FaqOrdered(id, query.kb, document, uploaded.revision, uploaded.job)
+    form = FaqOrdered(id, kb, document, uploaded.revision, uploaded.job)
     answer = json_answer(form, status=202)
     answer.headers["Location"] = f"/v1/jobs/{uploaded.job}"
     return answer

@@ -18,8 +18,8 @@ from kotaemon_node.domain.limits import (
 FaqState = Literal["live", "queued", "changing", "removing", "failed"]
 """``queued``: new and not served yet; ``changing``: served as it was before."""
 
-_Asked = Annotated[str, Field(max_length=FAQ_QUESTION_CHARS_MAX), plain_text]
-_Tag = Annotated[str, Field(max_length=FAQ_TAGS_CHARS_MAX), plain_text]
+Asked = Annotated[str, Field(max_length=FAQ_QUESTION_CHARS_MAX), plain_text]
+Tag = Annotated[str, Field(max_length=FAQ_TAGS_CHARS_MAX), plain_text]
 
 
 class FaqQuery(PageQuery):
@@ -47,10 +47,10 @@ class FaqChangeQuery(Query):
 class FaqBody(Body):
     """``PUT /v1/faq/{id}``; ``variants`` are other ways to ask the question."""
 
-    question: _Asked
+    question: Asked
     answer: Annotated[str, Field(max_length=FAQ_ANSWER_CHARS_MAX), plain_text]
-    tags: Annotated[list[_Tag], Field(max_length=FAQ_TAGS_CHARS_MAX)] = Field(default_factory=list)
-    variants: Annotated[list[_Asked], Field(max_length=FAQ_VARIANTS_MAX)] = Field(
+    tags: Annotated[list[Tag], Field(max_length=FAQ_TAGS_CHARS_MAX)] = Field(default_factory=list)
+    variants: Annotated[list[Asked], Field(max_length=FAQ_VARIANTS_MAX)] = Field(
         default_factory=list
     )
 

@@ -54,7 +54,7 @@ def _bounded_context(value: dict[str, Any]) -> dict[str, Any]:
     return value
 
 
-def _whole_number(value: object) -> object:
+def whole_number(value: object) -> object:
     if isinstance(value, str):
         # 18 digits stay below 64 bits; the range of each field is checked afterwards.
         digits = value.removeprefix("-")
@@ -74,7 +74,7 @@ plain_text = AfterValidator(_plain_text)
 Message = Annotated[str, Field(max_length=MESSAGE_CHARS_MAX), AfterValidator(_plain_text)]
 Name = Annotated[str, Field(max_length=256), AfterValidator(_plain_text)]
 Question = Annotated[str, Field(max_length=QUERY_CHARS_MAX), AfterValidator(_plain_text)]
-Number = Annotated[int, Field(ge=0, le=NUMBER_MAX), BeforeValidator(_whole_number)]
+Number = Annotated[int, Field(ge=0, le=NUMBER_MAX), BeforeValidator(whole_number)]
 
 
 class Body(BaseModel):
@@ -171,7 +171,7 @@ class SearchQuery(Query):
 
     q: Question
     kb: Id = DEFAULT_KNOWLEDGE_BASE
-    top_k: Annotated[int, Field(ge=1, le=TOP_K_MAX), BeforeValidator(_whole_number)] = TOP_K_DEFAULT
+    top_k: Annotated[int, Field(ge=1, le=TOP_K_MAX), BeforeValidator(whole_number)] = TOP_K_DEFAULT
     min_generation: Number = 0
 
 
@@ -187,7 +187,7 @@ class PageQuery(Query):
     """Lists that are read page by page."""
 
     offset: Number = 0
-    limit: Annotated[int, Field(ge=1, le=PAGE_SIZE_MAX), BeforeValidator(_whole_number)] = (
+    limit: Annotated[int, Field(ge=1, le=PAGE_SIZE_MAX), BeforeValidator(whole_number)] = (
         PAGE_SIZE_DEFAULT
     )
 
@@ -198,7 +198,7 @@ class HistoryQuery(Query):
     after_version: Number = 0
     epoch: Id | None = None
     # As many as there can be: whoever names no limit wants the conversation.
-    limit: Annotated[int, Field(ge=1, le=PAGE_SIZE_MAX), BeforeValidator(_whole_number)] = (
+    limit: Annotated[int, Field(ge=1, le=PAGE_SIZE_MAX), BeforeValidator(whole_number)] = (
         PAGE_SIZE_MAX
     )
 
@@ -213,7 +213,7 @@ class DocumentsQuery(Query):
     """``GET /v1/knowledge/{kb}/documents``."""
 
     offset: Number = 0
-    limit: Annotated[int, Field(ge=1, le=DOCUMENTS_PAGE_MAX), BeforeValidator(_whole_number)] = (
+    limit: Annotated[int, Field(ge=1, le=DOCUMENTS_PAGE_MAX), BeforeValidator(whole_number)] = (
         DOCUMENTS_PAGE_MAX
     )
     status: Literal["queued", "indexed", "failed"] | None = None
@@ -249,7 +249,7 @@ class DeleteQuery(Query):
 class DeadLettersQuery(Query):
     """``GET /v1/dead-letters``."""
 
-    limit: Annotated[int, Field(ge=1, le=PAGE_SIZE_MAX), BeforeValidator(_whole_number)] = (
+    limit: Annotated[int, Field(ge=1, le=PAGE_SIZE_MAX), BeforeValidator(whole_number)] = (
         PAGE_SIZE_DEFAULT
     )
 

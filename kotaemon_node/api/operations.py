@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
-from kotaemon_node.api import book_forms, faq_forms, forms, handoff_forms, inputs
+from kotaemon_node.api import book_forms, draft_forms, faq_forms, forms, handoff_forms, inputs
 from kotaemon_node.api.convergence import ClusterForm
 from kotaemon_node.api.later_forms import DeadLetterList, LaterList
 from kotaemon_node.api.plugin_forms import PUSH_FORM, PluginBody, PluginForm, PluginList
@@ -204,6 +204,22 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
     "faq.delete_entry": Operation(
         "faq", {202: forms.JobForm}, ("not_found", "too_large", "invalid", *_ORDER),
         query=faq_forms.FaqChangeQuery,
+    ),
+    "faq_drafts.list_drafts": Operation(
+        "faq",
+        {200: draft_forms.DraftList},
+        ("not_found", "invalid", *_STORE),
+        query=draft_forms.DraftsQuery,
+    ),
+    "faq_drafts.accept_draft": Operation(
+        "faq",
+        {202: faq_forms.FaqOrdered},
+        ("not_found", *_BODY, *_ORDER),
+        body=draft_forms.AcceptBody,
+        query=faq_forms.FaqChangeQuery,
+    ),
+    "faq_drafts.dismiss_draft": Operation(
+        "faq", {204: None}, ("not_found", "invalid", *_STORE), query=draft_forms.DraftQuery
     ),
     "jobs.list_jobs": Operation(
         "jobs", {200: forms.JobList | LaterList}, ("invalid", *_STORE), query=inputs.JobsQuery

@@ -29,6 +29,8 @@ from kotaemon_node.domain.session import (
     TurnKey,
     TurnRequest,
 )
+from kotaemon_node.engine.draft_desk import DraftPage
+from kotaemon_node.engine.drafting import FaqDraft
 from kotaemon_node.ports.analytics import Analytics
 from kotaemon_node.ports.feedback import Feedback
 from kotaemon_node.ports.jobs import JobQueue
@@ -159,6 +161,25 @@ class FeedbackDesk(Protocol):
 
     def of(self, key: SessionKey, turn_ids: Sequence[str]) -> Mapping[str, Feedback]:
         """Return what was said of these turns."""
+        ...
+
+
+class FaqDraftService(Protocol):
+    """Questions that were not answered well; implemented by ``engine.draft_desk.FaqDraftDesk``.
+
+    Every method raises ``StoreUnavailable``.
+    """
+
+    def page(self, tenant: str, kb: str, *, offset: int, limit: int) -> DraftPage:
+        """Return those that are wanted, asked most often first, with suggestions."""
+        ...
+
+    def find(self, tenant: str, kb: str, draft_id: str) -> FaqDraft:
+        """Return the draft that has a wording of this id; ``NotFound``."""
+        ...
+
+    def dismiss(self, tenant: str, kb: str, draft: FaqDraft) -> None:
+        """Show it no more, until it was asked often enough again."""
         ...
 
 
@@ -316,5 +337,6 @@ class Services:
     feedback: FeedbackDesk | None = None
     plugins: PluginService | None = None
     handoffs: HandoffService | None = None
+    drafts: FaqDraftService | None = None
     source_cache_s: int = SOURCE_CACHE_S_DEFAULT
     """For how long others may keep a cited source without asking."""

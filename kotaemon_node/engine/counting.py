@@ -17,10 +17,12 @@ import structlog
 from kotaemon_node.domain import limits
 from kotaemon_node.domain.errors import StoreFull, StoreUnavailable
 from kotaemon_node.domain.handoff import BEGUN
+from kotaemon_node.domain.ids import DEFAULT_KNOWLEDGE_BASE
 from kotaemon_node.domain.session import Turn, TurnKey
 from kotaemon_node.domain.turn import State
 from kotaemon_node.engine.profile import DEFAULT_NAME
 from kotaemon_node.ports.analytics import Analytics, Tally
+from kotaemon_node.ports.faq_drafts import FaqDrafts, Unmet
 from kotaemon_node.ports.feedback import Feedback
 
 _log = structlog.get_logger(__name__)
@@ -43,21 +45,45 @@ class Tallying:
     """Counts finished turns and what people say of them. Thread safe."""
 
     def __init__(
-        self, analytics: Analytics, *, with_questions: bool, count: Callable[[Outcome], None]
+        self,
+        analytics: Analytics,
+        *,
+        with_questions: bool,
+        count: Callable[[Outcome], None],
+        drafts: FaqDrafts | None = None,
     ) -> None:
+        """``drafts`` are told of questions that were not answered well, where words are kept."""
+        self._drafts = drafts if with_questions else None
         self._analytics = analytics
         self._with_questions = with_questions
         self._count = count
 
     def turn(self, key: TurnKey, *, epoch: str, turn: Turn) -> bool:
         """Count a finished turn; False where that has to be tried again. Never raises."""
-        return self._add(tally_of(key, epoch=epoch, turn=turn, with_question=self._with_questions))
+        tally = tally_of(key, epoch=epoch, turn=turn, with_question=self._with_questions)
+        if tally.unanswered:
+            self._draft(key, turn, down=False)
+        return self._add(tally)
 
     def feedback(
         self, key: TurnKey, turn: Turn, *, said: Feedback, before: Feedback | None
     ) -> None:
         """Count a rating. Never raises: what was said is kept with the session in any case."""
         self._add(tally_of_feedback(key, turn, said=said, before=before))
+        if said.rating == "down" and turn.by_bot:
+            self._draft(key, turn, down=True)
+
+    def _draft(self, key: TurnKey, turn: Turn, *, down: bool) -> None:
+        """Keep a question for people to answer; losing one is no harm."""
+        question = shown_question(turn.message)
+        if self._drafts is None or not question:
+            return
+        kb = next(iter(turn.generation), DEFAULT_KNOWLEDGE_BASE)
+        unmet = Unmet(key, kb, question, turn.version, turn.created_at, down)
+        try:
+            self._drafts.note(unmet)
+        except Exception as error:  # noqa: BLE001 - it must not keep back the turn's events
+            _log.warning("draft_not_noted", error=str(error))
 
     def _add(self, tally: Tally) -> bool:
         try:
@@ -158,7 +184,11 @@ def _time(name: str, duration_s: float | None, buckets_ms: tuple[int, ...]) -> d
 
 def normal_question(message: str) -> str:
     """Return a question as it is counted: alike where only case, blanks and the end differ."""
+    return shown_question(message, end=_END).casefold()
+
+
+def shown_question(message: str, *, end: str = "") -> str:
+    """Return a question on one line, bounded, without addresses and long numbers."""
     text = unicodedata.normalize("NFKC", message[: limits.ANALYTICS_QUESTION_CHARS_MAX * 4])
-    text = _LONG_NUMBER.sub("#", _ADDRESS.sub("@", text))
-    text = " ".join(text.casefold().split())
-    return text[: limits.ANALYTICS_QUESTION_CHARS_MAX].strip(_END)
+    text = " ".join(_LONG_NUMBER.sub("#", _ADDRESS.sub("@", text)).split())
+    return text[: limits.ANALYTICS_QUESTION_CHARS_MAX].strip(f" {end}")

@@ -20,6 +20,7 @@ from kotaemon_node.api.app import create_app
 from kotaemon_node.api.authority import Authority
 from kotaemon_node.api.services import (
     DirectService,
+    FaqDraftService,
     FeedbackDesk,
     HandoffService,
     PluginService,
@@ -369,6 +370,7 @@ class FakeCluster:
     records: TurnRecords | None = None
     feedback: FeedbackDesk | None = None
     handoffs: HandoffService | None = None
+    drafts: FaqDraftService | None = None
     plugins: PluginService | None = None
 
     def __post_init__(self) -> None:
@@ -406,6 +408,7 @@ class FakeCluster:
             records=self.records,
             feedback=self.feedback,
             handoffs=self.handoffs,
+            drafts=self.drafts,
             plugins=self.plugins,
         )
 

@@ -77,6 +77,7 @@ SOURCE = f"/v1/sources/default/{GENERATION}/{PASSAGE.id}"
 
 RATE = "/v1/sessions/s/turns/t/feedback"
 SAY = "/v1/sessions/s/agent-messages"
+ACCEPT = "/v1/faq/drafts/none/accept"
 UPLOAD = "/v1/knowledge/default/documents"
 
 
@@ -155,6 +156,11 @@ CALLS: list[tuple[str, str, str, dict[str, Any], int]] = [
         409,
     ),
     ("/v1/faq/{id}", "delete", "/v1/faq/none", {}, 404),
+    ("/v1/faq/drafts", "get", "/v1/faq/drafts", {}, 404),
+    ("/v1/faq/drafts", "get", "/v1/faq/drafts?limit=0", {}, 422),
+    ("/v1/faq/drafts/{id}", "delete", "/v1/faq/drafts/none", {}, 404),
+    ("/v1/faq/drafts/{id}/accept", "post", ACCEPT, {"json": {"answer": "Yes."}}, 404),
+    ("/v1/faq/drafts/{id}/accept", "post", ACCEPT, {"json": {}}, 422),
     ("/v1/jobs", "get", "/v1/jobs?limit=5", {}, 200),
     ("/v1/jobs", "get", "/v1/jobs?limit=0", {}, 422),
     ("/v1/jobs", "get", "/v1/jobs?queue=later", {}, 200),

@@ -70,6 +70,11 @@
 | kn:{counts:<tenant>}:<day>:asked      | zset   | questions by how often they were  | 35 d     |
 | … :unanswered                         |        | asked, and not answered           |          |
 | kn:{counts:<tenant>}:counted:<hour>   | set    | digests of what was counted       | 2 h      |
+| kn:{drafts:<tenant>}:<kb>             | hash   | digest of a question that was not | 90 d     |
+|                                       |        | answered well → how often, where  | after    |
+|                                       |        | (JSON)                            | the last |
+| kn:{drafts:<tenant>}:<kb>:rank        | zset   | the same digests by how often     | as that  |
+| kn:{drafts:<tenant>}:<kb>:noted:<hour>| set    | digests of what was noted         | 2 h      |
 | kn:handoffs                           | zset   | tenant/sid of sessions that a     | 7 d      |
 |                                       |        | person has, by when somebody      | after    |
 |                                       |        | spoke (s)                         | that     |
@@ -312,6 +317,28 @@ class CountKeys:
     def counted(self, hour: str) -> str:
         """Set."""
         return f"{self.prefix}counted:{hour}"
+
+
+@dataclass(frozen=True, slots=True)
+class DraftKeys:
+    """The keys of a knowledge base's drafts of an FAQ; one slot a tenant."""
+
+    tenant: str
+    kb: str
+
+    @property
+    def rows(self) -> str:
+        """Hash."""
+        return f"kn:{{drafts:{self.tenant}}}:{self.kb}"
+
+    @property
+    def rank(self) -> str:
+        """Sorted set."""
+        return f"{self.rows}:rank"
+
+    def noted(self, hour: str) -> str:
+        """Set."""
+        return f"{self.rows}:noted:{hour}"
 
 
 def trace(tenant: str, trace_id: str) -> str:

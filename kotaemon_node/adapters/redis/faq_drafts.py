@@ -1,0 +1,80 @@
+"""``ports.faq_drafts`` in Redis: a hash of wordings for each knowledge base."""
+
+import hashlib
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+
+from kotaemon_node.adapters.redis.connection import RedisStore
+from kotaemon_node.adapters.redis.keys import DraftKeys
+from kotaemon_node.domain import limits
+from kotaemon_node.domain.acting_limits import (
+    FAQ_DRAFT_EXAMPLES_MAX,
+    FAQ_DRAFTS_KEPT_S,
+    FAQ_DRAFTS_MAX,
+)
+from kotaemon_node.ports.faq_drafts import DraftRow, Example, Unmet
+
+
+class RedisFaqDrafts:
+    """``ports.faq_drafts.FaqDrafts``."""
+
+    def __init__(self, store: RedisStore) -> None:
+        self._store = store
+
+    def note(self, unmet: Unmet) -> None:
+        """See the port."""
+        session = unmet.key.session
+        keys = DraftKeys(session.tenant, unmet.kb)
+        name = f"{session.session_id} {unmet.key.turn_id}"
+        hour = datetime.fromtimestamp(unmet.at, UTC)
+        example = [session.session_id, unmet.key.turn_id, unmet.version]
+        self._store.run(
+            "draft",
+            [keys.rows, keys.rank, keys.noted(f"{hour:%Y%m%d%H}")],
+            [
+                hashlib.sha256(name.encode()).digest()[:8],
+                limits.ANALYTICS_COUNTED_S,
+                FAQ_DRAFTS_KEPT_S,
+                FAQ_DRAFTS_MAX,
+                _id_of(unmet.question),
+                unmet.question,
+                int(unmet.down),
+                round(unmet.at, 3),
+                orjson.dumps(example),
+                FAQ_DRAFT_EXAMPLES_MAX,
+            ],
+        )
+
+    def rows(self, tenant: str, kb: str) -> Sequence[DraftRow]:
+        """See the port."""
+        keys = DraftKeys(tenant, kb)
+        [rows] = self._store.pipelined(lambda pipe: pipe.hgetall(keys.rows))
+        return [_row_of(row_id.decode(), orjson.loads(raw)) for row_id, raw in rows.items()]
+
+    def dismiss(self, tenant: str, kb: str, ids: Sequence[str]) -> None:
+        """See the port."""
+        if ids:
+            self._store.run("draft_dismiss", [DraftKeys(tenant, kb).rows], list(ids))
+
+
+def _id_of(question: str) -> str:
+    """Return the id of a wording: alike where only case and the marks at the end differ."""
+    plain = question.casefold().rstrip(" \t.,;:!?。，；：！？…")
+    return hashlib.sha256(plain.encode()).hexdigest()[:16]
+
+
+def _row_of(row_id: str, fields: dict[str, Any]) -> DraftRow:
+    return DraftRow(
+        id=row_id,
+        question=fields["question"],
+        asked=int(fields["asked"]),
+        down=int(fields["down"]),
+        first_at=float(fields["first_at"]),
+        last_at=float(fields["last_at"]),
+        dismissed=int(fields["dismissed"]),
+        # An empty list is written by scripts as an empty object.
+        examples=tuple(Example(sid, tid, int(at)) for sid, tid, at in fields["examples"] or ()),
+    )
