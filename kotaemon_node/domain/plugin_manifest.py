@@ -6,6 +6,8 @@ hosts:                         # where it may connect to; nowhere else
   - {host: "orders.internal:8080", private: true}
 storage: ["orders:*", last_sync]
 config: {url: "https://shop.example/api"}
+config_schema:                 # what configurations may be, as a JSON schema of an object
+  properties: {url: {type: string}}
 timeout_s: 10
 horizon_s: 60
 retries: 0
@@ -20,6 +22,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeVar, get_args
 
 from kotaemon_node.domain import acting_limits as limits
+from kotaemon_node.domain.arguments import problem_of
 from kotaemon_node.domain.errors import Invalid
 from kotaemon_node.domain.limits import TOOL_TIMEOUT_S_DEFAULT, TOOL_TIMEOUT_S_MAX
 
@@ -68,6 +71,8 @@ class Manifest:
     storage: tuple[str, ...] = ()
     """Keys; with ``*`` at the end all that begin so."""
     config: Mapping[str, Any] = field(default_factory=dict)
+    config_schema: Mapping[str, Any] = field(default_factory=dict)
+    """What a configuration has to be; empty: whatever it is."""
     timeout_s: float = TOOL_TIMEOUT_S_DEFAULT
     horizon_s: float = limits.TOOL_HORIZON_S_DEFAULT
     retries: int = 0
@@ -82,6 +87,10 @@ class Manifest:
             if (rule.name, rule.port) == (wanted, port):
                 return rule
         return None
+
+    def problem_of(self, config: Mapping[str, Any]) -> str | None:
+        """Say what is wrong with a configuration by ``config_schema``, None for a good one."""
+        return problem_of(config, self.config_schema) if self.config_schema else None
 
     def may_keep(self, key: str) -> bool:
         """Tell whether ``key`` is one that the plugin declares."""
@@ -114,6 +123,7 @@ def checked_manifest(name: str, said: Mapping[str, Any] | None) -> Manifest:
         hosts=hosts,
         storage=storage,
         config=fields.object("config"),
+        config_schema=_schema(fields),
         timeout_s=fields.number("timeout_s", TOOL_TIMEOUT_S_DEFAULT, 0.1, longest_s),
         horizon_s=fields.number(
             "horizon_s", limits.TOOL_HORIZON_S_DEFAULT, 0.0, limits.TOOL_HORIZON_S_MAX
@@ -234,6 +244,14 @@ def _storage(fields: _Fields, said: Any) -> str:
     if said.startswith(_OURS):
         raise fields.wrong("storage", f"{said} needs no entry: it may be read of its own session")
     return said
+
+
+def _schema(fields: _Fields) -> Mapping[str, Any]:
+    schema = fields.object("config_schema")
+    parts = schema.get("properties", {}), schema.get("required", [])
+    if not (isinstance(parts[0], Mapping) and isinstance(parts[1], list)):
+        raise fields.wrong("config_schema", "must be the JSON schema of an object")
+    return schema
 
 
 def _limits(name: str, said: Mapping[str, Any]) -> ProcessLimits:

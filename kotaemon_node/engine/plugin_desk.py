@@ -90,7 +90,9 @@ class PluginDesk:
             self._bundles.check(name, release)
         except PluginRefused as error:
             raise Invalid(f"the bundle is refused: {error}") from None
-        self._read(files)
+        manifest = self._read(files)
+        if wish.config is not None:
+            _require(manifest, wish.config)
         self._bundles.add(raw)
 
         def taken(row: PluginRow | None) -> PluginRow:
@@ -109,7 +111,7 @@ class PluginDesk:
         """Change what is wanted; ``NotFound``, ``Invalid``, ``TooLarge``, and as the registry."""
         check_plugin_name(name)
         if wish.config is not None:
-            checked_config(wish.config)
+            self._check_config(name, wish.config)
         return self._changed(name, lambda row: _wished(_there(name, row), wish), by=by)
 
     def reload(self, name: str, *, by: str) -> PluginRow:
@@ -150,6 +152,20 @@ class PluginDesk:
         self._tell(name, revision)
         return row
 
+    def _check_config(self, name: str, config: Mapping[str, Any]) -> None:
+        """Raise ``Invalid`` where the newest bundle says that it may not be configured so."""
+        checked_config(config)
+        row = self._registry.read(self._tenant).rows.get(name)
+        if row is None or row.newest is None:
+            return
+        try:
+            manifest = self._read(self._bundles.files(name, row.newest))
+        except (PluginRefused, Invalid, TooLarge) as error:
+            # Each pod checks it again before it is used.
+            _log.warning("config_not_checked", plugin=name, reason=str(error))
+            return
+        _require(manifest, config)
+
     def _tell(self, name: str, revision: int) -> None:
         self._wake()
         tell_pods(
@@ -179,6 +195,24 @@ def checked_config(config: Mapping[str, Any]) -> Mapping[str, Any]:
     if len(json.dumps(dict(config)).encode()) > bounds.PLUGIN_CONFIG_BYTES_MAX:
         raise TooLarge(f"config: more than {bounds.PLUGIN_CONFIG_BYTES_MAX} bytes")
     return config
+
+
+def _require(manifest: Manifest, config: Mapping[str, Any]) -> None:
+    """Raise ``Invalid`` where a configuration is not what the manifest asks for."""
+    whole = {key: _spoken(value) for key, value in {**manifest.config, **config}.items()}
+    if problem := manifest.problem_of(whole):
+        raise Invalid(f"config: {problem}")
+
+
+def _spoken(value: Any) -> Any:
+    """Return a value with a text in place of each secret: those are looked up by the pods."""
+    if isinstance(value, list):
+        return [_spoken(it) for it in value]
+    if not isinstance(value, Mapping):
+        return value
+    if value.keys() == {"secret"}:
+        return "a secret"
+    return {key: _spoken(it) for key, it in value.items()}
 
 
 def _there(name: str, row: PluginRow | None) -> PluginRow:

@@ -218,6 +218,18 @@ def test_nonsense_changes_nothing(desk: Desk, path: str, body: dict[str, Any], s
     assert desk.row() == PluginRow("orders", release("a"))
 
 
+def test_a_configuration_is_held_to_the_schema_of_the_manifest(desk: Desk) -> None:
+    schema = b"config_schema: {properties: {url: {type: string}}, additionalProperties: false}\n"
+    raw = packed({**FILES, "orders.yaml": b"effects: read\n" + schema})
+    assert desk.push(raw, config={"url": 1}).status_code == 422
+    assert desk.push(raw).status_code == 201
+
+    for config, status in (({"url": 1}, 422), ({"uri": "u"}, 422), ({"url": {"secret": "U"}}, 200)):
+        answer = desk.client.put("/v1/plugins/orders", json={"config": config})
+        assert answer.status_code == status, answer.json
+    assert desk.row().stable.config == {"url": {"secret": "U"}}  # type: ignore[union-attr]
+
+
 def test_the_list_shows_what_is_wanted_beside_what_the_pods_have(desk: Desk) -> None:
     row = PluginRow("orders", release("a"), problem="orders.py, line 1: no")
     desk.registry.set(row)

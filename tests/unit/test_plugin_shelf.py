@@ -179,6 +179,20 @@ def test_a_secret_that_is_nowhere_is_named_and_never_one_of_the_pod(shelf: Shelf
     assert start.config["key"] == "the plugin's"
 
 
+def test_a_configuration_that_the_schema_refuses_does_not_start_and_tells_no_secret(
+    shelf: Shelf, secrets: Path
+) -> None:
+    schema = (
+        b"config: {key: {secret: SHOP_KEY}}\nconfig_schema: {properties: {key: {type: integer}}}\n"
+    )
+    wanted = Wanted("orders", shelf.signed(packed({**FILES, "orders.yaml": schema})))
+
+    with pytest.raises(PluginRefused, match="config_schema") as refused:
+        BundleLoader(shelf.shelf, PluginSecrets(secrets), read=read, start=Starter()).load(wanted)
+
+    assert "s3cret" not in str(refused.value)
+
+
 @pytest.mark.parametrize("name", ["../passwd", "/etc/passwd", "", "a/b", ".hidden"])
 def test_a_secret_is_no_path(secrets: Path, name: str) -> None:
     with pytest.raises(ValueError, match="no name for a secret"):

@@ -84,6 +84,9 @@ class BundleLoader:
             filled = self._secrets.filled(config)
         except ValueError as error:
             raise PluginRefused(str(error)) from None
+        if problem := manifest.problem_of(filled):
+            # The value may be a secret: nothing of it is told.
+            raise PluginRefused(f"its configuration is not what config_schema says: {problem}")
         started = self._start(folder, manifest, config=filled)
         return _Loaded(started, version=wanted.release.version, mark=mark)
 
