@@ -24,6 +24,7 @@ def test_what_its_page_shows_is_read() -> None:
         storage=("orders:*", "last_sync"),
         config={"url": "https://shop.example/api"},
         config_schema={"properties": {"url": {"type": "string"}}},
+        config_schema={"properties": {"url": {"type": "string"}}},
         limits=ProcessLimits(memory_mb=256, cpu_s=10, files=64),
     )
 
@@ -64,6 +65,7 @@ def test_who_declares_nothing_may_nothing(text: str) -> None:
         ("{effects: once, retries: 1}", "retries must be 0 where effects is once"),
         ("slow: 1", "slow must be true or false"),
         ("limits: {memory_mb: 1}", "limits.memory_mb must be 64 to"),
+        ("config_schema: {properties: []}", "config_schema must be the JSON schema"),
         ("limits: {disk: 1}", "limits.disk is no field; the fields are: cpu_s"),
         ("host: [a:1]", "host is no field; the fields are: config"),
         ("- 1", "must be an object of fields"),
