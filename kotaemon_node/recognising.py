@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from kotaemon_node.adapters.intents.described import read_intents
 from kotaemon_node.adapters.intents.service import HttpIntentService
 from kotaemon_node.adapters.redis import RedisBreaker, connect
+from kotaemon_node.adapters.system.gevent_tasks import GeventTasks
 from kotaemon_node.engine.breaking import SharedBreaker
 from kotaemon_node.engine.intents import Intents, Recogniser
 from kotaemon_node.engine.intents.asking import ModelRecogniser, ServiceRecogniser
@@ -54,7 +55,7 @@ def intents_of(
         encoder,
         QuestionEncoder(encoder, compute=compute),
         clock=clock,
-        tasks=tasks,
+        tasks=GeventTasks(native_threads=1),  # seconds of learning must not hold up searches
         kept=settings.intent_kept,
     )
     examples.prepare({})

@@ -13,10 +13,11 @@ from kotaemon_node.engine.acting.pending import stale, without_open_questions
 from kotaemon_node.engine.acting.references import meant
 from kotaemon_node.engine.acting.sentences import Sentence, listed, sentence
 from kotaemon_node.engine.intents import IntentContext, Intents, Recognition
+from kotaemon_node.engine.intents.references import referent
 from kotaemon_node.engine.language import language_of_turn
 from kotaemon_node.engine.ledger import caller_of
 from kotaemon_node.engine.understanding import Asked
-from kotaemon_node.engine.understanding.topics import depends
+from kotaemon_node.engine.understanding.topics import Exchange, depends
 from kotaemon_node.ports.intents import NOTHING
 from kotaemon_node.ports.language_model import Usage
 from kotaemon_node.ports.plugins import Hook, Plugin
@@ -240,7 +241,17 @@ class Deciding:
         if value is None:
             value = state.slots.get(slot)
         if value is None:
-            return self._asking(state, intent, slot, ())
+            before = referent(
+                self.work.message,
+                state,
+                [Exchange(turn.message, turn.answer) for turn in self.work.session.turns],
+                reader=self.intents.slots,
+                wanted=(slot,),
+            )
+            value = before.slots.get(slot)
+            if value is None:
+                among = tuple(map(str, before.ambiguous.get(slot, ())))
+                return self._asking(state, intent, slot, among)
         return state.saying({slot: value}), ""
 
     def _asking(

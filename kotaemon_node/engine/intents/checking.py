@@ -3,7 +3,13 @@
 from collections.abc import Iterator
 
 from kotaemon_node.domain.intent_book import Correction, IntentBook, IntentRule, SlotRule
-from kotaemon_node.engine.intents.expressions import BadExpression, Expression, keyword
+from kotaemon_node.engine.intents.expressions import (
+    BadExpression,
+    Expression,
+    Keyword,
+    Source,
+    keyword,
+)
 
 Problem = tuple[tuple[str | int, ...], str]
 """Where in the file, as keys and places in lists, and what is wrong there."""
@@ -59,10 +65,11 @@ def _correction(
 
 
 def _expressions(
-    sources: tuple[str, ...], at: tuple[str | int, ...], names: tuple[str, ...] = ()
+    sources: tuple[Source, ...], at: tuple[str | int, ...], names: tuple[str, ...] = ()
 ) -> Iterator[Problem]:
     for place, source in enumerate(sources):
         try:
             Expression(source)
         except BadExpression as error:
-            yield (*at, names[place] if names else place), f"{source!r:.80}: {error}"
+            told = source.pattern if isinstance(source, Keyword) else source
+            yield (*at, names[place] if names else place), f"{told!r:.80}: {error}"

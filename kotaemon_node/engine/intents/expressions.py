@@ -5,7 +5,7 @@ no look-around and no back-references; who writes one is told so where the file 
 """
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -38,29 +38,55 @@ def plain(text: str) -> Plain:
     return Plain(said, simplified(said))
 
 
-class Expression:
-    """A regular expression that ignores case, width and script of what it searches."""
+@dataclass(frozen=True, slots=True)
+class Keyword:
+    """Words as they stand: whole words, with any space between them.
 
-    def __init__(self, source: str) -> None:
+    Of Chinese there are no spaces to tell a word by: it is found anywhere.
+    """
+
+    pattern: str
+    begins: bool
+    """No letter may stand before it."""
+    ends: bool
+
+
+def keyword(words: str) -> Keyword:
+    """Return what finds ``words``."""
+    parts = plain(words).folded.split()
+    text = " ".join(parts)
+    return Keyword(
+        r"\s+".join(re2.escape(part) for part in parts), _lettered(text[:1]), _lettered(text[-1:])
+    )
+
+
+Source = str | Keyword
+"""A regular expression, or words."""
+
+
+class Expression:
+    """A regular expression, or words; case, width and script of what is searched do not matter."""
+
+    def __init__(self, source: Source) -> None:
         """Raises ``BadExpression``."""
-        self._compiled = _compiled(source)
+        self._words = source if isinstance(source, Keyword) else None
+        self._compiled = _compiled(_pattern(source))
 
     def found(self, text: Plain) -> bool:
         """Tell whether it occurs."""
-        return self._compiled.search(text.folded) is not None
+        return any(True for _ in self._matches(text.folded))
 
-    def span(self, text: Plain) -> tuple[int, int]:
-        """Return where its first occurrence begins and ends; (0, 0) where there is none."""
-        match = self._compiled.search(text.folded)
-        return (0, 0) if match is None else match.span(0)
+    def span(self, text: Plain) -> tuple[int, int] | None:
+        """Return where its first occurrence begins and ends."""
+        return next((match.span(0) for match in self._matches(text.folded)), None)
 
     def values(self, text: Plain) -> list[tuple[int, str]]:
         """Return the place and text of each occurrence: of its first group, else of all of it."""
         found = []
         group = 1 if self._compiled.groups else 0
-        for match in self._compiled.finditer(text.folded):
+        for match in self._matches(text.folded):
             start, end = match.span(group)
-            if start < end:
+            if 0 <= start < end:  # a group that took no part is at -1
                 found.append((start, text.said[start:end]))
             if len(found) == limits.SLOT_VALUES_MAX:
                 break
@@ -70,38 +96,39 @@ class Expression:
         """Tell whether all of ``value`` matches."""
         return self._compiled.fullmatch(plain(value).folded) is not None
 
+    def _matches(self, text: str) -> Iterator[Any]:
+        words = self._words
+        for match in self._compiled.finditer(text):
+            start, end = match.span(0)
+            if words is None or not (
+                (words.begins and _lettered(text[start - 1 : start] if start else ""))
+                or (words.ends and _lettered(text[end : end + 1]))
+            ):
+                yield match
+
 
 class Expressions:
     """Many expressions, searched in one pass."""
 
-    def __init__(self, sources: Sequence[str]) -> None:
+    def __init__(self, sources: Sequence[Source]) -> None:
         """Raises ``BadExpression``."""
         self._each = [Expression(source) for source in sources]
         self._all = re2.Set.SearchSet(_options())
         for source in sources:
-            self._all.Add(_legal(source))
-        if sources:
-            self._all.Compile()
+            self._all.Add(_pattern(source))
+        try:
+            if sources:
+                self._all.Compile()
+        except re2.error as error:
+            raise BadExpression("all expressions together are too large") from error
 
     def spans(self, text: Plain) -> dict[int, tuple[int, int]]:
         """Return the number of each that occurs, with the span of its first occurrence."""
         if not self._each:
             return {}
-        return {
-            number: self._each[number].span(text) for number in self._all.Match(text.folded) or ()
-        }
-
-
-def keyword(words: str) -> str:
-    """Return an expression for words as they stand: whole words, and any space between them.
-
-    Of Chinese there are no spaces to tell a word by: it is found anywhere.
-    """
-    parts = [re2.escape(part) for part in plain(words).folded.split()]
-    inner = r"\s+".join(parts)
-    before = r"(?:^|[^\pL\pN])" if _lettered(words[:1]) else ""
-    after = r"(?:$|[^\pL\pN])" if _lettered(words[-1:]) else ""
-    return f"{before}{inner}{after}"
+        numbers = self._all.Match(text.folded) or ()
+        found = {number: self._each[number].span(text) for number in numbers}
+        return {number: span for number, span in found.items() if span is not None}
 
 
 def _lettered(sign: str) -> bool:
@@ -120,17 +147,18 @@ def _options() -> Any:
     return options
 
 
-def _legal(source: str) -> str:
-    if not source.strip():
+def _pattern(source: Source) -> str:
+    pattern = source.pattern if isinstance(source, Keyword) else source
+    if not pattern.strip():
         raise BadExpression("it is empty")
-    if len(source) > limits.EXPRESSION_CHARS_MAX:
+    if len(pattern) > limits.EXPRESSION_CHARS_MAX:
         raise BadExpression(f"it has more than {limits.EXPRESSION_CHARS_MAX} characters")
-    return simplified(source)  # as the texts that it searches
+    return simplified(pattern)  # as the texts that it searches
 
 
 def _compiled(source: str) -> Any:
     try:
-        compiled = re2.compile(_legal(source), _options())
+        compiled = re2.compile(source, _options())
     except re2.error as error:
         reason = error.args[0]
         told = reason.decode("utf-8", "replace") if isinstance(reason, bytes) else str(reason)

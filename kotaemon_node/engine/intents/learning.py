@@ -12,7 +12,7 @@ Nothing is tuned on what has to be recognised later. Figures: load/results/inten
 """
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -96,13 +96,12 @@ def learned(rows: Floats, names: Sequence[str], features: Features, *, kept: flo
 
 def _ridge(rows: Floats, of: Numbers, intents: int) -> tuple[Floats, Wide]:
     """Return the weights, and the scores of each row as if it had not been learned."""
-    wanted = np.zeros((len(rows), intents), np.float32)
-    wanted[np.arange(len(rows)), of] = 1.0
+    wanted = _wanted(of, intents)
     if len(rows) <= rows.shape[1]:  # fewer rows than places: by the rows' inner products
-        inverse = _inverse(rows @ rows.T)
+        inverse = np.linalg.inv(_raised(rows @ rows.T)).astype(np.float32)
         dual = inverse @ wanted
         return rows.T @ dual, (wanted - dual / np.diag(inverse)[:, None]).astype(np.float64)
-    inverse = _inverse(rows.T @ rows)
+    inverse = np.linalg.inv(_raised(rows.T @ rows)).astype(np.float32)
     weights: Floats = inverse @ (rows.T @ wanted)
     unseen = np.empty(wanted.shape)
     for start in range(0, len(rows), _CHUNK):
@@ -113,9 +112,32 @@ def _ridge(rows: Floats, of: Numbers, intents: int) -> tuple[Floats, Wide]:
     return weights, unseen
 
 
-def _inverse(products: Floats) -> Floats:
+def _without(rows: Floats, of: Numbers, intents: int, folds: Numbers) -> Iterator[Floats]:
+    """Return the weights of the other intents, without each fold in turn."""
+    wanted = _wanted(of, intents)
+    by_rows = len(rows) <= rows.shape[1]
+    products = rows @ rows.T if by_rows else rows.T @ rows
+    for number in range(_FOLDS):
+        others, left = folds != number, rows[folds == number]
+        columns = np.unique(of[others])
+        if by_rows:
+            inner = _raised(products[np.ix_(others, others)])
+            dual = np.linalg.solve(inner, wanted[others][:, columns])
+            yield rows[others].T @ dual
+        else:
+            # Rows of the fold add nothing to the columns of others, but to the products.
+            yield np.linalg.solve(_raised(products - left.T @ left), rows.T @ wanted[:, columns])
+
+
+def _wanted(of: Numbers, intents: int) -> Floats:
+    found = np.zeros((len(of), intents), np.float32)
+    found[np.arange(len(of)), of] = 1.0
+    return found
+
+
+def _raised(products: Floats) -> Floats:
     products[np.diag_indices_from(products)] += _RIDGE
-    return np.linalg.inv(products).astype(np.float32)
+    return products
 
 
 def _sums(rows: Floats, of: Numbers, intents: int, meaning: int) -> Floats:
@@ -159,13 +181,11 @@ def _strangers(rows: Floats, of: Numbers, intents: Sequence[str], features: Feat
     order = sorted(range(len(intents)), key=lambda it: zlib.crc32(intents[it].encode()))
     fold = np.empty(len(intents), np.int64)
     fold[order] = np.arange(len(intents)) % _FOLDS
-    found = []
-    for number in range(_FOLDS):
-        inside = fold[of] != number
+    folds, found = fold[of], []
+    for number, weights in enumerate(_without(rows, of, len(intents), folds)):
+        inside, left = folds != number, rows[folds == number]
         _, renumbered = np.unique(of[inside], return_inverse=True)
-        some, left = int(renumbered.max()) + 1, rows[~inside]
-        weights, _ = _ridge(rows[inside], renumbered, some)
-        centres = _centres(rows[inside], renumbered, some, features)
+        centres = _centres(rows[inside], renumbered, weights.shape[1], features)
         close = left[:, : features.meaning] @ centres
         found.append(_three((left @ weights).max(axis=1), close.max(axis=1)))
     return np.concatenate(found)

@@ -9,7 +9,13 @@ from typing import Final
 
 from kotaemon_node.domain import acting_limits as limits
 from kotaemon_node.domain.intent_book import IntentRule
-from kotaemon_node.engine.intents.expressions import Expression, Expressions, keyword, plain
+from kotaemon_node.engine.intents.expressions import (
+    Expression,
+    Expressions,
+    Source,
+    keyword,
+    plain,
+)
 from kotaemon_node.ports.intents import NOTHING, IntentContext, Recognition
 from kotaemon_node.ports.runtime import StopSignal
 
@@ -25,11 +31,10 @@ class RuleRecogniser:
 
     def __init__(self, rules: Sequence[IntentRule]) -> None:
         """Raises ``BadExpression``."""
-        told = [
-            (rule.name, expression)
-            for rule in rules
-            for expression in (*map(keyword, rule.keywords), *rule.patterns)
-        ]
+        told: list[tuple[str, Source]] = []
+        for rule in rules:
+            told += [(rule.name, keyword(words)) for words in rule.keywords]
+            told += [(rule.name, pattern) for pattern in rule.patterns]
         self._names = [name for name, _ in told]
         self._all = Expressions([expression for _, expression in told])
         self._unless = {
