@@ -90,6 +90,77 @@ def test_calls_of_one_round_are_made_together_and_told_in_the_models_order() -> 
     for name in ("one", "two"):
         calls.tools.add(name, lambda said, _: (met.wait() and None) or said["n"])
     talk = Asking(calls, [asked("one", 1, n=1), asked("two", 2, n=2)], ["Both."])
+    assert talk.answer().endswith("Both.")
+    told = [said.content.splitlines()[1] for said in talk.model.told[-1][-2:]]
+    assert told == ["1", "2"]
+
+
+def test_what_changes_something_is_not_made_but_asked_for() -> None:
+    calls = shop()
+    talk = Asking(calls, ["Of course.", asked("look", order="7"), asked("cancel", 2, order="7")])
+    assert talk.answer() == "Of course.\n\nShall I? cancel (order: 7)"
+    assert talk.proposed == [("cancel", {"order": "7"}, "cancel (order: 7)")]
+    assert [name for name, _ in calls.tools.called] == ["look"]
+    assert [it["state"] for it in talk.out.frames if it["name"] == "cancel"] == ["proposed"]
+    # Whoever takes the turn over asks for the same, and asks the model nothing
+    heir = Writer(talk.out.journal)
+    assert talk.answer(heir) == "Of course.\n\nShall I? cancel (order: 7)"
+    assert (len(talk.model.told), len(calls.tools.called)) == (1, 1)
+
+
+def test_one_change_is_asked_for_at_a_time() -> None:
+    calls = shop()
+    talk = Asking(calls, [asked("cancel", 1, order="7"), asked("cancel", 2, order="8")])
+    talk.answer()
+    assert [arguments for _, arguments, _ in talk.proposed] == [{"order": "7"}]
+    assert [frame["state"] for frame in talk.out.frames] == ["proposed", "failed"]
+    assert not calls.tools.called
+
+
+@pytest.mark.parametrize(
+    ("call", "told"),
+    [
+        (asked("refund", order="7"), "there is no function refund"),
+        (asked("cancel"), "the argument order is missing"),
+        (asked("cancel", order=7), "must be of type string"),
+        (ToolCall("c1", "cancel", None), "no JSON object"),
+    ],
+)
+def test_what_was_not_offered_or_makes_no_sense_is_refused_and_not_asked_for(
+    call: ToolCall, told: str
+) -> None:
+    calls = shop()
+    talk = Asking(calls, [call], ["Sorry."])
+    assert talk.answer() == "Sorry."
+    assert told in talk.model.told[-1][-1].content
+    assert not talk.proposed
+    assert not calls.tools.called
+    count = calls.metrics.registry.get_sample_value(
+        "kotaemon_plugin_calls_total",
+        {"plugin": "unlisted" if call.name == "refund" else "cancel", "outcome": "failed"},
+    )
+    assert count == 1
+
+
+def test_a_turn_makes_so_many_rounds_and_calls_and_then_answers() -> None:
+    calls = Calls()
+    calls.tools.add("look", lambda *_: 1)
+    talk = Asking(calls, [asked("look", n, n=n) for n in range(8)])
+    assert talk.answer() == "Done."
+    assert len(calls.tools.called) == TOOL_CALLS_PER_TURN_MAX
+    assert len(talk.model.told) == limits.TOOL_ROUNDS_MAX + 1
+    assert talk.model.offered[-1] == []
+    assert "as many calls as it may" in talk.model.told[-1][-1].content
+
+
+@pytest.mark.parametrize(
+    "terms",
+    [ModelTerms(turn_tokens_max=2_000), ModelTerms(price_completion=1e4, turn_cost_max=2.0)],
+)
+def test_a_turn_that_used_up_its_tokens_or_money_ends_and_says_so(terms: ModelTerms) -> None:
+    calls = Calls()
+    calls.tools.add("look", lambda *_: 1)
+    talk = Asking(calls, ["Wait.", asked("look")], used_up=terms.used_up)
     assert "this answer has used up what one answer may take" in talk.answer()
     assert len(talk.model.told) == len(calls.tools.called) == 2
     assert not ModelTerms().used_up(talk.usage)
