@@ -24,8 +24,11 @@ class FaqRoutes:
 
     def __init__(self, page: Page) -> None:
         self.entries: dict[str, dict[str, Any]] = {}
+        self.drafts: list[dict[str, Any]] = []
         self.asked: list[str] = []
         self.puts: list[tuple[str, dict[str, Any]]] = []
+        self.decided: list[tuple[str, str, dict[str, Any]]] = []
+        """What was done to drafts: method, last part of the path, body."""
         self.job: dict[str, Any] = {"state": "done", "result": {"generation": 8}}
         self.refusal: dict[str, Any] | None = None
         page.route(re.compile(r"/v1/(faq|jobs)"), self._answer)
@@ -42,7 +45,9 @@ class FaqRoutes:
     def _answer(self, route: Route) -> None:
         method, address = route.request.method, urlsplit(route.request.url)
         entry_id = address.path.rpartition("/")[2]
-        if self.refusal is not None and method != "GET":
+        if address.path == "/v1/faq/drafts":
+            route.fulfill(json={"kb": "default", "drafts": self.drafts, "total": len(self.drafts)})
+        elif self.refusal is not None and method != "GET":
             route.fulfill(status=422, json={"error": self.refusal})
         elif address.path.startswith("/v1/jobs/"):
             route.fulfill(json=self.job)
@@ -51,6 +56,15 @@ class FaqRoutes:
             self.puts.append((entry_id, body))
             self.add(entry_id, **body)
             route.fulfill(status=202, json={"document": f"{entry_id}.faq.json", "job": "j"})
+        elif "/drafts/" in address.path:
+            self.decided.append((method, entry_id, json.loads(route.request.post_data or "{}")))
+            order = {"id": "draft-d1", "document": "draft-d1.faq.json", "job": "j"}
+            if method == "DELETE":
+                route.fulfill(status=204, body="")
+            else:
+                body = self.decided[-1][2]
+                self.add("draft-d1", body["question"], body["answer"])
+                route.fulfill(status=202, json=order)
         elif method == "DELETE":
             del self.entries[entry_id]
             route.fulfill(status=202, json={"job": "j"})

@@ -53,6 +53,10 @@ export const api = {
       + `&min_generation=${minGeneration}`),
   putFaq: (kb, id, entry) => json("PUT", `/v1/faq/${part(id)}?kb=${part(kb)}`, entry),
   deleteFaq: (kb, id) => json("DELETE", `/v1/faq/${part(id)}?kb=${part(kb)}`),
+  drafts: (kb) => json("GET", `/v1/faq/drafts?kb=${part(kb)}`),
+  acceptDraft: (kb, id, entry) =>
+    json("POST", `/v1/faq/drafts/${part(id)}/accept?kb=${part(kb)}`, entry),
+  dismissDraft: (kb, id) => json("DELETE", `/v1/faq/drafts/${part(id)}?kb=${part(kb)}`),
   job: (id) => json("GET", `/v1/jobs/${part(id)}`),
   source: (doc) => json("GET", sourcePath(doc)),
 

@@ -79,23 +79,27 @@ export async function saveEntry({ id, question, answer, tags, variants }) {
   change(entryId, { state: "saving" });
   try {
     const order = await api.putFaq(kb, entryId, { question, answer, tags, variants });
-    const entry = {
-      id: entryId, kb, question, answer, tags, variants,
-      document: order.document, managed: true, state: id ? "changing" : "queued",
-      reason: null, url: null, changed_at: null,
-    };
-    faq.set(({ entries, total }) => ({
-      editing: null,
-      entries: [entry, ...entries.filter((one) => one.id !== entryId)],
-      total: entries.some((one) => one.id === entryId) ? total : total + 1,
-    }));
-    follow(kb, entryId, order.job, "live");
+    faq.set({ editing: null });
+    ordered(kb, { id: entryId, question, answer, tags, variants }, order, id !== null);
     return null;
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
     forget(entryId);
     return error;
   }
+}
+
+/** Show an entry that was ordered, and what becomes of it. */
+export function ordered(kb, said, order, isKnown = false) {
+  const entry = {
+    ...said, kb, document: order.document, managed: true, state: isKnown ? "changing" : "queued",
+    reason: null, url: null, changed_at: null,
+  };
+  faq.set(({ entries, total }) => ({
+    entries: [entry, ...entries.filter((one) => one.id !== entry.id)],
+    total: entries.some((one) => one.id === entry.id) ? total : total + 1,
+  }));
+  follow(kb, entry.id, order.job, "live");
 }
 
 export async function removeEntry({ id }) {

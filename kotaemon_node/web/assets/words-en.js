@@ -148,6 +148,16 @@ export const EN = {
   faqFailed: "This file cannot be read.",
   faqInTable: (document) => `In ${document}`,
 
+  draftsTitle: (count) => (count === 1 ? "1 open question" : `${count} open questions`),
+  draftsLead: "Asked, and not answered well. Answer one, and everybody who asks it gets that.",
+  draftAsked: (asked, down) =>
+    `Asked ${asked === 1 ? "once" : `${asked} times`}${down > 0 ? `, rated down ${down}×` : ""}`,
+  draftExample: (number) => `Conversation ${number}`,
+  draftBy: { agent: "A person answered:", passages: "The documents say:", "": "" },
+  draftAnswer: "Answer",
+  draftAccept: "Accept",
+  draftDismiss: "Dismiss",
+
   offline: "You are offline. The conversation continues when the network is back.",
   cluster: "Cluster",
   clusterUnknown: "Checking the cluster",

@@ -148,6 +148,15 @@ export const ZH = {
   faqFailed: "无法读取该文件。",
   faqInTable: (document) => `位于 ${document}`,
 
+  draftsTitle: (count) => `${count} 个待解答的问题`,
+  draftsLead: "有人问过，但没有得到满意的回答。写好答案后，所有提出该问题的人都会得到它。",
+  draftAsked: (asked, down) => `被问 ${asked} 次${down > 0 ? `，差评 ${down} 次` : ""}`,
+  draftExample: (number) => `对话 ${number}`,
+  draftBy: { agent: "人工客服的回答：", passages: "文档中的说法：", "": "" },
+  draftAnswer: "解答",
+  draftAccept: "采用",
+  draftDismiss: "忽略",
+
   offline: "您已离线。网络恢复后对话将自动继续。",
   cluster: "集群",
   clusterUnknown: "正在检查集群",

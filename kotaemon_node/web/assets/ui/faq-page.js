@@ -5,6 +5,7 @@ import {
 import { html, useLayoutEffect, useRef, useState } from "../html.js";
 import { ago, localeOf } from "../i18n.js";
 import { useStore } from "../store.js";
+import { FaqDrafts } from "./faq-drafts.js";
 import { FaqForm, faqErrorText } from "./faq-form.js";
 import { Again, Alert, Bin, Page, Pen } from "./icons.js";
 
@@ -33,6 +34,7 @@ export function FaqPage({ words, language }) {
             onClick=${beginEntry}><${Pen} />${words.faqAdd}</button>
         </div>
         ${adding && html`<${FaqForm} key="new" words=${words} entry=${seen.editing} />`}
+        <${FaqDrafts} words=${words} kb=${seen.kb} />
         <${Told} words=${words} seen=${seen} />
         <ul class="faq-entries" aria-label=${words.faqTitle} aria-busy=${seen.state === "loading"}>
           ${seen.entries.map((entry) => html`
