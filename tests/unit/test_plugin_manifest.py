@@ -24,7 +24,6 @@ def test_what_its_page_shows_is_read() -> None:
         storage=("orders:*", "last_sync"),
         config={"url": "https://shop.example/api"},
         config_schema={"properties": {"url": {"type": "string"}}},
-        config_schema={"properties": {"url": {"type": "string"}}},
         limits=ProcessLimits(memory_mb=256, cpu_s=10, files=64),
     )
 
