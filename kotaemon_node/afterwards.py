@@ -112,7 +112,7 @@ def afterwards_of(
         desk=queue,
         worker=worker,
         follow_ups=FollowUps(later),
-        webhooks=Webhooks(subscribers, later),
+        webhooks=Webhooks(subscribers, later, drafts=settings.analytics_questions),
         clock=clock,
         tasks=tasks,
     )

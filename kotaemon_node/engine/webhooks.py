@@ -18,6 +18,7 @@ from kotaemon_node.domain.acting_limits import WEBHOOK_ATTEMPTS_MAX, WEBHOOK_TEX
 from kotaemon_node.domain.errors import Overloaded, StoreFull, StoreUnavailable
 from kotaemon_node.domain.session import Turn, TurnKey
 from kotaemon_node.domain.webhooks import EventType, Subscriber, headers_of
+from kotaemon_node.engine.counting import normal_question
 from kotaemon_node.ports.credentials import Lines
 from kotaemon_node.ports.later import WEBHOOK, Hopeless, Later, LaterJob
 from kotaemon_node.ports.webhooks import NotDelivered, WebhookSender
@@ -25,14 +26,18 @@ from kotaemon_node.ports.webhooks import NotDelivered, WebhookSender
 _log = structlog.get_logger(__name__)
 
 _GONE: Final = 410
-_TEXTS: Final = ("message", "answer", "reason")
+_TEXTS: Final = ("message", "answer", "question")
 
 
 class Webhooks:
     """Notes events for those who want to be told. Thread safe."""
 
-    def __init__(self, subscribers: Sequence[Subscriber], later: Later) -> None:
+    def __init__(
+        self, subscribers: Sequence[Subscriber], later: Later, *, drafts: bool = True
+    ) -> None:
+        """``drafts``: whether questions that were not answered become drafts of an FAQ."""
         self._subscribers = tuple(subscribers)
+        self._drafts = drafts
         self._later = later
 
     def emit(
@@ -40,7 +45,7 @@ class Webhooks:
     ) -> None:
         """Have everybody told who wants to know; the same ``key`` again changes nothing.
 
-        ``data`` (JSON) may hold ``message``, ``answer`` and ``reason``, which only those get who
+        ``data`` (JSON) may hold ``message``, ``answer`` and ``question``, which only those get who
         want texts. Raises what ``Later.put`` raises; then it may be said again.
         """
         digest = hashlib.sha256(f"{event} {tenant} {key}".encode()).hexdigest()[:32]
@@ -73,6 +78,8 @@ class Webhooks:
         session = key.session
         name = f"{session.session_id} {epoch} {key.turn_id}"
 
+        question = normal_question(turn.message)
+
         def told(event: EventType, data: Mapping[str, Any]) -> None:
             self.emit(event, tenant=session.tenant, key=name, at_s=turn.created_at, data=data)
 
@@ -86,6 +93,8 @@ class Webhooks:
                     "message": turn.message,
                 }
                 told("session.handoff", data)
+            if self._drafts and turn.unanswered and turn.by_bot and question:
+                self._draft(key, turn, question)
         except StoreUnavailable as error:
             # A store that is full takes nothing for a while: turns must not wait for it.
             return isinstance(error, StoreFull)
@@ -94,6 +103,20 @@ class Webhooks:
         except Exception:  # noqa: BLE001 - a bug here must not keep back the turn's events
             _log.exception("webhook_not_put")
         return True
+
+    def _draft(self, key: TurnKey, turn: Turn, question: str) -> None:
+        session = key.session
+        self.emit(
+            "faq.draft",
+            tenant=session.tenant,
+            key=question,  # asked again within a day it is not told again
+            at_s=turn.created_at,
+            data={
+                "session_id": session.session_id,
+                "turn_id": key.turn_id,
+                "question": question,
+            },
+        )
 
 
 class WebhookDelivery:

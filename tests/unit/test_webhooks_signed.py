@@ -196,6 +196,24 @@ def test_another_tenant_is_told_nothing_and_a_handoff_is_an_event_of_its_own() -
     assert row.fields["body"]["data"] == {"session_id": "s1", "turn_id": "t1", "active": True}
 
 
+def test_a_question_that_was_not_answered_is_told_once_as_a_draft() -> None:
+    later = MemoryLater()
+    crm = subscriber("crm", "faq.draft", texts=True)
+    webhooks = Webhooks([crm], later)
+    for number, message in enumerate(["Do you ship to the moon?", "do you ship to the MOON"]):
+        turn = Turn(f"t{number}", message, State.DONE, answer="I don't know.", unanswered=True)
+        assert webhooks.turn(TurnKey(KEY.session, turn.turn_id), epoch="e", turn=turn)
+    assert webhooks.turn(KEY, epoch="e", turn=TURN)
+    [row] = later.waiting("default", limit=9)
+    assert row.fields["body"]["data"] == {
+        "session_id": "s1",
+        "turn_id": "t0",
+        "question": "do you ship to the moon",
+    }
+    words_are_not_kept = Webhooks([crm], MemoryLater(), drafts=False)
+    assert words_are_not_kept.turn(KEY, epoch="e", turn=turn)
+
+
 def test_long_texts_are_shortened_and_said_to_be() -> None:
     later = MemoryLater()
     Webhooks([subscriber("crm", "turn.completed", texts=True)], later).turn(
