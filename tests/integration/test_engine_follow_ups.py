@@ -10,11 +10,12 @@ from kotaemon_node.adapters.redis import RedisLater
 from kotaemon_node.adapters.system import RandomIds, ThreadTasks
 from kotaemon_node.domain.frames import Frame
 from kotaemon_node.domain.session import SessionKey, SessionPlace
-from kotaemon_node.engine import execution
+from kotaemon_node.engine import execution, follow_ups
 from kotaemon_node.engine.follow_ups import FollowUps, FollowUpTurns, turn_id_of
 from kotaemon_node.engine.later import LaterWorker
 from kotaemon_node.ports.later import FOLLOW_UP, Again, LaterJob
 from tests.engine_pods import ANYBODY, PIECES, Stall, TestPod, key, text_of, trusts_the_store
+from tests.handed_pods import DeskPod
 from tests.redis_server import RedisServer, ServerClock
 
 SESSION = SessionKey("default", "s1")
@@ -230,3 +231,45 @@ def test_a_session_that_was_deleted_is_told_nothing_and_the_job_ends(working: An
     ended(one)
     assert one.later.dead("default", limit=10) == []
     assert one.pod.sessions.head(SESSION) is None
+
+
+def test_while_a_person_has_the_session_it_waits_until_that_is_over(
+    working: Any, server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(follow_ups, "FOLLOW_UP_PARKED_S", 0.1)
+    pod = DeskPod("pod-a", server)
+    pod.ask("t1")
+    pod.hand_off()
+    one = working("pod-a", pod=pod)
+    one.follow_ups.tell(SESSION, ref="cancel 7", text=TEXTS)
+
+    def parked() -> bool:
+        rows = one.later.waiting("default", limit=10)
+        return [row.error for row in rows] == ["a person has the session"]
+
+    pod.until(parked)
+    assert [row for row in history(one) if row[2]] == []
+    pod.hand_back()
+    ended(one)
+    assert history(one)[-1] == ("", TEXTS["en"], "follow_up")
+
+
+def test_a_follow_up_that_met_the_handoff_on_its_way_says_nothing_and_comes_afterwards(
+    working: Any, server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(follow_ups, "FOLLOW_UP_PARKED_S", 0.1)
+    stall = Stall(2)
+    pod = DeskPod("pod-a", server, stall)
+    one = working("pod-a", pod=pod)
+    pod.submit("t1")
+    assert stall.reached.wait(60)
+    one.follow_ups.tell(SESSION, ref="cancel 7", text=TEXTS)
+    pod.until(lambda: pod.store.client.llen("kn:default:{s1}:queue") == 1)
+    pod.hand_off()  # ends what runs; the follow-up that waited is next
+    stall.go.set()
+    pod.until(lambda: len(history(one)) >= 2)
+    pod.until_idle()
+    assert TEXTS["en"] not in [answer for _, answer, _ in history(one)]
+    pod.hand_back()
+    ended(one)
+    assert [answer for _, answer, _ in history(one)].count(TEXTS["en"]) == 1
