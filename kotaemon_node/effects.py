@@ -63,9 +63,13 @@ class ToolBreakers:
     def keep_looking(self, pod: Pod) -> None:
         """Show which are open, also while nobody calls them in this pod."""
         while not pod.draining:
-            for breaker in list(self._breakers.values()):
-                breaker.open_now()
+            self.look()
             self._clock.sleep(limits.BREAKER_LOOK_S)
+
+    def look(self) -> None:
+        """Show which are open now."""
+        for breaker in list(self._breakers.values()):
+            breaker.open_now()
 
 
 class _Shown:

@@ -94,6 +94,7 @@ def test_what_failed_in_one_pod_is_skipped_by_another_until_a_probe_closes_it(
     assert other.call(order="1").value == {"result": "packed"}
     one.answer = {"result": "sent"}
     assert one.call(order="1").value == {"result": "sent"}
+    one.breakers.look()
     assert one.shown() == 0
 
 
