@@ -143,6 +143,27 @@ def test_values_are_typed_and_checked(text: str, slots: dict[str, object]) -> No
     assert slots or read == {}
 
 
+@pytest.mark.parametrize(
+    ("text", "date"),
+    [
+        ("2026-12-01", "2026-12-01"),
+        ("on 3 January", "2027-01-03"),  # the nearest one
+        ("Feb 28th, 2025", "2025-02-28"),
+        ("26年十二月一号", "2026-12-01"),
+        ("the day after tomorrow", "2026-11-23"),
+        ("next saturday", "2026-11-28"),
+        ("大后天", "2026-11-24"),
+        ("31 February", None),
+        ("29 February", None),  # no year near has one
+        ("1/2", None),  # day or month first, nobody knows
+    ],
+)
+def test_dates_are_read_in_both_languages(text: str, date: str | None) -> None:
+    read = Intents(BOOK).slots.read(text, today=datetime.date(2026, 11, 21))
+
+    assert read.get("day", (None,))[-1] == date
+
+
 def test_a_slot_that_was_asked_for_may_be_all_of_the_message() -> None:
     assert recognised("1003", asked="order_id").slots == {"order_id": "1003"}
     assert recognised("it's 1003.", asked="order_id").slots == {"order_id": "1003"}

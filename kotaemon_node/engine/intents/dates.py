@@ -71,15 +71,20 @@ def _date(year: str, month: str, day: str, *, today: datetime.date | None) -> da
     if None in numbers:
         return None
     months, days = (int(number or 0) for number in numbers)
+    if not year and today is None:
+        return None
+    years = [_year(year)] if year else [today.year + by for by in (-1, 0, 1)] if today else []
+    dates = [it for it in (_legal(one, months, days) for one in years) if it is not None]
+    if year or not dates:
+        return dates[0] if dates else None
+    return min(dates, key=lambda one: abs(one - today) if today else datetime.timedelta())
+
+
+def _legal(year: int, month: int, day: int) -> datetime.date | None:
     try:
-        if year:
-            return datetime.date(_year(year), months, days)
-        if today is None:
-            return None
-        near = [datetime.date(today.year + by, months, days) for by in (-1, 0, 1)]
+        return datetime.date(year, month, day)
     except ValueError:  # the 31st of a month that has none
         return None
-    return min(near, key=lambda one: abs(one - today))
 
 
 def _year(text: str) -> int:
