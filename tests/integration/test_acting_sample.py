@@ -64,7 +64,7 @@ def plugins(shop: Shop) -> Iterator[FixedPlugins]:
         yield FixedPlugins(*started)
 
 
-@pytest.mark.parametrize("language", STORY)
+@pytest.mark.parametrize("language", ["en", pytest.param("zh", marks=pytest.mark.long)])
 def test_an_order_is_explained_and_cancelled_once(
     server: RedisServer, shop: Shop, plugins: FixedPlugins, language: str
 ) -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kotaemon_node.domain.acting_limits import ACTED_TEXT_CHARS_MAX, PROPOSAL_CHARS_MAX
@@ -72,6 +72,7 @@ def test_of_a_result_that_was_cut_off_its_text_is_told() -> None:
     assert read({"propose": {"arguments": {"a": "x" * 9_000}}}).too_large
 
 
+@settings(max_examples=40)
 @given(JSON)
 def test_nothing_that_a_plugin_says_raises(value: Any) -> None:
     found = read(value)
