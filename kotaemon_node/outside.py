@@ -1,6 +1,6 @@
 """Composes whom a turn may ask outside the cluster: a language model, a reranker and tools."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from urllib.parse import urlsplit
@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from kotaemon_node.adapters.llm.openai import make_language_model
 from kotaemon_node.adapters.redis import RedisBreaker, connect
 from kotaemon_node.adapters.reranker import RerankerPlace, make_reranker
+from kotaemon_node.adapters.system.secret_file import SecretLines
 from kotaemon_node.domain import limits
 from kotaemon_node.engine.breaking import GuardedModel, SharedBreaker
 from kotaemon_node.engine.pod import Pod
@@ -32,8 +33,29 @@ def language_model_of(
         settings.llm_api_key,
         settings.llm_model,
         settings.llm_continue,
+        key_now=_key_now_of(settings),
         sampling=sampling_of(settings) if sampling is None else sampling,
     )
+
+
+def _key_now_of(settings: Settings) -> Callable[[], str] | None:
+    """Return what reads ``LLM_API_KEY_FILE`` when it changes; None where there is no such file."""
+    if settings.llm_api_key_file is None:
+        return None
+    lines = SecretLines(settings.llm_api_key_file, check=_unsent)
+    last = lines.lines()[0]
+
+    def key_now() -> str:
+        nonlocal last
+        # A file that cannot be read just now, or is being written, leaves the key before in use.
+        last = next(iter(lines.lines()), last)
+        return last
+
+    return key_now
+
+
+def _unsent(key: str) -> str:
+    return "" if key.isascii() and key.isprintable() else "a header cannot carry it"
 
 
 def reranking_of(

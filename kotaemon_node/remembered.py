@@ -32,7 +32,8 @@ _OWN_SETTINGS: Final = frozenset(
         artifact_cache_dir artifact_s3_endpoint artifact_s3_region artifact_token
         artifact_url audit_ttl_s auth_mode durability encoder_api_key experiment_file
         kafka_bootstrap_servers kafka_ca_file kafka_password kafka_sasl_mechanism
-        kafka_security_protocol kafka_username knowledge_dir leave_port llm_api_key
+        intent_api_key kafka_security_protocol kafka_username knowledge_dir leave_port llm_api_key
+        llm_api_key_file
         log_level model_dir native_threads otel_exporter_otlp_endpoint
         otel_exporter_otlp_headers otel_service_name otel_traces_sample_ratio
         plugin_secrets_dir plugins_dir pod_address pod_name pod_pid_file rabbitmq_ca_file

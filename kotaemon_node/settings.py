@@ -86,6 +86,8 @@ class Settings(BaseSettings):
     llm_api_key: str = Field(
         default="", validation_alias=AliasChoices("llm_api_key", "openai_api_key")
     )
+    llm_api_key_file: Path | None = None
+    """File that holds the key instead; read anew when it changes."""
     llm_model: str = "default"
     llm_continue: Literal["vllm", "prefill", "none"] = "none"
     llm_temperature: float | None = Field(default=None, ge=0.0, le=2.0)

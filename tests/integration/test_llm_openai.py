@@ -20,7 +20,9 @@ from kotaemon_node.adapters.llm.openai import OpenAiLanguageModel, make_language
 from kotaemon_node.domain import limits
 from kotaemon_node.domain.errors import Fenced, LanguageModelError
 from kotaemon_node.engine.stopping import Stop
+from kotaemon_node.outside import language_model_of
 from kotaemon_node.ports.language_model import ChatMessage, LanguageModel, Usage
+from kotaemon_node.settings import Settings
 from tests.fakes.llm_answer import tokens_of
 from tests.fakes.llm_server import FakeLlmServer
 
@@ -66,6 +68,22 @@ def eventually(holds: Callable[[], bool], *, within_s: float = 30.0) -> bool:
             return False
         time.sleep(0.01)
     return True
+
+
+def test_a_key_of_a_file_is_rotated_without_a_restart(llm: FakeLlmServer, tmp_path: Path) -> None:
+    file = tmp_path / "key"
+    file.write_text("first-key\n")
+    model = language_model_of(Settings(llm_base_url=llm.base_url, llm_api_key_file=file))
+    assert model is not None
+
+    for key in ("first-key", "second-key"):
+        file.write_text(f"{key}\n")
+        list(model.stream(MESSAGES, prefix="", usage=Usage(), stop=Stop()))
+    file.unlink()
+    list(model.stream(MESSAGES, prefix="", usage=Usage(), stop=Stop()))
+
+    sent = ["first-key", "second-key", "second-key"]
+    assert list(llm.behaviour.authorizations) == [f"Bearer {key}" for key in sent]
 
 
 def test_an_answer_arrives_in_pieces_with_its_token_count(llm: FakeLlmServer) -> None:

@@ -9,7 +9,7 @@ Laws of this file:
 
 import socket
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -53,10 +53,12 @@ def make_language_model(
     continue_mode: ContinueMode,
     *,
     sampling: Mapping[str, float] | None = None,
+    key_now: Callable[[], str] | None = None,
 ) -> LanguageModel:
     """Return the language model behind ``base_url`` (``http://host:port/v1``); does no I/O.
 
-    ``sampling`` (``temperature``, ``seed``) is sent with each request; None: the server's own.
+    ``key_now`` gives the key of each request in place of ``api_key``. ``sampling``
+    (``temperature``, ``seed``) is sent with each request; None: the server's own.
 
     ``ValueError`` when ``base_url`` is not an http or https address, or ``api_key`` holds what a
     header cannot carry.
@@ -67,6 +69,7 @@ def make_language_model(
         model=model,
         continue_mode=continue_mode,
         sampling=sampling,
+        key_now=key_now,
     )
 
 
@@ -81,6 +84,7 @@ class OpenAiLanguageModel:
         model: str,
         continue_mode: ContinueMode,
         sampling: Mapping[str, float] | None = None,
+        key_now: Callable[[], str] | None = None,
         first_text_timeout_s: float = FIRST_TEXT_TIMEOUT_S,
         progress_timeout_s: float = PROGRESS_TIMEOUT_S,
     ) -> None:
@@ -91,7 +95,7 @@ class OpenAiLanguageModel:
         if not (api_key.isascii() and api_key.isprintable()):
             raise ValueError("LLM_API_KEY holds a character that a header cannot carry")
         self._url = f"{base_url.rstrip('/')}/chat/completions"
-        self._api_key = api_key
+        self._key_now = key_now or (lambda: api_key)
         self._model = model
         self._continue_mode = continue_mode
         self._sampling = dict(sampling or {})
@@ -178,7 +182,7 @@ class OpenAiLanguageModel:
                     "Accept-Encoding": "identity",
                     **outgoing(),
                 },
-                auth=_Bearer(self._api_key),
+                auth=_Bearer(self._key_now()),
                 stream=True,
                 allow_redirects=False,
                 timeout=(LLM_CONNECT_TIMEOUT_S, self._first_text_timeout_s),
@@ -198,8 +202,8 @@ class OpenAiLanguageModel:
         if status in {401, 403}:
             # Servers like to quote the key that they refuse.
             return f"the language model refused our credentials ({status})"
-        if self._api_key:
-            reason = reason.replace(self._api_key, "***")
+        if key := self._key_now():
+            reason = reason.replace(key, "***")
         return f"the language model answered {status}: {reason[:REASON_CHARS_MAX]}"
 
 
