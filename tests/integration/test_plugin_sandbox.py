@@ -2,11 +2,16 @@
 
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from textwrap import dedent
 
 import pytest
 
+from kotaemon_node.adapters.sandbox.vitals import vitals_of
+from kotaemon_node.adapters.system import SystemClock
 from kotaemon_node.ports.tools import ToolFailed, ToolOutcomeUnknown
 from tests.sandboxed import WILD, Started, started
 
@@ -243,3 +248,41 @@ def test_a_process_that_somebody_kills_is_replaced(wild: Started) -> None:
         except ToolFailed:
             outcomes.append(False)
     assert outcomes[-1]
+
+
+def test_what_a_call_left_behind_stands_still(wild: Started) -> None:
+    wild.does("threading.Thread(target=exec, args=('while True: pass',), daemon=True).start()")
+    pid = wild.does("answer = os.getpid()")
+    before = vitals_of(pid)
+    SystemClock().sleep(0.3)
+    after = vitals_of(pid)
+
+    assert before is not None
+    assert after is not None
+    assert after.threads > 1
+    assert after.computed_s - before.computed_s < 0.1
+
+
+def test_a_plugin_ends_with_its_pod_even_if_it_loops(tmp_path: Path) -> None:
+    pod = """
+        import sys, threading
+        from pathlib import Path
+        from tests.sandboxed import WILD, started
+        with started(Path(sys.argv[1]), WILD, "timeout_s: 30") as wild:
+            print(wild.does("answer = os.getpid()"), flush=True)
+            threading.Thread(target=wild.does, args=("while True: pass",)).start()
+            sys.stdin.read()
+    """
+    command = [sys.executable, "-c", dedent(pod), str(tmp_path)]
+    root = Path(__file__).parents[2]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=root
+    ) as process:
+        assert process.stdout is not None
+        plugin = int(process.stdout.readline())
+        assert vitals_of(plugin)
+        process.kill()
+    until_s = SystemClock().monotonic_s() + 60
+    while vitals_of(plugin) is not None and SystemClock().monotonic_s() < until_s:
+        SystemClock().sleep(0.02)
+    assert vitals_of(plugin) is None

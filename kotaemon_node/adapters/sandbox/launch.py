@@ -42,8 +42,15 @@ class Launched:
 
     def kill(self) -> None:
         """Kill it, whatever it does. It has no children: it cannot make any."""
-        with suppress(ProcessLookupError, OSError):
-            signal.pidfd_send_signal(self.handle, signal.SIGKILL)
+        self._signal(signal.SIGKILL)
+
+    def freeze(self) -> None:
+        """Stop it where it is: nothing of it runs until ``thaw``, whatever threads it has."""
+        self._signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it run."""
+        self._signal(signal.SIGCONT)
 
     def status(self) -> int | None:
         """Return how it ended (negative: by which signal), None while it lives.
@@ -61,10 +68,16 @@ class Launched:
     def close(self) -> None:
         """Let go of the descriptors."""
         self.line.close()
-        for descriptor in (self.output, self.handle):
+        # First of no use, then closed: a late signal must not meet who gets the number next.
+        descriptors = (self.output, self.handle)
+        self.output = self.handle = -1
+        for descriptor in descriptors:
             with suppress(OSError):
                 os.close(descriptor)
-        self.output = self.handle = -1
+
+    def _signal(self, number: signal.Signals) -> None:
+        with suppress(OSError):  # it has ended
+            signal.pidfd_send_signal(self.handle, number)
 
 
 class Launcher:

@@ -84,8 +84,12 @@ class Pool:
 
     def _taken(self, until_s: float, cut: Callable[[], bool]) -> Process:
         while True:
-            if self._idle:
-                return self._idle.pop()
+            while self._idle:
+                process = self._idle.pop()
+                if process.fit:
+                    return process
+                self._count -= 1  # somebody killed it, or it broke behind its call
+                self._end(process, False)
             if self._failure:
                 raise NoProcess(self._failure)
             if self._count < limits.PLUGIN_PROCESSES_MAX and self._starting < self._waiting:

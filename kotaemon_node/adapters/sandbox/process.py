@@ -77,6 +77,7 @@ class Process:
     def begin(self, order: dict[str, Any]) -> Mapping[str, Any]:
         """Have it load the plugin; return what it says of itself, unchecked. Raises ``Broken``."""
         answer = self._exchange(order, NOBODY, limits.PLUGIN_START_S)
+        self._launched.freeze()
         if isinstance(ready := answer.get("ready"), dict):
             return ready
         if text := answer.get("log"):
@@ -86,14 +87,23 @@ class Process:
     def call(
         self, order: Mapping[str, Any], caller: Caller, *, timeout_s: float
     ) -> Mapping[str, Any]:
-        """Return its answer to a call, unchecked but for its number. Raises ``Broken``."""
-        if not self._line.quiet:
-            raise Broken("nonsense", "it spoke unasked, or has ended")
+        """Return its answer to a call, unchecked but for its number. Raises ``Broken``.
+
+        It runs while the call does, and stands still between calls: threads that a call left behind
+        neither compute nor ask for anything.
+        """
         self._calls += 1
+        self._launched.thaw()
         answer = self._exchange({**order, "id": self._calls}, caller, timeout_s)
+        self._launched.freeze()
         if answer.get("id") != self._calls:
             raise Broken("nonsense", "its answer is to another call")
         return answer
+
+    @property
+    def fit(self) -> bool:
+        """Whether it waits for a call: it has not ended, and said nothing unasked."""
+        return self._line.quiet
 
     def kill(self) -> None:
         """Kill it."""
@@ -118,6 +128,7 @@ class Process:
             if self._clock.monotonic_s() > until_s:
                 raise Ended("it takes its time")
 
+        self._launched.thaw()
         try:
             self._line.send({"end": True})
             self._line.receive(watch)
