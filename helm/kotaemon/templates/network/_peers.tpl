@@ -35,7 +35,7 @@
 {{- end -}}
 {{- if eq .Values.artifacts.mode "s3" }}{{ $ports = append $ports (include "kotaemon.port" (.Values.artifacts.s3.endpoint | default "https://aws")) }}{{ end -}}
 {{- if and .Values.backup.enabled .Values.backup.destination }}{{ $ports = append $ports (include "kotaemon.port" (.Values.backup.endpoint | default "https://aws")) }}{{ end -}}
-{{- range list .Values.llm.baseUrl .Values.encoder.url .Values.tracing.endpoint -}}
+{{- range list .Values.llm.baseUrl .Values.encoder.url .Values.intents.url .Values.tracing.endpoint -}}
 {{- if . }}{{ $ports = append $ports (include "kotaemon.port" .) }}{{ end -}}
 {{- end -}}
 {{- range $ports | uniq | sortAlpha }}

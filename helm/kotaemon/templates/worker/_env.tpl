@@ -26,6 +26,17 @@
 {{- if .Values.tools }}
 - {name: TOOLS_FILE, value: /etc/kotaemon/tools/tools.yaml}
 {{- end }}
+{{- with .Values.intents }}
+{{- if .file }}
+- {name: INTENTS_FILE, value: /etc/kotaemon/intents/intents.yaml}
+{{- end }}
+{{- if .url }}
+- {name: INTENT_URL, value: {{ .url | quote }}}
+{{- if .existingSecret }}
+{{ include "kotaemon.env.secret" (dict "name" "INTENT_API_KEY" "secret" .existingSecret "key" .secretKey) }}
+{{- end }}
+{{- end }}
+{{- end }}
 {{- if .Values.plugins.existingSecret }}
 - {name: PLUGIN_SECRETS_DIR, value: /etc/kotaemon/plugin-secrets}
 {{- end }}
