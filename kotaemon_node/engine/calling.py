@@ -55,8 +55,13 @@ class Calling:
         breakers: Breakers | None = None,
         last_good: LastGoodResults | None = None,
         skipped: Callable[[str, str], None] = lambda plugin, told: None,
+        took: Callable[[str, float], None] = lambda plugin, duration_s: None,
     ) -> None:
-        """``skipped`` counts calls that a breaker kept back, by plugin and what is told instead."""
+        """``skipped`` counts calls that a breaker kept back, by plugin and what is told instead.
+
+        ``took`` is told how long each call lasted that was sent, by plugin.
+        """
+        self._took = took
         self._toolbox = toolbox
         self._clock = clock
         self._breakers = breakers
@@ -166,13 +171,17 @@ class Calling:
             raise ToolFailed(f"this pod has no tool {call.spec.name}", reached=False, fault=False)
         if self._clock.monotonic_s() > call.by_s:
             raise ToolFailed("the time to call it was over; nothing was done", reached=False)
-        return self._toolbox.call(
-            call.spec.name,
-            call.arguments,
-            caller=call.caller,
-            key=call.key,
-            stop=_InTime(stop, clock=self._clock, by_s=call.by_s),
-        )
+        sent_s = self._clock.monotonic_s()
+        try:
+            return self._toolbox.call(
+                call.spec.name,
+                call.arguments,
+                caller=call.caller,
+                key=call.key,
+                stop=_InTime(stop, clock=self._clock, by_s=call.by_s),
+            )
+        finally:
+            self._took(plugin_of(call.spec.name), self._clock.monotonic_s() - sent_s)
 
     def _keep(self, call: Call, value: Any) -> None:
         if self._last_good is None or call.spec.effects != "read":

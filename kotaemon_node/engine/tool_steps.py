@@ -125,6 +125,7 @@ class ToolSteps:
             breakers=breakers,
             last_good=last_good,
             skipped=metrics.acting.plugin_skipped,
+            took=metrics.acting.plugin_call_took,
         )
         """What makes the calls; jobs behind a turn make theirs by it, too."""
         self._awaiting = Awaiting(self.calling, clock=clock, tasks=tasks, behind=behind)

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from kotaemon_node.telemetry import buckets
 from kotaemon_node.telemetry.metric_row import MetricRow
 
 ACTING_CATALOGUE: Final = (
@@ -39,6 +40,14 @@ ACTING_CATALOGUE: Final = (
         "Calls that were not made because of that, by what was told in place of a result: stale "
         "(the last good one), or failed.",
         ("plugin", "told"),
+    ),
+    MetricRow(
+        "kotaemon_plugin_call_seconds",
+        "histogram",
+        "One call of a plugin or tool that was sent, however it ended; repeats are calls of their "
+        "own.",
+        ("plugin",),
+        buckets.CALL_S,
     ),
     MetricRow(
         "kotaemon_intents_total",

@@ -61,6 +61,10 @@ class ActingMetrics:
         """Count a call that was not made because of that: ``stale``, or ``failed`` at once."""
         self._counters["kotaemon_plugin_skipped_total"].labels(plugin, told).inc()
 
+    def plugin_call_took(self, plugin: str, duration_s: float) -> None:
+        """Note how long a call of a plugin or tool lasted, however it ended."""
+        self._histograms["kotaemon_plugin_call_seconds"].labels(plugin).observe(duration_s)
+
     # Acting.
 
     def intent(self, by: str) -> None:

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Final
 
+from scripts.dashboards.acting import ACTING
 from scripts.dashboards.knowledge import KNOWLEDGE
 from scripts.dashboards.model import Dashboard, as_json
 from scripts.dashboards.overview import OVERVIEW
@@ -12,7 +13,7 @@ from scripts.dashboards.sessions import SESSIONS
 from scripts.dashboards.stores import STORES
 
 FOLDER: Final = Path(__file__).resolve().parents[2] / "helm" / "kotaemon" / "dashboards"
-DASHBOARDS: Final[tuple[Dashboard, ...]] = (OVERVIEW, PODS, KNOWLEDGE, STORES, SESSIONS)
+DASHBOARDS: Final[tuple[Dashboard, ...]] = (OVERVIEW, PODS, KNOWLEDGE, STORES, SESSIONS, ACTING)
 
 
 def rendered() -> dict[str, str]:
