@@ -42,6 +42,21 @@ def test_json_with_the_least_that_is_needed(tmp_path: Path) -> None:
     assert tool.spec.parameters == {"type": "object", "properties": {}, "required": []}
 
 
+@pytest.mark.parametrize(
+    ("effects", "confirm"), [("read", False), ("idempotent", True), ("once", True)]
+)
+def test_what_changes_something_waits_for_a_yes_unless_it_says_so(
+    tmp_path: Path, effects: str, confirm: bool
+) -> None:
+    said = {**TOOL, "effects": effects}
+    (usual,) = read_tools(written(tmp_path, {"tools": [said]}), environment={}.get)
+    assert usual.spec.confirm is confirm
+    (waived,) = read_tools(
+        written(tmp_path, {"tools": [{**said, "confirm": False}]}), environment={}.get
+    )
+    assert not waived.spec.confirm
+
+
 @pytest.mark.parametrize("content", [None, {"tools": []}])
 def test_no_tools(tmp_path: Path, content: object) -> None:
     path = written(tmp_path, content) if content else None
@@ -54,7 +69,11 @@ def test_no_tools(tmp_path: Path, content: object) -> None:
         ({"effects": "sometimes"}, "tools.0.effects"),
         ({"effects": None}, "tools.0.effects"),
         ({"name": "order status"}, "tools.0.name"),
-        ({"timeout_s": 31}, "tools.0.timeout_s"),
+        ({"timeout_s": 31}, "which only a slow tool may have"),
+        ({"timeout_s": 241, "slow": True}, "tools.0.timeout_s"),
+        ({"lookup_url": "shop/outcome"}, "the lookup_url of order_status"),
+        ({"horizon_s": 86_401}, "tools.0.horizon_s"),
+        ({"effects": "once", "retries": 1}, "acts anew each time, so it has no retries"),
         ({"timeout_s": 0}, "tools.0.timeout_s"),
         ({"method": "DELETE"}, "tools.0.method"),
         ({"url": "file:///etc/passwd"}, "the url of order_status"),

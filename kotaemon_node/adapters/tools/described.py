@@ -22,6 +22,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from kotaemon_node.domain.acting_limits import (
+    PLUGIN_SLOW_TIMEOUT_S_MAX,
     TOOL_HORIZON_S_DEFAULT,
     TOOL_HORIZON_S_MAX,
     TOOL_RETRIES_MAX,
@@ -71,7 +72,7 @@ class _Tool(_Strict):
     url: str
     method: Literal["GET", "POST"] = "POST"
     effects: Effects
-    timeout_s: float = Field(default=TOOL_TIMEOUT_S_DEFAULT, gt=0, le=TOOL_TIMEOUT_S_MAX)
+    timeout_s: float = Field(default=TOOL_TIMEOUT_S_DEFAULT, gt=0, le=PLUGIN_SLOW_TIMEOUT_S_MAX)
     lookup_url: str = ""
     horizon_s: float = Field(default=TOOL_HORIZON_S_DEFAULT, ge=0, le=TOOL_HORIZON_S_MAX)
     retries: int = Field(default=0, ge=0, le=TOOL_RETRIES_MAX)
@@ -123,6 +124,11 @@ def _http_tool(tool: _Tool, environment: Callable[[str], str | None]) -> HttpToo
             raise ValueError(
                 f"TOOLS_FILE: the {name} of {tool.name} must begin with http:// or https://"
             )
+    if tool.timeout_s > TOOL_TIMEOUT_S_MAX and not tool.slow:
+        raise ValueError(
+            f"TOOLS_FILE: timeout_s of {tool.name} is over {TOOL_TIMEOUT_S_MAX:g}, "
+            "which only a slow tool may have"
+        )
     if tool.retries and tool.effects == "once":
         raise ValueError(f"TOOLS_FILE: {tool.name} acts anew each time, so it has no retries")
     spec = ToolSpec(
