@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from kotaemon_node.domain.arguments import problem_of
 from kotaemon_node.adapters.tools.described import read_tools
 from kotaemon_node.adapters.tools.http import make_toolbox
 from kotaemon_node.domain import limits
+from kotaemon_node.domain.arguments import problem_of
 
 TOOL: dict[str, Any] = {
     "name": "order_status",
