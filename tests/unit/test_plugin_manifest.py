@@ -81,7 +81,7 @@ def test_a_mistake_is_named_with_its_field(text: str, why: str) -> None:
 
 
 def test_a_slow_plugin_may_take_longer_than_a_turn() -> None:
-    assert read_manifest("p", "{slow: true, timeout_s: 200}").timeout_s == 600
+    assert read_manifest("p", "{slow: true, timeout_s: 200}").timeout_s == 200
 
 
 def test_a_file_has_a_size() -> None:
