@@ -15,6 +15,7 @@ from kotaemon_node.cli import (
     evaluate,
     ingest,
     models,
+    plugin_authors,
     plugins,
     restore,
     signing_key,
@@ -73,6 +74,8 @@ app.add_typer(backup.app, name="backup")
 app.command()(restore.restore)
 app.add_typer(api_keys.app, name="keys")
 app.add_typer(models.app, name="models")
+plugins.app.command("new")(plugin_authors.begin)
+plugins.app.command("try")(plugin_authors.attempt)
 app.add_typer(plugins.app, name="plugins")
 app.add_typer(evaluate.app, name="eval")
 app.add_typer(signing_key.app, name="signing-key")
