@@ -1,6 +1,6 @@
 """That effects happen once: each step of a cancellation disturbed a hundred times, in three shops.
 
-    python -m load.bench.effects --out load/results/effects [--times 100]
+    python -m load.bench.effects --out load/results/effects [--times 100] [--shop keys]
 
 Two pods of one process on a Redis of their own; a shop really listens. When a lost pod goes on is
 chosen by a seed that follows from shop, place and manner. Fails where one order was cancelled
@@ -8,6 +8,7 @@ twice, or somebody was told what is not so.
 """
 
 import argparse
+import json
 import logging
 import random
 import sys
@@ -39,12 +40,14 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--times", type=int, default=100)
+    parser.add_argument("--shop", choices=KINDS, action="append", help="only these; others stay")
     given = parser.parse_args(arguments)
     # What is lost on purpose is no news.
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     begun_s = time.monotonic()
-    rows: list[dict[str, Any]] = []
-    for kind in KINDS:
+    here = commit()
+    rows, before_s = _before(given.out, here, without=given.shop or KINDS)
+    for kind in given.shop or KINDS:
         server = RedisServer()
         server.start()
         with Shop(kind) as shop:
@@ -55,15 +58,24 @@ def main(arguments: Sequence[str]) -> int:
         server.remove()
         progress(f"{kind}: {time.monotonic() - begun_s:.0f} s")
     results = {
-        "commit": commit(),
+        "commit": here,
         "machine": machine(),
-        "took_s": round(time.monotonic() - begun_s),
+        "took_s": round(before_s + time.monotonic() - begun_s),
         "cancellations": sum(row["times"] for row in rows),
         "problems": sum(len(row["problems"]) for row in rows),
         "rows": rows,
     }
     keep(given.out, results, report(results))
     return 1 if results["problems"] else 0
+
+
+def _before(out: Path, here: str, *, without: Sequence[Kind]) -> tuple[list[dict[str, Any]], float]:
+    """Return what the same commit measured of other shops, and how long that took in all."""
+    file = out.with_suffix(".json")
+    known = json.loads(file.read_text("utf-8")) if file.exists() else {}
+    if known.get("commit") != here:
+        return [], 0.0
+    return [row for row in known["rows"] if row["shop"] not in without], known["took_s"]
 
 
 def _row(world: World, shop: Kind, place: Place, manner: Mode, *, times: int) -> dict[str, Any]:
