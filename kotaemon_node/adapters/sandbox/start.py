@@ -68,7 +68,9 @@ def start_plugin(
 
     try:
         first, said = begun()
-    except (Broken, OSError) as error:
+    except Broken as error:
+        raise PluginRefused(f"{name} does not start: {error.detail or error.cause}") from None
+    except OSError as error:
         raise PluginRefused(f"{name} does not start: {error}") from None
     try:
         described = _described(manifest, said, version or _version_of(folder, told))

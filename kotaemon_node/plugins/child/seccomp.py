@@ -62,12 +62,16 @@ def filter_calls(pid: int) -> None:
     machine = _MACHINES.get(platform.machine())
     if machine is None:
         raise Unconfinable(f"there is no list of system calls for {platform.machine()}")
-    program = program_for(*machine[:2], pid=pid)
+    install(program_for(*machine[:2], pid=pid), call=machine[2])
+
+
+def install(program: Sequence[Instruction], *, call: int) -> None:
+    """Have the kernel run ``program`` before every system call. Raises ``Unconfinable``."""
     raw = b"".join(struct.pack("=HBBI", *it) for it in program)
     buffer = ctypes.create_string_buffer(raw, len(raw))
     told = struct.pack("@HP", len(program), ctypes.addressof(buffer))
     libc = ctypes.CDLL(None, use_errno=True)
-    if libc.syscall(machine[2], _SET_FILTER, _ALL_THREADS, told):
+    if libc.syscall(call, _SET_FILTER, _ALL_THREADS, told):
         reason = os.strerror(ctypes.get_errno())
         raise Unconfinable(f"a seccomp filter is refused: {reason}")
 
