@@ -102,6 +102,7 @@ class PluginFleet:
         self._began_s = clock.monotonic_s()
         self._read = False
         self._ended = False
+        self._complaint = ""
         self._woken = threading.Event()
 
     def offered(self, tenant: str, session_id: str) -> Sequence[Plugin]:
@@ -143,8 +144,11 @@ class PluginFleet:
         while not self._ended:
             try:
                 self.look()
+                self._complaint = ""
             except NodeError as error:
-                _log.warning("plugins_unknown", error=str(error))
+                if str(error) != self._complaint:
+                    _log.warning("plugins_unknown", error=str(error))
+                self._complaint = str(error)
             except Exception:  # noqa: BLE001 - a pod that looks no more is behind for ever
                 _log.exception("plugins_look_broken")
             self._clock.wait(self._woken, bounds.PLUGIN_LOOK_S)

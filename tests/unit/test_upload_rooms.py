@@ -15,7 +15,7 @@ from kotaemon_node.adapters.store.factory import StorePlace, here
 from kotaemon_node.adapters.store.file_store import FileArtifactStore
 from kotaemon_node.adapters.store.uploads import make_upload_room
 from kotaemon_node.domain import limits
-from kotaemon_node.domain.artifact_names import upload_name
+from kotaemon_node.domain.artifact_names import bundle_name, upload_name
 from kotaemon_node.ports.artifacts import ArtifactsUnavailable
 from kotaemon_node.ports.uploads import UploadRoom
 from tests.fakes.knowledge_ports import HandClock
@@ -115,3 +115,19 @@ def test_bytes_that_are_not_those_of_the_name_are_refused(
     monkeypatch.setattr(limits, "DOCUMENT_BYTES_MAX", 3)
     assert client.put(path, data=CONTENT, headers=TOKEN).status_code == 413
     assert not list(store.list(""))
+
+
+def test_a_bundle_goes_the_same_way_under_the_name_of_its_bytes(
+    address: str, client: FlaskClient, store: FileArtifactStore, tmp_path: Path
+) -> None:
+    source = tmp_path / "bundle"
+    source.write_bytes(CONTENT)
+    name = bundle_name("default", REVISION)
+
+    room_at(address, tmp_path).put(name, source)
+
+    assert store.get(name) == CONTENT
+    url = f"/artifacts/{bundle_name('default', '0' * 64)}"
+    assert client.put(url, data=CONTENT, headers=TOKEN).status_code == 400
+    assert client.delete(f"/artifacts/{name}", headers=TOKEN).status_code == 405
+    assert store.get(name) == CONTENT

@@ -63,7 +63,9 @@ class BundleShelf:
     def add(self, raw: bytes) -> str:
         """See the port."""
         digest = digest_of(raw)
-        with tempfile.NamedTemporaryFile() as file:
+        # Where there is room for what is unpacked: the system's temporary folder may be memory.
+        self._folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=self._folder, prefix=".adding-") as file:
             self._native(_written, file, raw)
             self._room.put(bundle_name(self._tenant, digest), Path(file.name))
         return digest
