@@ -44,7 +44,7 @@ ENGINE = "kotaemon_node/engine"
 GROUP, EXECUTION = f"{ENGINE}/group_commit.py", f"{ENGINE}/execution.py"
 WRITING, ANSWERING = f"{ENGINE}/writing.py", f"{ENGINE}/answering.py"
 TURNS, TOOLS = f"{ENGINE}/turns.py", f"{ENGINE}/tool_steps.py"
-CALLING = f"{ENGINE}/calling.py"
+CALLING, FINDING = f"{ENGINE}/calling.py", f"{ENGINE}/finding.py"
 FOLLOWING, OWNERS = f"{ENGINE}/following.py", f"{ENGINE}/owners.py"
 RECOVERY = f"{ENGINE}/recovery.py"
 # What one reader saw under a number is not what another one sees, or its text does not fit.
@@ -100,7 +100,10 @@ _FRAMES = (
                 "        committed = self._commit(work, out, ending)\n",
             ),
             Change(
-                EXECUTION, "        live.publish([terminal_frame(shown, seq=ending.seq)])\n", ""
+                EXECUTION,
+                "        live.publish("
+                "[*handoff_frames(turn, ending), terminal_frame(shown, seq=ending.seq)])\n",
+                "",
             ),
         ),
         FRAMES,
@@ -203,7 +206,7 @@ _HISTORIES = (
 _KNOWLEDGE = (
     Mutant(
         "a takeover searches again",
-        (Change(ANSWERING, "known = turn.out.decided(RETRIEVAL)", "known = None"),),
+        (Change(FINDING, "known = turn.out.decided(RETRIEVAL)", "known = None"),),
         frozenset({"citations_are_of_one_generation"}),
         token_ms=60,
     ),
