@@ -11,7 +11,14 @@ from typing import Any, ClassVar
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from kotaemon_node.adapters.redis import RedisLater, connect
 from kotaemon_node.domain.errors import NotFound
@@ -47,6 +54,12 @@ class LaterMachine(RuleBasedStateMachine):
         self.leases: list[Leased] = []
         self.calls = 0
 
+    @initialize(names=st.lists(st.tuples(NAMES, TENANTS), min_size=4))
+    def begin(self, names: list[tuple[str, str]]) -> None:
+        """Begin with jobs that are due: from an empty queue most steps would do nothing."""
+        for name, tenant in names:
+            self.put(name, tenant, KINDS[int(name[-1]) % 2], 0.0)
+
     @rule(name=NAMES, tenant=TENANTS, kind=st.sampled_from(KINDS), delay_s=HOUR_OR_NONE)
     def put(self, name: str, tenant: str, kind: str, delay_s: float) -> None:
         new = (tenant, name) not in self.jobs
@@ -71,53 +84,36 @@ class LaterMachine(RuleBasedStateMachine):
             assert (leased.job.attempt, leased.error) == (job.attempts, job.error)
         self.leases += found
 
-    def _held(self, data: Any) -> tuple[Leased | None, Expected | None]:
-        if not self.leases:
-            return None, None
+    @precondition(lambda self: self.leases)
+    @rule(
+        data=st.data(),
+        how=st.sampled_from(["renew", "again", "not yet", "bury", "done"]),
+        delay_s=HOUR_OR_NONE,
+    )
+    def end(self, data: Any, how: str, delay_s: float) -> None:
+        """Somebody who was handed a job, perhaps long ago, says what became of it."""
         leased = data.draw(st.sampled_from(self.leases))
         job = self.jobs[leased.job.tenant, leased.job.name]
         mine = job.state == "running" and job.holder == leased.holder
-        return leased, job if mine else None
+        if how == "done":
+            self.later.done(leased)
+            job.state, job.holder, job.due = "done", "", False
+        elif how == "renew":
+            assert self.later.renew(leased, lease_s=delay_s) is mine
+            job.due = delay_s == 0 if mine else job.due
+        elif how == "bury":
+            assert self.later.bury(leased, error="hopeless") is mine
+            if mine:
+                job.state, job.holder, job.error, job.due = "dead", "", "hopeless", False
+        else:
+            error, counts = f"error {self.calls}", how == "again"
+            given = self.later.again(leased, delay_s=delay_s, error=error, counts=counts)
+            assert given is mine
+            if mine:
+                job.state, job.holder, job.error, job.due = "waiting", "", error, delay_s == 0
+                job.attempts -= not counts
 
-    @rule(data=st.data(), lease_s=HOUR_OR_NONE)
-    def renew(self, data: Any, lease_s: float) -> None:
-        leased, job = self._held(data)
-        if leased is None:
-            return
-        assert self.later.renew(leased, lease_s=lease_s) is (job is not None)
-        if job is not None:
-            job.due = lease_s == 0
-
-    @rule(data=st.data(), delay_s=HOUR_OR_NONE, counts=st.booleans())
-    def again(self, data: Any, delay_s: float, counts: bool) -> None:
-        leased, job = self._held(data)
-        if leased is None:
-            return
-        error = f"error {len(self.leases)}"
-        given = self.later.again(leased, delay_s=delay_s, error=error, counts=counts)
-        assert given is (job is not None)
-        if job is not None:
-            job.state, job.holder, job.error, job.due = "waiting", "", error, delay_s == 0
-            job.attempts -= not counts
-
-    @rule(data=st.data())
-    def bury(self, data: Any) -> None:
-        leased, job = self._held(data)
-        if leased is None:
-            return
-        assert self.later.bury(leased, error="hopeless") is (job is not None)
-        if job is not None:
-            job.state, job.holder, job.error, job.due = "dead", "", "hopeless", False
-
-    @rule(data=st.data())
-    def done(self, data: Any) -> None:
-        leased, _ = self._held(data)
-        if leased is None:
-            return
-        self.later.done(leased)
-        job = self.jobs[leased.job.tenant, leased.job.name]
-        job.state, job.holder, job.due = "done", "", False
-
+    @precondition(lambda self: any(it.state == "dead" for it in self.jobs.values()))
     @rule(name=NAMES, tenant=TENANTS, revive=st.booleans())
     def decide(self, name: str, tenant: str, revive: bool) -> None:
         job = self.jobs.get((tenant, name))
@@ -170,7 +166,7 @@ def test_it_does_what_the_model_does(where: str, request: pytest.FixtureRequest)
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=40,
+            max_examples=30,
             stateful_step_count=25,
             deadline=None,
             derandomize=True,
