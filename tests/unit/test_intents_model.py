@@ -8,7 +8,7 @@ import pytest
 from kotaemon_node.adapters.system import SystemClock
 from kotaemon_node.domain.errors import LanguageModelUnavailable
 from kotaemon_node.domain.intent_book import IntentBook, IntentRule
-from kotaemon_node.engine.intents import IntentContext, Intents
+from kotaemon_node.engine.intents import IntentContext, Intents, Recognition
 from kotaemon_node.engine.intents.asking import ModelRecogniser
 from kotaemon_node.engine.stopping import Stop
 from kotaemon_node.engine.understanding.asking import Adviser
@@ -54,7 +54,7 @@ class Model:
 
 def chain(model: Model) -> Intents:
     adviser = Adviser(model, clock=SystemClock(), tasks=Threads())
-    return Intents(BOOK, others=(ModelRecogniser(adviser, BOOK),))
+    return Intents(BOOK, last=ModelRecogniser(adviser, BOOK))
 
 
 def context(**more: Any) -> IntentContext:
@@ -97,3 +97,29 @@ def test_it_is_asked_only_when_nobody_else_is_sure_and_between_allowed_intents()
     assert "cancel_order" not in asked
     intents.recognise("anything", context=context(allowed=frozenset()), stop=Stop())
     assert len(model.asked) == 1
+
+
+class Judge:
+    """Sees one intent, by so much."""
+
+    def __init__(self, confidence: float) -> None:
+        self.confidence = confidence
+
+    def recognise(self, text: str, **_: Any) -> Recognition:
+        candidates = (("cancel_order", self.confidence),)
+        return Recognition("cancel_order", self.confidence, by="examples", candidates=candidates)
+
+
+@pytest.mark.parametrize(("confidence", "asked"), [(0.05, 0), (0.3, 1), (0.9, 0)])
+def test_it_is_asked_where_examples_are_neither_sure_nor_without_hope(
+    confidence: float, asked: int
+) -> None:
+    model = Model("query_order")
+    adviser = Adviser(model, clock=SystemClock(), tasks=Threads())
+    last = ModelRecogniser(adviser, BOOK)
+
+    Intents(BOOK, others=(Judge(confidence),), last=last).recognise(
+        "hm", context=context(), stop=Stop()
+    )
+
+    assert len(model.asked) == asked
