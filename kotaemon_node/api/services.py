@@ -208,6 +208,10 @@ class HandoffService(Protocol):
         """
         ...
 
+    def forget(self, key: SessionKey) -> None:
+        """Count a session that was deleted no more; never raises."""
+        ...
+
 
 class PluginService(Protocol):
     """What is wanted of plugins; implemented by ``engine.plugin_desk.PluginDesk``."""

@@ -87,7 +87,10 @@ def stream_session(sid: str) -> Response:
 @routes.delete("/v1/sessions/<sid>")
 def delete_session(sid: str) -> Response:
     """Remove a session everywhere."""
-    services().sessions.delete(session_key(sid), principal())
+    key = session_key(sid)
+    services().sessions.delete(key, principal())
+    if (people := services().handoffs) is not None:
+        people.forget(key)
     return Response(status=204)
 
 

@@ -116,6 +116,13 @@ class HandoffDesk:
         turn = self._turns.wait(key, principal, timeout_s=JSON_WAIT_MAX_S)
         return turn or self._sessions.turn(key, principal)
 
+    def forget(self, key: SessionKey) -> None:
+        """See the protocol."""
+        try:
+            self._handoffs.note(key, None)
+        except NodeError as error:
+            _log.info("handoff_not_forgotten", error=str(error))
+
     def keep_counted(self, *, leaving: Callable[[], bool]) -> None:
         """Show how many sessions people have, until the pod leaves."""
         while not leaving():

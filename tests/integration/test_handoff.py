@@ -5,8 +5,11 @@ import pytest
 from kotaemon_node.domain.errors import Conflict, TurnConflict
 from kotaemon_node.domain.session import SessionPlace
 from kotaemon_node.domain.turn import State
-from tests.engine_pods import ANYBODY, PIECES, Stall, key, text_of
-from tests.handed_pods import WAIT_S, DeskPod, bot_text_behind_handoff
+from kotaemon_node.engine.answering import Draft
+from kotaemon_node.engine.writing import FrameWriter
+from kotaemon_node.ports.sessions import Work
+from tests.engine_pods import ANYBODY, PIECES, ScriptedAnswerer, Stall, key, text_of
+from tests.handed_pods import SESSION, WAIT_S, DeskPod, bot_text_behind_handoff
 from tests.integration.test_session_stream import Device
 from tests.redis_server import RedisServer
 
@@ -197,3 +200,41 @@ def test_a_pod_that_dies_between_the_steps_leaves_them_to_the_others(server: Red
     assert not bot_text_behind_handoff(other.frames("t1"))
     stall.go.set()
     here.until_idle()
+
+
+class CallsPerson(ScriptedAnswerer):
+    """Its tool answers that a person is needed."""
+
+    def answer(self, work: Work, out: FrameWriter, *, started_s: float) -> Draft:
+        draft = super().answer(work, out, started_s=started_s)
+        told = '{"handoff": true, "reason": "the amount is too high"}'
+        out.decide("result:1.1", {"state": "done", "told": told})
+        return draft
+
+
+def test_a_tool_that_answers_so_calls_a_person_behind_the_answer(server: RedisServer) -> None:
+    here, there = DeskPod("here", server), DeskPod("there", server)
+    object.__setattr__(here.engine._execution, "answerer", CallsPerson())
+
+    turn = here.ask("t1")
+
+    assert (turn.state, turn.answer, turn.event) == (State.DONE, "".join(PIECES), "handoff")
+    frames = there.frames("t1")
+    assert [one.type for one in frames[-2:]] == ["handoff", "done"]
+    begun = there.with_person()
+    assert begun is not None
+    assert (begun.by, begun.reason) == ("tool", "the amount is too high")
+    assert there.ask("t2").handoff is True
+    counted = here.metrics.exposition().decode()
+    assert 'kotaemon_handoffs_total{by="tool"} 1.0' in counted
+
+
+def test_a_deleted_session_is_counted_no_more(server: RedisServer) -> None:
+    here = DeskPod("here", server)
+    here.ask("t1", "talk to a human")
+    here.until(lambda: here.handoffs.count() == 1)
+
+    here.sessions.delete(SESSION, ANYBODY)
+    here.desk.forget(SESSION)
+
+    assert here.handoffs.count() == 0

@@ -34,6 +34,9 @@ class Desk:
         self.said.append((key.turn_id, text, name))
         return Turn(key.turn_id, "", State.DONE, answer=text, author="agent", name=name)
 
+    def forget(self, key: SessionKey) -> None:
+        self.handoff = None
+
 
 def test_a_session_goes_to_a_person_and_back() -> None:
     desk = Desk()
