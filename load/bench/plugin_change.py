@@ -2,10 +2,10 @@
 
     python -m load.bench.plugin_change --out load/results/plugin_change
 
-On a cluster of three pods, again and again: the file in the plugin folder changes; a bundle is pushed
-for a tenth of the sessions; that is promoted; the plugin is switched off and on. Each time until
-``/v1/cluster`` shows it for every pod: a pod tells by its heartbeat, so up to half a second of it is
-the telling. Meanwhile readers ask without a pause, and no process may be started anew.
+On a cluster of three pods, again and again: the file in the plugin folder changes; a bundle is
+pushed for a tenth of the sessions; that is promoted; the plugin is switched off and on. Each time
+until ``/v1/cluster`` shows it for every pod: a pod tells by its heartbeat, so up to half a second of
+it is the telling. Meanwhile a reader asks without a pause, and no pod may be started anew.
 """
 
 import argparse
@@ -150,7 +150,8 @@ def report(found: Mapping[str, Any]) -> str:
         "# How soon all pods have another version of a plugin",
         "",
         "Made by `python -m load.bench.plugin_change`; what is measured stands there. The goal:",
-        f"within {GOAL_MS / 1000:g} s, no error, no restart. Heartbeats tell it, up to 0.5 s later.",
+        f"within {GOAL_MS / 1000:g} s, no error, no restart. Pods tell by heartbeats, up to 0.5 s"
+        " later.",
         "",
         f"Commit {found['commit']}, {found['machine']}; {found['rounds']} rounds,"
         f" {found['workers']} workers.",
