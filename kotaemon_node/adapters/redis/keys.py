@@ -5,7 +5,8 @@
 | kn:<tenant>:{<sid>}:meta              | hash   | epoch, version, hash, fence,      | session  |
 |                                       |        | principal, context, running turn, |          |
 |                                       |        | state (JSON: slots, topic, what   |          |
-|                                       |        | waits for a yes), handoff (JSON)  |          |
+|                                       |        | waits for a yes), handoff (JSON), |          |
+|                                       |        | summary and the version it is to  |          |
 | kn:<tenant>:{<sid>}:turns             | list   | finished turns, oldest first      | session  |
 | kn:<tenant>:{<sid>}:queue             | list   | ids of accepted turns that wait   | session  |
 | kn:<tenant>:{<sid>}:seen              | hash   | turn id → digest[:version:fence   | session  |
