@@ -4,8 +4,8 @@
 
 On a cluster of three pods, again and again: the file in the plugin folder changes; a bundle is
 pushed for a tenth of the sessions; that is promoted; the plugin is switched off and on. Each time
-until ``/v1/cluster`` shows it for every pod: a pod tells by its heartbeat, so up to half a second of
-it is the telling. Meanwhile a reader asks without a pause, and no pod may be started anew.
+until ``/v1/cluster`` shows it for every pod: a pod tells by its heartbeat, so up to half a second
+of it is the telling. Meanwhile a reader asks without a pause, and no pod may be started anew.
 """
 
 import argparse
