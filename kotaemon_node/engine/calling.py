@@ -144,8 +144,8 @@ class Calling:
                 value = self._sent(call, stop)
             except ToolFailed as error:
                 _log.info("tool_failed", tool=spec.name, error=str(error))
-                # A tool that was not reached now may have been reached before.
-                known = error.reached or spec.effects == "read" or not doubt
+                # A tool that was not reached now, or only said "not now", may have acted before.
+                known = error.settles or spec.effects == "read" or not doubt
                 outcome = error_of("failed" if known else "unknown", str(error))
                 healthy = not error.fault
             except ToolOutcomeUnknown as error:

@@ -49,14 +49,23 @@ class ToolFailed(Exception):
     """A call that did not succeed, and it is known how: refused here, not reached, or an error.
 
     ``reached``: the tool itself answered the error. ``fault``: it speaks for a tool that is broken
-    or away, not for a request that it rightly refused; by default as it was not reached. The
-    message may be shown to anybody.
+    or away, not for a request that it rightly refused; by default as it was not reached.
+    ``settles``: it speaks for an earlier call under the same key, too; by default where it was
+    reached and is not at fault. The message may be shown to anybody.
     """
 
-    def __init__(self, message: str, *, reached: bool, fault: bool | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        reached: bool,
+        fault: bool | None = None,
+        settles: bool | None = None,
+    ) -> None:
         super().__init__(message)
         self.reached = reached
         self.fault = not reached if fault is None else fault
+        self.settles = reached and not self.fault if settles is None else settles
 
 
 @dataclass(frozen=True, slots=True)

@@ -203,6 +203,25 @@ def test_a_turn_that_is_stopped_calls_nobody(tools: ToolServer) -> None:
     assert not tools.asked()
 
 
+@pytest.mark.parametrize(
+    ("status", "fault", "settles"),
+    [
+        (404, False, True),
+        (422, False, True),
+        (409, False, False),
+        (429, True, False),
+        (401, True, False),
+    ],
+)
+def test_some_refusals_say_nothing_of_an_earlier_call_under_the_key(
+    tools: ToolServer, status: int, fault: bool, settles: bool
+) -> None:
+    tools.doings.status = status
+    with pytest.raises(ToolFailed) as raised:
+        call(tools)
+    assert (raised.value.fault, raised.value.settles) == (fault, settles)
+
+
 UNDER_GEVENT = """
 from gevent import monkey
 monkey.patch_all()
@@ -223,7 +242,7 @@ def called(timeout_s, stop):
         return type(error).__name__
 
 stop = Stop()
-stopped, late = gevent.spawn(called, 30, stop), gevent.spawn(called, 0.3, Stop())
+stopped, late = gevent.spawn(called, 30, stop), gevent.spawn(called, 1.0, Stop())
 late.join(5)
 stop.request(Fenced("another pod owns the turn"))
 stopped.join(5)

@@ -130,6 +130,8 @@ def test_a_call_in_doubt(effects: str, order: list[str]) -> None:
         # The first owner may have reached it, unless it answers for that call too.
         ("idempotent", True, ToolFailed("no", reached=False), "unknown"),
         ("idempotent", True, ToolFailed("no", reached=True), "failed"),
+        ("idempotent", True, ToolFailed("not now", reached=True, fault=True), "unknown"),
+        ("idempotent", False, ToolFailed("not now", reached=True, fault=True), "failed"),
         ("read", True, ToolFailed("no", reached=False), "failed"),
     ],
 )

@@ -41,6 +41,9 @@ from kotaemon_node.ports.traces import outgoing
 _REASON_CHARS_MAX: Final = 300
 _REFUSED_BEFORE: Final = frozenset({501, 505})
 """Failures of a server that say it has not even begun; of others nobody knows how far they got."""
+_NOT_NOW: Final = frozenset({401, 403, 407, 423, 425, 429})
+"""Refusals of whoever asks, and when, before anybody looked at what is asked. Like a 409, by which
+servers also say that the first request under a key is under way, they say nothing of that one."""
 
 
 def make_toolbox(path: Path | None, *, environment: Callable[[str], str | None]) -> Toolbox | None:
@@ -163,7 +166,12 @@ def _value(tool: HttpTool, answer: _Answer) -> Any:
     if failed or status == requests.codes.request_timeout:
         raise ToolOutcomeUnknown(f"{name} answered {status}: {_reason(tool, answer)}")
     if not requests.codes.ok <= status < requests.codes.multiple_choices:
-        raise ToolFailed(f"{name} answered {status}: {_reason(tool, answer)}", reached=True)
+        raise ToolFailed(
+            f"{name} answered {status}: {_reason(tool, answer)}",
+            reached=True,
+            fault=status in _NOT_NOW,
+            settles=status not in _NOT_NOW and status != requests.codes.conflict,
+        )
     # From here on it has acted, whatever its answer looks like.
     if len(answer.body) > TOOL_ANSWER_BYTES_MAX:
         raise ToolOutcomeUnknown(f"{name} answered with more than {TOOL_ANSWER_BYTES_MAX} bytes")
