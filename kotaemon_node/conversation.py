@@ -9,7 +9,8 @@ With ``ConversationMemory(store="redis://…", session_id="s1")`` the talk is th
 the cluster on that Redis: what is said here, a pod goes on with, and the other way round.
 """
 
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Self
 
 from kotaemon_node.adapters.system import RandomIds, SystemClock
@@ -23,6 +24,7 @@ from kotaemon_node.domain.session import Turn
 from kotaemon_node.domain.turn import State
 from kotaemon_node.engine.memory import MemoryRule
 from kotaemon_node.engine.summarising import Memory
+from kotaemon_node.library.acting import LocalPlugins
 from kotaemon_node.library.running import Answer, Running, Text, TurnNotAnswered, answer, texts
 from kotaemon_node.library.shared import OnRedis
 from kotaemon_node.library.talk import InProcess, Place
@@ -146,14 +148,23 @@ class ConversationAgent:
         rag_pipeline: RetrievalAugmentedGenerator,
         tool_registry: ToolRegistry | None = None,
         use_tool_calling: bool = True,
+        *,
+        plugins: Sequence[str | Path] = (),
     ) -> None:
         """``tool_registry``: what the language model of ``rag_pipeline`` may call.
 
-        ``use_tool_calling`` False: no tool is called.
+        ``use_tool_calling`` False: no tool is called. ``plugins``: files of plugins that answer
+        the messages whose intent they have examples of, with or without a language model; each
+        runs behind its walls until ``close``. Raises ``Invalid`` and ``PluginRefused``.
         """
         self.memory = memory
         toolbox = tool_registry if use_tool_calling else None
-        self._running: Running = rag_pipeline.running(toolbox)
+        self._plugins = LocalPlugins(plugins) if plugins else None
+        self._running: Running = (
+            rag_pipeline.running(toolbox)
+            if self._plugins is None
+            else rag_pipeline.running(toolbox, self._plugins)
+        )
         self._summing = rag_pipeline.memory(memory.rule)
 
     def step(self, text: str) -> Answer:
@@ -173,6 +184,11 @@ class ConversationAgent:
         """Yield as ``stream``, in an event loop that goes on meanwhile."""
         async for piece in in_loop(self.stream(text)):
             yield piece
+
+    def close(self) -> None:
+        """End its plugins; memory and documents are others'."""
+        if self._plugins is not None:
+            self._plugins.close()
 
     def frames(self, text: str) -> Iterator[Frame | Turn]:
         """Yield all that happens in the turn: sources, calls of tools, text; at last the turn."""

@@ -23,10 +23,12 @@ from kotaemon_node.domain.knowledge import Hit
 from kotaemon_node.domain.limits import TOP_K_DEFAULT
 from kotaemon_node.engine.answering import Answerer
 from kotaemon_node.engine.memory import MemoryRule
+from kotaemon_node.engine.plugin_tools import PluginToolbox
 from kotaemon_node.engine.summarising import Advice, Memory
 from kotaemon_node.engine.understanding.asking import Adviser
 from kotaemon_node.engine.understanding.expanding import Expanding
 from kotaemon_node.evaluation.base import Tell
+from kotaemon_node.library.acting import LocalPlugins, acting_of
 from kotaemon_node.library.config import ConfigProblem, RagConfig, read_config
 from kotaemon_node.library.knowledge import Ingested, LocalIndex
 from kotaemon_node.library.running import Answer, Running, Text, TurnNotAnswered, answer, texts
@@ -127,9 +129,21 @@ class RetrievalAugmentedGenerator:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def running(self, toolbox: Toolbox | None = None) -> Running:
+    def running(
+        self, toolbox: Toolbox | None = None, plugins: LocalPlugins | None = None
+    ) -> Running:
         """Return what runs turns on these documents; a language model may call ``toolbox``."""
         self._begin()
+        acting = None
+        if plugins is not None:
+            toolbox = PluginToolbox(plugins, toolbox)
+            acting = acting_of(
+                plugins,
+                self._index.encoder,
+                clock=self._clock,
+                tasks=self._tasks,
+                metrics=self._metrics,
+            )
         answerer = Answerer(
             self._index,
             language_model=self._model,
@@ -138,6 +152,7 @@ class RetrievalAugmentedGenerator:
             toolbox=toolbox,
             understanding=Expanding(self._adviser),
             profile_of=lambda work: self._config.profile,
+            acting=acting,
         )
         return Running(answerer, self._metrics, lambda work: self._config.profile)
 

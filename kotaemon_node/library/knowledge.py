@@ -110,6 +110,13 @@ class LocalIndex:
         """See the protocol."""
         yield self._searcher
 
+    @property
+    def encoder(self) -> Encoder:
+        """That of its documents; it is loaded when it is first asked for."""
+        if self._encoder is None:
+            self._encoder = self._make()
+        return self._encoder
+
     def close(self) -> None:
         """Let go of the files."""
         self._searcher = NoDocuments()
@@ -124,10 +131,8 @@ class LocalIndex:
             room / "artifacts",
             TrustedKeys([public_key_of(room / _KEY)]),
         )
-        if self._encoder is None:
-            self._encoder = self._make()
         coming = ExitStack()
-        searcher = coming.enter_context(opened(built, self._encoder, {})).searcher
+        searcher = coming.enter_context(opened(built, self.encoder, {})).searcher
         before, self._open = self._open, coming
         self._searcher, self._known = searcher, known
         before.close()

@@ -1,5 +1,6 @@
 """Plugins on trial, outside any cluster: in this process, or behind the walls that pods build."""
 
+import atexit
 import json
 import shutil
 import sys
@@ -8,7 +9,7 @@ import traceback
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from kotaemon_node.adapters.bundles import check_source, read_plugin, unpack
 from kotaemon_node.adapters.sandbox.manifest_file import read_manifest
@@ -22,7 +23,19 @@ from kotaemon_node.plugins.child.calling import Caller as InProcessCaller
 from kotaemon_node.plugins.child.frames import LENGTH
 from kotaemon_node.plugins.child.loading import load
 from kotaemon_node.ports.plugins import Hook, PluginCall, PluginDescription
+from kotaemon_node.ports.runtime import StopSignal
 from kotaemon_node.ports.tools import ToolFailed
+
+
+class _Never:
+    """``ports.runtime.StopSignal`` of calls that nobody stops."""
+
+    def breaking_off(self, break_off: Any) -> AbstractContextManager[None]:
+        """See the port."""
+        return nullcontext()
+
+
+_NEVER: Final = _Never()
 
 
 class Trial(Protocol):
@@ -33,8 +46,8 @@ class Trial(Protocol):
         """What it is, as pods know it."""
         ...
 
-    def call(self, call: PluginCall) -> Any:
-        """Call it; raises ``ToolFailed`` and ``ToolOutcomeUnknown`` as ``ports.plugins.Plugin``."""
+    def call(self, call: PluginCall, *, stop: StopSignal = ...) -> Any:
+        """Call it, as ``ports.plugins.Plugin``; without a ``stop`` nobody stops it."""
         ...
 
     def close(self) -> None:
@@ -60,14 +73,6 @@ def on_trial(path: Path, *, config: Mapping[str, Any], sandboxed: bool) -> Trial
         raise
 
 
-class _Never:
-    """``ports.runtime.StopSignal`` of calls that nobody stops."""
-
-    def breaking_off(self, break_off: Any) -> AbstractContextManager[None]:
-        """See the port."""
-        return nullcontext()
-
-
 class _Sandboxed:
     def __init__(
         self, folder: Path, manifest: Manifest, config: Mapping[str, Any], place: Path
@@ -88,12 +93,13 @@ class _Sandboxed:
     def description(self) -> PluginDescription:
         return self._plugin.description
 
-    def call(self, call: PluginCall) -> Any:
-        return self._plugin.call(call, stop=_Never())
+    def call(self, call: PluginCall, *, stop: StopSignal = _NEVER) -> Any:
+        return self._plugin.call(call, stop=stop)
 
     def close(self) -> None:
         self._plugin.retire()
-        _removed(self._place)
+        # Not yet: a process that the pool has just started still reads it.
+        atexit.register(_removed, self._place)
 
 
 class _InProcess:
@@ -132,7 +138,7 @@ class _InProcess:
     def description(self) -> PluginDescription:
         return self._description
 
-    def call(self, call: PluginCall) -> Any:
+    def call(self, call: PluginCall, *, stop: StopSignal = _NEVER) -> Any:
         caller = call.caller
         self._kept.values[f"user_id:{caller.session_id}"] = caller.user_id
         self._kept.values[f"context:{caller.session_id}"] = dict(caller.context)
