@@ -72,7 +72,7 @@ def test_a_question_is_dismissed_by_keyboard_and_a_refusal_is_said(
     assert routes.decided == [("DELETE", "d1", {})]
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.long)])
 def test_in_chinese_on_a_small_phone_it_fits_and_stands_out(
     stub: Stub, open_page: OpenPage, scheme: Literal["light", "dark"]
 ) -> None:

@@ -89,6 +89,7 @@ def test_it_is_said_in_chinese_and_fits_a_phone(stub: Stub, open_page: OpenPage)
     expect(page.locator(".happened")).to_have_count(2)
 
 
+@pytest.mark.long
 def test_a_refusal_is_said_and_nothing_changes(stub: Stub, open_page: OpenPage) -> None:
     page = open_page(stub.url)
     ask(page, "Hello?")
