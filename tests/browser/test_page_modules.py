@@ -144,7 +144,7 @@ def test_the_answer_of_done_has_the_last_word(page: Page) -> None:
 def test_unknown_frames_change_nothing(page: Page) -> None:
     before = fold(page, [text_frame("a", 0)])
 
-    after = fold(page, [text_frame("a", 0), {"type": "constructor"}, {"type": "handoff"}])
+    after = fold(page, [text_frame("a", 0), {"type": "constructor"}, {"type": "unheard"}])
 
     assert after == before
 
