@@ -13,6 +13,7 @@ from tests.redis_server import RedisServer
 PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "library.md"
 
 
+@pytest.mark.long  # builds an index and starts a plugin
 def test_the_examples_of_the_page_run(
     redis_server: RedisServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
