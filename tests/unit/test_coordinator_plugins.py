@@ -108,6 +108,8 @@ def test_only_a_change_is_a_new_version(leader: Leader) -> None:
 def test_a_file_that_is_still_being_written_waits(leader: Leader) -> None:
     (leader.folder / "orders.py").write_text(SOURCE + "x = ")
     leader.watch.step()
+    assert leader.row().problem == ""
+    assert leader.registry.revision("default") == 1
     (leader.folder / "orders.py").write_text(SOURCE + "x = 1\n")
     leader.looks()
 

@@ -89,8 +89,8 @@ def test_paths_that_could_lie_outside_or_belong_to_nothing_are_refused(path: str
 @pytest.mark.parametrize(
     "raw",
     [
-        lambda: zipped("orders/link", b"/etc/passwd", mode=stat.S_IFLNK | 0o777),
-        lambda: zipped("orders/pipe", mode=stat.S_IFIFO | 0o666),
+        lambda: zipped("orders.yaml", b"/etc/passwd", mode=stat.S_IFLNK | 0o777),
+        lambda: zipped("orders.yaml", mode=stat.S_IFIFO | 0o666),
         lambda: zipped("orders.yaml", twice=True),
         lambda: b"no zip at all",
         lambda: packed(FILES)[:-30],
