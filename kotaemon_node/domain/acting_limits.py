@@ -108,6 +108,7 @@ PLUGIN_START_S: Final = 30.0  # imports on a machine that is busy; starting agai
 PLUGIN_TEARDOWN_S: Final = 2.0  # then it is killed
 PLUGIN_TICK_S: Final = 0.05  # between looks at a process while its call runs
 PLUGIN_FULL_SPEED_S: Final = 0.1  # of computing in a call; then it gets what others leave
+PLUGIN_START_SPEED_S: Final = 3.0  # the same of a start: large libraries compute for a second
 PLUGIN_MEMORY_MB_DEFAULT: Final = 256  # Python with requests and TLS needs 60, of addresses
 PLUGIN_MEMORY_MB_MIN: Final = 64
 PLUGIN_MEMORY_MB_MAX: Final = 2_048

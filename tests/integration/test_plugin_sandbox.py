@@ -241,9 +241,8 @@ def test_what_may_have_acted_is_unknown_and_what_cannot_is_not(tmp_path: Path) -
 def test_a_process_that_somebody_kills_between_calls_costs_nobody_a_call(wild: Started) -> None:
     pid = wild.does("answer = os.getpid()")
     os.kill(pid, signal.SIGKILL)
-    stat = Path(f"/proc/{pid}/stat")
     until_s = SystemClock().monotonic_s() + 60
-    while ") Z" not in stat.read_text() and SystemClock().monotonic_s() < until_s:
+    while not ended(pid) and SystemClock().monotonic_s() < until_s:
         SystemClock().sleep(0.005)
 
     assert works(wild)
@@ -267,7 +266,7 @@ def test_a_plugin_ends_with_its_pod_even_if_it_loops(tmp_path: Path) -> None:
         import sys, threading
         from pathlib import Path
         from tests.sandboxed import WILD, started
-        with started(Path(sys.argv[1]), WILD, "timeout_s: 30") as wild:
+        with started(Path(sys.argv[1]), WILD, "limits: {cpu_s: 900}") as wild:
             print(wild.does("answer = os.getpid()"), flush=True)
             threading.Thread(target=wild.does, args=("while True: pass",)).start()
             sys.stdin.read()
@@ -282,6 +281,23 @@ def test_a_plugin_ends_with_its_pod_even_if_it_loops(tmp_path: Path) -> None:
         assert vitals_of(plugin)
         process.kill()
     until_s = SystemClock().monotonic_s() + 60
-    while vitals_of(plugin) is not None and SystemClock().monotonic_s() < until_s:
+    while not ended(plugin) and SystemClock().monotonic_s() < until_s:
         SystemClock().sleep(0.02)
-    assert vitals_of(plugin) is None
+    assert ended(plugin)
+
+
+def ended(pid: int) -> bool:
+    """Whether a process is gone, or dead and asked about by nobody yet."""
+    try:
+        return ") Z" in Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return True
+
+
+def test_a_start_that_computes_leaves_a_process_that_is_kept(tmp_path: Path) -> None:
+    slowly = "    import time\n    until = time.process_time() + 0.4\n"
+    source = f"{slowly}    while time.process_time() < until: pass\n{WILD}"
+    with started(tmp_path, source, "timeout_s: 30") as wild:
+        pids = {wild.does("answer = os.getpid()") for _ in range(3)}
+        assert wild.does("answer = os.sched_getscheduler(0)") == os.SCHED_OTHER
+    assert len(pids) == 1

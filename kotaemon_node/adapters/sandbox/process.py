@@ -40,6 +40,7 @@ class _Watch:
 
     until_s: float
     computed_s: float
+    starts: bool
     written_bytes: int = 0
     services: int = 0
 
@@ -76,7 +77,7 @@ class Process:
 
     def begin(self, order: dict[str, Any]) -> Mapping[str, Any]:
         """Have it load the plugin; return what it says of itself, unchecked. Raises ``Broken``."""
-        answer = self._exchange(order, NOBODY, limits.PLUGIN_START_S)
+        answer = self._exchange(order, NOBODY, limits.PLUGIN_START_S, starts=True)
         self._launched.freeze()
         if isinstance(ready := answer.get("ready"), dict):
             return ready
@@ -136,11 +137,11 @@ class Process:
             return
 
     def _exchange(
-        self, order: dict[str, Any], caller: Caller, timeout_s: float
+        self, order: dict[str, Any], caller: Caller, timeout_s: float, *, starts: bool = False
     ) -> Mapping[str, Any]:
         now = vitals_of(self.pid)
         begun_s = self._clock.monotonic_s()
-        watch = _Watch(begun_s + timeout_s, now.computed_s if now else 0.0)
+        watch = _Watch(begun_s + timeout_s, now.computed_s if now else 0.0, starts)
         try:
             self._line.send(order)
             while True:
@@ -175,12 +176,20 @@ class Process:
                 raise Broken("computing")
             if now.threads > limits.PLUGIN_THREADS_MAX:
                 raise Broken("threads")
-            if computed_s > limits.PLUGIN_FULL_SPEED_S and not self.worn:
-                self.worn = True
-                step_back(self.pid)
+            self._slow_down(computed_s, watch)
         self._note_output(watch)
         if watch.written_bytes > limits.PLUGIN_FLOOD_BYTES_MAX:
             raise Broken("output")
+
+    def _slow_down(self, computed_s: float, watch: _Watch) -> None:
+        """Let it step back where it computes long; nothing gives it back what it lost thereby."""
+        if watch.starts:
+            # Imports take long and end: a process is of use behind them, be it a slow one.
+            if computed_s > limits.PLUGIN_START_SPEED_S:
+                step_back(self.pid)
+        elif computed_s > limits.PLUGIN_FULL_SPEED_S and not self.worn:
+            self.worn = True
+            step_back(self.pid)
 
     def _note_output(self, watch: _Watch) -> None:
         """Take what it has written; the beginning goes into the log."""
