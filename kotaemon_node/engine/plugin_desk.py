@@ -24,6 +24,7 @@ from kotaemon_node.domain.plugin_releases import (
     with_config,
     with_release,
     with_rollout,
+    with_signature,
 )
 from kotaemon_node.ports.events import Bus, Message
 from kotaemon_node.ports.plugin_registry import (
@@ -99,7 +100,8 @@ class PluginDesk:
             row = row or PluginRow(name)
             newest = row.newest
             config = wish.config if wish.config is not None else (newest.config if newest else {})
-            row = replace(row, origin="pushed", problem="")
+            # A new key signs anew what is there already.
+            row = replace(with_signature(row, release), origin="pushed", problem="")
             if wish.rollout_percent is not None and wish.rollout_percent < 100.0:
                 row = with_rollout(row, wish.rollout_percent)
             row = with_release(row, replace(release, config=checked_config(config)))

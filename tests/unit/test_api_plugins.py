@@ -20,7 +20,7 @@ from kotaemon_node.domain.plugin_bundle import (
     packed,
     plugin_name_of,
 )
-from kotaemon_node.domain.plugin_releases import PluginRow
+from kotaemon_node.domain.plugin_releases import PluginRow, Release
 from kotaemon_node.domain.plugin_signature import signature_line
 from kotaemon_node.engine.plugin_desk import PluginDesk
 from kotaemon_node.ports.knowledge import PodReport
@@ -116,6 +116,15 @@ def test_the_same_bundle_again_changes_nothing(desk: Desk) -> None:
     assert desk.push(packed(FILES)).status_code == 201
 
     assert desk.registry.read("default") == before
+
+
+def test_the_same_bundle_by_another_key_is_signed_anew(desk: Desk) -> None:
+    desk.registry.set(PluginRow("orders", Release(digest_of(packed(FILES)), "0" * 16, "00")))
+
+    answer = desk.push(packed(FILES))
+
+    assert answer.json["stable"]["signed_by"] == SIGNER.key_id
+    assert answer.json["previous"] is None
 
 
 def test_a_bundle_is_tried_on_a_share_first(desk: Desk) -> None:
