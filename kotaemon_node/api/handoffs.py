@@ -8,8 +8,15 @@ from kotaemon_node.api.answers import json_answer
 from kotaemon_node.api.asking import chosen_turn_id, shown
 from kotaemon_node.api.body import read_body
 from kotaemon_node.api.context import principal, services, session_key, trace_id, turn_key
-from kotaemon_node.api.handoff_forms import AgentMessageBody, HandoffBody, HandoffForm
+from kotaemon_node.api.handoff_forms import (
+    AgentMessageBody,
+    HandoffBody,
+    HandoffForm,
+    HandoffList,
+    HandoffsQuery,
+)
 from kotaemon_node.api.inputs import EmptyBody
+from kotaemon_node.api.query import read_query
 from kotaemon_node.api.services import HandoffService
 from kotaemon_node.domain.errors import NotFound
 from kotaemon_node.domain.handoff import By
@@ -49,6 +56,13 @@ def say(sid: str) -> Response:
     name = body.name or ("" if caller.role == "open" else caller.subject)
     turn = _desk().say(key, caller, text=body.text, name=name, trace_id=trace_id())
     return shown(key, turn, form=lambda _, turn: turn)
+
+
+@routes.get("/v1/handoffs")
+def list_handoffs() -> Response:
+    """List the sessions that people have, or are to take: those with news first."""
+    query = read_query(HandoffsQuery)
+    return json_answer(HandoffList(_desk().waiting(principal().tenant, limit=query.limit)))
 
 
 def _desk() -> HandoffService:

@@ -131,6 +131,12 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         body=handoff_forms.AgentMessageBody,
         headers=("X-Turn-Default",),
     ),
+    "handoffs.list_handoffs": Operation(
+        "sessions",
+        {200: handoff_forms.HandoffList},
+        ("not_found", "invalid", *_STORE),
+        query=handoff_forms.HandoffsQuery,
+    ),
     "traces.read_trace": Operation(
         "turns", {200: book_forms.TraceForm}, ("not_found", *_STORE), query=inputs.TraceQuery
     ),

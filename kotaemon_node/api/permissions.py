@@ -48,6 +48,7 @@ PERMISSIONS: Final[Mapping[str, Access]] = {
     "handoffs.hand_off": TALKERS,
     "handoffs.hand_back": TALKERS,
     "handoffs.say": AUDITORS,
+    "handoffs.list_handoffs": AUDITORS,
     "traces.read_trace": AUDITORS,
     "analytics.read_analytics": KEEPERS,
     "knowledge.search": READERS,

@@ -33,6 +33,7 @@ from kotaemon_node.engine.draft_desk import DraftPage
 from kotaemon_node.engine.drafting import FaqDraft
 from kotaemon_node.ports.analytics import Analytics
 from kotaemon_node.ports.feedback import Feedback
+from kotaemon_node.ports.handoffs import HandedSession
 from kotaemon_node.ports.jobs import JobQueue
 from kotaemon_node.ports.knowledge import PodReport, Presence
 from kotaemon_node.ports.later import LaterDesk
@@ -206,6 +207,10 @@ class HandoffService(Protocol):
 
         ``TurnConflict`` where the id was used for something else.
         """
+        ...
+
+    def waiting(self, tenant: str, *, limit: int) -> Sequence[HandedSession]:
+        """Return sessions that people have, those in which somebody spoke last first."""
         ...
 
     def forget(self, key: SessionKey) -> None:

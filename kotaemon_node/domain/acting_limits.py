@@ -141,6 +141,7 @@ HANDOFF_NAME_CHARS_MAX: Final = 100  # of the person
 HANDOFF_NOTED_S: Final = 7 * 86_400  # a session in which nobody spoke for so long counts no more
 HANDOFFS_MAX: Final = 10_000  # counted at once; at 80 bytes each 1 MB of the store
 HANDOFFS_COUNTED_EVERY_S: Final = 15.0
+HANDOFFS_LOOKED_AT: Final = 1_000  # for the list of one tenant
 
 # Drafts of an FAQ (engine/drafting.py, docs/how-to/faq.md).
 FAQ_DRAFTS_MAX: Final = 500  # wordings of a knowledge base; of more the rarest go

@@ -1,6 +1,6 @@
 """Handing sessions to people and back, and what people say in them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import structlog
@@ -11,7 +11,7 @@ from kotaemon_node.domain.handoff import By, Handoff, handback_frame
 from kotaemon_node.domain.limits import JSON_WAIT_MAX_S
 from kotaemon_node.domain.session import Principal, SessionKey, Turn, TurnKey, TurnRequest
 from kotaemon_node.engine.handoff import Persons
-from kotaemon_node.ports.handoffs import Handed, Handoffs
+from kotaemon_node.ports.handoffs import Handed, HandedSession, Handoffs
 from kotaemon_node.ports.runtime import Clock, IdSource
 from kotaemon_node.ports.sessions import ClaimOutcome, SessionStore
 from kotaemon_node.telemetry.metrics import Metrics
@@ -115,6 +115,10 @@ class HandoffDesk:
         )
         turn = self._turns.wait(key, principal, timeout_s=JSON_WAIT_MAX_S)
         return turn or self._sessions.turn(key, principal)
+
+    def waiting(self, tenant: str, *, limit: int) -> Sequence[HandedSession]:
+        """See the protocol."""
+        return self._handoffs.waiting(tenant, limit=limit)
 
     def forget(self, key: SessionKey) -> None:
         """See the protocol."""

@@ -6,7 +6,7 @@ go on with ``handoff``, and it is to be ended as interrupted. So in no turn a te
 number behind the ``handoff`` frame.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -29,6 +29,16 @@ class Handed:
     """The turn that ran."""
     next: TurnKey | None
     """The turn at the head of the queue, where nothing runs: that which tells of the step."""
+
+
+@dataclass(frozen=True, slots=True)
+class HandedSession:
+    """A session that a person has, or is to take."""
+
+    session_id: str
+    handoff: Handoff
+    spoken_at: float
+    """When the customer or the person wrote last, in seconds since 1970."""
 
 
 class Handoffs(Protocol):
@@ -59,6 +69,13 @@ class Handoffs(Protocol):
         """Have the session counted as with a person, who or whose customer spoke ``at``; or not.
 
         Who says nothing for ``HANDOFF_NOTED_S`` is counted no more.
+        """
+        ...
+
+    def waiting(self, tenant: str, *, limit: int) -> Sequence[HandedSession]:
+        """Return sessions of ``tenant`` that people have, those in which somebody spoke last first.
+
+        Looked for among the ``HANDOFFS_LOOKED_AT`` of the cluster in which somebody spoke last.
         """
         ...
 

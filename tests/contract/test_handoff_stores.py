@@ -39,6 +39,9 @@ def test_a_running_answer_ends_and_the_session_comes_back(
     assert taker.ask("t2").handoff is True
     assert taker.say("I am Ann.", message_id="a1").answer == "I am Ann."
     assert taker.handoffs.count() == 1
+    [listed] = taker.desk.waiting("default", limit=10)
+    assert (listed.session_id, listed.handoff) == ("s1", begun)
+    assert taker.desk.waiting("other", limit=10) == []
     taker.hand_back()
     taker.until(lambda: taker.handoffs.count() == 0)
     assert taker.ask("t3").answer == "".join(PIECES)

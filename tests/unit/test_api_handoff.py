@@ -1,9 +1,12 @@
 """Routes by which a session goes to a person and back."""
 
+from collections.abc import Sequence
+
 from kotaemon_node.domain.errors import Conflict
 from kotaemon_node.domain.handoff import By, Handoff
 from kotaemon_node.domain.session import Principal, SessionKey, Turn, TurnKey
 from kotaemon_node.domain.turn import State
+from kotaemon_node.ports.handoffs import HandedSession
 from tests.fakes.refusals import assert_refused
 from tests.fakes.services import FakeCluster
 
@@ -34,6 +37,9 @@ class Desk:
         self.said.append((key.turn_id, text, name))
         return Turn(key.turn_id, "", State.DONE, answer=text, author="agent", name=name)
 
+    def waiting(self, tenant: str, *, limit: int) -> Sequence[HandedSession]:
+        return [HandedSession("s1", self.handoff, 18.0)] if self.handoff else []
+
     def forget(self, key: SessionKey) -> None:
         self.handoff = None
 
@@ -47,6 +53,7 @@ def test_a_session_goes_to_a_person_and_back() -> None:
     said = client.post(
         f"{SESSION}/agent-messages", json={"text": "Hi", "message_id": "m1", "name": "Ann"}
     )
+    listed = client.get("/v1/handoffs?limit=5")
     back = client.post(f"{SESSION}/handback")
 
     told = {"since": 17.5, "reason": "refund", "by": "customer"}
@@ -55,6 +62,8 @@ def test_a_session_goes_to_a_person_and_back() -> None:
     assert (said.json["turn_id"], said.json["answer"]) == ("m1", "Hi")
     assert (said.json["author"], said.json["name"]) == ("agent", "Ann")
     assert desk.said == [("m1", "Hi", "Ann")]
+    assert listed.json == {"sessions": [{"session_id": "s1", "handoff": told, "spoken_at": 18.0}]}
+    assert client.get("/v1/handoffs").json == {"sessions": []}
     assert back.json == {"session_id": "s1", "handoff": None}
 
 

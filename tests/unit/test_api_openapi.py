@@ -177,6 +177,8 @@ CALLS: list[tuple[str, str, str, dict[str, Any], int]] = [
         200,
     ),
     (TURNS + "/{tid}/feedback", "post", RATE, {"json": {"rating": "up"}}, 404),
+    ("/v1/handoffs", "get", "/v1/handoffs?limit=0", {}, 422),
+    ("/v1/handoffs", "get", "/v1/handoffs", {}, 404),
     ("/v1/sessions/{sid}/handoff", "post", "/v1/sessions/s/handoff", {"json": {}}, 404),
     ("/v1/sessions/{sid}/handback", "post", "/v1/sessions/s/handback", {}, 404),
     ("/v1/sessions/{sid}/agent-messages", "post", SAY, {"json": {"text": "Hi"}}, 404),

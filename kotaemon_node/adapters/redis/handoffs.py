@@ -1,6 +1,6 @@
 """``ports.handoffs`` in Redis: one script on the session, and an index of who is with a person."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -10,11 +10,11 @@ from kotaemon_node.adapters.redis.connection import RedisStore
 from kotaemon_node.adapters.redis.keys import SessionKeys
 from kotaemon_node.adapters.redis.running import RunningTurns
 from kotaemon_node.domain import limits
-from kotaemon_node.domain.acting_limits import HANDOFF_NOTED_S, HANDOFFS_MAX
+from kotaemon_node.domain.acting_limits import HANDOFF_NOTED_S, HANDOFFS_LOOKED_AT, HANDOFFS_MAX
 from kotaemon_node.domain.errors import Gone
 from kotaemon_node.domain.handoff import BEGUN, ENDED, Handoff
 from kotaemon_node.domain.session import SessionKey, TurnKey
-from kotaemon_node.ports.handoffs import Handed
+from kotaemon_node.ports.handoffs import Handed, HandedSession
 
 
 class RedisHandoffs:
@@ -104,6 +104,28 @@ class RedisHandoffs:
             pipe.zremrangebyrank(keys.HANDOFFS, 0, -HANDOFFS_MAX - 1)
 
         self._store.pipelined(write)
+
+    def waiting(self, tenant: str, *, limit: int) -> Sequence[HandedSession]:
+        """See the port."""
+        [newest] = self._store.pipelined(
+            lambda pipe: pipe.zrevrange(keys.HANDOFFS, 0, HANDOFFS_LOOKED_AT - 1, withscores=True)
+        )
+        named = [(member.decode().partition("/"), at) for member, at in newest]
+        own = [(session_id, at) for (of, _, session_id), at in named if of == tenant][:limit]
+
+        def read(pipe: Any) -> None:
+            for session_id, _ in own:
+                pipe.hget(SessionKeys.of(SessionKey(tenant, session_id)).meta, "handoff")
+
+        found = []
+        for (session_id, at), raw in zip(
+            own, self._store.pipelined(read) if own else (), strict=True
+        ):
+            # One that was handed back just now, or is no more, is left out.
+            handoff = Handoff.from_json(orjson.loads(raw)) if raw else None
+            if handoff is not None:
+                found.append(HandedSession(session_id, handoff, float(at)))
+        return found
 
     def count(self) -> int:
         """See the port."""
