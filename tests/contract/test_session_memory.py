@@ -11,7 +11,7 @@ from kotaemon_node.domain.summary import Summary
 from kotaemon_node.domain.turn import State
 from kotaemon_node.engine.memory import MemoryRule, summary_by_rules
 from kotaemon_node.ports.sessions import Ending, Work
-from tests.contract.test_session_cache import ANYBODY, SESSION, Pod, pause
+from tests.contract.test_session_cache import ANYBODY, NAMES, SESSION, Pod, pause
 
 RULE = MemoryRule()
 
@@ -70,6 +70,16 @@ def test_a_summary_that_tells_of_less_replaces_none(a: Pod, b: Pod) -> None:
     assert (loaded(a).summary, loaded(a).summary_to) == ("six turns", 6)
     commit(a, a.owned("t3"), Summary("seven turns", 7))
     assert (loaded(b).summary, loaded(b).summary_to) == ("seven turns", 7)
+
+
+def test_a_summary_that_an_older_pod_left_behind_a_new_context_is_not_read(
+    a: Pod, redis_store: RedisStore
+) -> None:
+    for number in range(1, 18):
+        said(a, f"t{number}")
+    redis_store.client.hset(NAMES.meta, "context_from", 17)
+    session = said(a, "later")
+    assert (session.summary, session.summary_to, session.turns) == ("", 0, ())
 
 
 def test_a_new_context_begins_without_the_summary_of_the_old_one(

@@ -88,6 +88,9 @@ def session_of(
 ) -> SessionView:
     """Return a session from its meta hash and turns, the first of which made ``first_version``."""
     turns = tuple(turn_of(row, version=first_version + place)[0] for place, row in enumerate(rows))
+    summary_to = int(meta.get("summary_to") or 0)
+    if summary_to <= int(meta.get("context_from") or 0):
+        summary_to = 0  # a context before this one, which an older pod closed and did not clear
     return SessionView(
         session_id=session_id,
         epoch=meta["epoch"],
@@ -97,8 +100,8 @@ def session_of(
         active_at=int(meta["active_ms"]) / 1000,
         turns=turns,
         context=_json(meta, "context"),
-        summary=meta.get("summary", ""),
-        summary_to=int(meta.get("summary_to") or 0),
+        summary=meta.get("summary", "") if summary_to else "",
+        summary_to=summary_to,
         user_id=meta.get("user_id") or None,
         channel=meta.get("channel") or None,
         generations=_json(meta, "generations"),
