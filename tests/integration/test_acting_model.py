@@ -49,3 +49,15 @@ def test_they_are_told_also_where_nothing_came_of_it(server: RedisServer) -> Non
 
     assert (turn.usage["prompt_tokens"], turn.usage["completion_tokens"]) == (120, 4)
     assert pod.counted("intents", by="model") == 0
+
+
+def test_a_turns_filter_leaves_its_intents_alone(server: RedisServer) -> None:
+    pod = ActingPod("one", server, Shop())
+    asked = "Why hasn't my order shipped?"
+
+    pod.says(asked, turn="t1", intent_filter=[])
+    pod.says(asked, turn="t2", intent_filter=["cancel_order"])
+    assert pod.asked("order_query") == []
+
+    pod.says(asked, turn="t3", intent_filter=["query_order"])
+    assert len(pod.asked("order_query")) == 1
