@@ -1,5 +1,6 @@
 """The pod's end of the line to a plugin's process; nothing that comes over it is believed."""
 
+import json
 import socket
 from collections.abc import Callable
 from typing import Any, Final
@@ -23,6 +24,13 @@ class Nonsense(Exception):
     """What came is no message of ours: too long, too deep, not JSON, at a wrong moment."""
 
 
+def _said(message: dict[str, Any]) -> bytes:
+    try:
+        return orjson.dumps(message)
+    except TypeError:  # numbers of more than 64 bits, halves of characters: slowly, then
+        return json.dumps(message).encode()
+
+
 class Line:
     """Messages to and from one process. Used by one task at a time."""
 
@@ -34,7 +42,7 @@ class Line:
 
     def send(self, message: dict[str, Any], *, descriptor: int | None = None) -> None:
         """Send an order or an answer. Raises ``Ended``, ``Nonsense`` for what is too long."""
-        said = orjson.dumps(message)
+        said = _said(message)
         if len(said) > limits.PLUGIN_MESSAGE_BYTES_MAX:
             raise Nonsense(f"an order of {len(said)} bytes")
         raw = LENGTH.pack(len(said)) + said
