@@ -3,13 +3,15 @@
 import importlib
 import re
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from kotaemon_node.adapters.webhooks import read_webhooks
-from kotaemon_node.domain.acting_limits import WEBHOOK_TEXT_CHARS_MAX
+from kotaemon_node.afterwards import Afterwards
+from kotaemon_node.domain.acting_limits import BREAKER_TOLD_EVERY_S, WEBHOOK_TEXT_CHARS_MAX
 from kotaemon_node.domain.session import SessionKey, Turn, TurnKey
 from kotaemon_node.domain.turn import State
 from kotaemon_node.domain.webhooks import (
@@ -21,6 +23,7 @@ from kotaemon_node.domain.webhooks import (
 )
 from kotaemon_node.engine.webhooks import Webhooks
 from tests.fakes.later import MemoryLater
+from tests.fakes.services import FakeClock
 
 GUIDE = Path(__file__).parents[2] / "docs" / "how-to" / "webhooks.md"
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -212,6 +215,29 @@ def test_a_question_that_was_not_answered_is_told_once_as_a_draft() -> None:
     }
     words_are_not_kept = Webhooks([crm], MemoryLater(), drafts=False)
     assert words_are_not_kept.turn(KEY, epoch="e", turn=turn)
+
+
+def test_a_breaker_that_opens_is_told_once_for_all_pods_that_see_it() -> None:
+    later, clock = MemoryLater(), FakeClock()
+    clock.at_s = 10 * BREAKER_TOLD_EVERY_S
+
+    class AtOnce:
+        def spawn(self, name: str, work: Callable[[], None]) -> None:
+            work()
+
+    webhooks = Webhooks([subscriber("crm", "plugin.breaker_opened")], later)
+    parts: Any = {"desk": later, "worker": None, "follow_ups": None, "tasks": AtOnce()}
+    pod = Afterwards(later=later, webhooks=webhooks, clock=clock, **parts)
+    for _ in range(3):
+        pod.breaker_opened("default", "orders")
+    pod.breaker_opened("default", "weather")
+    assert len(later.waiting("default", limit=9)) == 2
+    clock.at_s += BREAKER_TOLD_EVERY_S
+    pod.breaker_opened("default", "orders")
+    rows = later.waiting("default", limit=9)
+    assert [row.fields["body"]["data"]["plugin"] for row in rows].count("orders") == 2
+    later.away = True
+    pod.breaker_opened("default", "stocks")  # nobody is told, and nothing fails
 
 
 def test_long_texts_are_shortened_and_said_to_be() -> None:
