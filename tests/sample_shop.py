@@ -2,13 +2,14 @@
 
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import requests
+from flask import request
 from werkzeug.serving import make_server
 
 SAMPLE = Path(__file__).parents[1] / "sample"
@@ -27,8 +28,13 @@ class Shop:
 
 
 @contextmanager
-def served_shop(folder: Path) -> Iterator[Shop]:
-    """Serve the standard orders; state and plugins lie in ``folder``."""
+def served_shop(
+    folder: Path, *, before: Callable[[str, str], None] = lambda method, path: None
+) -> Iterator[Shop]:
+    """Serve the standard orders; state and plugins lie in ``folder``.
+
+    ``before`` is told method and path of each request, and may hold it.
+    """
     sys.path.insert(0, str(SAMPLE))
     try:
         from shop.orders import Orders
@@ -38,7 +44,9 @@ def served_shop(folder: Path) -> Iterator[Shop]:
     orders = Orders(
         folder / "orders.json", standard=SAMPLE / "shop" / "orders.json", now_s=lambda: NOW_S
     )
-    server = make_server("127.0.0.1", 0, create_app(orders), threaded=True)
+    app = create_app(orders)
+    app.before_request(lambda: before(request.method, request.path))
+    server = make_server("127.0.0.1", 0, app, threaded=True)
     thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
     thread.start()
     address = f"127.0.0.1:{server.server_port}"
