@@ -24,7 +24,7 @@ from kotaemon_node.adapters.sandbox.manifest_file import read_manifest
 from kotaemon_node.domain import acting_limits as bounds
 from kotaemon_node.domain import limits
 from kotaemon_node.domain.artifact_names import bundle_digest, bundle_name, bundles_prefix
-from kotaemon_node.domain.errors import Invalid, NodeError, TooLarge, Unavailable
+from kotaemon_node.domain.errors import Invalid, NodeError, Overloaded, TooLarge, Unavailable
 from kotaemon_node.domain.events import CONFIG_UPDATED, ConfigUpdated
 from kotaemon_node.domain.plugin_bundle import digest_of, manifest_text, message_of, packed
 from kotaemon_node.domain.plugin_releases import PluginRow, Release, with_release, with_signature
@@ -122,11 +122,15 @@ class PluginFolder:
         if _print_of(folder) != found:
             return  # it changed while it was read
         desired = self._registry.read(self._tenant)
-        for plugin in plugins.values():
-            self._take(plugin, desired)
         for name, row in desired.rows.items():
             if row.origin == "folder" and name not in plugins:
                 self._remove(name)
+        for plugin in plugins.values():
+            try:
+                self._take(plugin, desired)
+            except Overloaded as error:
+                # It waits for its place; others need not wait with it.
+                _log.warning("plugin_file_waits", plugin=plugin.name, reason=str(error))
         self._taken, self._checked_s = found, now_s
 
     def _take(self, plugin: PluginFiles, desired: Desired) -> None:

@@ -3,6 +3,7 @@
 import json
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,6 +12,7 @@ from kotaemon_node.adapters.signing import Ed25519Signer
 from kotaemon_node.adapters.store.file_store import FileArtifactStore
 from kotaemon_node.domain import limits
 from kotaemon_node.domain.artifact_names import bundle_name
+from kotaemon_node.domain.errors import Overloaded
 from kotaemon_node.domain.plugin_bundle import opened
 from kotaemon_node.domain.plugin_releases import PluginRow, with_config, with_rollout
 from kotaemon_node.ports.events import Message
@@ -220,6 +222,25 @@ def test_another_key_signs_anew_what_is_there(leader: Leader) -> None:
     assert stable is not None
     assert stable.key_id == leader.signer.key_id
     assert stable.version == version
+
+
+def test_one_too_many_holds_up_no_other(leader: Leader) -> None:
+    change, full = leader.registry.change, True
+
+    def bounded(tenant: str, name: str, wanted: Any) -> Any:
+        if full and name == "brooms":
+            raise Overloaded("there are 32 plugins")
+        return change(tenant, name, wanted)
+
+    leader.registry.change = bounded  # type: ignore[method-assign]
+    (leader.folder / "brooms.py").write_text(SOURCE)
+    (leader.folder / "refunds.py").write_text(SOURCE)
+    leader.looks()
+    assert leader.registry.read("default").rows.keys() == {"orders", "refunds"}
+
+    full = False
+    leader.looks()
+    assert "brooms" in leader.registry.read("default").rows
 
 
 def test_who_does_not_lead_does_nothing(leader: Leader) -> None:
