@@ -272,3 +272,34 @@ def test_a_question_is_encoded_once_for_intents_and_retrieval() -> None:
         encoder.encode_queries([str(number)])
     encoder.encode_queries(["where"])
     assert inner.calls[-1] == ["where"]  # what is long ago is forgotten
+
+
+def test_with_a_handful_of_intents_usual_strangers_raise_the_bar() -> None:
+    """The row is half as close to the intent as its examples are: sure only without strangers."""
+    features = Features({"en": 2, "zh": 2})
+
+    def row(space: str, x: float) -> Any:
+        return features.row("", {space: np.array([x, np.sqrt(1 - x * x)], np.float32)})
+
+    rows = np.stack([row(space, x) for space in ("en", "zh") for x in (0.5, 0.9, 1.0, 1.0, 1.0)])
+    strange = np.stack([row("zh", 0.8), row("zh", 0.81)])
+    alone = learned(rows, ["a"] * 10, features, kept=0.9)
+    beside = learned(rows, ["a"] * 10, features, kept=0.9, strangers=strange)
+
+    assert alone.said(row("zh", 0.75))[0][1] > 0.5 > beside.said(row("zh", 0.75))[0][1]
+    assert beside.said(row("zh", 1.0))[0][1] > 0.5
+    assert beside.said(row("en", 0.75)) == alone.said(row("en", 0.75))  # each space has its own
+
+
+def test_what_is_usual_may_be_an_intent_all_the_same() -> None:
+    book = IntentBook(
+        intents=(
+            IntentRule("greet", examples=("hello", "hello there", "你好", "你好啊")),
+            IntentRule("cancel", examples=("cancel it", "please cancel this", "取消", "帮我取消")),
+        )
+    )
+    intents = Intents(book, others=(recogniser(HashingEncoder(by_language=True), book),))
+
+    assert said(intents, "hello").intent == "greet"
+    assert said(intents, "你好").intent == "greet"
+    assert said(intents, "what does this cost").intent is None

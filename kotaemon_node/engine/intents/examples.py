@@ -18,6 +18,7 @@ from kotaemon_node.domain.errors import NodeError
 from kotaemon_node.domain.intent_book import OUTSIDE, IntentBook
 from kotaemon_node.engine.intents.features import Features, Vectors
 from kotaemon_node.engine.intents.learning import Classifier, Floats, learned
+from kotaemon_node.engine.intents.strangers import USUAL_STRANGERS
 from kotaemon_node.ports.encoder import Encoder, is_elsewhere
 from kotaemon_node.ports.intents import NOTHING, IntentContext, Recognition
 from kotaemon_node.ports.runtime import Clock, StopSignal, Tasks
@@ -139,7 +140,8 @@ class ExampleRecogniser:
     def _learn(self, kind: _Kind) -> None:
         began_s = self._clock.monotonic_s()
         try:
-            vectors = self._encoded([text for _, text in kind.examples])
+            told = {text for _, text in kind.examples}
+            vectors = self._encoded([*told, *USUAL_STRANGERS])
             kind.classifier = self._tasks.compute(
                 _classifier, kind.examples, vectors, self._features, self._kept
             )
@@ -149,7 +151,7 @@ class ExampleRecogniser:
             return
         finally:
             kind.learning = False
-        told = {text for it in self._kinds for _, text in it.examples}
+        told = {text for it in self._kinds for _, text in it.examples} | {*USUAL_STRANGERS}
         self._vectors = {text: vectors[text] for text in told & vectors.keys()}
         kind.ready.set()
         took_s = round(self._clock.monotonic_s() - began_s, 3)
@@ -194,7 +196,10 @@ def _classifier(
     wanted: Examples, vectors: Mapping[str, Vectors], features: Features, kept: float
 ) -> Classifier:
     rows = np.stack([features.row(text, vectors[text]) for _, text in wanted])
-    return learned(rows, [name for name, _ in wanted], features, kept=kept)
+    said = {text for _, text in wanted}
+    strange = [features.row(it, vectors[it]) for it in USUAL_STRANGERS if it not in said]
+    names = [name for name, _ in wanted]
+    return learned(rows, names, features, kept=kept, strangers=np.stack(strange))
 
 
 def _own(book: IntentBook) -> Examples:

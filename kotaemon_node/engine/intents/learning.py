@@ -13,7 +13,7 @@ Nothing is tuned on what has to be recognised later. Figures: load/results/inten
 
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -28,8 +28,8 @@ Numbers = NDArray[np.int64]
 _RIDGE: Final = 1.0
 """Rows have a length near 1.6; between 0.3 and 3 leave-one-out hardly changes."""
 _FOLDS: Final = 5
-_INTENTS_MIN: Final = 5
-"""With fewer, strangers cannot be tried: the weights below are taken as they are."""
+INTENTS_MIN: Final = 5
+"""With fewer, none can be left out: the weights below and the usual strangers are taken."""
 _USUAL: Final = np.array([4.0, 5.5, -4.6])
 """Weights of score, closeness and one, as many intents of ten examples teach them."""
 _USUAL_COUNTS: Final = 20.0
@@ -49,8 +49,9 @@ class Classifier:
     """(meaning, intents), of length 1 in each space."""
     trust: Wide
     """(3,): weights of score, closeness and one."""
-    bar: float
-    """Logit from which on the best intent is taken."""
+    bars: tuple[tuple[slice, float], ...]
+    """Places of each space, and the logit from which on the best intent of a text there is taken:
+    models differ in how close they see strangers."""
     meaning: int
 
     def said(self, row: Floats, allowed: Sequence[int] | None = None) -> list[tuple[str, float]]:
@@ -66,16 +67,25 @@ class Classifier:
         closest = float(close[numbers].max())
         order = numbers[np.argsort(-scores[numbers], kind="stable")][:5]
         logits = scores[order] * self.trust[0] + closest * self.trust[1] + self.trust[2]
+        bar = max((it for places, it in self.bars if row[places].any()), default=self.bars[0][1])
         return [
-            (self.names[number], float(_sigmoid(logit - self.bar)))
+            (self.names[number], float(_sigmoid(logit - bar)))
             for number, logit in zip(order.tolist(), logits.tolist(), strict=True)
         ]
 
 
-def learned(rows: Floats, names: Sequence[str], features: Features, *, kept: float) -> Classifier:
+def learned(
+    rows: Floats,
+    names: Sequence[str],
+    features: Features,
+    *,
+    kept: float,
+    strangers: Floats | None = None,
+) -> Classifier:
     """Return a classifier of ``rows``, (examples, places), with the intent of each.
 
-    ``kept``: share of the rightly recognised examples that stay recognised, below 1.
+    ``kept``: share of the rightly recognised examples that stay recognised, below 1. ``strangers``:
+    rows of messages that have none of the intents, for when these are too few to be left out.
     """
     intents = tuple(sorted(set(names)))
     numbers = {name: number for number, name in enumerate(intents)}
@@ -86,12 +96,37 @@ def learned(rows: Floats, names: Sequence[str], features: Features, *, kept: flo
     known = np.bincount(of, minlength=len(intents))[of] > 1
     right = unseen.argmax(axis=1) == of
     trust = _USUAL
-    if len(intents) >= _INTENTS_MIN and known.any():
-        strangers = _strangers(rows, of, intents, features)
-        trust = _trust(seen[known], right[known], strangers)
+    if len(intents) >= INTENTS_MIN and known.any():
+        trust = _trust(seen[known], right[known], _strangers(rows, of, intents, features))
     passing = (seen @ trust)[right & known]
     bar = float(np.quantile(passing, 1.0 - kept)) if len(passing) else 0.0
-    return Classifier(intents, weights, centres, trust, bar, features.meaning)
+    made = Classifier(
+        intents,
+        weights,
+        centres,
+        trust,
+        tuple((places, bar) for places in features.slices),
+        features.meaning,
+    )
+    if len(intents) >= INTENTS_MIN or strangers is None:
+        return made
+    # Some of them may be just what an intent is for: half of its examples pass all the same.
+    most = float(np.median(passing)) if len(passing) else np.inf
+    return replace(made, bars=_above(made, strangers, kept=kept, most=most))
+
+
+def _above(
+    made: Classifier, strangers: Floats, *, kept: float, most: float
+) -> tuple[tuple[slice, float], ...]:
+    """Raise each bar above ``kept`` of the strangers of its space."""
+    close = strangers[:, : made.meaning] @ made.centres
+    logits = _three((strangers @ made.weights).max(axis=1), close.max(axis=1)) @ made.trust
+    bars = []
+    for places, bar in made.bars:
+        here = logits[strangers[:, places].any(axis=1)]
+        above = float(np.quantile(here, kept)) if len(here) else bar
+        bars.append((places, max(bar, min(above, most))))
+    return tuple(bars)
 
 
 def _ridge(rows: Floats, of: Numbers, intents: int) -> tuple[Floats, Wide]:
