@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from kotaemon_node.domain.intent_book import Condition, Correction
 from kotaemon_node.domain.turn import State
 from tests.acting_pods import BOOK, POLICY, ActingPod, Shop
 from tests.redis_server import RedisServer
@@ -165,3 +166,15 @@ def test_without_rules_too_the_second_one_is_the_second_that_was_shown(
     # Several were shown, so it is not the one of before any more.
     assert pod.says("cancel it", turn="t3").answer.endswith("There is no open order None.")
     assert "Cancel order 1004" in pod.says("cancel the second one", turn="t4").answer
+
+
+def test_what_the_talk_is_about_is_kept_for_the_next_message(
+    server: RedisServer, shop: Shop
+) -> None:
+    pod = ActingPod("one", server, shop)
+    pod.says("I want a refund for the blue running shoes", turn="t1")
+    assert pod.state().topic == "blue running shoes, refund"
+    corrected = Correction(Condition(("query_order",), topic="refund"), "cancel_order")
+    other = ActingPod("two", server, shop, book=replace(BOOK, corrections=(corrected,)))
+    other.says("Why has order 1003 not been shipped?", turn="t2")
+    assert [call.entry for call in other.asked("order_cancel")] == ["hook"]

@@ -12,6 +12,7 @@ from kotaemon_node.engine.acting.decision import Decision
 from kotaemon_node.engine.acting.pending import stale, without_open_questions
 from kotaemon_node.engine.acting.references import meant
 from kotaemon_node.engine.acting.sentences import Sentence, listed, sentence
+from kotaemon_node.engine.acting.topic import topic_of
 from kotaemon_node.engine.intents import IntentContext, Intents, Recognition
 from kotaemon_node.engine.intents.references import referent
 from kotaemon_node.engine.language import language_of_turn
@@ -163,6 +164,7 @@ class Deciding:
                 intent, values = wanted.intent, {**values, wanted.slot: chosen}
         one = {name: it for name, it in values.items() if not isinstance(it, list)}
         state = without_open_questions(state).saying(one)
+        state = replace(state, topic=topic_of(self.work) or state.topic)
         return (state.wanting(intent) if intent else state), intent
 
     def _left(
