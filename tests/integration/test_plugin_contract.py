@@ -1,5 +1,6 @@
 """The contract of plugins as their authors meet it, in real processes."""
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -7,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from kotaemon_node.adapters.system import SystemClock
+from kotaemon_node.domain import acting_limits as limits
 from kotaemon_node.domain.errors import Draining
 from kotaemon_node.ports.plugin_registry import PluginRefused
 from kotaemon_node.ports.plugins import Hook, PluginCall
@@ -191,3 +194,36 @@ def at_once(calls: list[Callable[[], Any]]) -> list[Any]:
 
     with ThreadPoolExecutor(len(calls)) as pool:
         return [it.result() for it in [pool.submit(call) for call in calls]]
+
+
+def test_a_stop_does_not_wait_for_a_connection(tmp_path: Path) -> None:
+    """A host that never answers is given up at once when nobody waits any more."""
+    cuts: list[Callable[[], None]] = []
+
+    class Stopping:
+        @contextmanager
+        def breaking_off(self, break_off: Callable[[], None]) -> Iterator[None]:
+            cuts.append(break_off)
+            yield
+
+    def resolves_never(*_: object, **__: object) -> None:
+        SystemClock().sleep(60)
+        raise OSError
+
+    source = """
+        import socket
+        from kotaemon_node.plugins import BasePlugin
+        class P(BasePlugin):
+            name = "p"
+            def run(self):
+                socket.create_connection(("shop.example", 80))
+    """
+    manifest = "{effects: once, hosts: ['shop.example:80'], timeout_s: 30}"
+    with pytest.MonkeyPatch.context() as patch, started(tmp_path, source, manifest, name="p") as it:
+        patch.setattr("socket.getaddrinfo", resolves_never)
+        patch.setattr(limits, "PLUGIN_CONNECT_S_MAX", 60.0)
+        begun_s = SystemClock().monotonic_s()
+        threading.Timer(0.3, lambda: [cut() for cut in cuts]).start()
+        with pytest.raises(ToolFailed):
+            it.plugin.call(PluginCall("run", CALLER, "k"), stop=Stopping())
+        assert SystemClock().monotonic_s() - begun_s < 20

@@ -4,6 +4,7 @@ import errno
 import os
 import socket
 import threading
+from collections.abc import Callable
 from typing import Any
 
 from kotaemon_node.domain import acting_limits as limits
@@ -29,31 +30,95 @@ class Network:
         self._clock = clock
         self._tasks = tasks
 
-    def connect(self, host: str, port: int, timeout_s: float) -> socket.socket:
+    def connect(
+        self, host: str, port: int, timeout_s: float, *, check: Callable[[], None]
+    ) -> socket.socket:
         """Return a connection to a declared host. Raises ``Refused``.
 
-        The name is resolved once, and what was looked at is what is connected to.
+        ``check`` is called often; what it raises breaks the wait off, and is raised.
         """
         rule = self._manifest.rule_for(host, port)
         if rule is None:
             why = f"{host:.253}:{port} is not among the hosts of its manifest"
             raise Refused(errno.EACCES, why)
         until_s = self._clock.monotonic_s() + min(timeout_s, limits.PLUGIN_CONNECT_S_MAX)
-        last = Refused(errno.EHOSTUNREACH, f"{host} has no address")
-        for family, address in self._resolved(rule, until_s):
-            problem = problem_of_address(address[0], private=rule.private)
+        # In a task of its own: a resolver may take minutes, and nothing wakes it.
+        attempt = _Attempt(rule, until_s, self._clock)
+        self._tasks.spawn("plugin-connect", attempt.make)
+        try:
+            self._await(attempt, until_s, check)
+        except BaseException:
+            attempt.give_up()
+            raise
+        return attempt.opened()
+
+    def _await(self, attempt: "_Attempt", until_s: float, check: Callable[[], None]) -> None:
+        while not self._clock.wait(attempt.done, limits.PLUGIN_TICK_S):
+            check()
+            if self._clock.monotonic_s() > until_s:
+                raise Refused(errno.ETIMEDOUT, "it could not be reached in time")
+
+
+class _Attempt:
+    """One connection that is being made, and perhaps not wanted any more when it is."""
+
+    def __init__(self, rule: HostRule, until_s: float, clock: Clock) -> None:
+        self.done = threading.Event()
+        self._rule = rule
+        self._until_s = until_s
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._wanted = True
+        self._outcome: socket.socket | Refused | None = None
+
+    def make(self) -> None:
+        """Connect, for whoever waits for ``done``."""
+        try:
+            outcome: socket.socket | Refused = self._connected()
+        except Refused as refused:
+            outcome = refused
+        except (OSError, UnicodeError) as error:  # the resolver's
+            why = getattr(error, "strerror", None) or error
+            outcome = Refused(errno.EHOSTUNREACH, f"{self._rule.name} cannot be resolved: {why}")
+        with self._lock:
+            self._outcome = outcome
+            if not self._wanted and isinstance(outcome, socket.socket):
+                outcome.close()
+        self.done.set()
+
+    def give_up(self) -> None:
+        """Nobody waits any more."""
+        with self._lock:
+            self._wanted = False
+            if isinstance(self._outcome, socket.socket):
+                self._outcome.close()
+
+    def opened(self) -> socket.socket:
+        """Return what was made. Raises ``Refused``."""
+        if isinstance(self._outcome, socket.socket):
+            return self._outcome
+        raise self._outcome or Refused(errno.EIO, f"{self._rule.name} could not be reached")
+
+    def _connected(self) -> socket.socket:
+        """Resolve the name once, look at each address, and connect to the very same."""
+        rule = self._rule
+        last = Refused(errno.EHOSTUNREACH, f"{rule.name} has no address")
+        told = socket.getaddrinfo(rule.name, rule.port, type=socket.SOCK_STREAM)
+        for family, _, _, _, address in told:
+            problem = problem_of_address(str(address[0]), private=rule.private)
             if problem:
-                last = Refused(errno.EACCES, f"{host}: {address[0]} {problem}")
+                last = Refused(errno.EACCES, f"{rule.name}: {address[0]} {problem}")
                 continue
             try:
-                return self._opened(family, address, until_s)
+                return self._opened(family, address)
             except OSError as error:
                 number = errno.ETIMEDOUT if isinstance(error, TimeoutError) else error.errno
-                last = Refused(number or errno.EIO, f"{host}:{port}: {error.strerror or error}")
+                why = f"{rule.name}:{rule.port}: {error.strerror or error}"
+                last = Refused(number or errno.EIO, why)
         raise last
 
-    def _opened(self, family: int, address: Any, until_s: float) -> socket.socket:
-        left_s = until_s - self._clock.monotonic_s()
+    def _opened(self, family: int, address: Any) -> socket.socket:
+        left_s = self._until_s - self._clock.monotonic_s()
         if left_s <= 0:
             raise TimeoutError(errno.ETIMEDOUT, "timed out")
         opened = socket.socket(family, socket.SOCK_STREAM)
@@ -66,26 +131,3 @@ class Network:
             opened.close()
             raise
         return opened
-
-    def _resolved(self, rule: HostRule, until_s: float) -> list[tuple[int, Any]]:
-        """Return (family, address) of a name, by a task of its own: a resolver may take minutes."""
-        found: list[tuple[int, Any]] = []
-        problems: list[OSError] = []
-        done = threading.Event()
-
-        def resolve() -> None:
-            try:
-                told = socket.getaddrinfo(rule.name, rule.port, type=socket.SOCK_STREAM)
-                found.extend((it[0], it[4]) for it in told)
-            except (OSError, UnicodeError) as error:
-                problems.append(error if isinstance(error, OSError) else OSError(str(error)))
-            finally:
-                done.set()
-
-        self._tasks.spawn("plugin-resolver", resolve)
-        if not self._clock.wait(done, max(0.0, until_s - self._clock.monotonic_s())):
-            raise Refused(errno.ETIMEDOUT, f"{rule.name} could not be resolved in time")
-        if problems:
-            why = f"{rule.name} cannot be resolved: {problems[0].strerror or problems[0]}"
-            raise Refused(errno.EHOSTUNREACH, why)
-        return found

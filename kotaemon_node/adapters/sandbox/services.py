@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 import structlog
 
-from kotaemon_node.adapters.sandbox.line import Line, Nonsense
+from kotaemon_node.adapters.sandbox.line import Ended, Line, Nonsense
 from kotaemon_node.adapters.sandbox.network import Network, Refused
 from kotaemon_node.domain import acting_limits as limits
 from kotaemon_node.domain.errors import StoreUnavailable
@@ -26,6 +26,12 @@ class _Denied(Exception):
         super().__init__(why)
         self.kind = kind
         self.why = why
+
+
+def _check_there(line: Line) -> None:
+    """Raise ``Ended`` where a process that waits for its connection has ended, or was stopped."""
+    if not line.quiet:
+        raise Ended("it ended while it waited for a connection")
 
 
 class Services:
@@ -58,7 +64,8 @@ class Services:
         if not isinstance(wanted_s, int | float) or not math.isfinite(wanted_s):
             raise Nonsense("it waits for no time")
         try:
-            opened = self._network.connect(host, port, min(max(0.0, wanted_s), left_s))
+            wait_s = min(max(0.0, wanted_s), left_s)
+            opened = self._network.connect(host, port, wait_s, check=lambda: _check_there(line))
         except Refused as refused:
             if refused.number == errno.EACCES:
                 _log.warning(
