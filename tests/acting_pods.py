@@ -141,6 +141,7 @@ class ActingPod(TestPod):
         model: LanguageModel | None = None,
         book: IntentBook = BOOK,
         intents: Intents | None = None,
+        remembering: Any = None,
     ) -> None:
         super().__init__(name, server)
         self.plugins = plugins or shop.plugins()
@@ -164,6 +165,7 @@ class ActingPod(TestPod):
             steps=ToolSteps(toolbox, clock=clock, metrics=self.metrics, tasks=tasks),
             understanding=Expanding(),
             acting=acting,
+            remembering=remembering,
         )
 
         def answer(work: Work, out: FrameWriter, *, started_s: float) -> Draft:

@@ -223,3 +223,26 @@ def test_what_was_recognised_and_decided_is_noted_for_the_record(pod: ActingPod)
         "reply": "confirmed",
         "outcome": "done",
     }
+
+
+class Remembers:
+    """Notes which turns look for a hot answer; there never is one."""
+
+    def __init__(self) -> None:
+        self.looked: list[str] = []
+
+    def answer(self, turn: Any, *, make: Any, **_: Any) -> None:
+        self.looked.append(turn.work.lease.key.turn_id)
+        make(turn)
+
+
+def test_what_acts_is_neither_looked_up_nor_kept_as_a_hot_answer(
+    server: RedisServer, shop: Shop
+) -> None:
+    hot = Remembers()
+    pod = ActingPod("one", server, shop, remembering=hot)
+    pod.says(WHY, turn="t1")
+    pod.says(CANCEL, turn="t2")
+    pod.says("yes", turn="t3")
+    pod.says("How long does shipping take?", turn="t4")
+    assert hot.looked == ["t4"]
