@@ -16,8 +16,8 @@ from kotaemon_node.api.draft_forms import (
 )
 from kotaemon_node.api.faq import write_entry
 from kotaemon_node.api.faq_forms import FaqChangeQuery
+from kotaemon_node.api.people_services import FaqDraftService
 from kotaemon_node.api.query import read_query
-from kotaemon_node.api.services import FaqDraftService
 from kotaemon_node.domain.errors import NotFound
 from kotaemon_node.domain.faq_entries import FaqEntry
 from kotaemon_node.domain.ids import checked_id

@@ -16,8 +16,8 @@ from kotaemon_node.api.handoff_forms import (
     HandoffsQuery,
 )
 from kotaemon_node.api.inputs import EmptyBody
+from kotaemon_node.api.people_services import HandoffService
 from kotaemon_node.api.query import read_query
-from kotaemon_node.api.services import HandoffService
 from kotaemon_node.domain.errors import NotFound
 from kotaemon_node.domain.handoff import By
 

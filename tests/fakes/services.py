@@ -18,11 +18,10 @@ from flask.testing import FlaskClient
 from kotaemon_node.adapters.documents.reading import unsupported
 from kotaemon_node.api.app import create_app
 from kotaemon_node.api.authority import Authority
+from kotaemon_node.api.people_services import FaqDraftService, HandoffService
 from kotaemon_node.api.services import (
     DirectService,
-    FaqDraftService,
     FeedbackDesk,
-    HandoffService,
     PluginService,
     Services,
     UploadDesk,
