@@ -20,7 +20,10 @@ def tells(stub: Stub, sid: str) -> None:
 
 @pytest.mark.parametrize(
     ("locale", "label"),
-    [("en", "About what you asked before"), ("zh-CN", "关于您之前的问题")],
+    [
+        ("en", "About what you asked before"),
+        pytest.param("zh-CN", "关于您之前的问题", marks=pytest.mark.long),
+    ],
 )
 def test_a_follow_up_is_shown_live_and_after_a_reload_without_a_question(
     stub: Stub, open_page: OpenPage, locale: str, label: str

@@ -8,6 +8,7 @@ import pytest
 
 from kotaemon_node.adapters.redis import RedisLater
 from kotaemon_node.adapters.system import RandomIds, ThreadTasks
+from kotaemon_node.domain import acting_limits as limits
 from kotaemon_node.domain.frames import Frame
 from kotaemon_node.domain.session import SessionKey, SessionPlace
 from kotaemon_node.engine import execution, follow_ups
@@ -32,8 +33,10 @@ def server() -> Iterator[RedisServer]:
 
 
 @pytest.fixture(autouse=True)
-def _empty(server: RedisServer) -> None:
+def _empty(server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
     server.wipe()
+    monkeypatch.setattr(follow_ups, "_SOON_S", 0.05)
+    monkeypatch.setattr(limits, "LATER_POLL_S", 0.05)
 
 
 class Working:

@@ -166,7 +166,7 @@ def test_it_does_what_the_model_does(where: str, request: pytest.FixtureRequest)
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=30,
+            max_examples=20,
             stateful_step_count=25,
             deadline=None,
             derandomize=True,
