@@ -56,6 +56,8 @@ class ActingMetrics:
     def plugin_breaker(self, plugin: str, is_open: bool) -> None:
         """Say whether a plugin, or a tool, is not asked because it failed in a row."""
         self._gauges["kotaemon_plugin_breaker_open"].labels(plugin).set(is_open)
+        for told in ("stale", "failed"):
+            self._counters["kotaemon_plugin_skipped_total"].labels(plugin, told)
 
     def plugin_skipped(self, plugin: str, told: str) -> None:
         """Count a call that was not made because of that: ``stale``, or ``failed`` at once."""
