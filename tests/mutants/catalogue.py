@@ -44,7 +44,7 @@ ENGINE = "kotaemon_node/engine"
 GROUP, EXECUTION = f"{ENGINE}/group_commit.py", f"{ENGINE}/execution.py"
 WRITING, ANSWERING = f"{ENGINE}/writing.py", f"{ENGINE}/answering.py"
 TURNS, TOOLS = f"{ENGINE}/turns.py", f"{ENGINE}/tool_steps.py"
-CALLING, FINDING = f"{ENGINE}/calling.py", f"{ENGINE}/finding.py"
+FINDING = f"{ENGINE}/finding.py"
 FOLLOWING, OWNERS = f"{ENGINE}/following.py", f"{ENGINE}/owners.py"
 RECOVERY = f"{ENGINE}/recovery.py"
 # What one reader saw under a number is not what another one sees, or its text does not fit.
@@ -225,13 +225,6 @@ _KNOWLEDGE = (
     Mutant(
         "that a tool is called is not noted before",
         (Change(TOOLS, 'out.decide(f"begun:{one.step}", claim.as_json())', "pass"),),
-        frozenset({"effect_is_once"}),
-        faults="kill_worker",
-        writers=16,
-    ),
-    Mutant(
-        "a call that may act twice is repeated blindly",
-        (Change(CALLING, 'if again and call.spec.effects == "once":', "if False:"),),
         frozenset({"effect_is_once"}),
         faults="kill_worker",
         writers=16,
