@@ -27,7 +27,8 @@ from kotaemon_node.ports.tools import Found, Toolbox, ToolFailed, ToolOutcomeUnk
 _log = structlog.get_logger(__name__)
 
 LOST: Final = "the pod that called this was lost before the answer came"
-DID_NOT_HAPPEN: Final = "it did not happen: the tool was asked when it could not happen any more"
+
+_OLD: Final = "the tool does not answer now; this is what it said so many seconds ago: say so"
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +132,7 @@ class Calling:
         if found is None:
             return None
         value = orjson.loads(found.told)
-        marks = {"stale": True, "age_s": round(found.age_s)}
+        marks = {"stale": True, "age_s": round(found.age_s), "note": _OLD}
         told = {**value, **marks} if isinstance(value, dict) else {"result": value, **marks}
         return outcome_of("done", told)
 

@@ -9,6 +9,7 @@ import pytest
 from kotaemon_node.domain import limits
 from kotaemon_node.domain.errors import Fenced
 from kotaemon_node.engine.breaking import MemoryBreaker
+from kotaemon_node.engine.call_texts import stale_note
 from kotaemon_node.engine.calling import Call, Calling
 from kotaemon_node.engine.ledger import Outcome
 from kotaemon_node.engine.stopping import Stop
@@ -134,7 +135,10 @@ def test_while_it_is_not_asked_the_last_good_result_of_the_same_user_is_told_as_
     for _ in range(3):
         assert world.call().state == "failed"
     old = world.call()
-    assert (old.state, old.value) == ("done", {"result": "packed", "stale": True, "age_s": 42})
+    assert (old.state, old.value["result"]) == ("done", "packed")
+    assert (old.value["stale"], old.value["age_s"]) == (True, 42)
+    assert stale_note(old.value, "en").endswith("this is what it said about 1 minute ago.)")
+    assert not stale_note({"result": "packed"}, "en")
     assert world.call(by=BOB).state == "failed"
     assert world.skipped == [("orders", "stale"), ("orders", "failed")]
 
