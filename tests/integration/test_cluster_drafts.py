@@ -7,9 +7,9 @@ import requests
 
 from tests.cluster import Cluster
 
-ASKED = "Do you sell gift cards for pets?"
-AGAIN = "hi, do you sell gift cards for pets please"
-SAID = "Yes: from 10 to 500, and they never expire."
+ASKED = "At what temperature does tungsten melt?"
+AGAIN = "hi, at what temperature does tungsten melt please"
+SAID = "At 3422 degrees, so our lamps hold out."
 TIMEOUT_S = 60
 
 
@@ -27,9 +27,10 @@ def drafts(cluster: Cluster) -> list[dict[str, Any]]:
 
 @pytest.mark.long
 def test_what_a_person_answered_once_answers_everybody(cluster: Cluster) -> None:
-    post(cluster, "/chat", session_id="drafts-1", message=ASKED)
-    post(cluster, "/chat", session_id="drafts-2", message=AGAIN)
     turns = "/v1/sessions/drafts-1/turns"
+    for path, message in ((turns, ASKED), (turns.replace("-1", "-2"), AGAIN)):
+        told = post(cluster, path, message=message)
+        assert told["unanswered"] is True, told["answer"]
     assert post(cluster, turns, message="let me talk to a human")["event"] == "handoff"
     assert post(cluster, turns, message="are you there?")["handoff"] is True
     post(cluster, "/v1/sessions/drafts-1/agent-messages", text=SAID, message_id="a1", name="Ann")
