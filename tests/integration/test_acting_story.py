@@ -5,8 +5,10 @@ from dataclasses import replace
 
 import pytest
 
-from kotaemon_node.domain.intent_book import Condition, Correction
+from kotaemon_node.domain.intent_book import Condition, Correction, IntentBook
 from kotaemon_node.domain.turn import State
+from kotaemon_node.engine.intents import Intents
+from kotaemon_node.ports.intents import Recognition
 from tests.acting_pods import BOOK, POLICY, ActingPod, Shop
 from tests.redis_server import RedisServer
 
@@ -178,3 +180,27 @@ def test_what_the_talk_is_about_is_kept_for_the_next_message(
     other = ActingPod("two", server, shop, book=replace(BOOK, corrections=(corrected,)))
     other.says("Why has order 1003 not been shipped?", turn="t2")
     assert [call.entry for call in other.asked("order_cancel")] == ["hook"]
+
+
+class Guessing:
+    """Takes every message for a cancellation, as a classifier may."""
+
+    def recognise(self, text: str, **_: object) -> Recognition:
+        return Recognition("cancel_order", 0.9, by="examples")
+
+
+def test_who_asks_how_to_cancel_is_told_how_and_nothing_is_proposed(
+    server: RedisServer, shop: Shop
+) -> None:
+    slots = IntentBook(slots=BOOK.slots)
+    pod = ActingPod("one", server, shop, intents=Intents(slots, others=(Guessing(),)))
+
+    asked = pod.says("How can I cancel an order?", turn="t1")
+    assert pod.state().pending is None
+    assert pod.asked("order_cancel") == []
+    assert "refused" not in asked.answer
+
+    pod.says("Please cancel order 1003", turn="t2")
+    pending = pod.state().pending
+    assert pending is not None
+    assert pending.plugin == "order_cancel"

@@ -13,7 +13,7 @@ from kotaemon_node.domain.errors import Unavailable
 from kotaemon_node.domain.intent_book import IntentBook, IntentRule
 from kotaemon_node.engine.intents import IntentContext, Intents, Recognition
 from kotaemon_node.engine.intents.examples import ExampleRecogniser
-from kotaemon_node.engine.intents.features import SKETCH_PLACES, Features, sketch
+from kotaemon_node.engine.intents.features import SKETCH_PLACES, Features, sketch, unnumbered
 from kotaemon_node.engine.intents.learning import learned
 from kotaemon_node.engine.stopping import Stop
 from kotaemon_node.ports.plugins import Caller
@@ -104,6 +104,19 @@ def said(by: Any, text: str, **context: Any) -> Recognition:
         text, context=IntentContext(Caller("t", "s"), **context), stop=Stop()
     )
     return found
+
+
+def test_which_number_it_is_says_nothing_of_what_is_wanted() -> None:
+    assert unnumbered("Where is order #1001?") == "Where is order ?"
+    assert unnumbered("订单1001到哪了") == "订单 到哪了"
+    assert unnumbered("1001") == "1001"
+    assert unnumbered("the 2 lamps") == "the 2 lamps"
+    intents = Intents(BOOK, others=(recogniser(HashingEncoder()),))
+    plain, numbered = (
+        said(intents, "where is my parcel"),
+        said(intents, "where is my 100123 parcel"),
+    )
+    assert (numbered.intent, numbered.confidence) == (plain.intent, plain.confidence)
 
 
 @pytest.mark.parametrize("by_language", [False, True])

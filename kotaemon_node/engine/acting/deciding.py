@@ -3,12 +3,13 @@
 import datetime
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Final
 
 from kotaemon_node.domain.dialogue import DialogueState, Pending, Wanted
 from kotaemon_node.domain.language import Language
 from kotaemon_node.engine.acting.confirming import reply_of
 from kotaemon_node.engine.acting.decision import Decision
+from kotaemon_node.engine.acting.inquiries import asks_about
 from kotaemon_node.engine.acting.pending import stale, without_open_questions
 from kotaemon_node.engine.acting.references import meant
 from kotaemon_node.engine.acting.sentences import Sentence, listed, sentence
@@ -25,6 +26,9 @@ from kotaemon_node.ports.plugins import Hook, Plugin
 from kotaemon_node.ports.runtime import StopSignal
 from kotaemon_node.ports.sessions import Work
 from kotaemon_node.ports.tools import Effects, ToolSpec
+
+_GUESSED: Final = ("examples", "model")
+"""Recognisers that judge by likeness."""
 
 Offered = Mapping[str, tuple[Plugin, Hook]]
 """Intent to who answers it."""
@@ -58,7 +62,7 @@ class Deciding:
         found = self._recognised(state, offered)
         state, intent = self._taken(state, found)
         reply = "dropped" if self.work.session.state.pending else ""
-        if intent not in offered:
+        if intent not in offered or self._only_asks(found, offered[intent][0]):
             return self._left(state, reply, found)
         return replace(self._answered(state, intent, found, *offered[intent]), reply=reply)
 
@@ -138,6 +142,14 @@ class Deciding:
         # Of several values of a slot none is taken: they are asked about.
         found = replace(found, slots={**found.slots, **found.several})
         return found if found.intent or wanted else self._the_same_again(state, found)
+
+    def _only_asks(self, found: Recognition, plugin: Plugin) -> bool:
+        """Tell whether the message asks about what ``plugin`` does, where that changes something.
+
+        What a rule of the operator recognised is meant.
+        """
+        changes = plugin.description.effects != "read"
+        return changes and found.by in _GUESSED and asks_about(self.work.message)
 
     def _the_same_again(self, state: DialogueState, found: Recognition) -> Recognition:
         """Take "and 1004?" for what was wanted just before, of another value."""

@@ -16,7 +16,7 @@ import structlog
 from kotaemon_node.domain import acting_limits as limits
 from kotaemon_node.domain.errors import NodeError
 from kotaemon_node.domain.intent_book import OUTSIDE, IntentBook
-from kotaemon_node.engine.intents.features import Features, Vectors
+from kotaemon_node.engine.intents.features import Features, Vectors, unnumbered
 from kotaemon_node.engine.intents.learning import Classifier, Floats, learned
 from kotaemon_node.engine.intents.strangers import USUAL_STRANGERS
 from kotaemon_node.ports.encoder import Encoder, is_elsewhere
@@ -102,6 +102,7 @@ class ExampleRecogniser:
             return NOTHING
         known = kind.classifier or usable[-1].classifier
         assert known is not None
+        text = unnumbered(text)
         try:
             vectors = self._question.encode(text)
         except NodeError as error:
@@ -211,7 +212,7 @@ def _all(own: Examples, more: Mapping[str, Sequence[str]]) -> Examples:
     """Return all examples, each utterance once: of two intents that have it, the first keeps it."""
     told = (*own, *((name, text) for name in sorted(more) for text in more[name]))
     once: dict[str, str] = {}
-    for name, text in told:
+    for name, text in ((name, unnumbered(text)) for name, text in told):
         if text.strip():
             once.setdefault(text, name)
     kept = list(once.items())[: limits.INTENT_EXAMPLES_MAX]

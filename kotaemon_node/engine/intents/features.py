@@ -28,6 +28,17 @@ _CHARS_MAX: Final = 300
 _PIECES: Final = {"en": (3, 4), "zh": (1, 2, 3)}
 _DIGIT: Final = re.compile(r"\d")
 _SIGN_BIT: Final = 1 << 31
+_NUMBER: Final = re.compile(r"#?\d{2,}")
+
+
+def unnumbered(text: str) -> str:
+    """Return ``text`` without its numbers: which order is meant says nothing of what is wanted.
+
+    "Where is order 1001?" and "where is my order" are far apart for a small encoder, which reads
+    digits as words. What is a number and nothing else stays.
+    """
+    left = " ".join(_NUMBER.sub(" ", text).split())
+    return left if re.search(r"\w", left) else text
 
 
 def sketch(text: str) -> NDArray[np.float32]:
