@@ -9,7 +9,7 @@ from kotaemon_node.domain.dialogue import DialogueState, Pending, Wanted
 from kotaemon_node.domain.language import Language
 from kotaemon_node.engine.acting.confirming import reply_of
 from kotaemon_node.engine.acting.decision import Decision
-from kotaemon_node.engine.acting.inquiries import asks_about
+from kotaemon_node.engine.acting.inquiries import asks_about, refuses
 from kotaemon_node.engine.acting.pending import stale, without_open_questions
 from kotaemon_node.engine.acting.references import meant
 from kotaemon_node.engine.acting.sentences import Sentence, listed, sentence
@@ -62,7 +62,7 @@ class Deciding:
         found = self._recognised(state, offered)
         state, intent = self._taken(state, found)
         reply = "dropped" if self.work.session.state.pending else ""
-        if intent not in offered or self._only_asks(found, offered[intent][0]):
+        if intent not in offered or self._not_wished(found, *offered[intent]):
             return self._left(state, reply, found)
         return replace(self._answered(state, intent, found, *offered[intent]), reply=reply)
 
@@ -143,13 +143,14 @@ class Deciding:
         found = replace(found, slots={**found.slots, **found.several})
         return found if found.intent or wanted else self._the_same_again(state, found)
 
-    def _only_asks(self, found: Recognition, plugin: Plugin) -> bool:
-        """Tell whether the message asks about what ``plugin`` does, where that changes something.
+    def _not_wished(self, found: Recognition, plugin: Plugin, hook: Hook) -> bool:
+        """Tell whether the message asks about what ``plugin`` changes, or says not to do it.
 
         What a rule of the operator recognised is meant.
         """
-        changes = plugin.description.effects != "read"
-        return changes and found.by in _GUESSED and asks_about(self.work.message)
+        if plugin.description.effects == "read" or found.by not in _GUESSED:
+            return False
+        return asks_about(self.work.message) or refuses(self.work.message, hook.examples)
 
     def _the_same_again(self, state: DialogueState, found: Recognition) -> Recognition:
         """Take "and 1004?" for what was wanted just before, of another value."""
