@@ -153,7 +153,8 @@ class Reconciling:
     def slow(self, job: LaterJob) -> None:
         """Make a call that its turn did not wait for, and tell how it ended."""
         call = self._call(job)
-        again = job.attempt > 1 or bool(job.fields["begun"])
+        # Not ``attempt``: that falls again where the store failed after the call.
+        again = job.begun > 1 or bool(job.fields["begun"])
         outcome = self._calling.made(call, again=again, stop=Stop())
         if outcome.state == "done":
             self._tell(job, "slow_done", outcome.value)
@@ -172,16 +173,15 @@ class Reconciling:
                 self._tell(job, "never_known")
                 return
             raise ToolOutcomeUnknown("its answer was lost; it is called again under its key")
-        self._later.put(
-            LaterJob(
-                id=f"reconcile:{call.key}:slow",
-                kind=RECONCILE,
-                tenant=job.tenant,
-                fields={**job.fields, "look": "proof"},
-                due_in_s=_SEND_S + spec.timeout_s + TOOL_SLACK_S + spec.horizon_s,
-                attempts_max=RECONCILE_ATTEMPTS_MAX,
-            )
+        proof = LaterJob(
+            id=f"reconcile:{call.key}:slow",
+            kind=RECONCILE,
+            tenant=job.tenant,
+            fields={**job.fields, "look": "proof"},
+            due_in_s=_SEND_S + spec.timeout_s + TOOL_SLACK_S + spec.horizon_s,
+            attempts_max=RECONCILE_ATTEMPTS_MAX,
         )
+        persistently(partial(self._later.put, proof), clock=self._clock)
 
     def _asked(self, job: LaterJob, call: Call) -> Found | None:
         """Return what the tool's lookup says; None: nobody will know, and that was told."""
@@ -226,12 +226,15 @@ class Reconciling:
     def _tell(self, job: LaterJob, told: Told, value: Any = None) -> None:
         fields = job.fields
         action = action_of(fields["name"], fields["arguments"], fields["summary"])
-        self._follow_ups.tell(
+        tell = partial(
+            self._follow_ups.tell,
             _session(job),
             ref=outcome_ref(fields["key"]),
             text=follow_up_texts(told, action=action, value=value),
             fields={"outcome": told, "key": fields["key"]},
         )
+        # What was learned here is lost with this attempt: nobody may ask the tool again.
+        persistently(tell, clock=self._clock)
 
 
 def _session(job: LaterJob) -> SessionKey:

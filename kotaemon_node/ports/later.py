@@ -52,6 +52,8 @@ class LaterJob:
     attempts_max: int = LATER_ATTEMPTS_MAX
     attempt: int = 0
     """The how manieth this is, from 1; 0: it was not begun yet."""
+    begun: int = 0
+    """How often it was handed out, whatever came of it: unlike ``attempt`` it never falls."""
     begun_at: float = 0.0
     """When this one began, in seconds since the Unix epoch, by the store's clock."""
 

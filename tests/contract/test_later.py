@@ -117,6 +117,29 @@ def test_a_job_that_is_given_back_comes_again(later: Any) -> None:
     assert (repeated.job.id, repeated.job.attempt) == ("two", 1)
 
 
+def test_how_often_a_job_was_handed_out_is_never_forgotten(later: Any) -> None:
+    later.put(job("one"))
+    first = one(later)
+    later.again(first, delay_s=0, error="", counts=False)
+    second = one(later, lease_s=0)
+    third = one(later)
+    later.bury(third, error="no")
+    later.retry("t", "one")
+    fourth = one(later)
+    assert [it.job.begun for it in (first, second, third, fourth)] == [1, 2, 3, 4]
+    assert [it.job.attempt for it in (first, second, third, fourth)] == [1, 1, 2, 1]
+
+
+def test_a_job_that_an_older_program_began_was_handed_out_as_often_as_it_says(later: Any) -> None:
+    if isinstance(later, MemoryLater):
+        pytest.skip("it is never older")
+    later.put(job("one"))
+    one(later, lease_s=0)
+    record = LaterKeys.of("t", "one").record
+    later._store.client.hdel(record, "begun")
+    assert one(later).job.begun == 2
+
+
 def test_dead_letters_are_kept_until_somebody_decides(later: Any) -> None:
     for name in ("one", "two"):
         later.put(job(name, attempts_max=3))

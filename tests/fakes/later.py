@@ -17,6 +17,7 @@ class _Kept:
     due_s: float
     since_s: float
     attempts: int = 0
+    begun: int = 0
     holder: str = ""
     error: str = ""
 
@@ -57,9 +58,9 @@ class MemoryLater:
                 due = [it for it in self._of(kind) if it.due_s <= now_s]
                 for place, it in enumerate(sorted(due, key=lambda it: it.due_s)[:places]):
                     late_s, it.due_s = now_s - it.due_s, now_s + lease_s
-                    it.state, it.attempts = "running", it.attempts + 1
+                    it.state, it.attempts, it.begun = "running", it.attempts + 1, it.begun + 1
                     it.holder = f"{holder}:{kind}:{place}"
-                    job = replace(it.job, attempt=it.attempts, begun_at=now_s)
+                    job = replace(it.job, attempt=it.attempts, begun=it.begun, begun_at=now_s)
                     taken.append(Leased(job, it.holder, late_s, now_s - it.since_s, it.error))
             return taken
 

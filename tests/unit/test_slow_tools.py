@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -179,9 +180,7 @@ def handlers(calls: Calls, turn: Turn | None = None) -> Reconciling:
 
 
 def attempted(job: LaterJob, attempt: int) -> LaterJob:
-    return LaterJob(
-        job.id, job.kind, job.tenant, job.fields, attempts_max=job.attempts_max, attempt=attempt
-    )
+    return replace(job, attempt=attempt, begun=attempt)
 
 
 def test_what_nobody_can_know_is_not_asked_for() -> None:

@@ -227,6 +227,7 @@ def _leased(reply: Sequence[Any], holder: str) -> Leased:
         fields=orjson.loads(row["fields"]),
         attempts_max=int(row["attempts_max"]),
         attempt=int(row["attempts"]),
+        begun=int(row["begun"]),
         begun_at=int(now_ms) / 1000,
     )
     return Leased(job, holder, int(late_ms) / 1000, int(age_ms) / 1000, row["error"])
