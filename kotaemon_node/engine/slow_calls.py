@@ -1,9 +1,9 @@
 """Calls that outlive their turn: they go on behind it, and a follow-up tells how they end.
 
 A slow call is a job of the retry queue. The queue begins a job again where its pod died, the store
-failed, or somebody wants it tried again; so a call that may act twice is made when its job is handed
-out for the first time, and never again. After that its tool is asked, or the user hears that nobody
-knows. Whatever tells an outcome does it under the key of the call: once.
+failed, or somebody wants it tried again; so a call that may act twice is made when its job is
+handed out for the first time, and never again. After that its tool is asked, or the user hears that
+nobody knows. Whatever tells an outcome does it under the key of the call: once.
 """
 
 from collections.abc import Mapping
