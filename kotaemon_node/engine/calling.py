@@ -126,12 +126,14 @@ class Calling:
         if self._last_good is None:
             return None
         try:
-            found = self._last_good.find(call.caller, call.spec.name, _plain(call.arguments))
+            found = self._last_good.find(call.caller, call.spec.name, _asked(call))
         except StoreUnavailable:
             return None
         if found is None:
             return None
         value = orjson.loads(found.told)
+        if _asks_user(value):
+            return None
         marks = {"stale": True, "age_s": round(found.age_s), "note": _OLD}
         told = {**value, **marks} if isinstance(value, dict) else {"result": value, **marks}
         return outcome_of("done", told)
@@ -188,10 +190,10 @@ class Calling:
         if self._last_good is None or call.spec.effects != "read":
             return
         kept = outcome_of("done", value)
-        if kept.cut:
+        if kept.cut or _asks_user(value):
             return
         try:
-            self._last_good.keep(call.caller, call.spec.name, _plain(call.arguments), kept.told)
+            self._last_good.keep(call.caller, call.spec.name, _asked(call), kept.told)
         except StoreUnavailable as error:
             _log.info("last_good_not_kept", reason=str(error))
 
@@ -220,5 +222,15 @@ class _InTime:
             yield
 
 
-def _plain(arguments: Mapping[str, Any]) -> str:
-    return orjson.dumps(dict(arguments), option=orjson.OPT_SORT_KEYS).decode()
+def _asked(call: Call) -> str:
+    """Return as JSON what the tool goes by: a hook has its order from the slots or the context."""
+    caller = call.caller
+    asked = [dict(call.arguments), dict(caller.slots), dict(caller.context)]
+    return orjson.dumps(asked, option=orjson.OPT_SORT_KEYS).decode()
+
+
+def _asks_user(value: Any) -> bool:
+    """Tell whether a hook proposes or asks something: that is of one moment, and never told old."""
+    return isinstance(value, Mapping) and any(
+        isinstance(value.get(name), Mapping) for name in ("propose", "ask")
+    )

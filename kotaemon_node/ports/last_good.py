@@ -17,16 +17,18 @@ class LastGood:
 
 
 class LastGoodResults(Protocol):
-    """Kept for ``LAST_GOOD_KEPT_S``, for one user, tool and arguments; may be lost at any time.
+    """Kept for ``LAST_GOOD_KEPT_S``, for one user, tool and what it was asked; may be lost at any
+    time.
 
-    Thread safe. Who has no ``user_id`` has results of its own session alone. Each may raise
+    ``asked``: JSON of all that the answer follows from, the arguments, slots and context. Thread
+    safe. Who has no ``user_id`` has results of its own session alone. Each may raise
     ``StoreUnavailable``.
     """
 
-    def keep(self, caller: Caller, name: str, arguments: str, told: str) -> None:
-        """Keep ``told`` (JSON) in place of what was kept of the same call; ``arguments``: JSON."""
+    def keep(self, caller: Caller, name: str, asked: str, told: str) -> None:
+        """Keep ``told`` (JSON) in place of what was kept of the same call."""
         ...
 
-    def find(self, caller: Caller, name: str, arguments: str) -> LastGood | None:
+    def find(self, caller: Caller, name: str, asked: str) -> LastGood | None:
         """Return what was kept, if it is still there."""
         ...

@@ -2,8 +2,10 @@
 
 import threading
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
+import orjson
 import pytest
 
 from kotaemon_node.domain import limits
@@ -73,11 +75,11 @@ class Kept:
     def __init__(self) -> None:
         self.kept: dict[tuple[Any, ...], str] = {}
 
-    def keep(self, caller: Caller, name: str, arguments: str, told: str) -> None:
-        self.kept[caller.user_id, name, arguments] = told
+    def keep(self, caller: Caller, name: str, asked: str, told: str) -> None:
+        self.kept[caller.user_id, name, asked] = told
 
-    def find(self, caller: Caller, name: str, arguments: str) -> LastGood | None:
-        told = self.kept.get((caller.user_id, name, arguments))
+    def find(self, caller: Caller, name: str, asked: str) -> LastGood | None:
+        told = self.kept.get((caller.user_id, name, asked))
         return LastGood(told, 42.0) if told else None
 
 
@@ -141,6 +143,39 @@ def test_while_it_is_not_asked_the_last_good_result_of_the_same_user_is_told_as_
     assert not stale_note({"result": "packed"}, "en")
     assert world.call(by=BOB).state == "failed"
     assert world.skipped == [("orders", "stale"), ("orders", "failed")]
+
+
+@pytest.mark.parametrize("told", ["slots", "context"])
+def test_an_old_result_is_of_the_order_that_is_spoken_of(told: str) -> None:
+    def of(order: str) -> Caller:
+        return replace(ANN, **{told: {"order_id": order}})
+
+    world = World(Box({"result": "1001 is packed"}, AWAY))
+    assert world.call(by=of("1001")).state == "done"
+    for _ in range(3):
+        world.call(by=of("1003"))
+    assert world.call(by=of("1003")).state == "failed"
+    assert world.call(by=of("1001")).value["result"] == "1001 is packed"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"propose": {"arguments": {"order_id": "1001"}, "summary": "Cancel order 1001"}},
+        {"ask": {"slot": "order_id", "choices": ["1001", "1003"]}},
+    ],
+)
+def test_an_old_proposal_or_question_is_never_put_to_the_user(answer: Any) -> None:
+    world = World(Box(answer, AWAY))
+    assert world.call().value == answer
+    assert not world.kept.kept
+    for _ in range(3):
+        world.call()
+    # Nor one that an older program kept
+    world.kept.keep(ANN, "orders", "", orjson.dumps(answer).decode())
+    (kept,) = world.kept.kept.values()
+    world.kept.find = lambda *_: LastGood(kept, 42.0)  # type: ignore[method-assign]
+    assert world.call().state == "failed"
 
 
 @pytest.mark.parametrize("effects", ["idempotent", "once"])

@@ -18,14 +18,14 @@ class RedisLastGood:
     def __init__(self, store: RedisStore) -> None:
         self._store = store
 
-    def keep(self, caller: Caller, name: str, arguments: str, told: str) -> None:
+    def keep(self, caller: Caller, name: str, asked: str, told: str) -> None:
         """See the port."""
-        key = _key(caller, name, arguments)
+        key = _key(caller, name, asked)
         self._store.pipelined(lambda pipe: pipe.set(key, told.encode(), px=_KEPT_MS))
 
-    def find(self, caller: Caller, name: str, arguments: str) -> LastGood | None:
+    def find(self, caller: Caller, name: str, asked: str) -> LastGood | None:
         """See the port."""
-        key = _key(caller, name, arguments)
+        key = _key(caller, name, asked)
 
         def ask(pipe: object) -> None:
             pipe.get(key)  # type: ignore[attr-defined]
@@ -37,8 +37,8 @@ class RedisLastGood:
         return LastGood(told.decode(), max(0.0, (_KEPT_MS - int(left_ms)) / 1000))
 
 
-def _key(caller: Caller, name: str, arguments: str) -> str:
+def _key(caller: Caller, name: str, asked: str) -> str:
     # A session without a user is its own user: nobody sees what another one was told.
     who = f"u:{caller.user_id}" if caller.user_id else f"s:{caller.session_id}"
-    said = "\0".join((caller.tenant, who, name, arguments))
+    said = "\0".join((caller.tenant, who, name, asked))
     return keys.last_good(hashlib.sha256(said.encode()).hexdigest()[:32])
