@@ -180,7 +180,7 @@ class Awaiting:
 
     def _leave(self, it: _Running) -> bool:
         """Wait no more for a call; False where it ended just now, or has to be waited for."""
-        if self._behind is None:
+        if self._behind is None or it.one.spec.in_turn:
             return False
         with it.lock:
             if it.ended is not None:

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import structlog
 
+from kotaemon_node.domain.limits import TOOL_TIMEOUT_S_MAX
 from kotaemon_node.ports.plugins import (
     Caller,
     Entry,
@@ -82,6 +83,7 @@ class PluginToolbox:
             method=method,
             user_input=str(said.pop(USER_INPUT, "")) if hook else "",
             arguments=said,
+            timeout_s=TOOL_TIMEOUT_S_MAX if hook else None,
         )
         return plugin.call(call, stop=stop)
 
@@ -136,5 +138,18 @@ def spec_of(plugin: PluginDescription) -> ToolSpec:
 
 
 def hook_spec(spec: ToolSpec, name: str) -> ToolSpec:
-    """Return what holds for a hook of the plugin ``spec``: it only reads, or proposes."""
-    return replace(spec, name=name, parameters={}, effects="read", confirm=False, looks_up=False)
+    """Return what holds for a hook of the plugin ``spec``: it only reads, or proposes.
+
+    Its turn waits for it, however slow the plugin is: a proposal or a question is put in it.
+    """
+    return replace(
+        spec,
+        name=name,
+        parameters={},
+        effects="read",
+        confirm=False,
+        looks_up=False,
+        timeout_s=min(spec.timeout_s, TOOL_TIMEOUT_S_MAX),
+        slow=False,
+        in_turn=True,
+    )

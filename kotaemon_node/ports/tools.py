@@ -43,6 +43,8 @@ class ToolSpec:
     """Of what it is made of, where that has versions."""
     slow: bool = False
     """Whether a call may take longer than a turn: then it goes on behind it."""
+    in_turn: bool = False
+    """Whether the turn waits for a call until it ends: it follows from it how the turn goes on."""
 
 
 class ToolFailed(Exception):
