@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import sys
+import threading
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -85,11 +86,13 @@ class Launcher:
 
     def __init__(self) -> None:
         self._thread: ThreadPoolExecutor | None = None
+        self._lock = threading.Lock()
 
     def launch(self) -> Launched:
         """Start a process that waits for its first order. Raises ``OSError``."""
-        if self._thread is None:
-            self._thread = ThreadPoolExecutor(1, thread_name_prefix="plugin-launcher")
+        with self._lock:  # two executors would be two threads, and the loser's ends
+            if self._thread is None:
+                self._thread = ThreadPoolExecutor(1, thread_name_prefix="plugin-launcher")
         return self._thread.submit(_launch).result()
 
 

@@ -40,8 +40,17 @@ class Line:
         self._got = bytearray()
         wire.settimeout(limits.PLUGIN_TICK_S)
 
-    def send(self, message: dict[str, Any], *, descriptor: int | None = None) -> None:
-        """Send an order or an answer. Raises ``Ended``, ``Nonsense`` for what is too long."""
+    def send(
+        self,
+        message: dict[str, Any],
+        watch: Callable[[], None],
+        *,
+        descriptor: int | None = None,
+    ) -> None:
+        """Send an order or an answer; ``watch`` as in ``receive``.
+
+        Raises ``Ended``, ``Nonsense`` for what is too long or is not read.
+        """
         said = _said(message)
         if len(said) > limits.PLUGIN_MESSAGE_BYTES_MAX:
             raise Nonsense(f"an order of {len(said)} bytes")
@@ -51,7 +60,7 @@ class Line:
                 # Small enough to go at once: the descriptor is bound to the first byte.
                 sent = socket.send_fds(self._wire, [raw], [descriptor])
                 raw = raw[sent:]
-            self._send_all(raw)
+            self._send_all(raw, watch)
         except TimeoutError:
             raise Nonsense("it does not read what it is told") from None
         except OSError as error:
@@ -100,15 +109,20 @@ class Line:
         except OSError:
             return  # it has ended by itself
 
-    def _send_all(self, raw: bytes) -> None:
+    def _send_all(self, raw: bytes, watch: Callable[[], None]) -> None:
         view = memoryview(raw)
-        until_s = self._clock.monotonic_s() + limits.PLUGIN_CONNECT_S_MAX
+        began_s = self._clock.monotonic_s()
+        tick_s = began_s + limits.PLUGIN_TICK_S
         while view:
             try:
                 view = view[self._wire.send(view) :]
             except TimeoutError:
-                if self._clock.monotonic_s() > until_s:
+                if self._clock.monotonic_s() > began_s + limits.PLUGIN_CONNECT_S_MAX:
                     raise
+            # Also where it reads a little now and then: it must not go unwatched by that.
+            if view and self._clock.monotonic_s() >= tick_s:
+                watch()
+                tick_s = self._clock.monotonic_s() + limits.PLUGIN_TICK_S
 
     def _whole(self) -> dict[str, Any] | None:
         if len(self._got) < LENGTH.size:

@@ -6,7 +6,7 @@ from typing import Final
 
 import structlog
 
-from kotaemon_node.adapters.sandbox.process import Broken, Process
+from kotaemon_node.adapters.sandbox.process import Process
 from kotaemon_node.domain import acting_limits as limits
 from kotaemon_node.ports.runtime import Clock, Tasks
 
@@ -118,7 +118,7 @@ class Pool:
         failure = ""
         try:
             process = self._start()
-        except (Broken, OSError) as error:
+        except Exception as error:  # noqa: BLE001 - whoever waits has to be told, whatever it is
             failure = f"it does not start: {error}"
             _log.error("plugin_does_not_start", plugin=self._name, error=str(error))
         unwanted = False

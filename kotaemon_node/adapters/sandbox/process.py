@@ -131,7 +131,7 @@ class Process:
 
         self._launched.thaw()
         try:
-            self._line.send({"end": True})
+            self._line.send({"end": True}, watch)
             self._line.receive(watch)
         except (Ended, Nonsense):
             return
@@ -143,7 +143,7 @@ class Process:
         begun_s = self._clock.monotonic_s()
         watch = _Watch(begun_s + timeout_s, now.computed_s if now else 0.0, starts)
         try:
-            self._line.send(order)
+            self._line.send(order, lambda: self._look(watch))
             while True:
                 message = self._line.receive(lambda: self._look(watch))
                 if "storage" not in message and "connect" not in message:
@@ -161,9 +161,18 @@ class Process:
         if watch.services > limits.PLUGIN_SERVICES_MAX:
             raise Broken("services", "it asks for too much")
         left_s = max(0.0, watch.until_s - self._clock.monotonic_s())
-        acts = self._services.serve(message, caller=caller, line=self._line, left_s=left_s)
-        self.reached_out = self.reached_out or acts
+        self._services.serve(
+            message,
+            caller=caller,
+            line=self._line,
+            left_s=left_s,
+            watch=lambda: self._look(watch),
+            reach=self._reach_out,
+        )
         self._look(watch)
+
+    def _reach_out(self) -> None:
+        self.reached_out = True
 
     def _look(self, watch: _Watch) -> None:
         """End the call where it uses more than it may."""

@@ -2,7 +2,8 @@
 
 import errno
 import math
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import orjson
@@ -15,6 +16,7 @@ from kotaemon_node.domain.errors import StoreUnavailable
 from kotaemon_node.domain.plugin_manifest import Manifest
 from kotaemon_node.ports.plugin_storage import PluginName, PluginStorage, PluginStorageFull
 from kotaemon_node.ports.plugins import Caller
+from kotaemon_node.ports.runtime import Clock, Tasks
 
 _log = structlog.get_logger(__name__)
 
@@ -38,44 +40,97 @@ class Services:
     """Of one plugin of one tenant. Thread safe."""
 
     def __init__(
-        self, manifest: Manifest, *, tenant: str, storage: PluginStorage, network: Network
+        self,
+        manifest: Manifest,
+        *,
+        tenant: str,
+        storage: PluginStorage,
+        network: Network,
+        clock: Clock,
+        tasks: Tasks,
     ) -> None:
         self._manifest = manifest
         self._owner = PluginName(tenant, manifest.name)
         self._storage = storage
         self._network = network
+        self._clock = clock
+        self._tasks = tasks
 
-    def serve(self, asked: Mapping[str, Any], *, caller: Caller, line: Line, left_s: float) -> bool:
-        """Answer one request; return whether it may have changed something outside.
+    def serve(
+        self,
+        asked: Mapping[str, Any],
+        *,
+        caller: Caller,
+        line: Line,
+        left_s: float,
+        watch: Callable[[], None],
+        reach: Callable[[], None],
+    ) -> None:
+        """Answer one request.
 
-        Raises ``Nonsense`` for what is no request.
+        ``watch`` is called every tick, and what it raises is raised; ``reach`` right before
+        something outside may change. Raises ``Nonsense`` for what is no request, and ``Ended``.
         """
         if "connect" in asked:
-            return self._connect(asked, line, left_s)
-        if "storage" in asked:
-            line.send(self._kept(asked, caller))
-            return bool(asked["storage"] != "get")
-        raise Nonsense("it asks for nothing that there is")
+            self._connect(asked, line, left_s, watch, reach)
+        elif "storage" in asked:
+            if asked["storage"] != "get":
+                reach()
+            line.send(self._watched(lambda: self._kept(asked, caller), watch), watch)
+        else:
+            raise Nonsense("it asks for nothing that there is")
 
-    def _connect(self, asked: Mapping[str, Any], line: Line, left_s: float) -> bool:
+    def _watched(
+        self, work: Callable[[], dict[str, Any]], watch: Callable[[], None]
+    ) -> dict[str, Any]:
+        """Return what ``work`` does beside us: a store that is slow must not stop our looks."""
+        done = threading.Event()
+        answers: list[dict[str, Any]] = []
+
+        def run() -> None:
+            try:
+                answers.append(work())
+            finally:
+                done.set()
+
+        self._tasks.spawn("plugin-storage", run)
+        while not self._clock.wait(done, limits.PLUGIN_TICK_S):
+            watch()
+        if not answers:  # what escaped there is in the log
+            return {"refused": "away", "why": "the store failed"}
+        return answers[0]
+
+    def _connect(
+        self,
+        asked: Mapping[str, Any],
+        line: Line,
+        left_s: float,
+        watch: Callable[[], None],
+        reach: Callable[[], None],
+    ) -> None:
         host, port, wanted_s = asked["connect"], asked.get("port"), asked.get("timeout_s")
         if not isinstance(host, str) or not isinstance(port, int):
             raise Nonsense("it asks for a connection to nowhere")
         if not isinstance(wanted_s, int | float) or not math.isfinite(wanted_s):
             raise Nonsense("it waits for no time")
+
+        def check() -> None:
+            _check_there(line)
+            watch()
+
         try:
             wait_s = min(max(0.0, wanted_s), left_s)
-            opened = self._network.connect(host, port, wait_s, check=lambda: _check_there(line))
+            opened = self._network.connect(host, port, wait_s, check=check)
         except Refused as refused:
             if refused.number == errno.EACCES:
                 _log.warning(
                     "plugin_connection_refused", plugin=self._owner.plugin, why=refused.why
                 )
-            line.send({"errno": refused.number, "why": refused.why})
-            return False
+            line.send({"errno": refused.number, "why": refused.why}, watch)
+            return
         with opened:
-            line.send({"connected": True}, descriptor=opened.fileno())
-        return True
+            reach()
+            line.send({"connected": True}, watch, descriptor=opened.fileno())
 
     def _kept(self, asked: Mapping[str, Any], caller: Caller) -> dict[str, Any]:
         try:

@@ -51,7 +51,9 @@ def start_plugin(
     folder = folder.resolve()
     told = {**manifest.config, **(config or {})}
     network = Network(manifest, clock=clock, tasks=tasks)
-    services = Services(manifest, tenant=tenant, storage=storage, network=network)
+    services = Services(
+        manifest, tenant=tenant, storage=storage, network=network, clock=clock, tasks=tasks
+    )
     order = _first_order(folder, manifest, told, readable)
     name = manifest.name
 
@@ -62,7 +64,7 @@ def start_plugin(
         )
         try:
             return process, process.begin(order)
-        except Broken:
+        except BaseException:
             process.end(gently=False)
             raise
 
@@ -74,9 +76,11 @@ def start_plugin(
         raise PluginRefused(f"{name} does not start: {error}") from None
     try:
         described = _described(manifest, said, version or _version_of(folder, told))
-    except (TypeError, ValueError, KeyError) as error:
+    except BaseException as error:
         first.end(gently=False)
-        raise PluginRefused(f"{name}: what it says of itself is wrong: {error}") from None
+        if isinstance(error, TypeError | ValueError | KeyError):
+            raise PluginRefused(f"{name}: what it says of itself is wrong: {error}") from None
+        raise
     pool = Pool(first, name=name, start=lambda: begun()[0], clock=clock, tasks=tasks)
     return SandboxedPlugin(described, pool, clock=clock, metrics=metrics)
 
