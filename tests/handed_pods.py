@@ -63,6 +63,10 @@ class DeskPod(TestPod):
 
 def bot_text_behind_handoff(frames: Sequence[Frame]) -> list[Frame]:
     """Return frames of a turn by which a bot speaks behind the handoff."""
-    places = [place for place, one in enumerate(frames) if one.type == "handoff"]
+    places = [place for place, one in enumerate(frames) if _begins(one)]
     behind = frames[places[0] + 1 :] if places else []
     return [one for one in behind if one.type in {"text", "restart"} and "author" not in one.fields]
+
+
+def _begins(frame: Frame) -> bool:
+    return frame.type == "handoff" and bool(frame.fields["active"])

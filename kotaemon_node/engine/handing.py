@@ -34,8 +34,8 @@ class Turns(Protocol):
         """End it as interrupted."""
         ...
 
-    def take(self, key: TurnKey, *, from_owner: str) -> bool:
-        """Execute it here."""
+    def take(self, key: TurnKey, *, from_owner: str, again: bool = False) -> bool:
+        """Execute it here; ``again``: also where a task of this pod has it still."""
         ...
 
 
@@ -153,6 +153,6 @@ class HandoffDesk:
             if handed.broken_off is not None:
                 self._turns.break_off(handed.broken_off)
             elif handed.next is not None:
-                self._turns.take(handed.next, from_owner="")
+                self._turns.take(handed.next, from_owner="", again=handed.again)
         except NodeError as error:
             _log.info("handoff_left_to_the_sweep", error=str(error))

@@ -121,11 +121,13 @@ def _quoted(turn: Turn) -> str:
 
 
 def event_of(handoff: Handoff | None, stored: Sequence[Frame]) -> str:
-    """Return what happens to the session with a turn that ends with a handoff, or by one."""
-    begun = handoff is not None or any(
-        one.type == "handoff" and one.fields.get("active") for one in stored
-    )
-    return BEGUN if begun else ""
+    """Return what happened last to the session with a turn, by its end or while it ran."""
+    if handoff is not None:
+        return BEGUN
+    told = [bool(one.fields.get("active")) for one in stored if one.type == "handoff"]
+    if not told:
+        return ""
+    return BEGUN if told[-1] else ENDED
 
 
 def handoff_frames(turn: Turn, ending: Ending) -> list[Frame]:

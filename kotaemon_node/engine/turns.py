@@ -168,12 +168,15 @@ class TurnEngine:
         for live in self._live.all():
             live.stop.request(HandedOver("this pod is leaving; another one goes on"))
 
-    def take(self, key: TurnKey, *, from_owner: str) -> bool:
-        """Go on with a turn whose owner is lost; False when there was nothing to take."""
+    def take(self, key: TurnKey, *, from_owner: str, again: bool = False) -> bool:
+        """Go on with a turn whose owner is lost; False when there was nothing to take.
+
+        ``again``: it was taken from its owner, which may be a task of this pod that does not know.
+        """
         if self._draining() or self.running >= limits.RUNNING_TURNS_PER_POD_MAX:
             return False
         # A second seizure by the same pod would win as well, and the model be asked twice.
-        if key in self._taking or self.executes(key):
+        if key in self._taking or (self.executes(key) and not again):
             return False
         self._taking.add(key)
         try:
@@ -272,8 +275,8 @@ class TurnEngine:
             raise Draining("this pod is leaving; another one answers")
         if self.running >= limits.RUNNING_TURNS_PER_POD_MAX:
             raise Overloaded(f"this pod runs {self.running} turns already")
-        if FOLLOW_UP in request.options:
-            return  # it needs no knowledge
+        if FOLLOW_UP in request.options or "said" in request.options:
+            return  # what is told or said by a person needs no knowledge
         kb = request.options.get("kb") or DEFAULT_KNOWLEDGE_BASE
         asked = int(request.options.get("min_generation") or 0)
         with self._knowledge.pinned(kb, min_generation=max(asked, self._seen(request, kb))):
@@ -318,6 +321,8 @@ class TurnEngine:
         work = self._sessions.seize(key, self._owner, from_owner=None, ending=signal.value)
         if work is None:
             return
+        if work.ending:
+            signal = Signal(work.ending)  # somebody began to end it before, and may have died
         live = self._live.open(key, work.stored, fence=work.lease.fence)
         try:
             with traced(work, self._traces, clock=self._clock):

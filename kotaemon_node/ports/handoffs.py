@@ -4,6 +4,10 @@ The step is fenced like a write. Whoever executes a turn of the session when it 
 pod and also one that was frozen, is refused from then on; the turn keeps what was shown, its frames
 go on with ``handoff``, and it is to be ended as interrupted. So in no turn a text of a bot has a
 number behind the ``handoff`` frame.
+
+The way back is fenced, too. Whoever executes a turn then began it for the person, and would end it
+without an answer that neither the person nor a bot gives any more: its frames go on with the
+``handoff`` frame of the end, and it is to be executed anew. What people say is left alone.
 """
 
 from collections.abc import Mapping, Sequence
@@ -29,6 +33,8 @@ class Handed:
     """The turn that ran."""
     next: TurnKey | None
     """The turn at the head of the queue, where nothing runs: that which tells of the step."""
+    again: bool = False
+    """``next`` ran when the session came back, and tells of it; who has it is refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +68,10 @@ class Handoffs(Protocol):
         event_id: str,
         trace_id: str,
     ) -> Handed:
-        """Give it back; the turn ``event_id`` tells of it, before those that wait."""
+        """Give it back; the turn ``event_id`` tells of it, before those that wait.
+
+        Where a turn runs that a bot is to answer now, that one tells.
+        """
         ...
 
     def note(self, key: SessionKey, at: float | None) -> None:

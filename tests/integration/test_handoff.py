@@ -2,7 +2,7 @@
 
 import pytest
 
-from kotaemon_node.domain.errors import Conflict, TurnConflict
+from kotaemon_node.domain.errors import Conflict, KnowledgeBehind, TurnConflict
 from kotaemon_node.domain.session import SessionPlace
 from kotaemon_node.domain.turn import State
 from kotaemon_node.engine.answering import Draft
@@ -75,6 +75,24 @@ def test_messages_of_the_person_are_turns_once_each(server: RedisServer) -> None
     assert [one.turn_id for one in there.history()[-1:]] == ["a1"]
     with pytest.raises(TurnConflict):
         there.say("Something else", message_id="a1")
+
+
+class Behind:
+    """Knowledge of a pod that lacks what the session has seen."""
+
+    def pinned(self, kb: str, *, min_generation: int = 0) -> None:
+        raise KnowledgeBehind("not there yet")
+
+
+def test_a_person_speaks_by_a_pod_that_is_behind_in_knowledge(server: RedisServer) -> None:
+    pod = DeskPod("pod", server)
+    pod.ask("t1")
+    pod.hand_off()
+    pod.engine._knowledge = Behind()  # type: ignore[assignment]
+
+    assert pod.say("I am here.", message_id="a1").answer == "I am here."
+    with pytest.raises(KnowledgeBehind):
+        pod.ask("t2")
 
 
 def test_handed_back_the_bot_answers_and_knows_what_was_said(server: RedisServer) -> None:

@@ -79,15 +79,16 @@ class RedisHandoffs:
         )
         if reply[0] == b"gone":
             raise Gone("the session was deleted, or the store has lost something of it")
-        changed, stands, ended, loser, waits = (part.decode() for part in reply)
+        changed, stands, ended, loser, waits, again = (part.decode() for part in reply)
         if loser:
-            turn = TurnKey(key, ended)
+            turn = TurnKey(key, ended or waits)
             self._store.publish(keys.losses(loser), keys.running(turn)[1])
         return Handed(
             changed=changed == "changed",
             handoff=Handoff.from_json(orjson.loads(stands)) if stands else None,
             broken_off=TurnKey(key, ended) if ended else None,
             next=TurnKey(key, waits) if waits else None,
+            again=again == "1",
         )
 
     def note(self, key: SessionKey, at: float | None) -> None:
