@@ -12,6 +12,7 @@ STATE_INTENTS_MAX: Final = 5
 STATE_ENTITIES_MAX: Final = 8
 STATE_ENTITY_VALUES_MAX: Final = 10  # more than anybody chooses from in a sentence
 STATE_PENDING_BYTES_MAX: Final = 8_000  # JSON; a larger proposal is not made
+STATE_QUESTION_CHARS_MAX: Final = 1_000  # of what was asked before a value was asked for
 PENDING_AGE_MAX_S: Final = 900.0  # after a quarter of an hour a "yes" may mean something else
 
 # Calls of tools (engine/tool_steps.py and what stands around it).

@@ -17,6 +17,7 @@ from kotaemon_node.domain.acting_limits import (
     STATE_INTENTS_MAX,
     STATE_NAME_CHARS_MAX,
     STATE_PENDING_BYTES_MAX,
+    STATE_QUESTION_CHARS_MAX,
     STATE_SLOTS_MAX,
     STATE_TOPIC_CHARS_MAX,
     STATE_VALUE_BYTES_MAX,
@@ -56,9 +57,15 @@ class Wanted:
     choices: tuple[str, ...] = ()
     """The values that were offered; empty: any."""
     question: str = ""
-    """What the user had asked; it is answered when the value is there."""
+    """What the user had asked, at most ``STATE_QUESTION_CHARS_MAX`` of it; it is answered when the
+    value is there.
+    """
     asked_by: str = ""
     asked_at: float = 0.0
+
+    def bounded(self) -> "Wanted":
+        """Return it with the beginning of its question: who asks again and again adds to it."""
+        return replace(self, question=self.question[:STATE_QUESTION_CHARS_MAX])
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +163,8 @@ def _wanted(said: Any) -> Wanted | None:
         return None
     found = replace(found, choices=tuple(found.choices))
     texts = (found.intent, found.slot, found.question, found.asked_by, *found.choices)
-    return found if _are(str, *texts) and _are((int, float), found.asked_at) else None
+    readable = _are(str, *texts) and _are((int, float), found.asked_at)
+    return found.bounded() if readable else None
 
 
 def _are(kind: Any, *values: Any) -> bool:

@@ -46,6 +46,8 @@ _log = structlog.get_logger(__name__)
 UNLISTED: Final = "unlisted"
 """Label of calls whose tool is not configured: a metric has no names that a model made up."""
 _NOBODY: Final = Caller(DEFAULT_TENANT, "")
+CHANGED: Final = {"error": "another version of this was asked about", "changed": True}
+"""Told of a call that is not begun, since what would carry it out is not what was asked about."""
 _LATER: Final = {
     "later": "this takes longer than the answer; it goes on, and the user is told here how it ends"
 }
@@ -60,10 +62,13 @@ class DecidedCall:
     """None: no such tool was offered."""
     summary: str = ""
     """The action in a sentence, where the user was asked for a yes."""
+    version: str = ""
+    """That was asked about and alone may carry it out; "" where any may."""
 
     def as_json(self) -> Mapping[str, Any]:
         """Return it as a JSON object, as pods of any version can read it."""
-        marks = {"summary": self.summary} if self.summary else {}
+        said = {"summary": self.summary, "version": self.version}
+        marks = {name: it for name, it in said.items() if it}
         return {**asdict(self.call), "effects": self.effects, **marks}
 
     @classmethod
@@ -71,7 +76,8 @@ class DecidedCall:
         """Read ``as_json`` back."""
         names = {"id", "name", "arguments"}
         call = {name: value for name, value in fields.items() if name in names}
-        return cls(ToolCall(**call), fields["effects"], fields.get("summary", ""))
+        marks = {name: fields[name] for name in ("summary", "version") if name in fields}
+        return cls(ToolCall(**call), fields["effects"], **marks)
 
 
 Waiting = Callable[[DecidedCall], str]
@@ -276,6 +282,9 @@ class ToolSteps:
         """Return the outcome of a call that is not even begun, None where it may be, or was."""
         if out.decided(f"begun:{one.step}") is not None:
             return None
+        wanted = one.decided.version
+        if wanted and self.version_of(one.decided.call.name, work) != wanted:
+            return outcome_of("failed", CHANGED)
         problem = self._problem(one.decided, work)
         return error_of("failed", problem) if problem else reasons.get(one.step)
 

@@ -15,7 +15,10 @@ YES = (
     "please do", "Please go ahead and cancel it", "yes, I'm sure", "I confirm", "that's right", "y",
     "是", "是的", "好的", "好的，取消吧", "确认", "确认取消", "是的，请取消订单1003", "可以", "行",
     "没问题",
-    "好的，谢谢", "ＹＥＳ",
+    "好的，谢谢", "ＹＥＳ", "yes please cancel my order", "Yes, I want to cancel my order",
+    "correct", "fine, thanks", "Perfect!", "I do", "right, go ahead", "that's correct, cancel it",
+    "sure, do it now", "yes, just do it", "确认取消订单", "是的，我要取消这个订单",
+    "好的，帮我取消", "请继续操作",
 )  # fmt: skip
 NO = (
     "no", "No thanks.", "no, thank you", "nope", "don't", "please don't", "don't cancel it",
@@ -24,6 +27,13 @@ NO = (
     "不要取消",
 )  # fmt: skip
 OTHER = (
+    "I do want my order", "confirm my order", "correct order 1003", "I do order it now",
+    "fine i want my money back", "sure i want my order", "right now I want my order",
+    "Perfect order", "sure order it for me", "go ahead order it", "i agree order is great",
+    "confirm order 1003", "yes, order 1003", "yes, cancel the mug", "yes, just the mug",
+    "yes, one", "that's right my order", "ok to order", "correct it", "ok correct order 1003",
+    "要这个订单", "我要1003", "确认订单", "好，订单给我", "好的，我要这个订单", "是我的订单",
+    "可以把订单给我", "我要", "要", "我要订单", "好的，取消操作", "好的，取消马克杯",
     "", "yes?", "yes, but only one", "yes and also cancel 1004", "yes, cancel order 1004",
     "yes, tomorrow", "yes if it is free", "is that a yes", "what does yes mean", "cancel",
     "sure, why not", "no, cancel order 1004", "I said yes to my wife", "1003", "yes " * 40,
@@ -47,6 +57,27 @@ def test_a_plain_no(said: str) -> None:
 @pytest.mark.parametrize("said", OTHER)
 def test_all_else_is_neither(said: str) -> None:
     assert reply_of(said, ASKED if said.isascii() else GEFRAGT) == "other"
+
+
+@pytest.mark.parametrize(
+    ("said", "asked", "reply"),
+    [
+        ("yes, cancel 1003", "Cancel orders 1003 and 1004", "other"),
+        ("yes, cancel 1003 and 1004", "Cancel orders 1003 and 1004", "yes"),
+        ("好的，取消订单1003", "取消订单1003和1004", "other"),
+        ("yes, I want my order", "Your order 1003 will be cancelled", "other"),
+        ("ok, my order", "Order 1003 is cancelled", "other"),
+        ("好的，我的订单", "订单1003将被取消", "other"),
+        ("yes", "order_cancel (order_id: 1003)", "yes"),
+        ("ok 1003", "order_cancel (order_id: 1003)", "other"),
+        ("yes", "", "yes"),
+        ("好的，请退款", "为您退款18欧元", "yes"),
+    ],
+)
+def test_what_was_asked_is_named_as_a_whole_and_by_its_verb(
+    said: str, asked: str, reply: str
+) -> None:
+    assert reply_of(said, asked) == reply
 
 
 @pytest.mark.parametrize(

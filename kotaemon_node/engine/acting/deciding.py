@@ -78,7 +78,7 @@ class Deciding:
         reply = reply_of(self.work.message, pending.summary)
         if reply == "other":
             return None
-        gone = stale(pending, self.work.session.turns, now=self.work.created_at)
+        gone = stale(pending, self.work.session, now=self.work.created_at)
         if gone == "answered":
             return None  # something else was asked since, and this may be the answer to that
         if reply == "no":
@@ -163,7 +163,7 @@ class Deciding:
 
     def _wanted(self, state: DialogueState) -> Wanted | None:
         wanted = state.wanted
-        if wanted is None or stale(wanted, self.work.session.turns, now=self.work.created_at):
+        if wanted is None or stale(wanted, self.work.session, now=self.work.created_at):
             return None
         return wanted
 
@@ -228,14 +228,14 @@ class Deciding:
             effects=it.effects,
             looks_up=it.looks_up,
             confirm=it.confirm,
-            user_input=self._question(self.work.session.state),
+            user_input=self._question(found),
             **known,
         )
 
-    def _question(self, state: DialogueState) -> str:
-        """Return what the hook is asked: with the question before, where a value was asked for."""
-        wanted = self._wanted(state)
-        if wanted is not None and wanted.question:
+    def _question(self, found: Recognition) -> str:
+        """Return what the hook is asked: with the question before, where this is its value."""
+        wanted = self._wanted(self.work.session.state)
+        if wanted is not None and wanted.question and not found.intent:
             return f"{wanted.question} {self.work.message}"
         return self.asked.search
 
@@ -248,11 +248,11 @@ class Deciding:
             several = said if isinstance(said, list | tuple) else (said,)
             if len(several) == 1:
                 return state, ""
-            return self._asking(state, intent, slot, tuple(map(str, several)))
+            return self._asking(state, intent, slot, tuple(map(str, several)), found)
         named = state.entities.get(slot, ())
         value = meant(self.work.message, named)
         if value is None and len(named) > 1:
-            return self._asking(state, intent, slot, named)
+            return self._asking(state, intent, slot, named, found)
         if value is None:
             value = state.slots.get(slot)
         if value is None:
@@ -266,11 +266,16 @@ class Deciding:
             value = before.slots.get(slot)
             if value is None:
                 among = tuple(map(str, before.ambiguous.get(slot, ())))
-                return self._asking(state, intent, slot, among)
+                return self._asking(state, intent, slot, among, found)
         return state.saying({slot: value}), ""
 
     def _asking(
-        self, state: DialogueState, intent: str, slot: str, choices: tuple[str, ...]
+        self,
+        state: DialogueState,
+        intent: str,
+        slot: str,
+        choices: tuple[str, ...],
+        found: Recognition,
     ) -> tuple[DialogueState, str]:
         return asking(
             state,
@@ -279,7 +284,7 @@ class Deciding:
             slot=slot,
             choices=choices,
             written=self.intents.slots.question(slot, self.language),
-            question=self._question(self.work.session.state),
+            question=self._question(found),
         )
 
 
@@ -306,7 +311,7 @@ def asking(
         if choices:
             told += " " + sentence("choices", language, choices=listed(choices, language))
     wanted = Wanted(intent, slot, choices, question, work.lease.key.turn_id, work.created_at)
-    return replace(state, wanted=wanted, pending=None), told
+    return replace(state, wanted=wanted.bounded(), pending=None), told
 
 
 def hooks_of(plugins: Sequence[Plugin]) -> Offered:

@@ -227,4 +227,4 @@ def _hook_call(decision: Decision) -> DecidedCall:
 
 def _run_call(decision: Decision) -> DecidedCall:
     call = ToolCall("run", decision.plugin, dict(decision.arguments))
-    return DecidedCall(call, decision.effects, decision.summary)
+    return DecidedCall(call, decision.effects, decision.summary, decision.version)

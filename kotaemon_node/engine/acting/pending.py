@@ -1,12 +1,13 @@
 """Proposals: calls that wait for a yes. Made by hooks and by a language model's calls alike."""
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from kotaemon_node.domain.acting_limits import PENDING_AGE_MAX_S
 from kotaemon_node.domain.dialogue import DialogueState, Pending, Wanted
-from kotaemon_node.domain.session import Turn
+from kotaemon_node.domain.session import SessionView
 from kotaemon_node.engine.acting.sentences import sentence
 from kotaemon_node.engine.language import language_of_turn
 from kotaemon_node.ports.sessions import Work
@@ -17,19 +18,25 @@ if TYPE_CHECKING:
 
 Stale = Literal["", "answered", "expired"]
 
+_ASKS: Final = re.compile(
+    r"[?？吗]|\b(?:yes or no|shall (?:i|we)|would you like|do you want)\b", re.I
+)
+"""Marks of a text that asks something; one too many costs a "please say it again"."""
 
-def stale(asked: Pending | Wanted, turns: Sequence[Turn], *, now: float) -> Stale:
+
+def stale(asked: Pending | Wanted, session: SessionView, *, now: float) -> Stale:
     """Return why what was ``asked`` is not answered by a message that came at ``now``; "": it is.
 
-    ``answered``: the user said something else since. Turns without a message are follow-ups, in
-    which nobody said anything.
+    ``answered``: the last question was another one, or a person had the session since. Only
+    follow-ups that ask nothing may stand between.
     """
     if not 0 <= now - asked.asked_at <= PENDING_AGE_MAX_S:
         return "expired"
-    for turn in reversed(turns):
+    for followed, turn in enumerate(reversed(session.turns)):
         if turn.turn_id == asked.asked_by:
-            return ""
-        if turn.message:
+            # What people said and did is told the bot as less turns than it was, or not at all.
+            return "" if session.version - turn.version == followed else "answered"
+        if turn.message or turn.author or turn.event or _ASKS.search(turn.answer):
             break
     return "answered"
 

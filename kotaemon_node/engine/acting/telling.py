@@ -7,13 +7,14 @@ from kotaemon_node.domain.knowledge import SearchResult
 from kotaemon_node.domain.language import language_of
 from kotaemon_node.engine.acting.decision import Decision
 from kotaemon_node.engine.acting.results import Said
-from kotaemon_node.engine.acting.sentences import sentence
+from kotaemon_node.engine.acting.sentences import Sentence, sentence
 from kotaemon_node.engine.call_texts import TOLD_LATER, stale_note
 from kotaemon_node.engine.citations import citations
 from kotaemon_node.engine.extractive import ExtractiveAnswer, extract
 from kotaemon_node.engine.faq import faq_answer
 from kotaemon_node.engine.language import language_of_turn
 from kotaemon_node.engine.ledger import Outcome
+from kotaemon_node.engine.tool_steps import CHANGED
 
 if TYPE_CHECKING:
     from kotaemon_node.engine.answering import Answering
@@ -33,7 +34,9 @@ def told(turn: "Answering", decision: Decision, outcome: Outcome, said: Said) ->
         later = decision.looks_up or decision.effects == "idempotent"
         return sentence("unknown_told_later" if later else "unknown", language, summary=summary)
     if outcome.state == "failed":
-        return sentence("failed_change" if changes else "failed_read", language, summary=summary)
+        failed: Sentence = "failed_change" if changes else "failed_read"
+        failed = "changed" if outcome.value == CHANGED else failed
+        return sentence(failed, language, summary=summary)
     if said.refusal:
         return sentence("refused", language, reason=said.refusal)
     if said.text:

@@ -114,7 +114,12 @@ local function renewed(meta, queue, head, known, reason, new_epoch, ttl_s)
     local told = reason .. ' ' .. string.match(known.callers, '^[^\n]+')
     redis.call('HSET', past, known.epoch, told, head.epoch or known.epoch, told)
     redis.call('EXPIRE', past, ttl_s)
-    if head.epoch then redis.call('HSET', meta, 'epoch', new_epoch) end
+    if head.epoch then
+      redis.call('HSET', meta, 'epoch', new_epoch)
+      -- Whoever said yes in what was lost must not be heard as saying it again. All of it goes: what
+      -- cjson reads and writes again may be another value.
+      redis.call('HDEL', meta, 'state')
+    end
   end
   local open = redis.call('LRANGE', queue, 0, -1)
   local running = redis.call('HGET', meta, 'running')
