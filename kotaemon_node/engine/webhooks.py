@@ -55,7 +55,7 @@ class Webhooks:
             told = {name: data[name] for name in data if one.texts or name not in _TEXTS}
             self._later.put(
                 LaterJob(
-                    id=f"webhook-{digest}-{one.name}"[:128],
+                    id=f"webhook-{digest}-{one.name}",  # of a long one the queue takes a digest
                     kind=WEBHOOK,
                     tenant=tenant,
                     fields={

@@ -188,6 +188,15 @@ def test_a_finished_turn_is_put_once_for_each_who_wants_it_and_with_texts_only_f
     assert rows["reader"]["body"]["data"]["answer"] == "On its way."
 
 
+def test_two_whose_long_names_begin_alike_are_both_told() -> None:
+    later = MemoryLater()
+    names = ["n" * 127 + last for last in "ab"]
+    webhooks = Webhooks([subscriber(name, "turn.completed") for name in names], later)
+    for _ in range(2):
+        assert webhooks.turn(KEY, epoch="e1", turn=TURN)
+    assert sorted(row.fields["to"] for row in later.waiting("default", limit=9)) == names
+
+
 def test_another_tenant_is_told_nothing_and_a_handoff_is_an_event_of_its_own() -> None:
     later = MemoryLater()
     webhooks = Webhooks([subscriber("crm", "session.handoff")], later)

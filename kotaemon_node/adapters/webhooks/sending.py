@@ -8,7 +8,8 @@ import http.client
 import socket
 import ssl
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
@@ -34,43 +35,51 @@ class HttpSender:
         """See the port."""
         address = urlsplit(url)
         host, port = address.hostname or "", address.port or _PORTS[address.scheme]
-        line = self._connected(address.scheme, host, port, private=private)
-        timer = threading.Timer(WEBHOOK_TIMEOUT_S, _hang_up, (line,))  # however slowly it drips
+        with _connected(host, port, private=private) as line, _hung_up_in_time(line):
+            try:
+                if address.scheme == "http":
+                    return _exchange(line, address, body, headers)
+                with self._tls.wrap_socket(line, server_hostname=host) as secured:
+                    return _exchange(secured, address, body, headers)
+            except ssl.SSLCertVerificationError as error:
+                raise NotDelivered(f"{host} has no certificate that is trusted") from error
+            except (OSError, http.client.HTTPException) as error:
+                raise NotDelivered(f"{host} gave no whole answer") from error
+
+
+def _connected(host: str, port: int, *, private: bool) -> socket.socket:
+    """Return a connection to an address of the host that may be asked."""
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except OSError as error:
+        raise NotDelivered(f"{host} has no address now") from error
+    for _, _, _, _, where in found:
+        if problem := problem_of_address(str(where[0]), private=private):
+            raise NotDelivered(f"{host} {problem}")
+    for _, _, _, _, where in found:
+        try:
+            line = socket.create_connection(
+                (str(where[0]), port), timeout=WEBHOOK_CONNECT_TIMEOUT_S
+            )
+        except OSError:
+            continue
+        line.settimeout(WEBHOOK_TIMEOUT_S)
+        return line
+    raise NotDelivered(f"{host} cannot be reached")
+
+
+@contextmanager
+def _hung_up_in_time(line: socket.socket) -> Iterator[None]:
+    """End the connection under whoever reads it after ``WEBHOOK_TIMEOUT_S``, however it drips."""
+    # Another name of it: encrypting takes ``line`` away, and begins with a long conversation.
+    with line.dup() as same:
+        timer = threading.Timer(WEBHOOK_TIMEOUT_S, _hang_up, (same,))
         timer.daemon = True
         timer.start()
         try:
-            return _exchange(line, address, body, headers)
-        except (OSError, http.client.HTTPException) as error:
-            raise NotDelivered(f"{host} gave no whole answer") from error
+            yield
         finally:
             timer.cancel()
-            line.close()
-
-    def _connected(self, scheme: str, host: str, port: int, *, private: bool) -> socket.socket:
-        """Return a connection to an address of the host that may be asked."""
-        try:
-            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        except OSError as error:
-            raise NotDelivered(f"{host} has no address now") from error
-        problem = ""
-        for _, _, _, _, where in found:
-            problem = problem_of_address(str(where[0]), private=private) or ""
-            if problem:
-                raise NotDelivered(f"{host} {problem}")
-        for _, _, _, _, where in found:
-            try:
-                line = socket.create_connection(
-                    (str(where[0]), port), timeout=WEBHOOK_CONNECT_TIMEOUT_S
-                )
-                line.settimeout(WEBHOOK_TIMEOUT_S)
-                return (
-                    self._tls.wrap_socket(line, server_hostname=host) if scheme == "https" else line
-                )
-            except ssl.SSLError as error:
-                raise NotDelivered(f"{host} has no certificate that is trusted") from error
-            except OSError:
-                continue
-        raise NotDelivered(f"{host} cannot be reached")
 
 
 def _exchange(
@@ -97,7 +106,5 @@ def _exchange(
 
 
 def _hang_up(line: socket.socket) -> None:
-    try:
+    with suppress(OSError):  # it has ended by itself
         line.shutdown(socket.SHUT_RDWR)
-    except OSError:
-        line.close()
