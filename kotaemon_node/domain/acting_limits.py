@@ -74,6 +74,7 @@ BUNDLE_BYTES_MAX: Final = 8 * 1024 * 1024  # below BODY_BYTES_MAX, so that one r
 BUNDLE_UNPACKED_BYTES_MAX: Final = 16 * 1024 * 1024  # held in memory while it is checked
 BUNDLE_FILES_MAX: Final = 500
 BUNDLE_DEPTH_MAX: Final = 10
+PLUGIN_MODULE_BYTES_MAX: Final = 200_000  # nothing else runs while one is compiled: 0.6 s at most
 PLUGIN_CONFIG_BYTES_MAX: Final = 16 * 1024  # JSON; read by every pod with each change
 PLUGIN_SECRET_BYTES_MAX: Final = 16 * 1024  # a certificate with its chain, too
 PLUGIN_LOOK_S: Final = 1.0  # between looks at what is wanted: all pods follow within two seconds
@@ -124,6 +125,8 @@ PLUGIN_FLOOD_BYTES_MAX: Final = 256 * 1024  # past the bounded output: it is end
 PLUGIN_MESSAGE_BYTES_MAX: Final = 512 * 1024  # of one message between pod and plugin
 PLUGIN_SERVICES_MAX: Final = 1_000  # connections, and keys read and written, in one call
 PLUGIN_CONNECT_S_MAX: Final = 5.0
+PLUGIN_RESOLUTIONS_MAX: Final = 2  # of one plugin at once: each keeps a thread of the next number
+PLUGIN_RESOLVERS: Final = 16  # threads of a pod for the names of all its plugins
 PLUGIN_HOSTS_MAX: Final = 32
 PLUGIN_KEYS_MAX: Final = 32  # patterns of keys in a manifest
 PLUGIN_VALUES_MAX: Final = 1_000  # keys that one plugin of a tenant keeps
@@ -155,6 +158,7 @@ FAQ_DRAFT_TURNS_READ: Final = 20  # of a session, behind the question: a person'
 
 # Acting (engine/acting/).
 ACTED_TEXT_CHARS_MAX: Final = 4_000  # of a plugin's result in an answer; its frame has more
+ACTION_CHARS_MAX: Final = 2_000  # with all arguments of a call that a language model wants
 PROPOSAL_CHARS_MAX: Final = 500  # a yes is asked for a sentence, not for a page
 INTENT_KEPT: Final = 0.9  # of the examples that would be recognised; the rest is too near strangers
 INTENT_CHANCE_MIN: Final = 0.2  # of the best candidate: below it no language model is asked

@@ -84,20 +84,23 @@ def follow_up_texts(told: Told, *, action: str, value: Any = None) -> Mapping[st
     """Return the text of a follow-up in each language; ``value`` is what the tool answered."""
     result = result_text(value)
     return {
-        language: text.format(action=action, result=f"\n\n{result}" if result else "")
+        language: text.format(action=_shortened(action), result=f"\n\n{result}" if result else "")
         for language, text in _TEXTS[told].items()
     }
 
 
 def action_of(name: str, arguments: Mapping[str, Any], summary: str = "") -> str:
-    """Return the exact action in words: as the user was asked, else the call itself."""
+    """Return the exact action in words: as the user was asked, else the whole of the call.
+
+    Nothing is left out of it, so that nobody says yes to what was not shown.
+    """
     if summary:
         return summary
     said = ", ".join(
         f"{key}: {value if isinstance(value, str) else orjson.dumps(value).decode()}"
         for key, value in arguments.items()
     )
-    return visible_text(f"{name} ({said})" if said else name)[:_RESULT_CHARS_MAX]
+    return visible_text(f"{name} ({said})" if said else name)
 
 
 def result_text(value: Any) -> str:
@@ -108,4 +111,8 @@ def result_text(value: Any) -> str:
     if value in (None, "", {}, []):
         return ""
     text = value if isinstance(value, str) else orjson.dumps(value).decode()
-    return visible_text(text)[:_RESULT_CHARS_MAX]
+    return _shortened(visible_text(text))
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _RESULT_CHARS_MAX else text[: _RESULT_CHARS_MAX - 1] + "…"

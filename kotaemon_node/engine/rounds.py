@@ -9,7 +9,7 @@ from dataclasses import astuple, dataclass, field
 from typing import Any, Final, Protocol
 
 from kotaemon_node.domain import limits
-from kotaemon_node.domain.acting_limits import TOOL_CALLS_PER_TURN_MAX
+from kotaemon_node.domain.acting_limits import ACTION_CHARS_MAX, TOOL_CALLS_PER_TURN_MAX
 from kotaemon_node.domain.language import language_of
 from kotaemon_node.engine.call_texts import CEILING, PLEASE_WAIT, PLEASE_WAIT_CHANGE, action_of
 from kotaemon_node.engine.prompt import tool_messages
@@ -79,6 +79,9 @@ Propose = Callable[[DecidedCall, str], str]
 
 _NO_MORE: Final = "this turn has made as many calls as it may; answer with what is known"
 _ONE_AT_A_TIME: Final = "one change at a time: the user is asked for another one first"
+_TOO_LARGE: Final = (
+    "the user has to read all of what is to be done, and this is too long; ask for less at once"
+)
 _NO_CHANGES: Final = "this changes something, and nobody can be asked for a yes here"
 
 
@@ -163,11 +166,14 @@ class Talk:
             if made + place > TOOL_CALLS_PER_TURN_MAX:
                 refused[place] = _NO_MORE
             elif self.steps.waits_for_yes(decided, self.work, self.out, step=f"{number}.{place}"):
+                action = action_of(decided.call.name, decided.call.arguments or {})
                 if question or self.propose is None:
                     refused[place] = _ONE_AT_A_TIME if question else _NO_CHANGES
-                    continue
-                proposed[place] = action_of(decided.call.name, decided.call.arguments or {})
-                question = self.propose(decided, proposed[place])
+                elif len(action) > ACTION_CHARS_MAX:
+                    refused[place] = _TOO_LARGE
+                else:
+                    proposed[place] = action
+                    question = self.propose(decided, action)
         return Checked(refused, proposed, question)
 
     def _waiting(self, decided: DecidedCall) -> str:

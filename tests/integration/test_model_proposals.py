@@ -35,8 +35,8 @@ def shop() -> Shop:
     return Shop()
 
 
-def pod(name: str, server: RedisServer, shop: Shop) -> ActingPod:
-    it = ActingPod(name, server, shop, model=Obedient())  # type: ignore[arg-type]
+def pod(name: str, server: RedisServer, shop: Shop, model: Obedient | None = None) -> ActingPod:
+    it = ActingPod(name, server, shop, model=model or Obedient())  # type: ignore[arg-type]
     it.knowledge.texts = {"en": f"Shipping takes two days. {INJECTED}"}
     return it
 
@@ -61,6 +61,43 @@ def test_an_injected_order_becomes_a_question_and_only_a_yes_carries_it_out(
     assert "Order 1003 is cancelled." in done.answer
     (run,) = [call for call in other.asked("order_cancel") if call.entry == "run"]
     assert run.arguments == {"order_id": "1003"}
+
+
+class Lengthy(Obedient):
+    """Wants something done whose words hide what stands at their end."""
+
+    said = "x" * 2_500
+
+    def stream(self, messages: Any, **given: Any) -> Iterator[str | ToolCall]:
+        for piece in super().stream(messages, **given):
+            if isinstance(piece, str):
+                yield piece
+            else:
+                yield ToolCall("c1", piece.name, {"note": self.said, "order_id": "1003"})
+
+
+def test_what_cannot_be_shown_as_a_whole_is_not_asked_for(server: RedisServer, shop: Shop) -> None:
+    one = pod("one", server, shop, Lengthy())
+    turn = one.says("How long does shipping take?", turn="t1")
+    assert one.state().pending is None
+    assert "Shall I?" not in turn.answer
+    assert "Orders ship within two days." in turn.answer
+    (shown,) = [f.fields for f in one.frames("t1") if f.type == "tool_call"]
+    assert shown["state"] == "failed"
+    assert "at once" in shown["result"]["error"]
+    one.says("yes", turn="t2")
+    assert not shop.cancelled
+
+
+def test_what_is_long_is_asked_for_with_all_of_it(server: RedisServer, shop: Shop) -> None:
+    model = Lengthy()
+    model.said = "y" * 1_900
+    one = pod("one", server, shop, model)
+    asked = one.says("How long does shipping take?", turn="t1")
+    assert model.said in asked.answer
+    assert "order_id: 1003" in asked.answer
+    one.says("yes", turn="t2")
+    assert [order for order, _ in shop.cancelled] == ["1003"]
 
 
 def test_what_is_unknown_after_a_yes_is_said_so(server: RedisServer, shop: Shop) -> None:

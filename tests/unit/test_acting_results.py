@@ -72,6 +72,15 @@ def test_of_a_result_that_was_cut_off_its_text_is_told() -> None:
     assert read({"propose": {"arguments": {"a": "x" * 9_000}}}).too_large
 
 
+def test_of_what_is_asked_for_a_yes_nothing_is_left_out() -> None:
+    longest = "s" * PROPOSAL_CHARS_MAX
+    assert read({"propose": {"arguments": {}, "summary": longest}}) == Said(
+        proposed=Proposed({}, longest)
+    )
+    longer = f"Refund {longest} and close the account"
+    assert read({"propose": {"arguments": {}, "summary": longer}}) == Said(too_large=True)
+
+
 @settings(max_examples=40)
 @given(JSON)
 def test_nothing_that_a_plugin_says_raises(value: Any) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from kotaemon_node.domain.acting_limits import PENDING_AGE_MAX_S
+from kotaemon_node.domain.acting_limits import ACTION_CHARS_MAX, PENDING_AGE_MAX_S
 from kotaemon_node.domain.dialogue import DialogueState, Pending, Wanted
 from kotaemon_node.domain.session import SessionView
 from kotaemon_node.engine.acting.sentences import sentence
@@ -53,8 +53,8 @@ def propose(
 ) -> str:
     """Let a call of ``plugin`` wait for a yes in the session, and return the question to ask.
 
-    The last one of a turn is the one that waits. What is too large to be kept is not proposed: the
-    sentence that is returned says so.
+    The last one of a turn is the one that waits. What is too large to be kept, or to be read, is
+    not proposed: the sentence that is returned says so.
     """
     language = language_of_turn(work)
     state = draft.state or work.session.state
@@ -68,7 +68,7 @@ def propose(
         asked_by=work.lease.key.turn_id,
         asked_at=work.created_at,
     )
-    if not pending.fits:
+    if not pending.fits or len(summary) > ACTION_CHARS_MAX:
         draft.state = replace(state, pending=None)
         return sentence("too_large", language)
     draft.state = replace(state, pending=pending)

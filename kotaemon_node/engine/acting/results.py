@@ -37,7 +37,7 @@ class Said:
     """How the plugin asks for it; "": in the engine's words."""
     choices: tuple[str, ...] = ()
     too_large: bool = False
-    """A proposal that does not fit into what is kept of a call."""
+    """A proposal that does not fit into what is kept of a call, or into a sentence."""
     slots: Mapping[str, Any] = field(default_factory=dict)
     """What the answer is about: one value, or a list of those that it names."""
 
@@ -77,7 +77,9 @@ def _said(value: Mapping[str, Any]) -> Said:
         return Said(refusal=_as_text(value["error"]))
     if isinstance(proposal, Mapping):
         arguments = proposal.get("arguments")
-        summary = " ".join(shown(str(proposal.get("summary") or "")).split())[:PROPOSAL_CHARS_MAX]
+        summary = " ".join(shown(str(proposal.get("summary") or "")).split())
+        if len(summary) > PROPOSAL_CHARS_MAX:
+            return Said(too_large=True)
         return Said(proposed=Proposed(arguments if isinstance(arguments, Mapping) else {}, summary))
     if isinstance(question, Mapping) and question.get("slot"):
         choices = question.get("choices")
