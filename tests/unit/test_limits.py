@@ -9,13 +9,18 @@ import pytest
 
 from kotaemon_node.api.errors import ERRORS
 from kotaemon_node.api.observed import ACTIVE
-from kotaemon_node.domain import limits
+from kotaemon_node.domain import acting_limits, limits
 from kotaemon_node.domain.errors import Overloaded, StoreBusy, StoreFull, StoreUnavailable
 from kotaemon_node.server.requests import CountedRequests
 from tests.fakes.services import FakeCluster
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "limits.md"
-BOUNDS = sorted(name for name in vars(limits) if name.isupper())
+BOUNDS = {
+    name: value
+    for module in (limits, acting_limits)
+    for name, value in sorted(vars(module).items())
+    if name.isupper()
+}
 TURNS = "/v1/sessions/s/turns"
 SSE = {"Accept": "text/event-stream"}
 
@@ -28,10 +33,19 @@ def listed() -> dict[str, tuple[str, str]]:
 
 @pytest.mark.parametrize("name", BOUNDS)
 def test_every_bound_is_listed_with_its_number_and_what_happens_then(name: str) -> None:
-    value = getattr(limits, name)
+    value = BOUNDS[name]
     number, reached = listed()[name]
-    assert number == (f"{value:,}" if isinstance(value, int) else f"{value:g}")
+    assert number == ", ".join(map(written, value if isinstance(value, tuple) else (value,)))
     assert reached
+
+
+def written(number: float) -> str:
+    """Return a number as the page has it."""
+    return f"{number:,}" if isinstance(number, int) else f"{number:g}"
+
+
+def test_no_bound_has_two_numbers() -> None:
+    assert [name for name in vars(limits) if name.isupper() and name in vars(acting_limits)] == []
 
 
 def test_codes_that_the_page_names_are_codes() -> None:
