@@ -18,6 +18,28 @@ _TYPES: Final[Mapping[str, tuple[type, ...]]] = {
 }
 
 
+def problem_of_schema(schema: Mapping[str, Any]) -> str | None:
+    """Return why ``problem_of`` cannot read a schema, in a sentence for its author, or None."""
+    properties = schema.get("properties") or {}
+    if not isinstance(properties, Mapping) or not all(isinstance(it, str) for it in properties):
+        return "properties must be an object"
+    if not _texts(schema.get("required") or []):
+        return "required must be a list of names"
+    for name, value in properties.items():
+        if isinstance(value, bool):  # JSON schema's "anything" and "nothing"
+            continue
+        if not isinstance(value, Mapping):
+            return f"the property {name:.64} must be a JSON schema"
+        wanted = value.get("type")
+        if wanted is not None and not isinstance(wanted, str) and not _texts(wanted):
+            return f"the type of the property {name:.64} must be a name or a list of names"
+    return None
+
+
+def _texts(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(it, str) for it in value)
+
+
 def problem_of(arguments: Mapping[str, Any], schema: Mapping[str, Any]) -> str | None:
     """Return what is wrong with the arguments, in a sentence for whoever wrote them, or None."""
     properties = schema.get("properties") or {}

@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeVar, get_args
 
 from kotaemon_node.domain import acting_limits as limits
-from kotaemon_node.domain.arguments import problem_of
+from kotaemon_node.domain.arguments import problem_of, problem_of_schema
 from kotaemon_node.domain.errors import Invalid
 from kotaemon_node.domain.limits import TOOL_TIMEOUT_S_DEFAULT, TOOL_TIMEOUT_S_MAX
 
@@ -251,6 +251,8 @@ def _schema(fields: _Fields) -> Mapping[str, Any]:
     parts = schema.get("properties", {}), schema.get("required", [])
     if not (isinstance(parts[0], Mapping) and isinstance(parts[1], list)):
         raise fields.wrong("config_schema", "must be the JSON schema of an object")
+    if problem := problem_of_schema(schema):
+        raise fields.wrong("config_schema", f"is no JSON schema: {problem}")
     return schema
 
 

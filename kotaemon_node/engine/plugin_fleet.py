@@ -271,18 +271,29 @@ class PluginFleet:
         try:
             loaded = self._loader.load(Wanted(row.name, release, row.reloads))
         except PluginRefused as error:
-            tries = failure.tries + 1 if failure else 1
-            pause_s = min(bounds.PLUGIN_AGAIN_S * 2 ** (tries - 1), bounds.PLUGIN_AGAIN_S_MAX)
-            reason = str(error)[: bounds.PLUGIN_PROBLEM_CHARS_MAX]
-            failure = _Failure(reason, tries, self._clock.monotonic_s() + pause_s)
-            place.failures = {**place.failures, key: failure}
-            self._count("refused")
-            _log.warning("plugin_refused", plugin=row.name, version=key[0], reason=reason)
+            self._failed(place, row.name, key, str(error))
+            return None
+        except Exception as error:  # noqa: BLE001 - else it would be tried again with each look
+            _log.exception("plugin_broken", plugin=row.name)
+            # Not the message of the error: it may hold anything, and anybody may see ours.
+            self._failed(place, row.name, key, f"it cannot be started: {type(error).__name__}")
             return None
         place.failures = {it: why for it, why in place.failures.items() if it != key}
         self._count("loaded")
         _log.info("plugin_loaded", plugin=row.name, version=key[0])
         return _Version((release.version, row.reloads, loaded.mark), loaded, Lent(loaded))
+
+    def _failed(self, place: _Place, name: str, key: _Key, why: str) -> None:
+        """Note why a version did not start; it is tried again after a while, ever more rarely."""
+        before = place.failures.get(key)
+        tries = before.tries + 1 if before else 1
+        # The exponent is bounded: what fails for days must not make it a number for astronomers.
+        pause_s = min(bounds.PLUGIN_AGAIN_S * 2 ** min(tries - 1, 16), bounds.PLUGIN_AGAIN_S_MAX)
+        reason = why[: bounds.PLUGIN_PROBLEM_CHARS_MAX]
+        failure = _Failure(reason, tries, self._clock.monotonic_s() + pause_s)
+        place.failures = {**place.failures, key: failure}
+        self._count("refused")
+        _log.warning("plugin_refused", plugin=name, version=key[0], reason=reason)
 
     def _before(self, place: _Place, row: PluginRow) -> _Version | None:
         """Return the version before, for a pod that never had it: it began after the change."""

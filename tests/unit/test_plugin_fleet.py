@@ -227,6 +227,25 @@ def test_secrets_are_read_again_when_they_change_and_when_asked(pod: Pod) -> Non
     assert pod.fleet.report()["orders"]["version"] == row.stable.version  # type: ignore[union-attr]
 
 
+def test_whatever_a_start_raises_is_tried_again_ever_more_rarely(
+    pod: Pod, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries: list[float] = []
+
+    def breaks(wanted: Any) -> Any:
+        tries.append(pod.clock.at_s)
+        raise TypeError("the key is SECRET")
+
+    monkeypatch.setattr(pod.loader, "load", breaks)
+    pod.wants(ROW)
+    for _ in range(20):
+        pod.later(bounds.PLUGIN_LOOK_S)
+
+    assert [round(it - tries[0]) for it in tries] == [0, 2, 6, 14]
+    assert pod.counted == ["refused"] * 4
+    assert pod.fleet.report()["orders"]["problem"] == "it cannot be started: TypeError"
+
+
 def test_while_the_store_is_away_all_stays_as_it_is(pod: Pod) -> None:
     pod.wants(ROW)
     pod.registry.away = True

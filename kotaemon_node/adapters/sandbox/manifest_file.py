@@ -1,5 +1,6 @@
 """Reads the manifest of a plugin: YAML, whose text is not believed."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import yaml
@@ -32,4 +33,23 @@ def manifest_fields(name: str, text: str) -> dict[str, Any]:
         return {}
     if not isinstance(fields, dict) or deeper_than(fields, _DEPTH_MAX):
         raise Invalid(f"{name}.yaml must be an object of fields")
+    for key, value in fields.items():
+        if problem := _foreign(value, f"{key!s:.64}"):
+            raise Invalid(f"{name}.yaml: {problem}")
     return fields
+
+
+def _foreign(value: Any, where: str) -> str | None:
+    """Say what of a value JSON cannot say: YAML knows dates, sets and bytes, too."""
+    inner: Iterable[tuple[str, Any]]
+    if isinstance(value, dict):
+        if not all(isinstance(it, str) for it in value):
+            return f"{where} must have texts as its keys"
+        inner = value.items()
+    elif isinstance(value, list):
+        inner = ((str(number), it) for number, it in enumerate(value))
+    elif value is None or isinstance(value, str | int | float):
+        return None
+    else:
+        return f"{where} is no JSON value but a {type(value).__name__}; a text stands in quotes"
+    return next((it for key, part in inner if (it := _foreign(part, f"{where}.{key:.64}"))), None)
