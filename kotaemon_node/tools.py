@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 
 import orjson
 
-from kotaemon_node.domain.arguments import problem_of
+from kotaemon_node.domain.arguments import problem_of, problem_of_schema
 from kotaemon_node.domain.ids import DEFAULT_TENANT
 from kotaemon_node.domain.limits import TOOL_ANSWER_BYTES_MAX, TOOL_TIMEOUT_S_DEFAULT
 from kotaemon_node.domain.plugin_manifest import NAME
@@ -74,17 +74,22 @@ class ToolRegistry:
 
         The function may be ``async``. Arguments called ``session_id``, ``user_id``, ``context``,
         ``slots`` and ``idempotency_key`` come from the talk, never from whoever decides. It returns
-        a JSON value of 256 kB at most. Raises ``ValueError`` for a name or schema that cannot be.
+        a JSON value of 256 kB at most. An exception of it leaves open whether the call acted,
+        unless ``effects`` is ``read``; a function that knows raises ``ToolFailed``, whose message
+        is shown. Raises ``ValueError`` for a name or schema that cannot be.
         """
         if not NAME.fullmatch(name):
             raise ValueError(f"{name!r} is no name of a tool: letters, digits, _ and -, 64 at most")
         if name in self._tools:
             raise ValueError(f"there is a tool {name} already")
+        schema = schema_of(parameters, function)
+        if problem := problem_of_schema(schema):
+            raise ValueError(f"parameters of the tool {name} is no JSON schema: {problem}")
         told = description if description is not None else inspect.getdoc(function) or ""
         spec = ToolSpec(
             name,
             told.strip(),
-            schema_of(parameters, function),
+            schema,
             effects,
             confirm=confirm and effects != "read",
             timeout_s=timeout_s,
@@ -158,16 +163,29 @@ class ToolRegistry:
         if problem := problem_of(arguments, tool.spec.parameters):
             raise ToolFailed(problem, reached=False)
         given = _given(tool.function, caller, key)
-        value = _in_time(lambda: _result(tool.function(**arguments, **given)), tool.spec.timeout_s)
+        effects = tool.spec.effects
+        try:
+            value = _in_time(
+                lambda: _result(tool.function(**arguments, **given)), tool.spec.timeout_s
+            )
+        except _Raised as raised:
+            if isinstance(raised.error, ToolFailed | ToolOutcomeUnknown):
+                raise raised.error from None  # the function says itself what is known of the call
+            # Not the message of the error: it may hold anything, and anybody may see ours.
+            why = f"it failed ({type(raised.error).__name__})"
+            raise _failed(why, effects) from raised.error
         try:
             raw = orjson.dumps(value)
         except (TypeError, ValueError) as error:  # orjson.JSONEncodeError is a TypeError
-            raise ToolFailed(f"it did not return JSON: {error}", reached=True) from error
+            raise _failed("it did not return JSON", effects) from error
         if len(raw) > TOOL_ANSWER_BYTES_MAX:
-            raise ToolFailed(
-                f"it returned more than {TOOL_ANSWER_BYTES_MAX} bytes of JSON", reached=True
-            )
+            raise _failed(f"it returned more than {TOOL_ANSWER_BYTES_MAX} bytes of JSON", effects)
         return orjson.loads(raw)
+
+
+def _failed(why: str, effects: Effects) -> ToolFailed | ToolOutcomeUnknown:
+    """Return the error of a call that went wrong in the function: it may have acted by then."""
+    return ToolFailed(why, reached=True) if effects == "read" else ToolOutcomeUnknown(why)
 
 
 def _given(function: Callable[..., Any], caller: Caller, key: str) -> dict[str, Any]:
@@ -193,8 +211,19 @@ async def _awaited(said: Any) -> Any:
     return await said
 
 
+class _Raised(Exception):
+    """The error that a function raised; those of whoever waits for it go their own way."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__(repr(type(error)))
+        self.error = error
+
+
 def _in_time(work: Callable[[], Any], limit_s: float) -> Any:
-    """Return what ``work`` returns; it runs on a thread, which goes on where it takes too long."""
+    """Return what ``work`` returns; it runs on a thread, which goes on where it takes too long.
+
+    Raises ``_Raised`` and ``ToolOutcomeUnknown``.
+    """
     done = threading.Event()
     results: list[Any] = []
     failures: list[BaseException] = []
@@ -211,5 +240,5 @@ def _in_time(work: Callable[[], Any], limit_s: float) -> Any:
     if not done.wait(limit_s):
         raise ToolOutcomeUnknown(f"it did not return within {limit_s:g} s")
     if failures:
-        raise ToolFailed(f"{type(failures[0]).__name__}: {failures[0]}", reached=True)
+        raise _Raised(failures[0])
     return results[0]

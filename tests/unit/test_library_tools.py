@@ -57,7 +57,7 @@ def test_an_async_function_is_waited_for_and_told_its_key() -> None:
         ({}, "the argument how is missing", False),
         ({"how": 3}, "how", False),
         ({"how": "well", "more": 1}, "there is no argument more", False),
-        ({"how": "raise"}, "RuntimeError: the shop is shut", True),
+        ({"how": "raise"}, r"it failed \(RuntimeError\)$", True),
         ({"how": "object"}, "it did not return JSON", True),
         ({"how": "long"}, "more than 262144 bytes", True),
     ],
@@ -71,10 +71,31 @@ def test_a_call_that_fails_says_why_and_whether_it_got_there(
         return object() if how == "object" else "x" * 300_000
 
     registry = ToolRegistry()
-    registry.register("shop", shop)
+    registry.register("look", shop, effects="read")
     with pytest.raises(ToolFailed, match=problem) as failed:
-        registry.call_tool("shop", **arguments)
+        registry.call_tool("look", **arguments)
     assert failed.value.reached is reached
+
+    for effects in ("once", "idempotent"):
+        registry.register(effects, shop, effects=effects)
+        with pytest.raises(ToolOutcomeUnknown if reached else ToolFailed, match=problem):
+            registry.call_tool(effects, **arguments)
+
+
+def test_a_function_that_knows_says_itself_that_it_did_not_act() -> None:
+    def cancel() -> None:
+        raise ToolFailed("the order has been sent", reached=True)
+
+    registry = ToolRegistry()
+    registry.register("cancel", cancel, effects="once")
+    with pytest.raises(ToolFailed, match=r"^the order has been sent$") as failed:
+        registry.call_tool("cancel")
+    assert failed.value.settles
+
+
+def test_a_schema_that_is_none_is_refused_when_it_is_registered() -> None:
+    with pytest.raises(ValueError, match="required must be a list"):
+        ToolRegistry().register("a", lambda: 1, parameters={"required": 5})
 
 
 def test_a_function_that_takes_too_long_leaves_its_outcome_unknown() -> None:
