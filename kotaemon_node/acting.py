@@ -14,11 +14,13 @@ from kotaemon_node.adapters.bundles import (
 )
 from kotaemon_node.adapters.redis import RedisPlugins, RedisPluginStorage, RedisStore
 from kotaemon_node.adapters.sandbox.manifest_file import read_manifest
+from kotaemon_node.adapters.sandbox.network import Resolver
 from kotaemon_node.adapters.sandbox.start import start_plugin
 from kotaemon_node.adapters.signing import read_trusted_keys
 from kotaemon_node.adapters.store.factory import StorePlace
 from kotaemon_node.adapters.store.uploads import make_upload_room
 from kotaemon_node.adapters.system.gevent_tasks import GeventTasks
+from kotaemon_node.domain import acting_limits as bounds
 from kotaemon_node.domain.ids import DEFAULT_TENANT
 from kotaemon_node.domain.plugin_bundle import manifest_text, plugin_name_of
 from kotaemon_node.domain.plugin_manifest import Manifest
@@ -84,6 +86,8 @@ def acting_of(
     )
     registry = RedisPlugins(store)
     storage = RedisPluginStorage(store)
+    # The same of names: a name server that is silent must hold up plugins only.
+    resolve = Resolver(GeventTasks(native_threads=bounds.PLUGIN_RESOLVERS).compute)
 
     def started(folder: Path, manifest: Manifest, *, config: Mapping[str, Any]) -> Started:
         return start_plugin(
@@ -95,6 +99,7 @@ def acting_of(
             clock=clock,
             tasks=tasks,
             metrics=metrics.acting,
+            resolve=resolve,
         )
 
     secrets = PluginSecrets(settings.plugin_secrets_dir, environment=environment_value)
@@ -111,7 +116,8 @@ def acting_of(
         registry,
         shelf,
         bus,
-        read=_read,
+        check=lambda files: native(check_source, files),
+        read=_manifest_of,
         tenant=DEFAULT_TENANT,
         clock=clock,
         ids=ids,
@@ -119,11 +125,6 @@ def acting_of(
     )
     listener = ConfigUpdatedListener(DEFAULT_TENANT, look=fleet.wake)
     return Acting(fleet, desk, listener, tasks)
-
-
-def _read(files: Mapping[str, bytes]) -> Manifest:
-    check_source(files)
-    return _manifest_of(files)
 
 
 def _manifest_of(files: Mapping[str, bytes]) -> Manifest:

@@ -43,7 +43,7 @@ class PluginReader(Protocol):
     """Reads what a plugin's files declare."""
 
     def __call__(self, files: Mapping[str, bytes]) -> Manifest:
-        """Return the manifest; ``Invalid`` where it, or the code, cannot be read."""
+        """Return the manifest; ``Invalid`` where it cannot be read."""
         ...
 
 
@@ -56,16 +56,21 @@ class PluginDesk:
         bundles: BundleStore,
         bus: Bus,
         *,
+        check: Callable[[Mapping[str, bytes]], None],
         read: PluginReader,
         tenant: str,
         clock: Clock,
         ids: IdSource,
         wake: Callable[[], None],
     ) -> None:
-        """``read`` judges a plugin's files; ``wake`` has this pod look at once."""
+        """``check`` judges the code of a plugin that is pushed: ``Invalid`` or ``TooLarge``.
+
+        ``read`` reads its manifest; ``wake`` has this pod look at once.
+        """
         self._registry = registry
         self._bundles = bundles
         self._bus = bus
+        self._check = check
         self._read = read
         self._tenant = tenant
         self._clock = clock
@@ -91,6 +96,7 @@ class PluginDesk:
             self._bundles.check(name, release)
         except PluginRefused as error:
             raise Invalid(f"the bundle is refused: {error}") from None
+        self._check(files)
         manifest = self._read(files)
         if wish.config is not None:
             _require(manifest, wish.config)

@@ -40,6 +40,7 @@ class Desk:
         self.store = FileArtifactStore(root)
         self.bus = InProcessBus()
         self.woken = 0
+        self.compiled = 0
         self.cluster = FakeCluster()
         self.shelf = BundleShelf(
             self.store,
@@ -53,6 +54,7 @@ class Desk:
             self.registry,
             self.shelf,
             self.bus,
+            check=self._check,
             read=read,
             tenant="default",
             clock=self.cluster.clock,
@@ -71,6 +73,10 @@ class Desk:
         }
         return self.client.post("/v1/plugins", data=form, content_type="multipart/form-data")
 
+    def _check(self, files: Any) -> None:
+        self.compiled += 1
+        check_source(files)
+
     def row(self) -> PluginRow:
         return self.registry.read("default").rows["orders"]
 
@@ -86,7 +92,6 @@ def here(work: Any, *arguments: Any) -> Any:
 
 
 def read(files: Any) -> Any:
-    check_source(files)
     return read_manifest(plugin_name_of(files), manifest_text(files))
 
 
@@ -237,6 +242,7 @@ def test_a_configuration_is_held_to_the_schema_of_the_manifest(desk: Desk) -> No
         answer = desk.client.put("/v1/plugins/orders", json={"config": config})
         assert answer.status_code == status, answer.json
     assert desk.row().stable.config == {"url": {"secret": "U"}}  # type: ignore[union-attr]
+    assert desk.compiled == 2  # with each push, and with no change of the configuration
 
 
 def test_the_list_shows_what_is_wanted_beside_what_the_pods_have(desk: Desk) -> None:

@@ -9,12 +9,19 @@ from typing import Any
 
 import pytest
 
-from kotaemon_node.adapters.bundles import BundleLoader, BundleShelf, PluginSecrets, read_plugin
+from kotaemon_node.adapters.bundles import (
+    BundleLoader,
+    BundleShelf,
+    PluginSecrets,
+    check_source,
+    read_plugin,
+)
 from kotaemon_node.adapters.sandbox.manifest_file import read_manifest
 from kotaemon_node.adapters.store.file_store import FileArtifactStore
 from kotaemon_node.adapters.store.uploads import StoreUploads
+from kotaemon_node.domain import acting_limits
 from kotaemon_node.domain.artifact_names import bundle_name
-from kotaemon_node.domain.errors import Invalid
+from kotaemon_node.domain.errors import Invalid, TooLarge
 from kotaemon_node.domain.plugin_bundle import (
     digest_of,
     manifest_text,
@@ -121,6 +128,13 @@ def test_only_what_a_trusted_key_signed_for_this_plugin_is_opened(shelf: Shelf) 
     ):
         with pytest.raises(PluginRefused, match=why):
             shelf.shelf.files(name, wanted)
+
+
+def test_a_module_that_would_take_long_to_compile_is_refused_before_it_is() -> None:
+    most = acting_limits.PLUGIN_MODULE_BYTES_MAX
+    check_source({"orders.py": b"#" * most, "table.json": b"[" * (most + 1)})
+    with pytest.raises(TooLarge, match=r"orders/table\.py has more than 200000 bytes"):
+        check_source({"orders/__init__.py": b"no Python", "orders/table.py": b"(" * (most + 1)})
 
 
 def read(files: Mapping[str, bytes]) -> Manifest:

@@ -1,5 +1,6 @@
 """Connects for plugins: to the hosts of their manifests, at an address that was looked at."""
 
+import _socket
 import errno
 import os
 import socket
@@ -11,6 +12,25 @@ from kotaemon_node.domain import acting_limits as limits
 from kotaemon_node.domain.addresses import problem_of_address
 from kotaemon_node.domain.plugin_manifest import HostRule, Manifest
 from kotaemon_node.ports.runtime import Clock, Tasks
+
+Resolve = Callable[[str, int], Any]
+"""Returns the addresses of a name and port as ``socket.getaddrinfo``; may take minutes."""
+
+
+def _addresses(name: str, port: int) -> Any:
+    return socket.getaddrinfo(name, port, type=socket.SOCK_STREAM)
+
+
+class Resolver:
+    """Resolves on threads that only plugins' names occupy, whatever gevent has made of ours."""
+
+    def __init__(self, compute: Callable[..., Any]) -> None:
+        """``compute`` as that of ``ports.runtime.Tasks``, of a pool of its own."""
+        self._compute = compute
+
+    def __call__(self, name: str, port: int) -> Any:
+        """See ``Resolve``."""
+        return self._compute(_socket.getaddrinfo, name, port, 0, socket.SOCK_STREAM)
 
 
 class Refused(Exception):
@@ -25,7 +45,12 @@ class Refused(Exception):
 class Network:
     """Connections of one plugin. Thread safe."""
 
-    def __init__(self, manifest: Manifest, *, clock: Clock, tasks: Tasks) -> None:
+    def __init__(
+        self, manifest: Manifest, *, clock: Clock, tasks: Tasks, resolve: Resolve | None = None
+    ) -> None:
+        self._resolve = resolve or _addresses
+        self._resolving = 0
+        self._lock = threading.Lock()
         self._manifest = manifest
         self._clock = clock
         self._tasks = tasks
@@ -43,7 +68,7 @@ class Network:
             raise Refused(errno.EACCES, why)
         until_s = self._clock.monotonic_s() + min(timeout_s, limits.PLUGIN_CONNECT_S_MAX)
         # In a task of its own: a resolver may take minutes, and nothing wakes it.
-        attempt = _Attempt(rule, until_s, self._clock)
+        attempt = _Attempt(rule, until_s, self._clock, self._resolved)
         self._tasks.spawn("plugin-connect", attempt.make)
         try:
             self._await(attempt, until_s, check)
@@ -51,6 +76,21 @@ class Network:
             attempt.give_up()
             raise
         return attempt.opened()
+
+    def _resolved(self, rule: HostRule) -> Any:
+        """Resolve a name. Raises ``Refused`` where others still wait for theirs, and ``OSError``.
+
+        A resolver that does not answer keeps its thread long after the plugin gave up.
+        """
+        with self._lock:
+            if self._resolving >= limits.PLUGIN_RESOLUTIONS_MAX:
+                raise Refused(errno.EAGAIN, f"{rule.name}: other names are still being resolved")
+            self._resolving += 1
+        try:
+            return self._resolve(rule.name, rule.port)
+        finally:
+            with self._lock:
+                self._resolving -= 1
 
     def _await(self, attempt: "_Attempt", until_s: float, check: Callable[[], None]) -> None:
         while not self._clock.wait(attempt.done, limits.PLUGIN_TICK_S):
@@ -62,8 +102,11 @@ class Network:
 class _Attempt:
     """One connection that is being made, and perhaps not wanted any more when it is."""
 
-    def __init__(self, rule: HostRule, until_s: float, clock: Clock) -> None:
+    def __init__(
+        self, rule: HostRule, until_s: float, clock: Clock, resolve: Callable[[HostRule], Any]
+    ) -> None:
         self.done = threading.Event()
+        self._resolve = resolve
         self._rule = rule
         self._until_s = until_s
         self._clock = clock
@@ -103,7 +146,7 @@ class _Attempt:
         """Resolve the name once, look at each address, and connect to the very same."""
         rule = self._rule
         last = Refused(errno.EHOSTUNREACH, f"{rule.name} has no address")
-        told = socket.getaddrinfo(rule.name, rule.port, type=socket.SOCK_STREAM)
+        told = self._resolve(rule)
         for family, _, _, _, address in told:
             problem = problem_of_address(str(address[0]), private=rule.private)
             if problem:

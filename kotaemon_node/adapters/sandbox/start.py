@@ -9,12 +9,13 @@ from typing import Any, Final
 import orjson
 
 from kotaemon_node.adapters.sandbox.launch import Launcher
-from kotaemon_node.adapters.sandbox.network import Network
+from kotaemon_node.adapters.sandbox.network import Network, Resolve
 from kotaemon_node.adapters.sandbox.plugin import SandboxedPlugin, SandboxMetrics
 from kotaemon_node.adapters.sandbox.pool import Pool
 from kotaemon_node.adapters.sandbox.process import Broken, Process
 from kotaemon_node.adapters.sandbox.services import Services
 from kotaemon_node.domain import acting_limits as limits
+from kotaemon_node.domain.arguments import problem_of_schema
 from kotaemon_node.domain.limits import JSON_DEPTH_MAX
 from kotaemon_node.domain.nesting import deeper_than
 from kotaemon_node.domain.plugin_manifest import Manifest
@@ -40,17 +41,19 @@ def start_plugin(
     metrics: SandboxMetrics | None = None,
     version: str = "",
     readable: tuple[str, ...] = (),
+    resolve: Resolve | None = None,
 ) -> SandboxedPlugin:
     """Start the plugin that lies in ``folder``, for one tenant; returns when it can be called.
 
     ``folder`` holds ``<name>.py`` or ``<name>/__init__.py`` and nothing that is not the plugin's to
     read; it has to stay until the plugin has ended. ``config`` lies over that of the manifest.
     ``version`` names what lies there; without one it follows from the bytes. ``readable``: further
-    files, as certificates of an operator's own. Raises ``PluginRefused``.
+    files, as certificates of an operator's own. ``resolve``: how the names of hosts are resolved;
+    None: in the task that waits. Raises ``PluginRefused``, and what cannot be foreseen.
     """
     folder = folder.resolve()
     told = {**manifest.config, **(config or {})}
-    network = Network(manifest, clock=clock, tasks=tasks)
+    network = Network(manifest, clock=clock, tasks=tasks, resolve=resolve)
     services = Services(
         manifest, tenant=tenant, storage=storage, network=network, clock=clock, tasks=tasks
     )
@@ -108,6 +111,8 @@ def _described(manifest: Manifest, said: Mapping[str, Any], version: str) -> Plu
     parameters = said["parameters"]
     if not isinstance(parameters, dict) or deeper_than(parameters, JSON_DEPTH_MAX):
         raise ValueError("parameters is no JSON schema")
+    if problem := problem_of_schema(parameters):
+        raise ValueError(f"parameters is no JSON schema: {problem}")
     if len(orjson.dumps(parameters)) > limits.PLUGIN_SCHEMA_BYTES_MAX:
         raise ValueError(f"parameters has more than {limits.PLUGIN_SCHEMA_BYTES_MAX} bytes")
     hooks = said["hooks"]

@@ -30,7 +30,7 @@ def end_with(parent: int) -> None:
 
 def bound_resources(limits: dict[str, Any]) -> None:
     """Take the limits, for good, and close whatever was left open by the parent."""
-    os.closerange(_OUR_DESCRIPTORS, 65_536)
+    _close_inherited()
     os.chdir("/")
     os.umask(0o077)
     # Where memory runs out, the plugin goes before the pod.
@@ -42,6 +42,19 @@ def bound_resources(limits: dict[str, Any]) -> None:
     _lower(resource.RLIMIT_CORE, 0)
     _lower(resource.RLIMIT_MEMLOCK, 0)
     _lower(resource.RLIMIT_MSGQUEUE, 0)
+
+
+def _close_inherited() -> None:
+    """Close every descriptor but ours, whatever its number."""
+    try:
+        there = [int(it) for it in os.listdir("/proc/self/fd")]
+    except OSError:  # no /proc: all that there can be
+        os.closerange(_OUR_DESCRIPTORS, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
+        return
+    for descriptor in there:
+        if descriptor >= _OUR_DESCRIPTORS:
+            with suppress(OSError):  # that of the listing itself
+                os.close(descriptor)
 
 
 def drop_privileges() -> None:
