@@ -12,7 +12,8 @@ from kotaemon_node.adapters.redis import (
     RedisStore,
     RedisTurnRecords,
 )
-from kotaemon_node.adapters.redis.keys import CountKeys, SessionKeys, trace
+from kotaemon_node.adapters.redis.keys import SessionKeys, trace
+from kotaemon_node.adapters.redis.question_keys import CountKeys
 from kotaemon_node.domain import limits
 from kotaemon_node.domain.errors import TurnNotFound
 from kotaemon_node.domain.session import SessionKey, TurnKey

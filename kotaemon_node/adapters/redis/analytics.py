@@ -6,7 +6,7 @@ from datetime import date
 from typing import Any, Final
 
 from kotaemon_node.adapters.redis.connection import RedisStore
-from kotaemon_node.adapters.redis.keys import CountKeys
+from kotaemon_node.adapters.redis.question_keys import CountKeys
 from kotaemon_node.domain import limits
 from kotaemon_node.ports.analytics import Day, Tally
 

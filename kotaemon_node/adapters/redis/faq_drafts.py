@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 from kotaemon_node.adapters.redis.connection import RedisStore
-from kotaemon_node.adapters.redis.keys import DraftKeys
+from kotaemon_node.adapters.redis.question_keys import DraftKeys
 from kotaemon_node.domain import limits
 from kotaemon_node.domain.acting_limits import (
     FAQ_DRAFT_EXAMPLES_MAX,

@@ -103,7 +103,6 @@ shares (two digits of the question's digest), with the bits by which their quest
 import hashlib
 import zlib
 from dataclasses import dataclass
-from datetime import date
 
 from kotaemon_node.domain import limits
 from kotaemon_node.domain.session import SessionKey, TurnKey
@@ -297,49 +296,6 @@ class HotKeys:
         share = f"kn:answer:{{{name.question[:2]}}}:"
         asked = f"{share}asked:{name.tenant}"
         return cls(share + name.digest, asked, f"{asked}:before", share + "kept")
-
-
-@dataclass(frozen=True, slots=True)
-class CountKeys:
-    """The keys of what is counted of one tenant on one day, all in one slot."""
-
-    day: str
-    asked: str
-    unanswered: str
-    prefix: str
-
-    @classmethod
-    def of(cls, tenant: str, day: date) -> "CountKeys":
-        """Return the keys of ``day``."""
-        prefix = f"kn:{{counts:{tenant}}}:"
-        name = f"{prefix}{day:%Y%m%d}"
-        return cls(name, f"{name}:asked", f"{name}:unanswered", prefix)
-
-    def counted(self, hour: str) -> str:
-        """Set."""
-        return f"{self.prefix}counted:{hour}"
-
-
-@dataclass(frozen=True, slots=True)
-class DraftKeys:
-    """The keys of a knowledge base's drafts of an FAQ; one slot a tenant."""
-
-    tenant: str
-    kb: str
-
-    @property
-    def rows(self) -> str:
-        """Hash."""
-        return f"kn:{{drafts:{self.tenant}}}:{self.kb}"
-
-    @property
-    def rank(self) -> str:
-        """Sorted set."""
-        return f"{self.rows}:rank"
-
-    def noted(self, hour: str) -> str:
-        """Set."""
-        return f"{self.rows}:noted:{hour}"
 
 
 def trace(tenant: str, trace_id: str) -> str:
