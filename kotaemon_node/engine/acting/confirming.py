@@ -37,7 +37,7 @@ _ALONE: Final = _words("right correct fine perfect")
 _THANKS: Final = _words("please thanks thank you very much kindly")
 _POLITE: Final = _THANKS | _words("it that this the now do me for and")
 # Of wishes, of which only the verb tells what is wished.
-_WISHES: Final = _words("i want to my order orders the one")
+_WISHES: Final = _words("i want to my order the one")
 _ALL_POLITE: Final = (
     _POLITE
     | _WISHES
