@@ -8,7 +8,6 @@ import json
 import re
 import threading
 import time
-from collections.abc import Iterator
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -17,16 +16,9 @@ from urllib.parse import parse_qs, urlsplit
 
 from tests.browser.stub_handoff import hand_back, hand_off, waiting
 from tests.browser.stub_turns import Script, StubTurn
+from tests.browser.stub_wire import CSP, TYPES, blocks, event_of
 
 WEB = Path(__file__).parents[2] / "kotaemon_node" / "web"
-CSP = "default-src 'self'"
-TYPES = {
-    ".html": "text/html; charset=utf-8",
-    ".js": "text/javascript; charset=utf-8",
-    ".css": "text/css; charset=utf-8",
-    ".svg": "image/svg+xml",
-    ".woff2": "font/woff2",
-}
 
 
 class Stub:
@@ -217,15 +209,15 @@ class _Handler(BaseHTTPRequestHandler):
                 self.close_connection = True  # without the closing chunk: a broken connection
                 return
             place, after = place + 1, 0
-        self._chunk(_event({"type": "error", "code": "gone", "message": "", "retryable": False}))
+        self._chunk(event_of({"type": "error", "code": "gone", "message": "", "retryable": False}))
         self._chunk(b"")
 
     def _told(self, turn: StubTurn, after: int) -> bool:
         """Tell a turn to its end; False when the connection is to break in the middle."""
         if turn.state == "running" or len(turn.frames) > after:
             head = {"type": "turn", "turn_id": turn.turn_id, "message": turn.message, **turn.said}
-            self._chunk(_event({**head, "trace_id": turn.trace_id, "state": "running"}))
-        for block, seq in _blocks(turn, after):
+            self._chunk(event_of({**head, "trace_id": turn.trace_id, "state": "running"}))
+        for block, seq in blocks(turn, after):
             self._chunk(block)
             if f"{turn.turn_id}:{seq}" in self.world.session_cuts:
                 self.world.session_cuts.remove(f"{turn.turn_id}:{seq}")
@@ -281,7 +273,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _stream(self, turn: StubTurn, *, after: int) -> None:
         self._begin_stream()
-        for block, seq in _blocks(turn, after):
+        for block, seq in blocks(turn, after):
             self._chunk(block)
             if seq in turn.cuts:
                 turn.cuts.remove(seq)
@@ -293,7 +285,7 @@ class _Handler(BaseHTTPRequestHandler):
                 turn.muted = True
                 time.sleep(20)
             if seq is not None and seq == turn.script.leave_after:
-                self._chunk(_event({"type": "reconnect", "retry_ms": 20}))
+                self._chunk(event_of({"type": "reconnect", "retry_ms": 20}))
                 break
         self._chunk(b"")
 
@@ -303,8 +295,8 @@ class _Handler(BaseHTTPRequestHandler):
         last = turn.frames[-1]
         snapshot = {"type": "snapshot", "content": turn.answer, "last": last["seq"] - 1}
         self._begin_stream()
-        self._chunk(_event({**snapshot, "turn_id": turn.turn_id}))
-        self._chunk(_event(last))
+        self._chunk(event_of({**snapshot, "turn_id": turn.turn_id}))
+        self._chunk(event_of(last))
         self._chunk(b"")
 
     def _head(self, status: int, kind: str) -> None:
@@ -329,25 +321,6 @@ class _Handler(BaseHTTPRequestHandler):
     def _error(self, status: int, *, code: str, retryable: bool = False, **more: Any) -> None:
         error = {"code": code, "message": f"said the stub: {code}", "retryable": retryable}
         self._json(status, {"error": {**error, "trace_id": "trace-1", **more}})
-
-
-def _blocks(turn: StubTurn, after: int) -> Iterator[tuple[bytes, int | None]]:
-    """Yield events (with their number) and heartbeats until the turn has ended."""
-    sent = after
-    while turn.state == "running" or len(turn.frames) > sent:
-        fresh = turn.wait_beyond(sent)
-        if not fresh:
-            yield b": beat\n\n", None
-        for frame in fresh:
-            sent = frame["seq"]
-            yield _event(frame), sent
-            if frame["type"] in {"done", "error"}:
-                return
-
-
-def _event(frame: dict[str, Any]) -> bytes:
-    number = f"id: {frame['turn_id']}:{frame['seq']}\n" if "seq" in frame else ""
-    return f"{number}event: {frame['type']}\ndata: {json.dumps(frame)}\n\n".encode()
 
 
 _ID = r"([A-Za-z0-9_.-]+)"
