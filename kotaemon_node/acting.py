@@ -1,6 +1,6 @@
 """Composes what a pod needs to act: plugins, and what stands around them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -89,7 +89,9 @@ def acting_of(
     # The same of names: a name server that is silent must hold up plugins only.
     resolve = Resolver(GeventTasks(native_threads=bounds.PLUGIN_RESOLVERS).compute)
 
-    def started(folder: Path, manifest: Manifest, *, config: Mapping[str, Any]) -> Started:
+    def started(
+        folder: Path, manifest: Manifest, *, config: Mapping[str, Any], secrets: Sequence[str]
+    ) -> Started:
         return start_plugin(
             folder,
             manifest,
@@ -100,6 +102,7 @@ def acting_of(
             tasks=tasks,
             metrics=metrics.acting,
             resolve=resolve,
+            secrets=secrets,
         )
 
     secrets = PluginSecrets(settings.plugin_secrets_dir, environment=environment_value)

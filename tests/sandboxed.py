@@ -89,7 +89,12 @@ class Started:
 
 @contextmanager
 def started(
-    folder: Path, source: str, manifest: str = "", *, name: str = "wild"
+    folder: Path,
+    source: str,
+    manifest: str = "",
+    *,
+    name: str = "wild",
+    secrets: tuple[str, ...] = (),
 ) -> Iterator[Started]:
     """Start a plugin whose file holds ``source``; its processes end with the block."""
     (folder / f"{name}.py").write_text(dedent(source), encoding="utf-8")
@@ -102,6 +107,7 @@ def started(
         clock=clock,
         tasks=ThreadTasks(),
         metrics=ends,
+        secrets=secrets,
     )
     try:
         yield Started(plugin, ends)

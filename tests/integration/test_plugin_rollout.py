@@ -101,11 +101,11 @@ class Pods:
         hear.start()
         return fleet
 
-    def _start(self, folder: Path, manifest: Manifest, *, config: Mapping[str, Any]) -> Any:
+    def _start(self, folder: Path, manifest: Manifest, **told: Any) -> Any:
         return start_plugin(
             folder,
             manifest,
-            config=config,
+            **told,
             tenant="default",
             storage=MemoryPluginStorage(clock=self.clock),
             clock=self.clock,

@@ -2,7 +2,7 @@
 
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -146,9 +146,18 @@ class Starter:
 
     def __init__(self) -> None:
         self.config: Mapping[str, Any] = {}
+        self.secrets: Sequence[str] = ()
 
-    def __call__(self, folder: Path, manifest: Manifest, *, config: Mapping[str, Any]) -> Loaded:
+    def __call__(
+        self,
+        folder: Path,
+        manifest: Manifest,
+        *,
+        config: Mapping[str, Any],
+        secrets: Sequence[str],
+    ) -> Loaded:
         self.config = config
+        self.secrets = secrets
         return Loaded(Wanted(manifest.name, release("a")), "")
 
 
@@ -170,6 +179,7 @@ def test_configuration_stands_over_the_manifest_and_secrets_are_filled_in(
     loaded = loader.load(wanted)
 
     assert start.config == {"url": "v", "key": "s3cret", "more": [{"a": 1}]}
+    assert start.secrets == ("s3cret",)
     assert loaded.description.version == wanted.release.version
     assert "s3cret" not in loaded.mark
     assert loader.mark(wanted) == loaded.mark

@@ -1,11 +1,11 @@
 """Starts a plugin from its bundle: fetched, checked, unpacked, and given its configuration."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from kotaemon_node.adapters.bundles.secrets import PluginSecrets
+from kotaemon_node.adapters.bundles.secrets import PluginSecrets, secret_values
 from kotaemon_node.adapters.bundles.shelf import BundleShelf
 from kotaemon_node.domain.errors import NodeError
 from kotaemon_node.domain.plugin_manifest import Manifest
@@ -25,8 +25,18 @@ class Started(Plugin, Protocol):
 class Start(Protocol):
     """Starts the process of a plugin."""
 
-    def __call__(self, folder: Path, manifest: Manifest, *, config: Mapping[str, Any]) -> Started:
-        """Return it when it can be called; ``PluginRefused`` where it does not start."""
+    def __call__(
+        self,
+        folder: Path,
+        manifest: Manifest,
+        *,
+        config: Mapping[str, Any],
+        secrets: Sequence[str],
+    ) -> Started:
+        """Return it when it can be called; ``PluginRefused`` where it does not start.
+
+        ``secrets`` are texts in ``config``; no log and no error may tell them.
+        """
         ...
 
 
@@ -87,7 +97,8 @@ class BundleLoader:
         if problem := manifest.problem_of(filled):
             # The value may be a secret: nothing of it is told.
             raise PluginRefused(f"its configuration is not what config_schema says: {problem}")
-        started = self._start(folder, manifest, config=filled)
+        secrets = tuple(secret_values(config, filled))
+        started = self._start(folder, manifest, config=filled, secrets=secrets)
         return _Loaded(started, version=wanted.release.version, mark=mark)
 
     def _config(self, wanted: Wanted) -> Mapping[str, Any]:

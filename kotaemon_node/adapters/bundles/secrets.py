@@ -96,3 +96,20 @@ def _names(value: Any) -> Iterator[str]:
         else:
             for it in value.values():
                 yield from _names(it)
+
+
+def secret_values(config: Mapping[str, Any], filled: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what ``filled`` has in the places where ``config``, of which it was made, names one."""
+    for key, value in config.items():
+        yield from _filled_in(value, filled[key])
+
+
+def _filled_in(value: Any, found: Any) -> Iterator[str]:
+    if isinstance(value, list):
+        for one, other in zip(value, found, strict=True):
+            yield from _filled_in(one, other)
+    elif isinstance(value, Mapping):
+        if _named(value) is None:
+            yield from secret_values(value, found)
+        else:
+            yield found

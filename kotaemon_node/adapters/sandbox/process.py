@@ -7,6 +7,7 @@ from typing import Any, Final, Literal
 
 import structlog
 
+from kotaemon_node.adapters.sandbox.hiding import Hiding
 from kotaemon_node.adapters.sandbox.launch import Launched
 from kotaemon_node.adapters.sandbox.line import Ended, Line, Nonsense
 from kotaemon_node.adapters.sandbox.services import Services
@@ -56,6 +57,7 @@ class Process:
         bounds: ProcessLimits,
         services: Services,
         clock: Clock,
+        hide: Hiding,
     ) -> None:
         self._launched = launched
         self._line = Line(launched.line, clock=clock)
@@ -63,6 +65,7 @@ class Process:
         self._bounds = bounds
         self._services = services
         self._clock = clock
+        self._hide = hide
         self._calls = 0
         self.worn = False
         """It computed long and was given less of the processors: another one is to go on."""
@@ -82,8 +85,10 @@ class Process:
         if isinstance(ready := answer.get("ready"), dict):
             return ready
         if text := answer.get("log"):
-            _log.warning("plugin_start_failed", plugin=self._name, traceback=f"{text!s:.4000}")
-        raise Broken("died", f"{answer.get('failed', 'it says nothing of itself')!s:.600}")
+            told = self._hide(f"{text!s:.4000}")
+            _log.warning("plugin_start_failed", plugin=self._name, traceback=told)
+        why = f"{answer.get('failed', 'it says nothing of itself')!s:.600}"
+        raise Broken("died", self._hide(why))
 
     def call(
         self, order: Mapping[str, Any], caller: Caller, *, timeout_s: float
@@ -99,6 +104,9 @@ class Process:
         self._launched.freeze()
         if answer.get("id") != self._calls:
             raise Broken("nonsense", "its answer is to another call")
+        if "raised" in answer:
+            raised, told = f"{answer['raised']!s:.80}", f"{answer.get('log', '')!s:.4000}"
+            return {**answer, "raised": self._hide(raised), "log": self._hide(told)}
         return answer
 
     @property
@@ -208,7 +216,7 @@ class Process:
         watch.written_bytes += len(taken)
         if left > 0:
             text = taken[:left].decode("utf-8", "replace")
-            _log.info("plugin_output", plugin=self._name, text=text)
+            _log.info("plugin_output", plugin=self._name, text=self._hide(text))
 
     def _take_output(self) -> bytes:
         try:

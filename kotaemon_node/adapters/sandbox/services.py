@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 import structlog
 
+from kotaemon_node.adapters.sandbox.hiding import Hiding
 from kotaemon_node.adapters.sandbox.line import Ended, Line, Nonsense
 from kotaemon_node.adapters.sandbox.network import Network, Refused
 from kotaemon_node.domain import acting_limits as limits
@@ -48,6 +49,7 @@ class Services:
         network: Network,
         clock: Clock,
         tasks: Tasks,
+        hide: Hiding,
     ) -> None:
         self._manifest = manifest
         self._owner = PluginName(tenant, manifest.name)
@@ -55,6 +57,7 @@ class Services:
         self._network = network
         self._clock = clock
         self._tasks = tasks
+        self._hide = hide
 
     def serve(
         self,
@@ -123,9 +126,8 @@ class Services:
             opened = self._network.connect(host, port, wait_s, check=check)
         except Refused as refused:
             if refused.number == errno.EACCES:
-                _log.warning(
-                    "plugin_connection_refused", plugin=self._owner.plugin, why=refused.why
-                )
+                why = self._hide(refused.why)
+                _log.warning("plugin_connection_refused", plugin=self._owner.plugin, why=why)
             line.send({"errno": refused.number, "why": refused.why}, watch)
             return
         with opened:

@@ -2,12 +2,14 @@
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 import orjson
 
+from kotaemon_node.adapters.sandbox.hiding import Hiding
 from kotaemon_node.adapters.sandbox.launch import Launcher
 from kotaemon_node.adapters.sandbox.network import Network, Resolve
 from kotaemon_node.adapters.sandbox.plugin import SandboxedPlugin, SandboxMetrics
@@ -42,6 +44,7 @@ def start_plugin(
     version: str = "",
     readable: tuple[str, ...] = (),
     resolve: Resolve | None = None,
+    secrets: Sequence[str] = (),
 ) -> SandboxedPlugin:
     """Start the plugin that lies in ``folder``, for one tenant; returns when it can be called.
 
@@ -49,13 +52,21 @@ def start_plugin(
     read; it has to stay until the plugin has ended. ``config`` lies over that of the manifest.
     ``version`` names what lies there; without one it follows from the bytes. ``readable``: further
     files, as certificates of an operator's own. ``resolve``: how the names of hosts are resolved;
-    None: in the task that waits. Raises ``PluginRefused``, and what cannot be foreseen.
+    None: in the task that waits. ``secrets``: texts in ``config`` that stand in no log and no
+    error. Raises ``PluginRefused``, and what cannot be foreseen.
     """
     folder = folder.resolve()
     told = {**manifest.config, **(config or {})}
     network = Network(manifest, clock=clock, tasks=tasks, resolve=resolve)
+    hide = Hiding(secrets)
     services = Services(
-        manifest, tenant=tenant, storage=storage, network=network, clock=clock, tasks=tasks
+        manifest,
+        tenant=tenant,
+        storage=storage,
+        network=network,
+        clock=clock,
+        tasks=tasks,
+        hide=hide,
     )
     order = _first_order(folder, manifest, told, readable)
     name = manifest.name
@@ -63,7 +74,12 @@ def start_plugin(
     def begun() -> tuple[Process, Mapping[str, Any]]:
         launched = _LAUNCHER.launch()
         process = Process(
-            launched, name=name, bounds=manifest.limits, services=services, clock=clock
+            launched,
+            name=name,
+            bounds=manifest.limits,
+            services=services,
+            clock=clock,
+            hide=hide,
         )
         try:
             return process, process.begin(order)
@@ -79,10 +95,12 @@ def start_plugin(
         raise PluginRefused(f"{name} does not start: {error}") from None
     try:
         described = _described(manifest, said, version or _version_of(folder, told))
+        described = replace(described, description=hide(described.description))
     except BaseException as error:
         first.end(gently=False)
         if isinstance(error, TypeError | ValueError | KeyError):
-            raise PluginRefused(f"{name}: what it says of itself is wrong: {error}") from None
+            why = hide(f"{error!s:.2000}")
+            raise PluginRefused(f"{name}: what it says of itself is wrong: {why}") from None
         raise
     pool = Pool(first, name=name, start=lambda: begun()[0], clock=clock, tasks=tasks)
     return SandboxedPlugin(described, pool, clock=clock, metrics=metrics)
