@@ -16,6 +16,7 @@ from kotaemon_node.adapters.sandbox.manifest_file import read_manifest
 from kotaemon_node.adapters.sandbox.memory_storage import MemoryPluginStorage
 from kotaemon_node.adapters.sandbox.start import start_plugin
 from kotaemon_node.adapters.system import SystemClock, ThreadTasks
+from kotaemon_node.domain.arguments import problem_of
 from kotaemon_node.domain.ids import DEFAULT_TENANT
 from kotaemon_node.domain.plugin_bundle import manifest_text
 from kotaemon_node.domain.plugin_manifest import Manifest
@@ -109,7 +110,7 @@ class _InProcess:
         self, folder: Path, manifest: Manifest, config: Mapping[str, Any], place: Path
     ) -> None:
         self._place, self._manifest = place, manifest
-        self._kept = _Kept()
+        self._kept = _Kept(manifest)
         before = list(sys.path)
         told = {**manifest.config, **config}
         try:
@@ -139,9 +140,13 @@ class _InProcess:
         return self._description
 
     def call(self, call: PluginCall, *, stop: StopSignal = _NEVER) -> Any:
-        caller = call.caller
-        self._kept.values[f"user_id:{caller.session_id}"] = caller.user_id
-        self._kept.values[f"context:{caller.session_id}"] = dict(caller.context)
+        about, caller = self._description, call.caller
+        if call.entry == "run" and (problem := problem_of(call.arguments, about.parameters)):
+            raise ToolFailed(f"{about.name}: {problem}", reached=False, fault=False)
+        self._kept.given = {
+            f"user_id:{caller.session_id}": caller.user_id,
+            f"context:{caller.session_id}": dict(caller.context),
+        }
         frame = self._caller.answer(
             {
                 "id": 0,
@@ -175,23 +180,37 @@ class _InProcess:
 
 
 class _Kept:
-    """``plugins.SharedStorage`` as long as this process."""
+    """``plugins.SharedStorage`` as long as this process; refuses what pods refuse."""
 
-    def __init__(self) -> None:
-        self.values: dict[str, Any] = {}
+    def __init__(self, manifest: Manifest) -> None:
+        self._manifest = manifest
+        self._values: dict[str, Any] = {}
+        self.given: Mapping[str, Any] = {}
+        """Of the running call: who asks, and what the turn knows."""
 
     def get(self, key: str, default: Any = None) -> Any:
         """See the protocol."""
-        found = self.values.get(key)
+        if key in self.given:
+            found = self.given[key]
+        else:
+            self._check(key)
+            found = self._values.get(key)
         return default if found is None else found
 
     def set(self, key: str, value: Any, *, ttl_s: float | None = None) -> None:
         """See the protocol; what is no JSON is refused as in a pod."""
-        self.values[key] = json.loads(json.dumps(value))
+        self._check(key)
+        self._values[key] = json.loads(json.dumps(value))
 
     def delete(self, key: str) -> None:
         """See the protocol."""
-        self.values.pop(key, None)
+        self._check(key)
+        self._values.pop(key, None)
+
+    def _check(self, key: str) -> None:
+        if not self._manifest.may_keep(key):
+            why = f"{key!r:.130} is not among the storage keys of its manifest"
+            raise PermissionError(why)
 
 
 def _removed(place: Path) -> None:
