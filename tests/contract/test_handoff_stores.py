@@ -7,6 +7,7 @@ import pytest
 from kotaemon_node.domain.turn import State
 from tests.engine_pods import ANYBODY, PIECES, Stall, key
 from tests.handed_pods import WAIT_S, DeskPod, bot_text_behind_handoff
+from tests.integration.test_handback_running import taken_with_a_person
 from tests.redis_server import Server
 
 
@@ -46,3 +47,19 @@ def test_a_running_answer_ends_and_the_session_comes_back(
     taker.until(lambda: taker.handoffs.count() == 0)
     assert taker.ask("t3").answer == "".join(PIECES)
     assert [one.event for one in taker.history()] == ["handoff", "", "", "handback", ""]
+
+
+def test_what_runs_while_the_session_comes_back_is_answered(
+    pods: tuple[DeskPod, DeskPod, Stall],
+) -> None:
+    owner, taker, stall = pods
+    stall.go.set()
+    held = taken_with_a_person(owner)
+
+    taker.hand_back()
+    held.go.set()
+
+    turn = taker.engine.wait(key("t1"), ANYBODY, timeout_s=WAIT_S)
+    assert turn is not None
+    assert (turn.answer, turn.event, turn.handoff) == ("".join(PIECES), "handback", False)
+    assert taker.with_person() is None
