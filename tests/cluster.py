@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 import pytest
 
@@ -41,17 +41,20 @@ class Cluster(Target):
         *,
         workers: int = 3,
         knowledge: Path | None = None,
+        plugins: Path | Literal["sample"] | None = None,
         environment: Mapping[str, str] | None = None,
     ) -> None:
         """Decide on everything; ``up`` (or ``with``) starts it.
 
-        ``knowledge`` None: the sample shop. ``environment``: settings by their names, e.g.
+        ``knowledge`` None: the sample shop; ``plugins`` None: none, "sample": those of the shop,
+        with its orders. ``environment``: settings by their names, e.g.
         ``{"SESSION_IDLE_S": "2"}``; those of the machine are left out.
         """
         self.port = choose_block(1)
         super().__init__(DataFolder(data), url=f"http://127.0.0.1:{self.port}")
         self._workers = workers
         self._knowledge = knowledge
+        self._plugins = plugins
         inherited = {name: text for name, text in os.environ.items() if name not in _SETTINGS}
         # The processes run in the data folder: they must find this source tree from there.
         self.environment = {**inherited, "PYTHONPATH": str(_ROOT), **(environment or {})}
@@ -68,6 +71,10 @@ class Cluster(Target):
         arguments = ["--port", str(self.port), "--workers", str(self._workers), "--detach"]
         if self._knowledge is not None:
             arguments += ["--knowledge", str(self._knowledge)]
+        if self._plugins != "sample" and "PLUGINS_DIR" not in self.environment:
+            folder = self._plugins or self.folder.path / "no-plugins"
+            folder.mkdir(parents=True, exist_ok=True)
+            arguments += ["--plugins", str(folder)]
         done = self.command("up", *arguments, timeout_s=_START_S)
         assert done.returncode == 0, done.stderr
 
@@ -128,8 +135,8 @@ COMMAND = [sys.executable, "-m", "kotaemon_node.cli.main"]
 
 @pytest.fixture(scope="session")
 def shared_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """Run one cluster with the sample knowledge for the whole test run."""
-    with Cluster(tmp_path_factory.mktemp("cluster") / "data") as running:
+    """Run one cluster with the sample knowledge and plugins for the whole test run."""
+    with Cluster(tmp_path_factory.mktemp("cluster") / "data", plugins="sample") as running:
         yield running
 
 

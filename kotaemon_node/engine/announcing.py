@@ -12,7 +12,7 @@ from typing import Protocol
 import structlog
 
 from kotaemon_node.domain import limits
-from kotaemon_node.domain.errors import Gone, SessionNotFound, TurnNotFound
+from kotaemon_node.domain.errors import Gone, SessionNotFound, StoreUnavailable, TurnNotFound
 from kotaemon_node.domain.events import SESSION_UPDATED, TURN_LOG, SessionUpdated
 from kotaemon_node.domain.session import Principal, Turn, TurnKey
 from kotaemon_node.engine.turn_log import TurnLog
@@ -72,7 +72,9 @@ class Announcer:
         def run() -> None:
             try:
                 with structlog.contextvars.bound_contextvars(trace_id=turn.trace_id):
-                    if self._counted(lease.key, head, turn):
+                    # First of all: who has just been answered looks at the list.
+                    listed = self._relisted(lease.key)
+                    if listed and self._counted(lease.key, head, turn):
                         hint = _hint(lease.key, head)
                         self._publish(lease.key, [hint, *self._logged(lease.key, head, turn)])
             finally:
@@ -119,7 +121,8 @@ class Announcer:
             self._lose_log()
             return True
         turn = self._read_again(key)
-        if turn is not None and not self._counted(key, head, turn):
+        listed = self._relisted(key)
+        if not listed or (turn is not None and not self._counted(key, head, turn)):
             return False
         logged = self._logged(key, head, turn) if turn is not None else ()
         # A hint that old is worth nothing; a bus that is back is not kept busy with it.
@@ -134,6 +137,15 @@ class Announcer:
         if self._turn_log is None:
             return ()
         return (self._turn_log.message(key, epoch=head.epoch, turn=turn),)
+
+    def _relisted(self, key: TurnKey) -> bool:
+        """Have lists show the session's activity; False where the sweep is to do it again."""
+        try:
+            self._sessions.relist(key.session)
+        except StoreUnavailable as error:
+            _log.warning("session_not_listed", turn_id=key.turn_id, error=str(error))
+            return False
+        return True
 
     def _counted(self, key: TurnKey, head: SessionHead, turn: Turn) -> bool:
         """Count the turn; False where the sweep is to do it again."""
@@ -162,7 +174,7 @@ class Announcer:
             for message in messages:
                 self._bus.publish(message)
                 self._metrics.event(message.topic, "sent")
-            self._sessions.settle(key)
+            self._sessions.settle(key, listed=True)
         except Exception as error:  # noqa: BLE001 - the sweep does it again; nobody waits for this
             self._metrics.event(messages[0].topic, "failed")
             _log.warning("event_not_sent", turn_id=key.turn_id, error=str(error))

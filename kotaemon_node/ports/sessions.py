@@ -280,8 +280,11 @@ class SessionStore(Protocol):
         """
         ...
 
-    def settle(self, key: TurnKey) -> None:
-        """Forget the turn in the index of running turns: its events are out."""
+    def relist(self, key: SessionKey) -> None:
+        """Put the session where its last activity belongs in the lists that show it."""
+
+    def settle(self, key: TurnKey, *, listed: bool = False) -> None:
+        """Forget the running turn, whose events are out; unless ``listed``, ``relist`` as well."""
         ...
 
     def forget(self, key: TurnKey, *, older_than_s: float) -> None:

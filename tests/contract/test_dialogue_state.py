@@ -83,7 +83,7 @@ def test_rows_of_older_and_newer_programs_are_read(a: Pod, redis_store: RedisSto
     assert view.state == DialogueState(slots={"a": 1})
 
 
-def test_a_store_that_was_set_back_has_the_state_of_that_time(
+def test_a_store_that_was_set_back_has_no_state(
     a: Pod, b: Pod, redis_store: RedisStore
 ) -> None:
     said(a, "t0", STATE)
@@ -95,7 +95,8 @@ def test_a_store_that_was_set_back_has_the_state_of_that_time(
             redis_store.client.restore(name, 0, dump)
     with pytest.raises(Gone):
         a.owned("t2")
-    assert said(b, "t3", None) == STATE
+    # What waited for a yes then may have had it since.
+    assert said(b, "t3", None) == DialogueState()
 
 
 def test_the_state_goes_into_the_archive_and_comes_back(

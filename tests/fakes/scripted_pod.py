@@ -19,6 +19,7 @@ from kotaemon_node.domain.knowledge import GenerationRef, Hit, SearchResult
 from kotaemon_node.engine.answering import Draft
 from kotaemon_node.engine.writing import FrameWriter
 from kotaemon_node.ports.sessions import Work
+from tests.fakes.encoder import HashingEncoder
 from tests.fakes.knowledge_base import PASSAGE
 
 limits.CLIENT_STALL_S = float(os.environ.get("STALL_S", limits.CLIENT_STALL_S))  # type: ignore[misc]
@@ -71,7 +72,7 @@ class ScriptedAnswerer:
 
 bootstrap.KnowledgeLibrary = AnyKnowledge  # type: ignore[assignment, misc]
 bootstrap.Answerer = ScriptedAnswerer  # type: ignore[assignment, misc]
-bootstrap._encoders = lambda *_, **__: lambda name: name  # type: ignore[assignment, return-value]
+bootstrap.encoder_of = lambda *_, **__: HashingEncoder()  # type: ignore[assignment]
 
 from kotaemon_node.server.wsgi import app  # noqa: E402 - builds the pod of the parts above
 

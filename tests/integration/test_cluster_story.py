@@ -87,7 +87,7 @@ def test_an_order_is_explained_with_the_policy_and_cancelled_from_other_pods(
 def test_a_pod_killed_during_the_cancellation_leaves_one_cancellation_and_a_true_answer(
     tmp_path: Path,
 ) -> None:
-    with Cluster(tmp_path / "data", workers=2) as cluster:
+    with Cluster(tmp_path / "data", workers=2, plugins="sample") as cluster:
         session = f"story-{uuid.uuid4().hex[:8]}"
         assert "1003" in said(cluster.url, session, "Why hasn't my order shipped?")["answer"]
         assert "Cancel order 1003" in said(cluster.url, session, "then cancel it")["answer"]

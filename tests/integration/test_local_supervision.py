@@ -18,7 +18,7 @@ import requests
 from kotaemon_node.local.supervisor import RUNNING, Supervisor
 from tests.cluster import Cluster
 
-ROLES = {"redis", "haproxy", "coordinator", "shop", "worker"}
+ROLES = {"redis", "haproxy", "coordinator", "worker"}
 # The promise is "within seconds"; the wait is longer, so that a busy machine is not a failure.
 PATIENCE_S = 60.0
 

@@ -263,13 +263,17 @@ class RedisSessionStore(SessionReads):
         work = self._work(next_key, reply[4], latest) if following else None
         return Committed(version=version, hash=hash_, next=work)
 
-    def settle(self, key: TurnKey) -> None:
+    def relist(self, key: SessionKey) -> None:
         """See the port."""
-        names = SessionKeys.of(key.session)
         with store_errors():
-            subject = self._store.client.hget(names.meta, "principal")
+            subject = self._store.client.hget(SessionKeys.of(key).meta, "principal")
         if subject is not None:
-            self._list.note(key.session, subject.decode())
+            self._list.note(key, subject.decode())
+
+    def settle(self, key: TurnKey, *, listed: bool = False) -> None:
+        """See the port."""
+        if not listed:
+            self.relist(key.session)
         self._running.leave(key)
 
     def forget(self, key: TurnKey, *, older_than_s: float) -> None:
