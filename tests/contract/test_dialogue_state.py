@@ -83,9 +83,7 @@ def test_rows_of_older_and_newer_programs_are_read(a: Pod, redis_store: RedisSto
     assert view.state == DialogueState(slots={"a": 1})
 
 
-def test_a_store_that_was_set_back_has_no_state(
-    a: Pod, b: Pod, redis_store: RedisStore
-) -> None:
+def test_a_store_that_was_set_back_has_no_state(a: Pod, b: Pod, redis_store: RedisStore) -> None:
     said(a, "t0", STATE)
     old = {name: redis_store.client.dump(name) for name in NAMES.head() if name}
     said(a, "t1", DialogueState(topic="other"))
