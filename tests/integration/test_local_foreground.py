@@ -171,6 +171,7 @@ def test_the_death_of_the_supervisor_is_told_and_nothing_is_left(foreground: For
     foreground.wait_gone()
 
 
+@pytest.mark.long
 def test_a_process_that_cannot_start_is_shown_with_its_last_words(tmp_path: Path) -> None:
     # Everything else is right, but the artifacts cannot be where they are said to be.
     cluster = Cluster(tmp_path / "data", workers=1, environment={"ARTIFACT_URL": "ftp://nowhere"})
@@ -183,6 +184,7 @@ def test_a_process_that_cannot_start_is_shown_with_its_last_words(tmp_path: Path
     assert leftovers.find(cluster.folder) == []
 
 
+@pytest.mark.long
 def test_a_redis_of_somebody_else_is_used_and_left_alone(tmp_path: Path, knowledge: Path) -> None:
     server = RedisServer()
     server.start()

@@ -174,6 +174,7 @@ def test_a_stopped_worker_stays_down_until_it_is_started(cluster: Cluster) -> No
     assert _expected_by_haproxy(cluster) == ["worker-0", "worker-1"]
 
 
+@pytest.mark.long
 def test_scaling_changes_the_workers_and_leaves_the_others_alone(cluster: Cluster) -> None:
     before = cluster.ps()
 
@@ -263,6 +264,7 @@ def test_the_next_up_recovers_from_a_supervisor_that_was_killed(cluster: Cluster
     assert _answers(cluster)
 
 
+@pytest.mark.long
 def test_a_restart_keeps_ports_and_state(cluster: Cluster) -> None:
     before = cluster.ps()
     created = requests.post(f"{cluster.url}/v1/sessions", json={}, timeout=10).json()
