@@ -44,6 +44,7 @@ def marked(page: Page, *, turn: int, citation: int) -> list[str]:
     return passage
 
 
+@pytest.mark.long
 def test_a_conversation_goes_on_after_the_pod_that_served_it_was_killed(
     cluster: Cluster, open_page: OpenPage
 ) -> None:
