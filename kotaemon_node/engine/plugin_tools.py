@@ -14,7 +14,6 @@ import structlog
 from kotaemon_node.domain.limits import TOOL_TIMEOUT_S_MAX
 from kotaemon_node.ports.plugins import (
     Caller,
-    Entry,
     Plugin,
     PluginCall,
     PluginDescription,
@@ -71,9 +70,7 @@ class PluginToolbox:
         """See the port."""
         plugin = self._plugin(name, caller)
         if plugin is None:
-            if self._others is None:
-                raise ToolFailed(f"there is no tool {name}", reached=False, fault=False)
-            return self._others.call(name, arguments, caller=caller, key=key, stop=stop)
+            return self._other(name).call(name, arguments, caller=caller, key=key, stop=stop)
         _, hook, method = name.partition(".")
         said = dict(arguments)
         call = PluginCall(
@@ -99,17 +96,20 @@ class PluginToolbox:
         """See the port."""
         plugin = self._plugin(name, caller)
         if plugin is None:
-            if self._others is None:
-                raise ToolFailed(f"there is no tool {name}", reached=False, fault=False)
-            return self._others.lookup(name, arguments, caller=caller, key=key, stop=stop)
-        entry: Entry = "lookup"
-        asked = PluginCall(entry, caller, key, arguments=dict(arguments))
+            return self._other(name).lookup(name, arguments, caller=caller, key=key, stop=stop)
+        asked = PluginCall("lookup", caller, key, arguments=dict(arguments))
         return found_of(name, plugin.call(asked, stop=stop))
 
     def _plugin(self, name: str, caller: Caller) -> Plugin | None:
         wanted = plugin_of(name)
         offered = self._plugins.offered(caller.tenant, caller.session_id)
         return next((it for it in offered if it.description.name == wanted), None)
+
+    def _other(self, name: str) -> Toolbox:
+        """Return who has the tools that are no plugins'."""
+        if self._others is None:
+            raise ToolFailed(f"there is no tool {name}", reached=False, fault=False)
+        return self._others
 
     def _note_clash(self, name: str) -> None:
         with self._lock:
