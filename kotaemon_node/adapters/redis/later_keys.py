@@ -10,15 +10,14 @@ from kotaemon_node.domain import acting_limits as limits
 class LaterKeys:
     """The keys of one job, all in the slot of its shard."""
 
-    prefix: str
+    shard: int
     tenant: str
     name: str
 
     @classmethod
     def of(cls, tenant: str, name: str) -> "LaterKeys":
         """Return those of the job of this name."""
-        shard = zlib.crc32(f"{tenant}/{name}".encode()) % limits.LATER_SHARDS
-        return cls(cls.prefix_of(shard), tenant, name)
+        return cls(zlib.crc32(f"{tenant}/{name}".encode()) % limits.LATER_SHARDS, tenant, name)
 
     @staticmethod
     def prefix_of(shard: int) -> str:
@@ -51,6 +50,11 @@ class LaterKeys:
         return f"{self.tenant}/{self.name}"
 
     @property
+    def prefix(self) -> str:
+        """What all of them begin with."""
+        return self.prefix_of(self.shard)
+
+    @property
     def record(self) -> str:
         """Hash."""
         return f"{self.prefix}job:{self.member}"
@@ -58,11 +62,11 @@ class LaterKeys:
     @property
     def waiting(self) -> str:
         """Sorted set."""
-        return f"{self.prefix}of:{self.tenant}"
+        return self.waiting_of(self.shard, self.tenant)
 
     def due(self, kind: str) -> str:
         """Sorted set."""
-        return f"{self.prefix}due:{kind}"
+        return self.due_of(self.shard, kind)
 
     def all(self, kind: str) -> list[str]:
         """Return all of them, in the order of the scripts."""
@@ -70,6 +74,6 @@ class LaterKeys:
             self.record,
             self.due(kind),
             self.waiting,
-            f"{self.prefix}letters:{self.tenant}",
-            f"{self.prefix}dead:{kind}",
+            self.dead_letters_of(self.shard, self.tenant),
+            self.dead_of(self.shard, kind),
         ]
