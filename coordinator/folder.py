@@ -19,7 +19,7 @@ from typing import Final
 
 from coordinator.placing import place
 from coordinator.walking import FolderWalk, Signature, Walk, signature_of
-from kotaemon_node.adapters.documents.reading import too_large, unsupported
+from kotaemon_node.adapters.documents.endings import too_large, unsupported
 from kotaemon_node.domain import limits
 from kotaemon_node.domain.document_names import knowledge_base_of, temporary
 from kotaemon_node.ports.runtime import Clock

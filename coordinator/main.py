@@ -1,10 +1,10 @@
 """``python -m coordinator.main``: one process that keeps the knowledge of a cluster up to date.
 
-Six threads work (the loop, the lease, two watches, the archive of sessions, the plugin folder), and
-the main thread serves health checks with gevent's pywsgi server: a production server that the
-project depends on anyway, in the same process, so that the pid in ``kotaemon ps`` is the
-coordinator. Nothing is patched: the work runs on real threads, and the server's own loop only reads
-memory.
+Seven threads work (the loop, the lease, two watches, the archive of sessions, the plugin folder,
+the questions told as metrics), and the main thread serves health checks with gevent's pywsgi
+server: a production server that the project depends on anyway, in the same process, so that the pid
+in ``kotaemon ps`` is the coordinator. Nothing is patched: the work runs on real threads, and the
+server's own loop only reads memory.
 """
 
 import logging
@@ -41,13 +41,14 @@ from coordinator.retention import Retention
 from coordinator.settings import CoordinatorSettings
 from coordinator.standing import bus_of, encoder_of, reader_of, signer_of
 from coordinator.status import StatusBoard
+from coordinator.top_questions import TopQuestions
 from coordinator.watch import FolderWatch
 from coordinator.wiring import make_loop
 from coordinator.workers.pieces import Pieces
-from coordinator.workers.program import run_build_worker
 from kotaemon_node.adapters.encoder.errors import EncoderSetupError
 from kotaemon_node.adapters.faiss import VERIFIED, FaissSegmentFormat, VerifiedMarks
 from kotaemon_node.adapters.redis import (
+    RedisAnalytics,
     RedisColdSessions,
     RedisGenerationPointer,
     RedisJobs,
@@ -83,6 +84,7 @@ class Coordinator:
     orders: JobWatch
     archiving: Archiving
     plugins: PluginFolder
+    questions: TopQuestions
     tracing: Tracing
     server: WSGIServer
     low: bool
@@ -200,8 +202,18 @@ def compose(settings: CoordinatorSettings) -> Coordinator:
         ids=ids,
         tenant=tenant,
     )
+    questions = TopQuestions(
+        RedisAnalytics(redis),
+        wished=settings.questions_in_metrics,
+        leads=lambda: lease.fence is not None,
+        show=metrics.top_questions,
+        clock=clock,
+        tenant=tenant,
+    )
     low = settings.work_priority == "low"
-    return Coordinator(loop, reader, lease, watch, orders, archiving, plugins, tracing, server, low)
+    return Coordinator(
+        loop, reader, lease, watch, orders, archiving, plugins, questions, tracing, server, low
+    )
 
 
 def run(coordinator: Coordinator) -> bool:
@@ -215,13 +227,14 @@ def run(coordinator: Coordinator) -> bool:
     orders = _thread("orders", coordinator.orders.run)
     archiving = _thread("archiving", coordinator.archiving.run)
     plugins = _thread("plugins", coordinator.plugins.run)
+    questions = _thread("questions", coordinator.questions.run)
     work = _thread("work", lambda: _work(coordinator))
     for number in (signal.SIGTERM, signal.SIGINT):
         gevent.signal_handler(number, coordinator.server.stop)
     coordinator.tracing.start(ThreadTasks())
     coordinator.server.start()
     coordinator.reader.warm()
-    for thread in (lease, watch, orders, archiving, plugins, work):
+    for thread in (lease, watch, orders, archiving, plugins, questions, work):
         thread.start()
     coordinator.server.serve_forever()
 
@@ -231,6 +244,7 @@ def run(coordinator: Coordinator) -> bool:
     coordinator.orders.stop()
     coordinator.archiving.stop()
     coordinator.plugins.stop()
+    coordinator.questions.stop()
     coordinator.reader.close()
     work.join(_STOP_WAIT_S)
     # Last: a lead given up while we still publish would let two publish.
@@ -240,9 +254,10 @@ def run(coordinator: Coordinator) -> bool:
     orders.join(_STOP_WAIT_S)
     archiving.join(_STOP_WAIT_S)
     plugins.join(_STOP_WAIT_S)
+    questions.join(_STOP_WAIT_S)
     coordinator.tracing.finish(SystemClock())
     _log.info("stopped", work_ended=not work.is_alive())
-    threads = (lease, watch, orders, archiving, plugins, work)
+    threads = (lease, watch, orders, archiving, plugins, questions, work)
     return not any(thread.is_alive() for thread in threads)
 
 
@@ -277,6 +292,8 @@ def _build_worker(settings: CoordinatorSettings) -> int:
         lower_this_thread()  # before it has started another
     signer = signer_of(settings)
     verifier = read_trusted_keys(settings.trusted_keys, own=signer)
+    from coordinator.workers.program import run_build_worker  # noqa: PLC0415 - brings Kafka
+
     run_build_worker(settings, encoder_of(settings), signer=signer, verifier=verifier)
     return 0
 

@@ -58,6 +58,12 @@ GAUGES: Final = (
         "Recall on the probe set: of the generation served, and of the build that is held.",
         ("kb", "generation"),
     ),
+    (
+        "kotaemon_top_question_turns",
+        "How often the ten most frequent questions were asked in seven days, where"
+        " QUESTIONS_IN_METRICS is set.",
+        ("question",),
+    ),
 )
 COUNTERS: Final = (
     (
@@ -150,6 +156,13 @@ class CoordinatorMetrics:
     def encoder_agreement(self, model: str, cosine: float) -> None:
         """Say how well the encoder agrees with its full-precision model, on its worst probe."""
         self._gauges["kotaemon_encoder_agreement"].labels(model).set(cosine)
+
+    def top_questions(self, turns: Mapping[str, int]) -> None:
+        """Show how often these questions were asked, and no others."""
+        gauge = self._gauges["kotaemon_top_question_turns"]
+        gauge.clear()
+        for question, number in turns.items():
+            gauge.labels(question).set(number)
 
     def step_failed(self) -> None:
         """Count a step of the work loop that ended in trouble."""

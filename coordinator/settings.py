@@ -21,3 +21,5 @@ class CoordinatorSettings(Settings):
     """How the work of ingest is weighed against the pods on the same machine."""
     gate_tolerance: float = Field(default=0.0, ge=0.0, le=1.0)
     """By how much the recall on a probe set may fall before a build is held."""
+    questions_in_metrics: bool = False
+    """Whether the questions asked most often are told as metrics, word for word."""

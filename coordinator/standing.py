@@ -11,8 +11,6 @@ from coordinator.workers.sharing import SharedReader
 from kotaemon_node.adapters.encoder.agreement import Told, tell_nobody
 from kotaemon_node.adapters.encoder.factory import make_encoder
 from kotaemon_node.adapters.encoder.remote import RemotePlace
-from kotaemon_node.adapters.kafka import KafkaAddress, KafkaBus, KafkaTaskOffers
-from kotaemon_node.adapters.rabbitmq import RabbitmqAddress, RabbitmqBus
 from kotaemon_node.adapters.redis import RedisStore, RedisStreamsBus
 from kotaemon_node.adapters.signing import Ed25519Signer, read_signing_key
 from kotaemon_node.ports.encoder import Encoder
@@ -49,6 +47,11 @@ def reader_of(
     here = ChildReader(folder.read, metrics=metrics, clock=clock)
     if not settings.kafka_bootstrap_servers:
         return here
+    from kotaemon_node.adapters.kafka import (  # noqa: PLC0415 - loaded where it is used
+        KafkaAddress,
+        KafkaTaskOffers,
+    )
+
     offers = KafkaTaskOffers(KafkaAddress.of(settings), bus)
     shared = SharedReader(here, pieces, offers, bus, load=folder.read, metrics=metrics, clock=clock)
     offers.start()
@@ -57,10 +60,17 @@ def reader_of(
 
 
 def bus_of(settings: CoordinatorSettings, *, redis: RedisStore, clock: Clock) -> Bus:
-    """Return Kafka or RabbitMQ where one is named, else Redis."""
+    """Return Kafka or RabbitMQ where one is named, else Redis; loads no client but that one."""
     if settings.kafka_bootstrap_servers:
+        from kotaemon_node.adapters.kafka import KafkaAddress, KafkaBus  # noqa: PLC0415 - see above
+
         return KafkaBus(KafkaAddress.of(settings), clock=clock)
     if settings.rabbitmq_url:
+        from kotaemon_node.adapters.rabbitmq import (  # noqa: PLC0415 - see above
+            RabbitmqAddress,
+            RabbitmqBus,
+        )
+
         return RabbitmqBus(RabbitmqAddress.of(settings), clock=clock)
     return RedisStreamsBus(redis, waiting=redis, clock=clock)
 

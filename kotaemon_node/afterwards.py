@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import structlog
 
 from kotaemon_node.adapters.redis import RedisLater, connect
-from kotaemon_node.adapters.system.secret_file import SecretLines
+from kotaemon_node.adapters.system.secret_file import FixedLines, SecretLines
 from kotaemon_node.adapters.webhooks import DescribedWebhook, HttpSender, read_webhooks
 from kotaemon_node.domain import acting_limits as limits
 from kotaemon_node.domain.errors import NodeError
@@ -60,9 +60,9 @@ class Afterwards:
 
         self.tasks.spawn("webhook of a breaker", tell)
 
-    def telling(self, tally: TellsTurns) -> TellsTurns:
-        """Return what tells of a finished turn: ``tally``, and then webhooks."""
-        return _InTurn(tally, self.webhooks)
+    def telling(self, tally: TellsTurns, *, channels: TellsTurns) -> TellsTurns:
+        """Return what tells of a finished turn: ``tally``, then ``channels``, then webhooks."""
+        return _InTurn(tally, _InTurn(channels, self.webhooks))
 
     def tell_sessions(self, sessions: SessionStore, engine: TurnEngine) -> None:
         """Have follow-ups told by this pod; before the worker runs."""
@@ -126,21 +126,13 @@ def _described(settings: Settings) -> tuple[DescribedWebhook, ...]:
 
 def _lines(one: DescribedWebhook) -> Lines:
     if one.secret_file is None:
-        return _Fixed(one.secrets)
+        return FixedLines(one.secrets)
     return SecretLines(one.secret_file, check=problem_of_secret)
 
 
 @dataclass(frozen=True, slots=True)
-class _Fixed:
-    secrets: tuple[str, ...]
-
-    def lines(self) -> tuple[str, ...]:
-        return self.secrets
-
-
-@dataclass(frozen=True, slots=True)
 class _InTurn:
-    """One after the other; the second is told again where it was not, as the first counts once."""
+    """One after the other: both are told again where the second was not, and know a repeat."""
 
     first: TellsTurns
     second: TellsTurns

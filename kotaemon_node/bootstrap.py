@@ -28,11 +28,14 @@ from kotaemon_node.admission import make_authority
 from kotaemon_node.afterwards import afterwards_of
 from kotaemon_node.api.app import create_app
 from kotaemon_node.api.services import Services
+from kotaemon_node.api.websocket.rules import SocketRules
 from kotaemon_node.bookkeeping import books_of
+from kotaemon_node.channels import channels_of
 from kotaemon_node.domain import limits
 from kotaemon_node.domain.events import CONFIG_UPDATED, KNOWLEDGE_UPDATED, SESSION_UPDATED
 from kotaemon_node.domain.ids import DEFAULT_TENANT
 from kotaemon_node.domain.limits import TOP_K_DEFAULT
+from kotaemon_node.doors import openai_of
 from kotaemon_node.effects import effects_of
 from kotaemon_node.engine.acting import Acting
 from kotaemon_node.engine.answering import Answerer
@@ -58,7 +61,7 @@ from kotaemon_node.outside import (
 )
 from kotaemon_node.places import bus_of, encoder_of, encoders_of, neighbours_of, upload_desk_of
 from kotaemon_node.recognising import intents_of
-from kotaemon_node.remembered import remembering_of
+from kotaemon_node.remembered import remembering_of, settings_version
 from kotaemon_node.retrieval.faq_reader import FaqReader
 from kotaemon_node.retrieval.found_before import FoundBefore, RememberedKnowledge
 from kotaemon_node.retrieval.library import KnowledgeLibrary
@@ -68,6 +71,7 @@ from kotaemon_node.settings import Settings
 from kotaemon_node.telemetry.logs import configure_logs
 from kotaemon_node.telemetry.metrics import Metrics
 from kotaemon_node.telemetry.tracing import Tracing
+from kotaemon_node.voice import voice_of
 
 _log = structlog.get_logger(__name__)
 
@@ -154,6 +158,7 @@ def build_pod(settings: Settings) -> RunningPod:
         address=settings.pod_address,
         pid=os.getpid(),
         version=__version__,
+        settings=settings_version(settings),
     )
     peers = HttpPeers()
     pod = Pod(
@@ -176,6 +181,13 @@ def build_pod(settings: Settings) -> RunningPod:
         tasks=tasks,
         metrics=metrics,
         draining=lambda: pod.draining,
+    )
+    channels = channels_of(
+        settings,
+        store=store,
+        sessions=sessions,
+        later=afterwards.later,
+        worker=afterwards.worker,
     )
     effects = effects_of(
         settings,
@@ -242,7 +254,7 @@ def build_pod(settings: Settings) -> RunningPod:
         traces=tracing.traces,
         profile_of=books.profile_of,
         record=books.record,
-        tally=afterwards.telling(books.tally),
+        tally=afterwards.telling(books.tally, channels=channels.replies),
         memory=memory_of(settings, adviser, tasks=tasks, metrics=metrics),
         persons=persons,
     )
@@ -293,6 +305,8 @@ def build_pod(settings: Settings) -> RunningPod:
         records=books.records,
         feedback=books.ratings,
         plugins=acting.desk,
+        breakers=effects.breakers,
+        channels=channels.desk,
         handoffs=people,
         drafts=FaqDraftDesk(
             books.drafts,
@@ -300,7 +314,10 @@ def build_pod(settings: Settings) -> RunningPod:
             search=lambda kb, question: library.search(kb, question, top_k=TOP_K_DEFAULT),
             closeness=QuestionCloseness(encoder, compute=tasks.compute),
         ),
+        openai=openai_of(encoder, model, tasks=tasks),
         source_cache_s=settings.source_cache_s,
+        voice=voice_of(settings, clock=clock, ids=ids),
+        sockets=SocketRules.of(settings.ws_allowed_origins, chars_per_s=settings.ws_chars_per_s),
         direct=DirectAnswers(
             library,
             clock=clock,

@@ -30,7 +30,9 @@ _OWN_SETTINGS: Final = frozenset(
         """admin_key admin_key_file analytics_questions answer_cache_similar answer_cache_ttl_s
         api_keys_stale_s archive_after_s archive_kept_s artifact_cache_bytes_max
         artifact_cache_dir artifact_s3_endpoint artifact_s3_region artifact_token
-        artifact_url audit_ttl_s auth_mode durability encoder_api_key experiment_file
+        artifact_url audit_ttl_s auth_mode durability elasticsearch_api_key
+        elasticsearch_ca_file elasticsearch_password elasticsearch_username encoder_api_key
+        experiment_file
         kafka_bootstrap_servers kafka_ca_file kafka_password kafka_sasl_mechanism
         intent_api_key kafka_security_protocol kafka_username knowledge_dir leave_port llm_api_key
         llm_api_key_file
@@ -38,7 +40,7 @@ _OWN_SETTINGS: Final = frozenset(
         otel_exporter_otlp_headers otel_service_name otel_traces_sample_ratio
         plugin_secrets_dir plugins_dir pod_address pod_name pod_pid_file rabbitmq_ca_file
         rabbitmq_url redis_url
-        rerank_api_key session_idle_s session_secret_file session_ttl_s
+        rerank_api_key session_idle_s session_secret_file session_ttl_s speech_api_key
         signing_key_file source_cache_s trusted_keys turn_log turn_log_texts
         upload_dir vector_store_key""",
     )
@@ -67,6 +69,15 @@ def remembering_of(
         programs=programs_digest(settings),
         similar=SimilarQuestions(least) if (least := settings.answer_cache_similar) else None,
     )
+
+
+def settings_version(settings: Settings) -> str:
+    """Return twelve hex digits that are equal where the settings are that answers depend on.
+
+    No secret takes part, and nothing that each pod has for itself.
+    """
+    said = settings.model_dump(mode="json", exclude=set(_OWN_SETTINGS))
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def programs_digest(settings: Settings) -> str:

@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 from pydantic import AliasChoices, Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from kotaemon_node.domain import acting_limits, limits
+from kotaemon_node.domain import acting_limits, door_limits, limits
 
 _HEADER_NAME: Final = re.compile("[A-Za-z0-9_-]+", re.ASCII)
 
@@ -46,6 +46,12 @@ class Settings(BaseSettings):
     """Whether each finished turn is told on the bus; ``auto``: where the bus is Kafka."""
     turn_log_texts: bool = False
     """Whether the turn log has message and answer, too."""
+    elasticsearch_api_key: str = ""
+    """Key by which Elasticsearch lets the log of turns in."""
+    elasticsearch_username: str = ""
+    elasticsearch_password: str = ""
+    elasticsearch_ca_file: Path | None = None
+    """Certificates that sign its own; None: those of the system."""
     artifact_url: str = "file:///var/lib/kotaemon/artifacts"
     """Where generations of knowledge lie: a folder, a bucket of S3, or a coordinator (HTTP)."""
     artifact_token: str = ""
@@ -110,6 +116,20 @@ class Settings(BaseSettings):
     """Cross-encoder, by name, folder or its server's address; empty: nothing is reranked."""
     rerank_api_key: str = ""
 
+    speech_to_text: Literal["none", "offline", "openai"] = "none"
+    """What hears: nothing, pocketsphinx in processes of its own, or ``SPEECH_BASE_URL``."""
+    text_to_speech: Literal["none", "offline", "openai"] = "none"
+    """What speaks: nothing, espeak-ng in a process of its own, or ``SPEECH_BASE_URL``."""
+    speech_base_url: str = ""
+    """Server with OpenAI's audio routes, with ``/v1``."""
+    speech_api_key: str = ""
+    speech_to_text_model: str = "whisper-1"
+    text_to_speech_model: str = "tts-1"
+    text_to_speech_voice: str = "alloy"
+    """Asked for where a client names none; of such a server."""
+    speech_phrases_file: Path | None = None
+    """Sentences that the offline engine expects, one a line; None: any English."""
+
     tools_file: Path | None = None
     """YAML or JSON file that describes the tools which answers may call; None: no tools."""
 
@@ -133,8 +153,15 @@ class Settings(BaseSettings):
     webhooks_file: Path | None = None
     """YAML or JSON file that says which servers are told of what; None: none is."""
 
+    channels_file: Path | None = None
+    """YAML or JSON file that describes the chat platforms which bring messages; None: none does."""
+
     answer_evidence_min: float = Field(default=limits.EVIDENCE_MIN, ge=0.0, le=2.0)
     """How much must speak for a passage, or an answer without a model is "I don't know"."""
+    ws_allowed_origins: str = ""
+    """Origins besides our own whose pages may connect by WebSocket: ``https://a.example,…``."""
+    ws_chars_per_s: int = Field(default=door_limits.SOCKET_CHARS_PER_S_DEFAULT, ge=1_000)
+    """Characters a second that one WebSocket connection is sent at most."""
     source_cache_s: int = Field(default=limits.SOURCE_CACHE_S_DEFAULT, ge=0, le=365 * 86400)
     """Seconds for which browsers and caches may keep a cited source without asking; 0: none."""
 
@@ -177,6 +204,8 @@ class Settings(BaseSettings):
     """Host and port under which other pods reach this one."""
     leave_port: int | None = Field(default=None, ge=1, le=65_535)
     """Port of ``GET /leave``, by which a pod is told that it is about to be stopped; None: none."""
+    grpc_port: int | None = Field(default=None, ge=1, le=65_535)
+    """Port of gRPC; None: the pod does not speak it."""
     pod_pid_file: Path | None = None
     """Where the serving process writes its pid."""
     cluster_id: str = "local"

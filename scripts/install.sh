@@ -30,6 +30,8 @@ missing_packages() {
     # Its program lies outside the search path of ordinary users on some systems.
     [ -x /usr/lib/rabbitmq/bin/rabbitmq-server ] || echo rabbitmq-server
     command -v chromium >/dev/null || echo chromium
+    command -v node >/dev/null || echo nodejs
+    command -v npm >/dev/null || echo npm
     [ -e "$cjk_font" ] || echo fonts-noto-cjk
     command -v promtool >/dev/null || echo prometheus
     [ -n "${LONG:-}" ] || return 0
@@ -47,6 +49,8 @@ purpose() {
         default-jre-headless) echo "runs Kafka" ;;
         rabbitmq-server) echo "is one of the buses that are tested" ;;
         chromium) echo "tests the web page" ;;
+        nodejs) echo "runs programs in JavaScript that use the cluster" ;;
+        npm) echo "fetches what those need" ;;
         prometheus) echo "tests alert rules and dashboards" ;;
         keepalived) echo "moves an address between two balancers that are tested" ;;
         iproute2) echo "makes the networks that they are tested in" ;;
@@ -173,6 +177,22 @@ install_broker() {
     step "Fetching the Kafka broker (45 MB)" fetch_broker || exit 1
 }
 
+# --- JavaScript ---------------------------------------------------------------------------------
+
+fetch_javascript() {
+    (cd tests/js && npm ci --no-audit --no-fund --silent)
+}
+
+# Only tests use it; nothing of it is shipped.
+install_javascript() {
+    [ "$wanted" = test ] || return 0
+    lock=$(sha256sum tests/js/package-lock.json | cut -c1-16)
+    [ ! -d tests/js/node_modules ] || [ "$(cat .venv/installed-js 2>/dev/null)" != "$lock" ] ||
+        return 0
+    step "Fetching JavaScript packages for tests (20 MB)" fetch_javascript || exit 1
+    echo "$lock" >.venv/installed-js
+}
+
 # --- Helm ---------------------------------------------------------------------------------------
 
 # Only the tests of the chart need it.
@@ -191,4 +211,5 @@ make_environment
 install_packages
 install_weights
 install_broker
+install_javascript
 install_helm

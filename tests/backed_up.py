@@ -14,11 +14,13 @@ from kotaemon_node.backup.format import PARTS, Backup, Kind, Part
 from kotaemon_node.backup.keeping import Verified, verify
 from kotaemon_node.backup.knowledge import KnowledgeCopying
 from kotaemon_node.backup.making import Making, Source
+from kotaemon_node.backup.plugins import PluginsCopying
 from kotaemon_node.backup.restoring import KnowledgeRestoring, Restored, SessionsRestoring
 from kotaemon_node.backup.sessions import SessionsCopying
 from kotaemon_node.backup.shelf import Shelf
 from kotaemon_node.ports.artifacts import ArtifactStore
 from kotaemon_node.ports.backup import WholeSessions
+from kotaemon_node.ports.plugin_registry import PluginRegistry
 
 TENANT = "default"
 DAY_S = 86_400.0
@@ -52,6 +54,7 @@ class BackedUp:
     documents: Path | None = None
     clock: SystemClock = field(default_factory=SystemClock)
     lease_s: float = 60.0
+    plugins: PluginRegistry | None = None
 
     def __post_init__(self) -> None:
         self.store = FileArtifactStore(self.backups, mode=0o600)
@@ -69,7 +72,10 @@ class BackedUp:
             self.sessions, self.artifacts, tenant=TENANT, clock=self.clock, pause_s=0
         )
         knowledge = KnowledgeCopying(self.artifacts, documents=self.documents, tenant=TENANT)
-        source = Source(copying, knowledge, product="1", cluster="c", tenant=TENANT)
+        plugins = self.plugins and PluginsCopying(self.plugins, self.artifacts, tenant=TENANT)
+        source = Source(
+            copying, knowledge, product="1", cluster="c", tenant=TENANT, plugins=plugins
+        )
         making = Making(source, self.store, clock=self.clock, ids=RandomIds())
         return making.run(kind=kind, what=what, tell=tell, lease_s=self.lease_s)
 

@@ -127,10 +127,11 @@ class Calls:
         out: Writer,
         *calls: tuple[str, Mapping[str, Any]],
         waiting: Waiting = silently,
+        work: Work = WORK,
     ) -> tuple[Outcome, ...]:
         return self.steps.run(
             self.decided(*calls),
-            WORK,
+            work,
             out,  # type: ignore[arg-type]
             round_number=1,
             waiting=waiting,

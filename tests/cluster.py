@@ -11,7 +11,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, Self
 
@@ -43,18 +43,21 @@ class Cluster(Target):
         knowledge: Path | None = None,
         plugins: Path | Literal["sample"] | None = None,
         environment: Mapping[str, str] | None = None,
+        arguments: Sequence[str] = (),
     ) -> None:
         """Decide on everything; ``up`` (or ``with``) starts it.
 
         ``knowledge`` None: the sample shop; ``plugins`` None: none, "sample": those of the shop,
         with its orders. ``environment``: settings by their names, e.g.
-        ``{"SESSION_IDLE_S": "2"}``; those of the machine are left out.
+        ``{"SESSION_IDLE_S": "2"}``; those of the machine are left out. ``arguments``: of ``up``,
+        besides.
         """
         self.port = choose_block(1)
         super().__init__(DataFolder(data), url=f"http://127.0.0.1:{self.port}")
         self._workers = workers
         self._knowledge = knowledge
         self._plugins = plugins
+        self._arguments = arguments
         inherited = {name: text for name, text in os.environ.items() if name not in _SETTINGS}
         # The processes run in the data folder: they must find this source tree from there.
         self.environment = {**inherited, "PYTHONPATH": str(_ROOT), **(environment or {})}
@@ -75,7 +78,7 @@ class Cluster(Target):
             folder = self._plugins or self.folder.path / "no-plugins"
             folder.mkdir(parents=True, exist_ok=True)
             arguments += ["--plugins", str(folder)]
-        done = self.command("up", *arguments, timeout_s=_START_S)
+        done = self.command("up", *arguments, *self._arguments, timeout_s=_START_S)
         assert done.returncode == 0, done.stderr
 
     def down(self) -> None:

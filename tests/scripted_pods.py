@@ -31,9 +31,10 @@ class ScriptedPod:
         name: str = "p0",
         stall_s: float = 20.0,
         settings: Mapping[str, str] | None = None,
+        port: int | None = None,
     ):
         self.name = name
-        self.port = free_port()
+        self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._log = folder / f"{name}.log"
         self._pid_file = folder / f"{name}.pid"

@@ -6,6 +6,7 @@ from flask import Blueprint, Flask
 
 from kotaemon_node.api import (
     analytics,
+    channels,
     chat,
     cluster,
     dead_letters,
@@ -30,9 +31,14 @@ from kotaemon_node.api import (
 )
 from kotaemon_node.api.context import EXTENSION, Pod
 from kotaemon_node.api.observed import observe
+from kotaemon_node.api.openai import routes as openai
 from kotaemon_node.api.services import Services
 from kotaemon_node.api.streams import StreamSlots
 from kotaemon_node.api.upload_slots import UploadSlots
+from kotaemon_node.api.voice import audio
+from kotaemon_node.api.voice import routes as voice
+from kotaemon_node.api.websocket import chat as websocket
+from kotaemon_node.api.websocket.open_sockets import OpenSockets
 from kotaemon_node.domain.limits import (
     BODY_BYTES_MAX,
     STREAMS_PER_POD_MAX,
@@ -41,6 +47,8 @@ from kotaemon_node.domain.limits import (
 
 _BLUEPRINTS: Final[tuple[Blueprint, ...]] = (
     chat.routes,
+    openai.routes,
+    channels.routes,
     sessions.routes,
     turns.routes,
     feedback.routes,
@@ -60,6 +68,9 @@ _BLUEPRINTS: Final[tuple[Blueprint, ...]] = (
     openapi.routes,
     page.routes,
     login.routes,
+    websocket.routes,
+    audio.routes,
+    voice.routes,
 )
 
 
@@ -71,8 +82,14 @@ def create_app(services: Services, *, streams_max: int = STREAMS_PER_POD_MAX) ->
     # One address per thing: no redirects between spellings of a path.
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
+    app.url_map.converters["entry"] = faq.EntryId
     slots = StreamSlots(streams_max, metrics=services.metrics)
-    app.extensions[EXTENSION] = Pod(services, slots, UploadSlots(UPLOADS_PER_POD_MAX))
+    app.extensions[EXTENSION] = Pod(
+        services,
+        slots,
+        UploadSlots(UPLOADS_PER_POD_MAX),
+        OpenSockets(leaving=lambda: services.pod.draining),
+    )
     observe(app)
     for blueprint in _BLUEPRINTS:
         app.register_blueprint(blueprint)

@@ -78,10 +78,11 @@ class Authority:
 
     def mint(self, principal: Principal, *, seed: str) -> str:
         """Return an id for a session of the principal; the same seed gives the same again."""
-        secret = self._secrets()[0]
-        random = _letters(_mac(secret, "random", principal.tenant, principal.subject, seed))
-        random = random[:_RANDOM_CHARS]
-        return f"{random}.{_secret_id(secret)}.{''.join(_halves(secret, principal, random))}"
+        return self.mint_all(principal, seed=seed)[0]
+
+    def mint_all(self, principal: Principal, *, seed: str) -> Sequence[str]:
+        """Return the id that each secret which counts gives, that of the newest first."""
+        return [_minted(secret, principal, seed) for secret in self._secrets()]
 
     def require_own(self, principal: Principal, session_id: str) -> None:
         """Raise ``SessionNotFound`` unless this cluster minted the id for the principal."""
@@ -117,6 +118,12 @@ class Authority:
 
 def _principal(key: ApiKey) -> Principal:
     return Principal(key.tenant, key.subject, key.role)
+
+
+def _minted(secret: str, principal: Principal, seed: str) -> str:
+    random = _letters(_mac(secret, "random", principal.tenant, principal.subject, seed))
+    random = random[:_RANDOM_CHARS]
+    return f"{random}.{_secret_id(secret)}.{''.join(_halves(secret, principal, random))}"
 
 
 def _halves(secret: str, principal: Principal, random: str) -> tuple[str, str]:

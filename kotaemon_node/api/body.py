@@ -34,10 +34,15 @@ def read_body(model: type[Model]) -> Model:
 
     Raises ``Malformed``, ``TooLarge``, ``UnsupportedMediaType`` or ``Invalid`` (names the field).
     """
-    raw = _read_bytes()
+    return checked(model, read_object())
+
+
+def read_object() -> dict[str, Any]:
+    """Return the request's JSON object; errors as ``read_body``, but for those of fields."""
+    raw = read_bytes()
     if raw and request.mimetype not in _JSON_TYPES:
         raise UnsupportedMediaType(f"the body must be application/json, not {request.mimetype}")
-    return checked(model, parse_object(raw) if raw else {})
+    return parse_object(raw) if raw else {}
 
 
 def parse_object(raw: bytes) -> dict[str, Any]:
@@ -67,7 +72,8 @@ def checked(model: type[Model], fields: object, *, missing: type[NodeError] = In
         raise _kind(problems, missing)(_told(problems)) from None
 
 
-def _read_bytes() -> bytes:
+def read_bytes() -> bytes:
+    """Return the request's body as it came; raises ``Malformed`` for one that breaks off."""
     try:
         # An announced length above MAX_CONTENT_LENGTH is refused before the first byte is read. A
         # chunked body is silently cut there: only the read behind its end says that there is more.

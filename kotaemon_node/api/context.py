@@ -10,6 +10,7 @@ from kotaemon_node.api.principal import principal_of
 from kotaemon_node.api.services import KnowledgeService, Services
 from kotaemon_node.api.streams import StreamSlots
 from kotaemon_node.api.upload_slots import UploadSlots
+from kotaemon_node.api.websocket.open_sockets import OpenSockets
 from kotaemon_node.domain import limits
 from kotaemon_node.domain.errors import NotFound, Unauthenticated
 from kotaemon_node.domain.ids import DEFAULT_TENANT, checked_id
@@ -25,6 +26,7 @@ class Pod:
     services: Services
     streams: StreamSlots
     uploads: UploadSlots
+    sockets: OpenSockets
 
 
 def pod() -> Pod:

@@ -59,7 +59,7 @@ def embeddings(asked: EmbeddingsRequest, models: Mapping[str, Embed]) -> Mapping
 
 def _served(model: str, models: Mapping[str, Embed]) -> tuple[str, Embed]:
     """Return a model by its name, letters' case and what stands before a slash aside."""
-    if not model:
+    if not model and models:
         return next(iter(models.items()))
     wanted = model.rpartition("/")[2].casefold()
     for name, embed in models.items():

@@ -48,6 +48,7 @@ ERRORS: Final[Mapping[str, ErrorRow]] = {
     ),
     "invalid": ErrorRow(422, "A field is missing, of a wrong type or out of range."),
     "document_refused": ErrorRow(422, "The document cannot be indexed."),
+    "upgrade_required": ErrorRow(426, "The route speaks WebSocket, version 13, only."),
     "overloaded": ErrorRow(429, "A bounded queue is full.", 1),
     "internal": ErrorRow(500, "Something went wrong on our side; the log has it all."),
     "fenced": ErrorRow(500, "Another pod owns the turn now."),
@@ -59,6 +60,8 @@ ERRORS: Final[Mapping[str, ErrorRow]] = {
     "language_model_unavailable": ErrorRow(
         502, "The language model failed in a row and is not asked for a while."
     ),
+    "speech_off": ErrorRow(501, "Speech is not switched on in this cluster."),
+    "speech_failed": ErrorRow(502, "What hears or speaks refused, failed or fell silent."),
     "unavailable": ErrorRow(503, "This pod cannot serve the request now.", 1),
     "store_unavailable": ErrorRow(503, "The session store does not answer.", 1),
     "store_full": ErrorRow(503, "The session store has no room; what is stored can be read.", 5),
@@ -108,6 +111,12 @@ class UnsupportedMediaType(NodeError):
     code = "unsupported_media_type"
 
 
+class UpgradeRequired(NodeError):
+    """The route speaks WebSocket, and the request asks for none or for another version."""
+
+    code = "upgrade_required"
+
+
 def error_answer(error: Exception, *, trace_id: str) -> Response:
     """Return the answer to a request that ended in ``error``; logs what is our own fault."""
     if isinstance(error, HTTPException):
@@ -140,6 +149,9 @@ def _answer(code: str, *, message: str, retryable: bool, trace_id: str) -> Respo
     answer.headers["Cache-Control"] = "no-store"
     if row.retry_after_s is not None:
         answer.headers["Retry-After"] = str(row.retry_after_s)
+    if row.status == 426:
+        answer.headers["Upgrade"] = "websocket"
+        answer.headers["Sec-WebSocket-Version"] = "13"
     if row.status == 401:
         answer.headers["WWW-Authenticate"] = "Bearer"
     return answer

@@ -8,6 +8,7 @@ from typing import Final
 
 import structlog
 from flask import Blueprint, Response
+from werkzeug.routing import BaseConverter
 
 from kotaemon_node.api.answers import json_answer
 from kotaemon_node.api.body import read_body
@@ -49,6 +50,12 @@ _KINDS: Final = frozenset({UPLOAD, "delete", "purge"})
 _OF_A_TABLE: Final = re.compile(r"[0-9a-f]{16}-\d+-\d+")
 
 
+class EntryId(BaseConverter):
+    """The id of an entry in a path. Nobody could read one that is called as its neighbour is."""
+
+    regex = r"(?!drafts$)[^/]+"
+
+
 @routes.get("/v1/faq")
 def list_entries() -> Response:
     """List a knowledge base's entries, those changed last first; with `q`, those of these words.
@@ -86,7 +93,7 @@ def list_entries() -> Response:
     )
 
 
-@routes.get("/v1/faq/<id>")
+@routes.get("/v1/faq/<entry:id>")
 def read_entry(id: str) -> Response:
     """Show one entry as it is served, or as it will be where it is not yet."""
     query = read_query(FaqEntryQuery)
@@ -108,7 +115,7 @@ def read_entry(id: str) -> Response:
     raise NotFound("the knowledge base has no FAQ entry of this id")
 
 
-@routes.put("/v1/faq/<id>")
+@routes.put("/v1/faq/<entry:id>")
 def put_entry(id: str) -> Response:
     """Write an entry: a document of its knowledge base, so a change is a new generation.
 
@@ -141,7 +148,7 @@ def write_entry(kb: str, id: str, entry: FaqEntry, *, job: str | None) -> Respon
     return answer
 
 
-@routes.delete("/v1/faq/<id>")
+@routes.delete("/v1/faq/<entry:id>")
 def delete_entry(id: str) -> Response:
     """Remove an entry and its file. A job does it."""
     query = read_query(FaqChangeQuery)

@@ -5,7 +5,7 @@ A turn and a session row are shown as the domain has them; the rest is spelled o
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from kotaemon_node.api.errors import ErrorBody
 from kotaemon_node.domain.handoff import Handoff
@@ -65,8 +65,22 @@ class SessionCreated:
 
 
 @dataclass(frozen=True, slots=True)
+class PendingForm:
+    """What a turn asked the user: a proposal that waits for a yes, or a value of ``choices``."""
+
+    turn_id: str
+    kind: Literal["yes", "value"]
+    summary: str
+    """The exact action that a yes carries out; empty where a value is asked for."""
+    choices: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
 class SessionForm:
-    """A session and a page of its turns, oldest first; ``feedback`` by turn id."""
+    """A session and a page of its turns, oldest first; ``feedback`` by turn id.
+
+    ``pending``: what its last answer asked, null where it asked nothing.
+    """
 
     session_id: str
     epoch: str
@@ -77,6 +91,7 @@ class SessionForm:
     turns: Sequence[Turn]
     slots: Mapping[str, Any]
     topic: str
+    pending: PendingForm | None
     summary: str
     context: Mapping[str, Any]
     user_id: str | None

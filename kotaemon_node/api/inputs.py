@@ -3,6 +3,7 @@
 Unknown fields are ignored, so that a newer client can talk to an older pod.
 """
 
+from dataclasses import dataclass
 from datetime import date
 from typing import Annotated, Any, Literal
 
@@ -13,14 +14,18 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
     WithJsonSchema,
 )
+from pydantic_core import core_schema
 
 from kotaemon_node.domain.credentials import KEY_CHARS_MAX
 from kotaemon_node.domain.errors import TooLarge
 from kotaemon_node.domain.ids import DEFAULT_KNOWLEDGE_BASE, ID_PATTERN, checked_id
 from kotaemon_node.domain.limits import (
     CONTEXT_BYTES_MAX,
+    DOCUMENT_WORDS_CHARS_MAX,
     DOCUMENTS_PAGE_MAX,
     FEEDBACK_COMMENT_CHARS_MAX,
     MESSAGE_CHARS_MAX,
@@ -48,10 +53,19 @@ def _plain_text(value: str) -> str:
     return value
 
 
-def _bounded_context(value: dict[str, Any]) -> dict[str, Any]:
+def bounded_context(value: dict[str, Any]) -> dict[str, Any]:
     if len(orjson.dumps(value)) > CONTEXT_BYTES_MAX:
         raise TooLarge(f"context: more than {CONTEXT_BYTES_MAX} bytes")
+    history = value.get("history")
+    if history is not None and not (isinstance(history, list) and all(map(_is_message, history))):
+        raise ValueError("history must be a list of {role: user or assistant, content: a text}")
     return value
+
+
+def _is_message(value: object) -> bool:
+    if not isinstance(value, dict) or value.get("role") not in ("user", "assistant"):
+        return False
+    return isinstance(value.get("content"), str)
 
 
 def whole_number(value: object) -> object:
@@ -69,12 +83,37 @@ Id = Annotated[
     AfterValidator(_legal_id),
     WithJsonSchema({"type": "string", "pattern": f"^{ID_PATTERN}$"}),
 ]
-plain_text = AfterValidator(_plain_text)
-"""Of a text: neither blank nor with NUL in it."""
-Message = Annotated[str, Field(max_length=MESSAGE_CHARS_MAX), AfterValidator(_plain_text)]
-Name = Annotated[str, Field(max_length=256), AfterValidator(_plain_text)]
-Question = Annotated[str, Field(max_length=QUERY_CHARS_MAX), AfterValidator(_plain_text)]
+
+
+@dataclass(frozen=True, slots=True)
+class PlainText:
+    """Of a text: neither blank nor with NUL in it; its schema says so, too."""
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> core_schema.CoreSchema:
+        return core_schema.no_info_after_validator_function(_plain_text, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        return {**handler(schema), "pattern": r"^[^\u0000]*[^\s\u0000][^\u0000]*$"}
+
+
+plain_text = PlainText()
+Message = Annotated[str, Field(max_length=MESSAGE_CHARS_MAX), plain_text]
+Name = Annotated[str, Field(max_length=256), plain_text]
+Question = Annotated[str, Field(max_length=QUERY_CHARS_MAX), plain_text]
 Number = Annotated[int, Field(ge=0, le=NUMBER_MAX), BeforeValidator(whole_number)]
+
+
+def _integral(value: object) -> object:
+    # JSON has one kind of number: 3.0 is 3, whichever way a client writes it.
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+Whole = Annotated[int, Field(ge=0, le=NUMBER_MAX), BeforeValidator(_integral)]
+"""A whole number in a body; in a query it is a ``Number``."""
 
 
 class Body(BaseModel):
@@ -105,7 +144,7 @@ class TurnBody(Body):
     turn_id: Id | None = None
     on_busy: Literal["enqueue", "reject", "interrupt"] = "enqueue"
     kb: Id | None = None
-    min_generation: Annotated[int, Field(ge=0, le=NUMBER_MAX)] | None = None
+    min_generation: Whole | None = None
     intent_filter: Annotated[list[Name], Field(max_length=32)] | None = None
     epoch: Id | None = None
 
@@ -116,11 +155,12 @@ class TurnBody(Body):
 
 
 class SessionBody(Body):
-    """``POST /v1/sessions``."""
+    """``POST /v1/sessions``; ``context.history`` is what was said before, oldest first."""
 
+    session_id: Id | None = None
     user_id: Name | None = None
     channel: Name | None = None
-    context: Annotated[dict[str, Any], AfterValidator(_bounded_context)] = Field(
+    context: Annotated[dict[str, Any], AfterValidator(bounded_context)] = Field(
         default_factory=dict
     )
 
@@ -192,6 +232,12 @@ class PageQuery(Query):
     )
 
 
+class SessionsQuery(PageQuery):
+    """``GET /v1/sessions``: ``all`` are those of the whole tenant, for who may see them."""
+
+    all: Literal["true", "false"] = "false"
+
+
 class HistoryQuery(Query):
     """``GET /v1/sessions/{sid}``."""
 
@@ -217,6 +263,8 @@ class DocumentsQuery(Query):
         DOCUMENTS_PAGE_MAX
     )
     status: Literal["queued", "indexed", "failed"] | None = None
+    q: Annotated[str, Field(max_length=DOCUMENT_WORDS_CHARS_MAX)] = ""
+    """Part of a name or a title, in capital or small letters."""
 
 
 class DocumentQuery(Query):
@@ -228,7 +276,7 @@ class DocumentQuery(Query):
 class RollbackBody(Body):
     """``POST /v1/knowledge/{kb}/rollback``: the job id makes a repeat harmless."""
 
-    generation: Annotated[int, Field(ge=1, le=NUMBER_MAX)]
+    generation: Annotated[int, Field(ge=1, le=NUMBER_MAX), BeforeValidator(_integral)]
     job: Id | None = None
 
 
@@ -267,11 +315,18 @@ class TraceQuery(Query):
     turn_id: Id | None = None
 
 
+def _day(value: object) -> object:
+    # A bare number would be taken for seconds since 1970.
+    if isinstance(value, str) and value.strip("-").isdigit():
+        raise ValueError("must be a day like 2026-11-21")  # digits alone: none has dashes within
+    return value
+
+
 class AnalyticsQuery(Query):
     """``GET /v1/analytics``: days, both included, and an experiment."""
 
-    from_: Annotated[date | None, Field(alias="from")] = None
-    to: date | None = None
+    from_: Annotated[date | None, BeforeValidator(_day), Field(alias="from")] = None
+    to: Annotated[date | None, BeforeValidator(_day)] = None
     experiment: Annotated[str, Field(max_length=64)] | None = None
 
 

@@ -28,7 +28,7 @@ from kotaemon_node.api.showing import (
 )
 from kotaemon_node.domain.errors import Conflict, NotFound, TooLarge
 from kotaemon_node.domain.ids import checked_id
-from kotaemon_node.domain.knowledge import Manifest
+from kotaemon_node.domain.knowledge import DocumentEntry, Manifest
 
 routes: Final = Blueprint("knowledge", __name__)
 
@@ -82,12 +82,13 @@ def list_generations(kb: str) -> Response:
 def list_documents(kb: str) -> Response:
     """List the documents of the generation served, and those that were uploaded and wait.
 
-    A `reason` says why one failed. Generation 0 stands for none: all that there is waits.
+    A `reason` says why one failed; `q` is part of a name or a title. Generation 0 stands for none:
+    all that there is waits.
     """
     query = read_query(DocumentsQuery)
     kb = checked_id("knowledge base", kb)
     manifest, documents = _documents(kb)
-    wanted = [it for it in documents if query.status in (None, it.entry.status)]
+    wanted = [it for it in documents if _is_wanted(it.entry, query)]
     end = query.offset + query.limit
     return json_answer(
         DocumentList(
@@ -164,6 +165,13 @@ def publish(kb: str) -> Response:
     """
     body = read_body(PublishBody)
     return ordered("publish", _manifest(kb).kb, {"force": body.force}, job_id=body.job)
+
+
+def _is_wanted(entry: DocumentEntry, query: DocumentsQuery) -> bool:
+    if query.status not in (None, entry.status):
+        return False
+    words = query.q.casefold()
+    return words in entry.document.casefold() or words in entry.title.casefold()
 
 
 def _manifest(kb: str) -> Manifest:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from kotaemon_node.ports.later import LaterRow, LaterState
 
 # Whoever keeps the cluster is no reader of its conversations: texts are left out.
-_SHOWN = ("session", "ref", "to", "tool", "plugin", "key")
+_SHOWN = ("session", "ref", "to", "channel", "turn", "tool", "plugin", "key")
 _SHOWN_CHARS_MAX = 300
 
 

@@ -9,6 +9,7 @@ from werkzeug.exceptions import HTTPException
 from kotaemon_node.api import tracing
 from kotaemon_node.api.context import services
 from kotaemon_node.api.errors import error_answer
+from kotaemon_node.api.openai.errors import openai_error_answer, speaks_openai
 from kotaemon_node.api.permissions import check, is_public
 from kotaemon_node.api.principal import principal_of
 from kotaemon_node.api.query import require_utf8_path
@@ -95,4 +96,5 @@ def _fail(error: Exception) -> Response:
     if not isinstance(error, HTTPException):  # those stand in the requests, by status
         code = error.code if isinstance(error, NodeError) else NodeError.code
         services().metrics.error_answered(code)
-    return error_answer(error, trace_id=g.trace_id)
+    answer = openai_error_answer if speaks_openai(request.path) else error_answer
+    return answer(error, trace_id=g.trace_id)

@@ -11,24 +11,21 @@ from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema
 from werkzeug.routing import Rule
 
+from kotaemon_node.api import described
 from kotaemon_node.api.answers import json_answer, kept
+from kotaemon_node.api.context import EXTENSION
 from kotaemon_node.api.errors import ERRORS, ErrorAnswer
-from kotaemon_node.api.inputs import NUMBER_MAX
-from kotaemon_node.api.operations import EVERYWHERE, GUARDED, OPERATIONS, Operation
+from kotaemon_node.api.frame_forms import chunk_schema, event_schema, frame_schemas
+from kotaemon_node.api.openai.errors import OpenAiError, status_of
+from kotaemon_node.api.operation import Operation
+from kotaemon_node.api.operations import EVERYWHERE, GUARDED, OPERATIONS
 from kotaemon_node.api.permissions import PERMISSIONS
-from kotaemon_node.api.principal import KEY_HEADER, LOGIN_COOKIE
-from kotaemon_node.domain.ids import ID_PATTERN
+from kotaemon_node.api.sse import EVENT_STREAM
 
 routes: Final = Blueprint("openapi", __name__)
 
 _REF: Final = "#/components/schemas/{model}"
 _IMPLICIT_METHODS: Final = frozenset({"HEAD", "OPTIONS"})
-_ID_SCHEMA: Final[Mapping[str, Any]] = {"type": "string", "pattern": f"^{ID_PATTERN}$"}
-_PATH_SCHEMAS: Final[Mapping[str, Mapping[str, Any]]] = {
-    "generation": {"type": "integer", "minimum": 0, "maximum": NUMBER_MAX},
-    "doc": {"type": "string", "description": "May contain slashes."},
-    "name": {"type": "string", "description": "May contain slashes."},
-}
 _UPLOAD_SCHEMA: Final[Mapping[str, Any]] = {
     "type": "object",
     "required": ["file"],
@@ -44,21 +41,6 @@ _UPLOAD_SCHEMA: Final[Mapping[str, Any]] = {
         },
     },
 }
-_SECURITY_SCHEMES: Final[Mapping[str, Mapping[str, str]]] = {
-    "bearer": {"type": "http", "scheme": "bearer", "description": "An API key."},
-    "apiKey": {"type": "apiKey", "in": "header", "name": KEY_HEADER, "description": "The same."},
-    "login": {
-        "type": "apiKey",
-        "in": "cookie",
-        "name": LOGIN_COOKIE,
-        "description": "Set by `POST /v1/login`, for the page.",
-    },
-}
-_HEADERS: Final[Mapping[str, str]] = {
-    "X-Turn-Default": "Turn id where the request names none; the balancer sets it.",
-    "Last-Event-ID": "`<turn_id>:<seq>` or a number: frames after it are wanted.",
-    "If-None-Match": "ETag of the copy at hand.",
-}
 
 
 @routes.get("/openapi.json")
@@ -70,14 +52,21 @@ def document() -> Response:
 def description(app: Flask) -> dict[str, Any]:
     """Return the OpenAPI 3.1 description of the routes of ``app``."""
     schemas = _Schemas()
+    schemas.definitions.update(frame_schemas())
+    open_mode = app.extensions[EXTENSION].services.auth_mode == "open"
     paths: dict[str, dict[str, Any]] = {}
     for rule, method in methods_of(app.url_map.iter_rules()):
         path = template(rule)
         view = app.view_functions[rule.endpoint]
         paths.setdefault(path, {})[method.lower()] = _operation(
-            rule, OPERATIONS[rule.endpoint], told=getdoc(view) or "", schemas=schemas
+            rule,
+            OPERATIONS[rule.endpoint],
+            told=getdoc(view) or "",
+            schemas=schemas,
+            open_mode=open_mode,
         )
     schemas.add(ErrorAnswer)
+    schemas.add(OpenAiError)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -88,13 +77,19 @@ def description(app: Flask) -> dict[str, Any]:
         },
         "servers": [{"url": "/"}],
         "paths": paths,
-        "components": {"schemas": schemas.definitions, "securitySchemes": _SECURITY_SCHEMES},
+        "components": {
+            "schemas": schemas.definitions,
+            "headers": described.ANSWER_HEADERS,
+            "securitySchemes": described.SECURITY_SCHEMES,
+        },
     }
 
 
 def methods_of(rules: Iterable[Rule]) -> Iterator[tuple[Rule, str]]:
     """Yield each rule with each method that it was made for, in a stable order."""
     for rule in sorted(rules, key=lambda rule: (rule.rule, rule.endpoint)):
+        if rule.websocket:
+            continue  # it has a twin that refuses those who ask for no upgrade
         for method in sorted((rule.methods or set()) - _IMPLICIT_METHODS):
             yield rule, method
 
@@ -104,11 +99,20 @@ def template(rule: Rule) -> str:
     return re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule)
 
 
-class _RequiredInAnswers(GenerateJsonSchema):
+class _OurSchemas(GenerateJsonSchema):
     """Answers always hold every field, with a default or not."""
 
     def field_is_required(self, field: Any, total: bool) -> bool:
         return self.mode == "serialization" or super().field_is_required(field, total)
+
+    def tuple_schema(self, schema: Any) -> dict[str, Any]:
+        """Say a pair of equal things as a list of two: many readers know no ``prefixItems``."""
+        made = super().tuple_schema(schema)
+        items = made.get("prefixItems", [])
+        if not items or any(item != items[0] for item in items):
+            return made
+        rest = {name: value for name, value in made.items() if name != "prefixItems"}
+        return {**rest, "items": items[0]}
 
 
 class _Schemas:
@@ -122,7 +126,7 @@ class _Schemas:
         schema = TypeAdapter(form).json_schema(
             mode="validation" if incoming else "serialization",
             ref_template=_REF,
-            schema_generator=_RequiredInAnswers,
+            schema_generator=_OurSchemas,
         )
         self.definitions.update(schema.pop("$defs", {}))
         title = schema.get("title")
@@ -132,18 +136,23 @@ class _Schemas:
         return {"$ref": _REF.format(model=title)}
 
 
-def _operation(rule: Rule, row: Operation, *, told: str, schemas: _Schemas) -> dict[str, Any]:
+def _operation(
+    rule: Rule, row: Operation, *, told: str, schemas: _Schemas, open_mode: bool
+) -> dict[str, Any]:
     access = PERMISSIONS[rule.endpoint]
     summary, _, rest = told.partition("\n")
     operation: dict[str, Any] = {
-        "operationId": rule.endpoint.replace(".", "_"),
+        "operationId": described.operation_id(rule.endpoint),
         "tags": [row.tag],
         "summary": summary.rstrip("."),
-        "parameters": [*_path_parameters(rule), *_query_parameters(row), *_headers(row)],
-        "responses": _responses(row, guarded=not access.public, schemas=schemas),
+        "parameters": [
+            *_path_parameters(rule),
+            *_query_parameters(row),
+            *_headers(rule.endpoint, row),
+        ],
+        "responses": _responses(rule.endpoint, row, guarded=not access.public, schemas=schemas),
         "x-roles": ["*"] if access.public else sorted(access.roles),
-        # Any one of them will do; in open mode nobody looks at them.
-        "security": [] if access.public else [{name: []} for name in _SECURITY_SCHEMES],
+        "security": [] if access.public else _security(open_mode=open_mode),
     }
     if rest.strip():
         operation["description"] = rest.strip()
@@ -163,10 +172,16 @@ def _operation(rule: Rule, row: Operation, *, told: str, schemas: _Schemas) -> d
     return operation
 
 
+def _security(*, open_mode: bool) -> list[dict[str, list[str]]]:
+    """Any one of them will do; in open mode nobody looks at them."""
+    schemes: list[dict[str, list[str]]] = [{name: []} for name in described.SECURITY_SCHEMES]
+    return [*schemes, {}] if open_mode else schemes
+
+
 def _path_parameters(rule: Rule) -> Iterator[dict[str, Any]]:
-    for name in re.findall(r"<(?:\w+:)?(\w+)>", rule.rule):
-        schema = _PATH_SCHEMAS.get(name, _ID_SCHEMA)
-        yield {"name": name, "in": "path", "required": True, "schema": dict(schema)}
+    for converter, name in re.findall(r"<(?:(\w+):)?(\w+)>", rule.rule):
+        schema = described.path_schema(converter, name)
+        yield {"name": name, "in": "path", "required": True, "schema": schema}
 
 
 def _query_parameters(row: Operation) -> Iterator[dict[str, Any]]:
@@ -175,49 +190,69 @@ def _query_parameters(row: Operation) -> Iterator[dict[str, Any]]:
     schema = TypeAdapter(row.query).json_schema(mode="validation")
     for name, field in schema["properties"].items():
         required = name in schema.get("required", ())
-        yield {"name": name, "in": "query", "required": required, "schema": field}
+        parameter = {"name": name, "in": "query", "required": required, "schema": field}
+        # One without a value counts as absent.
+        yield parameter if required else {**parameter, "allowEmptyValue": True}
 
 
-def _headers(row: Operation) -> Iterator[dict[str, Any]]:
+def _headers(endpoint: str, row: Operation) -> Iterator[dict[str, Any]]:
     for name in row.headers:
-        yield {
-            "name": name,
-            "in": "header",
-            "required": False,
-            "description": _HEADERS[name],
-            "schema": {"type": "string"},
-        }
+        yield described.asked_header(endpoint, name)
 
 
-def _responses(row: Operation, *, guarded: bool, schemas: _Schemas) -> dict[str, Any]:
+def _responses(
+    endpoint: str, row: Operation, *, guarded: bool, schemas: _Schemas
+) -> dict[str, Any]:
     responses: dict[str, Any] = {}
     for status, form in row.answers.items():
-        answer: dict[str, Any] = {"description": _MEANINGS[status]}
-        content: dict[str, Any] = {}
-        if form is not None and row.json:
-            content["application/json"] = {"schema": schemas.add(form)}
-        if row.media is not None and status == 200:
-            content[row.media] = {"schema": {"type": "string"}}
-        if content:
-            answer["content"] = content
-        responses[str(status)] = answer
+        responses[str(status)] = _answer(endpoint, row, status, form, schemas=schemas)
+    error_form = OpenAiError.__name__ if row.openai else ErrorAnswer.__name__
     for status, codes in sorted(_codes_by_status(row, guarded=guarded).items()):
         told = "; ".join(f"`{code}`: {ERRORS[code].meaning}" for code in codes)
+        headers = ["WWW-Authenticate"] if status == 401 else []
+        if all(ERRORS[code].retry_after_s for code in codes):
+            headers.append("Retry-After")
         responses[str(status)] = {
             "description": told,
-            "content": {"application/json": {"schema": {"$ref": _REF.format(model="ErrorAnswer")}}},
+            "headers": described.answer_headers(*headers),
+            "content": {"application/json": {"schema": {"$ref": _REF.format(model=error_form)}}},
         }
     return responses
+
+
+def _answer(
+    endpoint: str, row: Operation, status: int, form: Any, *, schemas: _Schemas
+) -> dict[str, Any]:
+    content: dict[str, Any] = {}
+    if form is not None and row.json:
+        content["application/json"] = {"schema": schemas.add(form)}
+    if row.media is not None and status == 200:
+        content[row.media] = {"schema": _media_schema(row)}
+    headers = {201: ("Location",), 202: ("Location",), 200: ("ETag",) * (304 in row.answers)}
+    answer: dict[str, Any] = {
+        "description": _MEANINGS[status],
+        "headers": described.answer_headers(*headers.get(status, ())),
+    }
+    links = dict(described.links_of(endpoint, status))
+    return answer | ({"content": content} if content else {}) | ({"links": links} if links else {})
+
+
+def _media_schema(row: Operation) -> dict[str, Any]:
+    if row.media != EVENT_STREAM:
+        return {"type": "string"}
+    return chunk_schema() if row.openai else event_schema()
 
 
 def _codes_by_status(row: Operation, *, guarded: bool) -> dict[int, list[str]]:
     codes: dict[int, list[str]] = {}
     for code in dict.fromkeys((*EVERYWHERE, *(GUARDED if guarded else ()), *row.errors)):
-        codes.setdefault(ERRORS[code].status, []).append(code)
+        status = status_of(code) if row.openai else ERRORS[code].status
+        codes.setdefault(status, []).append(code)
     return codes
 
 
 _MEANINGS: Final[Mapping[int, str]] = {
+    101: "The connection speaks WebSocket from here on.",
     200: "As asked.",
     201: "Made.",
     202: "Accepted and still running; `Location` names where to look.",

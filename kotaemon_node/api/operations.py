@@ -4,37 +4,26 @@ A route without a row stops the pod from starting, so the description cannot fal
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
-from pydantic import BaseModel
-
-from kotaemon_node.api import book_forms, draft_forms, faq_forms, forms, handoff_forms, inputs
+from kotaemon_node.api import (
+    book_forms,
+    channel_forms,
+    draft_forms,
+    faq_forms,
+    forms,
+    handoff_forms,
+    inputs,
+)
 from kotaemon_node.api.convergence import ClusterForm
 from kotaemon_node.api.later_forms import DeadLetterList, LaterList
+from kotaemon_node.api.openai import forms as openai_forms
+from kotaemon_node.api.openai.bodies import ChatRequest
+from kotaemon_node.api.operation import Operation
 from kotaemon_node.api.plugin_forms import PUSH_FORM, PluginBody, PluginForm, PluginList
+from kotaemon_node.api.voice.forms import TRANSCRIPTION_FORM, SpeechBody, TranscriptForm, VoiceForm
+from kotaemon_node.api.websocket.messages import SocketQuery
 from kotaemon_node.domain.session import Turn
-
-
-@dataclass(frozen=True, slots=True)
-class Operation:
-    """One method of one route. ``answers`` maps status to the form of its JSON, None: no body."""
-
-    tag: str
-    answers: Mapping[int, Any]
-    errors: tuple[str, ...] = ()
-    """Codes that this route may answer besides those of ``EVERYWHERE``."""
-    body: type[BaseModel] | None = None
-    query: type[BaseModel] | None = None
-    headers: tuple[str, ...] = ()
-    """Request headers that it looks at."""
-    media: str | None = None
-    """Media type of its 200 where that is not JSON, or may be something else, too."""
-    json: bool = True
-    """Whether its 200 may be JSON."""
-    upload: bool | Mapping[str, Any] = False
-    """Whether it takes files as a form; the schema of one that is not that of documents."""
-
 
 EVERYWHERE: Final = ("malformed", "internal")
 GUARDED: Final = ("unauthenticated", "forbidden")
@@ -63,16 +52,47 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         query=inputs.AskQuery,
         headers=("X-Turn-Default",),
     ),
+    "channels.receive": Operation(
+        "conversation",
+        {200: channel_forms.ChannelAnswer, 202: channel_forms.ChannelAnswer},
+        (*_ASKING, *_BODY, "not_found", "unauthenticated", "behind"),
+        body=channel_forms.ChannelMessage,
+        headers=("webhook-id", "webhook-timestamp", "webhook-signature"),
+    ),
+    "openai.complete": Operation(
+        "openai",
+        {200: openai_forms.Completion},
+        (*_ASKING, *_BODY, *_FAILED, "not_found"),
+        body=ChatRequest,
+        headers=("Idempotency-Key", "X-Session-ID", "X-Stainless-Retry-Count"),
+        media=_EVENTS,
+        openai=True,
+    ),
+    "openai.list_models": Operation("openai", {200: openai_forms.ModelList}, openai=True),
+    "openai.read_model": Operation(
+        "openai", {200: openai_forms.ModelForm}, ("not_found",), openai=True
+    ),
+    "openai.embed": Operation(
+        "openai",
+        {200: openai_forms.EmbeddingList},
+        ("not_found", "overloaded", "unavailable", *_BODY),
+        body=openai_forms.EmbeddingsBody,
+        openai=True,
+    ),
     "sessions.list_sessions": Operation(
-        "sessions", {200: forms.SessionList}, ("invalid", *_STORE),
-        query=inputs.PageQuery,
+        "sessions", {200: forms.SessionList}, ("invalid", "forbidden", *_STORE),
+        query=inputs.SessionsQuery,
     ),
     "sessions.create_session": Operation(
-        "sessions", {201: forms.SessionCreated}, (*_BODY, *_STORE),
+        "sessions",
+        {201: forms.SessionCreated, 200: forms.SessionCreated},
+        (*_BODY, *_SESSION),
         body=inputs.SessionBody,
+        headers=("Idempotency-Key",),
     ),
     "sessions.read_session": Operation(
-        "sessions", {200: forms.SessionForm}, (*_SESSION, "invalid"), query=inputs.HistoryQuery
+        "sessions", {200: forms.SessionForm}, (*_SESSION, "gone", "invalid"),
+        query=inputs.HistoryQuery,
     ),
     "sessions.stream_session": Operation(
         "sessions",
@@ -84,6 +104,38 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         json=False,
     ),
     "sessions.delete_session": Operation("sessions", {204: None}, _SESSION),
+    "websocket.chat": Operation(
+        "conversation",
+        {101: None},
+        (*_SESSION, "invalid", "upgrade_required", "draining"),
+        query=SocketQuery,
+        headers=("X-Turn-Default",),
+    ),
+    "voice.talk": Operation(
+        "voice",
+        {101: None},
+        (*_SESSION, "invalid", "upgrade_required", "draining", "speech_off"),
+        query=SocketQuery,
+        headers=("X-Turn-Default",),
+    ),
+    "voice.read_voice": Operation("voice", {200: VoiceForm}),
+    "audio.transcribe": Operation(
+        "openai",
+        {200: TranscriptForm},
+        (*_BODY, "overloaded", "speech_off", "speech_failed"),
+        upload=TRANSCRIPTION_FORM,
+        media="text/plain",
+        openai=True,
+    ),
+    "audio.speak": Operation(
+        "openai",
+        {200: None},
+        (*_BODY, "overloaded", "speech_off", "speech_failed"),
+        body=SpeechBody,
+        media="audio/wav",
+        json=False,
+        openai=True,
+    ),
     "turns.create_turn": Operation(
         "turns",
         {200: Turn, 202: Turn},
@@ -143,7 +195,7 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
     "analytics.read_analytics": Operation(
         "cluster",
         {200: book_forms.AnalyticsForm},
-        ("not_found", "invalid", *_STORE),
+        ("not_found", "too_large", "invalid", *_STORE),
         query=inputs.AnalyticsQuery,
     ),
     "knowledge.search": Operation(
@@ -167,7 +219,7 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         "knowledge", {200: forms.GenerationList}, ("not_found", "unavailable")
     ),
     "knowledge.list_documents": Operation(
-        "knowledge", {200: forms.DocumentList}, ("not_found", "invalid"),
+        "knowledge", {200: forms.DocumentList}, ("not_found", "too_large", "invalid"),
         query=inputs.DocumentsQuery,
     ),
     "uploads.upload_documents": Operation(
@@ -268,6 +320,7 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
     ),
     "login.me": Operation("access", {200: forms.CallerForm}),
     "page.index": Operation("page", {200: None, 304: None}, media="text/html", json=False),
+    "page.admin": Operation("page", {200: None, 304: None}, media="text/html", json=False),
     "page.asset": Operation(
         "page", {200: None, 304: None}, ("not_found",), media="*/*", json=False
     ),

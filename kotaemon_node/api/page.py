@@ -1,11 +1,12 @@
-"""The page: ``/`` and its assets, from the package's ``web`` folder and from nowhere else."""
+"""The pages ``/`` and ``/admin`` and their assets, from the package's ``web`` folder alone."""
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from flask import Blueprint, Response, send_from_directory
+from flask import Blueprint, Response, request, send_from_directory
 
+from kotaemon_node.api.packing import ASK_FIRST, FOR_EVER, packed, unversioned, with_versions
 from kotaemon_node.domain.errors import NotFound
 
 routes: Final = Blueprint("page", __name__)
@@ -23,6 +24,7 @@ MEDIA_TYPES: Final[Mapping[str, str]] = {
     ".mjs": "text/javascript; charset=utf-8",
     ".png": "image/png",
     ".svg": "image/svg+xml",
+    ".ts": "text/plain; charset=utf-8",
     ".txt": "text/plain; charset=utf-8",
     ".webmanifest": "application/manifest+json",
     ".webp": "image/webp",
@@ -35,27 +37,59 @@ CONTENT_SECURITY_POLICY: Final = (
     "form-action 'self'; frame-ancestors 'none'"
 )
 
+# A script or a style does nothing by its own policy: that of the page holds. So theirs is short.
+POLICY_OF_PARTS: Final = "default-src 'none'"
+_DRAWN: Final = frozenset({"text/html", "image/svg+xml"})
+
 
 @routes.get("/")
 def index() -> Response:
     """Serve the page."""
-    return _file(WEB_DIR, "index.html")
+    return _page("index.html")
+
+
+@routes.get("/admin")
+def admin() -> Response:
+    """Serve the page of those who run the cluster; what it shows asks for its own permissions."""
+    return _page("admin.html")
 
 
 @routes.get("/assets/<path:name>")
 def asset(name: str) -> Response:
     """Serve a script, a style or a font of the page."""
-    return _file(WEB_DIR / "assets", name)
+    file, kept = unversioned(name, WEB_DIR / "assets")
+    return _file(WEB_DIR / "assets", file, kept=kept)
 
 
-def _file(folder: Path, name: str) -> Response:
+def _page(name: str) -> Response:
+    """Return a page whose files may be kept for ever, since another version has other addresses."""
+    text = with_versions((WEB_DIR / name).read_text(encoding="utf-8"), WEB_DIR / "assets")
+    answer = Response(text, mimetype="text/html")
+    answer.add_etag()
+    answer.make_conditional(request)
+    return _headed(packed(answer, Path(name)), MEDIA_TYPES[".html"], kept=ASK_FIRST)
+
+
+def _file(folder: Path, name: str, *, kept: str) -> Response:
     media_type = MEDIA_TYPES.get(Path(name).suffix)
     if media_type is None:
         raise NotFound("there is no such file")
     # Refuses every way out of the folder, sends an ETag and answers If-None-Match with 304.
     answer = send_from_directory(folder, name, mimetype=media_type, conditional=True, max_age=None)
+    # A first visit has these hundred times, for each of its files.
+    del answer.headers["Content-Disposition"], answer.headers["Last-Modified"]
+    answer = packed(answer, Path(name))
+    if kept == FOR_EVER and answer.status_code == 200:
+        del answer.headers["ETag"]  # nobody asks again for what never changes
+    return _headed(answer, media_type, kept=kept)
+
+
+def _headed(answer: Response, media_type: str, *, kept: str) -> Response:
     answer.headers["Content-Type"] = media_type
-    # Names do not change with content: keep the file, but ask whether it is still the one.
-    answer.headers["Cache-Control"] = "no-cache"
-    answer.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
+    answer.headers["Cache-Control"] = kept
+    if answer.mimetype in _DRAWN:
+        answer.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
+        answer.headers["Permissions-Policy"] = "microphone=(self)"
+    else:
+        answer.headers["Content-Security-Policy"] = POLICY_OF_PARTS
     return answer

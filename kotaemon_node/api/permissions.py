@@ -21,9 +21,13 @@ class Access:
     roles: frozenset[str]
     whole_cluster: bool = False
     """It is about all tenants, so only those who run the cluster may: tenant ``default``."""
+    signed: bool = False
+    """The route itself asks for a signature of the request."""
 
 
 PUBLIC: Final = Access(True, frozenset())
+SIGNED: Final = Access(True, frozenset(), signed=True)
+"""Whoever signed the request may: the route itself checks that, in every mode."""
 # The balancer, the orchestrator and the scraper have no credential; the page carries none either.
 TALKERS: Final = Access(False, frozenset({"admin", "editor", "agent", "customer", "open"}))
 READERS: Final = TALKERS
@@ -35,6 +39,11 @@ OPERATORS: Final = Access(False, frozenset({"admin", "open"}), whole_cluster=Tru
 PERMISSIONS: Final[Mapping[str, Access]] = {
     "chat.chat": TALKERS,
     "chat.ask": TALKERS,
+    "openai.complete": TALKERS,
+    "openai.list_models": TALKERS,
+    "openai.read_model": TALKERS,
+    "openai.embed": READERS,
+    "channels.receive": SIGNED,
     "sessions.list_sessions": TALKERS,
     "sessions.create_session": TALKERS,
     "sessions.read_session": TALKERS,
@@ -44,6 +53,10 @@ PERMISSIONS: Final[Mapping[str, Access]] = {
     "turns.read_turn": TALKERS,
     "turns.stream_turn": TALKERS,
     "turns.cancel_turn": TALKERS,
+    "voice.talk": TALKERS,
+    "voice.read_voice": TALKERS,
+    "audio.transcribe": TALKERS,
+    "audio.speak": TALKERS,
     "feedback.rate_turn": TALKERS,
     "handoffs.hand_off": TALKERS,
     "handoffs.hand_back": TALKERS,
@@ -85,7 +98,9 @@ PERMISSIONS: Final[Mapping[str, Access]] = {
     "health.balancer": PUBLIC,
     "openapi.document": PUBLIC,
     "page.index": PUBLIC,
+    "page.admin": PUBLIC,
     "page.asset": PUBLIC,
+    "websocket.chat": TALKERS,
     "login.log_in": PUBLIC,
     "login.log_out": PUBLIC,
     "login.me": TALKERS,

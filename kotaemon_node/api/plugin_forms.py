@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field
 
 from kotaemon_node.api.inputs import Body
+from kotaemon_node.domain.plugin_manifest import Manifest
 from kotaemon_node.domain.plugin_releases import PluginRow, Release
 from kotaemon_node.ports.knowledge import PodReport
 
@@ -62,7 +63,9 @@ class PluginForm:
     """What is wanted of a plugin, and what the pods have.
 
     ``converged``: every living pod has the versions that are wanted. ``problem``: why the newest
-    file of the plugin folder is not in use.
+    file of the plugin folder is not in use. ``breaker``: open while it is asked by no pod, or tried
+    by one, because it failed in a row. ``config_schema`` and ``config_default`` are those of the
+    newest version's manifest, empty where it says none or cannot be read.
     """
 
     name: str
@@ -76,6 +79,9 @@ class PluginForm:
     changed_by: str
     changed_at: float
     converged: bool
+    breaker: Literal["open", "closed"]
+    config_schema: Mapping[str, Any]
+    config_default: Mapping[str, Any]
     pods: Sequence[PluginOnPod]
 
 
@@ -87,8 +93,14 @@ class PluginList:
     plugins: Sequence[PluginForm]
 
 
-def plugin_form(row: PluginRow, pods: Sequence[PodReport]) -> PluginForm:
-    """Return a row beside what the pods report."""
+def plugin_form(
+    row: PluginRow,
+    pods: Sequence[PodReport],
+    *,
+    manifest: Manifest | None = None,
+    broken: bool = False,
+) -> PluginForm:
+    """Return a row beside what the pods report, its manifest, and whether its breaker is open."""
     there = [_on_pod(row.name, pod) for pod in pods]
     wanted = (_version(row.stable), _version(row.next)) if row.enabled else (None, None)
     return PluginForm(
@@ -103,6 +115,9 @@ def plugin_form(row: PluginRow, pods: Sequence[PodReport]) -> PluginForm:
         changed_by=row.changed_by,
         changed_at=row.changed_at,
         converged=bool(there) and all((it.version, it.next) == wanted for it in there),
+        breaker="open" if broken else "closed",
+        config_schema=manifest.config_schema if manifest else {},
+        config_default=manifest.config if manifest else {},
         pods=there,
     )
 

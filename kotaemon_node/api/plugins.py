@@ -4,6 +4,7 @@ Every change takes effect on all pods within two seconds; running calls end in t
 they began.
 """
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import structlog
@@ -21,6 +22,7 @@ from kotaemon_node.domain.acting_limits import BUNDLE_BYTES_MAX
 from kotaemon_node.domain.errors import Invalid, Malformed, NotFound, TooLarge
 from kotaemon_node.domain.plugin_releases import PluginRow, PluginWish
 from kotaemon_node.domain.plugin_signature import signature_of
+from kotaemon_node.ports.knowledge import PodReport
 
 _log = structlog.get_logger(__name__)
 
@@ -36,7 +38,7 @@ def list_plugins() -> Response:
     """List the plugins: what is wanted of each, and what every pod has of it."""
     desired = _desk().desired()
     pods = services().presence.pods()
-    rows = [plugin_form(row, pods) for _, row in sorted(desired.rows.items())]
+    rows = [_form(row, pods) for _, row in sorted(desired.rows.items())]
     return json_answer(PluginList(desired.revision, rows))
 
 
@@ -91,8 +93,13 @@ def _caller() -> str:
 
 
 def _shown(row: PluginRow, *, status: int = 200) -> Response:
-    form: PluginForm = plugin_form(row, services().presence.pods())
-    return json_answer(form, status=status)
+    return json_answer(_form(row, services().presence.pods()), status=status)
+
+
+def _form(row: PluginRow, pods: Sequence[PodReport]) -> PluginForm:
+    breakers = services().breakers
+    broken = breakers is not None and breakers.of(principal().tenant, row.name).open_now()
+    return plugin_form(row, pods, manifest=_desk().manifest(row), broken=broken)
 
 
 def _read_form() -> tuple[bytes, bytes, PluginWish]:

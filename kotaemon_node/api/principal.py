@@ -57,10 +57,15 @@ def from_elsewhere(request: Request) -> bool:
     origin = request.headers.get("Origin")
     if origin is None:
         return False
+    return not same_place(origin, request.host)
+
+
+def same_place(origin: str, host: str) -> bool:
+    """Tell whether an ``Origin`` has the host and port that a request was sent to."""
     try:
-        return _place(origin) != _place(f"//{request.host}", like=origin)
+        return _place(origin) == _place(f"//{host}", like=origin)
     except ValueError:
-        return True  # no browser sends an address that cannot be read
+        return False  # no browser sends an address that cannot be read
 
 
 def behind_tls(request: Request) -> bool:

@@ -6,7 +6,11 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from kotaemon_node.api.authority import Authority
+from kotaemon_node.api.channel_forms import ChannelDesk
+from kotaemon_node.api.embeddings import Embed
 from kotaemon_node.api.people_services import FaqDraftService, HandoffService
+from kotaemon_node.api.voice.offer import VoiceOffer
+from kotaemon_node.api.websocket.rules import SocketRules
 from kotaemon_node.domain.faq_entries import FaqPage, FaqRow
 from kotaemon_node.domain.frames import Frame
 from kotaemon_node.domain.held import HeldBuild
@@ -20,6 +24,7 @@ from kotaemon_node.domain.knowledge import (
     Source,
 )
 from kotaemon_node.domain.limits import SOURCE_CACHE_S_DEFAULT
+from kotaemon_node.domain.plugin_manifest import Manifest as PluginManifest
 from kotaemon_node.domain.plugin_releases import PluginRow, PluginWish
 from kotaemon_node.domain.session import (
     Principal,
@@ -30,6 +35,7 @@ from kotaemon_node.domain.session import (
     TurnRequest,
 )
 from kotaemon_node.ports.analytics import Analytics
+from kotaemon_node.ports.breakers import Breakers
 from kotaemon_node.ports.feedback import Feedback
 from kotaemon_node.ports.jobs import JobQueue
 from kotaemon_node.ports.knowledge import PodReport, Presence
@@ -169,6 +175,10 @@ class PluginService(Protocol):
         """Return what is wanted of all plugins."""
         ...
 
+    def manifest(self, row: PluginRow) -> PluginManifest | None:
+        """Return what the newest version declares, None where that cannot be read."""
+        ...
+
     def push(
         self, raw: bytes, *, key_id: str, signature: str, wish: PluginWish, by: str
     ) -> PluginRow:
@@ -260,6 +270,16 @@ class UploadDesk:
 
 
 @dataclass(frozen=True, slots=True)
+class OpenAiOffer:
+    """What OpenAI's routes offer besides answers."""
+
+    language_model: str = ""
+    """Its name; "" where none answers."""
+    embed: Mapping[str, Embed] = field(default_factory=dict)
+    """The models that embed, by name."""
+
+
+@dataclass(frozen=True, slots=True)
 class Services:
     """All that the routes use."""
 
@@ -289,7 +309,16 @@ class Services:
     """Audit records; None: none are kept."""
     feedback: FeedbackDesk | None = None
     plugins: PluginService | None = None
+    breakers: Breakers | None = None
+    """Those of plugins; None: there are none."""
     handoffs: HandoffService | None = None
     drafts: FaqDraftService | None = None
+    openai: OpenAiOffer = field(default_factory=OpenAiOffer)
     source_cache_s: int = SOURCE_CACHE_S_DEFAULT
     """For how long others may keep a cited source without asking."""
+    channels: ChannelDesk | None = None
+    """Chat platforms; None: there are none."""
+    voice: VoiceOffer = field(default_factory=VoiceOffer)
+    """What is heard and spoken; nothing where it is left out."""
+    sockets: SocketRules = field(default_factory=SocketRules)
+    """What WebSocket connections are allowed."""

@@ -1,5 +1,6 @@
 """Sessions: make, list, read, follow, delete."""
 
+from hashlib import sha256
 from typing import Any, Final
 
 import structlog
@@ -9,24 +10,41 @@ from kotaemon_node.api.answers import json_answer
 from kotaemon_node.api.body import read_body
 from kotaemon_node.api.context import principal, services, session_key
 from kotaemon_node.api.forms import SessionCreated, SessionList
-from kotaemon_node.api.inputs import HistoryQuery, PageQuery, SessionBody, SessionStreamQuery
+from kotaemon_node.api.inputs import HistoryQuery, SessionBody, SessionsQuery, SessionStreamQuery
 from kotaemon_node.api.query import read_query
 from kotaemon_node.api.showing import session_form
 from kotaemon_node.api.sse import session_place, stream_answer
-from kotaemon_node.domain.errors import Forbidden, Overloaded, StoreUnavailable
+from kotaemon_node.domain.errors import (
+    Conflict,
+    Forbidden,
+    Overloaded,
+    StoreUnavailable,
+    TooLarge,
+)
+from kotaemon_node.domain.limits import IDEMPOTENCY_KEY_CHARS_MAX
 from kotaemon_node.domain.session import Principal
 
 routes: Final = Blueprint("sessions", __name__)
 
 _log = structlog.get_logger(__name__)
 
+IDEMPOTENCY_HEADER: Final = "Idempotency-Key"
+
 
 @routes.get("/v1/sessions")
 def list_sessions() -> Response:
-    """List the caller's sessions, newest first."""
-    query = read_query(PageQuery)
+    """List the caller's sessions, newest first; with `all` those of the whole tenant.
+
+    Only agents and administrators may see all.
+    """
+    query, caller = read_query(SessionsQuery), principal()
+    everybodys = query.all == "true"
+    if everybodys and not (caller.sees_all or caller.role == "open"):
+        raise Forbidden("only agents and administrators see the sessions of others")
     # One more than shown says whether there is a next page.
-    rows = services().sessions.list(principal(), offset=query.offset, limit=query.limit + 1)
+    rows = services().sessions.list(
+        caller, offset=query.offset, limit=query.limit + 1, everybodys=everybodys
+    )
     more = len(rows) > query.limit
     page = SessionList(rows[: query.limit], query.offset + query.limit if more else None)
     return json_answer(page)
@@ -34,15 +52,19 @@ def list_sessions() -> Response:
 
 @routes.post("/v1/sessions")
 def create_session() -> Response:
-    """Make a session under a fresh id."""
+    """Make a session; the same `Idempotency-Key` or `session_id` again finds the one it made."""
     body = read_body(SessionBody)
-    ids, authority, caller = services().ids, services().authority, principal()
-    fields = body.model_dump(exclude_none=True) | _user_of(caller, body.user_id)
-    seed = ids.new_id()
-    key = session_key(authority.mint(caller, seed=seed) if authority else seed)
-    view = services().sessions.create(key, caller, epoch=ids.new_id(), fields=fields)
+    caller = principal()
+    fields = body.model_dump(exclude_none=True, exclude={"session_id"})
+    fields |= _user_of(caller, body.user_id)
+    key = session_key(body.session_id or _fresh_id(caller))
+    status, sessions = 201, services().sessions
+    try:
+        view = sessions.create(key, caller, epoch=services().ids.new_id(), fields=fields)
+    except Conflict:
+        status, view = 200, sessions.load(key, caller, after_version=0, limit=0)
     created = SessionCreated(view.session_id, view.epoch, view.version, view.created_at)
-    answer = json_answer(created, status=201)
+    answer = json_answer(created, status=status)
     answer.headers["Location"] = f"/v1/sessions/{view.session_id}"
     return answer
 
@@ -92,6 +114,18 @@ def delete_session(sid: str) -> Response:
     if (people := services().handoffs) is not None:
         people.forget(key)
     return Response(status=204)
+
+
+def _fresh_id(caller: Principal) -> str:
+    """Return the id of a new session; it follows from the caller and its ``Idempotency-Key``."""
+    key = request.headers.get(IDEMPOTENCY_HEADER, "").strip()
+    if len(key) > IDEMPOTENCY_KEY_CHARS_MAX:
+        raise TooLarge(f"{IDEMPOTENCY_HEADER}: more than {IDEMPOTENCY_KEY_CHARS_MAX} characters")
+    ids, authority = services().ids, services().authority
+    if authority is not None:
+        # No line break is in a header, so what follows from one is no seed of anything else.
+        return authority.mint(caller, seed=f"session {key}" if key else ids.new_id())
+    return sha256(f"session {key}".encode()).hexdigest()[:32] if key else ids.new_id()
 
 
 def _user_of(caller: Principal, named: str | None) -> dict[str, Any]:

@@ -13,12 +13,14 @@ from kotaemon_node.api.forms import (
     DocumentRow,
     KnowledgeForm,
     PassageForm,
+    PendingForm,
     Readiness,
     SearchAnswer,
     SessionForm,
     SourceForm,
     Unready,
 )
+from kotaemon_node.domain.dialogue import DialogueState
 from kotaemon_node.domain.held import HeldBuild
 from kotaemon_node.domain.knowledge import (
     DocumentEntry,
@@ -69,9 +71,20 @@ def ask_answer(session_id: str, turn: Turn) -> AskAnswer:
 
 def session_form(view: SessionView, feedback: Mapping[str, Feedback]) -> SessionForm:
     """Show a session, with what was said of its turns."""
-    names = [name for name in SessionForm.__slots__ if name != "feedback"]
-    rated = {turn_id: said.rating for turn_id, said in feedback.items()}
-    return SessionForm(**{name: getattr(view, name) for name in names}, feedback=rated)
+    made: dict[str, Any] = {
+        "feedback": {turn_id: said.rating for turn_id, said in feedback.items()}
+    }
+    made["pending"] = _pending_form(view.state)
+    names = [name for name in SessionForm.__slots__ if name not in made]
+    return SessionForm(**{name: getattr(view, name) for name in names}, **made)
+
+
+def _pending_form(state: DialogueState) -> PendingForm | None:
+    if state.pending is not None:
+        return PendingForm(state.pending.asked_by, "yes", state.pending.summary, ())
+    if state.wanted is not None:
+        return PendingForm(state.wanted.asked_by, "value", "", state.wanted.choices)
+    return None
 
 
 def trace_form(record: Mapping[str, Any], *, among: Sequence[Mapping[str, Any]]) -> TraceForm:

@@ -69,8 +69,10 @@ def session_place(last_event_id: str | None, *, after_version: int | None) -> Se
     return SessionPlace(turn_id=turn_id, seq=seq)
 
 
-def stream_answer(follow: Callable[[], Frames], *, turn_id: str) -> Response:
-    """Return an answer that sends the frames of ``follow()`` as they come.
+def stream_answer(
+    follow: Callable[[], Frames], *, turn_id: str, form: "Callable[..., EventStream] | None" = None
+) -> Response:
+    """Return an answer that sends the frames of ``follow()`` as they come, in a ``form``.
 
     The slot is taken before anything is asked for and the first item is awaited here, so that
     ``Overloaded``, ``Gone``, ``TurnNotFound`` and the like are raised and become plain errors.
@@ -79,7 +81,7 @@ def stream_answer(follow: Callable[[], Frames], *, turn_id: str) -> Response:
     slots.take()
     try:
         frames = follow()
-        events = EventStream(
+        events = (form or EventStream)(
             frames,
             slots=slots,
             turn_id=turn_id,

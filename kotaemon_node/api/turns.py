@@ -37,9 +37,9 @@ def create_turn(sid: str) -> Response:
         on_busy=body.on_busy,
         epoch=body.epoch,
     )
+    after = _resume_point(key)
     if not _wants_stream():
         return shown(key, run(asked), form=lambda _, turn: turn)
-    after = _resume_point(key)
 
     def follow() -> Frames:
         submit(asked)

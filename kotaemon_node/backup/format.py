@@ -139,6 +139,8 @@ class Backup:
     artifacts: FilesSum | None = None
     documents: FilesSum | None = None
     format: int = FORMAT
+    plugins: tuple[str, ...] = ()
+    """Blobs: of what is wanted of them, then of their bundles. Part of ``knowledge``."""
 
     @property
     def what(self) -> tuple[Part, ...]:
@@ -155,6 +157,8 @@ class Backup:
     def to_json(self) -> bytes:
         """Return it with the checksum of all that it says."""
         said = asdict(self)
+        if not self.plugins:
+            del said["plugins"]  # a program from before it reads the others
         return json.dumps({**said, "sum": _sum(said)}, sort_keys=True, indent=1).encode()
 
     @classmethod
@@ -169,7 +173,8 @@ class Backup:
                 )
             if said.pop("sum") != _sum(said):
                 raise CorruptArtifact(f"{name} is damaged: its checksum is another")
-            return cls(**{**said, **{at: _of(at, said[at]) for at in _SUMS}})
+            parts = {at: _of(at, said[at]) for at in _SUMS}
+            return cls(**{**said, **parts, "plugins": tuple(said.get("plugins", ()))})
         except (ValueError, LookupError, TypeError, AttributeError) as error:
             raise CorruptArtifact(f"{name} cannot be read: {error!r}") from error
 

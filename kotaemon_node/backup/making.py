@@ -23,6 +23,7 @@ from kotaemon_node.backup.format import (
     seconds,
 )
 from kotaemon_node.backup.knowledge import KnowledgeCopying
+from kotaemon_node.backup.plugins import PluginsCopying
 from kotaemon_node.backup.sessions import SessionsCopying
 from kotaemon_node.backup.shelf import Shelf
 from kotaemon_node.backup.writing import Notes, Onto, Sole, Tell, Writer, unfinished
@@ -44,6 +45,7 @@ class Source:
     product: str
     cluster: str
     tenant: str
+    plugins: PluginsCopying | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +139,10 @@ class Making:
         artifacts: FilesSum | None = None
         documents: FilesSum | None = None
         sessions: SessionsSum | None = None
+        plugins: tuple[str, ...] = ()
         if "knowledge" in begun.what:
+            if source.plugins is not None:
+                plugins = source.plugins.run(writer, tell)
             artifacts = source.knowledge.artifacts(onto)
             documents = source.knowledge.documents(onto)
         if "sessions" in begun.what:
@@ -155,6 +160,7 @@ class Making:
             sessions=sessions,
             artifacts=artifacts,
             documents=documents,
+            plugins=plugins,
         )
         sole.require()
         self._store.put_if_absent(manifest_name(made.id), made.to_json())

@@ -103,6 +103,7 @@ class Shelf:
         for part in (backup.artifacts, backup.documents):
             yield from part.index if part else ()
             yield from (row.sha256 for row in self.files(part))
+        yield from backup.plugins
         yield from backup.sessions.index if backup.sessions else ()
         if backup.sessions and backup.sessions.access:
             yield backup.sessions.access

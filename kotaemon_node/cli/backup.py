@@ -7,12 +7,14 @@ from typing import Annotated, Final
 
 import typer
 
+from kotaemon_node.adapters.redis import RedisPlugins
 from kotaemon_node.adapters.system import RandomIds, SystemClock
 from kotaemon_node.backup.format import Backup, BackupRefused, Kind
 from kotaemon_node.backup.keeping import prune as prune_backups
 from kotaemon_node.backup.keeping import verify as verify_backup
 from kotaemon_node.backup.knowledge import KnowledgeCopying
 from kotaemon_node.backup.making import Making, Source
+from kotaemon_node.backup.plugins import PluginsCopying
 from kotaemon_node.backup.sessions import SessionsCopying
 from kotaemon_node.backup.shelf import Shelf
 from kotaemon_node.backup.writing import LEASE_S
@@ -122,8 +124,9 @@ def backup(
             backups_at(url, writes=True, endpoint=endpoint, region=region) as store,
             place.artifacts(writes=False) as artifacts,
         ):
+            redis = place.redis()
             copying = SessionsCopying(
-                place.sessions(place.redis()),
+                place.sessions(redis),
                 artifacts,
                 tenant=DEFAULT_TENANT,
                 clock=clock,
@@ -136,6 +139,7 @@ def backup(
                 product=version("kotaemon-cluster"),
                 cluster=place.cluster_id,
                 tenant=DEFAULT_TENANT,
+                plugins=PluginsCopying(RedisPlugins(redis), artifacts, tenant=DEFAULT_TENANT),
             )
             making = Making(source, store, clock=clock, ids=RandomIds())
             made = making.run(kind=kind, what=parts, tell=tell, lease_s=LEASE_S)

@@ -58,6 +58,13 @@ def up(
             help="Number of processes that read documents beside the coordinator, 0 to 8."
         ),
     ] = 0,
+    turn_log: Annotated[
+        str,
+        typer.Option(
+            help="Where the log of finished turns is kept: file:PATH or elasticsearch:URL.",
+            show_default="nowhere",
+        ),
+    ] = "",
     data: DataOption = _DATA,
     detach: Annotated[
         bool, typer.Option("--detach", help="Return when every process is ready.")
@@ -75,6 +82,7 @@ def up(
         bus=bus,
         build_workers=build_workers,
         plugins=plugins,
+        turn_log=_absolute(turn_log),
     )
     try:
         with stop_signals():
@@ -103,6 +111,12 @@ def up(
         _stop_all(folder)
         return
     _after_supervisord(folder, running.supervisord.returncode)
+
+
+def _absolute(turn_log: str) -> str:
+    """Return it with a file's whole path: its process runs in the data folder."""
+    kind, colon, path = turn_log.partition(":")
+    return f"file:{Path(path).absolute()}" if kind == "file" and colon and path else turn_log
 
 
 def _stop_all(folder: DataFolder) -> None:

@@ -1,9 +1,11 @@
 """What the commands print, and where: results to stdout, everything else to stderr."""
 
+import re
 from collections.abc import Sequence
 
-from rich.console import Console
-from rich.table import Table
+from rich.console import Console, Group
+from rich.measure import Measurement
+from rich.table import Column, Table
 from rich.text import Text
 
 from kotaemon_node.local.table import Row
@@ -13,13 +15,50 @@ out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
 
 
+_WIDEST = 100_000
+_SHORT_MIN = 12
+
+
+# Without line breaks and tabs, which stay.
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+def harmless(text: object) -> str:
+    """Return a text that came from elsewhere without what a terminal would obey."""
+    return _CONTROLS.sub("", str(text))
+
+
 def complain(message: str, *, process: str = "", log_lines: Sequence[str] = ()) -> None:
     """Print what went wrong, below the last lines that the process wrote."""
     if log_lines:
         err.print(f"[dim]Last lines of {process}:[/]")
         for line in log_lines:
             err.print(Text(f"  {line}", style="dim"), soft_wrap=True)
-    err.print(Text.assemble(("kotaemon: ", "bold red"), message), soft_wrap=True)
+    err.print(Text.assemble(("kotaemon: ", "bold red"), harmless(message)), soft_wrap=True)
+
+
+def print_list(table: Table, *, shorten: Sequence[int]) -> None:
+    """Print a table of which no cell is cut but those of the columns ``shorten``.
+
+    Those share what room the terminal leaves beside the others, which are ids: who copies one
+    needs all of it. What is piped is not cut at all.
+    """
+    whole = out.options.update(max_width=_WIDEST)
+    widths = [Measurement.get(out, whole, _rows_of(column)).maximum for column in table.columns]
+    gaps = 2 * (len(widths) - 1)  # a space on each side
+    if out.is_terminal:
+        others = sum(width for at, width in enumerate(widths) if at not in shorten)
+        room = max(_SHORT_MIN, (out.width - gaps - others) // len(shorten))
+        for at in shorten:
+            widths[at] = min(widths[at], room)
+    for column, width in zip(table.columns, widths, strict=True):
+        column.width, column.no_wrap, column.overflow = width, True, "ellipsis"
+    table.width = sum(widths) + gaps
+    out.print(table, crop=False, no_wrap=True, overflow="ignore")
+
+
+def _rows_of(column: Column) -> Group:
+    return Group(column.header, *column.cells)
 
 
 def process_table(rows: Sequence[Row]) -> Table:

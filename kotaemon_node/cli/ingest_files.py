@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from kotaemon_node.adapters.documents.reading import unsupported
+from kotaemon_node.adapters.documents.endings import unsupported
 from kotaemon_node.domain import limits
 from kotaemon_node.domain.document_names import document_of, temporary
 from kotaemon_node.domain.errors import NodeError

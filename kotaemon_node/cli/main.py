@@ -10,17 +10,23 @@ from kotaemon_node.adapters.encoder.errors import EncoderSetupError
 from kotaemon_node.cli import (
     backup,
     chaos,
+    chat,
     cluster,
     encoder,
     evaluate,
+    faq,
     ingest,
+    knowledge,
     models,
     plugin_authors,
     plugins,
     restore,
+    search,
+    sessions,
     signing_key,
-    talk,
+    status,
     trace,
+    turn_log,
 )
 from kotaemon_node.cli import keys as api_keys
 from kotaemon_node.cli.console import complain
@@ -63,16 +69,20 @@ app.command()(cluster.down)
 app.command()(cluster.stop)
 app.command()(cluster.start)
 app.command()(cluster.scale)
-app.command()(talk.status)
-app.command()(talk.chat)
-app.command()(talk.search)
+app.command()(status.status)
+app.command()(chat.chat)
+app.command()(search.search)
 app.command()(trace.trace)
 app.command()(ingest.ingest)
 app.command()(chaos.chaos)
 app.command()(encoder.encoder)
+app.command()(turn_log.turn_log)
 app.add_typer(backup.app, name="backup")
 app.command()(restore.restore)
 app.add_typer(api_keys.app, name="keys")
+app.add_typer(sessions.app, name="sessions")
+app.add_typer(knowledge.app, name="knowledge")
+app.add_typer(faq.app, name="faq")
 app.add_typer(models.app, name="models")
 plugins.app.command("new")(plugin_authors.begin)
 plugins.app.command("try")(plugin_authors.attempt)

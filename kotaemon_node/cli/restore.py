@@ -9,13 +9,19 @@ from typing import Annotated, Final
 
 import typer
 
-from kotaemon_node.adapters.redis import RedisGenerationPointer, RedisLeadership, connect
+from kotaemon_node.adapters.redis import (
+    RedisGenerationPointer,
+    RedisLeadership,
+    RedisPlugins,
+    connect,
+)
 from kotaemon_node.adapters.store.file_store import FileArtifactStore
 from kotaemon_node.adapters.system import RandomIds, SystemClock
 from kotaemon_node.backup.asking import Asking
 from kotaemon_node.backup.drill import Drill, Report, Scratch
 from kotaemon_node.backup.format import Backup, BackupRefused, Part
 from kotaemon_node.backup.leading import leading
+from kotaemon_node.backup.plugins import PluginsRestoring
 from kotaemon_node.backup.restoring import (
     KnowledgeRestoring,
     Restored,
@@ -114,6 +120,9 @@ class _How:
     replaces_generations: bool
 
 
+_Parts = tuple[KnowledgeRestoring, SessionsRestoring, PluginsRestoring]
+
+
 class _Restoring:
     """Restores into the cluster ``place``."""
 
@@ -127,9 +136,10 @@ class _Restoring:
     def look(self, backup: Backup) -> dict[str, Restored]:
         """Say what ``run`` would do."""
         done: dict[str, Restored] = {}
-        with self._parts() as (knowledge, sessions):
+        with self._parts() as (knowledge, sessions, plugins):
             if backup.artifacts is not None:
                 done["artifacts"], done["documents"] = knowledge.look(backup)
+                done["plugins"] = plugins.look(backup)
             if backup.sessions is not None:
                 done["sessions"] = sessions.look(backup)
         return done
@@ -139,12 +149,13 @@ class _Restoring:
         done: dict[str, Restored] = {}
         store, clock = self._place.redis(), SystemClock()
         holder = f"restore.{RandomIds().new_id()}"
-        with self._parts() as (knowledge, sessions):
+        with self._parts() as (knowledge, sessions, plugins):
             if backup.artifacts is None:
                 done["sessions"] = sessions.run(backup)
                 return done
             with leading(RedisLeadership(store, "coordinator"), holder=holder, clock=clock):
                 done["artifacts"], done["documents"] = knowledge.run(backup)
+                done["plugins"] = plugins.run(backup)
                 if backup.sessions is not None:
                     done["sessions"] = sessions.run(backup)
                 replaces = self._how.replaces_generations
@@ -152,7 +163,7 @@ class _Restoring:
         return done
 
     @contextmanager
-    def _parts(self) -> Iterator[tuple[KnowledgeRestoring, SessionsRestoring]]:
+    def _parts(self) -> Iterator[_Parts]:
         place, store = self._place, self._place.redis()
         with place.artifacts(writes=True) as artifacts:
             yield (
@@ -170,6 +181,7 @@ class _Restoring:
                     new_epoch=self._new_epoch,
                     tell=self._tell,
                 ),
+                PluginsRestoring(self._shelf, RedisPlugins(store), artifacts, tell=self._tell),
             )
 
 
@@ -227,6 +239,7 @@ def _only(backup: Backup, parts: Sequence[Part]) -> tuple[Backup, Sequence[Part]
         sessions=backup.sessions if has_sessions else None,
         artifacts=backup.artifacts if has_knowledge else None,
         documents=backup.documents if has_knowledge else None,
+        plugins=backup.plugins if has_knowledge else (),
     )
     return kept, lacks
 

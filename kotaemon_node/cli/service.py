@@ -4,19 +4,31 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import requests
 import typer
-from requests.auth import AuthBase
 
+from kotaemon_node.bearer import Bearer
 from kotaemon_node.cli.cluster import folder_of
 from kotaemon_node.local import admin_key
 from kotaemon_node.local import cluster as clusters
 from kotaemon_node.local.errors import LocalError
 
 _TIMEOUT_S = 75.0
-_UNAUTHORIZED, _FORBIDDEN = 401, 403
+
+# What to do about a refusal; others speak for themselves.
+_ADVICE: Final[Mapping[int, str]] = {
+    401: "Name a key with KOTAEMON_API_KEY or --key.",
+    403: "Use a key of another role.",
+    429: "Try again in a moment.",
+    502: "Try again in a moment; `kotaemon status` shows whether pods are well.",
+    503: "Try again in a moment; `kotaemon status` shows whether pods are well.",
+}
+_ADVICE_BY_CODE: Final[Mapping[str, str]] = {
+    "session_not_found": "`kotaemon sessions list` shows which sessions there are.",
+    "gone": "`kotaemon sessions show ID` shows what is left.",
+}
 
 DataOption = Annotated[Path, typer.Option("--data", help="Data folder of the cluster to ask.")]
 UrlOption = Annotated[
@@ -33,19 +45,11 @@ KeyOption = Annotated[
 ]
 
 
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
 class ServiceError(Exception):
     """The cluster cannot be reached, or it refused; the message says which."""
-
-
-class Bearer(AuthBase):
-    """Sends the key. As an ``auth`` object it also keeps a ``.netrc`` from taking its place."""
-
-    def __init__(self, key: str) -> None:
-        self._key = key
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        request.headers["Authorization"] = f"Bearer {self._key}"
-        return request
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,22 +84,35 @@ def place_of(url: str, data: Path, key: str) -> Place:
 
 def get(place: Place, path: str, *, query: Mapping[str, str | int] | None = None) -> Any:
     """Return the JSON that a route answers; ``ServiceError`` in every other case."""
+    return ask(place, "GET", path, query=query)
+
+
+def ask(
+    place: Place,
+    method: str,
+    path: str,
+    *,
+    query: Mapping[str, str | int] | None = None,
+    body: Mapping[str, Any] | None = None,
+) -> Any:
+    """Return the JSON that a route answers, None where it says nothing; else ``ServiceError``."""
     url = f"{place.url}{path}"
     try:
-        response = requests.get(url, params=query, timeout=_TIMEOUT_S, auth=place.auth)
-    except requests.RequestException as error:
-        raise ServiceError(unreachable(url)) from error
-    return checked(response).json()
-
-
-def new_session(place: Place) -> str:
-    """Return the id of a fresh session."""
-    url = f"{place.url}/v1/sessions"
+        response = requests.request(
+            method, url, params=query, json=body, timeout=_TIMEOUT_S, auth=place.auth
+        )
+    except (requests.RequestException, ValueError) as error:  # ValueError: no address at all
+        raise ServiceError(unreachable(place.url)) from error
+    text = checked(response)
+    if not text.content:
+        return None
     try:
-        response = requests.post(url, json={}, timeout=_TIMEOUT_S, auth=place.auth)
-    except requests.RequestException as error:
-        raise ServiceError(unreachable(url)) from error
-    return str(checked(response).json()["session_id"])
+        return text.json()
+    except ValueError:
+        raise ServiceError(
+            f"{place.url} is no kotaemon cluster: it answers something else than JSON. Check --url"
+            " and KOTAEMON_URL."
+        ) from None
 
 
 def checked(response: requests.Response) -> requests.Response:
@@ -103,17 +120,23 @@ def checked(response: requests.Response) -> requests.Response:
     if response.ok:
         return response
     try:
-        message = response.json()["error"]["message"]
+        error = response.json()["error"]
+        code, message = str(error["code"]), str(error["message"])
     except (ValueError, KeyError, TypeError):
-        message = response.reason
-    advice = ""
-    if response.status_code == _UNAUTHORIZED:
-        advice = " Name a key with KOTAEMON_API_KEY or --key."
-    elif response.status_code == _FORBIDDEN:
-        advice = " Use a key of another role."
-    raise ServiceError(f"The cluster answered {response.status_code}: {message}{advice}")
+        code, message = "", response.reason
+    raise ServiceError(refusal(response.status_code, code, message))
+
+
+def refusal(status: int, code: str, message: str) -> str:
+    """Return the sentence for a refusal, with what to do about it where that is known."""
+    said = message.rstrip(".")
+    advice = _ADVICE_BY_CODE.get(code) or _ADVICE.get(status, "")
+    return f"The cluster answered {status}: {said}." + (f" {advice}" if advice else "")
 
 
 def unreachable(url: str) -> str:
     """Return the sentence for a cluster that does not answer at all."""
-    return f"No cluster answers at {url}; is it running? `kotaemon ps` shows."
+    return (
+        f"No cluster answers at {url}; is it running? `kotaemon ps` shows. Another address can be"
+        " named with --url or KOTAEMON_URL."
+    )

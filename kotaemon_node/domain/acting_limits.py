@@ -59,6 +59,18 @@ WEBHOOK_TIMEOUT_S: Final = 15.0  # what a receiver does longer, it does behind i
 WEBHOOK_ANSWER_BYTES_MAX: Final = 16 * 1024  # read so that the other side can end well
 FOLLOW_UP_PARKED_S: Final = 15.0  # while a person has the session it is asked again so often
 
+# Channels of chat platforms (engine/channels.py, docs/how-to/channels.md).
+CHANNELS_MAX: Final = 32  # as many as webhooks: each needs an address and secrets of its own
+CHANNELS_FILE_BYTES_MAX: Final = 256 * 1024
+CHANNEL_BODY_BYTES_MAX: Final = 256 * 1024  # a message of 32,000 characters, and what is around it
+CHANNEL_ID_CHARS_MAX: Final = 256  # an id of a message of mail is as long
+CHANNEL_NAME_CHARS_MAX: Final = 128  # of a user
+CHANNEL_CONTEXT_BYTES_MAX: Final = 4_096  # kept with the session and read with each turn
+CHANNEL_WAIT_S_MIN: Final = 3.0  # below it, whether the response had the answer cannot be told
+CHANNEL_WAIT_S_MAX: Final = 55.0  # below JSON_WAIT_MAX_S and what balancers wait
+CHANNEL_WAIT_MARGIN_S: Final = 2.0  # an answer so close before the end of the wait is sent as well
+CHANNEL_CLAIM_TRIES: Final = 3  # of a message whose session ends, or is set back, just then
+
 # Summaries of what stands behind the whole turns of a session (engine/memory.py).
 SUMMARY_THRESHOLD_TURNS: Final = 5  # more turns than these leave the history together
 HISTORY_READ_TURNS: Final = 15  # MAX_HISTORY_TURNS and the threshold: what no summary tells of

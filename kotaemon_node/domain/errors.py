@@ -160,6 +160,19 @@ class LanguageModelUnavailable(LanguageModelError):
     code = "language_model_unavailable"
 
 
+class SpeechFailed(NodeError):
+    """What hears or speaks refused, failed or fell silent."""
+
+    code = "speech_failed"
+    retryable = True
+
+
+class SpeechOff(NodeError):
+    """This cluster hears or speaks nothing; the message says how to switch it on."""
+
+    code = "speech_off"
+
+
 class DeadlineExceeded(NodeError):
     """A turn or an upload ran out of one of its time limits."""
 

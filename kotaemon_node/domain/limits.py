@@ -8,6 +8,7 @@ JSON_DEPTH_MAX: Final = 32
 JSON_VALUES_MAX: Final = 200_000  # 10 MB of "[]," would cost 400 MB and a second of the loop
 MESSAGE_CHARS_MAX: Final = 32_000
 CONTEXT_BYTES_MAX: Final = 64 * 1024
+IDEMPOTENCY_KEY_CHARS_MAX: Final = 256  # only a digest of it is kept
 QUERY_CHARS_MAX: Final = 4_000
 TOP_K_DEFAULT: Final = 4
 TOP_K_MAX: Final = 50
@@ -16,6 +17,7 @@ RERANK_TIMEOUT_S: Final = 2.0  # 20 passages take a small model 0.5 s of a core
 RERANK_PAUSE_S: Final = 5.0  # a reranker that failed is left alone: each turn would wait for it
 PAGE_SIZE_DEFAULT: Final = 50
 PAGE_SIZE_MAX: Final = 200
+DOCUMENT_WORDS_CHARS_MAX: Final = 200  # what is looked for in names and titles
 DOCUMENTS_PAGE_MAX: Final = 1_000  # rows are small, and most knowledge bases fit on one page
 
 # Turns.
@@ -116,6 +118,12 @@ HEARTBEAT_IDLE_S: Final = 20.0
 HEARTBEAT_RUNNING_S: Final = 2.0
 STREAMS_PER_POD_MAX: Final = 12_000
 REQUESTS_PER_POD_MAX: Final = STREAMS_PER_POD_MAX + 500  # at once, streams among them
+# gRPC. A request has a message and a history at most; the balancer opens as many connections as it
+# needs.
+GRPC_MESSAGE_BYTES_MAX: Final = 1024 * 1024
+GRPC_CALLS_PER_POD_MAX: Final = 4_000  # at once; a process beside the pod's holds 30 kB for each
+GRPC_STREAMS_PER_CONNECTION_MAX: Final = 1_000
+GRPC_POD_SILENCE_S: Final = 5.0  # of the pod, when it makes a session or says whether it is ready
 # A client that takes no byte for so long is cut off; it can resume. One event may be 800 kB, so it
 # is sent in pieces, and a link of 1 kB a second is quick enough.
 CLIENT_STALL_S: Final = 20.0
@@ -158,7 +166,7 @@ SESSION_CACHE_ENTRIES_MAX: Final = 4_096
 SESSION_CACHE_BYTES_MAX: Final = 32 * 1024 * 1024
 SESSION_TTL_S_DEFAULT: Final = 48 * 3600
 SESSION_IDLE_S_DEFAULT: Final = 30 * 60
-SESSIONS_INDEX_MAX: Final = 10_000  # newest sessions kept in a principal's list
+SESSIONS_INDEX_MAX: Final = 10_000  # newest sessions kept in a list: a principal's, a tenant's
 DELETED_KEPT_S: Final = 3600  # for so long a late retry of a deleted session's turn is refused
 
 # The archive of sessions. A sweep takes about 0.1 s for each where the artifact store is S3.
@@ -192,6 +200,13 @@ DRAIN_MAX_S: Final = 20.0
 
 # Events.
 BUS_STREAM_LENGTH_MAX: Final = 10_000
+TURN_SINK_BATCH_MAX: Final = 500  # entries kept at once: with texts some MB
+TURN_SINK_BODY_BYTES_MAX: Final = 5 * 1024 * 1024  # of one request; Elasticsearch's bound is 100 MB
+TURN_SINK_ANSWER_BYTES_MAX: Final = 4 * 1024 * 1024  # 500 reasons of some kB
+TURN_SINK_TIMEOUT_S: Final = 30.0  # of one request; Kafka waits five minutes for the next look
+TURN_SINK_WAIT_S_MAX: Final = 10.0  # between attempts
+TURN_SINK_IDS_MAX: Final = 20_000  # newest ids of a file: 40 batches, 4 MB
+TURN_SINK_QUEUE_MAX: Final = 1_000_000  # entries that RabbitMQ keeps for a sink that is away
 BUS_READ_MAX: Final = 200
 EVENT_UNSENT_MAX_S: Final = 300.0  # then it is dropped, so that the index stays small
 TURN_LOG_UNSENT_MAX_S: Final = 900.0  # the same for the log of turns
@@ -321,6 +336,10 @@ ANALYTICS_DAYS_KEPT: Final = 35  # five weeks: each weekday compares with four b
 ANALYTICS_QUESTIONS_MAX: Final = 1_000  # of each kind, tenant and day: 150 kB
 ANALYTICS_QUESTION_CHARS_MAX: Final = 200
 ANALYTICS_TOLD_MAX: Final = 50  # questions in one answer
+TOP_QUESTIONS_SHOWN: Final = 10  # series of a metric at a time
+TOP_QUESTION_CHARS_MAX: Final = 120  # of a label's value
+TOP_QUESTIONS_DAYS: Final = 7
+TOP_QUESTIONS_EVERY_S: Final = 60.0  # as often as a scraper needs of what changes in hours
 ANALYTICS_COUNTED_S: Final = 2 * 3600  # for so long a turn that is counted again is noticed
 FEEDBACK_COMMENT_CHARS_MAX: Final = 1_000
 AUDIT_RECORD_BYTES_MAX: Final = 256 * 1024  # as JSON; longer texts are cut, with a mark

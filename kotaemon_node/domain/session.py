@@ -84,7 +84,7 @@ class Turn:
     origin: str = ""
     """``follow_up``: nobody asked for it; "": somebody sent the message."""
     ref: str = ""
-    """What a follow-up tells of."""
+    """What a follow-up tells of; of a channel's message the id that the platform gave it."""
 
     @property
     def by_bot(self) -> bool:

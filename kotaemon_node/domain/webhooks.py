@@ -25,6 +25,7 @@ SECRET_BYTES_MIN: Final = 24
 SECRETS_MAX: Final = 2
 """While one takes the place of another, both sign."""
 TOLERANCE_S: Final = 300.0
+_TIME_DIGITS_MAX: Final = 12  # of seconds since 1970: 30,000 years
 
 
 class WebhookRejected(ValueError):
@@ -96,7 +97,7 @@ def verify(
         )
     except KeyError as error:
         raise WebhookRejected(f"there is no header {error.args[0]}") from None
-    if not (at.isascii() and at.isdigit()):
+    if not (at.isascii() and at.isdigit() and len(at) <= _TIME_DIGITS_MAX):
         raise WebhookRejected("its time is no number")
     if abs(now_s - int(at)) > tolerance_s:
         raise WebhookRejected("it is too old, or a clock is wrong")

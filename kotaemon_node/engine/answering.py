@@ -16,10 +16,12 @@ from kotaemon_node.domain.ids import DEFAULT_KNOWLEDGE_BASE
 from kotaemon_node.domain.knowledge import SearchResult
 from kotaemon_node.engine.acting import Acting, Means
 from kotaemon_node.engine.citations import citations
+from kotaemon_node.engine.courtesies import courteous
 from kotaemon_node.engine.extractive import ExtractiveAnswer, extract
 from kotaemon_node.engine.faq import faq_answer
 from kotaemon_node.engine.finding import Finding, Knowledge, Reranks
 from kotaemon_node.engine.generating import Generating
+from kotaemon_node.engine.given import with_given
 from kotaemon_node.engine.journal import ASKED, DEGRADED
 from kotaemon_node.engine.profile import AnswerProfile, ProfileOf, always_default
 from kotaemon_node.engine.remembering import Remembering
@@ -124,6 +126,7 @@ class Answerer:
 
     def answer(self, work: Work, out: FrameWriter, *, started_s: float) -> Draft:
         """Write the answer of ``work`` to ``out``; ``started_s`` is when the turn began here."""
+        work = with_given(work)
         profile = self._profile_of(work)
         asked = self._asked(work, profile, out)
         draft = Draft(record=out.notes)
@@ -186,6 +189,12 @@ class Answerer:
         return asked
 
     def _extract(self, turn: Answering, found: SearchResult) -> None:
+        if (said := courteous(turn.work.message)) is not None:
+            turn.draft.unanswered = False
+            turn.phase("generation")
+            turn.out.text(said)
+            turn.out.finish()
+            return
         minimum = turn.profile.evidence_min
         answer = extract(turn.asked.search, found.hits, evidence_min=minimum)
         turn.draft.unanswered = not answer.known

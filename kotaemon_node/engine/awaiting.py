@@ -47,6 +47,8 @@ class Begun:
     """An owner that was lost may have made it before."""
     later: bool
     """It is made behind the turn."""
+    stays: bool = False
+    """It never goes on behind the turn, for nobody would be told how it ends."""
 
     @property
     def only_looked_up(self) -> bool:
@@ -180,7 +182,7 @@ class Awaiting:
 
     def _leave(self, it: _Running) -> bool:
         """Wait no more for a call; False where it ended just now, or has to be waited for."""
-        if self._behind is None or it.one.spec.in_turn:
+        if self._behind is None or it.one.spec.in_turn or it.one.stays:
             return False
         with it.lock:
             if it.ended is not None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from kotaemon_node.domain.session import TurnRequest
+from kotaemon_node.engine.given import ALONE
 from kotaemon_node.ports.sessions import ClaimRequest
 
 
@@ -25,6 +26,7 @@ def claim_of(
         create_session=request.create_session,
         new_epoch=new_epoch,
         epoch=request.epoch,
+        listed=request.options.get(ALONE) is not True,
     )
 
 

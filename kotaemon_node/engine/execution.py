@@ -26,6 +26,7 @@ from kotaemon_node.engine.handoff import Persons, as_told, event_of, handoff_fra
 from kotaemon_node.engine.live import LiveTurn, LiveTurns
 from kotaemon_node.engine.profile import ProfileOf, always_default
 from kotaemon_node.engine.record import Ended, Record, no_record
+from kotaemon_node.engine.seeding import with_seed
 from kotaemon_node.engine.stopping import HandedOver
 from kotaemon_node.engine.summarising import Memory, Remembered
 from kotaemon_node.engine.traced import end_turn, note_wait
@@ -107,6 +108,7 @@ class Execution:
         return None
 
     def _run(self, work: Work, live: LiveTurn) -> Following | None:
+        work = with_seed(work)
         started_s = self.clock.monotonic_s()
         note_wait(work, clock=self.clock)
         out = FrameWriter(work, commit=self.commit, live=live, clock=self.clock)
@@ -172,7 +174,7 @@ class Execution:
             timings["first_text"] = round(out.first_text_at_s - started_s, 4)
         profile = self.profile_of(work)
         done = signal is Signal.ANSWER_COMPLETE
-        handoff = self.persons.wanted(draft, out) if done else None
+        handoff = self.persons.wanted(work, draft, out) if done else None
         turn = Turn(
             turn_id=work.lease.key.turn_id,
             message=work.message,

@@ -19,6 +19,7 @@ from kotaemon_node.domain.acting_limits import (
     FOLLOW_UP_CHARS_MAX,
     FOLLOW_UP_PARKED_S,
 )
+from kotaemon_node.domain.channels import CHANNEL
 from kotaemon_node.domain.errors import (
     Gone,
     Invalid,
@@ -178,7 +179,10 @@ def told(work: Work, out: FrameWriter) -> Draft | None:
 def origin_of(work: Work) -> dict[str, Any]:
     """Return what the turn of ``work`` says of where it came from: nothing of most."""
     said = work.options.get(OPTION)
-    return {"origin": OPTION, "ref": said["ref"]} if isinstance(said, Mapping) else {}
+    if isinstance(said, Mapping):
+        return {"origin": OPTION, "ref": said["ref"]}
+    message = work.options.get(CHANNEL)
+    return {"ref": message["message_id"]} if isinstance(message, Mapping) else {}
 
 
 def _in_its_language(text: Texts, work: Work) -> str:

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from kotaemon_node.domain import limits
 from kotaemon_node.domain.errors import LanguageModelError
 from kotaemon_node.domain.knowledge import Hit
 from kotaemon_node.engine.acting.pending import propose
 from kotaemon_node.engine.citing import CitationGate, Outcome, citing_of
+from kotaemon_node.engine.given import Given, is_alone
 from kotaemon_node.engine.memory import MemoryRule
 from kotaemon_node.engine.prompt import build_prompt
 from kotaemon_node.engine.rounds import Talk
@@ -45,16 +47,22 @@ class Generating:
         Usage and record of the turn are filled in however it ends. Raises ``LanguageModelError``.
         """
         work = turn.work
+        given = Given.of(work)
         prompt = build_prompt(
             question=work.message,
             hits=hits,
             history=MemoryRule().whole(work.session),
             summary=work.session.summary,
             trace_id=work.lease.trace_id,
-            with_tools=bool(self.steps.specs(caller_of(work))),
+            with_tools=bool(given.tools or self.steps.specs(caller_of(work))),
             looked_up=looked_up,
+            wishes=given.wishes,
             chars_max=self.terms.prompt_chars_max,
         )
+        prompt += given.behind(
+            trace_id=work.lease.trace_id, chars_max=limits.PROMPT_TOOL_RESULTS_CHARS_MAX
+        )
+        sampling = {**given.sampling, **turn.profile.sampling}
         usage, outcomes, begun_s = Usage(), Counter[Outcome](), self.clock.monotonic_s()
         talk = Talk(
             model,
@@ -63,11 +71,12 @@ class Generating:
             turn.out,
             turn.phase,
             gate=lambda: CitationGate(hits, question=turn.asked.search, outcomes=outcomes),
-            sampling=turn.profile.sampling,
+            sampling=sampling,
             used_up=self.terms.used_up,
-            propose=partial(self._propose, turn),
+            propose=None if is_alone(work) else partial(self._propose, turn),
+            given=given,
         )
-        noted = self._noted(model, prompt, sampling=turn.profile.sampling)
+        noted = self._noted(model, prompt, sampling=sampling)
         turn.draft.record["generation"] = noted
         try:
             text = talk.answer(prompt, usage=usage)

@@ -18,6 +18,7 @@ from kotaemon_node.domain.handoff import BEGUN, ENDED, By, Handoff
 from kotaemon_node.domain.language import Language, language_of
 from kotaemon_node.domain.session import SessionKey, Turn
 from kotaemon_node.engine.answering import Draft
+from kotaemon_node.engine.given import is_alone
 from kotaemon_node.engine.wanting_person import wants_person
 from kotaemon_node.engine.writing import FrameWriter
 from kotaemon_node.ports.handoffs import Handoffs
@@ -51,15 +52,17 @@ class Persons:
             return _told(said, work, out)
         if work.session.handoff is not None:
             return Draft(spoken=True, waits=True, unanswered=False)
-        if self.by_words and wants_person(work.message):
+        if self.by_words and not is_alone(work) and wants_person(work.message):
             out.text(_COMES[language_of(work.message)])
             out.finish()
             wanted = Handoff(self.now_s(), work.message[:HANDOFF_REASON_CHARS_MAX], "words")
             return Draft(handoff=wanted, unanswered=False)
         return None
 
-    def wanted(self, draft: Draft, out: FrameWriter) -> Handoff | None:
+    def wanted(self, work: Work, draft: Draft, out: FrameWriter) -> Handoff | None:
         """Return the handoff that a turn ends with: its draft's, or what a tool of it answered."""
+        if is_alone(work):
+            return None
         if draft.spoken or draft.handoff is not None:
             return draft.handoff
         for step, result in out.journal.items():

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import structlog
 
 from kotaemon_node.domain import acting_limits as bounds
-from kotaemon_node.domain.errors import Invalid, NotFound, TooLarge, Unavailable
+from kotaemon_node.domain.errors import Invalid, NodeError, NotFound, TooLarge, Unavailable
 from kotaemon_node.domain.events import CONFIG_UPDATED, ConfigUpdated
 from kotaemon_node.domain.plugin_bundle import digest_of, opened, plugin_name_of
 from kotaemon_node.domain.plugin_manifest import Manifest
@@ -76,10 +76,27 @@ class PluginDesk:
         self._clock = clock
         self._ids = ids
         self._wake = wake
+        # One a plugin: that of its newest bundle.
+        self._manifests: dict[str, tuple[str, Manifest]] = {}
 
     def desired(self) -> Desired:
         """Return what is wanted of all plugins; ``StoreUnavailable``."""
         return self._registry.read(self._tenant)
+
+    def manifest(self, row: PluginRow) -> Manifest | None:
+        """Return what the newest version declares, None where that cannot be read."""
+        if row.newest is None:
+            return None
+        known = self._manifests.get(row.name)
+        if known is not None and known[0] == row.newest.bundle:
+            return known[1]
+        try:
+            manifest = self._read(self._bundles.files(row.name, row.newest))
+        except (NodeError, PluginRefused) as error:
+            _log.info("manifest_not_read", plugin=row.name, reason=str(error))
+            return None
+        self._manifests[row.name] = (row.newest.bundle, manifest)
+        return manifest
 
     def push(
         self, raw: bytes, *, key_id: str, signature: str, wish: PluginWish, by: str
@@ -166,13 +183,9 @@ class PluginDesk:
         row = self._registry.read(self._tenant).rows.get(name)
         if row is None or row.newest is None:
             return
-        try:
-            manifest = self._read(self._bundles.files(name, row.newest))
-        except (PluginRefused, Invalid, TooLarge) as error:
-            # Each pod checks it again before it is used.
-            _log.warning("config_not_checked", plugin=name, reason=str(error))
-            return
-        _require(manifest, config)
+        manifest = self.manifest(row)
+        if manifest is not None:  # each pod checks it again before it is used
+            _require(manifest, config)
 
     def _tell(self, name: str, revision: int) -> None:
         self._wake()

@@ -31,6 +31,8 @@ class Identity:
     address: str
     pid: int
     version: str
+    settings: str = ""
+    """Equal where the settings are that answers depend on."""
 
 
 class Pod:
@@ -119,6 +121,7 @@ class Pod:
             address=self._identity.address,
             pid=self._identity.pid,
             version=self._identity.version,
+            settings=self._identity.settings,
             started_at=self._started_at_s,
             ready=not reasons,
             able=not self._unable(),
@@ -126,6 +129,7 @@ class Pod:
             vector_store=self._vector_store(),
             reasons=reasons,
             running_turns=self._running(),
+            taken_over=self._metrics.taken_over,
             generations={
                 kb: {
                     "generation": ref.generation,

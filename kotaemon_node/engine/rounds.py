@@ -12,11 +12,13 @@ from kotaemon_node.domain import limits
 from kotaemon_node.domain.acting_limits import ACTION_CHARS_MAX, TOOL_CALLS_PER_TURN_MAX
 from kotaemon_node.domain.language import language_of
 from kotaemon_node.engine.call_texts import CEILING, PLEASE_WAIT, PLEASE_WAIT_CHANGE, action_of
+from kotaemon_node.engine.given import NOTHING, Given
 from kotaemon_node.engine.prompt import tool_messages
 from kotaemon_node.engine.tool_steps import DecidedCall, ToolSteps, caller_of
 from kotaemon_node.engine.writing import FrameWriter
 from kotaemon_node.ports.language_model import ChatMessage, LanguageModel, ToolCall, Usage
 from kotaemon_node.ports.sessions import Work
+from kotaemon_node.ports.tools import ToolSpec
 from kotaemon_node.ports.traces import Facts, Span, span
 
 
@@ -112,6 +114,8 @@ class Talk:
     """Tells whether the model is asked no more in this turn."""
     propose: Propose | None = None
     """Lets a call wait for the user's yes, returning the question; None: it is refused."""
+    given: Given = NOTHING
+    """With the caller's own tools: what calls one of them ends the turn."""
 
     def answer(self, prompt: Sequence[ChatMessage], *, usage: Usage) -> str:
         """Write the answer and return it, adding the tokens of all rounds to ``usage``.
@@ -120,14 +124,18 @@ class Talk:
         """
         messages = tuple(prompt)
         room = limits.PROMPT_TOOL_RESULTS_CHARS_MAX
-        text, made = "", 0
+        text, made, changed = "", 0, False
         for number in range(1, limits.TOOL_ROUNDS_MAX + 2):
             if number > 1 and self.used_up(usage):
                 return text + self._say(CEILING[language_of(self.work.message)])
-            said = self._said(messages, number=number, usage=usage)
+            # What may have changed something is not told to the caller, whose next request would
+            # have the model do it again: so behind it nothing is handed to the caller any more.
+            given = NOTHING if changed else self.given
+            said = self._said(messages, number=number, usage=usage, given=given)
             text += said.text
-            if not said.calls:
+            if not said.calls or self._handed(said, given, number=number):
                 break
+            changed = changed or any(one.effects not in {None, "read"} for one in said.calls)
             if not self.steps.all_known(said.calls, self.out, round_number=number):
                 self.phase("tools")
             checked = self._checked(said.calls, number=number, made=made)
@@ -186,7 +194,24 @@ class Talk:
         self.out.finish()
         return text
 
-    def _said(self, messages: Sequence[ChatMessage], *, number: int, usage: Usage) -> Round:
+    def _handed(self, said: Round, given: Given, *, number: int) -> bool:
+        """Hand the calls of the caller's own tools over; False where the round has none."""
+        calls = given.handed([decided.call for decided in said.calls], self._own)
+        step = f"handed:{number}"
+        if calls and self.out.decided(step) is None:
+            self.out.decide(step, True)
+            for place, call in calls:
+                about = {"id": call.id, "name": call.name, "args": call.arguments or {}}
+                self.out.tool_call({**about, "step": f"{number}.{place}", "state": "handed"})
+        return bool(calls)
+
+    @property
+    def _own(self) -> Sequence[ToolSpec]:
+        return self.steps.specs(caller_of(self.work))
+
+    def _said(
+        self, messages: Sequence[ChatMessage], *, number: int, usage: Usage, given: Given
+    ) -> Round:
         """Return the round, replayed or asked for now; its text is written."""
         step = f"round:{number}"
         known = self.out.decided(step)
@@ -197,8 +222,11 @@ class Talk:
             return said
         self.phase("generation")
         offered = number <= limits.TOOL_ROUNDS_MAX
-        said = self._asked(messages, offered=offered, usage=usage)
+        said = self._asked(messages, first=number == 1, offered=offered, usage=usage, given=given)
         if not said.calls:
+            return said
+        if given.handed([decided.call for decided in said.calls], self._own):
+            self.out.decide(step, said.as_json())
             return said
         # The next round's text begins a paragraph of its own. Stored in one go with the decision:
         # whoever finds the gap finds the decision too, and asks the model for nothing behind it.
@@ -209,7 +237,15 @@ class Talk:
             self.out.text(gap)
         return said
 
-    def _asked(self, messages: Sequence[ChatMessage], *, offered: bool, usage: Usage) -> Round:
+    def _asked(
+        self,
+        messages: Sequence[ChatMessage],
+        *,
+        first: bool,
+        offered: bool,
+        usage: Usage,
+        given: Given,
+    ) -> Round:
         out, model = self.out, self.model
         prefix = out.prefix if model.continues_prefix else ""
         if prefix:
@@ -218,7 +254,10 @@ class Talk:
             out.finish()
         counted, gate = Usage(), self.gate()
         gate.go_on_behind(prefix)
-        tools = self.steps.specs(caller_of(self.work)) if offered else ()
+        tools = (*self._own, *given.offered(self._own)) if offered else ()
+        sampling: Mapping[str, Any] = self.sampling
+        if first and tools and given.choice is not None:
+            sampling = {**sampling, "tool_choice": given.choice}
         text, calls = prefix, list[ToolCall]()
         with span(f"chat {model.name}", _facts(model, self.sampling), kind="client") as asking:
             try:
@@ -228,7 +267,7 @@ class Talk:
                     usage=counted,
                     stop=out.stop,
                     tools=tools,
-                    sampling=self.sampling,
+                    sampling=sampling,
                 ):
                     if isinstance(piece, ToolCall):
                         calls.append(piece)

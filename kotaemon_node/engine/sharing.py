@@ -4,8 +4,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from kotaemon_node.domain import limits
+from kotaemon_node.domain.channels import beside_channel
 from kotaemon_node.domain.ids import DEFAULT_TENANT
 from kotaemon_node.domain.knowledge import GenerationRef, SearchResult
+from kotaemon_node.engine.given import Given
 from kotaemon_node.engine.journal import RETRIEVAL
 from kotaemon_node.ports.tools import ToolSpec
 
@@ -24,7 +26,8 @@ def why_made(turn: "Answering", *, by: str, tools: Sequence[ToolSpec]) -> str:
         # Knowledge is one tenant's; another's turn finds none.
         "tenant": turn.work.lease.key.session.tenant != DEFAULT_TENANT,
         "history": with_history,
-        "user": session.context,
+        "user": beside_channel(session.context),
+        "given": Given.of(turn.work).shapes,
         "tools": any(spec.effects != "read" for spec in tools),
         "long": len(turn.asked.search) > limits.HOT_QUESTION_CHARS_MAX,
         # By an earlier owner, perhaps with another generation.

@@ -17,8 +17,10 @@ from kotaemon_node.domain.acting_limits import TOOL_CALLS_AT_ONCE
 from kotaemon_node.domain.arguments import problem_of
 from kotaemon_node.domain.ids import DEFAULT_TENANT
 from kotaemon_node.domain.limits import TOOL_ARGUMENTS_CHARS_MAX
+from kotaemon_node.engine.alone import TOO_LONG, without_person
 from kotaemon_node.engine.awaiting import WAITED, Awaiting, Begun
 from kotaemon_node.engine.calling import Calling
+from kotaemon_node.engine.given import is_alone
 from kotaemon_node.engine.ledger import (
     Claim,
     Outcome,
@@ -214,7 +216,8 @@ class ToolSteps:
             begun, out, waiting=lambda step: waiting(by_step[step].decided)
         )
         for ended, outcome in ended_calls:
-            outcomes[ended.step] = self._ended(by_step[ended.step], outcome, out)
+            heard = without_person(outcome) if is_alone(work) else outcome
+            outcomes[ended.step] = self._ended(by_step[ended.step], heard, out)
         return outcomes
 
     def _ended(self, one: _Step, outcome: Outcome, out: FrameWriter) -> Outcome:
@@ -260,6 +263,7 @@ class ToolSteps:
             message=work.message,
             again=before is not None,
             later=claim.later and self._behind is not None,
+            stays=is_alone(work),
             by_s=self._clock.monotonic_s() + claim.call_by_s - age_s,
         )
 
@@ -285,8 +289,14 @@ class ToolSteps:
         wanted = one.decided.version
         if wanted and self.version_of(one.decided.call.name, work) != wanted:
             return outcome_of("failed", CHANGED)
-        problem = self._problem(one.decided, work)
-        return error_of("failed", problem) if problem else reasons.get(one.step)
+        if problem := self._problem(one.decided, work):
+            return error_of("failed", problem)
+        if self._behind is not None and is_alone(work) and self._slow(one.decided, work):
+            return outcome_of("failed", TOO_LONG)
+        return reasons.get(one.step)
+
+    def _slow(self, decided: DecidedCall, work: Work) -> bool:
+        return self._spec(decided, caller_of(work)).slow
 
     def waits_for_yes(
         self, decided: DecidedCall, work: Work, out: FrameWriter, *, step: str

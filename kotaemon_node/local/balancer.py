@@ -37,7 +37,12 @@ def pods_in_use(folder: DataFolder) -> set[str]:
 def pod_states(folder: DataFolder) -> dict[str, PodState]:
     """Return the state of every worker slot by name; nothing while HAProxy does not answer."""
     rows = csv.DictReader(io.StringIO(_ask(folder, _ALL_SERVERS).removeprefix("# ")))
-    return {row["svname"]: PodState(row["status"], row["check_status"]) for row in rows}
+    return {
+        row["svname"]: PodState(row["status"], row["check_status"])
+        for row in rows
+        # Those of gRPC have the same names, and follow these.
+        if row["pxname"] == "workers"
+    }
 
 
 def _ask(folder: DataFolder, command: bytes) -> str:

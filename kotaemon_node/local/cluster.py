@@ -17,7 +17,9 @@ BUILD_WORKER_SLOTS = 8
 _FIRST_BUILD_WORKER = _KAFKA_CONTROLLER + 1
 _BALANCER_METRICS = _FIRST_BUILD_WORKER + BUILD_WORKER_SLOTS
 _SHOP = _BALANCER_METRICS + 1
-BLOCK_PORTS = _SHOP + 1
+_TURN_LOG = _SHOP + 1
+_FIRST_GRPC = _TURN_LOG + 1
+BLOCK_PORTS = _FIRST_GRPC + WORKER_SLOTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,10 @@ class Cluster:
     build_workers: int = 0
     shop: bool = False
     """The sample shop's order service runs beside it."""
+    grpc_port: int | None = None
+    """Of the balancer, for gRPC; None: the workers do not speak it."""
+    turn_log: str = ""
+    """Where the log of turns is taken; empty: nowhere."""
 
     @property
     def redis_port(self) -> int:
@@ -78,6 +84,17 @@ class Cluster:
     def shop_port(self) -> int:
         """Of the sample shop's order service."""
         return self.first_port + _SHOP
+
+    @property
+    def turn_log_port(self) -> int:
+        """Of the health of what takes the log of turns."""
+        return self.first_port + _TURN_LOG
+
+    @property
+    def grpc_ports(self) -> list[int]:
+        """Ports of the workers' gRPC, those of all slots."""
+        first = self.first_port + _FIRST_GRPC
+        return list(range(first, first + WORKER_SLOTS))
 
     @property
     def url(self) -> str:
@@ -120,6 +137,8 @@ def settle(
     own_kafka: bool = False,
     build_workers: int = 0,
     shop: bool = False,
+    turn_log: str = "",
+    grpc_port: int | None = None,
 ) -> Cluster:
     """Return this start's cluster: the kept identity and ports, new ones where they are taken."""
     kept = load(folder)
@@ -135,6 +154,8 @@ def settle(
             own_kafka=own_kafka,
             build_workers=build_workers,
             shop=shop,
+            turn_log=turn_log,
+            grpc_port=grpc_port,
         )
     now = replace(
         kept,
@@ -145,6 +166,8 @@ def settle(
         own_kafka=own_kafka,
         build_workers=build_workers,
         shop=shop,
+        turn_log=turn_log,
+        grpc_port=grpc_port,
     )
     if all_free(range(now.first_port, now.first_port + BLOCK_PORTS)):
         return now

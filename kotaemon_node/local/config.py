@@ -38,6 +38,11 @@ def haproxy_config(cluster: Cluster, *, open_files_max: int, stopped: Collection
             servers="\n".join(servers),
             resolved=False,
             admin_socket="unix@run/haproxy.sock",
+            grpc_address=f"{cluster.host}:{cluster.grpc_port}" if cluster.grpc_port else "",
+            grpc_servers="\n".join(
+                haproxy.grpc_line(slot, f"127.0.0.1:{port}")
+                for slot, port in enumerate(cluster.grpc_ports)
+            ),
         )
     )
 
@@ -105,6 +110,12 @@ def programs(cluster: Cluster) -> list[Program]:
         table.append(
             Program(f"build-worker-{slot}", command, 25, _STOP_WAIT_S, environment, group=BUILDERS)
         )
+    if cluster.turn_log:
+        keeper = f"{python} -m kotaemon_node.cli.main turn-log"
+        keeper += f" --health-port {cluster.turn_log_port}"
+        environment = {"KOTAEMON_TURN_LOG": cluster.turn_log.replace("%", "%%")}
+        # Stopped behind the workers, whose last turns it takes.
+        table.append(Program("turn-log", keeper, 15, _STOP_WAIT_S, environment))
     if cluster.shop:
         shop = f"{python} -m shop --port {cluster.shop_port} --data orders"
         environment = {"PYTHONPATH": "%(ENV_KOTAEMON_SAMPLE)s"}
@@ -125,6 +136,8 @@ def programs(cluster: Cluster) -> list[Program]:
             "POD_ADDRESS": f"127.0.0.1:{port}",
             "POD_PID_FILE": f"run/{name}.pid",
         }
+        if cluster.grpc_port:
+            environment["GRPC_PORT"] = str(cluster.grpc_ports[slot])
         table.append(
             Program(name, gunicorn, 40, _WORKER_STOP_WAIT_S, environment, group=WORKER_GROUP)
         )

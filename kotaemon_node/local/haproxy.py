@@ -57,6 +57,35 @@ resolvers names
 _RESOLVED: Final = (
     "    default-server resolvers names resolve-prefer ipv4 init-addr last,libc,none\n"
 )
+# gRPC is HTTP/2 without encryption. A turn may say nothing for as long as it may take; pods that
+# die meanwhile are seen by the checks of the backend above, which these servers follow.
+_GRPC: Final = """
+frontend grpc
+    bind ${address} proto h2
+    maxconn ${clients_max}
+    timeout client ${turn_s}s
+    log stdout format raw daemon err
+    option dontlog-normal
+    http-request set-header X-Turn-Default %[unique-id]
+    http-request del-header X-Forwarded-For
+    http-request set-var(txn.key) req.hdr(x-session-id) if { req.hdr(x-session-id) -m len 1:128 }
+    http-request set-var(txn.key) unique-id if !{ var(txn.key) -m len 1:128 }
+    default_backend grpc_workers
+
+backend grpc_workers
+    balance hash var(txn.key)
+    hash-type consistent sdbm avalanche
+    hash-balance-factor 200
+    timeout server ${turn_s}s
+    option redispatch 1
+    retries 2
+    retry-on conn-failure
+    # As in the backend that is followed: who leaves takes nothing new.
+    option httpchk
+    http-check disable-on-404
+    default-server proto h2 weight 64 on-marked-down shutdown-sessions
+${own_server_defaults}${servers}
+"""
 EMPTY: Final = " weight 0"
 """Behind the line of a slot in which no pod is expected at the start."""
 NOT_LOOKED_UP: Final = " init-addr none"
@@ -86,6 +115,12 @@ class Place:
     """Silence of a pod that ends a stream."""
     admin_socket: str = ""
     """Where a command of this machine may ask and change anything; empty: nowhere."""
+    grpc_address: str = ""
+    """Where callers of gRPC come, as ``bind`` takes it; empty: nowhere."""
+    grpc_servers: str = ""
+    """The lines of the same slots (``grpc_line``)."""
+    grpc_around: tuple[str, str] = ("", "")
+    """What stands before and behind all of gRPC: a condition of a Go template."""
     user: str = ""
     """What a HAProxy that was started by root becomes; empty: it stays what it is."""
 
@@ -112,7 +147,27 @@ def render(place: Place) -> str:
         session_cookie=SESSION_COOKIE,
         own_server_defaults=_RESOLVED if place.resolved else "",
         servers=place.servers,
+        grpc=_grpc_sections(place),
     )
+
+
+def _grpc_sections(place: Place) -> str:
+    if not place.grpc_address:
+        return ""
+    before, behind = place.grpc_around
+    sections = Template(_GRPC).substitute(
+        address=place.grpc_address,
+        clients_max=place.clients_max,
+        turn_s=int(limits.TURN_TIMEOUT_S) + 60,
+        own_server_defaults=_RESOLVED if place.resolved else "",
+        servers=place.grpc_servers,
+    )
+    return before + sections + behind
+
+
+def grpc_line(slot: int, address: str) -> str:
+    """Return the line of a worker slot's gRPC: up and down with its line of HTTP."""
+    return f"    server worker-{slot} {address} id {slot + 1} track workers/worker-{slot}"
 
 
 def server_line(slot: int, address: str, *, expected: bool) -> str:

@@ -8,6 +8,8 @@ order is that of the slots. ``scripts/haproxy_files.py`` writes what the reposit
 import argparse
 import ipaddress
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +21,8 @@ from kotaemon_node.local.haproxy import Place
 PUBLIC_PORT: Final = 8080
 WATCHING_PORT: Final = 8405
 WORKER_PORT: Final = 8000
+GRPC_PORT: Final = 9090
+"""Of workers and balancer, where each has an address of its own."""
 # Two files a connection, and some for checks, listeners and logs. A bound of connections would keep
 # HAProxy from starting where it may open less files; of these it takes what it gets.
 _FILES_MORE: Final = 500 + 2 * haproxy.WATCHERS_MAX
@@ -31,9 +35,9 @@ _CHART_HEAD: Final = """\
 {{- /* Made by scripts/haproxy_files.py from kotaemon_node/local/haproxy.cfg.tmpl; do not edit.
 Goes through `tpl` with the root context. Reads .Values.worker.{slots,replicas}, .Values.autoscaling
 .{mode,minReplicas}, .Values.{clusterDomain,ipv6}, .Values.haproxy.{maxConnections,
-timeoutServerSeconds}, and the helpers kotaemon.fullname and kotaemon.clusterId. The Lua files lie
-beside it. HAProxy is to be stopped by SIGUSR1, as in the official image: SIGTERM would cut its
-streams. */ -}}
+timeoutServerSeconds}, .Values.grpc.enabled, and the helpers kotaemon.fullname and
+kotaemon.clusterId. The Lua files lie beside it. HAProxy is to be stopped by SIGUSR1, as in the
+official image: SIGTERM would cut its streams. */ -}}
 {{- /* Of IPv4 alone, or of both. */ -}}
 {{- $any := ternary "[::]" "" .Values.ipv6 -}}
 {{- $workers := printf "%s-worker" (include "kotaemon.fullname" .) -}}
@@ -47,18 +51,25 @@ _CHART_SERVERS: Final = """\
 {{- range $slot := until (int .Values.worker.slots) }}
     %(line)s{{ if ge $slot $expected }}%(empty)s{{ end }}
 {{- end }}"""
+_CHART_GRPC_SERVERS: Final = """\
+{{- range $slot := until (int .Values.worker.slots) }}
+    %(line)s
+{{- end }}"""
 
 
 def chart() -> Place:
     """Return the place whose file is a Go template: Helm knows the rest."""
-    line = _kubernetes_line(
+    line_at = partial(
+        _kubernetes_line,
         "{{ $slot }}",
         "{{ add1 $slot }}",
         workers="{{ $workers }}",
         namespace="{{ $.Release.Namespace }}",
         domain="{{ $.Values.clusterDomain }}",
     )
-    return _kubernetes(
+    line, grpc = line_at(), line_at(port=GRPC_PORT)
+    grpc += " track workers/worker-{{ $slot }}" + haproxy.NOT_LOOKED_UP
+    place = _kubernetes(
         head=_CHART_HEAD + _KUBERNETES_HEAD,
         cluster_id='{{ include "kotaemon.clusterId" . }}',
         files_max=f"{{{{ add (mul 2 .Values.haproxy.maxConnections) {_FILES_MORE} }}}}",
@@ -66,6 +77,12 @@ def chart() -> Place:
         any_address="{{ $any }}",
         server_timeout_s="{{ int .Values.haproxy.timeoutServerSeconds }}",
         servers=_CHART_SERVERS % {"line": line, "empty": haproxy.EMPTY + haproxy.NOT_LOOKED_UP},
+    )
+    return replace(
+        place,
+        grpc_address=f"{{{{ $any }}}}:{GRPC_PORT}",
+        grpc_servers=_CHART_GRPC_SERVERS % {"line": grpc},
+        grpc_around=("{{- if .Values.grpc.enabled }}\n", "{{- end }}\n"),
     )
 
 
@@ -93,8 +110,16 @@ def kubernetes(release: str, *, namespace: str, workers: int, slots: int = WORKE
     )
 
 
-def _kubernetes_line(slot: str, identity: str, *, workers: str, namespace: str, domain: str) -> str:
-    address = f"{workers}-{slot}.{workers}.{namespace}.svc.{domain}:{WORKER_PORT}"
+def _kubernetes_line(
+    slot: str,
+    identity: str,
+    *,
+    workers: str,
+    namespace: str,
+    domain: str,
+    port: int = WORKER_PORT,
+) -> str:
+    address = f"{workers}-{slot}.{workers}.{namespace}.svc.{domain}:{port}"
     return f"server worker-{slot} {address} id {identity}"
 
 

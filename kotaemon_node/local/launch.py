@@ -69,6 +69,8 @@ def up(wishes: Wishes, *, progress: Progress) -> Running:
             own_kafka=plan.own_kafka,
             build_workers=wishes.build_workers,
             shop=plan.shop,
+            turn_log=wishes.turn_log,
+            grpc_port=plan.grpc_port,
         )
         if plan.shop:
             begin_plugins(plan.plugins, cluster, before)
@@ -76,6 +78,8 @@ def up(wishes: Wishes, *, progress: Progress) -> Running:
         keys = settle_keys(folder, preflight.read_settings())
         admitted = settle_admin_key(folder, preflight.read_settings())
         environment = {**_environment(cluster, plan), **keys, **admitted}
+        if wishes.turn_log:
+            environment.setdefault("TURN_LOG", "on")
         supervisord = spawn(folder, environment=environment, with_us=not wishes.detach)
         try:
             _start_in_order(folder, cluster, supervisord, progress)

@@ -25,6 +25,8 @@ class Wishes:
     build_workers: int = 0
     """Processes that read and encode documents beside the coordinator; they need Kafka."""
     plugins: Path | None = None
+    turn_log: str = ""
+    """Where the log of turns is taken, ``file:PATH`` or ``elasticsearch:URL``; empty: nowhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,8 @@ class Plan:
     """Of somebody else's RabbitMQ; empty: it is not the bus."""
     durability: Literal["local", "replica", "fsync"] = "local"
     plugins: Path = Path("plugins")
+    grpc_port: int | None = None
+    """Where the balancer takes gRPC; None: nowhere."""
     shop: bool = False
     """Whether the sample shop's orders come with its documents: where all is the sample."""
 
@@ -73,6 +77,7 @@ def make_plan(wishes: Wishes, settings: Settings) -> Plan:
         kafka_servers=kafka_servers,
         rabbitmq_url="" if wishes.bus else settings.rabbitmq_url,
         own_kafka=wishes.bus == "kafka" and not kafka_servers,
+        grpc_port=settings.grpc_port,
         plugins=(wishes.plugins or _given(settings, "plugins_dir") or folder.plugins).absolute(),
         shop=not own_knowledge
         and not (wishes.plugins or _given(settings, "plugins_dir"))

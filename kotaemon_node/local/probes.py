@@ -32,8 +32,8 @@ def is_ready(cluster: Cluster, name: str) -> bool:
             return _is_our_balancer(cluster)
         case "coordinator":
             return _get(cluster.coordinator_port, "/readyz") is not None
-        case "shop":
-            return _get(cluster.shop_port, "/healthz") is not None
+        case "shop" | "turn-log":  # where the log goes may be away: then it waits
+            return _get(port_of(cluster, name), "/healthz") is not None
         case _:
             return _get(port_of(cluster, name), "/readyz") is not None
 
@@ -46,6 +46,7 @@ def port_of(cluster: Cluster, name: str) -> int:
         "haproxy": cluster.port,
         "coordinator": cluster.coordinator_port,
         "shop": cluster.shop_port,
+        "turn-log": cluster.turn_log_port,
     }
     if name in fixed:
         return fixed[name]

@@ -38,7 +38,8 @@ def names(cluster: Cluster) -> list[str]:
     workers = [f"worker-{slot}" for slot in range(cluster.workers)]
     builders = [f"build-worker-{slot}" for slot in range(cluster.build_workers)]
     shop = ["shop"] if cluster.shop else []
-    return [*first, *shop, "haproxy", "coordinator", *builders, *workers]
+    keeper = ["turn-log"] if cluster.turn_log else []
+    return [*first, *shop, *keeper, "haproxy", "coordinator", *builders, *workers]
 
 
 def rows(folder: DataFolder, cluster: Cluster, processes: dict[str, ProcessInfo]) -> list[Row]:

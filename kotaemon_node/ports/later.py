@@ -21,6 +21,7 @@ RECONCILE: Final = "reconcile"
 FOLLOW_UP: Final = "follow_up"
 SLOW_CALL: Final = "slow_call"
 WEBHOOK: Final = "webhook"
+CHANNEL_REPLY: Final = "channel_reply"
 
 LaterState = Literal["waiting", "running", "dead"]
 

@@ -61,6 +61,8 @@ class ClaimRequest:
     owned."""
     epoch: str = ""
     """The epoch by which the caller knows the session: in another one nothing is accepted."""
+    listed: bool = True
+    """Whether a session that it makes stands in the lists of sessions; it is read by its id."""
 
 
 class ClaimOutcome(Enum):
@@ -232,8 +234,13 @@ class SessionStore(Protocol):
         """
         ...
 
-    def list(self, principal: Principal, *, offset: int, limit: int) -> Sequence[SessionRow]:
-        """Return the principal's sessions, newest first."""
+    def list(
+        self, principal: Principal, *, offset: int, limit: int, everybodys: bool = False
+    ) -> Sequence[SessionRow]:
+        """Return the principal's sessions, newest first; ``everybodys``: those of its tenant.
+
+        Whether the principal may see those is the caller's to judge.
+        """
         ...
 
     def delete(self, key: SessionKey, principal: Principal) -> None:

@@ -4,6 +4,7 @@ import os
 import signal
 
 from kotaemon_node.bootstrap import build_pod
+from kotaemon_node.server.grpc_child import GrpcChild
 from kotaemon_node.server.leave_port import LeavePort, Leaving
 from kotaemon_node.server.requests import CountedRequests
 from kotaemon_node.settings import Settings
@@ -21,6 +22,15 @@ def _stop() -> None:
 if _settings.leave_port is not None:
     _leaving = Leaving(take_no_more=pod.pod.drain, end=_stop, clock=pod.clock)
     LeavePort(_settings.pod_host, _settings.leave_port, _leaving).start()
+
+if _settings.grpc_port is not None:
+    GrpcChild(
+        host=_settings.pod_address.rpartition(":")[0],
+        port=_settings.grpc_port,
+        pod_address=_settings.pod_address,
+        clock=pod.clock,
+        draining=lambda: pod.pod.draining,
+    ).start(pod.tasks)
 
 
 def drain() -> None:

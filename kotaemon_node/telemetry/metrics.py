@@ -48,6 +48,8 @@ class Metrics:
         for topic in TOPICS:
             self._histograms["kotaemon_event_delay_seconds"].labels(topic)
         self.acting = ActingMetrics(self._counters, self._gauges, self._histograms)
+        self.taken_over = 0
+        """Turns that this pod took over since it started."""
         self._maxima: dict[str, int] = {}
         self._load: dict[str, float] = {}
         self._kbs_lock = threading.Lock()
@@ -184,6 +186,7 @@ class Metrics:
 
     def takeover(self) -> None:
         """This pod took over a turn."""
+        self.taken_over += 1
         self._counters["kotaemon_takeovers_total"].inc()
 
     def fenced_write(self) -> None:

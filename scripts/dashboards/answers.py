@@ -35,6 +35,14 @@ ANSWERS = Row(
             unit="percentunit",
         ),
         Panel(
+            "TOP 10 questions",
+            "Asked most often in seven days, and how often. Empty unless QUESTIONS_IN_METRICS is"
+            " set: whoever sees this panel reads what people ask. /admin shows them, too.",
+            (Query("sort_desc(max by (question) (kotaemon_top_question_turns{NS}))"),),
+            kind="table",
+            width=12,
+        ),
+        Panel(
             "Ratings",
             "What people said of answers, in an hour.",
             (Query("sum by (rating) (increase(kotaemon_feedback_total{NS}[1h]))", "{{rating}}"),),

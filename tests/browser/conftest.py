@@ -8,9 +8,17 @@ from contextlib import ExitStack
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Page,
+    expect,
+    sync_playwright,
+)
 
 from tests.browser.stub import Stub
+from tests.browser.stub_admin import AdminStub
 
 CHROMIUM = (
     os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
@@ -33,6 +41,7 @@ OpenPage = Callable[..., Page]
 def browser() -> Iterator[Browser]:
     if CHROMIUM is None:
         pytest.fail("chromium is not installed; `make install` installs it")
+    expect.set_options(timeout=60_000)  # a machine may be busy with other things
     with sync_playwright() as playwright:
         running = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         yield running
@@ -42,6 +51,13 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture
 def stub() -> Iterator[Stub]:
     server = Stub()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def admin() -> Iterator[AdminStub]:
+    server = AdminStub()
     yield server
     server.close()
 

@@ -16,7 +16,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from tests.browser.stub_handoff import hand_back, hand_off, waiting
 from tests.browser.stub_turns import Script, StubTurn
-from tests.browser.stub_wire import CSP, TYPES, blocks, event_of
+from tests.browser.stub_wire import CSP, TYPES, blocks, cluster_of, event_of
 
 WEB = Path(__file__).parents[2] / "kotaemon_node" / "web"
 
@@ -30,16 +30,18 @@ class Stub:
         self.documents: dict[str, dict[str, Any]] = {}
         self.requests: list[tuple[str, str, dict[str, str]]] = []
         self.ratings: dict[str, str] = {}
+        self.comments: dict[str, str] = {}
         self.handoffs: dict[str, dict[str, Any]] = {}
+        self.pending: dict[str, Any] | None = None
         self.refusals: list[tuple[str, str, int, dict[str, Any]]] = []
         self.default = Script(pieces=("I don't know.",))
         self.mints_ids = False
-        self.summarise_after_cut = False
-        self.repeats_frames = False
+        self.summarise_after_cut = self.repeats_frames = False
         self.streams = 0
         self.session_cuts: list[str] = []
         """Ids of frames after which the stream of a session breaks, once each."""
         self.pods_ready = {"worker-0": True, "worker-1": True, "worker-2": True}
+        self.more_routes: Any = ()
         self.lock = threading.Lock()
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self.server.daemon_threads = True
@@ -107,12 +109,16 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         self._route("POST")
 
+    def do_PUT(self) -> None:
+        self._route("PUT")
+
     def do_DELETE(self) -> None:
         self._route("DELETE")
 
     def _route(self, method: str) -> None:
         length = int(self.headers.get("Content-Length") or 0)
-        body = json.loads(self.rfile.read(length)) if length else {}
+        self.raw = self.rfile.read(length)
+        body = json.loads(self.raw) if self.raw[:1] == b"{" else {}
         path = urlsplit(self.path).path
         self.world.requests.append((method, self.path, dict(self.headers)))
         for index, (verb, pattern, status, error) in enumerate(self.world.refusals):
@@ -120,7 +126,7 @@ class _Handler(BaseHTTPRequestHandler):
                 del self.world.refusals[index]
                 self._error(status, **error)
                 return
-        for verb, pattern, act in _ROUTES:
+        for verb, pattern, act in (*self.world.more_routes, *_ROUTES):
             match = re.fullmatch(pattern, path)
             if verb == method and match:
                 # A page that closes leaves in the middle of an answer.
@@ -148,7 +154,9 @@ class _Handler(BaseHTTPRequestHandler):
              "version": len(turns), "title": turns[0].message[:60] if turns else ""}
             for sid, turns in reversed(self.world.sessions.items())
         ]  # fmt: skip
-        self._json(200, {"sessions": rows[query["offset"] :][: query["limit"]]})
+        end = query["offset"] + query["limit"]
+        more = end if end < len(rows) else None
+        self._json(200, {"sessions": rows[query["offset"] : end], "next_offset": more})
 
     def _session(self, sid: str, *, body: Any) -> None:
         if sid not in self.world.sessions:
@@ -158,7 +166,8 @@ class _Handler(BaseHTTPRequestHandler):
         done = [turn for turn in turns if turn["version"]]
         self._json(
             200, {"session_id": sid, "epoch": "e", "version": len(done), "turns": turns,
-                  "feedback": self.world.ratings, "handoff": self.world.handoffs.get(sid)}
+                  "feedback": self.world.ratings, "handoff": self.world.handoffs.get(sid),
+                  "pending": self.world.pending}
         )  # fmt: skip
 
     def _delete(self, sid: str, *, body: Any) -> None:
@@ -240,15 +249,11 @@ class _Handler(BaseHTTPRequestHandler):
     def _rate(self, sid: str, tid: str, *, body: Any) -> None:
         if self._find(sid, tid) is not None:
             self.world.ratings[tid] = body["rating"]
-            self._json(200, {"turn_id": tid, "rating": body["rating"], "comment": "", "at": 1.0})
+            self.world.comments[tid] = body.get("comment", "")
+            self._json(200, {"turn_id": tid, **body, "at": 1.0})
 
     def _cluster(self, *, body: Any) -> None:
-        pods = [
-            {"name": name, "ready": ready, "running_turns": 0, "incarnation": name,
-             "address": "127.0.0.1:1", "generations": {"default": {"generation": 3, "digest": "d"}}}
-            for name, ready in self.world.pods_ready.items()
-        ]  # fmt: skip
-        self._json(200, {"pods": pods, "converged": True, "since": time.time()})
+        self._json(200, cluster_of(self.world.pods_ready))
 
     def _me(self, *, body: Any) -> None:
         self._json(200, {"tenant": "default", "subject": "anonymous", "role": "open"})

@@ -1,7 +1,8 @@
 """How the stub server writes its answers: types of files, frames as events of a stream."""
 
 import json
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tests.browser.stub_turns import StubTurn
@@ -34,3 +35,13 @@ def event_of(frame: dict[str, Any]) -> bytes:
     """Return a frame as an event of a stream."""
     number = f"id: {frame['turn_id']}:{frame['seq']}\n" if "seq" in frame else ""
     return f"{number}event: {frame['type']}\ndata: {json.dumps(frame)}\n\n".encode()
+
+
+def cluster_of(pods_ready: Mapping[str, bool]) -> dict[str, Any]:
+    """Return the state of a cluster of these pods."""
+    pods = [
+        {"name": name, "ready": ready, "running_turns": 0, "incarnation": name,
+         "address": "127.0.0.1:1", "generations": {"default": {"generation": 3, "digest": "d"}}}
+        for name, ready in pods_ready.items()
+    ]  # fmt: skip
+    return {"pods": pods, "converged": True, "since": time.time()}

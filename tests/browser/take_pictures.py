@@ -33,13 +33,13 @@ def desktop(browser: Browser, url: str, folder: Path) -> None:
     converse(page)
     save(page, folder / "page-light.png")
     page.locator(".turn").nth(1).locator(".cite").first.click()
-    page.locator(".document mark").wait_for()
+    page.locator(".document mark").first.wait_for()
     save(page, folder / "page-source.png")
     address = page.url
     dark = opened(browser, address, **DESKTOP, color_scheme="dark")
     finished(dark, turns=2)
     dark.locator(".turn").nth(1).locator(".cite").first.click()
-    dark.locator(".document mark").wait_for()
+    dark.locator(".document mark").first.wait_for()
     save(dark, folder / "page-dark.png")
     chinese = opened(browser, url, **{**DESKTOP, "locale": "zh-CN"})
     ask(chinese, QUESTION_ZH)
@@ -54,7 +54,7 @@ def phone(browser: Browser, url: str, folder: Path) -> None:
     converse(page)
     save(page, folder / "page-phone.png")
     page.locator(".cite").first.tap()
-    page.locator(".document mark").wait_for()
+    page.locator(".document mark").first.wait_for()
     save(page, folder / "page-phone-source.png")
 
 

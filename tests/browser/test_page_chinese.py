@@ -1,5 +1,7 @@
 """The page in Chinese, and Chinese questions on any page."""
 
+from playwright.sync_api import expect
+
 from tests.browser.conftest import OpenPage, ask, finished
 from tests.browser.knowledge import ANSWER_ZH, PASSAGE_ZH, QUESTION_ZH, add_shop
 from tests.browser.stub import Stub
@@ -39,14 +41,14 @@ def test_a_chinese_answer_on_an_english_page_is_marked_as_chinese(
 def test_the_language_chosen_is_remembered(stub: Stub, open_page: OpenPage) -> None:
     page = open_page(stub.url)
     page.get_by_role("button", name="切换到中文").click()
-    assert page.locator("#question").get_attribute("placeholder") == "请输入问题…"
+    expect(page.locator("#question")).to_have_attribute("placeholder", "请输入问题…")
 
     page.reload()
 
     page.wait_for_selector(".welcome")
-    assert page.locator("#question").get_attribute("placeholder") == "请输入问题…"
+    expect(page.locator("#question")).to_have_attribute("placeholder", "请输入问题…")
     page.get_by_role("button", name="Switch to English").click()
-    assert page.locator("#question").get_attribute("placeholder") == "Ask a question…"
+    expect(page.locator("#question")).to_have_attribute("placeholder", "Ask a question…")
 
 
 def test_enter_that_chooses_a_word_does_not_send(stub: Stub, open_page: OpenPage) -> None:

@@ -14,6 +14,7 @@ from tests.fakes.llm_server import FakeLlmServer
 
 QUESTION = "How long does standard delivery to Malaysia take?"
 QUESTION_ZH = "灯具的保修期是多久？"
+FIRST_VISIT_BYTES_MAX = 200_000
 
 
 def served_by(page: Page, question: str, *, turns: int) -> str:
@@ -112,3 +113,27 @@ def test_a_pod_killed_in_the_middle_of_an_answer_is_hardly_noticed(
     assert turn["attempts"] == 2
     assert page.locator(".pods-used").inner_text().count("→") >= 1
     assert page.locator(".problem").count() == 0
+
+
+def sent_bytes(page: Page, url: str) -> int:
+    """Open a page and return how many bytes of bodies and headers the server sent for it."""
+    sent: list[float] = []
+    session = page.context.new_cdp_session(page)
+    session.send("Network.enable")
+    session.on("Network.loadingFinished", lambda told: sent.append(told["encodedDataLength"]))
+    page.goto(url)
+    page.wait_for_selector(".dot.ready")
+    page.wait_for_load_state("load")
+    return round(sum(sent))
+
+
+def test_a_first_visit_is_small_and_a_second_one_tiny(
+    cluster: Cluster, open_page: OpenPage
+) -> None:
+    page = open_page("about:blank")
+
+    first = sent_bytes(page, cluster.url)
+    second = sent_bytes(page, cluster.url)
+
+    assert 50_000 < first < FIRST_VISIT_BYTES_MAX, first
+    assert second < 0.15 * first, (first, second)

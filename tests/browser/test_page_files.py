@@ -3,6 +3,9 @@
 import hashlib
 import re
 
+import pytest
+
+from scripts.page_modules import PAGES, modules_of
 from tests.browser.conftest import OpenPage
 from tests.browser.stub import WEB, Stub
 
@@ -50,15 +53,15 @@ def test_own_files_hold_no_inline_script_or_style() -> None:
             assert not re.search(r"\beval\(|new Function|\bstyle=", file.read_text()), file
 
 
-def test_every_module_is_fetched_at_once() -> None:
-    """Else the browser finds modules only inside others, one trip after another."""
-    index = (WEB / "index.html").read_text()
+@pytest.mark.parametrize(("page", "entry"), PAGES.items())
+def test_every_module_is_fetched_at_once(page: str, entry: str) -> None:
+    """`python -m scripts.page_modules` writes the list anew."""
+    text = (WEB / page).read_text()
 
-    named = re.findall(r'(?:modulepreload" href|type="module" src)="/([^"]+)"', index)
+    named = re.findall(r'modulepreload" href="/([^"]+)"', text)
 
-    assert sorted(named) == sorted(
-        file.relative_to(WEB).as_posix() for file in (WEB / "assets").rglob("*.js")
-    )
+    assert f'type="module" src="/{entry}"' in text
+    assert named == modules_of(entry)
 
 
 def test_both_languages_have_the_same_words(stub: Stub, open_page: OpenPage) -> None:

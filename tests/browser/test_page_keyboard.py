@@ -46,6 +46,7 @@ def test_shift_enter_makes_a_new_line_and_slash_goes_to_the_field(
     stub: Stub, open_page: OpenPage
 ) -> None:
     page = open_page(stub.url)
+    expect(page.locator("#question")).to_be_focused()
     page.keyboard.type("one")
     page.keyboard.press("Shift+Enter")
     page.keyboard.type("two / three")
@@ -68,20 +69,52 @@ def test_blank_questions_are_not_sent(stub: Stub, open_page: OpenPage) -> None:
     assert page.locator("button[aria-label=Send]").is_disabled()
 
 
-def test_an_answer_is_announced_once_it_is_whole(stub: Stub, open_page: OpenPage) -> None:
-    go_on = threading.Event()
-    stub.scripts["Slow?"] = Script(pieces=("One, ", go_on, "two."))
+def test_an_answer_is_read_out_by_sentences_each_once(stub: Stub, open_page: OpenPage) -> None:
+    first, second = threading.Event(), threading.Event()
+    stub.scripts["Slow?"] = Script(
+        pieces=("It is **so** [1]. And ", first, "that. Then", second, " the end")
+    )
     page = open_page(stub.url)
     ask(page, "Slow?")
-    page.wait_for_selector(".text:has-text('One')")
-    text = page.locator(".text")
-    assert text.get_attribute("aria-live") == "polite"
-    assert text.get_attribute("aria-busy") == "true"
+    said = page.locator("[aria-live=polite][aria-relevant=additions] p")
 
-    go_on.set()
+    expect(said).to_have_text(["It is so."])
+    assert page.locator(".text").get_attribute("aria-busy") == "true"
+    first.set()
+    expect(said).to_have_text(["It is so.", "And that."])
+    second.set()
     finished(page)
 
-    assert text.get_attribute("aria-busy") in {None, "false"}
+    expect(said).to_have_text(["It is so.", "And that.", "Then the end"])
+    assert page.locator(".text").get_attribute("aria-busy") in {None, "false"}
+    page.reload()
+    finished(page)
+    expect(said).to_have_count(0)
+
+
+def test_the_keys_are_listed_and_do_what_the_list_says(stub: Stub, open_page: OpenPage) -> None:
+    never = threading.Event()
+    stub.scripts["Long?"] = Script(pieces=("As far as this, ", never, "not this."))
+    page = open_page(stub.url)
+    page.locator("#question").blur()
+    page.keyboard.press("?")
+    page.get_by_role("dialog", name="Shortcuts").wait_for()
+    page.keyboard.press("Escape")
+    page.get_by_role("dialog").wait_for(state="detached")
+
+    ask(page, "Long?")
+    page.wait_for_selector(".text:has-text('As far as this')")
+    page.keyboard.press("Escape")
+    page.wait_for_selector(".turn[data-state=cancelled]")
+    never.set()
+    page.keyboard.press("Alt+KeyN")
+
+    page.locator(".welcome").wait_for()
+    expect(page.locator("#question")).to_be_focused()
+    ask(page, "Another?")
+    finished(page)
+    page.keyboard.press("Alt+KeyK")
+    expect(page.locator("#session-search")).to_be_focused()
 
 
 def test_escape_closes_what_lies_on_top_and_gives_the_focus_back(

@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Page
 from tests.browser.stub import Stub
 
 PARSE = """async (chunks) => {
-  const { EventParser } = await import("/assets/sse.js");
+  const { EventParser } = await import("/assets/client/sse.js");
   const parser = new EventParser();
   return chunks.flatMap((bytes) => parser.push(new Uint8Array(bytes)));
 }"""
@@ -93,7 +93,7 @@ def test_events_of_the_public_cases(page: Page, public_data: Path) -> None:
 def test_spans_count_code_points(page: Page, text: str, span: tuple[int, int]) -> None:
     cut = page.evaluate(
         """async ([text, span]) => {
-          const { cutAtSpan, codePointLength } = await import("/assets/codepoints.js");
+          const { cutAtSpan, codePointLength } = await import("/assets/client/codepoints.js");
           return { ...cutAtSpan(text, span), length: codePointLength(text) };
         }""",
         [text, list(span)],

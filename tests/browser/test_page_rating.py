@@ -63,3 +63,19 @@ def test_only_a_whole_answer_is_rated_in_the_pages_language(
     go_on.set()
     finished(page)
     assert page.get_by_role("button", name=name).is_visible()
+
+
+def test_a_thumb_down_may_say_why(stub: Stub, open_page: OpenPage) -> None:
+    page = open_page(stub.url)
+    ask(page, "When?")
+    finished(page)
+    page.get_by_role("button", name="Bad answer").click()
+    wait_until(lambda: list(stub.comments.values()) == [""])
+
+    page.get_by_label("What was wrong?").fill("It is out of date.")
+    page.keyboard.press("Enter")
+
+    page.get_by_text("Thank you.").wait_for()
+    assert list(stub.ratings.values()) == ["down"]
+    assert list(stub.comments.values()) == ["It is out of date."]
+    assert page.locator(".comment").count() == 0

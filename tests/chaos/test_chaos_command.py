@@ -30,6 +30,7 @@ def _chaos(cluster: Cluster, *arguments: str) -> tuple[int, str, str]:
 
 
 @pytest.mark.timeout(300)
+@pytest.mark.long
 def test_a_running_cluster_is_disturbed_judged_and_left_as_it_was(
     talking: Cluster, tmp_path: Path
 ) -> None:

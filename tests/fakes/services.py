@@ -15,13 +15,15 @@ from typing import Any
 from flask import Flask
 from flask.testing import FlaskClient
 
-from kotaemon_node.adapters.documents.reading import unsupported
+from kotaemon_node.adapters.documents.endings import unsupported
 from kotaemon_node.api.app import create_app
 from kotaemon_node.api.authority import Authority
+from kotaemon_node.api.channel_forms import ChannelDesk
 from kotaemon_node.api.people_services import FaqDraftService, HandoffService
 from kotaemon_node.api.services import (
     DirectService,
     FeedbackDesk,
+    OpenAiOffer,
     PluginService,
     Services,
     UploadDesk,
@@ -46,8 +48,9 @@ from kotaemon_node.domain.session import (
 from kotaemon_node.domain.turn import FINISHED, State
 from kotaemon_node.ports.analytics import Analytics
 from kotaemon_node.ports.artifacts import ArtifactsUnavailable
+from kotaemon_node.ports.breakers import Breakers
 from kotaemon_node.ports.knowledge import PodReport
-from kotaemon_node.ports.sessions import ClaimOutcome
+from kotaemon_node.ports.sessions import Activity, ClaimOutcome
 from kotaemon_node.ports.traces import NO_TRACES, Traces
 from kotaemon_node.ports.turn_records import TurnRecords
 from kotaemon_node.retrieval.faq_reader import FaqReader
@@ -175,11 +178,20 @@ class FakeSessions:
         turns = [turn for turn in view.turns if turn.version > after_version]
         return replace(view, turns=tuple(turns[:limit]))
 
-    def list(self, principal: Principal, *, offset: int, limit: int) -> Sequence[SessionRow]:
+    def activity(
+        self, key: SessionKey, principal: Principal, *, after_version: int, limit: int
+    ) -> Activity:
+        view = self.load(key, principal, after_version=after_version, limit=limit)
+        running = [it.turn_id for it in self.running if it.session == key]
+        return Activity(view.epoch, view.version, tuple(running), view.turns)
+
+    def list(
+        self, principal: Principal, *, offset: int, limit: int, everybodys: bool = False
+    ) -> Sequence[SessionRow]:
         rows = [
             SessionRow(view.session_id, view.created_at, view.active_at, view.version, "title")
             for key, view in reversed(self.views.items())
-            if self.owners[key] == principal
+            if self.owners[key] == principal or everybodys
         ]
         return rows[offset : offset + limit]
 
@@ -370,7 +382,10 @@ class FakeCluster:
     feedback: FeedbackDesk | None = None
     handoffs: HandoffService | None = None
     drafts: FaqDraftService | None = None
+    channels: ChannelDesk | None = None
     plugins: PluginService | None = None
+    openai: OpenAiOffer = field(default_factory=OpenAiOffer)
+    breakers: Breakers | None = None
 
     def __post_init__(self) -> None:
         self.turns = FakeTurns(self.sessions)
@@ -408,7 +423,10 @@ class FakeCluster:
             feedback=self.feedback,
             handoffs=self.handoffs,
             drafts=self.drafts,
+            channels=self.channels,
             plugins=self.plugins,
+            openai=self.openai,
+            breakers=self.breakers,
         )
 
 

@@ -68,9 +68,14 @@ def test_an_order_is_asked_about_and_then_cancelled_once_on_three_pods(
     assert three.state().pending is None
     assert three.counted("proposals", outcome="confirmed") == 1
     assert one.counted("intents", by="rules") == 1
-    # A second yes finds nothing that waits for it.
-    three.says(yes, turn="t4")
+    # A second yes finds nothing that waits for it, and is answered as one speaks.
+    again = three.says(yes, turn="t4")
     assert len(shop.cancelled) == 1
+    assert again.answer in {
+        "All right. If there is anything else, just ask.",
+        "好的。如果还有别的问题，请随时问我。",
+    }
+    assert not again.unanswered
 
 
 def test_the_documents_are_searched_while_the_plugin_is_called(

@@ -48,14 +48,28 @@ def told(cluster: Cluster, *arguments: str) -> Any:
     return json.loads(done.stdout)
 
 
+def heard(cluster: Cluster) -> list[float]:
+    """How many events about plugins each pod has heard on the bus."""
+    name = 'kotaemon_events_total{outcome="handled",topic="config_updated"}'
+    found = []
+    for port in cluster.worker_ports()[:2]:
+        shown = requests.get(f"http://127.0.0.1:{port}/metrics", timeout=30).text
+        lines = [line for line in shown.splitlines() if line.startswith(name)]
+        found.append(float(lines[0].split()[-1]) if lines else 0.0)
+    return found
+
+
 @pytest.mark.long
-def test_plugins_come_change_are_tried_and_go_without_a_restart(tmp_path: Path) -> None:
+@pytest.mark.parametrize("bus", ["redis", "kafka"])
+def test_plugins_come_change_are_tried_and_go_without_a_restart(tmp_path: Path, bus: str) -> None:
     folder = tmp_path / "plugins"
     folder.mkdir()
     stranger = tmp_path / "stranger.pem"
     create_signing_key(stranger)
     environment = {"PLUGINS_DIR": str(folder)}
-    with Cluster(tmp_path / "data", workers=2, environment=environment) as cluster:
+    with Cluster(
+        tmp_path / "data", workers=2, environment=environment, arguments=["--bus", bus]
+    ) as cluster:
         pids = {name: cluster.pid(name) for name in ("worker-0", "worker-1")}
 
         # Dropped into the folder, then changed.
@@ -93,3 +107,5 @@ def test_plugins_come_change_are_tried_and_go_without_a_restart(tmp_path: Path) 
         (folder / "parcels.py").unlink()
         cluster.wait_until(lambda: "parcels" not in plugins(cluster), what="gone")
         assert {name: cluster.pid(name) for name in pids} == pids
+        # Pods look every second anyway: that they were told is seen here alone.
+        cluster.wait_until(lambda: min(heard(cluster)) >= 5, what="events on both pods")

@@ -135,6 +135,7 @@ def conversation(pair: RedisPair, level: Level) -> list[Talker]:
     return talkers
 
 
+@pytest.mark.long
 def test_replica_loses_nothing_that_anybody_was_told(pair: RedisPair) -> None:
     talkers = conversation(pair, "replica")
     try:

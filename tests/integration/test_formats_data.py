@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from kotaemon_node.adapters.documents.reading import SUPPORTED_ENDINGS
+from kotaemon_node.adapters.documents.endings import SUPPORTED_ENDINGS
 from load.bench.format_figures import STUDIES, Read, figures, outcome, within_goal
 from load.bench.format_words import cell_recall, words
 from load.bench.formats import cases, measure, read

@@ -120,3 +120,38 @@ def test_the_pods_own_check_is_not_shown_to_the_world(pods: BalancedPods) -> Non
     assert (own.status_code, own.text) == (200, "3")
     assert other.status_code == 404
     assert "X-Served-By" not in other.headers
+
+
+CHAT = "/v1/chat/completions"
+
+
+def test_the_same_chat_again_goes_to_the_same_pod_and_others_elsewhere(pods: BalancedPods) -> None:
+    def served(number: int, **headers: str) -> str:
+        body = {"messages": [{"role": "user", "content": f"question {number}"}]}
+        sent = requests.post(f"{pods.url}{CHAT}", json=body, headers=headers, timeout=5)
+        return sent.headers["X-Served-By"]
+
+    first, again = ([served(number) for number in range(12)] for _ in range(2))
+    # A late check of a busy pod moves some for a moment; chance alone would find four.
+    assert sum(map(eq, first, again)) >= 10
+    assert len(set(first)) == 3
+    keyed = Counter(served(number, **{"Idempotency-Key": "one"}) for number in range(12))
+    assert keyed.most_common(1)[0][1] >= 10
+
+
+@pytest.mark.parametrize("path", [CHAT, "/v1/embeddings"])
+def test_a_pod_that_dies_of_such_a_request_costs_its_client_nothing(
+    pods: BalancedPods, path: str
+) -> None:
+    victim = requests.post(f"{pods.url}{path}", json={"input": "x"}, timeout=5)
+    name = victim.headers["X-Served-By"]
+
+    answer = requests.post(
+        f"{pods.url}{path}", json={"input": "x"}, headers={"X-Die": name}, timeout=30
+    )
+    pods.start(name)
+    pods.wait_used("worker-0", "worker-1", "worker-2")
+
+    assert answer.status_code == 200
+    if path == CHAT:
+        assert answer.headers["X-Served-By"] != name

@@ -150,6 +150,7 @@ def test_a_slow_store_makes_answers_slow_or_429_and_moves_no_turn(scene: Scene) 
     assert_well_again(scene)
 
 
+@pytest.mark.long
 def test_connections_that_are_reset_again_and_again_cost_no_turn(scene: Scene) -> None:
     over = threading.Event()
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 
+import pytest
 import requests
 
 from kotaemon_node.chaos.reader import Reading, TurnReader, first_text_s
@@ -86,6 +87,7 @@ def test_a_pause_of_the_store_moves_no_turn(running: TurnCluster) -> None:
     assert running.metrics("kotaemon_takeovers_total") == before
 
 
+@pytest.mark.long
 def test_a_turn_whose_pods_die_three_times_is_ended(running: TurnCluster) -> None:
     running.pace(token_ms=400)
     with Reader(running.reader()) as client:

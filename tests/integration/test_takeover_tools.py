@@ -14,6 +14,15 @@ from tests.turn_cluster import Reader, TurnCluster, turn_cluster
 
 DELAY_S = 2.0
 SECRET = "Bearer of-the-shop"
+# What may act twice is the hardest; the others take the same path.
+EACH = pytest.mark.parametrize(
+    "effects",
+    [
+        pytest.param("read", marks=pytest.mark.long),
+        pytest.param("idempotent", marks=pytest.mark.long),
+        "once",
+    ],
+)
 
 
 @dataclass
@@ -67,7 +76,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
             yield Shop(cluster, tools)
 
 
-@pytest.mark.parametrize("effects", ["read", "idempotent", "once"])
+@EACH
 def test_the_owner_is_killed_during_the_call(shop: Shop, effects: str) -> None:
     # Given a tool that has acted and takes its time to say so
     shop.tools.doings.delay_s, shop.tools.doings.times = DELAY_S, 1
@@ -89,7 +98,7 @@ def test_the_owner_is_killed_during_the_call(shop: Shop, effects: str) -> None:
     assert SECRET not in json.dumps(reading.frames())
 
 
-@pytest.mark.parametrize("effects", ["read", "idempotent", "once"])
+@EACH
 def test_the_owner_is_killed_in_the_text_behind_the_result(shop: Shop, effects: str) -> None:
     shop.tools.doings.delay_s, shop.tools.doings.times = 0.1, 1
     with shop.ask(effects) as client:

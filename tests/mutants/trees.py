@@ -5,11 +5,12 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from tests.mutants.catalogue import Mutant
+from tests.mutants.acting import ActingMutant
+from tests.mutants.catalogue import Change, Mutant
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 TREE: Final = ("kotaemon_node", "coordinator", "load", "tests", "sample")
@@ -17,13 +18,13 @@ SECONDS: Final = 40
 RUN_S: Final = 400
 
 
-def planted(mutant: Mutant, tree: Path) -> None:
+def planted(changes: Sequence[Change], tree: Path) -> None:
     """Copy the tree to ``tree`` and change it; ``ValueError`` where a text does not stand once."""
     for name in TREE:
         shutil.copytree(ROOT / name, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "pyproject.toml", tree)
     (tree / ".models").symlink_to(ROOT / ".models")
-    for change in mutant.changes:
+    for change in changes:
         text = (tree / change.file).read_text("utf-8")
         if text.count(change.old) != 1:
             raise ValueError(f"{change.file} has changed: {change.old!r}")
@@ -36,7 +37,7 @@ def run(mutant: Mutant, folder: Path) -> Mapping[str, Any]:
     ``folder`` holds its tree afterwards.
     """
     tree, out = folder / "tree", folder / "chaos"
-    planted(mutant, tree)
+    planted(mutant.changes, tree)
     done = subprocess.run(
         [
             *(sys.executable, "-m", "load.chaos", "--seconds", str(SECONDS)),
@@ -68,3 +69,25 @@ def run(mutant: Mutant, folder: Path) -> Mapping[str, Any]:
         "survives": mutant.survives,
         "story": mutant.story,
     }
+
+
+def failed(mutant: ActingMutant, folder: Path) -> Sequence[str]:
+    """Return the tests that find the mutant out; ``RuntimeError`` where none could be run.
+
+    ``folder`` holds its tree afterwards.
+    """
+    planted(mutant.changes, tree := folder / "tree")
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "pytest", "-q", "-rf", "--maxfail=3", "-m", "not long"),
+            mutant.tests,
+        ],
+        cwd=tree,
+        capture_output=True,
+        text=True,
+        timeout=RUN_S,
+        check=False,
+    )
+    if done.returncode not in {0, 1}:
+        raise RuntimeError(f"{mutant.name}: pytest ended with {done.returncode}\n{done.stdout}")
+    return [line for line in done.stdout.splitlines() if line.startswith("FAILED ")]

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 
 from coordinator.chunking import ATOM_WEIGHT_MAX, HAN_WEIGHT, passages_of, weight
 from coordinator.ingest import ingest
+from kotaemon_node.adapters.documents.endings import SUPPORTED_ENDINGS
 from kotaemon_node.adapters.documents.parsed import Block, BlockKind, ParsedDocument
-from kotaemon_node.adapters.documents.reading import SUPPORTED_ENDINGS
 from kotaemon_node.domain import limits
 from kotaemon_node.domain.sentences import sentence_spans
 

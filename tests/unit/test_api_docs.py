@@ -39,6 +39,7 @@ def test_routes() -> None:
     for rule, method in methods_of(app.url_map.iter_rules()):
         access = PERMISSIONS[rule.endpoint]
         roles = "everybody" if access.public else ", ".join(sorted(access.roles))
+        roles = "signed" if access.signed else roles
         served.append((method, template(rule), roles))
 
     assert [row[:3] for row in rows("routes.md")] == served

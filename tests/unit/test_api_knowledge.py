@@ -97,6 +97,10 @@ def test_documents_are_listed_with_those_that_failed_and_why() -> None:
 
     both = client.get("/v1/knowledge/default/documents").json
     failed = client.get("/v1/knowledge/default/documents?status=failed").json["documents"]
+    found = client.get("/v1/knowledge/default/documents?q=NOTHING-like-it").json["documents"]
+    assert found == []
+    named = client.get(f"/v1/knowledge/default/documents?q={failed[0]['document'].upper()}").json
+    assert [row["document"] for row in named["documents"]] == [failed[0]["document"]]
     first = client.get("/v1/knowledge/default/documents?limit=1").json
     second = client.get("/v1/knowledge/default/documents?limit=1&offset=1").json
 

@@ -246,3 +246,18 @@ def test_a_stream_ends_with_the_key_that_opened_it(carrier: str) -> None:
     assert told.count("mine") == 3
     assert "not yours" not in told
     assert '"code":"unauthenticated"' in told
+
+
+def test_agents_list_the_sessions_of_their_tenant_and_others_may_not() -> None:
+    cluster = KeyedCluster()
+    client = cluster.client()
+    ann, bob = cluster.key(user="ann"), cluster.key(user="bob")
+    agent = cluster.key(role="agent", user="eve")
+    sids = {a_session(client, key) for key in (ann, bob)}
+
+    listed = client.get("/v1/sessions?all=true", headers=bearer(agent))
+    refused = client.get("/v1/sessions?all=true", headers=bearer(ann))
+
+    assert {row["session_id"] for row in listed.json["sessions"]} == sids
+    assert client.get("/v1/sessions", headers=bearer(agent)).json["sessions"] == []
+    assert_refused(refused, 403, "forbidden")

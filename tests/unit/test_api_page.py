@@ -1,10 +1,13 @@
 """The page's files: right types, nothing outside the folder, kept by browsers until they change."""
 
+import gzip
+import re
 from pathlib import Path
 
 import pytest
 
 from kotaemon_node.api import page
+from kotaemon_node.api.packing import FOR_EVER
 from tests.fakes.refusals import assert_refused
 from tests.fakes.services import FakeCluster
 
@@ -38,8 +41,10 @@ def test_files_come_with_their_type_and_a_closed_policy(path: str, media_type: s
     assert answer.status_code == 200
     assert answer.headers["Content-Type"] == media_type
     policy = answer.headers["Content-Security-Policy"].split("; ")
-    assert "default-src 'self'" in policy
-    assert "object-src 'none'" in policy
+    if path == "/":
+        assert {"default-src 'self'", "object-src 'none'", "frame-ancestors 'none'"} <= set(policy)
+    else:
+        assert policy == ["default-src 'none'"]
     assert not any("unsafe" in rule or "*" in rule for rule in policy)
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
 
@@ -92,3 +97,59 @@ def test_the_page_that_we_ship_is_served_whole() -> None:
         path = f"/assets/{file.relative_to(page.WEB_DIR / 'assets').as_posix()}"
         answer = client.get(path)
         assert (answer.status_code, answer.data) == (200, file.read_bytes()), path
+
+
+def test_a_page_names_files_that_may_be_kept_for_ever() -> None:
+    client = FakeCluster().client()
+
+    named = re.findall(r'"(/assets/v-[0-9a-f]{12}/[^"]+)"', client.get("/").text)
+
+    assert len(named) > 50
+    assert '"/assets/' not in client.get("/").text.replace('"/assets/v-', "")
+    answer = client.get(named[-1])
+    assert (answer.status_code, answer.headers["Cache-Control"]) == (200, FOR_EVER)
+
+
+@pytest.mark.usefixtures("web")
+def test_a_page_of_another_version_gets_what_there_is_and_does_not_keep_it() -> None:
+    answer = FakeCluster().client().get("/assets/v-0123456789ab/app.js")
+
+    assert (answer.status_code, answer.text) == (200, "export {};")
+    assert answer.headers["Cache-Control"] == "no-cache"
+
+
+@pytest.mark.usefixtures("web")
+@pytest.mark.parametrize("name", ["../../secret.txt", "/etc/hostname.txt", "../index.html", "x.js"])
+def test_a_version_opens_nothing_else(name: str) -> None:
+    path = f"/assets/v-0123456789ab/{name}"
+
+    answer = FakeCluster().client().get("/", environ_overrides={"PATH_INFO": path})
+
+    assert_refused(answer, 404, "not_found")
+
+
+@pytest.mark.parametrize("path", ["/", "/assets/vendor/marked.js", "/assets/style/base.css"])
+def test_texts_are_compressed_for_those_who_take_that(path: str) -> None:
+    client = FakeCluster().client()
+    plain = client.get(path)
+
+    small = client.get(path, headers={"Accept-Encoding": "gzip, br"})
+
+    assert "Content-Encoding" not in plain.headers
+    assert small.headers["Content-Encoding"] == "gzip"
+    assert gzip.decompress(small.data) == plain.data
+    assert len(small.data) < 0.5 * len(plain.data)
+    assert "Accept-Encoding" in plain.headers["Vary"]
+    assert small.headers["ETag"] == plain.headers["ETag"]
+    again = client.get(path, headers={"If-None-Match": small.headers["ETag"]})
+    assert (again.status_code, again.data) == (304, b"")
+
+
+def test_a_font_is_sent_as_it_is() -> None:
+    answer = (
+        FakeCluster()
+        .client()
+        .get("/assets/vendor/inter-latin.woff2", headers={"Accept-Encoding": "gzip"})
+    )
+
+    assert "Content-Encoding" not in answer.headers

@@ -3,6 +3,7 @@
 import io
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -295,3 +296,29 @@ def test_a_bus_that_is_away_delays_only(desk: Desk) -> None:
 
     assert desk.push(packed(FILES)).status_code == 201
     assert desk.row().stable is not None
+
+
+class OneOpen:
+    """Breakers, of which that of ``orders`` is open."""
+
+    def of(self, tenant: str, name: str) -> Any:
+        return SimpleNamespace(open_now=lambda: (tenant, name) == ("default", "orders"))
+
+
+def test_a_list_says_what_may_be_configured_and_whose_breaker_is_open(desk: Desk) -> None:
+    manifest = (
+        b"config: {url: 'https://shop.example'}\n"
+        b"config_schema: {properties: {url: {type: string}}}\n"
+    )
+    desk.push(packed({**FILES, "orders.yaml": manifest}))
+    desk.registry.set(PluginRow("lost", release("d")))
+    desk.cluster.breakers = OneOpen()
+    client: Any = desk.cluster.client()
+
+    lost, orders = client.get("/v1/plugins").json["plugins"]
+
+    assert orders["breaker"] == "open"
+    assert orders["config_default"] == {"url": "https://shop.example"}
+    assert orders["config_schema"]["properties"] == {"url": {"type": "string"}}
+    # Its bundle is gone: nothing is known of it, and it is shown all the same.
+    assert (lost["breaker"], lost["config_schema"], lost["config_default"]) == ("closed", {}, {})

@@ -76,6 +76,7 @@ def test_every_variable_is_a_setting_and_stands_there_once(name: str) -> None:
     # Parts of others, and what only puts a value together; the last belong to `kotaemon backup`.
     other = {"POD_IP", "POD_INDEX", "REDIS_PASSWORD", "REDIS_SENTINEL_PASSWORD"}
     other |= {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"}
+    other |= {"KOTAEMON_TURN_LOG"}  # an option of `kotaemon turn-log`
     other |= {"BACKUP_URL", "BACKUP_S3_ENDPOINT", "BACKUP_S3_REGION"}
 
     for pod, spec in pods(objects):

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from coordinator.ingest import ingest
-from kotaemon_node.adapters.documents.reading import parse_document, unsupported
+from kotaemon_node.adapters.documents.endings import unsupported
+from kotaemon_node.adapters.documents.reading import parse_document
 from kotaemon_node.domain import limits
 from kotaemon_node.domain.errors import DocumentRefused
 from kotaemon_node.domain.faq_entries import FaqEntry, faq_document, faq_id

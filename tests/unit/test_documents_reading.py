@@ -2,7 +2,8 @@
 
 import pytest
 
-from kotaemon_node.adapters.documents.reading import SUPPORTED_ENDINGS, parse_document
+from kotaemon_node.adapters.documents.endings import SUPPORTED_ENDINGS
+from kotaemon_node.adapters.documents.reading import parse_document
 from kotaemon_node.domain import limits
 from kotaemon_node.domain.errors import DocumentRefused
 from kotaemon_node.domain.faq_entries import FAQ_ENDING
@@ -87,3 +88,10 @@ def test_the_canonical_text_is_its_blocks_and_their_places_are_known() -> None:
     text = document.text()
     for start, block in zip(document.starts(), document.blocks, strict=True):
         assert text[start : start + len(block.text)] == block.text
+
+
+@pytest.mark.parametrize("ending", sorted(set(SUPPORTED_ENDINGS) - BINARY))
+def test_each_ending_that_is_promised_has_its_parser(ending: str) -> None:
+    text = '{"question": "Why?", "answer": "So."}' if ending == FAQ_ENDING else "a,b\n1,2\n"
+
+    assert parse_document(f"a{ending}", text.encode()).text

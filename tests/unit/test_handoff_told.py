@@ -77,7 +77,7 @@ class Out:
 def test_a_tool_that_answers_handoff_calls_a_person(told: str, reason: str | None) -> None:
     out: Any = Out(result_1=dict(state="done", told=told), asked={"handoff": True})
 
-    wanted = Persons(lambda: 7.0).wanted(Draft(), out)
+    wanted = Persons(lambda: 7.0).wanted(work(), Draft(), out)
 
     assert wanted == (Handoff(7.0, reason, "tool") if reason is not None else None)
 

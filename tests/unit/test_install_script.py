@@ -17,7 +17,7 @@ PLAIN_TOOLS = (
     *("sh", "cat", "cut", "date", "dirname", "mktemp", "rm", "sed", "sha256sum", "tail", "touch"),
     "chmod",
 )
-SERVERS = ("redis-server", "haproxy", "mvn", "java", "chromium", "helm", "promtool")
+SERVERS = ("redis-server", "haproxy", "mvn", "java", "chromium", "helm", "promtool", "node", "npm")
 
 
 class Machine:
@@ -32,6 +32,8 @@ class Machine:
         shutil.copytree(ROOT / "scripts", self.checkout / "scripts")
         shutil.copytree(ROOT / "requirements", self.checkout / "requirements")
         shutil.copy(ROOT / "pyproject.toml", self.checkout)
+        (self.checkout / "tests" / "js").mkdir(parents=True)
+        shutil.copy(ROOT / "tests" / "js" / "package-lock.json", self.checkout / "tests" / "js")
         for tool in PLAIN_TOOLS:
             found = shutil.which(tool)
             assert found is not None
@@ -114,7 +116,8 @@ def test_running_needs_no_browser_and_testing_does(machine: Machine) -> None:
 
     assert running.returncode == 0, running.stderr
     assert testing.returncode == 1
-    for package in ("maven", "default-jre-headless", "chromium", "fonts-noto-cjk", "prometheus"):
+    wanted = "maven default-jre-headless chromium nodejs npm fonts-noto-cjk prometheus"
+    for package in wanted.split():
         assert f"`sudo apt-get install {package}`" in testing.stderr
 
 

@@ -46,10 +46,11 @@ def test_every_process_has_a_port_of_its_own_below_the_ephemeral_ones(folder: Da
     ports = [
         *(cluster.redis_port, cluster.coordinator_port, *cluster.worker_ports),
         *(cluster.kafka_port, cluster.kafka_controller_port, *cluster.build_worker_ports),
-        *(cluster.balancer_metrics_port, cluster.shop_port),
+        *(cluster.balancer_metrics_port, cluster.shop_port, cluster.turn_log_port),
+        *cluster.grpc_ports,
     ]
 
-    assert len(set(ports)) == WORKER_SLOTS + BUILD_WORKER_SLOTS + 6 == BLOCK_PORTS
+    assert len(set(ports)) == 2 * WORKER_SLOTS + BUILD_WORKER_SLOTS + 7 == BLOCK_PORTS
     assert min(ports) >= FIRST_PORT
     assert max(ports) <= LAST_PORT < EPHEMERAL_FIRST
 

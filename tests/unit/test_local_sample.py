@@ -78,4 +78,6 @@ def test_with_credentials_nobody_becomes_the_demo_user(
         key=TurnKey(SessionKey("default", "s"), "t"), principal=principal, digest="", message="",
         options={}, on_busy="enqueue", owner="", trace_id="", create_session=True, new_epoch="e",
     )  # fmt: skip
-    assert made_by(request, "demo") == made
+    subject, user, unlisted = made_by(request, "demo")
+    assert (subject, user) == made
+    assert not unlisted

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from kotaemon_node.remembered import programs_digest, remembering_of
+from kotaemon_node.remembered import programs_digest, remembering_of, settings_version
 from kotaemon_node.settings import Settings
 
 
@@ -58,3 +58,10 @@ def test_turned_off_nothing_is_looked_for() -> None:
     )
 
     assert nothing is None
+
+
+def test_pods_tell_whether_they_have_the_same_settings() -> None:
+    one, other = Settings(pod_name="worker-0"), Settings(pod_name="worker-1", llm_api_key="x" * 20)
+
+    assert settings_version(one) == settings_version(other)
+    assert settings_version(Settings(llm_model="larger")) != settings_version(one)

@@ -58,6 +58,8 @@ def test_a_receiver_takes_what_one_of_its_secrets_signed_a_moment_ago() -> None:
         ({"webhook-id": "msg_other"}, BODY, AT_S),
         ({"webhook-timestamp": str(AT_S + 1)}, BODY, AT_S),
         ({"webhook-timestamp": "now"}, BODY, AT_S),
+        ({"webhook-timestamp": "9" * 400}, BODY, float(AT_S)),  # more than a float has room for
+        ({"webhook-timestamp": "9" * 5_000}, BODY, AT_S),  # more than int() reads
         ({"webhook-signature": ""}, BODY, AT_S),
         ({"webhook-signature": "v2,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="}, BODY, AT_S),
         ({"webhook-signature": "v1,üü"}, BODY, AT_S),

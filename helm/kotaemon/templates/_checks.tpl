@@ -99,7 +99,7 @@
 {{- fail "encoder.existingSecret is the key of an encoder elsewhere: set encoder.url, or leave it empty." -}}
 {{- end -}}
 {{- range $name, $_ := .Values.config -}}
-{{- if has $name (list "REDIS_URL" "CLUSTER_ID" "POD_NAME" "POD_ADDRESS" "LEAVE_PORT" "ARTIFACT_URL" "COORDINATOR_ARTIFACT_URL" "TRUSTED_KEYS" "SIGNING_KEY_FILE") -}}
+{{- if has $name (list "REDIS_URL" "CLUSTER_ID" "POD_NAME" "POD_ADDRESS" "LEAVE_PORT" "GRPC_PORT" "ARTIFACT_URL" "COORDINATOR_ARTIFACT_URL" "TRUSTED_KEYS" "SIGNING_KEY_FILE") -}}
 {{- fail (printf "config.%s is set by the chart itself; use the value made for it (README), or extraEnv where you know better." $name) -}}
 {{- end -}}
 {{- if regexMatch "(PASSWORD|TOKEN|_KEY|RABBITMQ_URL|OTLP_HEADERS)$" $name -}}

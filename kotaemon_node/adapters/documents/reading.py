@@ -7,6 +7,7 @@ from typing import Final, Protocol
 
 from kotaemon_node.adapters.documents.decoding import decoded
 from kotaemon_node.adapters.documents.docx import parse_docx
+from kotaemon_node.adapters.documents.endings import BINARIES, ending_of, too_large, unsupported
 from kotaemon_node.adapters.documents.epub import parse_epub
 from kotaemon_node.adapters.documents.faq_file import parse_faq_file
 from kotaemon_node.adapters.documents.html import parse_html
@@ -55,25 +56,6 @@ _OFFICE: Final[Mapping[str, _OfficeParser]] = {
     "pptx": parse_pptx,
     "xlsx": parse_xlsx,
 }
-_BINARIES: Final[Mapping[str, str]] = {
-    ".pdf": "a PDF",
-    ".docx": "a Word document",
-    ".pptx": "a PowerPoint presentation",
-    ".xlsx": "an Excel workbook",
-    ".epub": "an EPUB book",
-}
-SUPPORTED_ENDINGS: Final = (*_BINARIES, *_TEXTS)
-_SUPPORTED: Final = f"supported are {', '.join(SUPPORTED_ENDINGS)}"
-_SAVE_AS: Final[Mapping[str, str]] = {
-    ".doc": ".docx",
-    ".rtf": ".docx",
-    ".odt": ".docx",
-    ".xls": ".xlsx",
-    ".xlsb": ".xlsx",
-    ".ods": ".xlsx",
-    ".ppt": ".pptx",
-    ".odp": ".pptx",
-}
 
 
 def parse_document(path: str, content: bytes) -> ParsedDocument:
@@ -93,7 +75,7 @@ def parse_document(path: str, content: bytes) -> ParsedDocument:
 
 
 def _parsed(path: str, content: bytes) -> ParsedDocument:
-    ending, name = _ending(path), _name(path)
+    ending, name = ending_of(path), _name(path)
     if looks_zipped(content):
         zipped = Zipped(content)
         kind = zipped_kind(zipped)
@@ -106,8 +88,8 @@ def _parsed(path: str, content: bytes) -> ParsedDocument:
         raise DocumentRefused(f"it is {reason}")
     if looks_like_html(content[:4096].removeprefix(BOM_UTF8).decode("latin-1")):
         return parse_html(_text(content), name=name)
-    if ending in _BINARIES:
-        raise DocumentRefused(f"its name ends in {ending}, but it is not {_BINARIES[ending]}")
+    if ending in BINARIES:
+        raise DocumentRefused(f"its name ends in {ending}, but it is not {BINARIES[ending]}")
     if refusal := unsupported(path):
         raise refusal
     text = _text(content)
@@ -124,32 +106,6 @@ def _text(content: bytes) -> str:
     if not text.strip():
         raise DocumentRefused("there is no text in it")
     return text
-
-
-def too_large(size_bytes: int) -> DocumentRefused:
-    """Return the refusal of a file of ``size_bytes``."""
-    limit_mb = limits.DOCUMENT_BYTES_MAX // 1024**2
-    return DocumentRefused(
-        f"the file has {size_bytes / 1024**2:.0f} MB, the limit is {limit_mb} MB"
-    )
-
-
-def unsupported(path: str) -> DocumentRefused | None:
-    """Return the refusal of a file whose name promises what no parser reads, else None."""
-    ending = _ending(path)
-    if not ending:
-        return DocumentRefused(f"the file name has no ending; {_SUPPORTED}")
-    if ending in _SAVE_AS:
-        return DocumentRefused(f"{ending} files are not supported; save it as {_SAVE_AS[ending]}")
-    if ending not in SUPPORTED_ENDINGS:
-        return DocumentRefused(f"{ending} files are not supported; {_SUPPORTED}")
-    return None
-
-
-def _ending(path: str) -> str:
-    if path.lower().endswith(FAQ_ENDING):
-        return FAQ_ENDING
-    return PurePosixPath(path).suffix.lower()
 
 
 def _name(path: str) -> str:

@@ -19,9 +19,9 @@ import requests
 import urllib3
 from numpy.typing import NDArray
 from requests.adapters import HTTPAdapter
-from requests.auth import AuthBase
 
 from kotaemon_node.adapters.encoder.errors import EncoderSetupError
+from kotaemon_node.bearer import Bearer
 from kotaemon_node.domain import limits
 from kotaemon_node.ports.encoder import EncoderUnavailable
 from kotaemon_node.ports.traces import outgoing
@@ -84,7 +84,7 @@ class EmbeddingsClient:
         if not (api_key.isascii() and api_key.isprintable()):
             raise EncoderSetupError("ENCODER_API_KEY holds a character that a header cannot carry.")
         self._url = f"{url.rstrip('/')}/embeddings"
-        self._auth = _Bearer(api_key)
+        self._auth = Bearer(api_key)
         self._key = api_key
         self._model = model
         self.count = count
@@ -158,18 +158,6 @@ class EmbeddingsClient:
 def _pause(duration_s: float) -> None:
     # An event that nobody sets: it waits in threads and in greenlets alike.
     threading.Event().wait(duration_s)
-
-
-class _Bearer(AuthBase):
-    """Sends the key. As an ``auth`` object it also keeps a ``.netrc`` from taking its place."""
-
-    def __init__(self, api_key: str) -> None:
-        self._api_key = api_key
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        if self._api_key:
-            request.headers["Authorization"] = f"Bearer {self._api_key}"
-        return request
 
 
 def _body(response: requests.Response, deadline_s: float) -> bytes:

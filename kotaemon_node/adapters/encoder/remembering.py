@@ -21,6 +21,11 @@ class RememberingEncoder:
         self._known: dict[str, dict[str, NDArray[np.float32]]] = {}
 
     @property
+    def behind(self) -> Encoder:
+        """The one that it stands in front of."""
+        return self._encoder
+
+    @property
     def elsewhere(self) -> bool:
         """See ``ports.encoder.is_elsewhere``."""
         return is_elsewhere(self._encoder)

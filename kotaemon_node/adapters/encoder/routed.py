@@ -53,6 +53,11 @@ class RoutedEncoder:
             raise ValueError("encoders must not share a space")
 
     @property
+    def parts(self) -> Sequence[Encoder]:
+        """The encoders, each once."""
+        return list({id(encoder): encoder for encoder in self._encoders.values()}.values())
+
+    @property
     def elsewhere(self) -> bool:
         """Whether any of them is (``ports.encoder.is_elsewhere``)."""
         return any(is_elsewhere(encoder) for encoder in self._encoders.values())

@@ -15,13 +15,13 @@ from urllib.parse import urlsplit
 
 import requests
 import urllib3
-from requests.auth import AuthBase
 
 from kotaemon_node.adapters.llm.answer import AnswerStream
 from kotaemon_node.adapters.llm.asking import ContinueMode, request_body
 from kotaemon_node.adapters.llm.completion import REASON_CHARS_MAX, reason_of_body
 from kotaemon_node.adapters.llm.estimating import estimated_prompt_tokens
 from kotaemon_node.adapters.llm.interruptible import InterruptibleAdapter, hang_up, stopped_by
+from kotaemon_node.bearer import Bearer
 from kotaemon_node.domain.errors import LanguageModelError, LanguageModelRefusal
 from kotaemon_node.domain.limits import (
     FIRST_TEXT_TIMEOUT_S,
@@ -182,7 +182,7 @@ class OpenAiLanguageModel:
                     "Accept-Encoding": "identity",
                     **outgoing(),
                 },
-                auth=_Bearer(self._key_now()),
+                auth=Bearer(self._key_now()),
                 stream=True,
                 allow_redirects=False,
                 timeout=(LLM_CONNECT_TIMEOUT_S, self._first_text_timeout_s),
@@ -220,18 +220,6 @@ class _Patience:
         if remaining_s <= 0:
             raise LanguageModelError(self.message)
         return remaining_s
-
-
-class _Bearer(AuthBase):
-    """Sends the key. As an ``auth`` object it also keeps a ``.netrc`` from taking its place."""
-
-    def __init__(self, api_key: str) -> None:
-        self._api_key = api_key
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        if self._api_key:
-            request.headers["Authorization"] = f"Bearer {self._api_key}"
-        return request
 
 
 def _pieces(answer: AnswerStream, response: requests.Response) -> Iterator[str | ToolCall]:

@@ -20,6 +20,7 @@ from kotaemon_node.adapters.redis.presence import RedisPresence
 from kotaemon_node.adapters.redis.restoring import Archive
 from kotaemon_node.adapters.redis.session_cache import SessionCache
 from kotaemon_node.adapters.redis.sessions import RedisSessionStore
+from kotaemon_node.adapters.redis.turn_log import RedisTurnLog
 from kotaemon_node.adapters.redis.turn_records import RedisTurnRecords
 from kotaemon_node.adapters.redis.whole import RedisWholeSessions, require_empty
 
@@ -43,6 +44,7 @@ __all__ = [
     "RedisSessionStore",
     "RedisStore",
     "RedisStreamsBus",
+    "RedisTurnLog",
     "RedisTurnRecords",
     "RedisWholeSessions",
     "SessionCache",

@@ -6,7 +6,8 @@
 |                                       |        | principal, context, running turn, |          |
 |                                       |        | state (JSON: slots, topic, what   |          |
 |                                       |        | waits for a yes), handoff (JSON), |          |
-|                                       |        | summary and the version it is to  |          |
+|                                       |        | summary and the version it is to, |          |
+|                                       |        | whether no list shows it          |          |
 | kn:<tenant>:{<sid>}:turns             | list   | finished turns, oldest first      | session  |
 | kn:<tenant>:{<sid>}:queue             | list   | ids of accepted turns that wait   | session  |
 | kn:<tenant>:{<sid>}:seen              | hash   | turn id → digest[:version:fence   | session  |
@@ -29,6 +30,7 @@
 |                                       |        | " 0" when it is deleted           |          |
 | kn:<tenant>:sessions:<subject>        | zset   | session ids by last activity (ms) | session, |
 |                                       |        |                                   | archived |
+| kn:<tenant>:all-sessions              | zset   | those of all principals           | as those |
 | kn:idle:<shard>                       | zset   | tenant/sid by last activity (ms), | until it |
 |                                       |        | for the archive; 0: its copies    | is       |
 |                                       |        | are to be removed                 | archived |
@@ -230,9 +232,9 @@ def idle_member(member: str) -> SessionKey:
     return SessionKey(tenant=tenant, session_id=session_id)
 
 
-def sessions_of(tenant: str, subject: str) -> str:
-    """Return the key of a principal's list of sessions."""
-    return f"kn:{tenant}:sessions:{subject}"
+def sessions_of(tenant: str, subject: str | None) -> str:
+    """Return the key of a principal's list of sessions; None: that of all of the tenant."""
+    return f"kn:{tenant}:all-sessions" if subject is None else f"kn:{tenant}:sessions:{subject}"
 
 
 def pod(incarnation: str) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 
+from kotaemon_node.domain.channels import CHANNEL
 from kotaemon_node.domain.dialogue import DialogueState
 from kotaemon_node.domain.frames import Frame, FrameBody
 from kotaemon_node.domain.handoff import Handoff
@@ -79,7 +80,7 @@ def open_turn(turn_id: str, row: Mapping[str, str]) -> Turn:
         name=said.get("name", ""),
         event=said.get("event", ""),
         origin="follow_up" if follow_up else "",
-        ref=follow_up.get("ref", ""),
+        ref=follow_up.get("ref") or (options.get(CHANNEL) or {}).get("message_id", ""),
     )
 
 
@@ -202,15 +203,15 @@ def work_of(key: TurnKey, reply: Sequence[Any]) -> Work:
     )
 
 
-def made_by(request: ClaimRequest, open_user: str = "") -> tuple[str, str]:
-    """Return principal and user id of the session that a claim makes.
+def made_by(request: ClaimRequest, open_user: str = "") -> tuple[str, str, str]:
+    """Return of the session that a claim makes principal, user id, and whether no list shows it.
 
     A customer is its own user; for whom an agent talks is said when the session is created. Where
     nobody says who they are, everybody is ``open_user``.
     """
     caller = request.principal
     users = {"customer": caller.subject, "open": open_user}
-    return caller.subject, users.get(caller.role, "")
+    return caller.subject, users.get(caller.role, ""), "" if request.listed else "1"
 
 
 def state_json(state: DialogueState | None) -> str:

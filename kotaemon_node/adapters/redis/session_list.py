@@ -1,4 +1,7 @@
-"""A principal's sessions by their last activity. A list to show; the sessions are the truth."""
+"""Sessions by their last activity, of a principal and of a tenant.
+
+A list to show; the sessions are the truth.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -9,13 +12,18 @@ from kotaemon_node.adapters.redis.connection import RedisStore, store_errors
 from kotaemon_node.adapters.redis.idle import IdleSessions
 from kotaemon_node.adapters.redis.keys import SessionKeys
 from kotaemon_node.domain import limits
-from kotaemon_node.domain.session import Principal, SessionKey, SessionRow
+from kotaemon_node.domain.session import SessionKey, SessionRow
 
+UNLISTED: Final = "unlisted"
+"""Field of a session's head, there where no list shows it."""
 _FIELDS: Final = ("created_ms", "active_ms", "version", "title")
 
 
 class SessionList:
-    """One sorted set a principal, bounded; what expired leaves it when it is looked at."""
+    """One sorted set a principal and one a tenant, bounded.
+
+    What expired leaves them when they are looked at.
+    """
 
     def __init__(self, store: RedisStore, *, ttl_s: int, idle: IdleSessions | None = None) -> None:
         """``idle``: the index that is kept beside it, where sessions are archived."""
@@ -23,19 +31,21 @@ class SessionList:
         self._ttl_s = ttl_s
         self._idle = idle
 
-    def page(self, principal: Principal, *, offset: int, limit: int) -> Sequence[SessionRow]:
-        """See ``SessionStore.list``."""
-        index = keys.sessions_of(principal.tenant, principal.subject)
-        rows, gone = self._listed(index, principal, offset=offset, limit=limit)
+    def page(
+        self, tenant: str, subject: str | None, *, offset: int, limit: int
+    ) -> Sequence[SessionRow]:
+        """See ``SessionStore.list``; ``subject`` None: those of the tenant."""
+        index = keys.sessions_of(tenant, subject)
+        rows, gone = self._listed(index, tenant, offset=offset, limit=limit)
         while gone:
             # What expired leaves the list, and what stood behind it moves up into the page.
             with store_errors():
                 self._store.client.zrem(index, *gone)
-            rows, gone = self._listed(index, principal, offset=offset, limit=limit)
+            rows, gone = self._listed(index, tenant, offset=offset, limit=limit)
         return rows
 
     def _listed(
-        self, index: str, principal: Principal, *, offset: int, limit: int
+        self, index: str, tenant: str, *, offset: int, limit: int
     ) -> tuple[Sequence[SessionRow], Sequence[str]]:
         """Return a page of the list and the ids in it whose sessions are gone."""
         with store_errors():
@@ -44,7 +54,7 @@ class SessionList:
 
         def fill(pipe: Any) -> None:
             for session_id in found:
-                names = SessionKeys.of(SessionKey(principal.tenant, session_id))
+                names = SessionKeys.of(SessionKey(tenant, session_id))
                 pipe.hmget(names.meta, *_FIELDS)
 
         heads = self._store.pipelined(fill, confirmed=True) if found else []
@@ -52,7 +62,7 @@ class SessionList:
             sid: row for sid, head in zip(found, heads, strict=True) if (row := _row(sid, head))
         }
         absent = [session_id for session_id in found if session_id not in rows]
-        rows |= self._archived(principal.tenant, absent)
+        rows |= self._archived(tenant, absent)
         gone = [session_id for session_id in found if session_id not in rows]
         return [rows[session_id] for session_id in found if session_id in rows], gone
 
@@ -71,29 +81,40 @@ class SessionList:
         return {session_id: row for session_id, row in rows.items() if row}
 
     def note(self, key: SessionKey, subject: str) -> None:
-        """Put the session where its last activity belongs; one that is gone is left out."""
-        index = keys.sessions_of(key.tenant, subject)
+        """Put the session where its last activity belongs.
+
+        One that is gone is left out, and of the lists one that was made for a single request.
+        """
+        indexes = _indexes(key.tenant, subject)
 
         def fill(pipe: Any) -> None:
-            pipe.hget(SessionKeys.of(key).meta, "active_ms")
-            pipe.zremrangebyrank(index, 0, -limits.SESSIONS_INDEX_MAX - 1)
+            pipe.hmget(SessionKeys.of(key).meta, "active_ms", UNLISTED)
+            for index in indexes:
+                pipe.zremrangebyrank(index, 0, -limits.SESSIONS_INDEX_MAX - 1)
 
-        active_ms = self._store.pipelined(fill)[0]
+        active_ms, unlisted = self._store.pipelined(fill)[0]
         if active_ms is None:
             return
 
         def fill_indexes(pipe: Any) -> None:
-            pipe.zadd(index, {key.session_id: int(active_ms)})
-            pipe.expire(index, self._ttl_s)
+            for index in () if unlisted else indexes:
+                pipe.zadd(index, {key.session_id: int(active_ms)})
+                pipe.expire(index, self._ttl_s)
             if self._idle is not None:
                 self._idle.fill(pipe, key, at_ms=int(active_ms))
 
-        self._store.pipelined(fill_indexes)
+        if self._idle is not None or not unlisted:
+            self._store.pipelined(fill_indexes)
 
     def remove(self, key: SessionKey, subject: str) -> None:
         """Take a deleted session out."""
         with store_errors():
-            self._store.client.zrem(keys.sessions_of(key.tenant, subject), key.session_id)
+            for index in _indexes(key.tenant, subject):
+                self._store.client.zrem(index, key.session_id)
+
+
+def _indexes(tenant: str, subject: str) -> tuple[str, str]:
+    return keys.sessions_of(tenant, subject), keys.sessions_of(tenant, None)
 
 
 def _row(session_id: str, head: Sequence[bytes | None]) -> SessionRow | None:

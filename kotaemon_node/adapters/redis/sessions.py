@@ -108,9 +108,12 @@ class RedisSessionStore(SessionReads):
         self._list.note(key, principal.subject)
         return self.load(key, principal, after_version=0, limit=0)
 
-    def list(self, principal: Principal, *, offset: int, limit: int) -> Sequence[SessionRow]:
+    def list(
+        self, principal: Principal, *, offset: int, limit: int, everybodys: bool = False
+    ) -> Sequence[SessionRow]:
         """See the port."""
-        return self._list.page(principal, offset=offset, limit=limit)
+        subject = None if everybodys else principal.subject
+        return self._list.page(principal.tenant, subject, offset=offset, limit=limit)
 
     def delete(self, key: SessionKey, principal: Principal) -> None:
         """See the port."""

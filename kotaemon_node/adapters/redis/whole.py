@@ -15,7 +15,7 @@ from kotaemon_node.adapters.redis.idle import IdleSessions
 from kotaemon_node.adapters.redis.keys import SessionKeys
 from kotaemon_node.adapters.redis.pointer import RedisGenerationPointer
 from kotaemon_node.adapters.redis.restoring import put_whole
-from kotaemon_node.adapters.redis.session_list import SessionList
+from kotaemon_node.adapters.redis.session_list import UNLISTED, SessionList
 from kotaemon_node.domain.errors import CorruptArtifact, StoreUnavailable
 from kotaemon_node.domain.session import SessionKey
 from kotaemon_node.domain.session_copy import SessionCopy
@@ -116,10 +116,12 @@ class RedisWholeSessions:
         """See the port."""
         match self._cold.mark(copy, kept_s=self._kept_s):
             case "marked":
-                index = keys.sessions_of(copy.key.tenant, copy.meta["principal"])
+                shown = () if copy.meta.get(UNLISTED) else (copy.meta["principal"], None)
                 with store_errors():
-                    self._store.client.zadd(index, {copy.key.session_id: copy.name.active_ms})
-                    self._store.client.expire(index, int(self._kept_s))
+                    for subject in shown:
+                        index = keys.sessions_of(copy.key.tenant, subject)
+                        self._store.client.zadd(index, {copy.key.session_id: copy.name.active_ms})
+                        self._store.client.expire(index, int(self._kept_s))
                 return "ok"
             case "ended":
                 return "ended"

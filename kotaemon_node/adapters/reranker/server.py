@@ -11,9 +11,9 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 import requests
-from requests.auth import AuthBase
 
 from kotaemon_node.adapters.reranker.errors import RerankerSetupError
+from kotaemon_node.bearer import Bearer
 from kotaemon_node.domain.limits import RERANK_TIMEOUT_S, RUNNING_TURNS_PER_POD_MAX
 from kotaemon_node.ports.reranker import RerankerFailed
 from kotaemon_node.ports.traces import outgoing
@@ -35,7 +35,7 @@ class RerankServer:
             raise RerankerSetupError("RERANK_API_KEY holds a character that a header cannot carry")
         self._url = f"{url.rstrip('/')}/rerank"
         self._name = address.hostname
-        self._auth = _Bearer(key)
+        self._auth = Bearer(key)
         self._timeout_s = timeout_s
         self._http = requests.Session()
         adapter = requests.adapters.HTTPAdapter(
@@ -81,18 +81,6 @@ class RerankServer:
                 if time.monotonic() > deadline_s:
                     raise RerankerFailed("the rerank server takes too long")
             return answer
-
-
-class _Bearer(AuthBase):
-    """Sends the key. As an ``auth`` object it also keeps a ``.netrc`` from taking its place."""
-
-    def __init__(self, key: str) -> None:
-        self._key = key
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        if self._key:
-            request.headers["Authorization"] = f"Bearer {self._key}"
-        return request
 
 
 def _scores(answer: bytes, passages: int) -> Sequence[float]:

@@ -1,6 +1,7 @@
 """Secrets in a file of one a line, read anew when it changes: so they change without a restart."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import structlog
@@ -62,6 +63,17 @@ class SecretLines:
         if problem := self._check(secret):
             raise ValueError(f"{self._path or 'it'}: {problem}")
         return secret
+
+
+@dataclass(frozen=True, slots=True)
+class FixedLines:
+    """``ports.credentials.Lines`` that never change: those of the environment."""
+
+    secrets: tuple[str, ...] = field(repr=False)
+
+    def lines(self) -> Sequence[str]:
+        """See the port."""
+        return self.secrets
 
 
 def _mark(path: Path) -> tuple[int, ...]:

@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
+from kotaemon_node.described import named_once, read_described
 from kotaemon_node.domain.acting_limits import (
     PLUGIN_SLOW_TIMEOUT_S_MAX,
     TOOL_HORIZON_S_DEFAULT,
@@ -92,27 +92,9 @@ def read_tools(path: Path, *, environment: Callable[[str], str | None]) -> tuple
 
     ``environment`` gives the variables that the headers name.
     """
-    try:
-        with path.open("rb") as file:
-            content = file.read(TOOLS_FILE_BYTES_MAX + 1)
-    except OSError as error:
-        raise ValueError(f"TOOLS_FILE cannot be read: {error}") from error
-    if len(content) > TOOLS_FILE_BYTES_MAX:
-        raise ValueError(f"TOOLS_FILE is larger than {TOOLS_FILE_BYTES_MAX} bytes")
-    try:
-        described = _File.model_validate(yaml.safe_load(content))  # JSON is YAML too
-    except yaml.YAMLError as error:
-        raise ValueError(f"TOOLS_FILE is neither YAML nor JSON: {error}") from error
-    except ValidationError as error:
-        told = "; ".join(
-            f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()[:3]
-        )
-        raise ValueError(f"TOOLS_FILE: {told}") from error
-    names = [tool.name for tool in described.tools]
-    for name in names:
-        if names.count(name) > 1:
-            raise ValueError(f"TOOLS_FILE: the name {name} is given to more than one tool")
-    return tuple(_http_tool(tool, environment) for tool in described.tools)
+    file = read_described(path, _File, setting="TOOLS_FILE", bytes_max=TOOLS_FILE_BYTES_MAX)
+    named_once([one.name for one in file.tools], setting="TOOLS_FILE", what="tool")
+    return tuple(_http_tool(tool, environment) for tool in file.tools)
 
 
 def _http_tool(tool: _Tool, environment: Callable[[str], str | None]) -> HttpTool:

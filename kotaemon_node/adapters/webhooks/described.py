@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
+from kotaemon_node.described import named_once, read_described
 from kotaemon_node.domain.acting_limits import WEBHOOKS_FILE_BYTES_MAX, WEBHOOKS_MAX
 from kotaemon_node.domain.ids import DEFAULT_TENANT, ID_PATTERN
 from kotaemon_node.domain.webhooks import (
@@ -61,35 +61,20 @@ def read_webhooks(
 
     ``environment`` gives the variables that hold secrets.
     """
-    try:
-        with path.open("rb") as file:
-            content = file.read(WEBHOOKS_FILE_BYTES_MAX + 1)
-    except OSError as error:
-        raise ValueError(f"WEBHOOKS_FILE cannot be read: {error}") from error
-    if len(content) > WEBHOOKS_FILE_BYTES_MAX:
-        raise ValueError(f"WEBHOOKS_FILE is larger than {WEBHOOKS_FILE_BYTES_MAX} bytes")
-    try:
-        described = _File.model_validate(yaml.safe_load(content))  # JSON is YAML too
-    except yaml.YAMLError as error:
-        raise ValueError(f"WEBHOOKS_FILE is neither YAML nor JSON: {error}") from error
-    except ValidationError as error:
-        told = "; ".join(
-            f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()[:3]
-        )
-        raise ValueError(f"WEBHOOKS_FILE: {told}") from error
-    names = [one.name for one in described.webhooks]
-    for name in names:
-        if names.count(name) > 1:
-            raise ValueError(f"WEBHOOKS_FILE: the name {name} is given to more than one webhook")
-    return tuple(_described(one, environment) for one in described.webhooks)
+    file = read_described(path, _File, setting="WEBHOOKS_FILE", bytes_max=WEBHOOKS_FILE_BYTES_MAX)
+    named_once([one.name for one in file.webhooks], setting="WEBHOOKS_FILE", what="webhook")
+    return tuple(_described(one, environment) for one in file.webhooks)
 
 
 def _described(one: _Webhook, environment: Callable[[str], str | None]) -> DescribedWebhook:
     where = f"WEBHOOKS_FILE: {one.name}"
-    _check_address(one, where)
+    if problem := problem_of_url(one.url, private=one.private):
+        raise ValueError(f"{where}: its url {problem}")
     if bool(one.secret_env) == bool(one.secret_file):
         raise ValueError(f"{where} needs one of secret_env and secret_file")
-    secrets = () if one.secret_file else _secrets(one, where, environment(one.secret_env))
+    secrets: tuple[str, ...] = ()
+    if not one.secret_file:
+        secrets = secrets_in(environment(one.secret_env), where=where, variable=one.secret_env)
     subscriber = Subscriber(
         name=one.name,
         url=one.url,
@@ -101,23 +86,26 @@ def _described(one: _Webhook, environment: Callable[[str], str | None]) -> Descr
     return DescribedWebhook(subscriber, secrets, one.secret_file)
 
 
-def _check_address(one: _Webhook, where: str) -> None:
-    address = urlsplit(one.url)
+def problem_of_url(url: str, *, private: bool) -> str:
+    """Return what is wrong with an address to which signed messages go, "" for a good one."""
+    address = urlsplit(url)
     if address.scheme not in {"http", "https"} or not address.hostname:
-        raise ValueError(f"{where}: its url must begin with http:// or https://")
+        return "must begin with http:// or https://"
     if address.username or address.password:
-        raise ValueError(f"{where}: its url must hold no password; what it gets is signed")
-    if address.scheme == "http" and not one.private:
-        raise ValueError(f"{where}: http:// is for private networks; use https://")
+        return "must hold no password; what it gets is signed"
+    if address.scheme == "http" and not private:
+        return "is not encrypted: http:// is for private networks; use https://"
+    return ""
 
 
-def _secrets(one: _Webhook, where: str, value: str | None) -> tuple[str, ...]:
+def secrets_in(value: str | None, *, where: str, variable: str) -> tuple[str, ...]:
+    """Return the secrets that a variable holds; ``ValueError`` names no secret."""
     if not value:
-        raise ValueError(f"{where} needs the variable {one.secret_env}, which is not set")
+        raise ValueError(f"{where} needs the variable {variable}, which is not set")
     secrets = tuple(value.split())
     for secret in secrets:
         if problem := problem_of_secret(secret):
-            raise ValueError(f"{where}: {one.secret_env}: {problem}")
+            raise ValueError(f"{where}: {variable}: {problem}")
     if len(secrets) > SECRETS_MAX:
-        raise ValueError(f"{where}: {one.secret_env} holds more than {SECRETS_MAX} secrets")
+        raise ValueError(f"{where}: {variable} holds more than {SECRETS_MAX} secrets")
     return secrets

@@ -20,6 +20,7 @@ from kotaemon_node.engine.call_texts import PLEASE_WAIT, PLEASE_WAIT_CHANGE
 from kotaemon_node.engine.citations import citations
 from kotaemon_node.engine.finding import Finding
 from kotaemon_node.engine.generating import Generating
+from kotaemon_node.engine.given import is_alone
 from kotaemon_node.engine.journal import DEGRADED, RETRIEVAL, retrieval_from_json
 from kotaemon_node.engine.language import language_of_turn
 from kotaemon_node.engine.ledger import Outcome
@@ -133,6 +134,9 @@ class Doing:
             self._carry_out(it, [_hook_call(it), _run_call(it)])
             return
         turn = self.turn
+        if is_alone(turn.work):
+            write(turn, sentence("not_here", language_of_turn(turn.work), summary=named))
+            return
         turn.draft.record[ACTING] |= {"proposed": named}
         self.metrics.acting.proposal("asked")
         write(

@@ -11,6 +11,9 @@ Sentence = Literal[
     "expired",
     "changed",
     "too_large",
+    "not_here",
+    "not_waited_for",
+    "nobody_here",
     "done",
     "refused",
     "failed_read",
@@ -57,6 +60,24 @@ SENTENCES: Final[Mapping[Sentence, Mapping[Language, str]]] = {
     "too_large": {
         "en": "I cannot do this in one step, and I have done nothing. Please ask for less at once.",
         "zh": "该操作内容过多，无法一次完成，我没有执行任何操作。请一次少提一些。",
+    },
+    "not_here": {
+        "en": (
+            "This changes something and needs your yes, for which nobody can be asked here, so I "
+            "have done nothing: {summary}"
+        ),
+        "zh": "该操作会做出更改，需要您的确认，而这里无法进行确认，所以我没有执行：{summary}",
+    },
+    "not_waited_for": {
+        "en": (
+            "This takes longer than an answer, and nobody could be told here how it ends, so I "
+            "have done nothing: {summary}"
+        ),
+        "zh": "该操作耗时较长，而这里无法告知结果，所以我没有执行：{summary}",
+    },
+    "nobody_here": {
+        "en": "No person can be called from here.",
+        "zh": "这里无法转接人工客服。",
     },
     "done": {"en": "Done: {summary}", "zh": "已完成：{summary}"},
     "refused": {"en": "This was refused: {reason}", "zh": "该请求被拒绝：{reason}"},

@@ -8,10 +8,12 @@ from kotaemon_node.domain.language import language_of
 from kotaemon_node.engine.acting.decision import Decision
 from kotaemon_node.engine.acting.results import Said
 from kotaemon_node.engine.acting.sentences import Sentence, sentence
+from kotaemon_node.engine.alone import TOO_LONG, was_denied
 from kotaemon_node.engine.call_texts import TOLD_LATER, stale_note
 from kotaemon_node.engine.citations import citations
 from kotaemon_node.engine.extractive import ExtractiveAnswer, extract
 from kotaemon_node.engine.faq import faq_answer
+from kotaemon_node.engine.given import is_alone
 from kotaemon_node.engine.language import language_of_turn
 from kotaemon_node.engine.ledger import Outcome
 from kotaemon_node.engine.tool_steps import CHANGED
@@ -25,6 +27,13 @@ _SENTENCES_MAX = 2
 
 def told(turn: "Answering", decision: Decision, outcome: Outcome, said: Said) -> str:
     """Return what became of a call, in the user's language and as true as it is known."""
+    became = _became(turn, decision, outcome, said)
+    if was_denied(outcome.value):
+        became += "\n\n" + sentence("nobody_here", language_of_turn(turn.work))
+    return became
+
+
+def _became(turn: "Answering", decision: Decision, outcome: Outcome, said: Said) -> str:
     language, summary = language_of_turn(turn.work), decision.summary
     changes = decision.kind == "run"
     if outcome.later:
@@ -32,10 +41,12 @@ def told(turn: "Answering", decision: Decision, outcome: Outcome, said: Said) ->
     if outcome.state == "unknown":
         # What acts once under its key is asked for again under that key, behind the turn.
         later = decision.looks_up or decision.effects == "idempotent"
+        later &= not is_alone(turn.work)
         return sentence("unknown_told_later" if later else "unknown", language, summary=summary)
     if outcome.state == "failed":
         failed: Sentence = "failed_change" if changes else "failed_read"
         failed = "changed" if outcome.value == CHANGED else failed
+        failed = "not_waited_for" if outcome.value == TOO_LONG else failed
         return sentence(failed, language, summary=summary)
     if said.refusal:
         return sentence("refused", language, reason=said.refusal)

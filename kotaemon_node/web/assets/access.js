@@ -5,27 +5,36 @@ import { Store } from "./store.js";
 /**
  * @typedef {object} Access
  * @property {boolean} asked whether the server wants a key now: the page shows nothing else then
+ * @property {string} tenant "" while unknown
  * @property {string} role "open" where nobody needs a key, "" while unknown
  */
 
 /** @type {Store<Access>} */
-export const access = new Store({ asked: false, role: "" });
+export const access = new Store({ asked: false, role: "", tenant: "" });
 
-whenRefused(() => !access.value.asked && access.set({ asked: true, role: "" }));
+whenRefused(() => !access.value.asked && access.set({ asked: true, role: "", tenant: "" }));
 
 /** Whether the caller logged in with a key, and so may log out. */
 export const keyed = ({ role }) => role !== "" && role !== "open";
 
+/** Whether the caller is of the tenant that runs the cluster: only there is anything about all. */
+export const ofCluster = ({ tenant }) => tenant === "default";
+
 /** Whether the state of the cluster is for this caller to see; true while that is not known. */
-export const seesCluster = ({ role }) => ["", "open", "admin"].includes(role);
+export const seesCluster = (caller) =>
+  caller.role === "" || ["open", "admin"].includes(caller.role) && ofCluster(caller);
 
 /** Whether the caller may change what is known. */
 export const keepsKnowledge = ({ role }) => ["open", "admin", "editor"].includes(role);
 
+/** Whether the page of those who run the cluster has something for the caller. */
+export const runsCluster = ({ role }) => ["open", "admin", "editor", "agent"].includes(role);
+
 /** Ask who we are; the page works without the answer, so an error of the line is no reason to stop. */
 export async function lookWhoWeAre() {
   try {
-    access.set({ role: (await api.me()).role });
+    const { role, tenant } = await api.me();
+    access.set({ role, tenant });
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
   }
@@ -34,8 +43,8 @@ export async function lookWhoWeAre() {
 /** @returns {Promise<ApiError | null>} why the key does not open */
 export async function logIn(key) {
   try {
-    const { role } = await api.logIn(key);
-    access.set({ asked: false, role });
+    const { role, tenant } = await api.logIn(key);
+    access.set({ asked: false, role, tenant });
     return null;
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;

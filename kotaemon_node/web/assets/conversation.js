@@ -3,16 +3,14 @@
 // The server owns the truth. The page keeps only which session the address names (`?s=`) and, until
 // its end, the id of a turn under way, so that a reload finds it even before it is in the history.
 import { ApiError, api, newId } from "./api.js";
+import { ConnectionLost } from "./client/kotaemon.js";
 import { Elsewhere } from "./elsewhere.js";
-import { ConnectionLost, followTurn } from "./follow.js";
 import { handoffSaid } from "./handoff.js";
+import { pastTurns } from "./past.js";
 import { placeMoved } from "./place.js";
-import { followSession } from "./session-stream.js";
 import { Store } from "./store.js";
 import { isFinished, newTurn, turnFromServer, withFrame, withLink } from "./turn.js";
 
-const HISTORY_PAGE = 200;
-const HISTORY_PAGES_MAX = 25;
 const REOPEN_AFTER_MS = 500; // what the store lost may take a moment to come back
 const UNDER_WAY = "kotaemon.turn.";
 
@@ -63,6 +61,19 @@ export async function ask(message) {
   }
   conversation.set(({ turns }) => ({ turns: [...turns, turn] }));
   await follow({ sid: id, turnId: turn.id, message, submitted: false, mayCreate: fresh });
+}
+
+/** Show a turn that began by voice: the open session's, or that of a new one. */
+export async function joinTurn({ sid, turnId, message }) {
+  if (conversation.value.sid !== sid) {
+    stopFollowing();
+    remember(sid, "pushState");
+    conversation.set({ sid, state: "open", error: null, turns: [], handoff: null });
+  }
+  if (conversation.value.turns.some((turn) => turn.id === turnId)) return;
+  const turn = newTurn({ id: turnId, message });
+  conversation.set(({ turns }) => ({ turns: [...turns, turn] }));
+  await follow({ sid, turnId, message: null, submitted: true });
 }
 
 /** Ask the question of a finished turn again: a new turn, since a turn id never runs twice. */
@@ -145,45 +156,21 @@ function openFailed(sid, error, left) {
   }
 }
 
-/** @returns {Promise<{turns: object[], version: number, handoff: object | null}>} version: behind which turns are news */
-async function pastTurns(sid) {
-  const turns = [];
-  let version = 0;
-  let afterVersion = 0;
-  let handoff = null;
-  let running = null; // it is told beside the history, since it is not in it yet
-  for (let page = 0; page < HISTORY_PAGES_MAX; page += 1) {
-    const told = await api.session(sid, { afterVersion, limit: HISTORY_PAGE });
-    running = told.running_turn ?? null;
-    version = told.version;
-    handoff = told.handoff ?? null;
-    const known = new Set(turns.map((turn) => turn.turn_id));
-    const rated = told.feedback ?? {};
-    turns.push(...told.turns.filter((turn) => !known.has(turn.turn_id))
-      .map((turn) => ({ ...turn, rating: rated[turn.turn_id] ?? null })));
-    const newest = Math.max(0, ...told.turns.map((turn) => turn.version ?? 0));
-    if (newest >= told.version || newest <= afterVersion) break;
-    afterVersion = newest;
-  }
-  if (running && !turns.some((turn) => turn.turn_id === running)) {
-    turns.push(await api.turn(sid, running));
-  }
-  return { turns, version, handoff };
-}
-
 /** Follow what others do in the session, from this version on; once for each open session. */
 async function watch(sid, afterVersion = 0) {
   if (watched === sid) return;
   watched = sid;
   const { signal } = following;
-  const again = await followSession({
-    sid, afterVersion, signal,
-    onFrame: (frame) => takeFromSession(sid, frame),
-    onLink: (link) => {
-      for (const id of elsewhere.open()) change(id, (turn) => withLink(turn, link));
-      watchedBy = link;
-    },
-  });
+  const onLink = (link) => {
+    for (const id of elsewhere.open()) change(id, (turn) => withLink(turn, link));
+    watchedBy = link;
+  };
+  const frames = api.followSession(sid, { afterVersion, signal, onLink });
+  let step = await frames.next();
+  for (; !step.done; step = await frames.next()) {
+    if (!signal.aborted) takeFromSession(sid, step.value);
+  }
+  const again = step.value;
   if (signal.aborted || !again) return;
   setTimeout(() => !signal.aborted && open(sid), REOPEN_AFTER_MS);
 }
@@ -223,18 +210,18 @@ async function follow({ sid, turnId, message, submitted, mayCreate = false }) {
   const alterOften = (how) => !signal.aborted && conversation.setOften(changed(turnId, how));
   if (message !== null) keepUnderWay(sid, { id: turnId, message });
   try {
-    await followTurn({
-      sid, turnId, message, submitted, signal,
-      onFrame: (frame) => {
-        if (!signal.aborted) noteHandoff(frame);
-        alterOften((turn) => withFrame(turn, frame));
-      },
-      onLink: (link) => {
-        alter((turn) => withLink(turn, link));
-        // The first question has made the session: now there is something to follow.
-        if (link.state === "live" && !signal.aborted) watch(sid);
-      },
-    });
+    const onLink = (link) => {
+      alter((turn) => withLink(turn, link));
+      // The first question has made the session: now there is something to follow.
+      if (link.state === "live" && !signal.aborted) watch(sid);
+    };
+    const options = { turnId, submitted, signal, onLink };
+    const frames = message === null
+      ? api.followTurn(sid, turnId, options) : api.streamMessage(sid, message, options);
+    for await (const frame of frames) {
+      if (!signal.aborted) noteHandoff(frame);
+      alterOften((turn) => withFrame(turn, frame));
+    }
     if (signal.aborted) return;
     await completeSources(sid, turnId);
   } catch (error) {
@@ -274,7 +261,7 @@ async function followInNewSession({ turnId, message }) {
   const { signal } = following;
   keepUnderWay(conversation.value.sid, null);
   try {
-    const { session_id: sid } = await api.createSession();
+    const { id: sid } = await api.createSession();
     if (signal.aborted) return;
     remember(sid, "replaceState");
     conversation.set({ sid });

@@ -1,8 +1,11 @@
 // The page's words in English and Chinese, and which of the two is shown.
-import { EN } from "./words-en.js";
-import { ZH } from "./words-zh.js";
 
-const WORDS = { en: EN, zh: ZH };
+/** @type {Record<string, typeof import("./words-en.js").EN>} the languages fetched so far */
+const WORDS = {};
+const FETCH = {
+  en: () => import("./words-en.js").then(({ EN }) => EN),
+  zh: () => import("./words-zh.js").then(({ ZH }) => ZH),
+};
 const KEPT_AS = "kotaemon.language";
 const HAN_SHARE_MIN = 0.3;
 const LOCALES = { en: "en", zh: "zh-CN" };
@@ -10,9 +13,9 @@ const LOCALES = { en: "en", zh: "zh-CN" };
 /** @returns {"en" | "zh"} the language chosen before, else the browser's first that we have */
 export function preferredLanguage() {
   const kept = read();
-  if (kept in WORDS) return kept;
+  if (kept in FETCH) return kept;
   const wished = (navigator.languages ?? [navigator.language]).map((tag) => tag.slice(0, 2));
-  return wished.find((tag) => tag in WORDS) ?? "en";
+  return wished.find((tag) => tag in FETCH) ?? "en";
 }
 
 /** @param {"en" | "zh"} language */
@@ -30,7 +33,12 @@ export function applyLanguage(language) {
   document.title = WORDS[language].title;
 }
 
-/** @returns {typeof EN} */
+/** Fetch the words of a language, most readers need one. Before that it cannot be shown. */
+export async function fetchWords(language) {
+  WORDS[language] ??= await FETCH[language]();
+}
+
+/** @returns {typeof import("./words-en.js").EN} */
 export const wordsOf = (language) => WORDS[language];
 
 /** The message for an error: ours for a code that we know, else the server's own. */
@@ -67,3 +75,5 @@ function read() {
     return "";
   }
 }
+
+await fetchWords(preferredLanguage());

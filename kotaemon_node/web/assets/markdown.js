@@ -5,7 +5,7 @@
 // the markup, DOMPurify lets through only what stands in the lists below, and the content security
 // policy of the page is the third wall.
 import { Marked, Renderer } from "./vendor/marked.js";
-import DOMPurify from "./vendor/purify.js";
+import "./vendor/purify.js"; // the small build of it is no module and leaves a global
 
 const TAGS = [
   "a", "b", "blockquote", "br", "button", "code", "del", "div", "em", "h3", "h4", "h5", "h6", "hr",
@@ -81,6 +81,15 @@ const marked = new Marked({ gfm: true, breaks: true }, {
       return `<h${level}>${this.parser.parseInline(tokens)}</h${level}>`;
     },
     html: ({ text }) => escape(text),
+    code({ text, lang }) {
+      const language = /^[\w+#.-]{1,20}/.exec(lang ?? "")?.[0] ?? "";
+      const label = labels.get("copy");
+      const button = label === undefined ? "" : `<button type="button" class="copy-code"`
+        + ` aria-label="${escape(label)}" title="${escape(label)}"></button>`;
+      const named = language && `<span class="code-language">${escape(language)}</span>`;
+      // Focusable so that arrow keys can scroll it.
+      return `<pre tabindex="0">${named}${button}<code>${escape(text)}\n</code></pre>`;
+    },
     link({ href, tokens }) {
       return anchor(href, this.parser.parseInline(tokens));
     },
@@ -95,6 +104,8 @@ const marked = new Marked({ gfm: true, breaks: true }, {
 // What a citation is called, while one block is made. marked has no argument to pass it through;
 // the work is synchronous, so nobody sees another block's value.
 let labels = new Map();
+
+const { DOMPurify } = globalThis;
 
 /**
  * @typedef {object} Blocks an answer in top-level blocks
@@ -126,7 +137,8 @@ function settledTokens(tokens) {
 
 /**
  * @param {object} token of one block
- * @param {Map<number, string>} citationLabels number of each source to what its button says
+ * @param {Map<number | "copy", string>} citationLabels number of each source to what its button
+ *   says; under "copy" what the button of code says, which is left out without it
  * @returns {string} HTML that is safe to insert
  */
 export function blockHtml(token, citationLabels) {

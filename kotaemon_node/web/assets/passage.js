@@ -1,5 +1,5 @@
 // A cited span in a text that may be a whole book: which part of it to draw. Pure.
-import { cutAtSpan } from "./codepoints.js";
+import { cutAtSpan } from "./client/codepoints.js";
 import { localeOf } from "./i18n.js";
 
 export const AROUND_UNITS = 3_000;

@@ -5,13 +5,14 @@ import { conversation } from "./conversation.js";
 /**
  * Say whether an answer was good. It is shown at once, and taken back where the server did not hear.
  * @param {"up" | "down"} rating
+ * @param {string} [comment] what was good or bad, in the user's words
  * @returns {Promise<boolean>} whether the server heard it
  */
-export async function rate(turn, rating) {
+export async function rate(turn, rating, comment) {
   const { sid } = conversation.value;
   show(turn.id, rating);
   try {
-    await api.rate(sid, turn.id, rating);
+    await api.feedback(sid, turn.id, { rating, comment });
     return true;
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;

@@ -3,6 +3,7 @@ import { ApiError, api } from "./api.js";
 import { Store } from "./store.js";
 
 const PAGE = 30;
+const SEARCHED_MAX = 600;
 
 /**
  * @typedef {object} SessionList
@@ -18,6 +19,14 @@ export const sessions = new Store({ rows: [], state: "idle", more: false });
 export const refreshSessions = () => load(0);
 
 export const moreSessions = () => load(sessions.value.rows.length);
+
+/** Read what else there is, so that it can be searched by its first words. */
+export async function allSessions() {
+  while (sessions.value.more && sessions.value.state === "idle") {
+    if (sessions.value.rows.length >= SEARCHED_MAX) return;
+    await moreSessions();
+  }
+}
 
 /** @returns {Promise<boolean>} whether it is gone */
 export async function removeSession(id) {

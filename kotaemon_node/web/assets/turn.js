@@ -1,5 +1,6 @@
 // A turn as the page shows it, and how each frame changes it. Pure: values in, values out.
-import { codePointLength, unitIndex } from "./codepoints.js";
+import { textAfter, wholeText } from "./client/text.js";
+import { asksFor, withTool } from "./tools.js";
 
 /**
  * @typedef {object} TurnView
@@ -9,8 +10,10 @@ import { codePointLength, unitIndex } from "./codepoints.js";
  * @property {string} text the answer so far
  * @property {number} length of the text, in code points
  * @property {string} phase of the last `status` frame
+ * @property {number | null} latency seconds from the question to that frame
  * @property {object[]} sources `docs` of the `source` frames, by `n`
- * @property {{name: string, state: string}[]} tools
+ * @property {import("./tools.js").ToolCall[]} tools
+ * @property {import("./tools.js").Asks | null} asks what the answer wants to hear
  * @property {{code: string, message: string, retryable: boolean, traceId: string} | null} error
  * @property {Record<string, number>} generation of each knowledge base
  * @property {string | null} degraded
@@ -36,7 +39,8 @@ export const isFinished = (turn) => FINISHED.has(turn.state);
 /** @returns {TurnView} */
 export function newTurn({ id, message, author = "", name = "", event = "", origin = "" }) {
   return {
-    id, message, state: "running", text: "", length: 0, phase: "", sources: [], tools: [],
+    id, message, state: "running", text: "", length: 0, phase: "", latency: null, sources: [],
+    tools: [], asks: null,
     error: null, generation: {}, degraded: null, traceId: "", servedBy: [],
     link: { state: "connecting", attempt: 0 }, takenOver: false, lost: false, partial: false,
     seconds: null, rating: null, author, name, event, origin, handoff: false,
@@ -45,13 +49,12 @@ export function newTurn({ id, message, author = "", name = "", event = "", origi
 
 /** A turn as `GET /v1/sessions/{sid}` or `GET …/turns/{tid}` tells it. @returns {TurnView} */
 export function turnFromServer(told) {
-  const text = told.answer ?? "";
   return {
     ...newTurn({ ...told, id: told.turn_id }),
     state: told.state,
-    text,
-    length: codePointLength(text),
+    ...wholeText(told.answer ?? ""),
     sources: told.sources ?? [],
+    asks: told.asks ?? null,
     error: told.error ? shownError(told.error, told.trace_id) : null,
     generation: told.generation ?? {},
     degraded: told.degraded ?? null,
@@ -68,45 +71,34 @@ const FRAMES = {
     ...turn,
     state: frame.phase === "queued" ? "queued" : "running",
     phase: frame.phase,
+    latency: frame.latency ?? null,
     takenOver: turn.takenOver || frame.phase === "taken_over",
   }),
   source: (turn, frame) => ({ ...turn, sources: withDocs(turn.sources, frame.docs ?? []) }),
-  tool_call: (turn, frame) => ({ ...turn, tools: withTool(turn.tools, frame) }),
-  text: (turn, frame) => ({
-    ...turn,
-    state: "running",
-    ...withText(turn, frame.content, frame.offset ?? turn.length),
+  tool_call: (turn, frame) => ({
+    ...turn, tools: withTool(turn.tools, frame), asks: asksAfter(turn, frame),
   }),
-  restart: (turn) => ({ ...turn, text: "", length: 0 }),
+  text: (turn, frame) => ({ ...withText(turn, frame), state: "running" }),
+  restart: withText,
   handoff: (turn, frame) => ({ ...turn, event: frame.active ? "handoff" : "handback" }),
-  reset: (turn) => ({ ...turn, text: "", length: 0, sources: [], tools: [] }),
-  snapshot: (turn, frame) => ({
-    ...turn,
-    text: frame.content,
-    length: codePointLength(frame.content),
-    partial: true,
-  }),
+  reset: (turn, frame) => ({ ...withText(turn, frame), sources: [], tools: [], asks: null }),
+  snapshot: (turn, frame) => ({ ...withText(turn, frame), partial: true }),
   error: (turn, frame) => ({
     ...turn,
     state: "failed",
     error: shownError(frame, frame.trace_id),
   }),
-  done: (turn, frame) => {
-    const text = frame.answer ?? turn.text;
-    return {
-      ...turn,
-      state: frame.state ?? "done",
-      text,
-      length: codePointLength(text),
-      generation: frame.generation ?? turn.generation,
-      degraded: frame.degraded ?? null,
-      seconds: secondsOf(frame.timings),
-      author: frame.author ?? turn.author,
-      name: frame.name ?? turn.name,
-      event: frame.event ?? turn.event,
-      handoff: frame.handoff ?? false,
-    };
-  },
+  done: (turn, frame) => ({
+    ...withText(turn, frame),
+    state: frame.state ?? "done",
+    generation: frame.generation ?? turn.generation,
+    degraded: frame.degraded ?? null,
+    seconds: secondsOf(frame.timings),
+    author: frame.author ?? turn.author,
+    name: frame.name ?? turn.name,
+    event: frame.event ?? turn.event,
+    handoff: frame.handoff ?? false,
+  }),
 };
 
 /**
@@ -129,25 +121,18 @@ export function withLink(turn, { state, attempt, servedBy }) {
   };
 }
 
-// `offset` is where the piece stands, so a piece that comes again changes nothing.
-function withText(turn, content, offset) {
-  if (offset === turn.length) {
-    return { text: turn.text + content, length: turn.length + codePointLength(content) };
-  }
-  const from = unitIndex(turn.text, offset);
-  const text = turn.text.slice(0, from) + content + turn.text.slice(from + content.length);
-  return { text, length: codePointLength(text) };
+function withText(turn, frame) {
+  return { ...turn, ...textAfter({ text: turn.text, length: turn.length }, frame) };
+}
+
+function asksAfter({ asks }, frame) {
+  const told = asksFor(frame);
+  return told === undefined ? asks : told;
 }
 
 function withDocs(known, docs) {
   const numbers = new Set(docs.map((doc) => doc.n));
   return [...known.filter((doc) => !numbers.has(doc.n)), ...docs].sort((a, b) => a.n - b.n);
-}
-
-function withTool(tools, { name, state }) {
-  const open = tools.findIndex((tool) => tool.name === name && tool.state === "started");
-  if (open < 0) return [...tools, { name, state }];
-  return tools.map((tool, index) => (index === open ? { name, state } : tool));
 }
 
 function shownError({ code, message, retryable }, traceId) {

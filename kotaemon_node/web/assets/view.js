@@ -1,6 +1,7 @@
 // What is the page's own: its language, whether the side panel is open, whether there is a network.
-import { applyLanguage, keepLanguage, preferredLanguage } from "./i18n.js";
+import { applyLanguage, fetchWords, keepLanguage, preferredLanguage } from "./i18n.js";
 import { Store } from "./store.js";
+import { watchTheme } from "./theme.js";
 
 /** From this width on the side panel has its own column and is open from the start. */
 export const WIDE = "(min-width: 1080px)";
@@ -19,10 +20,13 @@ export function watchView() {
   addEventListener("online", () => view.set({ online: true }));
   addEventListener("offline", () => view.set({ online: false }));
   matchMedia(WIDE).addEventListener("change", ({ matches }) => view.set({ side: matches }));
+  watchTheme();
+  watchKeyboard();
 }
 
-export function switchLanguage() {
+export async function switchLanguage() {
   const language = view.value.language === "en" ? "zh" : "en";
+  await fetchWords(language);
   view.set({ language });
   keepLanguage(language);
   applyLanguage(language);
@@ -31,3 +35,17 @@ export function switchLanguage() {
 export const toggleSide = () => view.set(({ side }) => ({ side: !side }));
 
 export const closeSide = () => view.set({ side: false });
+
+/** Some browsers lay the keyboard over the page: the page then ends above it, with its field. */
+function watchKeyboard() {
+  const seen = globalThis.visualViewport;
+  if (!seen) return;
+  const measure = () => {
+    const zoomed = seen.scale > 1.01;
+    const covered = zoomed ? 0 : Math.max(0, Math.round(innerHeight - seen.height));
+    document.documentElement.style.setProperty("--keyboard", `${covered}px`);
+    if (covered > 0) scrollTo(0, 0); // such browsers push the page up instead
+  };
+  seen.addEventListener("resize", measure);
+  measure();
+}

@@ -10,6 +10,9 @@
 - {name: POD_NAME, value: worker-$(POD_INDEX)}
 - {name: POD_ADDRESS, value: "{{ ternary "[$(POD_IP)]" "$(POD_IP)" .Values.ipv6 }}:8000"}
 - {name: LEAVE_PORT, value: "8001"}
+{{- if .Values.grpc.enabled }}
+- {name: GRPC_PORT, value: "9090"}
+{{- end }}
 - {name: ARTIFACT_CACHE_DIR, value: /var/cache/kotaemon/artifacts}
 - {name: ARTIFACT_CACHE_BYTES_MAX, value: {{ mul .Values.worker.cacheGiB 1073741824 | quote }}}
 - {name: ADMIN_KEY_FILE, value: /etc/kotaemon/admin/admin-key}
@@ -42,6 +45,9 @@
 {{- end }}
 {{- if .Values.webhooks }}
 - {name: WEBHOOKS_FILE, value: /etc/kotaemon/webhooks/webhooks.yaml}
+{{- end }}
+{{- if .Values.channels }}
+- {name: CHANNELS_FILE, value: /etc/kotaemon/channels/channels.yaml}
 {{- end }}
 {{- if .Values.experiment }}
 - {name: EXPERIMENT_FILE, value: /etc/kotaemon/experiment/experiment.yaml}

@@ -7,7 +7,7 @@
 --       22 known hash  23 highest version heard of  24 by whom a loss is told
 --       25 epoch by which the client knows the session ('' = it doesn't say)
 --       26 '1': the archive was looked into  27 principal of a session that it makes
---       28 user id of the same ('' = none)
+--       28 user id of the same ('' = none)  29 of the same '1': no list shows it
 -- Accepts, recognises or refuses a turn. Reply: {outcome, …}.
 -- A store that has lost what the caller remembers says so, before anything is accepted.
 local meta, turns, queue, seen, turn, frames = unpack(KEYS)
@@ -43,6 +43,7 @@ if not head[1] and ARGV[7] == '1' then
   redis.call('HSET', meta, 'epoch', ARGV[8], 'version', 0, 'hash', '', 'fence', 0,
     'tenant', ARGV[17], 'principal', ARGV[27], 'created_ms', now, 'active_ms', now, 'running', '',
     'user_id', ARGV[28])
+  if ARGV[29] == '1' then redis.call('HSET', meta, 'unlisted', '1') end
   redis.call('EXPIRE', meta, ARGV[12])
   head = {ARGV[8], ARGV[27], '', tostring(now), '0'}
 end

@@ -1,9 +1,11 @@
 // The text of an answer: Markdown in blocks, of which only the changed one is drawn again.
+import { copyText } from "../copying.js";
 import { html, memo, useMemo, useRef } from "../html.js";
 import { localeOf } from "../i18n.js";
 import { blockHtml, blocksOf } from "../markdown.js";
 import { openSource } from "../sources.js";
 
+const COPIED_SHOWN_MS = 1_500;
 const JUDGED_BY = 500; // characters that tell the language of an answer
 
 export function Answer({ turn, words, running }) {
@@ -14,12 +16,14 @@ export function Answer({ turn, words, running }) {
   }, [turn.text]);
   const labels = useMemo(() => labelsOf(turn.sources, words), [turn.sources, words]);
   const open = (event) => {
+    const copying = event.target.closest("button.copy-code");
+    if (copying) copyCode(copying);
     const button = event.target.closest("button[data-n]");
     if (button) openSource(turn.sources, Number(button.dataset.n), quoteOf(button, event.currentTarget));
   };
   const locale = localeOf(turn.text.slice(0, JUDGED_BY));
   return html`
-    <div class=${`text ${running && turn.text ? "live" : ""}`} lang=${locale} aria-live="polite"
+    <div class=${`text ${running && turn.text ? "live" : ""}`} lang=${locale}
       aria-busy=${running} onClick=${open}>
       ${blocks.map((token, index) => html`
         <${Block} key=${index} token=${token} labels=${labels} />`)}
@@ -39,5 +43,13 @@ function quoteOf(button, answer) {
 }
 
 function labelsOf(sources, words) {
-  return new Map(sources.map((doc) => [doc.n, words.cite(doc.n, doc.title || doc.document)]));
+  const cited = sources.map((doc) => [doc.n, words.cite(doc.n, doc.title || doc.document)]);
+  return new Map([...cited, ["copy", words.copyCode]]);
+}
+
+async function copyCode(button) {
+  const code = button.closest("pre").querySelector("code").textContent;
+  if (!(await copyText(code))) return;
+  button.classList.add("copied");
+  setTimeout(() => button.classList.remove("copied"), COPIED_SHOWN_MS);
 }

@@ -1,17 +1,19 @@
 // The page's frame: header, side panel, conversation, source panel, and the Escape key.
 import { access } from "../access.js";
-import { ask, conversation, openFromAddress } from "../conversation.js";
+import { ask, conversation, openFromAddress, stop } from "../conversation.js";
 import { html, useLayoutEffect, useMedia } from "../html.js";
 import { wordsOf } from "../i18n.js";
 import { place } from "../place.js";
 import { refreshSessions } from "../sessions.js";
 import { closeSource, panel } from "../sources.js";
 import { useStore } from "../store.js";
+import { isFinished } from "../turn.js";
 import { PHONE, WIDE, closeSide, view } from "../view.js";
 import { Composer } from "./composer.js";
-import { FaqPage } from "./faq-page.js";
+import { FaqPlace } from "./faq-place.js";
 import { Header } from "./header.js";
 import { Login } from "./login.js";
+import { Shortcuts } from "./shortcuts.js";
 import { SidePanel } from "./side-panel.js";
 import { SourcePanel } from "./source-panel.js";
 import { Thread } from "./thread.js";
@@ -32,14 +34,15 @@ export function App() {
     <a class="skip" href=${name === "faq" ? "#faq-search" : "#question"}>
       ${name === "faq" ? words.faqSkip : words.skip}</a>
     <div class=${`frame ${side ? "with-side" : ""} ${sourceOpen ? "with-source" : ""}`}>
-      ${side && html`<${SidePanel} words=${words} language=${language} drawer=${drawer} />`}
+      ${side && html`<${SidePanel} words=${words} language=${language} drawer=${drawer}
+        caller=${caller} />`}
       ${drawer && html`<div class="shade" onClick=${closeSide}></div>`}
       <div class="middle" inert=${drawer || (phone && sourceOpen)}>
         <${Header} words=${words} talk=${talk} caller=${caller} sideHasIt=${side && wide} />
         ${!online && html`<p class="offline" role="status">${words.offline}</p>`}
         <main class="main">
           ${name === "faq"
-            ? html`<${FaqPage} words=${words} language=${language} />`
+            ? html`<${FaqPlace} words=${words} language=${language} />`
             : html`
                 <${Thread} words=${words} language=${language} talk=${talk} />
                 <${Composer} words=${words} talk=${talk} onAsk=${ask} />`}
@@ -48,6 +51,7 @@ export function App() {
       ${sourceOpen && phone && html`<div class="shade above" onClick=${closeSource}></div>`}
       ${sourceOpen && html`<${SourcePanel} words=${words} modal=${phone} />`}
     </div>
+    <${Shortcuts} words=${words} />
   `;
 }
 
@@ -57,15 +61,21 @@ function entered() {
   if (view.value.side) refreshSessions();
 }
 
-/** Escape closes what was opened last: the drawer lies above the source panel. */
+/** Escape closes what was opened last: the drawer lies above the source panel. Else it stops. */
 function useEscape(drawer) {
   useLayoutEffect(() => {
     const close = (event) => {
       if (event.key !== "Escape" || event.defaultPrevented || event.isComposing) return;
       if (drawer) closeSide();
       else if (panel.value.open) closeSource();
+      else if (!document.querySelector("dialog[open]")) stopRunning();
     };
     addEventListener("keydown", close);
     return () => removeEventListener("keydown", close);
   }, [drawer]);
+}
+
+function stopRunning() {
+  const running = conversation.value.turns.findLast((turn) => !isFinished(turn) && !turn.lost);
+  if (running) stop(running);
 }

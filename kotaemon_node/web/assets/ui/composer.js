@@ -1,16 +1,21 @@
 // Where questions are written. Enter sends, Shift+Enter makes a new line.
-import { codePointLength } from "../codepoints.js";
+import { codePointLength } from "../client/codepoints.js";
 import { stop } from "../conversation.js";
+import { draft } from "../draft.js";
 import { html, useLayoutEffect, useRef, useState } from "../html.js";
+import { useStore } from "../store.js";
 import { isFinished } from "../turn.js";
 import { Send, Square } from "./icons.js";
 import { Person } from "./person.js";
+import { openShortcuts } from "./shortcuts.js";
+import { VoiceButton } from "./voice-button.js";
 
 const MESSAGE_CHARS_MAX = 32_000; // the server's limit
 const HEIGHT_MAX_PX = 220;
 
 export function Composer({ words, talk, onAsk }) {
-  const [text, setText] = useState("");
+  const { text } = useStore(draft);
+  const setText = (written) => draft.set({ text: written });
   const field = useRef(null);
   const running = talk.turns.findLast((turn) => !isFinished(turn) && !turn.lost);
   const over = codePointLength(text) - MESSAGE_CHARS_MAX;
@@ -38,12 +43,15 @@ export function Composer({ words, talk, onAsk }) {
           placeholder=${talk.handoff ? words.placeholderPerson : words.placeholder}
           aria-invalid=${over > 0} enterkeyhint="send" autocomplete="off"
           onInput=${(event) => setText(event.currentTarget.value)} onKeyDown=${pressed}></textarea>
+        <${VoiceButton} words=${words} disabled=${talk.state === "loading"} onText=${setText} />
         ${running
           ? html`<${StopButton} key=${running.id} turn=${running} words=${words} />`
           : html`<button type="submit" class="send" aria-label=${words.send} title=${words.send}
               disabled=${!sendable}><${Send} /></button>`}
       </div>
-      <p class=${`hint ${over > 0 ? "over" : ""}`}>${over > 0 ? words.tooLong(over) : words.hint}</p>
+      <p class=${`hint ${over > 0 ? "over" : ""}`}>
+        ${over > 0 ? words.tooLong(over) : html`${words.hint} <button type="button" class="link"
+          onClick=${openShortcuts}>${words.shortcuts}</button>`}</p>
     </form>
   `;
 }

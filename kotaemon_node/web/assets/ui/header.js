@@ -1,5 +1,5 @@
 // The bar on top: menu, name, cluster, language, new conversation.
-import { keepsKnowledge, keyed, logOut, seesCluster } from "../access.js";
+import { keepsKnowledge, keyed, logOut, runsCluster, seesCluster } from "../access.js";
 import { show } from "../conversation.js";
 import { html } from "../html.js";
 import { place } from "../place.js";
@@ -8,7 +8,7 @@ import { closeSource } from "../sources.js";
 import { useStore } from "../store.js";
 import { switchLanguage, toggleSide, view } from "../view.js";
 import { ClusterStatus } from "./cluster-status.js";
-import { Back, Book, Globe, Leave, Menu, Pen } from "./icons.js";
+import { Back, Book, Gauge, Globe, Leave, Menu, Pen } from "./icons.js";
 
 export function Header({ words, talk, caller, sideHasIt }) {
   const { side } = useStore(view);
@@ -23,6 +23,9 @@ export function Header({ words, talk, caller, sideHasIt }) {
       ${keepsKnowledge(caller) && name === "chat" && html`
         <a class="tool with-text" href="#faq" aria-label=${words.faqTitle} title=${words.faqTitle}>
           <${Book} /><span class="wide-only">${words.faqTitle}</span></a>`}
+      ${runsCluster(caller) && html`
+        <a class="tool with-text not-phone" href="/admin" aria-label=${words.admin}
+          title=${words.admin}><${Gauge} /><span class="wide-only">${words.admin}</span></a>`}
       ${name === "faq" && html`
         <a class="tool with-text" href="#" aria-label=${words.faqBack} title=${words.faqBack}>
           <${Back} /><span class="wide-only">${words.faqBack}</span></a>`}

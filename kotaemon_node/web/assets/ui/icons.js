@@ -10,6 +10,9 @@ const icon = (paths) => () => html`
 export const Menu = icon(["M4 6.500h16M4 12h16M4 17.500h10"]);
 export const Pen = icon(["M4 20h4L19 9a2.100 2.100 0 0 0-4-4L4 16v4Z", "m13.500 6.500 4 4"]);
 export const Send = icon(["M12 19V5", "m5.500 11.500 6.500-6.500 6.500 6.500"]);
+export const Microphone = icon([
+  "M12 3.500a3 3 0 0 0-3 3v5a3 3 0 0 0 6 0v-5a3 3 0 0 0-3-3Z", "M5.500 11.500a6.500 6.500 0 0 0 13 0M12 18v2.500",
+]);
 export const Square = icon(["M7 7h10v10H7z"]);
 export const Close = icon(["m6 6 12 12M18 6 6 18"]);
 export const Back = icon(["m14.500 5.500-6.500 6.500 6.500 6.500"]);
@@ -35,3 +38,11 @@ export const Book = icon([
   "M12 6.500C10 5 7 4.500 4 4.500v13c3 0 6 .5 8 2 2-1.500 5-2 8-2v-13c-3 0-6 .5-8 2Z", "M12 6.500v13",
 ]);
 export const Alert = icon(["M12 4 2.800 19.500h18.400L12 4Z", "M12 10v4.500M12 17v.2"]);
+export const Gauge = icon(["M4.500 17.500a8.500 8.500 0 1 1 15 0", "m12 14 4-4.500M12 14v.2"]);
+export const Find = icon(["M10.500 4.500a6 6 0 1 0 0 12 6 6 0 0 0 0-12Z", "m15 15 4.500 4.500"]);
+export const Sun = icon([
+  "M12 8.500a3.500 3.500 0 1 0 0 7 3.500 3.500 0 0 0 0-7Z",
+  "M12 3v2M12 19v2M3 12h2M19 12h2M5.600 5.600 7 7M17 17l1.400 1.400M18.400 5.600 17 7M7 17l-1.400 1.400",
+]);
+export const Moon = icon(["M19.500 14.500A8 8 0 0 1 9.500 4.500a8 8 0 1 0 10 10Z"]);
+export const Screen = icon(["M4 5h16v11H4z", "M9 20h6M12 16v4"]);

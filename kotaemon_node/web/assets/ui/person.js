@@ -15,7 +15,7 @@ export function Person({ words, talk }) {
   return html`
     <div class=${`person ${talk.handoff ? "here" : ""}`}>
       ${talk.handoff
-        ? html`<p role="status">${words.personHere}</p>
+        ? html`<p role="status">${words.personHere(nameOf(talk))}</p>
             <button type="button" class="small" disabled=${busy} onClick=${press(backToBot)}>
               ${words.backToBot}</button>`
         : html`<button type="button" class="small" disabled=${busy} onClick=${press(callPerson)}>
@@ -23,4 +23,10 @@ export function Person({ words, talk }) {
       ${error && html`<p class="person-error" role="alert">${errorText(words, error)}</p>`}
     </div>
   `;
+}
+
+/** Who spoke last since the conversation was handed over; "" before they said anything. */
+function nameOf({ turns }) {
+  const since = turns.findLastIndex((turn) => turn.event !== "");
+  return turns.slice(Math.max(0, since)).findLast((turn) => turn.author !== "")?.name ?? "";
 }

@@ -1,17 +1,22 @@
 // The list of earlier conversations: a column on a wide page, a drawer on a narrow one.
 import { conversation, forget, show } from "../conversation.js";
+import { runsCluster } from "../access.js";
 import { html, useLayoutEffect, useRef, useState } from "../html.js";
 import { ago } from "../i18n.js";
 import { toChat } from "../place.js";
-import { moreSessions, refreshSessions, removeSession, sessions } from "../sessions.js";
+import { allSessions, moreSessions, refreshSessions, removeSession, sessions } from "../sessions.js";
 import { closeSource } from "../sources.js";
 import { useStore } from "../store.js";
+import { THEMES, chooseTheme, theme } from "../theme.js";
 import { closeSide } from "../view.js";
 import { beginNew } from "./header.js";
-import { Bin, Close, Pen } from "./icons.js";
+import { Bin, Close, Find, Gauge, Moon, Pen, Screen, Sun } from "./icons.js";
+import { openShortcuts } from "./shortcuts.js";
 
-export function SidePanel({ words, language, drawer }) {
+export function SidePanel({ words, language, drawer, caller }) {
   const { rows, state, more } = useStore(sessions);
+  const [wanted, setWanted] = useState("");
+  const found = wanted === "" ? rows : rows.filter((row) => hasWords(row.title, wanted));
   const { sid } = useStore(conversation);
   const top = useRef(null);
   useLayoutEffect(() => {
@@ -43,17 +48,54 @@ export function SidePanel({ words, language, drawer }) {
       ${state === "failed" && html`
         <p class="side-note">${words.conversationsFailed} <button type="button" class="link"
           onClick=${refreshSessions}>${words.tryAgain}</button></p>`}
+      ${rows.length > 1 && html`
+        <div class="side-search"><${Find} />
+          <input id="session-search" type="search" value=${wanted} autocomplete="off"
+            aria-label=${words.findConversation} placeholder=${words.findConversation}
+            onFocus=${allSessions} onInput=${(event) => setWanted(event.currentTarget.value)} />
+        </div>`}
       ${state === "idle" && rows.length === 0 && html`
         <p class="side-note">${words.noConversations}</p>`}
+      ${wanted !== "" && found.length === 0 && state === "idle" && html`
+        <p class="side-note" role="status">${words.noneFound}</p>`}
       <ul class="rows">
-        ${rows.map((row) => html`
+        ${found.map((row) => html`
           <${Row} key=${row.id} row=${row} words=${words} language=${language}
             current=${row.id === sid} onOpen=${() => leave(() => (row.id === sid ? toChat() : show(row.id)))} />`)}
       </ul>
-      ${more && html`
+      ${more && wanted === "" && html`
         <button type="button" class="link" onClick=${moreSessions}>${words.more}</button>`}
+      <div class="side-foot">
+        <${Themes} words=${words} />
+        <span class="gap"></span>
+        ${runsCluster(caller) && html`
+          <a class="tool phone-only" href="/admin" aria-label=${words.admin} title=${words.admin}>
+            <${Gauge} /></a>`}
+        <button type="button" class="tool" aria-label=${words.shortcuts} title=${words.shortcuts}
+          onClick=${openShortcuts}><kbd>?</kbd></button>
+      </div>
     </nav>
   `;
+}
+
+const ICONS = { system: Screen, light: Sun, dark: Moon };
+
+function Themes({ words }) {
+  const { name: chosen } = useStore(theme);
+  return html`
+    <div class="themes" role="group" aria-label=${words.theme}>
+      ${THEMES.map((name) => html`
+        <button type="button" class="tool" key=${name} aria-pressed=${name === chosen}
+          aria-label=${words.themes[name]} title=${words.themes[name]}
+          onClick=${() => chooseTheme(name)}><${ICONS[name]} /></button>`)}
+    </div>
+  `;
+}
+
+/** Whether a title has all the words, in any order. */
+function hasWords(title, wanted) {
+  const low = title.toLowerCase();
+  return wanted.toLowerCase().split(/\s+/).every((word) => low.includes(word));
 }
 
 function Row({ row, words, language, current, onOpen }) {

@@ -16,7 +16,7 @@ export function SourcePanel({ words, modal }) {
   const title = useRef(null);
   useFocus(title);
   return html`
-    <aside class="source" role=${modal ? "dialog" : "complementary"} aria-modal=${modal}
+    <aside class="source" role=${modal ? "dialog" : "complementary"} aria-modal=${modal || undefined}
       aria-labelledby="source-title" onKeyDown=${modal ? keepFocusInside : undefined}>
       <div class="source-bar">
         <span class="number">${doc.n}</span>

@@ -2,6 +2,7 @@
 import { ask, openFromAddress } from "../conversation.js";
 import { html, useLayoutEffect, useRef, useState } from "../html.js";
 import { errorText } from "../i18n.js";
+import { Announcer } from "./announcer.js";
 import { beginNew } from "./header.js";
 import { Down } from "./icons.js";
 import { Turn } from "./turn.js";
@@ -11,7 +12,7 @@ const NEAR_END_PX = 80;
 export function Thread({ words, language, talk }) {
   const { scroller, content, away, toEnd } = useEndInView(talk.turns.length, talk.sid);
   return html`
-    <div class="thread" ref=${scroller}>
+    <div class="thread" role="region" aria-label=${words.thread} tabindex="0" ref=${scroller}>
       <div class="thread-content" ref=${content}>
         ${talk.state === "empty" && html`<${Welcome} words=${words} />`}
         ${talk.state === "loading" && html`<${Loading} words=${words} />`}
@@ -23,9 +24,10 @@ export function Thread({ words, language, talk }) {
             action=${words.tryAgain} onAction=${openFromAddress} />`}
         ${talk.turns.map((turn, index) => html`
           <${Turn} key=${turn.id} turn=${turn} words=${words} language=${language}
-            newest=${index === talk.turns.length - 1} />`)}
+            newest=${index === talk.turns.length - 1} handedOff=${talk.handoff !== null} />`)}
       </div>
     </div>
+    <${Announcer} turn=${talk.turns.at(-1)} sid=${talk.sid} />
     ${away && html`
       <div class="to-end"><button type="button" class="round" aria-label=${words.toEnd}
         title=${words.toEnd} onClick=${toEnd}><${Down} /></button></div>`}
@@ -94,12 +96,18 @@ function useEndInView(count, sid) {
       if (pinned.current && !empty.current) toEnd();
       else scrolled();
     });
+    // What the reader opens stays where it is, and what is behind it moves.
+    const opened = (event) => {
+      if (event.target.closest?.("summary")) pinned.current = false;
+    };
+    box.addEventListener("click", opened, true);
     grown.observe(content.current);
     grown.observe(box);
     box.addEventListener("scroll", scrolled, { passive: true });
     return () => {
       grown.disconnect();
       box.removeEventListener("scroll", scrolled);
+      box.removeEventListener("click", opened, true);
     };
   }, []);
   useLayoutEffect(() => {

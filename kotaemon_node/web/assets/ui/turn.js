@@ -1,17 +1,23 @@
 // One question and its answer, with all that can be said about how the answer came to be.
 import { askAgain, reconnect } from "../conversation.js";
-import { html, memo, useState } from "../html.js";
+import { copyText } from "../copying.js";
+import { editAgain } from "../draft.js";
+import { html, memo, useLayoutEffect, useState } from "../html.js";
 import { errorText, localeOf } from "../i18n.js";
 import { citedNumbers } from "../markdown.js";
 import { isFinished } from "../turn.js";
 import { Answer } from "./answer.js";
-import { Again, Alert, Check, Copy } from "./icons.js";
+import { Again, Alert, Check, Copy, Pen } from "./icons.js";
 import { Rating } from "./rating.js";
+import { Reply } from "./reply.js";
 import { SourceList } from "./source-list.js";
+import { Tools } from "./tools.js";
 
 const COPIED_SHOWN_MS = 1_500;
+const TICK_MS = 1_000;
+const SECONDS_SHOWN_FROM = 2;
 
-export const Turn = memo(({ turn, words, newest: last }) => {
+export const Turn = memo(({ turn, words, newest: last, handedOff }) => {
   const newest = last && turn.message !== ""; // what nobody asked is not asked again
   const running = !isFinished(turn) && !turn.lost;
   const cited = citedNumbers(turn.text);
@@ -23,15 +29,17 @@ export const Turn = memo(({ turn, words, newest: last }) => {
       ${turn.message && html`<${Question} turn=${turn} words=${words} />`}
       <div class="answer" aria-label=${words.answer} role="group">
         ${turn.origin && html`<p class="said-by">${words.followUp}</p>`}
+        ${turn.tools.length > 0 && html`<${Tools} tools=${turn.tools} words=${words} />`}
         <${Answer} turn=${turn} words=${words} running=${running} />
         ${running && html`<${Phase} turn=${turn} words=${words} />`}
-        ${turn.tools.length > 0 && html`<${Tools} tools=${turn.tools} words=${words} />`}
+        ${last && turn.asks && turn.state === "done" && !handedOff && html`
+          <${Reply} turn=${turn} words=${words} />`}
         ${turn.lost && html`<${Lost} turn=${turn} words=${words} />`}
         ${turn.error && html`<${Failure} turn=${turn} words=${words} newest=${newest} />`}
         ${isStopped(turn) && !turn.event && html`<${Stopped} turn=${turn} words=${words} newest=${newest} />`}
         ${cited.length > 0 && html`
           <${SourceList} docs=${turn.sources} cited=${cited} words=${words} />`}
-        ${!running && turn.text && html`<${Meta} turn=${turn} words=${words} />`}
+        ${!running && turn.text && html`<${Meta} turn=${turn} words=${words} newest=${newest} />`}
       </div>
       ${turn.event && html`<${Happened} event=${turn.event} words=${words} />`}
     </article>
@@ -40,7 +48,10 @@ export const Turn = memo(({ turn, words, newest: last }) => {
 
 const Question = ({ turn, words }) => html`
   <div class="question" lang=${localeOf(turn.message)}>
-    <h2 class="hidden">${words.you}</h2><p dir="auto">${turn.message}</p>
+    <h2 class="hidden">${words.you}</h2>
+    <button type="button" class="icon-button edit" aria-label=${words.editAgain}
+      title=${words.editAgain} onClick=${() => editAgain(turn.message)}><${Pen} /></button>
+    <p dir="auto">${turn.message}</p>
   </div>
 `;
 
@@ -77,20 +88,27 @@ const isStopped = (turn) => turn.state === "cancelled" || turn.state === "interr
 function Phase({ turn, words }) {
   const waiting = turn.link.state === "waiting" || turn.link.attempt > 0;
   const phase = waiting ? words.reconnecting : (words.phases[turn.phase] ?? turn.phase);
+  const seconds = useSeconds(turn.latency, turn.phase);
   return html`
-    <p class=${`phase ${waiting ? "troubled" : ""}`} role="status">
-      <span class="pulse" aria-hidden="true"><i></i><i></i><i></i></span>${phase}
-    </p>
+    <div class=${`phase ${waiting ? "troubled" : ""}`}>
+      <span class="pulse" aria-hidden="true"><i></i><i></i><i></i></span>
+      <span role="status">${phase}</span>
+      ${seconds >= SECONDS_SHOWN_FROM && html`
+        <span class="phase-time" aria-hidden="true">${words.elapsed(seconds)}</span>`}
+    </div>
   `;
 }
 
-function Tools({ tools, words }) {
-  return html`
-    <ul class="tools">
-      ${tools.map(({ name, state }) => html`
-        <li class=${state}><code>${name}</code> ${words.toolStates[state] ?? state}</li>`)}
-    </ul>
-  `;
+/** Whole seconds since the question, counted on from what the server said last. */
+function useSeconds(latency, phase) {
+  const [state, setState] = useState({ begun: Date.now(), now: Date.now() });
+  useLayoutEffect(() => {
+    const begun = Date.now() - (latency ?? 0) * 1000;
+    setState({ begun, now: Date.now() });
+    const timer = setInterval(() => setState({ begun, now: Date.now() }), TICK_MS);
+    return () => clearInterval(timer);
+  }, [latency, phase]);
+  return Math.floor((state.now - state.begun) / 1000);
 }
 
 function Lost({ turn, words }) {
@@ -134,7 +152,7 @@ function AskAgain({ turn, words }) {
 }
 
 /** Which pods, which knowledge, how long: there for those who look. */
-function Meta({ turn, words }) {
+function Meta({ turn, words, newest }) {
   const facts = [
     turn.servedBy.length > 0 && html`
       <span class="pods-used" title=${words.servedBy}>${turn.servedBy.join(" → ")}</span>`,
@@ -145,6 +163,9 @@ function Meta({ turn, words }) {
   return html`
     <footer class="meta" title=${turn.traceId && `${words.trace} ${turn.traceId}`}>
       <${CopyButton} text=${turn.text} words=${words} />
+      ${newest && turn.state === "done" && html`
+        <button type="button" class="icon-button" aria-label=${words.askAgain}
+          title=${words.askAgain} onClick=${() => askAgain(turn)}><${Again} /></button>`}
       ${turn.state === "done" && html`<${Rating} turn=${turn} words=${words} />`}
       ${facts.map((fact) => html`<span class="fact">${fact}</span>`)}
     </footer>
@@ -153,10 +174,8 @@ function Meta({ turn, words }) {
 
 function CopyButton({ text, words }) {
   const [copied, setCopied] = useState(false);
-  // A page on plain http outside the own machine has no clipboard.
-  if (!navigator.clipboard) return null;
   const copy = async () => {
-    await navigator.clipboard.writeText(text);
+    if (!(await copyText(text))) return;
     setCopied(true);
     setTimeout(() => setCopied(false), COPIED_SHOWN_MS);
   };

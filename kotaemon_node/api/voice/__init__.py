@@ -1,0 +1,1 @@
+"""Doors of speech: conversations by voice, and OpenAI's audio routes."""

@@ -1,0 +1,1 @@
+"""The WebSocket doors: a bounded connection, its handshake, and the conversation on it."""

@@ -1,0 +1,74 @@
+"""Taking the log of turns from the bus into what keeps it: one batch after the other.
+
+Law 1: the place on the bus moves behind what is kept, never before. So each entry is kept at least
+    once, and its ``event_id`` makes of repeats one.
+Law 2: what is no entry is told, counted and stepped over: it must not hold up the log for ever.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+import structlog
+
+from kotaemon_node.domain.errors import Unavailable
+from kotaemon_node.domain.limits import TURN_SINK_WAIT_S_MAX
+from kotaemon_node.ports.events import Message
+from kotaemon_node.ports.turn_sinks import LogEntry, TurnSink
+
+_log = structlog.get_logger(__name__)
+
+
+class TurnSinking:
+    """What ``TurnLogSource.run`` gives its batches to."""
+
+    def __init__(self, sink: TurnSink) -> None:
+        self._sink = sink
+        self._came = 0
+        self._kept = 0
+        self._unreadable = 0
+        self._problem = ""
+
+    def told(self) -> dict[str, Any]:
+        """Return how it goes: what came, what was kept of it, and why nothing is kept now."""
+        return {
+            "came": self._came,
+            "kept": self._kept,
+            "unreadable": self._unreadable,
+            "problem": self._problem,
+        }
+
+    def take(self, messages: Sequence[Message]) -> None:
+        """Keep a batch; raises ``Unavailable``."""
+        entries: dict[str, LogEntry] = {}
+        for message in messages:
+            entry = entry_of(message)
+            if entry is None:
+                self._unreadable += 1
+                _log.error("turn_log_unreadable", key=message.key, size_bytes=len(message.value))
+            else:
+                entries[entry.event_id] = entry
+        try:
+            self._kept += self._sink.keep(list(entries.values())) if entries else 0
+        except Unavailable as error:
+            self._problem = str(error)
+            raise
+        self._came += len(messages)
+        self._problem = ""
+
+
+def entry_of(message: Message) -> LogEntry | None:
+    """Return what a message says; None for one that none of us has written."""
+    try:
+        fields = orjson.loads(message.value)
+        event_id, at = fields["event_id"], fields["at"]
+    except (ValueError, KeyError, TypeError):
+        return None
+    if not (isinstance(event_id, str) and event_id and isinstance(at, str)):
+        return None
+    return LogEntry(event_id, at, fields)
+
+
+def wait_s(failures: int) -> float:
+    """Return how long to wait behind the so many-th failure in a row."""
+    return min(TURN_SINK_WAIT_S_MAX, 0.25 * 2.0 ** min(failures, 20))

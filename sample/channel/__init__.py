@@ -1,0 +1,1 @@
+"""A chat platform in small, to try channels with (docs/how-to/channels.md)."""
