@@ -12,6 +12,7 @@ from kotaemon_node.api.streams import StreamSlots
 from kotaemon_node.api.upload_slots import UploadSlots
 from kotaemon_node.api.websocket.open_sockets import OpenSockets
 from kotaemon_node.domain import limits
+from kotaemon_node.domain.audit import AuditEvent, AuditOutcome
 from kotaemon_node.domain.errors import NotFound, Unauthenticated
 from kotaemon_node.domain.ids import DEFAULT_TENANT, checked_id
 from kotaemon_node.domain.session import Principal, SessionKey, TurnKey
@@ -72,6 +73,27 @@ def still_admitted() -> Callable[[], None]:
 def trace_id() -> str:
     """Return the id under which this request is found in logs, answers and audit records."""
     return cast(str, g.trace_id)
+
+
+def audit(
+    action: str, *, outcome: AuditOutcome = "done", target: str = "", **detail: str | float
+) -> None:
+    """Tell the audit log what the caller did; ``action`` as docs/reference/audit.md lists it."""
+    caller: Principal | None = g.get("principal")
+    services().audit.record(
+        AuditEvent(
+            action=action,
+            outcome=outcome,
+            tenant=caller.tenant if caller else DEFAULT_TENANT,
+            subject=caller.subject if caller else "",
+            role=caller.role if caller else "",
+            credential=caller.credential if caller else "",
+            target=target,
+            address=request.remote_addr or "",
+            trace_id=trace_id(),
+            detail=detail,
+        )
+    )
 
 
 def session_key(session_id: str) -> SessionKey:

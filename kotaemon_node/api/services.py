@@ -35,6 +35,7 @@ from kotaemon_node.domain.session import (
     TurnRequest,
 )
 from kotaemon_node.ports.analytics import Analytics
+from kotaemon_node.ports.audit import AuditLog, NoAuditLog
 from kotaemon_node.ports.breakers import Breakers
 from kotaemon_node.ports.feedback import Feedback
 from kotaemon_node.ports.jobs import JobQueue
@@ -320,5 +321,6 @@ class Services:
     """Chat platforms; None: there are none."""
     voice: VoiceOffer = field(default_factory=VoiceOffer)
     """What is heard and spoken; nothing where it is left out."""
+    audit: AuditLog = field(default_factory=NoAuditLog)
     sockets: SocketRules = field(default_factory=SocketRules)
     """What WebSocket connections are allowed."""

@@ -19,6 +19,10 @@ class Principal:
     subject: str
     role: Literal["admin", "editor", "agent", "customer", "open", "system"]
     """``system``: what the cluster itself does to a session; no key and no login has it."""
+    credential: str = ""
+    """Names the key or issuer by which they came, never a secret; "" where none was needed."""
+    scopes: frozenset[str] = frozenset()
+    """Groups of routes that the credential is narrowed to; none: all that the role may."""
 
     @property
     def sees_all(self) -> bool:

@@ -1,0 +1,48 @@
+"""What is asked of the seal on everything that users and models wrote, once it leaves memory."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class SealedPlace:
+    """Where a sealed value lies: it opens there and nowhere else."""
+
+    tenant: str
+    field: str
+    """What it is: ``turn``, ``frame``, ``summary``, ``record``; never empty."""
+    session: str = ""
+    turn: str = ""
+
+
+class FieldCipher(Protocol):
+    """Seals values and opens them; thread safe. A cluster without a master key seals nothing."""
+
+    def seal(self, value: bytes, place: SealedPlace) -> bytes:
+        """Return ``value`` so that only ``open`` for the same place gives it back.
+
+        Raises ``StoreUnavailable`` where the tenant's key cannot be read or made now.
+        """
+        ...
+
+    def open(self, sealed: bytes, place: SealedPlace) -> bytes:
+        """Return what was sealed; a value that is not sealed is returned as it is.
+
+        Raises ``Sealed`` where the key is gone (destroyed, or its master key is not known here) and
+        where the value was altered or comes from another place.
+        """
+        ...
+
+
+class NoCipher:
+    """Leaves every value as it is."""
+
+    def seal(self, value: bytes, place: SealedPlace) -> bytes:
+        """See the port."""
+        del place
+        return value
+
+    def open(self, sealed: bytes, place: SealedPlace) -> bytes:
+        """See the port."""
+        del place
+        return sealed
