@@ -10,7 +10,6 @@ be run beside other work; ``--keep`` is where it leaves what it has.
 """
 
 import argparse
-import pickle
 import statistics
 import sys
 import tempfile
@@ -31,6 +30,7 @@ from answer_figures import (
 )
 from answer_report import report
 from answer_sets import answer_sets
+from pydantic import TypeAdapter
 
 from kotaemon_node.adapters.encoder.factory import make_encoder
 from kotaemon_node.adapters.faiss import FaissSegmentFormat
@@ -54,6 +54,8 @@ TOP_K = 4
 
 Done = tuple[str, str | None, list[Asked]]
 """Name of a set, that of its twin, and what came of its questions."""
+_KEPT = TypeAdapter(Done)
+"""How that is written between runs, and read back."""
 
 
 # --- asking ----------------------------------------------------------------------------------
@@ -136,15 +138,15 @@ def ask_sets(data: Path, encoder: KeptVectors, kept: Path, until_s: float) -> li
     """Ask the questions of all sets. Raises ``TimeoutError`` when the time is over."""
     done: list[Done] = []
     for one in answer_sets(data):
-        file = kept / f"{len(done)}.pickle"
+        file = kept / f"{len(done)}.json"
         if not file.exists():
             if time.monotonic() > until_s:
                 raise TimeoutError
             with tempfile.TemporaryDirectory() as folder:
                 asked = ask_all(one, encoder, Path(folder))
-            file.write_bytes(pickle.dumps((one.name, one.twin, asked)))
+            file.write_bytes(_KEPT.dump_json((one.name, one.twin, asked)))
             progress(f"{one.name}: {figures(asked)}")
-        done.append(pickle.loads(file.read_bytes()))
+        done.append(_KEPT.validate_json(file.read_bytes()))
     return done
 
 
