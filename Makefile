@@ -5,7 +5,7 @@ WORKERS ?= 3
 DATA ?= .data
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-long bench chaos image e2e-k8s lock chart
+.PHONY: help install run test test-long bench chaos image e2e-k8s lock chart audit sbom
 
 help: ## Print the targets
 	@echo 'kotaemon: answers from your documents, by a cluster of equal pods'
@@ -51,3 +51,11 @@ lock: ## Pin the dependencies again; UPGRADE=1 takes the newest versions
 chart: ## Check the Helm chart; make its table of values and deploy/k8s anew
 	@sh scripts/install.sh test
 	@sh scripts/chart.sh
+
+audit: ## Ask whether a pinned dependency has a known weakness
+	@sh scripts/install.sh test
+	@sh scripts/audit.sh audit
+
+sbom: ## List all that is shipped, with checksums, in dist/sbom.cdx.json (CycloneDX)
+	@sh scripts/install.sh test
+	@sh scripts/audit.sh sbom

@@ -19,3 +19,5 @@ step "requirements/image.lock" compile "$@" pyproject.toml --extra s3 \
     -c requirements/test.lock -o requirements/image.lock
 step "requirements/installer.lock" compile "$@" requirements/installer.in \
     -c requirements/test.lock -o requirements/installer.lock
+step "requirements/audit.lock" compile "$@" requirements/audit.in \
+    -c requirements/test.lock -o requirements/audit.lock
