@@ -5,10 +5,14 @@ those, and read by others.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Literal
 
+from kotaemon_node.domain import audit_limits as limits
+
 AuditOutcome = Literal["done", "refused", "failed"]
+Detail = str | int | float | bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,5 +35,24 @@ class AuditEvent:
     address: str = ""
     """Where the request came from, as the balancer told it."""
     trace_id: str = ""
-    detail: Mapping[str, str | int | float | bool] = field(default_factory=dict)
+    detail: Mapping[str, Detail] = field(default_factory=dict)
     """What else one must know to judge it: small values, by name."""
+
+    def clipped(self) -> "AuditEvent":
+        """Return the same with no text longer than an entry may have: callers choose some."""
+        texts = ("action", "subject", "role", "credential", "target", "address", "trace_id")
+        return replace(
+            self,
+            **{name: _clipped(getattr(self, name)) for name in texts},
+            detail={
+                _clipped(name): _clipped(value) if isinstance(value, str) else value
+                for name, value in islice(self.detail.items(), limits.AUDIT_DETAILS_MAX)
+            },
+        )
+
+
+def _clipped(text: str) -> str:
+    """Return at most so many characters, a mark being the last; none that UTF-8 does not know."""
+    if len(text) > limits.AUDIT_TEXT_CHARS_MAX:
+        text = text[: limits.AUDIT_TEXT_CHARS_MAX - 1] + "…"
+    return text.encode("utf-8", "replace").decode()

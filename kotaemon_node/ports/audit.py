@@ -1,8 +1,11 @@
 """What is asked of the log of acts that somebody may have to answer for."""
 
-from typing import Protocol
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
 
 from kotaemon_node.domain.audit import AuditEvent
+from kotaemon_node.domain.audit_chain import Head
 
 
 class AuditLog(Protocol):
@@ -22,3 +25,72 @@ class NoAuditLog:
 
     def record(self, event: AuditEvent) -> None:
         """See the port."""
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """What became of a write."""
+
+    outcome: Literal["kept", "behind", "torn", "full"]
+    """``behind``: others wrote meanwhile, or the log is not what the caller remembers. ``torn``:
+    its newest entries are not those of its head, so only another chain can go on. ``full``: nobody
+    moves the oldest away."""
+    head: Head | None
+    """What the log has now; None: there is no log."""
+    now_ms: int
+    """The store's clock."""
+    newest_chain: int
+    """The highest number of a chain of which the store has entries; 0: of none."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredLine:
+    """A line as the store has it, and where it says that it stands."""
+
+    chain: int
+    seq: int
+    line: bytes
+
+
+class AuditStore(Protocol):
+    """The newest part of each tenant's log, shared by all processes.
+
+    Any call raises ``StoreUnavailable`` where the store cannot be asked.
+    """
+
+    def append(
+        self, tenant: str, lines: Sequence[bytes], *, behind: Head | None, head: Head
+    ) -> Appended:
+        """Append all lines or none, only if the newest entry is ``behind``; ``head`` is then it.
+
+        ``behind`` None, or of another chain than ``head``: the lines begin the chain of ``head``,
+        whose number must be higher than any that has entries. Harmless to repeat: of lines that
+        are there already it says ``kept``.
+        """
+        ...
+
+    def head(self, tenant: str) -> tuple[Head | None, int]:
+        """Return what the log has now, and the store's time (ms)."""
+        ...
+
+    def oldest(self, tenant: str, *, behind: tuple[int, int], limit: int) -> Sequence[StoredLine]:
+        """Return the next lines behind the place (chain, seq), in order."""
+        ...
+
+    def newest(
+        self, tenant: str, *, before: tuple[int, int] | None, limit: int
+    ) -> Sequence[StoredLine]:
+        """Return the newest lines before a place, the newest first; None: before nothing."""
+        ...
+
+    def size(self, tenant: str) -> int:
+        """Return how many lines are here."""
+        ...
+
+    def trim(self, tenant: str, *, through: tuple[int, int]) -> None:
+        """Remove all lines up to a place; they lie elsewhere."""
+        ...
+
+    def tenants(self) -> Collection[str]:
+        """Return whose logs there are."""
+        ...

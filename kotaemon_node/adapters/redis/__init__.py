@@ -2,6 +2,7 @@
 
 from kotaemon_node.adapters.redis.analytics import RedisAnalytics
 from kotaemon_node.adapters.redis.api_keys import RedisApiKeys
+from kotaemon_node.adapters.redis.audit import RedisAuditStore
 from kotaemon_node.adapters.redis.breaker import RedisBreaker
 from kotaemon_node.adapters.redis.bus import RedisStreamsBus
 from kotaemon_node.adapters.redis.cold import RedisColdSessions
@@ -28,6 +29,7 @@ __all__ = [
     "Archive",
     "RedisAnalytics",
     "RedisApiKeys",
+    "RedisAuditStore",
     "RedisBreaker",
     "RedisColdSessions",
     "RedisFeedback",

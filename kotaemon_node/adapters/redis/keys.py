@@ -60,6 +60,11 @@
 | kn:{api-keys}:stamp                   | string | random, new with each change      | -        |
 | kn:{api-keys}:session-secret          | string | what ids of sessions are made     | -        |
 |                                       |        | with, where no file says it       |          |
+| kn:{audit:<tenant>}:head              | hash   | chain, seq and hash of the newest | -        |
+|                                       |        | entry of the audit log            |          |
+| kn:{audit:<tenant>}:lines             | stream | its newest entries (e: JSON),     | bounded  |
+|                                       |        | <chain>-<seq>                     |          |
+| kn:audit-tenants                      | set    | tenants that have an audit log    | -        |
 | kn:answer:{<share>}:<digest>          | string | a hot answer (A, JSON in zlib),   | 3600 s   |
 |                                       |        | or the turn that makes it (L,     | 60 s     |
 |                                       |        | JSON)                             |          |
