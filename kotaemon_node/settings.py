@@ -205,6 +205,18 @@ class Settings(BaseSettings):
     leave_port: int | None = Field(default=None, ge=1, le=65_535)
     """Port of ``GET /leave``, by which a pod is told that it is about to be stopped; None: none."""
     grpc_port: int | None = Field(default=None, ge=1, le=65_535)
+    encryption_key_file: Path | None = None
+    """File of master keys, newest first; what users and models wrote is sealed. None: nothing."""
+    encryption_plain: Literal["accept", "refuse"] = "accept"
+    """Whether what is not sealed is read, where there are master keys: it was there before them."""
+
+    audit_log: Literal["on", "off"] = "off"
+    """Whether who did what is kept in the audit log."""
+    audit_key_file: Path | None = None
+    """File of secrets for its HMACs, newest first; None: a chain of plain hashes."""
+    audit_kept_s: int = Field(default=365 * 86_400, ge=0, le=20 * 365 * 86_400)
+    """Seconds that entries of the audit log are kept; 0: for ever."""
+
     """Port of gRPC; None: the pod does not speak it."""
     pod_pid_file: Path | None = None
     """Where the serving process writes its pid."""

@@ -42,6 +42,7 @@ ERRORS: Final[Mapping[str, ErrorRow]] = {
     "session_busy": ErrorRow(409, "A turn is running, and the request asked not to wait."),
     "gone": ErrorRow(410, "The store no longer knows what you have seen."),
     "withdrawn": ErrorRow(410, "The document that was cited was withdrawn."),
+    "sealed": ErrorRow(410, "What is stored cannot be opened any more: its key was destroyed."),
     "too_large": ErrorRow(413, "The body or a field is over its limit."),
     "unsupported_media_type": ErrorRow(
         415, "The body has a content type that the route does not take."
@@ -65,6 +66,7 @@ ERRORS: Final[Mapping[str, ErrorRow]] = {
     "unavailable": ErrorRow(503, "This pod cannot serve the request now.", 1),
     "store_unavailable": ErrorRow(503, "The session store does not answer.", 1),
     "store_full": ErrorRow(503, "The session store has no room; what is stored can be read.", 5),
+    "master_key_missing": ErrorRow(503, "This pod lacks the master key of what is stored.", 1),
     "behind": ErrorRow(503, "This pod does not serve the generation asked for yet.", 1),
     "draining": ErrorRow(503, "This pod is leaving.", 1),
     "deadline_exceeded": ErrorRow(504, "The turn or the upload ran out of one of its time limits."),

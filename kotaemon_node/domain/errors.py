@@ -96,6 +96,26 @@ class Overloaded(NodeError):
     code = "overloaded"
     retryable = True
 
+class Sealed(NodeError):
+    """What is stored cannot be opened: its key was destroyed, or it was altered or moved."""
+
+    code = "sealed"
+    reason = "destroyed"
+
+    def __init__(self, message: str, *, reason: str = "") -> None:
+        """``reason``, of a few words, is counted: ``destroyed``, ``altered`` or ``unsealed``."""
+        super().__init__(message)
+        self.reason = reason or self.reason
+
+
+class MasterKeyMissing(Sealed):
+    """The master key that wrapped a data key is not known here; another pod may know it."""
+
+    code = "master_key_missing"
+    retryable = True
+    reason = "master_key_missing"
+
+
 
 class Unavailable(NodeError):
     """This pod cannot serve the request now; another pod may."""

@@ -4,7 +4,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-SEALED_MARK: Final = b"\xf9"
+SEALED_MARK: Final = b"\xf5"
 """The first byte of every sealed value: no text, JSON or zlib stream begins with it."""
 
 
@@ -34,6 +34,14 @@ class FieldCipher(Protocol):
 
         Raises ``Sealed`` where the key is gone (destroyed, or its master key is not known here) and
         where the value was altered or comes from another place.
+        """
+        ...
+
+    def digest(self, value: bytes, tenant: str) -> bytes:
+        """Return 32 bytes that are the same for equal values of a tenant, on every pod.
+
+        They tell nobody else the value, also where few are possible, and stay the same when keys
+        are rotated. Raises as ``seal``.
         """
         ...
 

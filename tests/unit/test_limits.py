@@ -9,7 +9,7 @@ import pytest
 
 from kotaemon_node.api.errors import ERRORS
 from kotaemon_node.api.observed import ACTIVE
-from kotaemon_node.domain import acting_limits, door_limits, limits, speech_limits
+from kotaemon_node.domain import acting_limits, door_limits, limits, sealing_limits, speech_limits
 from kotaemon_node.domain.errors import Overloaded, StoreBusy, StoreFull, StoreUnavailable
 from kotaemon_node.server.requests import CountedRequests
 from tests.fakes.services import FakeCluster
@@ -17,7 +17,7 @@ from tests.fakes.services import FakeCluster
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "limits.md"
 BOUNDS = {
     name: value
-    for module in (limits, acting_limits, door_limits, speech_limits)
+    for module in (limits, acting_limits, door_limits, sealing_limits, speech_limits)
     for name, value in sorted(vars(module).items())
     if name.isupper()
 }
@@ -47,7 +47,7 @@ def written(number: float) -> str:
 def test_no_bound_has_two_numbers() -> None:
     names = [
         name
-        for module in (limits, acting_limits, door_limits, speech_limits)
+        for module in (limits, acting_limits, door_limits, sealing_limits, speech_limits)
         for name in vars(module)
         if name.isupper()
     ]

@@ -7,6 +7,7 @@ from kotaemon_node.adapters.redis.breaker import RedisBreaker
 from kotaemon_node.adapters.redis.bus import RedisStreamsBus
 from kotaemon_node.adapters.redis.cold import RedisColdSessions
 from kotaemon_node.adapters.redis.connection import RedisStore, connect
+from kotaemon_node.adapters.redis.data_keys import RedisDataKeys
 from kotaemon_node.adapters.redis.feedback import RedisFeedback
 from kotaemon_node.adapters.redis.frames import RedisFrameLog
 from kotaemon_node.adapters.redis.hot_answers import RedisHotAnswers
@@ -32,6 +33,7 @@ __all__ = [
     "RedisAuditStore",
     "RedisBreaker",
     "RedisColdSessions",
+    "RedisDataKeys",
     "RedisFeedback",
     "RedisFrameLog",
     "RedisGenerationPointer",

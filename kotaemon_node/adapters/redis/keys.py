@@ -67,6 +67,10 @@
 | kn:audit-tenants                      | set    | tenants that have an audit log    | -        |
 | kn:answer:{<share>}:<digest>          | string | a hot answer (A, JSON in zlib),   | 3600 s   |
 |                                       |        | or the turn that makes it (L,     | 60 s     |
+| kn:{sealing}:tenants                  | set    | tenants that have data keys       | -        |
+| kn:{sealing:<tenant>}:keys            | hash   | id → data key, wrapped by a       | until it |
+|                                       |        | master key (JSON); -id → when it  | is       |
+|                                       |        | was destroyed (s); #newest → id   | destroyed|
 |                                       |        | JSON)                             |          |
 | kn:answer:{<share>}:asked:<tenant>    | string | bits of the questions asked       | 1 h,     |
 | … :before                             |        |                                   | then 1 h |
@@ -135,6 +139,8 @@ class SessionKeys:
 
     @property
     def meta(self) -> str:
+SEALING_TENANTS = "kn:{sealing}:tenants"
+JOB_TENANTS = "kn:{jobs}:tenants"
         """Hash."""
         return self.prefix + "meta"
 

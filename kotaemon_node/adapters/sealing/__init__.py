@@ -1,0 +1,18 @@
+"""AES-256-GCM over what users and models wrote; beside ``signing`` the only user of its library."""
+
+from kotaemon_node.adapters.sealing.cipher import SealingCipher
+from kotaemon_node.adapters.sealing.copies import CopiesInArtifacts
+from kotaemon_node.adapters.sealing.masters import MasterKeyLines, problem_of_master_key
+from kotaemon_node.adapters.sealing.ring import DataKeyRing
+from kotaemon_node.adapters.sealing.values import is_sealed, opened_text, sealed_text
+
+__all__ = [
+    "CopiesInArtifacts",
+    "DataKeyRing",
+    "MasterKeyLines",
+    "SealingCipher",
+    "is_sealed",
+    "opened_text",
+    "problem_of_master_key",
+    "sealed_text",
+]
