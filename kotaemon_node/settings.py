@@ -199,12 +199,6 @@ class Settings(BaseSettings):
     session_secret_file: Path | None = None
     """File of secrets for ids of sessions, newest first; None: the session store keeps one."""
 
-    pod_name: str = "worker-0"
-    pod_address: str = "127.0.0.1:8000"
-    """Host and port under which other pods reach this one."""
-    leave_port: int | None = Field(default=None, ge=1, le=65_535)
-    """Port of ``GET /leave``, by which a pod is told that it is about to be stopped; None: none."""
-    grpc_port: int | None = Field(default=None, ge=1, le=65_535)
     encryption_key_file: Path | None = None
     """File of master keys, newest first; what users and models wrote is sealed. None: nothing."""
     encryption_plain: Literal["accept", "refuse"] = "accept"
@@ -217,6 +211,12 @@ class Settings(BaseSettings):
     audit_kept_s: int = Field(default=365 * 86_400, ge=0, le=20 * 365 * 86_400)
     """Seconds that entries of the audit log are kept; 0: for ever."""
 
+    pod_name: str = "worker-0"
+    pod_address: str = "127.0.0.1:8000"
+    """Host and port under which other pods reach this one."""
+    leave_port: int | None = Field(default=None, ge=1, le=65_535)
+    """Port of ``GET /leave``, by which a pod is told that it is about to be stopped; None: none."""
+    grpc_port: int | None = Field(default=None, ge=1, le=65_535)
     """Port of gRPC; None: the pod does not speak it."""
     pod_pid_file: Path | None = None
     """Where the serving process writes its pid."""

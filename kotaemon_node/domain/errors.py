@@ -90,12 +90,6 @@ class Withdrawn(Gone):
     code = "withdrawn"
 
 
-class Overloaded(NodeError):
-    """A bounded queue is full; the same request may succeed a little later."""
-
-    code = "overloaded"
-    retryable = True
-
 class Sealed(NodeError):
     """What is stored cannot be opened: its key was destroyed, or it was altered or moved."""
 
@@ -115,6 +109,12 @@ class MasterKeyMissing(Sealed):
     retryable = True
     reason = "master_key_missing"
 
+
+class Overloaded(NodeError):
+    """A bounded queue is full; the same request may succeed a little later."""
+
+    code = "overloaded"
+    retryable = True
 
 
 class Unavailable(NodeError):

@@ -65,12 +65,12 @@
 | kn:{audit:<tenant>}:lines             | stream | its newest entries (e: JSON),     | bounded  |
 |                                       |        | <chain>-<seq>                     |          |
 | kn:audit-tenants                      | set    | tenants that have an audit log    | -        |
-| kn:answer:{<share>}:<digest>          | string | a hot answer (A, JSON in zlib),   | 3600 s   |
-|                                       |        | or the turn that makes it (L,     | 60 s     |
 | kn:{sealing}:tenants                  | set    | tenants that have data keys       | -        |
 | kn:{sealing:<tenant>}:keys            | hash   | id → data key, wrapped by a       | until it |
 |                                       |        | master key (JSON); -id → when it  | is       |
 |                                       |        | was destroyed (s); #newest → id   | destroyed|
+| kn:answer:{<share>}:<digest>          | string | a hot answer (A, JSON in zlib),   | 3600 s   |
+|                                       |        | or the turn that makes it (L,     | 60 s     |
 |                                       |        | JSON)                             |          |
 | kn:answer:{<share>}:asked:<tenant>    | string | bits of the questions asked       | 1 h,     |
 | … :before                             |        |                                   | then 1 h |
@@ -124,6 +124,8 @@ HANDOFFS = "kn:handoffs"
 API_KEYS = "kn:{api-keys}:keys"
 API_KEYS_STAMP = "kn:{api-keys}:stamp"
 SESSION_SECRET = "kn:{api-keys}:session-secret"
+SEALING_TENANTS = "kn:{sealing}:tenants"
+JOB_TENANTS = "kn:{jobs}:tenants"
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,8 +141,6 @@ class SessionKeys:
 
     @property
     def meta(self) -> str:
-SEALING_TENANTS = "kn:{sealing}:tenants"
-JOB_TENANTS = "kn:{jobs}:tenants"
         """Hash."""
         return self.prefix + "meta"
 
