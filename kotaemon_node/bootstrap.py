@@ -29,6 +29,7 @@ from kotaemon_node.afterwards import afterwards_of
 from kotaemon_node.api.app import create_app
 from kotaemon_node.api.services import Services
 from kotaemon_node.api.websocket.rules import SocketRules
+from kotaemon_node.audited import audited_of
 from kotaemon_node.bookkeeping import books_of
 from kotaemon_node.channels import channels_of
 from kotaemon_node.domain import limits
@@ -81,6 +82,7 @@ def build_pod(settings: Settings) -> RunningPod:
     configure_logs(settings.log_level)
     clock, ids, metrics = SystemClock(), RandomIds(), Metrics()
     tasks = GeventTasks(native_threads=settings.native_threads)
+    audited = audited_of(settings, clock=clock, ids=ids, counts=metrics.audit)
     tracing = Tracing.of(settings, instance=settings.pod_name, count=metrics.spans, clock=clock)
     durable = partial(
         connect,
@@ -317,6 +319,7 @@ def build_pod(settings: Settings) -> RunningPod:
         openai=openai_of(encoder, model, tasks=tasks),
         source_cache_s=settings.source_cache_s,
         voice=voice_of(settings, clock=clock, ids=ids),
+        audit=audited.log,
         sockets=SocketRules.of(settings.ws_allowed_origins, chars_per_s=settings.ws_chars_per_s),
         direct=DirectAnswers(
             library,
@@ -346,4 +349,5 @@ def build_pod(settings: Settings) -> RunningPod:
         acting=acting,
         effects=effects,
         people=people,
+        audit=audited.writer,
     )

@@ -30,7 +30,8 @@ _OWN_SETTINGS: Final = frozenset(
         """admin_key admin_key_file analytics_questions answer_cache_similar answer_cache_ttl_s
         api_keys_stale_s archive_after_s archive_kept_s artifact_cache_bytes_max
         artifact_cache_dir artifact_s3_endpoint artifact_s3_region artifact_token
-        artifact_url audit_ttl_s auth_mode durability elasticsearch_api_key
+        artifact_url audit_key_file audit_kept_s audit_log
+        audit_ttl_s auth_mode durability elasticsearch_api_key
         elasticsearch_ca_file elasticsearch_password elasticsearch_username encoder_api_key
         experiment_file
         kafka_bootstrap_servers kafka_ca_file kafka_password kafka_sasl_mechanism

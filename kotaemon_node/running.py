@@ -10,6 +10,7 @@ from flask import Flask
 from kotaemon_node.acting import Acting
 from kotaemon_node.adapters.redis import RedisStore
 from kotaemon_node.adapters.redis.durability import NeverDurable
+from kotaemon_node.audit_log.writer import AuditWriter
 from kotaemon_node.domain import limits
 from kotaemon_node.effects import Effects
 from kotaemon_node.engine.handing import HandoffDesk
@@ -48,6 +49,7 @@ class RunningPod:
     acting: Acting | None = None
     effects: Effects | None = None
     people: HandoffDesk | None = None
+    audit: AuditWriter | None = None
 
     def start(self) -> None:
         """Start the loops; requests are served as soon as knowledge is loaded.
@@ -72,6 +74,8 @@ class RunningPod:
             )
         if self.later is not None:
             self.tasks.spawn("later", self.later.run)
+        if self.audit is not None:
+            self.tasks.spawn("audit", self.audit.run)
         self.engine.listen()
         self.tasks.spawn("events", lambda: self.dispatch.run(on_positioned=self.library.reconcile))
         self.tasks.spawn("reconcile", self._keep_reconciling)
@@ -94,6 +98,9 @@ class RunningPod:
         if self.acting is not None:
             self.acting.stop()
         self.pod.leave()
+        if self.audit is not None:
+            self.audit.stop()
+            self.audit.finish()
         self.tracing.finish(self.clock)
 
     def _wait(self, idle: Callable[[], bool], timeout_s: float) -> None:

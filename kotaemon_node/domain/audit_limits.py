@@ -13,6 +13,7 @@ AUDIT_GROUP_S: Final = 0.05  # acts of so long are written together
 AUDIT_RETRY_S: Final = 0.5  # after a write that failed; doubles
 AUDIT_RETRY_S_MAX: Final = 5.0
 AUDIT_TRIES_MAX: Final = 50  # of a batch that others were quicker than, before it waits
+AUDIT_CONNECTIONS_MAX: Final = 2
 AUDIT_LAST_WRITE_S: Final = 3.0  # a process that ends tries for so long to write what waits
 
 # Refusals that are alike count as one entry a minute.

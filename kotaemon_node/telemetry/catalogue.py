@@ -9,6 +9,7 @@ from typing import Final
 
 from kotaemon_node.telemetry import buckets
 from kotaemon_node.telemetry.acting_catalogue import ACTING_CATALOGUE
+from kotaemon_node.telemetry.audit_metrics import AUDIT_CATALOGUE
 from kotaemon_node.telemetry.metric_row import MetricRow
 
 CATALOGUE: Final = (
@@ -340,4 +341,5 @@ CATALOGUE: Final = (
         buckets.HTTP_S,
     ),
     *ACTING_CATALOGUE,
+    *AUDIT_CATALOGUE,
 )

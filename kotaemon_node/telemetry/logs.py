@@ -1,6 +1,7 @@
 """Logs: one JSON object a line on stdout, with the ``trace_id`` of the request or turn it is of.
 
-Where traces are on, ``span_id`` says which part of it wrote the line. No line names a session.
+Where traces are on, ``span_id`` says which part of it wrote the line. No line names a session, but
+those of the audit log (logger ``audit``), which are there to be searched by what was touched.
 
 Our own events and those of the libraries (through ``logging``) take the same form, so that one
 search by ``trace_id`` finds both.
@@ -17,6 +18,7 @@ from structlog.typing import EventDict, Processor
 
 from kotaemon_node.ports.traces import current
 
+AUDIT_LOGGER: Final = "audit"
 _LEVELS: Final[Mapping[str, int]] = {
     "debug": logging.DEBUG,
     "info": logging.INFO,
@@ -59,6 +61,8 @@ def configure_logs(level: str) -> None:
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
+    # Whatever else is worth a line: a copy of the audit log has no gaps.
+    logging.getLogger(AUDIT_LOGGER).setLevel(logging.INFO)
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(

@@ -17,6 +17,7 @@ from kotaemon_node import __version__
 from kotaemon_node.domain import limits
 from kotaemon_node.domain.events import TOPICS
 from kotaemon_node.telemetry.acting_metrics import ActingMetrics
+from kotaemon_node.telemetry.audit_metrics import AuditMetrics
 from kotaemon_node.telemetry.catalogue import CATALOGUE
 from kotaemon_node.telemetry.known_labels import KNOWN_LABELS, KNOWN_REFUSALS, PROFILE_OUTCOMES
 from kotaemon_node.telemetry.metric_row import MetricRow
@@ -48,6 +49,11 @@ class Metrics:
         for topic in TOPICS:
             self._histograms["kotaemon_event_delay_seconds"].labels(topic)
         self.acting = ActingMetrics(self._counters, self._gauges, self._histograms)
+        self.audit = AuditMetrics(
+            self._counters["kotaemon_audit_entries_total"],
+            self._counters["kotaemon_audit_lost_total"],
+            self._gauges["kotaemon_audit_waiting"],
+        )
         self.taken_over = 0
         """Turns that this pod took over since it started."""
         self._maxima: dict[str, int] = {}
