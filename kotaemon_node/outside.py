@@ -11,6 +11,7 @@ from kotaemon_node.adapters.reranker import RerankerPlace, make_reranker
 from kotaemon_node.adapters.system.secret_file import SecretLines
 from kotaemon_node.domain import limits
 from kotaemon_node.engine.breaking import GuardedModel, SharedBreaker
+from kotaemon_node.engine.links import LinkTerms
 from kotaemon_node.engine.pod import Pod
 from kotaemon_node.engine.summarising import Advice, Memory
 from kotaemon_node.engine.terms import ModelTerms
@@ -113,7 +114,15 @@ def terms_of(settings: Settings) -> ModelTerms:
         prompt_chars_max=settings.llm_prompt_chars,
         turn_tokens_max=settings.llm_turn_tokens,
         turn_cost_max=settings.llm_turn_cost,
+        links=LinkTerms(
+            settings.answer_links,
+            frozenset(filter(None, map(_host, settings.answer_link_hosts.split(",")))),
+        ),
     )
+
+
+def _host(told: str) -> str:
+    return told.strip().lower().strip(".")
 
 
 def sampling_of(settings: Settings) -> Mapping[str, float]:

@@ -156,6 +156,11 @@ class Settings(BaseSettings):
     channels_file: Path | None = None
     """YAML or JSON file that describes the chat platforms which bring messages; None: none does."""
 
+    answer_links: Literal["read", "listed", "any"] = "read"
+    """Which addresses may stand in what a model wrote: those in what it read and of the hosts of
+    ANSWER_LINK_HOSTS; these alone; or all."""
+    answer_link_hosts: str = ""
+    """Hosts, with their subdomains, whose addresses may: ``help.example.com,example.org``."""
     answer_evidence_min: float = Field(default=limits.EVIDENCE_MIN, ge=0.0, le=2.0)
     """How much must speak for a passage, or an answer without a model is "I don't know"."""
     ws_allowed_origins: str = ""

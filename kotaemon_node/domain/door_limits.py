@@ -32,3 +32,7 @@ CHAT_REPEAT_S: Final = 600
 CHAT_AGAIN_S: Final = 10
 CHAT_CLOCKS_APART_S: Final = 5.0  # so far may the clocks of two pods be apart
 CHAT_TRIES_MAX: Final = 8  # failed turns of one request within that time; then the last one stands
+
+# An address that a model writes is held until it is whole; longer ones are left out. Browsers and
+# servers take 2,000 characters everywhere.
+LINK_HELD_CHARS_MAX: Final = 2_000

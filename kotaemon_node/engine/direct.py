@@ -14,14 +14,16 @@ from kotaemon_node.domain import limits
 from kotaemon_node.domain.errors import DeadlineExceeded, LanguageModelError, Overloaded
 from kotaemon_node.domain.ids import DEFAULT_KNOWLEDGE_BASE, DEFAULT_TENANT
 from kotaemon_node.domain.knowledge import SearchResult
+from kotaemon_node.domain.language import language_of
 from kotaemon_node.domain.session import Turn
 from kotaemon_node.domain.turn import State
 from kotaemon_node.engine.citations import citations
 from kotaemon_node.engine.citing import CitationGate
 from kotaemon_node.engine.extractive import ExtractiveAnswer, extract
 from kotaemon_node.engine.faq import faq_answer
+from kotaemon_node.engine.links import LinkGate
 from kotaemon_node.engine.prompt import build_prompt
-from kotaemon_node.engine.rounds import well_formed
+from kotaemon_node.engine.rounds import BothGates, well_formed
 from kotaemon_node.engine.stopping import Stop
 from kotaemon_node.engine.store_away import StoreAway
 from kotaemon_node.engine.terms import FREE, ModelTerms
@@ -138,7 +140,9 @@ class DirectAnswers:
             trace_id=trace_id,
             chars_max=self._terms.prompt_chars_max,
         )
-        usage, gate = Usage(), CitationGate(found.hits, question=question)
+        usage = Usage()
+        links = LinkGate.of(self._terms.links, prompt, language=language_of(question))
+        gate = BothGates(links, CitationGate(found.hits, question=question))
         stop, over = Stop(), threading.Event()
 
         def limit() -> None:

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 from kotaemon_node.domain import limits
 from kotaemon_node.domain.errors import LanguageModelError
 from kotaemon_node.domain.knowledge import Hit
+from kotaemon_node.domain.language import language_of
 from kotaemon_node.engine.acting.pending import propose
 from kotaemon_node.engine.citing import CitationGate, Outcome, citing_of
 from kotaemon_node.engine.given import Given, is_alone
+from kotaemon_node.engine.links import LinkGate
 from kotaemon_node.engine.memory import MemoryRule
 from kotaemon_node.engine.prompt import build_prompt
-from kotaemon_node.engine.rounds import Talk
+from kotaemon_node.engine.rounds import BothGates, Gate, Talk
 from kotaemon_node.engine.terms import FREE, ModelTerms
 from kotaemon_node.engine.tool_steps import DecidedCall, ToolSteps, caller_of
 from kotaemon_node.ports.language_model import ChatMessage, LanguageModel, Usage
@@ -64,13 +66,21 @@ class Generating:
         )
         sampling = {**given.sampling, **turn.profile.sampling}
         usage, outcomes, begun_s = Usage(), Counter[Outcome](), self.clock.monotonic_s()
+        left_out = list[LinkGate]()
+
+        def gate(read: Sequence[ChatMessage]) -> Gate:
+            links = LinkGate.of(self.terms.links, read, language=language_of(work.message))
+            left_out.append(links)
+            marks = CitationGate(hits, question=turn.asked.search, outcomes=outcomes)
+            return BothGates(links, marks)
+
         talk = Talk(
             model,
             self.steps,
             work,
             turn.out,
             turn.phase,
-            gate=lambda: CitationGate(hits, question=turn.asked.search, outcomes=outcomes),
+            gate=gate,
             sampling=sampling,
             used_up=self.terms.used_up,
             propose=None if is_alone(work) else partial(self._propose, turn),
@@ -92,7 +102,9 @@ class Generating:
             whole.add(Usage(*turn.draft.recognising))
             whole.add(usage)
             turn.draft.usage = self.terms.told(whole)
-            noted |= {"usage": turn.draft.usage, "marks": dict(outcomes)}
+            links = sum(one.left_out for one in left_out)
+            noted |= {"usage": turn.draft.usage, "marks": dict(outcomes), "links_left_out": links}
+            self.metrics.links_left_out(links)
             self.metrics.llm_tokens(usage.prompt_tokens, usage.completion_tokens)
             self.metrics.llm_cost(self.terms.cost(usage))
             self.metrics.citation_marks({str(one): count for one, count in outcomes.items()})

@@ -54,6 +54,27 @@ class NoGate:
 
 
 @dataclass(frozen=True, slots=True)
+class BothGates:
+    """Two gates, one behind the other."""
+
+    first: Gate
+    second: Gate
+
+    def go_on_behind(self, prefix: str) -> None:
+        """See the protocol."""
+        self.first.go_on_behind(prefix)
+        self.second.go_on_behind(prefix)
+
+    def feed(self, piece: str) -> str:
+        """See the protocol."""
+        return self.second.feed(self.first.feed(piece))
+
+    def finish(self) -> str:
+        """See the protocol."""
+        return self.second.feed(self.first.finish()) + self.second.finish()
+
+
+@dataclass(frozen=True, slots=True)
 class Round:
     """What the model said in one go."""
 
@@ -107,8 +128,8 @@ class Talk:
     out: FrameWriter
     phase: Callable[[str], None]
     """Shows in which phase the turn is."""
-    gate: Callable[[], Gate] = NoGate
-    """Makes what each round's text goes through before anybody sees it."""
+    gate: Callable[[Sequence[ChatMessage]], Gate] = lambda read: NoGate()
+    """Makes what a round's text goes through before anybody sees it, from what the model read."""
     sampling: Mapping[str, float] = field(default_factory=dict)
     used_up: Callable[[Usage], bool] = lambda usage: False
     """Tells whether the model is asked no more in this turn."""
@@ -252,7 +273,7 @@ class Talk:
             out.begin_behind(prefix)
         else:
             out.finish()
-        counted, gate = Usage(), self.gate()
+        counted, gate = Usage(), self.gate(messages)
         gate.go_on_behind(prefix)
         tools = (*self._own, *given.offered(self._own)) if offered else ()
         sampling: Mapping[str, Any] = self.sampling

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from kotaemon_node.domain.limits import PROMPT_CHARS_MAX
+from kotaemon_node.engine.links import LinkTerms
 from kotaemon_node.ports.language_model import Usage
 
 _PER: Final = 1_000_000
@@ -25,6 +26,8 @@ class ModelTerms:
     turn_tokens_max: int = 0
     """Of all rounds of a turn; 0: no limit."""
     turn_cost_max: float = 0.0
+    links: LinkTerms = field(default_factory=LinkTerms)
+    """Which addresses may leave in what it writes."""
 
     def used_up(self, usage: Usage) -> bool:
         """Tell whether a turn has taken what one turn may take."""

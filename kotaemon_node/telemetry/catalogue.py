@@ -257,6 +257,11 @@ CATALOGUE: Final = (
         ("outcome",),
     ),
     MetricRow(
+        "kotaemon_links_left_out_total",
+        "counter",
+        "Addresses left out of answers: the model wrote them, and nothing that it read has them.",
+    ),
+    MetricRow(
         "kotaemon_breaker_open",
         "gauge",
         "1 while an endpoint outside is not asked, or tried by one pod, because it failed in a "

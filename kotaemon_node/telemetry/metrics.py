@@ -287,6 +287,10 @@ class Metrics:
         for outcome, count in outcomes.items():
             self._counters["kotaemon_citation_marks_total"].labels(outcome).inc(count)
 
+    def links_left_out(self, count: int) -> None:
+        """Count addresses that a model made up, and that were left out of its answer."""
+        self._counters["kotaemon_links_left_out_total"].inc(count)
+
     def breaker_open(self, endpoint: str, is_open: bool) -> None:
         """Say whether the breaker of an endpoint is open, as far as this pod knows."""
         self._gauges["kotaemon_breaker_open"].labels(endpoint).set(1 if is_open else 0)
