@@ -102,3 +102,5 @@ def _require_rows(app: Flask) -> None:
     missing = permissions.unlisted(endpoints) + operations.undescribed(endpoints)
     if missing:
         raise RuntimeError(f"routes without a row in permissions or operations: {missing}")
+    if loose := permissions.unscoped():
+        raise RuntimeError(f"routes whose row in permissions names no scope: {loose}")

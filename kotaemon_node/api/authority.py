@@ -59,7 +59,7 @@ class Authority:
         key = self._living(self._ring.of_text(text))
         now_s = self._clock.now_s()
         end_s = int(min(now_s + limits.LOGIN_S, key.expires_at or float("inf")))
-        token = f"{key.id}.{end_s}.{self._login_proof(key, end_s, self._secrets()[0])}"
+        token = f"{key.id}.{end_s}.{_login_proof(key.id, key.digest, end_s, self._secrets()[0])}"
         return Login(token, max(0, int(end_s - now_s)), _principal(key))
 
     def admit_login(self, token: str) -> Principal:
@@ -69,7 +69,12 @@ class Authority:
         if found is None or key is None:
             raise Unauthenticated(_REFUSED)
         end_s = int(found[2])
-        proofs = [self._login_proof(key, end_s, secret) for secret in self._secrets()]
+        # With the key's digest: another key under the same id ends the logins of the one before.
+        proofs = [
+            _login_proof(key.id, digest, end_s, secret)
+            for secret in self._secrets()
+            for digest in key.digests(self._clock.now_s())
+        ]
         if not _any_equal(proofs, found[3]):
             raise Unauthenticated(_REFUSED)
         if self._clock.now_s() >= end_s:
@@ -111,13 +116,14 @@ class Authority:
             raise Unauthenticated("the key has expired")
         return key
 
-    def _login_proof(self, key: ApiKey, end_s: int, secret: str) -> str:
-        # With the key's digest: another key under the same id ends the logins of the one before.
-        return _letters(_mac(secret, "login", key.id, str(end_s), key.digest))
-
 
 def _principal(key: ApiKey) -> Principal:
-    return Principal(key.tenant, key.subject, key.role)
+    credential = f"key:{key.id}"
+    return Principal(key.tenant, key.subject, key.role, credential, frozenset(key.scopes))
+
+
+def _login_proof(key_id: str, digest: str, end_s: int, secret: str) -> str:
+    return _letters(_mac(secret, "login", key_id, str(end_s), digest))
 
 
 def _minted(secret: str, principal: Principal, seed: str) -> str:

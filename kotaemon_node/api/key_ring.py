@@ -57,7 +57,8 @@ class KeyRing:
         digest = digest_of(text)
         key_id = key_id_of(text)
         stored = self._table.keys.get(key_id) if self._table and key_id else None
-        return _matching(digest, [*self._own, *([stored] if stored else [])])
+        given = [*self._own, *([stored] if stored else [])]
+        return _matching(digest, given, now_s=self._clock.now_s())
 
     def of_id(self, key_id: str) -> ApiKey | None:
         """Return the key of an id, if it counts."""
@@ -117,10 +118,11 @@ def _admin_key(text: str) -> ApiKey:
     return ApiKey(f"admin-{digest[:8]}", digest, DEFAULT_TENANT, "admin", ADMIN_SUBJECT, 0.0)
 
 
-def _matching(digest: str, keys: Iterable[ApiKey]) -> ApiKey | None:
+def _matching(digest: str, keys: Iterable[ApiKey], *, now_s: float) -> ApiKey | None:
     """Return the key of the digest, in a time that does not tell how much of it was right."""
     found = None
     for key in keys:
-        if compare_digest(key.digest, digest):
-            found = key
+        for one in key.digests(now_s):
+            if compare_digest(one, digest):
+                found = key
     return found

@@ -5,9 +5,10 @@ refused. docs/reference/routes.md shows the same rows.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
+from kotaemon_node.domain.credentials import SCOPES, Scope
 from kotaemon_node.domain.errors import Forbidden
 from kotaemon_node.domain.ids import DEFAULT_TENANT
 from kotaemon_node.domain.session import Principal
@@ -23,18 +24,25 @@ class Access:
     """It is about all tenants, so only those who run the cluster may: tenant ``default``."""
     signed: bool = False
     """The route itself asks for a signature of the request."""
+    scope: Scope | None = None
+    """The group of routes that a credential may be narrowed to; None: open under every scope."""
 
 
 PUBLIC: Final = Access(True, frozenset())
 SIGNED: Final = Access(True, frozenset(), signed=True)
 """Whoever signed the request may: the route itself checks that, in every mode."""
 # The balancer, the orchestrator and the scraper have no credential; the page carries none either.
-TALKERS: Final = Access(False, frozenset({"admin", "editor", "agent", "customer", "open"}))
-READERS: Final = TALKERS
-KEEPERS: Final = Access(False, frozenset({"admin", "editor", "open"}))
-AUDITORS: Final = Access(False, frozenset({"admin", "agent", "open"}))
+_ALL: Final = frozenset({"admin", "editor", "agent", "customer", "open"})
+KNOWN: Final = Access(False, _ALL)
+"""Whoever shows a credential, however narrow: it tells only what the caller brought."""
+TALKERS: Final = Access(False, _ALL, scope="talk")
+READERS: Final = Access(False, _ALL, scope="search")
+KEEPERS: Final = Access(False, frozenset({"admin", "editor", "open"}), scope="knowledge")
+AUDITORS: Final = Access(False, frozenset({"admin", "agent", "open"}), scope="people")
 # Records hold whole prompts, and the conversations of all users.
-OPERATORS: Final = Access(False, frozenset({"admin", "open"}), whole_cluster=True)
+INSPECTORS: Final = replace(AUDITORS, scope="insight")
+ANALYSTS: Final = replace(KEEPERS, scope="insight")
+OPERATORS: Final = Access(False, frozenset({"admin", "open"}), whole_cluster=True, scope="cluster")
 
 PERMISSIONS: Final[Mapping[str, Access]] = {
     "chat.chat": TALKERS,
@@ -62,8 +70,8 @@ PERMISSIONS: Final[Mapping[str, Access]] = {
     "handoffs.hand_back": TALKERS,
     "handoffs.say": AUDITORS,
     "handoffs.list_handoffs": AUDITORS,
-    "traces.read_trace": AUDITORS,
-    "analytics.read_analytics": KEEPERS,
+    "traces.read_trace": INSPECTORS,
+    "analytics.read_analytics": ANALYSTS,
     "knowledge.search": READERS,
     "sources.read_source": READERS,
     "knowledge.read_knowledge": KEEPERS,
@@ -118,9 +126,26 @@ def check(endpoint: str, principal: Principal) -> None:
     if access is None or not (access.public or principal.role in access.roles):
         raise Forbidden(f"the role {principal.role} may not call this route")
     if access.whole_cluster and principal.tenant != DEFAULT_TENANT:
+    if principal.scopes and access.scope is not None and access.scope not in principal.scopes:
+        raise Forbidden(
+            f"the credential is narrowed to {', '.join(sorted(principal.scopes))}; this route"
+            f" belongs to {access.scope}"
+        )
         raise Forbidden("only an administrator of the cluster may call this route")
 
 
 def unlisted(endpoints: Iterable[str]) -> list[str]:
+def unscoped() -> list[str]:
+    """Return the endpoints that ask for a caller and belong to no group of routes, but ``KNOWN``.
+
+    A credential that is narrowed would open them; so there are none.
+    """
+    return sorted(
+        name
+        for name, access in PERMISSIONS.items()
+        if not access.public and access != KNOWN and access.scope not in SCOPES
+    )
+
+
     """Return the endpoints that have no row."""
     return sorted(set(endpoints) - PERMISSIONS.keys())

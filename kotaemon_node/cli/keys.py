@@ -50,12 +50,20 @@ def create(
         str, typer.Option(help="When it ends, from now: 30m, 12h, 90d, 1y.", show_default="never")
     ] = "",
     label: Annotated[str, typer.Option(help="What it is for, to know it again.")] = "",
+    scope: Annotated[
+        list[str] | None,
+        typer.Option(
+            help=f"Narrow it to a group of routes: {', '.join(credentials.SCOPES)}; may be"
+            " repeated.",
+            show_default="all that the role may",
+        ),
+    ] = None,
     data: DataOption = _DATA,
 ) -> None:
     """Make a key and print it: the only time that anybody sees it."""
     now_s = time.time()
     key_id = random_letters(credentials.KEY_ID_CHARS)
-    text = credentials.printed(key_id, random_letters(credentials.KEY_SECRET_CHARS))
+    text = _text(key_id)
     if len(label) > limits.API_KEY_LABEL_CHARS_MAX:
         raise LocalError(f"A label has at most {limits.API_KEY_LABEL_CHARS_MAX} characters.")
     ends_s = None if not expires else now_s + _seconds(expires)
@@ -69,11 +77,51 @@ def create(
             created_at=now_s,
             expires_at=ends_s,
             label=label,
+            scopes=credentials.scopes_of(scope or ()),
         )
         _store(data).add(key)
+    narrowed = f", only {' and '.join(key.scopes)}" if key.scopes else ""
     err.print(
-        f"Key {key_id}: {role} of tenant {tenant}, {_end(key, now_s)}. It is shown this once;"
+        f"Key {key_id}: {role} of tenant {tenant}{narrowed}, {_end(key, now_s)}. It is shown this"
+        " once;"
         f" the pods know it within {limits.API_KEYS_KNOWN_S:.0f} s.",
+        soft_wrap=True,
+    )
+    print(text)
+
+
+@app.command()
+def rotate(
+    key_id: Annotated[str, typer.Argument(metavar="ID", help="As `kotaemon keys list` shows it.")],
+    *,
+    overlap: Annotated[
+        str, typer.Option(help="For how long the present secret counts: 30m, 24h, 7d, or 0.")
+    ] = "24h",
+    data: DataOption = _DATA,
+) -> None:
+    """Give a key another secret and print it; the present one counts a while longer.
+
+    Sessions, user, role, scopes and end stay as they are.
+    """
+    now_s = time.time()
+    # The whole key is what people have at hand; its id stands in it.
+    wanted = credentials.key_id_of(key_id) or key_id
+    overlap_s = 0.0 if overlap.strip() == "0" else _seconds(overlap, option="--overlap")
+    text = _text(wanted)
+    with _told():
+        store = _store(data)
+        before = store.table(None).keys.get(wanted)
+        if before is None:
+            raise LocalError(f"There is no key {wanted}; `kotaemon keys list` shows what there is.")
+        if before.expired(now_s):
+            raise LocalError(f"Key {wanted} has ended; make another with `kotaemon keys create`.")
+        digest = credentials.digest_of(text)
+        after = before.rotated(digest, now_s=now_s, overlap_s=overlap_s)
+        store.replace(before, after)
+    lives = f"counts until {_day(after.previous_until)}" if after.previous_until else "ends now"
+    err.print(
+        f"Key {wanted} has another secret, shown this once; the one before {lives}. The pods know"
+        f" it within {limits.API_KEYS_KNOWN_S:.0f} s.",
         soft_wrap=True,
     )
     print(text)
@@ -91,12 +139,12 @@ def list_keys(
         print(json.dumps([_row(key) for key in found], indent=2, ensure_ascii=False))
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("id", "tenant", "role", "user", "made", "ends", "label"):
-        table.add_column(heading)
+    for heading in ("id", "tenant", "role", "user", "made", "ends", "scopes", "label"):
+        table.add_column(heading, no_wrap=heading == "id")
     now_s = time.time()
     for key in found:
         shown = [key.id, key.tenant, key.role, key.subject, _day(key.created_at)]
-        table.add_row(*shown, _end(key, now_s), key.label)
+        table.add_row(*shown, _end(key, now_s), " ".join(key.scopes) or "all", key.label)
     out.print(table) if found else err.print("There are no keys.")
 
 
@@ -149,20 +197,25 @@ def _told() -> Iterator[None]:
         raise LocalError(f"{error}.") from error
 
 
-def _seconds(text: str) -> float:
+def _text(key_id: str) -> str:
+    return credentials.printed(key_id, random_letters(credentials.KEY_SECRET_CHARS))
+
+
+def _seconds(text: str, *, option: str = "--expires") -> float:
     found = re.fullmatch(r"([1-9][0-9]{0,5})([mhdy])", text.strip().lower())
     seconds = int(found[1]) * _UNITS_S[found[2]] if found else 0
     if not 0 < seconds <= _YEARS_MAX * _UNITS_S["y"]:
         raise LocalError(
-            f"--expires {text!r} is no time; write 30m, 12h, 90d or 1y, {_YEARS_MAX}y at most."
+            f"{option} {text!r} is no time; write 30m, 12h, 90d or 1y, {_YEARS_MAX}y at most."
         )
     return seconds
 
 
 def _row(key: ApiKey) -> dict[str, Any]:
     """Return what is told of a key; its digest is of no use to anybody."""
-    names = ("id", "tenant", "role", "subject", "created_at", "expires_at", "label")
-    return {name: getattr(key, name) for name in names}
+    names = ("id", "tenant", "role", "subject", "created_at", "expires_at", "label", "scopes")
+    until = key.previous_until or None
+    return {**{name: getattr(key, name) for name in names}, "previous_secret_until": until}
 
 
 def _end(key: ApiKey, now_s: float) -> str:

@@ -8,13 +8,17 @@ every request its time.
 
 import hashlib
 import re
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from typing import Final, Literal, get_args
 
 from kotaemon_node.domain.errors import Invalid
 
 Role = Literal["admin", "editor", "agent", "customer"]
 ROLES: Final[tuple[Role, ...]] = get_args(Role)
+Scope = Literal["talk", "search", "knowledge", "people", "insight", "cluster"]
+"""A group of routes, as the permission table names it."""
+SCOPES: Final[tuple[Scope, ...]] = get_args(Scope)
 
 KEY_ID_CHARS: Final = 12
 KEY_SECRET_CHARS: Final = 43  # letters and digits: 43 * log2(62) is 256 bits
@@ -37,10 +41,30 @@ class ApiKey:
     created_at: float
     expires_at: float | None = None
     label: str = ""
+    scopes: tuple[Scope, ...] = ()
+    """Groups of routes that it is narrowed to; none: all that its role may."""
+    previous_digest: str = ""
+    """Of the secret before the last rotation, which counts until ``previous_until``."""
+    previous_until: float = 0.0
 
     def expired(self, now_s: float) -> bool:
         """Tell whether its time is over."""
         return self.expires_at is not None and now_s >= self.expires_at
+
+    def digests(self, now_s: float) -> tuple[str, ...]:
+        """Return those of the secrets that count now, the newest first."""
+        if self.previous_digest and now_s < self.previous_until:
+            return (self.digest, self.previous_digest)
+        return (self.digest,)
+
+    def rotated(self, digest: str, *, now_s: float, overlap_s: float) -> "ApiKey":
+        """Return the key with another secret; the present one counts ``overlap_s`` longer.
+
+        One that was rotated before ends now: a key has two secrets at most.
+        """
+        until = now_s + overlap_s if overlap_s > 0 else 0.0
+        before = self.digest if until else ""
+        return replace(self, digest=digest, previous_digest=before, previous_until=until)
 
 
 def printed(key_id: str, secret: str) -> str:
@@ -66,6 +90,14 @@ def problem_of(secret: str) -> str:
     if not (secret.isascii() and secret.isprintable()) or " " in secret:
         return "a secret has printable ASCII characters and no blanks"
     return ""
+
+
+def scopes_of(names: Iterable[str]) -> tuple[Scope, ...]:
+    """Return the groups of routes of these names, each once; raises ``Invalid`` for an unknown."""
+    wanted = set(names)
+    if unknown := sorted(wanted - set(SCOPES)):
+        raise Invalid(f"there is no scope {unknown[0]!r}; there are {', '.join(SCOPES)}")
+    return tuple(scope for scope in SCOPES if scope in wanted)
 
 
 def subject_of(user: str | None, key_id: str) -> str:

@@ -26,6 +26,13 @@ class ApiKeys(Protocol):
         """Keep a key; ``Conflict`` for an id that is taken, ``Overloaded`` beyond API_KEYS_MAX."""
         ...
 
+    def replace(self, before: ApiKey, after: ApiKey) -> None:
+        """Keep ``after`` in place of ``before``, which has the same id.
+
+        ``Conflict`` where another secret came meanwhile, ``NotFound`` where the key is gone.
+        """
+        ...
+
     def remove(self, key_id: str) -> bool:
         """Forget a key; return whether it was there. May be repeated."""
         ...

@@ -8,7 +8,7 @@ from kotaemon_node.adapters.redis import RedisApiKeys, RedisSessionStore, RedisS
 from kotaemon_node.adapters.system import RandomIds
 from kotaemon_node.domain import limits
 from kotaemon_node.domain.credentials import ApiKey, digest_of, printed
-from kotaemon_node.domain.errors import Conflict, Overloaded, SessionNotFound
+from kotaemon_node.domain.errors import Conflict, NotFound, Overloaded, SessionNotFound
 from kotaemon_node.domain.session import Principal, SessionKey, TurnKey
 from kotaemon_node.ports.sessions import ClaimRequest
 
@@ -59,6 +59,41 @@ def test_removing_twice_says_so(api_keys: RedisApiKeys) -> None:
     api_keys.add(KEY)
 
     assert [api_keys.remove(KEY.id), api_keys.remove(KEY.id)] == [True, False]
+
+
+def test_a_rotated_key_is_kept_once_and_by_one_of_two_who_rotate_it(
+    api_keys: RedisApiKeys,
+) -> None:
+    narrow = replace(KEY, scopes=("talk", "search"))
+    api_keys.add(narrow)
+    first = narrow.rotated("1" * 64, now_s=100.0, overlap_s=50.0)
+
+    api_keys.replace(narrow, first)
+    api_keys.replace(narrow, first)  # the same again, as after a lost answer
+
+    assert api_keys.table(None).keys == {KEY.id: first}
+    assert first.digests(149.0) == ("1" * 64, KEY.digest)
+    assert first.digests(150.0) == ("1" * 64,)
+    with pytest.raises(Conflict, match="rotated"):
+        api_keys.replace(narrow, narrow.rotated("2" * 64, now_s=100.0, overlap_s=0.0))
+    api_keys.remove(KEY.id)
+    with pytest.raises(NotFound):
+        api_keys.replace(first, first.rotated("3" * 64, now_s=100.0, overlap_s=0.0))
+    assert api_keys.table(None).keys == {}
+
+
+def test_what_a_plain_key_has_not_is_not_written_and_an_unknown_scope_opens_nothing(
+    api_keys: RedisApiKeys, redis_store: RedisStore
+) -> None:
+    api_keys.add(KEY)
+    row = redis_store.client.hget(keys.API_KEYS, KEY.id)
+    assert b"scopes" not in row
+    assert b"previous" not in row
+
+    redis_store.client.hset(keys.API_KEYS, "newer", row[:-1] + b',"scopes":["moon"]}')
+    redis_store.client.set(keys.API_KEYS_STAMP, "another")
+
+    assert api_keys.table(None).keys.keys() == {KEY.id}
 
 
 def test_there_are_so_many_keys_and_no_more(

@@ -8,8 +8,8 @@ from typing import Any
 from kotaemon_node.adapters.system.ids import RandomIds
 from kotaemon_node.api.authority import Authority
 from kotaemon_node.api.key_ring import KeyRing
-from kotaemon_node.domain.credentials import ApiKey, Role, digest_of, printed
-from kotaemon_node.domain.errors import StoreUnavailable
+from kotaemon_node.domain.credentials import ApiKey, Role, Scope, digest_of, printed
+from kotaemon_node.domain.errors import Conflict, NotFound, StoreUnavailable
 from kotaemon_node.ports.credentials import KeyTable
 from tests.fakes.services import FakeCluster
 
@@ -36,6 +36,15 @@ class MemoryKeys:
         self._ask()
         self._stamp += 1
         self.keys[key.id] = key
+
+    def replace(self, before: ApiKey, after: ApiKey) -> None:
+        self._ask()
+        if before.id not in self.keys:
+            raise NotFound(f"there is no key {before.id}")
+        if self.keys[before.id].digest != before.digest:
+            raise Conflict(f"the key {before.id} was rotated by somebody else just now")
+        self._stamp += 1
+        self.keys[before.id] = after
 
     def remove(self, key_id: str) -> bool:
         self._ask()
@@ -92,12 +101,13 @@ class KeyedCluster(FakeCluster):
         tenant: str = "default",
         user: str = "ann",
         expires_s: float | None = None,
+        scopes: Sequence[Scope] = (),
     ) -> str:
         """Make a key and return it as its holder gets it."""
         key_id = secrets.token_hex(6)
         text = printed(key_id, secrets.token_hex(22)[:43])
         end = None if expires_s is None else self.clock.now_s() + expires_s
-        self.keys.add(ApiKey(key_id, digest_of(text), tenant, role, user, 0.0, end))
+        self.keys.add(ApiKey(key_id, digest_of(text), tenant, role, user, 0.0, end, "", tuple(scopes)))
         return text
 
 

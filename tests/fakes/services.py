@@ -191,7 +191,7 @@ class FakeSessions:
         rows = [
             SessionRow(view.session_id, view.created_at, view.active_at, view.version, "title")
             for key, view in reversed(self.views.items())
-            if self.owners[key] == principal or everybodys
+            if _same_user(self.owners[key], principal) or everybodys
         ]
         return rows[offset : offset + limit]
 
@@ -212,7 +212,7 @@ class FakeSessions:
 
     def _mine(self, key: SessionKey, principal: Principal) -> SessionView:
         view = self.views.get(key)
-        if view is None or not (principal.sees_all or self.owners[key] == principal):
+        if view is None or not (principal.sees_all or _same_user(self.owners[key], principal)):
             raise SessionNotFound("there is no such session")
         return view
 
@@ -320,6 +320,11 @@ class FakeTurns:
             self._sessions.add(key.session, replace(turn, version=version))
         else:
             self._sessions.running[key] = turn
+
+
+def _same_user(one: Principal, other: Principal) -> bool:
+    """Whose a session is, does not hang on the credential: as in the real store."""
+    return (one.tenant, one.subject) == (other.tenant, other.subject)
 
 
 def frames_of(turn: Turn) -> list[Frame]:

@@ -69,6 +69,38 @@ def test_a_key_is_printed_once_and_its_hash_is_kept(store: RedisApiKeys) -> None
     assert key.id in keys("list").output
 
 
+def test_a_key_is_narrowed_to_scopes_and_only_to_those_there_are(store: RedisApiKeys) -> None:
+    made = keys("create", "--role", "editor", "--scope", "search", "--scope", "talk")
+    wrong = keys("create", "--role", "editor", "--scope", "everything")
+
+    (key,) = store.table(None).keys.values()
+    assert key.scopes == ("talk", "search")
+    assert "only talk and search" in made.stderr
+    assert json.loads(keys("list", "--json").stdout)[0]["scopes"] == ["talk", "search"]
+    assert wrong.exit_code != 0
+    assert "there is no scope 'everything'" in str(wrong.exception)
+
+
+def test_a_rotated_key_has_another_secret_and_the_same_rest(store: RedisApiKeys) -> None:
+    old = keys("create", "--role", "agent", "--user", "ann", "--scope", "talk").stdout.strip()
+    (before,) = store.table(None).keys.values()
+
+    rotated = keys("rotate", old, "--overlap", "2h")
+
+    (after,) = store.table(None).keys.values()
+    new = rotated.stdout.strip()
+    assert new != old
+    assert key_id_of(new) == key_id_of(old)
+    assert (after.digest, after.previous_digest) == (digest_of(new), digest_of(old))
+    assert after.previous_until > before.created_at + 7200
+    assert (after.subject, after.role, after.scopes) == ("ann", "agent", ("talk",))
+    assert keys("rotate", after.id, "--overlap", "0").exit_code == 0
+    (last,) = store.table(None).keys.values()
+    assert last.previous_digest == ""
+    assert "There is no key nobody" in str(keys("rotate", "nobody").exception)
+    assert "is no time" in str(keys("rotate", after.id, "--overlap", "soon").exception)
+
+
 def test_a_key_without_a_user_opens_its_own_sessions_only(store: RedisApiKeys) -> None:
     first = keys("create", "--role", "customer").stdout.strip()
     second = keys("create", "--role", "customer").stdout.strip()

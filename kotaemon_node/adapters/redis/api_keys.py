@@ -10,8 +10,8 @@ import structlog
 from kotaemon_node.adapters.redis import keys
 from kotaemon_node.adapters.redis.connection import RedisStore, store_errors
 from kotaemon_node.domain import limits
-from kotaemon_node.domain.credentials import ApiKey
-from kotaemon_node.domain.errors import Conflict, Overloaded
+from kotaemon_node.domain.credentials import ApiKey, scopes_of
+from kotaemon_node.domain.errors import Conflict, Invalid, NotFound, Overloaded
 from kotaemon_node.ports.credentials import KeyTable
 
 _log = structlog.get_logger(__name__)
@@ -36,11 +36,19 @@ class RedisApiKeys:
 
     def add(self, key: ApiKey) -> None:
         """See the port."""
-        outcome = self._change(key.id, orjson.dumps(asdict(key)))
+        outcome = self._change(key.id, _row_of(key))
         if outcome == b"exists":
             raise Conflict(f"there is a key {key.id} already")
         if outcome == b"full":
             raise Overloaded(f"there are {limits.API_KEYS_MAX} keys; revoke some first")
+
+    def replace(self, before: ApiKey, after: ApiKey) -> None:
+        """See the port."""
+        outcome = self._change(before.id, _row_of(after), before=before.digest)
+        if outcome == b"missing":
+            raise NotFound(f"there is no key {before.id}")
+        if outcome == b"changed":
+            raise Conflict(f"the key {before.id} was rotated by somebody else just now")
 
     def remove(self, key_id: str) -> bool:
         """See the port."""
@@ -60,15 +68,28 @@ class RedisApiKeys:
             _, kept = self._store.pipelined(fill, confirmed=True)
         return str(kept.decode())
 
-    def _change(self, key_id: str, row: bytes) -> Any:
-        arguments = [key_id, row, secrets.token_hex(8), limits.API_KEYS_MAX]
+    def _change(self, key_id: str, row: bytes, *, before: str = "") -> Any:
+        arguments = [key_id, row, secrets.token_hex(8), limits.API_KEYS_MAX, before]
         return self._store.run("api_key", [keys.API_KEYS, keys.API_KEYS_STAMP], arguments)
+
+
+def _row_of(key: ApiKey) -> bytes:
+    """Return what is kept of a key; what it has not is left out.
+
+    So a pod of an older version reads every key but those that need what it does not know: these
+    open nothing there, instead of more than they should.
+    """
+    row = asdict(key)
+    later = ("scopes", "previous_digest", "previous_until")
+    return orjson.dumps({name: row[name] for name in row if name not in later or row[name]})
 
 
 def _key_of(key_id: str, row: bytes) -> ApiKey | None:
     """Return what a row says; one that cannot be read opens nothing and closes no other."""
     try:
-        return ApiKey(**{**orjson.loads(row), "id": key_id})
-    except (ValueError, TypeError) as error:
+        fields = orjson.loads(row)
+        scopes = scopes_of(fields.pop("scopes", ()))
+        return ApiKey(**{**fields, "id": key_id}, scopes=scopes)
+    except (ValueError, TypeError, AttributeError, Invalid) as error:
         _log.warning("api_key_unreadable", key=key_id, reason=type(error).__name__)
         return None
