@@ -111,7 +111,8 @@ PERMISSIONS: Final[Mapping[str, Access]] = {
     "websocket.chat": TALKERS,
     "login.log_in": PUBLIC,
     "login.log_out": PUBLIC,
-    "login.me": TALKERS,
+    "login.me": KNOWN,
+    "limits.read_limits": KNOWN,
 }
 
 
@@ -125,16 +126,15 @@ def check(endpoint: str, principal: Principal) -> None:
     access = PERMISSIONS.get(endpoint)
     if access is None or not (access.public or principal.role in access.roles):
         raise Forbidden(f"the role {principal.role} may not call this route")
-    if access.whole_cluster and principal.tenant != DEFAULT_TENANT:
     if principal.scopes and access.scope is not None and access.scope not in principal.scopes:
         raise Forbidden(
             f"the credential is narrowed to {', '.join(sorted(principal.scopes))}; this route"
             f" belongs to {access.scope}"
         )
+    if access.whole_cluster and principal.tenant != DEFAULT_TENANT:
         raise Forbidden("only an administrator of the cluster may call this route")
 
 
-def unlisted(endpoints: Iterable[str]) -> list[str]:
 def unscoped() -> list[str]:
     """Return the endpoints that ask for a caller and belong to no group of routes, but ``KNOWN``.
 
@@ -147,5 +147,6 @@ def unscoped() -> list[str]:
     )
 
 
+def unlisted(endpoints: Iterable[str]) -> list[str]:
     """Return the endpoints that have no row."""
     return sorted(set(endpoints) - PERMISSIONS.keys())
