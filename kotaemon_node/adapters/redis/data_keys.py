@@ -5,15 +5,20 @@ from typing import Any, Final
 
 import structlog
 
-from kotaemon_node.adapters.redis import keys
 from kotaemon_node.adapters.redis.connection import RedisStore, store_errors
 from kotaemon_node.domain.data_keys import DataKeyRow, DataKeyTable
 from kotaemon_node.domain.errors import CorruptArtifact
 
 _log = structlog.get_logger(__name__)
 
+TENANTS: Final = "kn:{sealing}:tenants"
 _NEWEST: Final = "#newest"
 _DESTROYED: Final = "-"
+
+
+def data_keys(tenant: str) -> str:
+    """Return the key of a tenant's data keys; ``keys`` has the table of all."""
+    return f"kn:{{sealing:{tenant}}}:keys"
 
 
 class RedisDataKeys:
@@ -24,7 +29,7 @@ class RedisDataKeys:
 
     def read(self, tenant: str) -> DataKeyTable:
         """See the port. A row that cannot be read is told and left out."""
-        [said] = self._store.pipelined(lambda pipe: pipe.hgetall(keys.data_keys(tenant)))
+        [said] = self._store.pipelined(lambda pipe: pipe.hgetall(data_keys(tenant)))
         fields = {name.decode(): value for name, value in said.items()}
         newest = fields.pop(_NEWEST, b"").decode()
         destroyed = frozenset(
@@ -37,13 +42,13 @@ class RedisDataKeys:
         """See the port."""
         with store_errors():
             # Before the key: a tenant too many in the list does no harm.
-            self._store.client.sadd(keys.SEALING_TENANTS, row.tenant)
+            self._store.client.sadd(TENANTS, row.tenant)
         return self._changed("add", row.tenant, row.id, row.to_json(), newest)
 
     def put_back(self, row: DataKeyRow) -> bool:
         """See the port."""
         with store_errors():
-            self._store.client.sadd(keys.SEALING_TENANTS, row.tenant)
+            self._store.client.sadd(TENANTS, row.tenant)
         return self._changed("back", row.tenant, row.id, row.to_json(), "")
 
     def rewrap(self, old: DataKeyRow, new: DataKeyRow) -> bool:
@@ -58,14 +63,14 @@ class RedisDataKeys:
     def tenants(self) -> Sequence[str]:
         """See the port."""
         with store_errors():
-            found: Any = self._store.client.smembers(keys.SEALING_TENANTS)
+            found: Any = self._store.client.smembers(TENANTS)
         return sorted(name.decode() for name in found)
 
     def _changed(
         self, what: str, tenant: str, key_id: str, row: bytes, expected: str | bytes
     ) -> bool:
         arguments = [what, key_id, row, expected]
-        return bool(self._store.run("data_key", [keys.data_keys(tenant)], arguments) == b"ok")
+        return bool(self._store.run("data_key", [data_keys(tenant)], arguments) == b"ok")
 
 
 def _row(tenant: str, key_id: str, raw: bytes) -> DataKeyRow | None:

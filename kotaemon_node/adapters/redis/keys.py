@@ -124,7 +124,6 @@ HANDOFFS = "kn:handoffs"
 API_KEYS = "kn:{api-keys}:keys"
 API_KEYS_STAMP = "kn:{api-keys}:stamp"
 SESSION_SECRET = "kn:{api-keys}:session-secret"
-SEALING_TENANTS = "kn:{sealing}:tenants"
 JOB_TENANTS = "kn:{jobs}:tenants"
 
 
