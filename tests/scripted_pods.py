@@ -32,6 +32,7 @@ class ScriptedPod:
         stall_s: float = 20.0,
         settings: Mapping[str, str] | None = None,
         port: int | None = None,
+        application: str = "tests.fakes.scripted_pod:app",
     ):
         self.name = name
         self.port = port or free_port()
@@ -49,6 +50,7 @@ class ScriptedPod:
             "STALL_S": str(stall_s),
             **(settings or {}),
         }
+        self._application = application
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
@@ -56,7 +58,7 @@ class ScriptedPod:
             self._process = subprocess.Popen(
                 [
                     *(sys.executable, "-m", "gunicorn", "--no-control-socket"),
-                    *("-c", str(_CONF), "tests.fakes.scripted_pod:app"),
+                    *("-c", str(_CONF), self._application),
                 ],
                 cwd=_ROOT,
                 env=self._environment,

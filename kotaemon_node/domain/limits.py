@@ -130,6 +130,9 @@ CLIENT_STALL_S: Final = 20.0
 CLIENT_PIECE_BYTES: Final = 16 * 1024
 # What the kernel keeps for a client that does not read: twice this, where it would take 4 MB.
 CLIENT_BUFFER_BYTES: Final = 64 * 1024
+# Of a request's head. The largest that gunicorn takes; the balancer's own buffer is larger.
+HEADER_LINE_BYTES_MAX: Final = 8_190
+HEADERS_MAX: Final = 100
 
 # Hot answers. What is kept of them in Redis is twice the bytes at most: they are counted by the
 # life of the first one.
@@ -282,6 +285,7 @@ REDIS_POOL_MAX: Final = 64
 REDIS_POOL_WAIT_S: Final = 2.0  # for a connection, then 429
 REDIS_WRITERS_MAX: Final = 16  # connections for what accepted turns write, before new requests
 REDIS_HOT_ANSWERS_MAX: Final = 16  # connections for hot answers; without one the answer is made
+REDIS_USE_MAX: Final = 16  # connections for counting what is used; without one it is not counted
 REDIS_BOOKKEEPERS_MAX: Final = 8  # for records, counts and feedback: nobody waits for most of it
 REDIS_TIMEOUT_S: Final = 5.0  # for a reply, then 503
 REDIS_CONNECT_TIMEOUT_S: Final = 2.0
@@ -320,6 +324,8 @@ READING_CHILD_GROWTH_BYTES_MAX: Final = 256 * 1024**2  # the same, above what it
 GENERATION_PASSAGES_MAX: Final = 500  # new in one generation: what comes next waits about 10 s
 GENERATION_PASSAGES_GROWN_MAX: Final = 8_000  # the same of a knowledge base of 64,000 or more
 IGNORED_PATHS_SHOWN_MAX: Final = 20
+TENANTS_LED_MAX: Final = 5_000  # by one coordinator; each takes a look every few seconds
+TENANTS_SHOWN_MAX: Final = 100  # on a page about all of them
 
 # Traces. A turn has some 15 spans of about 1 kB.
 SPANS_WAITING_MAX: Final = 4_096

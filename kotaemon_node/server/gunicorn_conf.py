@@ -39,9 +39,9 @@ errorlog = "-"
 loglevel = "warning"
 # One JSON line a request is written by the application itself.
 proc_name = f"kotaemon-{_settings.pod_name}"
-limit_request_line = 8190
-limit_request_fields = 100
-limit_request_field_size = 8190
+limit_request_line = limits.HEADER_LINE_BYTES_MAX
+limit_request_fields = limits.HEADERS_MAX
+limit_request_field_size = limits.HEADER_LINE_BYTES_MAX
 
 
 def when_ready(server: Any) -> None:

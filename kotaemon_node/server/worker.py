@@ -1,5 +1,6 @@
 """gunicorn's gevent worker, leaving as a pod should."""
 
+import contextlib
 import mmap
 import os
 import socket
@@ -12,6 +13,8 @@ import gevent
 from gunicorn.workers.ggevent import GeventWorker
 
 from kotaemon_node.domain import limits
+from kotaemon_node.domain.trace_context import new_trace_id
+from kotaemon_node.server.refusals import failure, refusal
 
 _AT_ONCE = struct.pack("ii", 1, 0)  # close now and drop what was not sent
 
@@ -56,6 +59,17 @@ class PodWorker(GeventWorker):  # type: ignore[misc]
             raise StopIteration from None
         sock.settimeout(None)
         return answered
+
+    def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
+        """Answer what the application never saw, in the form of all other errors."""
+        trace_id = new_trace_id()
+        answer = refusal(exc, trace_id=trace_id)
+        if answer is None:
+            self.log.error("a request failed, trace_id %s", trace_id, exc_info=exc)
+            answer = failure(trace_id=trace_id)
+        with contextlib.suppress(OSError):  # who sent that may have left
+            client.settimeout(limits.CLIENT_STALL_S)
+            client.sendall(answer)
 
     def handle_exit(self, _signal: int, _frame: FrameType | None) -> None:
         """Begin to leave; a second signal changes nothing."""

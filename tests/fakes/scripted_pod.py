@@ -2,7 +2,8 @@
 
     STALL_S=1 gunicorn -c tests/fakes/scripted_pod_conf.py tests.fakes.scripted_pod:app
 
-A message ``{"pieces": 30000, "pause_ms": 0}`` is answered by so many pieces, so far apart.
+A message ``{"pieces": 30000, "pause_ms": 0}`` is answered by so many pieces, so far apart; one that
+is no such script comes back as it is.
 """
 
 import json
@@ -61,13 +62,26 @@ class ScriptedAnswerer:
         """Needs nothing."""
 
     def answer(self, work: Work, out: FrameWriter, *, started_s: float) -> Draft:
-        asked: dict[str, Any] = json.loads(work.message)
+        asked = _script(work.message)
+        if asked is None:
+            out.text(work.message)
+            out.finish()
+            return Draft(generations={"default": 1})
         for place in range(asked.get("pieces", 5)):
             out.text(f"{place:05d} ")
             # A real model is another process: this one's loop goes on between two tokens.
             gevent.sleep(asked.get("pause_ms", 0) / 1000)
         out.finish()
         return Draft(generations={"default": 1})
+
+
+def _script(message: str) -> dict[str, Any] | None:
+    try:
+        asked = json.loads(message)
+    except ValueError:
+        return None
+    scripted = isinstance(asked, dict) and asked.keys() <= {"pieces", "pause_ms"}
+    return asked if scripted else None
 
 
 bootstrap.KnowledgeLibrary = AnyKnowledge  # type: ignore[assignment, misc]
