@@ -35,6 +35,8 @@ _OWN_SETTINGS: Final = frozenset(
         elasticsearch_ca_file elasticsearch_password elasticsearch_username encoder_api_key
         experiment_file
         kafka_bootstrap_servers kafka_ca_file kafka_password kafka_sasl_mechanism
+        artifact_ca_file kafka_cert_file kafka_key_file kafka_password_file rabbitmq_cert_file
+        rabbitmq_key_file tls_cert_file tls_hsts_s tls_http_port tls_key_file trusted_proxies
         intent_api_key kafka_security_protocol kafka_username knowledge_dir leave_port llm_api_key
         llm_api_key_file
         log_level model_dir native_threads otel_exporter_otlp_endpoint

@@ -14,6 +14,7 @@ ROOT: Final = Path(__file__).resolve().parents[1]
 KEPT: Final[dict[Path, Place]] = {
     ROOT / "helm" / "kotaemon" / "files": haproxy_places.chart(),
     ROOT / "deploy" / "haproxy": haproxy_places.compose(),
+    ROOT / "deploy" / "haproxy-tls": haproxy_places.compose(tls=True),
 }
 
 if __name__ == "__main__":

@@ -91,6 +91,8 @@ DROPPED = pod("worker-0", "kotaemon_events_total", _TOPIC, 'outcome="dropped"')
 POISON = pod("worker-0", "kotaemon_events_total", _TOPIC, 'outcome="poison"')
 IGNORED = pod("worker-0", "kotaemon_events_total", _TOPIC, 'outcome="ignored"')
 SERVERS = haproxy("backend_active_servers")
+CERTIFICATE = pod("haproxy-0", "kotaemon_balancer_certificate_not_after_seconds")
+NOT_SERVED = pod("haproxy-0", "kotaemon_balancer_certificate_refused")
 RETRIES = haproxy("backend_retry_warnings_total")
 ARCHIVE_AWAY = pod("coordinator-0", "kotaemon_archive_failures_total", 'reason="unavailable"')
 EXPIRED = pod("coordinator-0", "kotaemon_sessions_expired_total")
@@ -248,6 +250,15 @@ CASES: Mapping[str, Case] = {
     "KotaemonBalancerRetries": Case(
         fires=({REQUESTS: "0+100x80", RETRIES: "0+10x80"},),
         quiet=({REQUESTS: "0+100x80", RETRIES: "0+1x80"},),
+    ),
+    "KotaemonCertificateExpires": Case(
+        # In seconds since 1970, where these cases begin.
+        fires=({CERTIFICATE: "1000000x80"},),
+        quiet=({CERTIFICATE: "2000000x80"}, {CERTIFICATE: "1000000x5 3000000x75"}),
+        at_min=30,
+    ),
+    "KotaemonCertificateRefused": Case(
+        fires=({NOT_SERVED: "0x5 1x75"},), quiet=({NOT_SERVED: "0x5 1x3 0x72"},)
     ),
     "KotaemonArchiveFailures": Case(
         fires=({ARCHIVE_AWAY: "0x10 4x60"},), quiet=({ARCHIVE_AWAY: STAYS_0},)

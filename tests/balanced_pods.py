@@ -33,7 +33,8 @@ def wait_until(condition: Callable[[], bool], *, what: str, timeout_s: float = _
 class BalancedPods:
     """HAProxy and ``count`` stub pods; a context manager that leaves nothing behind."""
 
-    def __init__(self, path: Path, *, count: int) -> None:
+    def __init__(self, path: Path, *, count: int, **balancer: Any) -> None:
+        """``balancer``: fields of ``Cluster`` that differ from a plain one."""
         self.folder = DataFolder(path)
         self.folder.prepare()
         block = choose_block(BLOCK_PORTS + 1)
@@ -45,6 +46,7 @@ class BalancedPods:
             host="127.0.0.1",
             workers=count,
             redis_url="",
+            **balancer,
         )
         self.url = self.cluster.url
         self._pods: dict[str, subprocess.Popen[bytes]] = {}

@@ -65,6 +65,26 @@ def up(
             show_default="nowhere",
         ),
     ] = "",
+    tls_cert: Annotated[
+        Path | None,
+        typer.Option(
+            help="Certificate (PEM) with those that sign it; the load balancer then speaks TLS.",
+            show_default="TLS_CERT_FILE",
+        ),
+    ] = None,
+    tls_key: Annotated[
+        Path | None,
+        typer.Option(
+            help="Its private key.", show_default="TLS_KEY_FILE, or in the certificate's file"
+        ),
+    ] = None,
+    http_port: Annotated[
+        int | None,
+        typer.Option(
+            help="Port that leads plain HTTP to https; with a certificate.",
+            show_default="TLS_HTTP_PORT, or none",
+        ),
+    ] = None,
     data: DataOption = _DATA,
     detach: Annotated[
         bool, typer.Option("--detach", help="Return when every process is ready.")
@@ -83,6 +103,9 @@ def up(
         build_workers=build_workers,
         plugins=plugins,
         turn_log=_absolute(turn_log),
+        tls_cert=tls_cert,
+        tls_key=tls_key,
+        http_port=http_port,
     )
     try:
         with stop_signals():

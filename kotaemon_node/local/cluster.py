@@ -45,6 +45,13 @@ class Cluster:
     """Of the balancer, for gRPC; None: the workers do not speak it."""
     turn_log: str = ""
     """Where the log of turns is taken; empty: nowhere."""
+    tls: bool = False
+    """The balancer speaks TLS, with the certificate that the data folder leads to."""
+    hsts_s: int = 0
+    http_port: int | None = None
+    """Of the balancer, where plain HTTP is led to https; None: nowhere."""
+    trusted_proxies: str = ""
+    """Networks of proxies before the balancer whose word is taken, separated by commas."""
 
     @property
     def redis_port(self) -> int:
@@ -100,7 +107,7 @@ class Cluster:
     def url(self) -> str:
         """Where people and clients find the cluster."""
         host = "127.0.0.1" if self.host in ("0.0.0.0", "*") else self.host
-        return f"http://{host}:{self.port}"
+        return f"{'https' if self.tls else 'http'}://{host}:{self.port}"
 
 
 def load(folder: DataFolder) -> Cluster | None:
@@ -139,26 +146,19 @@ def settle(
     shop: bool = False,
     turn_log: str = "",
     grpc_port: int | None = None,
+    tls: bool = False,
+    hsts_s: int = 0,
+    http_port: int | None = None,
+    trusted_proxies: str = "",
 ) -> Cluster:
     """Return this start's cluster: the kept identity and ports, new ones where they are taken."""
     kept = load(folder)
     if kept is None or kept.folder != str(folder.path):
-        return Cluster(
-            cluster_id=secrets.token_hex(4),
-            folder=str(folder.path),
-            first_port=choose_block(BLOCK_PORTS),
-            port=port,
-            host=host,
-            workers=workers,
-            redis_url=redis_url,
-            own_kafka=own_kafka,
-            build_workers=build_workers,
-            shop=shop,
-            turn_log=turn_log,
-            grpc_port=grpc_port,
-        )
-    now = replace(
-        kept,
+        identity = {"cluster_id": secrets.token_hex(4), "folder": str(folder.path), "first_port": 0}
+    else:
+        identity = {name: getattr(kept, name) for name in ("cluster_id", "folder", "first_port")}
+    now = Cluster(
+        **identity,
         port=port,
         host=host,
         workers=workers,
@@ -168,7 +168,11 @@ def settle(
         shop=shop,
         turn_log=turn_log,
         grpc_port=grpc_port,
+        tls=tls,
+        hsts_s=hsts_s,
+        http_port=http_port,
+        trusted_proxies=trusted_proxies,
     )
-    if all_free(range(now.first_port, now.first_port + BLOCK_PORTS)):
+    if now.first_port and all_free(range(now.first_port, now.first_port + BLOCK_PORTS)):
         return now
     return replace(now, first_port=choose_block(BLOCK_PORTS))

@@ -6,6 +6,8 @@ from typing import Literal
 
 from kotaemon_node.local import broker, haproxy
 from kotaemon_node.local.cluster import Cluster
+from kotaemon_node.local.folder import TLS_FOLDER
+from kotaemon_node.local.haproxy_tls import Tls, own_host, port_suffix
 
 # A stream holds one connection on each side.
 CONNECTIONS_MAX = 40_000
@@ -43,7 +45,20 @@ def haproxy_config(cluster: Cluster, *, open_files_max: int, stopped: Collection
                 haproxy.grpc_line(slot, f"127.0.0.1:{port}")
                 for slot, port in enumerate(cluster.grpc_ports)
             ),
+            tls=_tls(cluster) if cluster.tls else None,
+            unless_proxy=haproxy.unless_proxy(cluster.trusted_proxies.split(",")),
         )
+    )
+
+
+def _tls(cluster: Cluster) -> Tls:
+    return Tls(
+        folder=TLS_FOLDER,
+        try_host=own_host(cluster.host),
+        try_port=str(cluster.port),
+        hsts_s=str(cluster.hsts_s or ""),
+        plain_address=f"{cluster.host}:{cluster.http_port}" if cluster.http_port else "",
+        port_suffix=port_suffix(str(cluster.port)),
     )
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from kotaemon_node.local.errors import LocalError
 
 LOG_TAIL_LINES = 15
+TLS_FOLDER = "tls"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,11 @@ class DataFolder:
     def run(self) -> Path:
         """Sockets and pid files; of no use once the cluster is down."""
         return self.path / "run"
+
+    @property
+    def tls(self) -> Path:
+        """Leads to certificate and key of the balancer, where it speaks TLS."""
+        return self.path / TLS_FOLDER
 
     @property
     def cluster_file(self) -> Path:

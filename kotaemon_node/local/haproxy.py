@@ -11,6 +11,8 @@ from string import Template
 from typing import Final
 
 from kotaemon_node.domain import limits
+from kotaemon_node.local import haproxy_tls
+from kotaemon_node.local.haproxy_tls import Tls
 
 SESSION_COOKIE: Final = "kotaemon_session"
 # 32,000 characters of three bytes each, their JSON and the headers.
@@ -19,7 +21,7 @@ BUFFER_BYTES: Final = 128 * 1024
 UPLOAD_BYTES_MAX: Final = limits.DOCUMENT_BYTES_MAX + 1024 * 1024
 WATCHERS_MAX: Final = 50
 """Connections that are left for checks and metrics when those for clients are used up."""
-SCRIPTS: Final = ("frozen_pods.lua", "first_check.lua")
+SCRIPTS: Final = ("frozen_pods.lua", "first_check.lua", "certificates.lua")
 
 # What HAProxy itself says where no pod can: the error form of the API. Codes as in domain.errors.
 ERROR_PAGES: Final[Sequence[tuple[int, str, str, bool]]] = (
@@ -57,18 +59,18 @@ resolvers names
 _RESOLVED: Final = (
     "    default-server resolvers names resolve-prefer ipv4 init-addr last,libc,none\n"
 )
-# gRPC is HTTP/2 without encryption. A turn may say nothing for as long as it may take; pods that
-# die meanwhile are seen by the checks of the backend above, which these servers follow.
+# gRPC is HTTP/2, between balancer and pods without encryption. A turn may say nothing for as long
+# as it may take; pods that die meanwhile are seen by the checks of the backend above, which these
+# servers follow.
 _GRPC: Final = """
 frontend grpc
-    bind ${address} proto h2
-    maxconn ${clients_max}
+${bind}    maxconn ${clients_max}
     timeout client ${turn_s}s
     log stdout format raw daemon err
     option dontlog-normal
     http-request set-header X-Turn-Default %[unique-id]
-    http-request del-header X-Forwarded-For
-    http-request set-var(txn.key) req.hdr(x-session-id) if { req.hdr(x-session-id) -m len 1:128 }
+    acl named req.hdr(x-session-id) -m len 1:128
+${origin}    http-request set-var(txn.key) req.hdr(x-session-id) if named
     http-request set-var(txn.key) unique-id if !{ var(txn.key) -m len 1:128 }
     default_backend grpc_workers
 
@@ -123,6 +125,10 @@ class Place:
     """What stands before and behind all of gRPC: a condition of a Go template."""
     user: str = ""
     """What a HAProxy that was started by root becomes; empty: it stays what it is."""
+    tls: Tls | None = None
+    """How it speaks TLS; None: it does not."""
+    unless_proxy: str = ""
+    """Ends rules that are not for proxies before this one whose word is taken (``unless``)."""
 
 
 def render(place: Place) -> str:
@@ -139,7 +145,12 @@ def render(place: Place) -> str:
         error_pages="\n".join(_error_page(*page) for page in ERROR_PAGES),
         resolvers=_RESOLVERS if place.resolved else "",
         server_timeout_s=place.server_timeout_s,
-        public_address=place.public_address,
+        tls_globals=haproxy_tls.global_lines(place.tls),
+        tls_watching=haproxy_tls.watching_lines(place.tls),
+        public_bind=haproxy_tls.public_bind(place.tls, place.public_address),
+        origin=haproxy_tls.origin_lines(place.tls, unless=place.unless_proxy),
+        hsts=haproxy_tls.hsts_lines(place.tls),
+        redirect=haproxy_tls.redirect_section(place.tls, clients_max=place.clients_max),
         watching_address=place.watching_address,
         cluster_id=place.cluster_id,
         upload_bytes_max=UPLOAD_BYTES_MAX,
@@ -156,13 +167,20 @@ def _grpc_sections(place: Place) -> str:
         return ""
     before, behind = place.grpc_around
     sections = Template(_GRPC).substitute(
-        address=place.grpc_address,
+        bind=haproxy_tls.grpc_bind(place.tls, place.grpc_address),
+        origin=haproxy_tls.origin_lines(place.tls, unless=place.unless_proxy),
         clients_max=place.clients_max,
         turn_s=int(limits.TURN_TIMEOUT_S) + 60,
         own_server_defaults=_RESOLVED if place.resolved else "",
         servers=place.grpc_servers,
     )
     return before + sections + behind
+
+
+def unless_proxy(networks: Sequence[str]) -> str:
+    """Return the end of rules that are not for proxies of these networks (``Place``)."""
+    named = " ".join(filter(None, map(str.strip, networks)))
+    return f" unless {{ src {named} }}" if named else ""
 
 
 def grpc_line(slot: int, address: str) -> str:

@@ -17,8 +17,10 @@ from kotaemon_node.local import haproxy
 from kotaemon_node.local.cluster import WORKER_SLOTS
 from kotaemon_node.local.config import CONNECTIONS_MAX
 from kotaemon_node.local.haproxy import Place
+from kotaemon_node.local.haproxy_tls import HSTS_S, Tls, own_host, port_suffix
 
 PUBLIC_PORT: Final = 8080
+TLS_PORT: Final = 8443
 WATCHING_PORT: Final = 8405
 WORKER_PORT: Final = 8000
 GRPC_PORT: Final = 9090
@@ -30,14 +32,19 @@ FILES_MAX: Final = 2 * CONNECTIONS_MAX + _FILES_MORE
 # docker compose's cluster: as many workers as it starts, and room for more.
 COMPOSE_WORKERS: Final = 3
 COMPOSE_CLUSTER: Final = "compose"
+COMPOSE_PORT_SUFFIX: Final = ":${HTTPS_PORT}"
+"""HAProxy itself fills in what Compose publishes."""
+TLS_FOLDER: Final = "/etc/kotaemon/tls"
+"""Where containers find tls.crt and tls.key."""
 
 _CHART_HEAD: Final = """\
 {{- /* Made by scripts/haproxy_files.py from kotaemon_node/local/haproxy.cfg.tmpl; do not edit.
 Goes through `tpl` with the root context. Reads .Values.worker.{slots,replicas}, .Values.autoscaling
 .{mode,minReplicas}, .Values.{clusterDomain,ipv6}, .Values.haproxy.{maxConnections,
-timeoutServerSeconds}, .Values.grpc.enabled, and the helpers kotaemon.fullname and
-kotaemon.clusterId. The Lua files lie beside it. HAProxy is to be stopped by SIGUSR1, as in the
-official image: SIGTERM would cut its streams. */ -}}
+timeoutServerSeconds,trustedProxies}, .Values.{grpc,tls}.enabled, .Values.tls.hstsSeconds,
+.Values.service.tlsPort, and the helpers kotaemon.fullname and kotaemon.clusterId. The Lua files lie
+beside it. HAProxy is to be stopped by SIGUSR1, as in the official image: SIGTERM would cut its
+streams. */ -}}
 {{- /* Of IPv4 alone, or of both. */ -}}
 {{- $any := ternary "[::]" "" .Values.ipv6 -}}
 {{- $workers := printf "%s-worker" (include "kotaemon.fullname" .) -}}
@@ -55,6 +62,13 @@ _CHART_GRPC_SERVERS: Final = """\
 {{- range $slot := until (int .Values.worker.slots) }}
     %(line)s
 {{- end }}"""
+
+_CHART_UNLESS_PROXY: Final = (
+    '{{ with .Values.haproxy.trustedProxies }} unless { src {{ join " " . }} }{{ end }}'
+)
+_CHART_PORT_SUFFIX: Final = (
+    "{{ with int .Values.service.tlsPort }}{{ if ne . 443 }}:{{ . }}{{ end }}{{ end }}"
+)
 
 
 def chart() -> Place:
@@ -80,13 +94,27 @@ def chart() -> Place:
     )
     return replace(
         place,
+        tls=Tls(
+            folder=TLS_FOLDER,
+            try_host='{{ ternary "::1" "127.0.0.1" .Values.ipv6 }}',
+            try_port=str(TLS_PORT),
+            address=f"{{{{ $any }}}}:{TLS_PORT}",
+            plain_address=place.public_address,
+            port_suffix=_CHART_PORT_SUFFIX,
+            hsts_s="{{ int .Values.tls.hstsSeconds }}",
+            when=".Values.tls.enabled",
+            hsts_when="and .Values.tls.enabled (int .Values.tls.hstsSeconds)",
+        ),
+        unless_proxy=_CHART_UNLESS_PROXY,
         grpc_address=f"{{{{ $any }}}}:{GRPC_PORT}",
         grpc_servers=_CHART_GRPC_SERVERS % {"line": grpc},
         grpc_around=("{{- if .Values.grpc.enabled }}\n", "{{- end }}\n"),
     )
 
 
-def kubernetes(release: str, *, namespace: str, workers: int, slots: int = WORKER_SLOTS) -> Place:
+def kubernetes(
+    release: str, *, namespace: str, workers: int, slots: int = WORKER_SLOTS, tls: bool = False
+) -> Place:
     """Return what Helm makes of ``chart()`` for this full name, with the chart's other values."""
     lines = []
     for slot in range(slots):
@@ -99,7 +127,7 @@ def kubernetes(release: str, *, namespace: str, workers: int, slots: int = WORKE
         )
         empty = haproxy.EMPTY + haproxy.NOT_LOOKED_UP
         lines.append(f"    {line}{'' if slot < workers else empty}")
-    return _kubernetes(
+    place = _kubernetes(
         head=_KUBERNETES_HEAD,
         cluster_id=f"{namespace}-{release}",
         files_max=str(FILES_MAX),
@@ -107,6 +135,18 @@ def kubernetes(release: str, *, namespace: str, workers: int, slots: int = WORKE
         any_address="",
         server_timeout_s="75",
         servers="\n".join(lines),
+    )
+    return replace(place, tls=_container_tls()) if tls else place
+
+
+def _container_tls() -> Tls:
+    return Tls(
+        folder=TLS_FOLDER,
+        try_host="127.0.0.1",
+        try_port=str(TLS_PORT),
+        address=f":{TLS_PORT}",
+        plain_address=f":{PUBLIC_PORT}",
+        hsts_s=str(HSTS_S),
     )
 
 
@@ -146,7 +186,7 @@ def _kubernetes(
     )
 
 
-def compose() -> Place:
+def compose(*, tls: bool = False) -> Place:
     """Return the place of docker compose: workers are services named as the slots are."""
     servers = [
         haproxy.server_line(slot, f"worker-{slot}:{WORKER_PORT}", expected=slot < COMPOSE_WORKERS)
@@ -163,6 +203,7 @@ def compose() -> Place:
         watching_address=f":{WATCHING_PORT}",
         servers="\n".join(servers),
         resolved=True,
+        tls=replace(_container_tls(), hsts_s="", port_suffix=COMPOSE_PORT_SUFFIX) if tls else None,
     )
 
 
@@ -173,6 +214,8 @@ def machines(
     public_address: str = f":{PUBLIC_PORT}",
     watching_address: str = f"127.0.0.1:{WATCHING_PORT}",
     user: str = "",
+    tls: Tls | None = None,
+    proxies: Sequence[str] = (),
 ) -> Place:
     """Return the place of workers at these addresses (host:port), all of them expected.
 
@@ -191,6 +234,8 @@ def machines(
         servers="\n".join(servers),
         resolved=any(map(_is_name, workers)),
         user=user,
+        tls=tls,
+        unless_proxy=haproxy.unless_proxy(proxies),
     )
 
 
@@ -223,15 +268,37 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--bind", default=f":{PUBLIC_PORT}", help="where clients come")
     parser.add_argument("--watch", default=f"127.0.0.1:{WATCHING_PORT}", help="checks and metrics")
     parser.add_argument("--user", default="", help="what root becomes; its group is called so, too")
+    parser.add_argument("--tls-folder", default="", help="holds tls.crt and tls.key: --bind is TLS")
+    parser.add_argument("--hsts", type=int, default=HSTS_S, help="seconds; 0: none (with TLS)")
+    parser.add_argument("--plain-bind", default="", help="where http is led to https (with TLS)")
+    parser.add_argument(
+        "--trusted-proxy", action="append", default=[], metavar="NETWORK", help="its word is taken"
+    )
     wanted = parser.parse_args(arguments)
+    if wanted.plain_bind and not wanted.tls_folder:
+        parser.error("--plain-bind leads to https: give --tls-folder as well")
     place = machines(
         wanted.worker,
         cluster_id=wanted.cluster_id,
         public_address=wanted.bind,
         watching_address=wanted.watch,
         user=wanted.user,
+        tls=_machine_tls(wanted) if wanted.tls_folder else None,
+        proxies=wanted.trusted_proxy,
     )
     write(place, wanted.folder)
+
+
+def _machine_tls(wanted: argparse.Namespace) -> Tls:
+    host, _, port = wanted.bind.rpartition(":")
+    return Tls(
+        folder=wanted.tls_folder.rstrip("/"),
+        try_host=own_host(host),
+        try_port=port,
+        hsts_s=str(wanted.hsts or ""),
+        plain_address=wanted.plain_bind,
+        port_suffix=port_suffix(port),
+    )
 
 
 if __name__ == "__main__":

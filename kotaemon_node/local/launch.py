@@ -11,7 +11,16 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from kotaemon_node.local import broker, broker_jars, config, haproxy, leftovers, preflight, table
+from kotaemon_node.local import (
+    broker,
+    broker_jars,
+    config,
+    haproxy,
+    leftovers,
+    preflight,
+    table,
+    tls,
+)
 from kotaemon_node.local import cluster as clusters
 from kotaemon_node.local.admin_key import settle as settle_admin_key
 from kotaemon_node.local.cluster import WORKER_SLOTS, Cluster
@@ -71,6 +80,10 @@ def up(wishes: Wishes, *, progress: Progress) -> Running:
             shop=plan.shop,
             turn_log=wishes.turn_log,
             grpc_port=plan.grpc_port,
+            tls=plan.tls_cert is not None,
+            hsts_s=plan.hsts_s,
+            http_port=plan.http_port,
+            trusted_proxies=plan.trusted_proxies,
         )
         if plan.shop:
             begin_plugins(plan.plugins, cluster, before)
@@ -108,6 +121,7 @@ def _end_leftovers(folder: DataFolder, progress: Progress) -> None:
 
 def _check_surroundings(wishes: Wishes, plan: Plan, progress: Progress) -> None:
     preflight.check_port(wishes.host, wishes.port)
+    preflight.check_tls(plan, host=wishes.host)
     if plan.redis_url:
         preflight.check_redis(plan.redis_url)
     preflight.check_durability(plan.durability, plan.redis_url)
@@ -130,6 +144,8 @@ def _check_surroundings(wishes: Wishes, plan: Plan, progress: Progress) -> None:
 
 def _write_configuration(folder: DataFolder, cluster: Cluster, plan: Plan) -> None:
     open_files_max = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    if plan.tls_cert is not None:
+        tls.link(folder, plan.tls_cert, plan.tls_key)
     _write_balancer(folder, cluster, open_files_max=open_files_max)
     fsync: Literal["always", "everysec"] = "always" if plan.durability == "fsync" else "everysec"
     write_whole(folder.redis_config, config.redis_config(cluster, fsync=fsync))

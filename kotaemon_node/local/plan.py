@@ -27,6 +27,11 @@ class Wishes:
     plugins: Path | None = None
     turn_log: str = ""
     """Where the log of turns is taken, ``file:PATH`` or ``elasticsearch:URL``; empty: nowhere."""
+    tls_cert: Path | None = None
+    """Certificate of the balancer; None: that of the environment, or no TLS."""
+    tls_key: Path | None = None
+    http_port: int | None = None
+    """Where the balancer leads plain HTTP to https."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +59,13 @@ class Plan:
     """Where the balancer takes gRPC; None: nowhere."""
     shop: bool = False
     """Whether the sample shop's orders come with its documents: where all is the sample."""
+    tls_cert: Path | None = None
+    """Certificate of the balancer; None: it does not speak TLS."""
+    tls_key: Path | None = None
+    """Its key; None: in the same file."""
+    hsts_s: int = 0
+    http_port: int | None = None
+    trusted_proxies: str = ""
 
 
 def make_plan(wishes: Wishes, settings: Settings) -> Plan:
@@ -79,6 +91,11 @@ def make_plan(wishes: Wishes, settings: Settings) -> Plan:
         own_kafka=wishes.bus == "kafka" and not kafka_servers,
         grpc_port=settings.grpc_port,
         plugins=(wishes.plugins or _given(settings, "plugins_dir") or folder.plugins).absolute(),
+        tls_cert=wishes.tls_cert or settings.tls_cert_file,
+        tls_key=wishes.tls_key if wishes.tls_cert else wishes.tls_key or settings.tls_key_file,
+        hsts_s=settings.tls_hsts_s,
+        http_port=wishes.http_port or settings.tls_http_port,
+        trusted_proxies=settings.trusted_proxies,
         shop=not own_knowledge
         and not (wishes.plugins or _given(settings, "plugins_dir"))
         and sample_shop() is not None,

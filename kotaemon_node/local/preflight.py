@@ -11,10 +11,11 @@ from kotaemon_node.adapters.kafka.address import KafkaAddress
 from kotaemon_node.adapters.redis.address import StoreAddress
 from kotaemon_node.adapters.redis.connection import connect
 from kotaemon_node.adapters.redis.durability import Level, NeverDurable
-from kotaemon_node.local import probes
+from kotaemon_node.local import probes, tls
 from kotaemon_node.local.cluster import BUILD_WORKER_SLOTS, WORKER_SLOTS
 from kotaemon_node.local.errors import LocalError
 from kotaemon_node.local.folder import DataFolder
+from kotaemon_node.local.plan import Plan
 from kotaemon_node.local.ports import is_free
 from kotaemon_node.settings import Settings
 
@@ -85,6 +86,18 @@ def check_port(host: str, port: int) -> None:
         raise LocalError(
             f"Port {port} on {host} is busy; stop what listens there or choose another with --port."
         )
+
+
+def check_tls(plan: Plan, *, host: str) -> None:
+    """Make sure that the balancer can use its certificate, and listen for who comes without TLS."""
+    if plan.tls_cert is not None:
+        tls.check(plan.tls_cert, plan.tls_key)
+    elif plan.tls_key is not None:
+        raise LocalError("--tls-key is the key of a certificate: name that with --tls-cert.")
+    if plan.http_port is not None:
+        if plan.tls_cert is None:
+            raise LocalError("--http-port leads to https: name a certificate with --tls-cert.")
+        check_port(host, plan.http_port)
 
 
 def check_knowledge(folder: Path) -> None:

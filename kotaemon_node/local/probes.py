@@ -2,6 +2,7 @@
 
 import http.client
 import socket
+import ssl
 import struct
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
@@ -57,13 +58,18 @@ def port_of(cluster: Cluster, name: str) -> int:
 
 def _is_our_balancer(cluster: Cluster) -> bool:
     """The address holds the cluster's id: a stranger on our port does not count as our balancer."""
-    return _get(cluster.port, f"/balancer/{cluster.cluster_id}", host=cluster.url) is not None
+    path = f"/balancer/{cluster.cluster_id}"
+    return _get(cluster.port, path, host=cluster.url, tls=cluster.tls) is not None
 
 
-def _get(port: int, path: str, *, host: str = "") -> bytes | None:
+def _get(port: int, path: str, *, host: str = "", tls: bool = False) -> bytes | None:
     """Return the body of a 200, else None. Probing must not fail, whatever is on the port."""
     name = (urlsplit(host).hostname if host else None) or "127.0.0.1"
     connection = http.client.HTTPConnection(name, port, timeout=_TIMEOUT_S)
+    if tls:
+        connection = http.client.HTTPSConnection(
+            name, port, timeout=_TIMEOUT_S, context=_whoever_answers()
+        )
     try:
         connection.request("GET", path)
         response = connection.getresponse()
@@ -73,6 +79,14 @@ def _get(port: int, path: str, *, host: str = "") -> bytes | None:
     finally:
         connection.close()
     return body if response.status == 200 else None
+
+
+def _whoever_answers() -> ssl.SSLContext:
+    """The certificate is for another name than 127.0.0.1, and nothing secret is asked."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
 
 
 def redis_answers(host: str, port: int) -> bool:

@@ -36,6 +36,8 @@ class _Handler(BaseHTTPRequestHandler):
             "turn_default": self.headers.get_all("X-Turn-Default"),
             "balancer_start": self.headers.get_all("X-Balancer-Start"),
             "forwarded_for": self.headers.get_all("X-Forwarded-For"),
+            "forwarded": self.headers.get_all("Forwarded"),
+            "forwarded_proto": self.headers.get_all("X-Forwarded-Proto"),
         }
         with (_FOLDER / f"{_NAME}.jsonl").open("a") as journal:
             journal.write(json.dumps(seen) + "\n")

@@ -37,6 +37,9 @@ REFUSED: Final[dict[tuple[str, ...], str]] = {
     ('secrets={"existingSecret":"s","externalSecret":{"enabled":true}}',): "use one of them",
     ("secrets.externalSecret.enabled=true",): "storeRef.name and",
     ("httpRoute.enabled=true",): "name the gateway in httpRoute.parentRefs",
+    ("tls.enabled=true",): "tls.certificate.issuerRef.name and",
+    ("tls.enabled=true", 'tls.existingSecret="t"', "ingress.enabled=true"): "leave tls off",
+    ("ingress.enabled=true", 'ingress.tls=[{"secretName":"t"}]'): "in haproxy.trustedProxies",
     ("buildWorker.replicas=1",): "coordinator.volume.accessMode=ReadWriteMany",
     (
         "buildWorker.replicas=1",

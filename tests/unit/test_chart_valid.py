@@ -26,7 +26,14 @@ from tests.helm_chart import (
 )
 
 # Objects of others, whose schemas Kubernetes does not have.
-OTHERS = {"ExternalSecret", "HTTPRoute", "PrometheusRule", "ScaledObject", "ServiceMonitor"}
+OTHERS = {
+    "Certificate",
+    "ExternalSecret",
+    "HTTPRoute",
+    "PrometheusRule",
+    "ScaledObject",
+    "ServiceMonitor",
+}
 
 
 @pytest.fixture(autouse=True)

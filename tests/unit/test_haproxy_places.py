@@ -3,6 +3,7 @@
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,9 @@ import yaml
 
 from kotaemon_node.local import config, haproxy, haproxy_places
 from kotaemon_node.local.cluster import WORKER_SLOTS, Cluster
+from kotaemon_node.local.haproxy_tls import HSTS_S, Tls
 from scripts.haproxy_files import KEPT
+from tests.certificates import Authority
 
 CLUSTER = Cluster(
     cluster_id="0123abcd",
@@ -25,10 +28,24 @@ KUBERNETES = haproxy_places.kubernetes("shop-kotaemon", namespace="prod", worker
 MACHINES = haproxy_places.machines(
     ["10.0.0.21:8000", "[fd00::22]:8000"], cluster_id="shop", public_address=":80", user="root"
 )
+ENCRYPTED = haproxy_places.kubernetes("shop-kotaemon", namespace="prod", workers=3, tls=True)
 PLACES = {
     "kubernetes": KUBERNETES,
+    "kubernetes, TLS": ENCRYPTED,
     "compose": haproxy_places.compose(),
+    "compose, TLS": haproxy_places.compose(tls=True),
     "machines": MACHINES,
+    "machines, TLS": replace(
+        MACHINES,
+        tls=Tls(
+            folder=haproxy_places.TLS_FOLDER,
+            try_host="127.0.0.1",
+            try_port="8443",
+            hsts_s=str(HSTS_S),
+            plain_address=":80",
+            address=":8443",
+        ),
+    ),
 }
 ROOT = Path(__file__).parents[2]
 
@@ -44,6 +61,10 @@ def test_haproxy_accepts_each_place(tmp_path: Path, place: str) -> None:
     # Names need no lookup here: a name server of this machine is no part of the file.
     text = haproxy.render(PLACES[place]).replace("last,libc,none", "none")
     haproxy_places.write(PLACES[place], tmp_path)
+    pair = Authority(tmp_path / "authority").pair()
+    shutil.copy(pair.certificate, tmp_path / "tls.crt")
+    shutil.copy(pair.key, tmp_path / "tls.key")
+    text = text.replace(haproxy_places.TLS_FOLDER, str(tmp_path))
     (tmp_path / "haproxy.cfg").write_text(text)
 
     verdict = subprocess.run(
@@ -64,12 +85,18 @@ def rules(text: str) -> list[str]:
     own += r"|timeout re|hold "
     lines = [line.strip() for line in body.splitlines()]
     kept = [line for line in lines if line and not re.match(own, line) and line[0] != "#"]
+    # Where clients are led to by its port, and whether they are told to remember it.
+    kept = [re.sub(r"(txn.name\)\]):[^%]+", r"\1", line) for line in kept]
+    kept = [line for line in kept if "Strict-Transport-Security" not in line]
     return [re.sub(r"/balancer/[\w-]+", "/balancer/ID", line) for line in kept]
 
 
 @pytest.mark.parametrize("place", PLACES)
 def test_requests_are_treated_alike_everywhere(place: str) -> None:
-    local = rules(config.haproxy_config(CLUSTER, open_files_max=20_000))
+    cluster = CLUSTER
+    if PLACES[place].tls:
+        cluster = replace(CLUSTER, tls=True, hsts_s=HSTS_S, http_port=8081)
+    local = rules(config.haproxy_config(cluster, open_files_max=20_000))
     here = [line for line in rules(haproxy.render(PLACES[place])) if line != "resolvers names"]
 
     assert here == local
@@ -94,7 +121,8 @@ def test_in_kubernetes_a_server_is_an_ordinal_and_only_some_are_expected_at_the_
     assert "stats socket" not in text
 
 
-def test_helm_makes_of_the_charts_file_what_is_tested_here(tmp_path: Path) -> None:
+@pytest.mark.parametrize("place", ["kubernetes", "kubernetes, TLS"])
+def test_helm_makes_of_the_charts_file_what_is_tested_here(tmp_path: Path, place: str) -> None:
     chart = ROOT / "helm" / "kotaemon"
     shutil.copytree(chart / "files", tmp_path / "files")
     (tmp_path / "templates").mkdir()
@@ -109,13 +137,16 @@ def test_helm_makes_of_the_charts_file_what_is_tested_here(tmp_path: Path) -> No
         ["sh", "scripts/helm.sh"], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout.strip()
     rendered = subprocess.run(
-        [helm, "template", "shop", str(tmp_path), "-n", "prod", "--kube-version", "1.33.0"],
+        [
+            *(helm, "template", "shop", str(tmp_path), "-n", "prod", "--kube-version", "1.33.0"),
+            *("--set", f"tls.enabled={'true' if PLACES[place].tls else 'false'}"),
+        ],
         capture_output=True,
         text=True,
         check=True,
     )
 
-    assert yaml.safe_load(rendered.stdout)["text"] == haproxy.render(KUBERNETES)
+    assert yaml.safe_load(rendered.stdout)["text"] == haproxy.render(PLACES[place])
 
 
 def test_machines_that_are_named_by_addresses_need_no_name_server() -> None:

@@ -6,6 +6,7 @@ holds what was said; the admin's key stands in ADMIN_KEY.
 
 import json
 import os
+import ssl
 import sys
 import time
 from collections.abc import Iterator
@@ -16,6 +17,10 @@ from urllib.request import Request, urlopen
 PATIENCE_S = 120.0
 QUESTION = "How long does shipping take, and what does it cost?"
 Frame = dict[str, Any]
+# Inside the cluster the balancer is found by its service's name, for which no certificate is made.
+ANYBODY = ssl.create_default_context()
+ANYBODY.check_hostname = False
+ANYBODY.verify_mode = ssl.CERT_NONE
 
 
 def call(method: str, url: str, body: object = None, **headers: str) -> Any:
@@ -29,7 +34,7 @@ def call(method: str, url: str, body: object = None, **headers: str) -> Any:
     ends_at = time.monotonic() + PATIENCE_S
     while True:
         try:
-            return urlopen(Request(url, data, wanted, method=method), timeout=30)
+            return urlopen(Request(url, data, wanted, method=method), timeout=30, context=ANYBODY)
         except HTTPError as error:
             if error.code not in (429, 502, 503, 504) or time.monotonic() > ends_at:
                 sys.exit(f"{method} {url}: {error.code} {error.read(500).decode(errors='replace')}")

@@ -89,6 +89,17 @@
 {{- if and .Values.httpRoute.enabled (not .Values.httpRoute.parentRefs) -}}
 {{- fail "httpRoute.enabled: name the gateway in httpRoute.parentRefs, as [{name: …, namespace: …}]." -}}
 {{- end -}}
+{{- $tls := .Values.tls -}}
+{{- if $tls.enabled -}}
+{{- if and (not $tls.existingSecret) (not (and $tls.certificate.issuerRef.name $tls.certificate.dnsNames)) -}}
+{{- fail "tls.enabled: name a secret with tls.crt and tls.key in tls.existingSecret, or have cert-manager make one: tls.certificate.issuerRef.name and tls.certificate.dnsNames." -}}
+{{- end -}}
+{{- if or .Values.ingress.enabled .Values.httpRoute.enabled -}}
+{{- fail "tls.enabled together with ingress or httpRoute: those end TLS themselves and would be led to https for ever; leave tls off, or publish the service instead (service.type)." -}}
+{{- end -}}
+{{- else if and .Values.ingress.enabled .Values.ingress.tls (not .Values.haproxy.trustedProxies) -}}
+{{- fail "ingress.tls: name the networks of the ingress in haproxy.trustedProxies, as [10.0.0.0/8]; without, its word that a client came by TLS does not count, and cookies are not kept to TLS." -}}
+{{- end -}}
 {{- if and (gt (int .Values.buildWorker.replicas) 0) (or (eq .Values.kafka.mode "none") (and (ne .Values.artifacts.mode "s3") (ne .Values.coordinator.volume.accessMode "ReadWriteMany"))) -}}
 {{- fail "buildWorker.replicas: build workers need Kafka, and a store that they can write to: artifacts.mode=s3, or coordinator.volume.accessMode=ReadWriteMany." -}}
 {{- end -}}

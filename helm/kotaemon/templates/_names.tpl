@@ -48,6 +48,11 @@ labels:
 {{- .Values.secrets.existingSecret | default (printf "%s-secrets" (include "kotaemon.fullname" .)) -}}
 {{- end }}
 
+{{/* Where the balancer's certificate is: yours, or the one that cert-manager makes. */}}
+{{- define "kotaemon.tls.secret" -}}
+{{- .Values.tls.existingSecret | default (printf "%s-tls" (include "kotaemon.fullname" .)) -}}
+{{- end }}
+
 {{/* By it a balancer's check tells our pods from a stranger's. */}}
 {{- define "kotaemon.clusterId" -}}
 {{- printf "%s-%s" .Release.Namespace (include "kotaemon.fullname" .) -}}
