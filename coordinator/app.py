@@ -1,5 +1,6 @@
 """The coordinator's HTTP side: is it alive, is it ready, what does it count."""
 
+from collections.abc import Mapping
 from itertools import islice
 from typing import Any
 
@@ -37,7 +38,8 @@ def create_app(
     @app.get("/readyz")
     def readyz() -> tuple[Response, int]:
         status = board.current
-        return jsonify(_shown(status)), 200 if status.ready else 503
+        shown = {**_shown(status), **_tenants(board.tenants)}
+        return jsonify(shown), 200 if status.ready else 503
 
     @app.get("/metrics")
     def exposition() -> Response:
@@ -48,11 +50,30 @@ def create_app(
 
 
 def _shown(status: Status) -> dict[str, Any]:
-    shown = islice(status.ignored.items(), limits.IGNORED_PATHS_SHOWN_MAX)
     return {
         "ready": status.ready,
         "role": status.role,
         "problem": status.problem or (None if status.ready else "reading the knowledge folder"),
+        **_kept(status),
+    }
+
+
+def _tenants(boards: Mapping[str, StatusBoard]) -> dict[str, Any]:
+    """Show the tenants besides ``default``: those in trouble first, for not all can be shown."""
+    current = sorted((not board.current.problem, name) for name, board in boards.items())
+    shown = [name for _, name in current[: limits.TENANTS_SHOWN_MAX]]
+    return {
+        "tenants": {
+            name: {"problem": boards[name].current.problem, **_kept(boards[name].current)}
+            for name in shown
+        },
+        "tenants_total": len(boards),
+    }
+
+
+def _kept(status: Status) -> dict[str, Any]:
+    shown = islice(status.ignored.items(), limits.IGNORED_PATHS_SHOWN_MAX)
+    return {
         "knowledge": {
             kb: {
                 "generation": known.generation,

@@ -18,7 +18,7 @@ from threading import Lock
 from typing import Final
 
 from coordinator.placing import place
-from coordinator.walking import FolderWalk, Signature, Walk, signature_of
+from coordinator.walking import FolderWalk, Signature, Walk, inside, signature_of
 from kotaemon_node.adapters.documents.endings import too_large, unsupported
 from kotaemon_node.domain import limits
 from kotaemon_node.domain.document_names import knowledge_base_of, temporary
@@ -163,8 +163,9 @@ class KnowledgeFolder:
         A link is removed, and never what it leads to.
         """
         path = self._root / document
-        inside = path.parent.resolve().is_relative_to(self._root.resolve())
-        if not inside or any(temporary(step) or step == ".." for step in Path(document).parts):
+        if not inside(self._root, path.parent.resolve()) or any(
+            temporary(step) or step == ".." for step in Path(document).parts
+        ):
             return False
         try:
             path.unlink()
@@ -260,7 +261,7 @@ class KnowledgeFolder:
     def _real(self, path: Path) -> Path:
         """Return where a file lies. Checked again: a link may be changed between two looks."""
         target = path.resolve(strict=True)
-        if not target.is_relative_to(self._root.resolve()):
+        if not inside(self._root, target):
             raise OSError(f"{path} leaves the knowledge folder")
         return target
 

@@ -1,6 +1,6 @@
 """The leader's side of the orders: one after the other, each acknowledged after its effect."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Final
 
 import structlog
@@ -181,23 +181,30 @@ class Jobs:
 
 
 class JobWatch:
-    """Calls ``wake`` when an order comes. A hint: the periodic step looks in any case."""
+    """Calls ``wake`` with whose order came. A hint: the periodic step looks in any case."""
 
     def __init__(
-        self, source: JobSource, *, wake: Callable[[], None], clock: Clock, tenant: str
+        self,
+        source: JobSource,
+        *,
+        known: Callable[[], Collection[str]],
+        wake: Callable[[str], None],
+        clock: Clock,
     ) -> None:
+        """``known`` are the tenants that are led; those who order for the first time are met."""
         self._source = source
+        self._known = known
         self._wake = wake
         self._clock = clock
-        self._tenant = tenant
         self._stopped = False
 
     def run(self) -> None:
         """Watch until ``stop``, which it sees within a second."""
         while not self._stopped:
             try:
-                if self._source.wait(self._tenant, timeout_s=_WAIT_S):
-                    self._wake()
+                tenants = {*self._known(), *self._source.tenants()}
+                for tenant in self._source.wait(tenants, timeout_s=_WAIT_S):
+                    self._wake(tenant)
             except StoreUnavailable:
                 self._clock.sleep(_WAIT_S)
 

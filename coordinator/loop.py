@@ -29,7 +29,7 @@ from coordinator.walking import FolderMissing
 from kotaemon_node.domain import limits
 from kotaemon_node.domain.errors import NodeError
 from kotaemon_node.domain.held import HeldBuild
-from kotaemon_node.domain.ids import DEFAULT_KNOWLEDGE_BASE
+from kotaemon_node.domain.ids import DEFAULT_KNOWLEDGE_BASE, DEFAULT_TENANT
 from kotaemon_node.domain.knowledge import Manifest
 from kotaemon_node.domain.trace_context import new_trace_id
 from kotaemon_node.ports.knowledge import GenerationPointer
@@ -42,6 +42,7 @@ _RETENTION_S: Final = 60.0
 _POINTER_CHECK_S: Final = 5.0
 _STANDBY_LOOK_S: Final = 0.5
 _AFTER_TROUBLE_S: Final = 1.0
+_EVERYBODYS: Final = (DEFAULT_TENANT, DEFAULT_KNOWLEDGE_BASE)
 # The periodic scan takes at most this share of the time, however large the folder is.
 _SCAN_SHARE_MAX: Final = 0.05
 
@@ -107,23 +108,13 @@ class CoordinatorLoop:
         self._retention_s = 0.0
         self._complained: dict[str, str] = {}
         self._stop = threading.Event()
-        self._wake = threading.Event()
-
-    def wake(self) -> None:
-        """Look at the folder now. Called by the watching thread."""
-        self._wake.set()
 
     def stop(self) -> None:
-        """End ``run`` soon, also in the middle of a build."""
+        """End the step that is taken soon, also in the middle of a build."""
         self._stop.set()
-        self._wake.set()
 
-    def run(self) -> None:
-        """Work until ``stop``."""
-        while not self._stop.is_set():
-            self._wake.clear()
-            wait_s = self.guarded_step()
-            self._wake.wait(wait_s)
+    def end(self) -> None:
+        """End what goes on beside the steps; none is taken any more."""
         self._merges.stop()
 
     def guarded_step(self) -> float:
@@ -197,7 +188,7 @@ class CoordinatorLoop:
     def _keep_up_to_date(self, kb: str, scan: Scan, fence: int) -> None:
         base = self._base(kb)
         # Pods are ready once they serve the default knowledge base, be it empty.
-        missing = base.newest.manifest is None and kb == DEFAULT_KNOWLEDGE_BASE
+        missing = base.newest.manifest is None and (self._tenant, kb) == _EVERYBODYS
         outcome = self._updater.update(
             kb,
             scan,

@@ -25,25 +25,20 @@ from pydantic import ValidationError
 from coordinator.app import create_app
 from coordinator.archiving import Archiving
 from coordinator.artifacts import ArtifactService
-from coordinator.audit import Audit
-from coordinator.build import Builder
-from coordinator.catalog import Catalog
 from coordinator.folder import KnowledgeFolder
 from coordinator.jobs import JobWatch
 from coordinator.leader import Lease
-from coordinator.loop import CoordinatorLoop
 from coordinator.metrics import CoordinatorMetrics
 from coordinator.plugins import PluginFolder
 from coordinator.priority import lower_this_thread
-from coordinator.publish import Publisher
 from coordinator.reading.reader import Reader
-from coordinator.retention import Retention
 from coordinator.settings import CoordinatorSettings
+from coordinator.sharing import Shared
 from coordinator.standing import bus_of, encoder_of, reader_of, signer_of
 from coordinator.status import StatusBoard
+from coordinator.tenants import Led, Tenants
 from coordinator.top_questions import TopQuestions
 from coordinator.watch import FolderWatch
-from coordinator.wiring import make_loop
 from coordinator.workers.pieces import Pieces
 from kotaemon_node.adapters.encoder.errors import EncoderSetupError
 from kotaemon_node.adapters.faiss import VERIFIED, FaissSegmentFormat, VerifiedMarks
@@ -63,6 +58,7 @@ from kotaemon_node.adapters.system import RandomIds, SystemClock
 from kotaemon_node.adapters.system.gevent_tasks import GeventTasks
 from kotaemon_node.adapters.system.tasks import ThreadTasks
 from kotaemon_node.adapters.weaviate import write_store
+from kotaemon_node.domain.document_names import TENANTS_FOLDER
 from kotaemon_node.domain.ids import DEFAULT_TENANT
 from kotaemon_node.telemetry.logs import configure_logs
 from kotaemon_node.telemetry.tracing import Tracing
@@ -77,7 +73,7 @@ _STOP_WAIT_S: Final = 8.0
 class Coordinator:
     """A composed coordinator."""
 
-    loop: CoordinatorLoop
+    tenants: Tenants
     reader: Reader
     lease: Lease
     watch: FolderWatch
@@ -109,64 +105,50 @@ def compose(settings: CoordinatorSettings) -> Coordinator:
     board.beat_s = clock.monotonic_s()
     signer = signer_of(settings)
     verifier = read_trusted_keys(settings.trusted_keys, own=signer)
-    catalog = Catalog(store, verifier, tenant=tenant)
-    audit = Audit(store=store, catalog=catalog, clock=clock, tenant=tenant)
     folder = KnowledgeFolder(settings.knowledge_dir, clock=clock)
     bus = bus_of(settings, redis=redis, clock=clock)
-    pieces = Pieces(store, encoder, signer=signer, verifier=verifier, tenant=tenant)
+    pieces = Pieces(store, encoder, signer=signer, verifier=verifier)
     reader = reader_of(settings, folder, pieces, bus, metrics=metrics, clock=clock)
     lease = Lease(RedisLeadership(redis, "coordinator"), clock=clock, holder=name)
-    publisher = Publisher(
-        store=store,
-        signer=signer,
-        audit=audit,
-        pointer=pointer,
-        bus=bus,
-        clock=clock,
-        ids=ids,
-        tenant=tenant,
-    )
     segment_format = FaissSegmentFormat(
         marks=VerifiedMarks(settings.artifact_cache_dir / VERIFIED, clock=clock)
     )
-    builder = Builder(
-        encoder=encoder,
-        segment_format=segment_format,
-        store=store,
-        clock=clock,
-        tenant=tenant,
-    )
     jobs = RedisJobs(redis)
-    loop = make_loop(
-        folder=folder,
-        reader=reader,
+    shared = Shared(
         store=store,
-        catalog=catalog,
-        audit=audit,
-        builder=builder,
-        publisher=publisher,
-        retention=Retention(
-            store=store,
-            catalog=catalog,
-            clock=clock,
-            tenant=tenant,
-            session_life_s=settings.session_ttl_s,
-        ),
         pointer=pointer,
-        lease=lease,
+        bus=bus,
         jobs=jobs,
+        lease=lease,
         encoder=encoder,
         segment_format=segment_format,
         signer=signer,
         verifier=verifier,
+        vector_store=write_store(settings),
+        session_life_s=settings.session_ttl_s,
         gate_tolerance=settings.gate_tolerance,
-        board=board,
-        metrics=metrics,
+        traces=tracing.traces,
         tasks=ThreadTasks(),
         clock=clock,
-        tenant=tenant,
-        vector_store=write_store(settings),
-        traces=tracing.traces,
+        ids=ids,
+    )
+    loop = shared.loop(tenant, folder, reader, board=board, metrics=metrics)
+    tenants_folder = settings.knowledge_dir / TENANTS_FOLDER
+
+    def show(boards: Mapping[str, StatusBoard]) -> None:
+        board.tenants = boards
+        metrics.tenants([it.current for it in boards.values()])
+
+    tenants = Tenants(
+        Led(loop, board, folder.hint),
+        make=lambda name: shared.led(
+            name, tenants_folder / name, reader, board=board, metrics=metrics
+        ),
+        folder=tenants_folder,
+        orders=jobs,
+        leads=lambda: lease.fence is not None,
+        show=show,
+        clock=clock,
     )
     address = (settings.coordinator_host, settings.coordinator_port)
     # In a bucket workers read for themselves.
@@ -179,8 +161,8 @@ def compose(settings: CoordinatorSettings) -> Coordinator:
     )
     app = create_app(board=board, metrics=metrics, clock=clock, artifacts=artifacts)
     server = WSGIServer(address, app, spawn=Pool(_REQUESTS_AT_ONCE_MAX), log=None)
-    watch = FolderWatch(settings.knowledge_dir, wake=loop.wake, hint=folder.hint)
-    orders = JobWatch(jobs, wake=loop.wake, clock=clock, tenant=tenant)
+    watch = FolderWatch(settings.knowledge_dir, hint=tenants.hint)
+    orders = JobWatch(jobs, known=tenants.known, wake=tenants.wake, clock=clock)
     archiving = Archiving(
         RedisColdSessions(connect(settings.redis_url, pool_max=2, durability=settings.durability)),
         store,
@@ -212,7 +194,17 @@ def compose(settings: CoordinatorSettings) -> Coordinator:
     )
     low = settings.work_priority == "low"
     return Coordinator(
-        loop, reader, lease, watch, orders, archiving, plugins, questions, tracing, server, low
+        tenants,
+        reader,
+        lease,
+        watch,
+        orders,
+        archiving,
+        plugins,
+        questions,
+        tracing,
+        server,
+        low,
     )
 
 
@@ -239,7 +231,7 @@ def run(coordinator: Coordinator) -> bool:
     coordinator.server.serve_forever()
 
     _log.info("stopping")
-    coordinator.loop.stop()
+    coordinator.tenants.stop()
     coordinator.watch.stop()
     coordinator.orders.stop()
     coordinator.archiving.stop()
@@ -284,7 +276,7 @@ def _thread(name: str, work: Callable[[], None]) -> threading.Thread:
 def _work(coordinator: Coordinator) -> None:
     if coordinator.low:
         lower_this_thread()
-    coordinator.loop.run()
+    coordinator.tenants.run()
 
 
 def _build_worker(settings: CoordinatorSettings) -> int:

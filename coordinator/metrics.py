@@ -1,6 +1,7 @@
 """What the coordinator counts; its names and meanings stand in one table, as the worker's do."""
 
 from collections.abc import Collection, Mapping, Sequence
+from copy import copy
 from typing import Final
 
 from prometheus_client import (
@@ -46,6 +47,11 @@ GAUGES: Final = (
     ("kotaemon_coordinator_passages", "Passages that can be found.", ("kb",)),
     ("kotaemon_coordinator_segments", "Segments of the newest generation.", ("kb",)),
     ("kotaemon_coordinator_ignored_paths", "Paths that belong to no knowledge base.", ()),
+    (
+        "kotaemon_coordinator_tenants",
+        "Tenants besides `default` whose knowledge is led here: all, in trouble, and waiting.",
+        ("state",),
+    ),
     ("kotaemon_coordinator_held", "1 where the publish gate keeps a build out, else 0.", ("kb",)),
     (
         "kotaemon_encoder_agreement",
@@ -102,6 +108,8 @@ BUILD_SECONDS: Final = (
 )
 
 
+ANY_TENANTS: Final = "*"
+"""The label of all knowledge bases of tenants besides ``default``; none can be called so."""
 _JOBS: Final = ("upload", "publish", "rollback", "delete", "purge")
 # A labelled counter would be absent until its first event, and ``rate()`` would miss that event.
 KNOWN_LABELS: Final[Mapping[str, Sequence[tuple[str, ...]]]] = {
@@ -140,10 +148,25 @@ class CoordinatorMetrics:
         self.archive = ArchiveMetrics(self._registry)
         self._kbs: set[str] = set()
         """Knowledge bases of which gauges are shown."""
+        self._of_tenant = False
         self._build = Histogram(*BUILD_SECONDS, registry=self._registry, buckets=_BUILD_S)
         for name, rows in KNOWN_LABELS.items():
             for values in rows:
                 self._counters[name].labels(*values)
+
+    def of_tenant(self) -> "CoordinatorMetrics":
+        """Return the same counters for a tenant's loop: no label is what a tenant can choose."""
+        other = copy(self)
+        other._of_tenant = True
+        return other
+
+    def tenants(self, statuses: Collection[Status]) -> None:
+        """Show how many tenants besides ``default`` there are, and how they do."""
+        gauge = self._gauges["kotaemon_coordinator_tenants"]
+        gauge.labels("all").set(len(statuses))
+        gauge.labels("trouble").set(sum(it.problem is not None for it in statuses))
+        waiting = (any(kb.waiting for kb in it.knowledge.values()) for it in statuses)
+        gauge.labels("waiting").set(sum(waiting))
 
     def exposition(self) -> bytes:
         """Return all of it in Prometheus's text format."""
@@ -187,7 +210,7 @@ class CoordinatorMetrics:
 
     def damage_found(self, kb: str) -> None:
         """Count a newest generation that does not lie in the store as it was published."""
-        self._counters["kotaemon_coordinator_damage_found_total"].labels(kb).inc()
+        self._counters["kotaemon_coordinator_damage_found_total"].labels(self._told(kb)).inc()
 
     def generation_built(self, duration_s: float) -> None:
         """Note how long a generation took."""
@@ -195,12 +218,15 @@ class CoordinatorMetrics:
 
     def generation_held(self, kb: str) -> None:
         """Count a build that the gate kept out."""
-        self._counters["kotaemon_generations_held_total"].labels(kb).inc()
+        self._counters["kotaemon_generations_held_total"].labels(self._told(kb)).inc()
 
     def job_ended(self, kind: str, *, failed: bool) -> None:
         """Count an order."""
         outcome = "failed" if failed else "done"
         self._counters["kotaemon_coordinator_jobs_total"].labels(kind, outcome).inc()
+
+    def _told(self, kb: str) -> str:
+        return ANY_TENANTS if self._of_tenant else kb
 
     def _show_recall(self, status: Status) -> None:
         recall = self._gauges["kotaemon_probe_recall"]
@@ -212,7 +238,9 @@ class CoordinatorMetrics:
                 recall.labels(kb, "held").set(known.held.recall)
 
     def show(self, status: Status) -> None:
-        """Set the gauges to what the coordinator says of itself."""
+        """Set the gauges to what the coordinator says of itself; tenants are only counted."""
+        if self._of_tenant:
+            return
         gauges = self._gauges
         gauges["kotaemon_coordinator_leader"].set(status.role == "leader")
         gauges["kotaemon_coordinator_ready"].set(status.ready)

@@ -21,7 +21,7 @@ from coordinator.build import Build, iso_time
 from coordinator.catalog import reference
 from kotaemon_node.domain.artifact_names import manifest_name, segment_file_name, text_name
 from kotaemon_node.domain.errors import Unavailable
-from kotaemon_node.domain.events import KNOWLEDGE_UPDATED, KnowledgeUpdated
+from kotaemon_node.domain.events import KNOWLEDGE_UPDATED, KnowledgeUpdated, knowledge_key
 from kotaemon_node.domain.knowledge import GenerationRef, Manifest, SegmentEntry
 from kotaemon_node.domain.trace_context import TraceContext, new_trace_id
 from kotaemon_node.ports.artifacts import ArtifactStore
@@ -126,7 +126,9 @@ class Publisher:
         event = self._event(ref, parent=manifest.parent)
         value = orjson.dumps(asdict(event))
         try:
-            self._bus.publish(Message(topic=KNOWLEDGE_UPDATED, key=ref.kb, value=value))
+            self._bus.publish(
+                Message(KNOWLEDGE_UPDATED, knowledge_key(self._tenant, ref.kb), value)
+            )
         except Unavailable as error:
             _log.warning("event_not_sent", kb=ref.kb, generation=ref.generation, error=str(error))
             return False

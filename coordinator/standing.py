@@ -4,7 +4,7 @@ from coordinator.folder import KnowledgeFolder
 from coordinator.metrics import CoordinatorMetrics
 from coordinator.priority import made_lower
 from coordinator.reading.pool import ChildReader
-from coordinator.reading.reader import Reader
+from coordinator.reading.reader import Readers
 from coordinator.settings import CoordinatorSettings
 from coordinator.workers.pieces import Pieces
 from coordinator.workers.sharing import SharedReader
@@ -42,7 +42,7 @@ def reader_of(
     *,
     metrics: CoordinatorMetrics,
     clock: Clock,
-) -> Reader:
+) -> Readers:
     """Return what reads documents: children, and with Kafka the build workers that there are."""
     here = ChildReader(folder.read, metrics=metrics, clock=clock)
     if not settings.kafka_bootstrap_servers:

@@ -56,8 +56,34 @@ class StatusBoard:
 
     def __init__(self) -> None:
         self.current = Status()
-        self.beat_s = 0.0
+        self.tenants: Mapping[str, StatusBoard] = {}
+        """Those of all tenants but ``default``; readiness does not depend on them."""
+        self._beat_s = 0.0
+
+    @property
+    def beat_s(self) -> float:
         """Monotonic time of the work loop's last sign of life."""
+        return self._beat_s
+
+    @beat_s.setter
+    def beat_s(self, now_s: float) -> None:
+        self._beat_s = now_s
+
+
+class TenantBoard(StatusBoard):
+    """The status of one tenant; its signs of life are those of the one work loop."""
+
+    def __init__(self, whole: StatusBoard) -> None:
+        super().__init__()
+        self._whole = whole
+
+    @property
+    def beat_s(self) -> float:
+        return self._whole.beat_s
+
+    @beat_s.setter
+    def beat_s(self, now_s: float) -> None:
+        self._whole.beat_s = now_s
 
 
 def summary(manifest: Manifest, *, waiting: int, held: HeldBuild | None) -> KnowledgeStatus:

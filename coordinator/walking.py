@@ -9,7 +9,12 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from kotaemon_node.domain.document_names import bad_characters, bad_knowledge_base, temporary
+from kotaemon_node.domain.document_names import (
+    TENANTS_FOLDER,
+    bad_characters,
+    bad_knowledge_base,
+    temporary,
+)
 
 # Device, inode, size, times of change in ns: equal means that nothing was written.
 Signature = tuple[int, int, int, int, int]
@@ -123,9 +128,15 @@ class FolderWalk:
             target = path.resolve(strict=True)
         except (OSError, RuntimeError):
             return "it is a link to nothing"
-        if not target.is_relative_to(self._root.resolve()):
+        if not inside(self._root, target):
             return "it is a link that leaves the knowledge folder"
         return None if target.is_file() else "it is a link to a folder"
+
+
+def inside(root: Path, target: Path) -> bool:
+    """Tell whether a resolved path lies in the folder ``root``, and not with another tenant."""
+    root = root.resolve()
+    return target.is_relative_to(root) and not target.is_relative_to(root / TENANTS_FOLDER)
 
 
 def signature_of(status: os.stat_result) -> Signature:

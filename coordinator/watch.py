@@ -19,21 +19,11 @@ _RETRY_S: Final = 5.0
 
 
 class FolderWatch:
-    """Calls ``wake`` after changes below ``root``, a burst of them counted as one.
+    """Calls ``hint`` after changes below ``root`` with their paths, a burst of them once."""
 
-    ``hint`` is told before, which paths below ``root`` they were.
-    """
-
-    def __init__(
-        self,
-        root: Path,
-        *,
-        wake: Callable[[], None],
-        hint: Callable[[Collection[str]], None] = lambda _: None,
-    ) -> None:
+    def __init__(self, root: Path, *, hint: Callable[[Collection[str]], None]) -> None:
         # Paths are told as they really are.
         self._root = root.resolve()
-        self._wake = wake
         self._hint = hint
         self._stop = threading.Event()
 
@@ -62,4 +52,3 @@ class FolderWatch:
         ):
             if changes:
                 self._hint([os.path.relpath(path, self._root) for _, path in changes])
-                self._wake()

@@ -11,7 +11,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 from coordinator.folder import FileState
-from coordinator.reading.reader import Begun
+from coordinator.reading.reader import Begun, Load
 
 
 class PutOff(Exception):
@@ -23,6 +23,7 @@ class Reading:
     """One document on its way."""
 
     state: FileState
+    load: Load
     begun: Begun = field(default_factory=Future)
     unwanted: threading.Event = field(default_factory=threading.Event)
     was_put_off: bool = False

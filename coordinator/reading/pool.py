@@ -1,7 +1,7 @@
 """Reads documents in a few children at once; the death of one is the fate of one document."""
 
 import threading
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import Future, InvalidStateError, ThreadPoolExecutor, wait
 from contextlib import suppress
 from itertools import count
@@ -16,8 +16,9 @@ from coordinator.reading.answers import Nonsense, unpacked
 from coordinator.reading.bounds import Bounds, Cause
 from coordinator.reading.lanes import Lanes, PutOff, Reading
 from coordinator.reading.process import PROGRAM, Child, GivenUp
-from coordinator.reading.reader import Begun
+from coordinator.reading.reader import Begun, Load
 from kotaemon_node.domain import limits
+from kotaemon_node.domain.ids import DEFAULT_TENANT
 from kotaemon_node.ports.runtime import Clock
 
 _log = structlog.get_logger(__name__)
@@ -37,7 +38,7 @@ class ChildReader:
 
     def __init__(
         self,
-        load: Callable[[FileState], bytes],
+        load: Load,
         *,
         metrics: CoordinatorMetrics,
         clock: Clock,
@@ -75,7 +76,10 @@ class ChildReader:
             self._threads.submit(self._warm)
 
     def begin(self, kb: str, state: FileState) -> Begun:
-        reading = Reading(state)
+        return self.begin_of(DEFAULT_TENANT, kb, state, self._load)
+
+    def begin_of(self, tenant: str, kb: str, state: FileState, load: Load) -> Begun:
+        reading = Reading(state, load)
         self._readings[reading.begun] = reading
         reading.begun.add_done_callback(lambda it: self._readings.pop(it, None))
         self._lanes.enter(reading)
@@ -92,7 +96,13 @@ class ChildReader:
     def published(self, kb: str, documents: Collection[Ingested]) -> None:
         pass  # nothing was kept
 
+    def published_of(self, tenant: str, kb: str, documents: Collection[Ingested]) -> None:
+        pass
+
     def idle(self, kb: str) -> None:
+        pass
+
+    def idle_of(self, tenant: str, kb: str) -> None:
         pass
 
     def close(self) -> None:
@@ -133,7 +143,7 @@ class ChildReader:
 
     def _read(self, reading: Reading) -> Ingested | None:
         try:
-            content = self._load(reading.state)
+            content = reading.load(reading.state)
         except FileChanged:
             return None
         try:

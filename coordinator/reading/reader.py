@@ -1,6 +1,6 @@
 """What makes documents of files, one after the other or several at once."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from concurrent.futures import Future
 from typing import Protocol
 
@@ -9,6 +9,8 @@ from coordinator.ingest import Ingested
 
 Begun = Future[Ingested | None]
 """A document being read; its result is None when the file has changed and will be met again."""
+Load = Callable[[FileState], bytes]
+"""Returns a file's bytes or raises ``FileChanged``. Called by any thread."""
 
 
 class Reader(Protocol):
@@ -51,3 +53,54 @@ class Reader(Protocol):
     def close(self) -> None:
         """End soon, and everything that was begun with it."""
         ...
+
+
+class Readers(Reader, Protocol):
+    """A reader of one folder, of tenant ``default``, whose means other tenants' loops use, too."""
+
+    def begin_of(self, tenant: str, kb: str, state: FileState, load: Load) -> Begun:
+        """As ``begin``, of a file that ``load`` returns."""
+        ...
+
+    def published_of(self, tenant: str, kb: str, documents: Collection[Ingested]) -> None:
+        """As ``published``, of a tenant."""
+        ...
+
+    def idle_of(self, tenant: str, kb: str) -> None:
+        """As ``idle``, of a tenant."""
+        ...
+
+
+class ReaderOfTenant:
+    """``Reader`` of one tenant's files; whoever made the shared one warms and closes that."""
+
+    def __init__(self, shared: Readers, tenant: str, load: Load) -> None:
+        self._shared = shared
+        self._tenant = tenant
+        self._load = load
+
+    @property
+    def room(self) -> int:
+        return self._shared.room
+
+    @property
+    def starting(self) -> bool:
+        return self._shared.starting
+
+    def warm(self) -> None:
+        pass
+
+    def begin(self, kb: str, state: FileState) -> Begun:
+        return self._shared.begin_of(self._tenant, kb, state, self._load)
+
+    def drop(self, begun: Begun) -> None:
+        self._shared.drop(begun)
+
+    def published(self, kb: str, documents: Collection[Ingested]) -> None:
+        self._shared.published_of(self._tenant, kb, documents)
+
+    def idle(self, kb: str) -> None:
+        self._shared.idle_of(self._tenant, kb)
+
+    def close(self) -> None:
+        pass

@@ -22,8 +22,9 @@ from coordinator.ingest import INGEST_RULES, Ingested
 from coordinator.reading.answers import Nonsense, packed, unpacked
 from coordinator.reading.frames import frame, taken_apart
 from kotaemon_node.domain.artifact_names import building_prefix
-from kotaemon_node.domain.errors import CorruptArtifact
+from kotaemon_node.domain.errors import CorruptArtifact, Malformed
 from kotaemon_node.domain.events import BuildTask
+from kotaemon_node.domain.ids import checked_id
 from kotaemon_node.ports.artifacts import ArtifactStore
 from kotaemon_node.ports.encoder import Encoder, SpaceVectors
 from kotaemon_node.ports.signing import Signer, Verifier
@@ -35,7 +36,7 @@ _LENGTH_ERROR_MAX: Final = 1e-2
 
 
 class Pieces:
-    """The pieces of one artifact store, made with one encoder."""
+    """The pieces of all tenants in one artifact store, made with one encoder."""
 
     def __init__(
         self,
@@ -44,21 +45,19 @@ class Pieces:
         *,
         signer: Signer,
         verifier: Verifier,
-        tenant: str,
     ) -> None:
         self._store = store
         self._encoder = encoder
         self._signer = signer
         self._verifier = verifier
-        self._tenant = tenant
 
-    def task(self, kb: str, state: FileState) -> BuildTask:
+    def task(self, tenant: str, kb: str, state: FileState) -> BuildTask:
         """Return the task to make the piece of a file."""
         made_of = [state.revision, state.document, INGEST_RULES, self._encoder.name]
         digest = hashlib.sha256(json.dumps(made_of).encode()).hexdigest()
-        prefix = building_prefix(self._tenant, kb)
+        prefix = building_prefix(tenant, kb)
         return BuildTask(
-            tenant=self._tenant,
+            tenant=tenant,
             kb=kb,
             document=state.document,
             revision=state.revision,
@@ -72,7 +71,12 @@ class Pieces:
     def ours(self, task: BuildTask) -> bool:
         """Tell whether this process makes what the task asks for, under the name that it says."""
         state = FileState(task.document, task.revision, task.size_bytes)
-        return task == self.task(task.kb, state)
+        try:
+            # Both are steps in the names of what is read and written.
+            checked_id("tenant", task.tenant), checked_id("kb", task.kb)
+        except Malformed:
+            return False
+        return task == self.task(task.tenant, task.kb, state)
 
     def there(self, task: BuildTask) -> bool:
         """Tell whether the piece exists."""
@@ -138,9 +142,9 @@ class Pieces:
         self._store.delete(task.piece)
         self._store.delete(task.source)
 
-    def remove_all(self, kb: str) -> int:
+    def remove_all(self, tenant: str, kb: str) -> int:
         """Remove what is left of all tasks of a knowledge base; return how many files."""
-        names = list(self._store.list(building_prefix(self._tenant, kb)))
+        names = list(self._store.list(building_prefix(tenant, kb)))
         for name in names:
             self._store.delete(name)
         return len(names)

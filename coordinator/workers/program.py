@@ -18,7 +18,6 @@ from coordinator.workers.worker import BuildWorker, Sources
 from kotaemon_node.adapters.kafka import KafkaAddress, KafkaBus, KafkaTaskGroup
 from kotaemon_node.adapters.store.factory import StorePlace, make_artifact_store
 from kotaemon_node.adapters.system import RandomIds, SystemClock
-from kotaemon_node.domain.ids import DEFAULT_TENANT
 from kotaemon_node.ports.encoder import Encoder
 from kotaemon_node.ports.signing import Signer, Verifier
 
@@ -37,7 +36,7 @@ def run_build_worker(
     clock = SystemClock()
     place = StorePlace.of(settings, url=settings.coordinator_artifact_url)
     store = make_artifact_store(place, clock=clock, writes=True)
-    pieces = Pieces(store, encoder, signer=signer, verifier=verifier, tenant=DEFAULT_TENANT)
+    pieces = Pieces(store, encoder, signer=signer, verifier=verifier)
     sources = Sources(pieces)
     address = KafkaAddress.of(settings)
     metrics = CoordinatorMetrics()

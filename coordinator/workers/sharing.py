@@ -20,10 +20,11 @@ from coordinator.folder import FileChanged, FileState
 from coordinator.ingest import Ingested
 from coordinator.metrics import CoordinatorMetrics
 from coordinator.reading.bounds import Bounds
-from coordinator.reading.reader import Begun, Reader
+from coordinator.reading.reader import Begun, Load, Readers
 from coordinator.workers.pieces import Pieces
 from kotaemon_node.domain.errors import CorruptArtifact, NodeError
 from kotaemon_node.domain.events import BUILD_DONE, BuildTask
+from kotaemon_node.domain.ids import DEFAULT_TENANT
 from kotaemon_node.ports.build_tasks import TaskOffers
 from kotaemon_node.ports.events import Bus
 from kotaemon_node.ports.runtime import Clock
@@ -44,6 +45,7 @@ class _Offered:
 
     task: BuildTask
     state: FileState
+    load: Load
     begun: Begun
     until_s: float
 
@@ -53,12 +55,12 @@ class SharedReader:
 
     def __init__(
         self,
-        here: Reader,
+        here: Readers,
         pieces: Pieces,
         offers: TaskOffers,
         bus: Bus,
         *,
-        load: Callable[[FileState], bytes],
+        load: Load,
         metrics: CoordinatorMetrics,
         clock: Clock,
         bounds: Bounds | None = None,
@@ -78,9 +80,9 @@ class SharedReader:
         """By the name of the piece. Only of our own thread."""
         self._fallen_back: dict[Begun, Begun] = {}
         """What is read here after all, by what its reader waits for."""
-        self._used: dict[tuple[str, str], BuildTask] = {}
-        """By knowledge base and document: pieces that were used."""
-        self._swept_s: dict[str, float] = {}
+        self._used: dict[tuple[str, str, str], BuildTask] = {}
+        """By tenant, knowledge base and document: pieces that were used."""
+        self._swept_s: dict[tuple[str, str], float] = {}
 
     def start(self) -> None:
         """Begin to listen."""
@@ -99,14 +101,17 @@ class SharedReader:
         self._here.warm()
 
     def begin(self, kb: str, state: FileState) -> Begun:
+        return self.begin_of(DEFAULT_TENANT, kb, state, self._load)
+
+    def begin_of(self, tenant: str, kb: str, state: FileState, load: Load) -> Begun:
         self._near = {begun for begun in self._near if not begun.done()}
         if not self._offers.workers() or len(self._near) < self._here.room:
-            begun = self._here.begin(kb, state)
+            begun = self._here.begin_of(tenant, kb, state, load)
             self._near.add(begun)
             return begun
         outer: Begun = Future()
         until_s = self._clock.monotonic_s() + self._bounds.wall_s_for(state.size_bytes)
-        offered = _Offered(self._pieces.task(kb, state), state, outer, until_s)
+        offered = _Offered(self._pieces.task(tenant, kb, state), state, load, outer, until_s)
         self._work.put(lambda: self._offer(offered))
         return outer
 
@@ -115,16 +120,22 @@ class SharedReader:
             self._here.drop(self._fallen_back.get(begun, begun))
 
     def published(self, kb: str, documents: Collection[Ingested]) -> None:
+        self.published_of(DEFAULT_TENANT, kb, documents)
+
+    def published_of(self, tenant: str, kb: str, documents: Collection[Ingested]) -> None:
         for it in documents:
-            task = self._used.pop((kb, it.document), None)
+            task = self._used.pop((tenant, kb, it.document), None)
             if task is not None:
                 self._work.put(lambda task=task: self._pieces.remove(task))  # type: ignore[misc]
 
     def idle(self, kb: str) -> None:
+        self.idle_of(DEFAULT_TENANT, kb)
+
+    def idle_of(self, tenant: str, kb: str) -> None:
         now_s = self._clock.monotonic_s()
-        if now_s - self._swept_s.get(kb, -_SWEEP_S) >= _SWEEP_S:
-            self._swept_s[kb] = now_s
-            self._work.put(lambda: self._sweep(kb))
+        if now_s - self._swept_s.get((tenant, kb), -_SWEEP_S) >= _SWEEP_S:
+            self._swept_s[tenant, kb] = now_s
+            self._work.put(lambda: self._sweep(tenant, kb))
 
     def close(self) -> None:
         self._here.close()
@@ -173,7 +184,7 @@ class SharedReader:
             self._fall_back(offered, "late")
             return
         try:
-            self._pieces.put_source(offered.task, self._load(offered.state))
+            self._pieces.put_source(offered.task, offered.load(offered.state))
             self._offers.offer(offered.task)
         except FileChanged:
             self._end(offered, None)
@@ -210,7 +221,7 @@ class SharedReader:
             return True
         if it is None:
             return False
-        self._used[offered.task.kb, offered.task.document] = offered.task
+        self._use(offered.task)
         self._metrics.piece("used")
         self._end(offered, it)
         return True
@@ -225,18 +236,23 @@ class SharedReader:
         self._offered.pop(offered.task.piece, None)
         self._metrics.piece(outcome)
         # The worker may still make it; it goes when the document has been published.
-        self._used[offered.task.kb, offered.task.document] = offered.task
+        self._use(offered.task)
         if not offered.begun.set_running_or_notify_cancel():
             return
-        here = self._here.begin(offered.task.kb, offered.state)
+        task = offered.task
+        here = self._here.begin_of(task.tenant, task.kb, offered.state, offered.load)
         self._fallen_back[offered.begun] = here
         here.add_done_callback(lambda it: self._pass_on(it, offered.begun))
 
-    def _sweep(self, kb: str) -> None:
-        if any(offered.task.kb == kb for offered in self._offered.values()):
+    def _use(self, task: BuildTask) -> None:
+        self._used[task.tenant, task.kb, task.document] = task
+
+    def _sweep(self, tenant: str, kb: str) -> None:
+        tasks = (offered.task for offered in self._offered.values())
+        if any((task.tenant, task.kb) == (tenant, kb) for task in tasks):
             return
-        if removed := self._pieces.remove_all(kb):
-            _log.info("pieces_removed", kb=kb, files=removed)
+        if removed := self._pieces.remove_all(tenant, kb):
+            _log.info("pieces_removed", tenant=tenant, kb=kb, files=removed)
 
     def _pass_on(self, ended: Begun, waiting: Begun) -> None:
         self._fallen_back.pop(waiting, None)

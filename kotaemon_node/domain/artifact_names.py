@@ -16,6 +16,11 @@ def knowledge_base_prefix(tenant: str, kb: str) -> str:
     return f"tenants/{tenant}/kb/{kb}/"
 
 
+def knowledge_bases_prefix(tenant: str) -> str:
+    """Return the prefix of all knowledge bases of a tenant."""
+    return f"tenants/{tenant}/kb/"
+
+
 def manifest_name(tenant: str, kb: str, generation: int) -> str:
     """Return the name of a generation's manifest; the padding keeps a listing in order."""
     return f"{knowledge_base_prefix(tenant, kb)}manifests/{generation:010d}.json"

@@ -12,6 +12,11 @@ from kotaemon_node.domain.errors import Invalid, Malformed, TooLarge
 from kotaemon_node.domain.ids import DEFAULT_KNOWLEDGE_BASE, checked_id
 from kotaemon_node.domain.visible import visible_text
 
+TENANTS_FOLDER: Final = ".tenants"
+"""Below the knowledge folder: a folder for each tenant but ``default``.
+
+No walk enters a hidden one, and no upload can name it.
+"""
 _TEMPORARY_STARTS: Final = (".", "~", "#")
 _TEMPORARY_ENDS: Final = ("~", ".swp", ".swx", ".part", ".partial", ".tmp", ".temp", ".crdownload")
 _STEP_BYTES_MAX: Final = 255  # of one folder or file name, by every common file system

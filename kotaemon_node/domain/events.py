@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from kotaemon_node.domain.ids import DEFAULT_TENANT
+
 KNOWLEDGE_UPDATED: Final = "knowledge_updated"
 SESSION_UPDATED: Final = "session_updated"
 CONFIG_UPDATED: Final = "config_updated"
@@ -14,9 +16,14 @@ TOPICS: Final = (KNOWLEDGE_UPDATED, SESSION_UPDATED, CONFIG_UPDATED)
 TURN_LOG_SCHEMA: Final = 1
 
 
+def knowledge_key(tenant: str, kb: str) -> str:
+    """Return the key of a knowledge base's events: of ``default`` its name, as it always was."""
+    return kb if tenant == DEFAULT_TENANT else f"{tenant}/{kb}"
+
+
 @dataclass(frozen=True, slots=True)
 class KnowledgeUpdated:
-    """A generation was published. Keyed by knowledge base."""
+    """A generation was published. Keyed by ``knowledge_key``."""
 
     event_id: str
     tenant: str
@@ -44,12 +51,12 @@ class SessionUpdated:
 
 @dataclass(frozen=True, slots=True)
 class ConfigUpdated:
-    """What is wanted of a plugin changed. Keyed by plugin."""
+    """What is wanted of a plugin changed, or the data keys of a tenant. Keyed by either."""
 
     event_id: str
     tenant: str
     kind: str
-    """``plugin``; of another kind it is for another reader."""
+    """``plugin`` or ``data_keys``; of another kind it is for another reader."""
     name: str
     revision: int
     """Of what is wanted of all plugins of the tenant."""

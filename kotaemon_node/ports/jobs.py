@@ -88,6 +88,14 @@ class JobSource(Protocol):
         """As ``JobQueue.find``."""
         ...
 
-    def wait(self, tenant: str, *, timeout_s: float) -> bool:
-        """Return True as soon as an order comes after this call, False after ``timeout_s``."""
+    def tenants(self) -> Collection[str]:
+        """Return the tenants that have jobs which have not ended; one may be named in vain."""
+        ...
+
+    def wait(self, tenants: Collection[str], *, timeout_s: float) -> Collection[str]:
+        """Return whose orders came as soon as one does, nobody after ``timeout_s``.
+
+        The first call tells what comes after it; later ones what came since the call before, of a
+        tenant that was not named in that one all that waits.
+        """
         ...

@@ -18,8 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from coordinator.folder import KnowledgeFolder
+from coordinator.tenants import Led, Tenants
 from coordinator.watch import FolderWatch
 from kotaemon_node.adapters.system import SystemClock
+from kotaemon_node.domain.document_names import TENANTS_FOLDER
 from kotaemon_node.domain.knowledge import Manifest
 from load import surroundings
 from load.kept import keep
@@ -46,10 +48,20 @@ class Running:
         self.coordinator = SteppedCoordinator(self.world)
         self.home = self.world.knowledge / KB
         self._stop = threading.Event()
-        self._watch = FolderWatch(self.world.knowledge, wake=self.coordinator.loop.wake)
+        led = Led(self.coordinator.loop, self.coordinator.board, lambda _: None)
+        self._tenants = Tenants(
+            led,
+            make=lambda _: led,
+            folder=self.world.knowledge / TENANTS_FOLDER,
+            orders=self.world.jobs,
+            leads=lambda: False,
+            show=lambda _: None,
+            clock=self.world.clock,
+        )
+        self._watch = FolderWatch(self.world.knowledge, hint=self._tenants.hint)
         works = (lambda: self.coordinator.lease.keep(self._stop), self._watch.run)
         self._threads = [threading.Thread(target=work) for work in works]
-        self._loop = threading.Thread(target=self.coordinator.loop.run)
+        self._loop = threading.Thread(target=self._tenants.run)
 
     def __enter__(self) -> "Running":
         for thread in (*self._threads, self._loop):
@@ -57,7 +69,7 @@ class Running:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.coordinator.loop.stop()
+        self._tenants.stop()
         self._loop.join()
         self._watch.stop()
         self._stop.set()

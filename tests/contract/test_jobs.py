@@ -1,6 +1,7 @@
 """The queue of orders: in memory, and on each kind of Redis."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -128,10 +129,29 @@ def test_a_full_queue_takes_no_more(jobs: Any, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_whoever_waits_hears_of_an_order(jobs: Any) -> None:
-    assert not jobs.wait("t", timeout_s=0.01)
+    assert not jobs.wait(["t"], timeout_s=0.01)
     jobs.submit(order("one"))
-    assert jobs.wait("t", timeout_s=5)
-    assert not jobs.wait("t", timeout_s=0.01)
+    assert list(jobs.wait(["t"], timeout_s=5)) == ["t"]
+    assert not jobs.wait(["t"], timeout_s=0.01)
+
+
+def test_whoever_waits_hears_of_a_tenant_that_is_new(jobs: Any) -> None:
+    assert not jobs.wait(["t"], timeout_s=0.01)
+    jobs.submit(replace(order("one"), tenant="new"))
+    assert list(jobs.wait(["t", "new"], timeout_s=5)) == ["new"]
+    assert not jobs.wait(["t", "new"], timeout_s=0.01)
+
+
+def test_a_tenant_is_named_while_its_jobs_have_not_ended(jobs: Any) -> None:
+    assert not jobs.tenants()
+    jobs.submit(order("one"))
+    jobs.submit(order("two"))
+    jobs.submit(replace(order("one"), tenant="other"))
+    assert set(jobs.tenants()) == {"t", "other"}
+    jobs.finish(jobs.begin("t"), {})
+    assert set(jobs.tenants()) == {"t", "other"}
+    jobs.fail(jobs.begin("t"), "no")
+    assert set(jobs.tenants()) == {"other"}
 
 
 @pytest.mark.parametrize("jobs", ["single"], indirect=True)

@@ -20,8 +20,9 @@ class MemoryJobs:
     queue: list[tuple[str, str]] = field(default_factory=list)
     dead: list[str] = field(default_factory=list)
     away: bool = False
-    _seen: int = 0
-    _submitted: int = 0
+    _submitted: list[str] = field(default_factory=list)
+    """Tenants, in the order of their orders."""
+    _seen: dict[str, int] | None = None
 
     def submit(self, order: Order) -> Job:
         self._answer()
@@ -36,7 +37,7 @@ class MemoryJobs:
             raise Overloaded(f"{queued_max} jobs are waiting")
         self.jobs[key] = Job(order, "queued", attempts=0, created_at=1.0, changed_at=1.0)
         self.queue.append(key)
-        self._submitted += 1
+        self._submitted.append(order.tenant)
         return self.jobs[key]
 
     def find(self, tenant: str, job_id: str) -> Job:
@@ -70,11 +71,15 @@ class MemoryJobs:
         if self._end(job, "failed", reason=reason, result={}) and dead:
             self.dead.append(job.order.id)
 
-    def wait(self, tenant: str, *, timeout_s: float) -> bool:
+    def tenants(self) -> Collection[str]:
         self._answer()
-        came = self._submitted > self._seen
-        self._seen = self._submitted
-        return came
+        return {tenant for tenant, _ in self.queue}
+
+    def wait(self, tenants: Collection[str], *, timeout_s: float) -> Collection[str]:
+        self._answer()
+        known, now = self._seen, {it: self._submitted.count(it) for it in tenants}
+        self._seen = now
+        return [it for it in tenants if now[it] > (now if known is None else known).get(it, 0)]
 
     def _end(
         self, job: Job, state: JobState, *, reason: str | None, result: Mapping[str, Any]

@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection
 from coordinator.folder import FileChanged, FileState
 from coordinator.ingest import Ingested, ingest
 from coordinator.reading.pool import done
-from coordinator.reading.reader import Begun
+from coordinator.reading.reader import Begun, Load
 
 
 class ReaderHere:
@@ -21,8 +21,11 @@ class ReaderHere:
         pass
 
     def begin(self, kb: str, state: FileState) -> Begun:
+        return self.begin_of("default", kb, state, self._load)
+
+    def begin_of(self, tenant: str, kb: str, state: FileState, load: Load) -> Begun:
         try:
-            return done(ingest(state.document, self._load(state)))
+            return done(ingest(state.document, load(state)))
         except FileChanged:
             return done(None)
 
@@ -32,7 +35,13 @@ class ReaderHere:
     def published(self, kb: str, documents: Collection[Ingested]) -> None:
         pass
 
+    def published_of(self, tenant: str, kb: str, documents: Collection[Ingested]) -> None:
+        pass
+
     def idle(self, kb: str) -> None:
+        pass
+
+    def idle_of(self, tenant: str, kb: str) -> None:
         pass
 
     def close(self) -> None:

@@ -13,6 +13,7 @@ from coordinator.folder import FileChanged, FileState
 from coordinator.ingest import Ingested, ingest
 from coordinator.metrics import CoordinatorMetrics
 from coordinator.reading.bounds import Bounds
+from coordinator.reading.reader import Begun, Load
 from coordinator.workers.pieces import Pieces
 from coordinator.workers.sharing import SharedReader
 from coordinator.workers.worker import BuildWorker, Sources
@@ -82,9 +83,9 @@ class NearReader(ReaderHere):
         self.room = room
         self.read: list[str] = []
 
-    def begin(self, kb: str, state: FileState):  # type: ignore[no-untyped-def]
+    def begin_of(self, tenant: str, kb: str, state: FileState, load: Load) -> Begun:
         self.read.append(state.document)
-        return super().begin(kb, state)
+        return super().begin_of(tenant, kb, state, load)
 
 
 class Shop:
@@ -112,7 +113,7 @@ class Shop:
         self.shared.start()
 
     def pieces_of(self, encoder: HashingEncoder) -> Pieces:
-        return Pieces(self.store, encoder, signer=SIGNER, verifier=VERIFIER, tenant="default")
+        return Pieces(self.store, encoder, signer=SIGNER, verifier=VERIFIER)
 
     def load(self, state: FileState) -> bytes:
         if state.document not in self.files:
@@ -200,7 +201,7 @@ def test_a_piece_of_which_nobody_tells_is_found(
 
 def test_a_restarted_leader_finds_the_piece_and_asks_nobody(shop: Shop, tmp_path: Path) -> None:
     state = shop.file("a.md")
-    task = shop.pieces.task("default", state)
+    task = shop.pieces.task("default", "default", state)
     shop.pieces.put_source(task, CONTENT)
     shop.worker().work(task)
     assert same(shop.shared.begin("default", state).result(timeout=PATIENCE_S))
@@ -262,7 +263,7 @@ def test_a_worker_with_another_encoder_makes_nothing_and_says_so(shop: Shop) -> 
 @pytest.mark.parametrize("damage", ["bits", "stranger", "unsigned"])
 def test_a_piece_that_none_of_us_has_made_is_not_used(shop: Shop, damage: str) -> None:
     state = shop.file("a.md")
-    task = shop.pieces.task("default", state)
+    task = shop.pieces.task("default", "default", state)
     shop.pieces.put_source(task, CONTENT)
     shop.worker().work(task)
     raw = shop.store.get(task.piece)
@@ -274,9 +275,7 @@ def test_a_piece_that_none_of_us_has_made_is_not_used(shop: Shop, damage: str) -
         raw = raw.partition(b"\n")[2]
     else:
         stranger = Ed25519Signer.of_seed(b"s" * 32)
-        pieces = Pieces(
-            shop.store, shop.encoder, signer=stranger, verifier=VERIFIER, tenant="default"
-        )
+        pieces = Pieces(shop.store, shop.encoder, signer=stranger, verifier=VERIFIER)
         pieces.put(task, ingest("a.md", b"A lie."))
         raw = shop.store.get(task.piece)
         assert raw is not None
@@ -288,7 +287,7 @@ def test_a_piece_that_none_of_us_has_made_is_not_used(shop: Shop, damage: str) -
 
 
 def test_what_nobody_used_is_swept_when_nothing_is_to_be_read(shop: Shop) -> None:
-    task = shop.pieces.task("default", shop.file("a.md"))
+    task = shop.pieces.task("default", "default", shop.file("a.md"))
     shop.pieces.put_source(task, CONTENT)
     shop.worker().work(task)
     shop.shared.idle("default")

@@ -209,7 +209,7 @@ def test_without_notifications_the_watch_tries_again_and_the_scan_goes_on(
 
     monkeypatch.setattr(watches, "watch", exhausted)
     monkeypatch.setattr(watches, "_RETRY_S", 0.01)
-    watch = FolderWatch(world.knowledge, wake=woken.set)
+    watch = FolderWatch(world.knowledge, hint=lambda _: woken.set())
     thread = threading.Thread(target=watch.run)
     thread.start()
     assert tried.wait(60)

@@ -1,6 +1,7 @@
 """Orders to the leader: rollback, publish, delete; each once, whoever dies meanwhile."""
 
 import json
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -335,15 +336,24 @@ def test_a_lost_queue_stops_no_knowledge(world: World, coordinator: SteppedCoord
 
 
 def test_an_order_wakes_the_leader(world: World) -> None:
-    woken: list[bool] = []
-    watch = JobWatch(world.jobs, wake=lambda: woken.append(True), clock=world.clock, tenant=TENANT)
+    woken: list[str] = []
+    watch = JobWatch(world.jobs, known=lambda: [TENANT], wake=woken.append, clock=world.clock)
 
-    class Once:
-        def wait(self, tenant: str, *, timeout_s: float) -> bool:
-            watch.stop()
-            return world.jobs.wait(tenant, timeout_s=timeout_s)
+    class Twice:
+        looks = 0
 
-    watch._source = Once()  # type: ignore[assignment]
-    give(world, "publish")
+        def tenants(self) -> Collection[str]:
+            return world.jobs.tenants()
+
+        def wait(self, tenants: Collection[str], *, timeout_s: float) -> Collection[str]:
+            came = world.jobs.wait(tenants, timeout_s=timeout_s)
+            self.looks += 1
+            if self.looks == 1:
+                give(world, "publish")
+            else:
+                watch.stop()
+            return came
+
+    watch._source = Twice()  # type: ignore[assignment]
     watch.run()
-    assert woken == [True]
+    assert woken == [TENANT]

@@ -12,7 +12,7 @@ import orjson
 import structlog
 
 from kotaemon_node.adapters.redis.connection import RedisStore, store_errors
-from kotaemon_node.adapters.redis.keys import JobKeys
+from kotaemon_node.adapters.redis.keys import JOB_TENANTS, JobKeys
 from kotaemon_node.domain import limits
 from kotaemon_node.domain.errors import Conflict, NotFound, Overloaded
 from kotaemon_node.ports.jobs import UPLOAD, Job, JobState, Order
@@ -27,7 +27,8 @@ class RedisJobs:
 
     def __init__(self, store: RedisStore) -> None:
         self._store = store
-        self._seen: str | None = None
+        self._seen: dict[str, str] | None = None
+        """Tenant to the last entry of its queue that ``wait`` has told of."""
 
     # The side of the pods.
 
@@ -41,12 +42,13 @@ class RedisJobs:
         queued_max = limits.UPLOADS_QUEUED_MAX if order.kind == UPLOAD else limits.JOBS_QUEUED_MAX
         reply = self._store.run(
             "submit",
-            [keys.record(order.id), keys.queue, keys.index],
+            [keys.record(order.id), keys.queue, keys.index, JOB_TENANTS],
             [
                 order.id,
                 digest.hexdigest(),
                 queued_max,
                 limits.JOBS_LISTED_MAX,
+                order.tenant,
                 *flat,
             ],
         )
@@ -131,18 +133,34 @@ class RedisJobs:
         """See the port."""
         self._end(job, "failed", reason, {}, dead_max=limits.JOBS_DEAD_MAX if dead else 0)
 
-    def wait(self, tenant: str, *, timeout_s: float) -> bool:
+    def tenants(self) -> Collection[str]:
         """See the port."""
-        queue = JobKeys(tenant).queue
         with store_errors():
-            if self._seen is None:
-                newest = self._store.client.xrevrange(queue, count=1)
-                self._seen = newest[0][0].decode() if newest else "0-0"
-            block_ms = int(timeout_s * 1000)
-            reply: Any = self._store.client.xread({queue: self._seen}, block=block_ms)
-        for _, entries in reply or ():
-            self._seen = entries[-1][0].decode()
-        return bool(reply)
+            return {raw.decode() for raw in self._store.client.smembers(JOB_TENANTS)}
+
+    def wait(self, tenants: Collection[str], *, timeout_s: float) -> Collection[str]:
+        """See the port."""
+        known = self._seen
+        begins = {it: "0-0" for it in tenants} if known is not None else self._newest(tenants)
+        seen = {it: (known or begins).get(it, begins[it]) for it in tenants}
+        self._seen = seen
+        queues = {JobKeys(it).queue.encode(): it for it in seen}
+        with store_errors():
+            reply: Any = self._store.client.xread(
+                {JobKeys(it).queue: entry for it, entry in seen.items()},
+                block=int(timeout_s * 1000),
+            )
+        for queue, entries in reply or ():
+            seen[queues[queue]] = entries[-1][0].decode()
+        return [queues[queue] for queue, _ in reply or ()]
+
+    def _newest(self, tenants: Collection[str]) -> dict[str, str]:
+        def read(pipe: Any) -> None:
+            for tenant in tenants:
+                pipe.xrevrange(JobKeys(tenant).queue, count=1)
+
+        found = zip(tenants, self._store.pipelined(read), strict=True)
+        return {tenant: rows[0][0].decode() if rows else "0-0" for tenant, rows in found}
 
     def _end(
         self,
@@ -156,7 +174,7 @@ class RedisJobs:
         keys = JobKeys(job.order.tenant)
         self._store.run(
             "finish",
-            [keys.record(job.order.id), keys.queue, keys.dead],
+            [keys.record(job.order.id), keys.queue, keys.dead, JOB_TENANTS],
             [
                 job.order.id,
                 state,
@@ -164,6 +182,7 @@ class RedisJobs:
                 orjson.dumps(dict(result)),
                 limits.UPLOAD_JOBS_KEPT_S if job.order.kind == UPLOAD else limits.JOBS_KEPT_S,
                 dead_max,
+                job.order.tenant,
             ],
         )
 

@@ -45,6 +45,8 @@
 |                                       |        |                                   | after it |
 | kn:{jobs}:<tenant>:index              | zset   | ids of jobs by time (ms)          | bounded  |
 | kn:{jobs}:<tenant>:dead               | stream | ids and reasons of poison jobs    | bounded  |
+| kn:{jobs}:tenants                     | set    | tenants whose jobs have not ended | until    |
+|                                       |        |                                   | they do  |
 | kn:{later:<shard>}:job:<tenant>/<id>  | hash   | a delayed job; of one that ended  | bounded; |
 |                                       |        | that it did                       | 24 h     |
 | kn:{later:<shard>}:due:<kind>         | zset   | tenant/id by when it is due (ms), | bounded  |
