@@ -48,8 +48,13 @@ class Archiving:
         tenant: str,
         after_s: float,
         kept_s: float,
+        keys_copied: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """``after_s``: sessions are archived after so much rest; 0 archives none."""
+        """``after_s``: sessions are archived after so much rest; 0 archives none.
+
+        ``keys_copied`` returns once the keys that open a tenant's sessions lie in the archive.
+        """
+        self._keys_copied = keys_copied
         self._cold = cold
         self._artifacts = artifacts
         self._leads = leads
@@ -167,6 +172,7 @@ class Archiving:
             # It was brought back late, to be read. Its copy would have ended: it lives on here.
             self._cold.settle(entry, again_at_ms=None)
             return
+        self._keys_copied(entry.key.tenant)
         name = copy.name.of(entry.key)
         written = self._written(name, copy)
         match self._cold.archive(copy, rested_s=self._after_s, kept_s=self._kept_s):

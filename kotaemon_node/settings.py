@@ -209,6 +209,8 @@ class Settings(TlsSettings):
     """File of master keys, newest first; what users and models wrote is sealed. None: nothing."""
     encryption_plain: Literal["accept", "refuse"] = "accept"
     """Whether what is not sealed is read, where there are master keys: it was there before them."""
+    encryption_data_key_age_s: int = Field(default=90 * 86400, ge=0, le=365 * 86400)
+    """Seconds after which a tenant gets another data key, which seals from then on; 0: never."""
 
     audit_log: Literal["on", "off"] = "off"
     """Whether who did what is kept in the audit log."""

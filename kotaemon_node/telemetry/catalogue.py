@@ -345,6 +345,13 @@ CATALOGUE: Final = (
         ("route",),
         buckets.HTTP_S,
     ),
+    MetricRow(
+        "kotaemon_seals_refused_total",
+        "counter",
+        "Sealed values that were not opened: their key was destroyed, they were altered or moved, "
+        "this pod lacks the master key, or they are not sealed where that is refused.",
+        ("reason",),
+    ),
     *ACTING_CATALOGUE,
     *AUDIT_CATALOGUE,
 )

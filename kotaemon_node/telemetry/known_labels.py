@@ -50,6 +50,12 @@ KNOWN_LABELS: Final[Mapping[str, tuple[tuple[str, ...], ...]]] = {
     "kotaemon_audit_records_total": (("stored",), ("failed",), ("late",)),
     "kotaemon_encoder_requests_total": (("answered",), ("failed",), ("skipped",)),
     "kotaemon_neighbour_searches_total": (("store",), ("partly",), ("files",)),
+    "kotaemon_seals_refused_total": (
+        ("destroyed",),
+        ("altered",),
+        ("master_key_missing",),
+        ("unsealed",),
+    ),
     "kotaemon_reconnects_total": (("leaving",), ("error",)),
     "kotaemon_spans_total": (("exported",), ("dropped",), ("failed",)),
     "kotaemon_session_cache_total": (

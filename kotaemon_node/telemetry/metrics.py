@@ -273,6 +273,10 @@ class Metrics:
         self._counters["kotaemon_sessions_restored_total"].labels(outcome).inc()
         self._histograms["kotaemon_session_restore_seconds"].observe(duration_s)
 
+    def seal_refused(self, reason: str) -> None:
+        """What was sealed, or should be, was not opened."""
+        self._counters["kotaemon_seals_refused_total"].labels(reason).inc()
+
     def llm_tokens(self, prompt: int, completion: int) -> None:
         """Count the tokens of one call, as the server reported them."""
         self._counters["kotaemon_llm_tokens_total"].labels("prompt").inc(prompt)

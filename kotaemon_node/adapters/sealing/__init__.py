@@ -2,6 +2,7 @@
 
 from kotaemon_node.adapters.sealing.cipher import SealingCipher
 from kotaemon_node.adapters.sealing.copies import CopiesInArtifacts
+from kotaemon_node.adapters.sealing.keeping import KeyKeeper, Rewrapped
 from kotaemon_node.adapters.sealing.masters import MasterKeyLines, problem_of_master_key
 from kotaemon_node.adapters.sealing.ring import DataKeyRing
 from kotaemon_node.adapters.sealing.values import is_sealed, opened_text, sealed_text
@@ -9,7 +10,9 @@ from kotaemon_node.adapters.sealing.values import is_sealed, opened_text, sealed
 __all__ = [
     "CopiesInArtifacts",
     "DataKeyRing",
+    "KeyKeeper",
     "MasterKeyLines",
+    "Rewrapped",
     "SealingCipher",
     "is_sealed",
     "opened_text",

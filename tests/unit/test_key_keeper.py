@@ -1,0 +1,188 @@
+"""Who looks after data keys: copies, rotation, another master key, and the end of a tenant."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from coordinator.data_keys import DataKeyCare
+from kotaemon_node.adapters.sealing import CopiesInArtifacts, KeyKeeper, MasterKeyLines
+from kotaemon_node.adapters.store.file_store import FileArtifactStore
+from kotaemon_node.adapters.system.secret_file import FixedLines
+from kotaemon_node.domain.errors import MasterKeyMissing, Overloaded, Sealed
+from kotaemon_node.domain.sealing_limits import DATA_KEYS_KNOWN_S, DATA_KEYS_MAX
+from kotaemon_node.ports.cipher import SealedPlace
+from tests.sealing_parts import MASTER, OTHER_MASTER, ClusterOfKeys
+
+PLACE = SealedPlace("t", "turn", session="s", turn="1")
+DAY_S = 86_400.0
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> ClusterOfKeys:
+    return ClusterOfKeys(copies=CopiesInArtifacts(FileArtifactStore(tmp_path / "artifacts")))
+
+
+@pytest.fixture
+def backup(tmp_path: Path) -> CopiesInArtifacts:
+    return CopiesInArtifacts(FileArtifactStore(tmp_path / "backup"))
+
+
+def keeper(cluster: ClusterOfKeys, *masters: str) -> KeyKeeper:
+    assert cluster.copies is not None
+    known = MasterKeyLines(FixedLines(masters or (MASTER,)))
+    return KeyKeeper(cluster.keys, cluster.copies, known, clock=cluster.clock)
+
+
+def test_what_has_sealed_anything_has_a_copy_behind_the_mirror(cluster: ClusterOfKeys) -> None:
+    cipher, keeps = cluster.cipher(), keeper(cluster)
+    sealed = cipher.seal(b"said", PLACE)
+
+    assert keeps.mirror() == 1
+    cluster.keys.tables.clear()
+
+    assert cluster.cipher().open(sealed, PLACE) == b"said"
+
+
+def test_the_mirror_reads_copies_only_where_something_changed(cluster: ClusterOfKeys) -> None:
+    cluster.cipher().seal(b"said", PLACE)
+    keeps = keeper(cluster)
+    assert [keeps.mirror(), keeps.mirror(), keeps.mirror()] == [1, 0, 0]
+
+    keeps.rotate("t")
+    assert keeps.mirror() == 0  # rotating has copied it
+    # Now and then all is compared, as a copy may have been lost.
+    cluster.clock.sleep(3601)
+    assert keeps.mirror() == 1
+
+
+def test_a_rotated_key_seals_and_those_before_open(cluster: ClusterOfKeys) -> None:
+    cipher, keeps = cluster.cipher(), keeper(cluster)
+    before = [cipher.seal(b"said", PLACE)]
+    for _ in range(3):
+        made = keeps.rotate("t")
+        cluster.clock.sleep(DATA_KEYS_KNOWN_S)
+        before.append(cipher.seal(b"said", PLACE))
+        assert before[-1][2:10].hex() == made.id
+
+    assert {cipher.open(sealed, PLACE) for sealed in before} == {b"said"}
+    assert len({sealed[2:10] for sealed in before}) == 4
+
+
+def test_keys_are_not_made_without_end(cluster: ClusterOfKeys) -> None:
+    cluster.cipher().seal(b"said", PLACE)
+    keeps = keeper(cluster)
+    for _ in range(DATA_KEYS_MAX - 1):
+        keeps.rotate("t")
+
+    with pytest.raises(Overloaded, match="destroy"):
+        keeps.rotate("t")
+
+
+def test_old_keys_are_rotated_by_the_coordinator_that_leads(cluster: ClusterOfKeys) -> None:
+    cluster.cipher().seal(b"said", PLACE)
+    told: list[str] = []
+    care = DataKeyCare(keeper(cluster), age_s=DAY_S, leads=lambda: True, told=told.append)
+
+    care.look(keeper(cluster))
+    assert (told, len(cluster.keys.read("t").rows)) == ([], 1)
+    cluster.clock.sleep(DAY_S)
+    care.look(keeper(cluster))
+    care.look(keeper(cluster))
+
+    assert (told, len(cluster.keys.read("t").rows)) == (["t"], 2)
+
+
+def test_another_master_key_wraps_all_and_opens_what_was_sealed(
+    cluster: ClusterOfKeys, backup: CopiesInArtifacts
+) -> None:
+    sealed = cluster.cipher().seal(b"said", PLACE)
+    keeper(cluster).rotate("t")
+    keeper(cluster).copy_to(backup, "t")
+
+    done = keeper(cluster, OTHER_MASTER, MASTER).rewrap([backup])
+    assert (done.done, done.there, done.failed) == (2, 0, {})
+    assert keeper(cluster, OTHER_MASTER, MASTER).rewrap().there == 2
+
+    # The old master key may go, from here, from the copies and from the backup.
+    assert cluster.cipher(OTHER_MASTER).open(sealed, PLACE) == b"said"
+    cluster.keys.tables.clear()
+    assert cluster.cipher(OTHER_MASTER).open(sealed, PLACE) == b"said"
+    with pytest.raises(MasterKeyMissing):
+        cluster.cipher(MASTER).open(sealed, PLACE)
+    assert {row.master for row in backup.read("t").rows.values()} == {
+        row.master for row in cluster.keys.read("t").rows.values()
+    }
+
+
+def test_a_store_that_was_set_back_gets_the_newer_wrapping(cluster: ClusterOfKeys) -> None:
+    sealed = cluster.cipher().seal(b"said", PLACE)
+    before = dict(cluster.keys.tables)
+    keeper(cluster, OTHER_MASTER, MASTER).rewrap()
+    cluster.keys.tables.update(before)
+
+    keeper(cluster, OTHER_MASTER).mirror()
+
+    assert cluster.cipher(OTHER_MASTER).open(sealed, PLACE) == b"said"
+
+
+def test_what_cannot_be_rewrapped_is_named_and_stays(cluster: ClusterOfKeys) -> None:
+    cluster.cipher().seal(b"said", PLACE)
+    [row] = cluster.keys.read("t").rows.values()
+
+    done = keeper(cluster, OTHER_MASTER).rewrap()
+
+    assert list(done.failed) == [f"t/{row.id}"]
+    assert cluster.keys.read("t").rows == {row.id: row}
+
+
+def test_a_tenant_that_was_shredded_is_read_nowhere_any_more(
+    cluster: ClusterOfKeys, backup: CopiesInArtifacts
+) -> None:
+    keeps, cipher = keeper(cluster), cluster.cipher()
+    sealed = cipher.seal(b"said", PLACE)
+    other = cipher.seal(b"theirs", replace(PLACE, tenant="u"))
+    keeps.rotate("t")
+    set_back = dict(cluster.keys.tables)
+    for tenant in ("t", "u"):
+        keeps.copy_to(backup, tenant)
+
+    keeps.destroy("t", list(keeps.tables()["t"].rows), [backup])
+    cluster.clock.sleep(DATA_KEYS_KNOWN_S)
+    with pytest.raises(Sealed, match="destroyed"):
+        cipher.open(sealed, PLACE)
+
+    # Nor by what brings keys back: a store that was set back, the backup, a process that lagged.
+    cluster.keys.tables.update(set_back)
+    keeper(cluster).mirror()
+    keeper(cluster).take_from(backup)
+    with pytest.raises(Sealed, match="destroyed"):
+        cluster.cipher().open(sealed, PLACE)
+    assert backup.read("t").rows == {}
+    assert cipher.open(other, replace(PLACE, tenant="u")) == b"theirs"
+
+
+def test_an_empty_cluster_takes_its_keys_from_a_backup(
+    cluster: ClusterOfKeys, backup: CopiesInArtifacts, tmp_path: Path
+) -> None:
+    sealed = cluster.cipher().seal(b"said", PLACE)
+    keeper(cluster).copy_to(backup, "t")
+    empty = ClusterOfKeys(copies=CopiesInArtifacts(FileArtifactStore(tmp_path / "other")))
+
+    assert [keeper(empty).take_from(backup), keeper(empty).take_from(backup)] == [1, 0]
+
+    assert empty.cipher().open(sealed, PLACE) == b"said"
+    assert empty.copies is not None
+    assert empty.copies.read("t").rows
+
+
+def test_a_backup_that_a_destroyed_key_was_taken_from_destroys_it_elsewhere(
+    cluster: ClusterOfKeys, backup: CopiesInArtifacts
+) -> None:
+    sealed = cluster.cipher().seal(b"said", PLACE)
+    backup.destroy("t", list(cluster.keys.read("t").rows))
+
+    keeper(cluster).take_from(backup)
+
+    with pytest.raises(Sealed, match="destroyed"):
+        cluster.cipher().open(sealed, PLACE)
