@@ -1,10 +1,10 @@
 """``python -m coordinator.main``: one process that keeps the knowledge of a cluster up to date.
 
-Seven threads work (the loop, the lease, two watches, the archive of sessions, the plugin folder,
-the questions told as metrics), and the main thread serves health checks with gevent's pywsgi
-server: a production server that the project depends on anyway, in the same process, so that the pid
-in ``kotaemon ps`` is the coordinator. Nothing is patched: the work runs on real threads, and the
-server's own loop only reads memory.
+Eight threads work (the loop, the lease, two watches, the archive of sessions, the plugin folder,
+the questions told as metrics, the data keys), and the main thread serves health checks with
+gevent's pywsgi server: a production server that the project depends on anyway, in the same process,
+so that the pid in ``kotaemon ps`` is the coordinator. Nothing is patched: the work runs on real
+threads, and the server's own loop only reads memory.
 """
 
 import logging
@@ -25,6 +25,7 @@ from pydantic import ValidationError
 from coordinator.app import create_app
 from coordinator.archiving import Archiving
 from coordinator.artifacts import ArtifactService
+from coordinator.data_keys import DataKeyCare
 from coordinator.folder import KnowledgeFolder
 from coordinator.jobs import JobWatch
 from coordinator.leader import Lease
@@ -60,6 +61,7 @@ from kotaemon_node.adapters.system.tasks import ThreadTasks
 from kotaemon_node.adapters.weaviate import write_store
 from kotaemon_node.domain.document_names import TENANTS_FOLDER
 from kotaemon_node.domain.ids import DEFAULT_TENANT
+from kotaemon_node.sealing import keeper_of, tell_keys_changed
 from kotaemon_node.telemetry.logs import configure_logs
 from kotaemon_node.telemetry.tracing import Tracing
 
@@ -81,6 +83,7 @@ class Coordinator:
     archiving: Archiving
     plugins: PluginFolder
     questions: TopQuestions
+    data_keys: DataKeyCare
     tracing: Tracing
     server: WSGIServer
     low: bool
@@ -163,6 +166,12 @@ def compose(settings: CoordinatorSettings) -> Coordinator:
     server = WSGIServer(address, app, spawn=Pool(_REQUESTS_AT_ONCE_MAX), log=None)
     watch = FolderWatch(settings.knowledge_dir, hint=tenants.hint)
     orders = JobWatch(jobs, known=tenants.known, wake=tenants.wake, clock=clock)
+    data_keys = DataKeyCare(
+        keeper_of(settings, store=redis, artifacts=store, clock=clock),
+        age_s=settings.encryption_data_key_age_s,
+        leads=lambda: lease.fence is not None,
+        told=lambda of: tell_keys_changed(bus, of, clock=clock, ids=ids),
+    )
     archiving = Archiving(
         RedisColdSessions(connect(settings.redis_url, pool_max=2, durability=settings.durability)),
         store,
@@ -172,6 +181,7 @@ def compose(settings: CoordinatorSettings) -> Coordinator:
         tenant=tenant,
         after_s=settings.archived_after_s,
         kept_s=settings.archive_kept_s,
+        keys_copied=data_keys.copied,
     )
     plugins = PluginFolder(
         settings.plugins_dir,
@@ -202,6 +212,7 @@ def compose(settings: CoordinatorSettings) -> Coordinator:
         archiving,
         plugins,
         questions,
+        data_keys,
         tracing,
         server,
         low,
@@ -220,13 +231,14 @@ def run(coordinator: Coordinator) -> bool:
     archiving = _thread("archiving", coordinator.archiving.run)
     plugins = _thread("plugins", coordinator.plugins.run)
     questions = _thread("questions", coordinator.questions.run)
+    data_keys = _thread("data-keys", coordinator.data_keys.run)
     work = _thread("work", lambda: _work(coordinator))
     for number in (signal.SIGTERM, signal.SIGINT):
         gevent.signal_handler(number, coordinator.server.stop)
     coordinator.tracing.start(ThreadTasks())
     coordinator.server.start()
     coordinator.reader.warm()
-    for thread in (lease, watch, orders, archiving, plugins, questions, work):
+    for thread in (lease, watch, orders, archiving, plugins, questions, data_keys, work):
         thread.start()
     coordinator.server.serve_forever()
 
@@ -237,6 +249,7 @@ def run(coordinator: Coordinator) -> bool:
     coordinator.archiving.stop()
     coordinator.plugins.stop()
     coordinator.questions.stop()
+    coordinator.data_keys.stop()
     coordinator.reader.close()
     work.join(_STOP_WAIT_S)
     # Last: a lead given up while we still publish would let two publish.
@@ -247,9 +260,10 @@ def run(coordinator: Coordinator) -> bool:
     archiving.join(_STOP_WAIT_S)
     plugins.join(_STOP_WAIT_S)
     questions.join(_STOP_WAIT_S)
+    data_keys.join(_STOP_WAIT_S)
     coordinator.tracing.finish(SystemClock())
     _log.info("stopped", work_ended=not work.is_alive())
-    threads = (lease, watch, orders, archiving, plugins, questions, work)
+    threads = (lease, watch, orders, archiving, plugins, questions, data_keys, work)
     return not any(thread.is_alive() for thread in threads)
 
 
