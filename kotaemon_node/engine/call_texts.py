@@ -1,5 +1,6 @@
 """What users are told of calls beside the answers themselves, in both languages."""
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final, Literal
 
@@ -11,6 +12,9 @@ from kotaemon_node.domain.visible import visible_text
 Told = Literal["happened", "did_not", "refused", "never_known", "slow_done", "slow_failed"]
 
 _RESULT_CHARS_MAX: Final = 2_000
+_MAY_LINK: Final = re.compile(r"//|www\.|\]\(|\]:|mailto:", re.IGNORECASE)
+_MARKS: Final = re.compile("`+")
+_BLANK_LINES: Final = re.compile(r"\s*\n\s*")
 
 _TEXTS: Final[Mapping[Told, Mapping[Language, str]]] = {
     "happened": {
@@ -97,10 +101,24 @@ def action_of(name: str, arguments: Mapping[str, Any], summary: str = "") -> str
     if summary:
         return summary
     said = ", ".join(
-        f"{key}: {value if isinstance(value, str) else orjson.dumps(value).decode()}"
+        f"{key}: {_no_link(value if isinstance(value, str) else orjson.dumps(value).decode())}"
         for key, value in arguments.items()
     )
     return visible_text(f"{name} ({said})" if said else name)
+
+
+def _no_link(value: str) -> str:
+    """Return a value to read, not to click: a model that was tricked may have written it.
+
+    What may be an address stands in a code span (CommonMark, 6.1), whose marks are longer than any
+    in it.
+    """
+    if not _MAY_LINK.search(value):
+        return value
+    marks = "`" * (1 + max(map(len, _MARKS.findall(value)), default=0))
+    blank = " " if value.startswith("`") or value.endswith("`") else ""
+    # A blank line would end the paragraph, and the code with it.
+    return f"{marks}{blank}{_BLANK_LINES.sub(' ', value)}{blank}{marks}"
 
 
 def result_text(value: Any) -> str:
