@@ -10,6 +10,7 @@ from tests.kafka_broker import KafkaBroker
 from tests.rabbitmq_server import RabbitmqServer
 from tests.redis_server import RedisServer, Server
 from tests.redis_sets import KINDS
+from tests.sealing_parts import cluster_of_keys
 
 __all__ = ["bucket", "s3_endpoint", "served_folder"]
 
@@ -36,8 +37,10 @@ def store_server(request: pytest.FixtureRequest) -> Iterator[Server]:
 
 @pytest.fixture
 def redis_store(store_server: Server) -> Iterator[RedisStore]:
+    """A store of each kind; on one of them everything is sealed, and every test holds there, too."""
     store_server.wipe()
-    store = connect(store_server.url)
+    sealed = isinstance(store_server, RedisServer)
+    store = connect(store_server.url, cipher=cluster_of_keys().cipher() if sealed else None)
     yield store
     store.client.close()
 

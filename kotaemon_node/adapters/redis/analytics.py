@@ -5,12 +5,20 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any, Final
 
+import structlog
+
 from kotaemon_node.adapters.redis.connection import RedisStore
 from kotaemon_node.adapters.redis.question_keys import CountKeys
 from kotaemon_node.domain import limits
+from kotaemon_node.domain.errors import MasterKeyMissing, Sealed
 from kotaemon_node.ports.analytics import Day, Tally
+from kotaemon_node.ports.cipher import SealedPlace
+
+_log = structlog.get_logger(__name__)
 
 _DAY_S: Final = 86_400
+_DIGEST: Final = b"\xf5"
+"""What digests begin with; no question does."""
 
 
 class RedisAnalytics:
@@ -28,17 +36,25 @@ class RedisAnalytics:
             if number
             for part in (f"{tally.profile}:{name}", number)
         ]
+        member, words = self._known_as(tally.tenant, tally.question)
         self._store.run(
             "tally",
             # By the hour of what is counted, not of the counting: a repeat looks at the same place.
-            [keys.day, keys.asked, keys.unanswered, keys.counted(f"{tally.at:%Y%m%d%H}")],
+            [
+                keys.day,
+                keys.asked,
+                keys.unanswered,
+                keys.counted(f"{tally.at:%Y%m%d%H}"),
+                keys.words,
+            ],
             [
                 hashlib.sha256(tally.once.encode()).digest()[:8],
                 limits.ANALYTICS_COUNTED_S,
                 limits.ANALYTICS_DAYS_KEPT * _DAY_S,
                 limits.ANALYTICS_QUESTIONS_MAX,
-                tally.question,
+                member,
                 int(tally.unanswered),
+                words,
                 *counts,
             ],
         )
@@ -53,13 +69,39 @@ class RedisAnalytics:
                 pipe.hgetall(keys.day)
                 pipe.zrevrange(keys.asked, 0, last, withscores=True)
                 pipe.zrevrange(keys.unanswered, 0, last, withscores=True)
+                pipe.hgetall(keys.words)
 
         replies = self._store.pipelined(read) if days else []
-        parts = zip(replies[::3], replies[1::3], replies[2::3], strict=True)
-        return [
-            Day(day, _by_profile(counts), _questions(asked), _questions(unanswered))
-            for day, (counts, asked, unanswered) in zip(days, parts, strict=True)
-        ]
+        parts = zip(*(replies[at::4] for at in range(4)), strict=True)
+        found = []
+        for day, (counts, asked, unanswered, words) in zip(days, parts, strict=True):
+            said = {member: self._opened(tenant, member, it) for member, it in words.items()}
+            rows = _questions(asked, said), _questions(unanswered, said)
+            found.append(Day(day, _by_profile(counts), *rows))
+        return found
+
+    def _known_as(self, tenant: str, question: str) -> tuple[bytes, bytes]:
+        """Return by what a question is counted, and its words where that does not say them."""
+        plain, cipher = question.encode(), self._store.cipher
+        if not plain:
+            return b"", b""
+        member = _DIGEST + cipher.digest(plain, tenant)[:15]
+        words = cipher.seal(plain, _place(tenant, member))
+        return (plain, b"") if words == plain else (member, words)
+
+    def _opened(self, tenant: str, member: bytes, words: bytes) -> str:
+        """Return a question, "" for one that nobody opens any more: it does not hide the others."""
+        try:
+            return self._store.cipher.open(words, _place(tenant, member)).decode()
+        except MasterKeyMissing:
+            raise  # another pod shows it
+        except Sealed as error:
+            _log.warning("question_sealed", tenant=tenant, reason=str(error))
+            return ""
+
+
+def _place(tenant: str, member: bytes) -> SealedPlace:
+    return SealedPlace(tenant, f"question {member.hex()}")
 
 
 def _by_profile(row: Mapping[bytes, bytes]) -> Mapping[str, Mapping[str, int]]:
@@ -70,5 +112,14 @@ def _by_profile(row: Mapping[bytes, bytes]) -> Mapping[str, Mapping[str, int]]:
     return found
 
 
-def _questions(pairs: Sequence[tuple[bytes, float]]) -> Mapping[str, int]:
-    return {question.decode(): int(asked) for question, asked in pairs}
+def _questions(
+    pairs: Sequence[tuple[bytes, float]], said: Mapping[bytes, str]
+) -> Mapping[str, int]:
+    """Return how often each was asked; one may be known by its words and by a digest as well."""
+    found: dict[str, int] = {}
+    for member, asked in pairs:
+        question = "" if member.startswith(_DIGEST) else member.decode()
+        question = said.get(member, question)
+        if question:
+            found[question] = found.get(question, 0) + int(asked)
+    return found

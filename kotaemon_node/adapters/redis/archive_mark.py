@@ -5,6 +5,7 @@ from typing import Self
 
 import orjson
 
+from kotaemon_node.adapters.redis.stored_text import as_bytes
 from kotaemon_node.domain.session import SessionKey, SessionRow
 from kotaemon_node.domain.session_copy import CopyName, SessionCopy
 
@@ -16,7 +17,8 @@ class Mark:
     name: CopyName
     created_ms: int
     principal: str
-    title: str
+    title: bytes
+    """As the session's head had it, so it may be sealed."""
     raw: bytes
 
     @classmethod
@@ -39,19 +41,21 @@ class Mark:
         if raw is None or not raw.startswith(b"{"):
             return None
         row = orjson.loads(raw)
-        return cls(CopyName(row["a"], row["v"], row["e"]), row["c"], row["p"], row["t"], raw)
+        return cls(
+            CopyName(row["a"], row["v"], row["e"]), row["c"], row["p"], as_bytes(row["t"]), raw
+        )
 
     def artifact(self, key: SessionKey) -> str:
         """Return the name of the copy."""
         return self.name.of(key)
 
-    def row(self, session_id: str) -> SessionRow:
-        """Return the line in the list of its principal."""
+    def row(self, session_id: str, *, title: str) -> SessionRow:
+        """Return the line in the list of its principal, whose title was opened."""
         return SessionRow(
             session_id=session_id,
             created_at=self.created_ms / 1000,
             active_at=self.name.active_ms / 1000,
             version=self.name.version,
-            title=self.title,
+            title=title,
             archived=True,
         )

@@ -1,12 +1,13 @@
 """``ports.archive`` in Redis. The rules are ``rest``, ``archive`` and ``mark`` in ``lua/``."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Final, Literal
 
 from kotaemon_node.adapters.redis import keys
 from kotaemon_node.adapters.redis.archive_mark import Mark
 from kotaemon_node.adapters.redis.connection import RedisStore, store_errors
 from kotaemon_node.adapters.redis.keys import SessionKeys
+from kotaemon_node.adapters.redis.stored_text import texts_of
 from kotaemon_node.domain import limits
 from kotaemon_node.domain.errors import CorruptArtifact, TooLarge
 from kotaemon_node.domain.session import SessionKey
@@ -58,7 +59,7 @@ class RedisColdSessions:
             for name in (names.meta, names.seen, names.past, names.feedback):
                 pipe.hgetall(name)
 
-        meta, seen, past, said = map(_texts, self._store.pipelined(fill))
+        meta, seen, past, said = map(texts_of, self._store.pipelined(fill))
         if not meta:
             return None
         kept = {name: value for name, value in meta.items() if name not in NOT_COPIED}
@@ -124,7 +125,3 @@ def history_rows(store: RedisStore, names: SessionKeys, version: int) -> tuple[b
             raise TooLarge(f"a session of more than {limits.ARCHIVED_SESSION_BYTES_MAX} bytes")
         rows += part
     return tuple(rows)
-
-
-def _texts(row: Mapping[bytes, bytes]) -> dict[str, str]:
-    return {name.decode(): value.decode() for name, value in row.items()}

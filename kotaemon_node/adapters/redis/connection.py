@@ -4,6 +4,7 @@ A script may run twice: a reply can be lost, and a retry after a failover repeat
 script is written so that the second run changes nothing.
 """
 
+import ssl
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -12,6 +13,7 @@ from typing import Any
 
 import redis
 from redis.backoff import ExponentialWithJitterBackoff
+from redis.connection import SSLConnection
 from redis.exceptions import (
     AskError,
     AuthenticationError,
@@ -41,6 +43,7 @@ from kotaemon_node.adapters.redis.durability import (
     Seal,
     Unconfirmed,
 )
+from kotaemon_node.adapters.redis.login import encryption, login
 from kotaemon_node.adapters.redis.patience import (
     FULL_WORD,
     MOVING_WORDS,
@@ -55,6 +58,8 @@ from kotaemon_node.domain.errors import (
     StoreUnavailable,
     StoreUnwritable,
 )
+from kotaemon_node.domain.tls_advice import tls_advice
+from kotaemon_node.ports.cipher import FieldCipher, NoCipher
 
 _REFUSING = (*PASSING_WORDS, *MOVING_WORDS)
 _READING = {"look"}
@@ -81,11 +86,16 @@ class RedisStore:
         self,
         client: redis.Redis,
         *,
+        cipher: FieldCipher | None = None,
         durability: Level = "local",
         unconfirmed: Callable[[int], None] = lambda _: None,
         answered: Answered = lambda operation, duration_s: None,
     ) -> None:
-        """``unconfirmed`` is told how many scripts wrote what was not confirmed in time."""
+        """``cipher`` seals what adapters on this store keep of what users and models wrote.
+
+        ``unconfirmed`` is told how many scripts wrote what was not confirmed in time.
+        """
+        self.cipher: FieldCipher = cipher or NoCipher()
         # redis-py types each reply as a union over both protocols and asyncio, which says nothing.
         self.client: Any = client
         self._source = {
@@ -255,10 +265,17 @@ def store_error(error: Exception) -> Exception:
     if isinstance(error, MaxConnectionsError) or POOL_EMPTY in str(error):
         return StoreBusy("too many requests wait for the session store")
     match error:
-        case NoScriptError() | AuthenticationError():
+        case NoScriptError():
             return error
+        case AuthenticationError():  # perhaps its password is just being exchanged
+            return StoreUnavailable(f"the session store does not let us in: {error}")
         case RedisConnectionError() | RedisTimeoutError():
-            return StoreUnavailable("the session store does not answer")
+            advice = tls_advice(error)
+            return StoreUnavailable(
+                f"no TLS with the session store: {advice}"
+                if advice
+                else "the session store does not answer"
+            )
         case Unconfirmed():
             return StoreUnwritable("the session store cannot promise now that nothing is lost")
         case ResponseError():
@@ -282,6 +299,7 @@ def connect(
     url: str,
     *,
     pool_max: int = limits.REDIS_POOL_MAX,
+    cipher: FieldCipher | None = None,
     durability: Level = "local",
     unconfirmed: Callable[[int], None] = lambda _: None,
     answered: Answered = lambda operation, duration_s: None,
@@ -291,7 +309,13 @@ def connect(
     Raises ``ValueError`` for a URL that names none. The other arguments are ``RedisStore``'s.
     """
     client = _client(url, pool_max=pool_max)
-    return RedisStore(client, durability=durability, unconfirmed=unconfirmed, answered=answered)
+    return RedisStore(
+        client,
+        cipher=cipher,
+        durability=durability,
+        unconfirmed=unconfirmed,
+        answered=answered,
+    )
 
 
 def _client(url: str, *, pool_max: int) -> redis.Redis:
@@ -309,13 +333,19 @@ def _client(url: str, *, pool_max: int) -> redis.Redis:
         case "sentinel":
             return PrimaryClient.at(address, **options)
         case "cluster":
-            return ClusterClient(address.hosts, {**options, **address.credentials})
+            if address.tls:
+                options |= {"connection_class": SSLConnection, **encryption(address.files)}
+            options |= login(address.credentials, address.password_file)
+            return ClusterClient(address.hosts, options)
         case "single":
             # A restarted Redis is back in well under a second; a dead one must be told of soon. One
             # that is silent has had its time: redis-py tries again within each try, two minutes.
             backoff = ExponentialWithJitterBackoff(base=0.02, cap=0.3)
             retry = Retry(backoff, 4, supported_errors=(RedisConnectionError,))
-            pool = redis.BlockingConnectionPool.from_url(url, retry=retry, **options)
+            if address.tls:
+                options["ssl_min_version"] = ssl.TLSVersion.TLSv1_2
+            options |= login(address.credentials, address.password_file)
+            pool = redis.BlockingConnectionPool.from_url(address.url, retry=retry, **options)
             return redis.Redis(connection_pool=pool)
 
 

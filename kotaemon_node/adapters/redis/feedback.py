@@ -2,15 +2,18 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
 from kotaemon_node.adapters.redis.connection import RedisStore
 from kotaemon_node.adapters.redis.keys import SessionKeys
+from kotaemon_node.adapters.redis.session_seals import SessionSeals
 from kotaemon_node.domain.errors import TurnNotFound
 from kotaemon_node.domain.session import SessionKey, TurnKey
 from kotaemon_node.ports.feedback import Feedback
+
+_FIELD: Final = "feedback"
 
 
 class RedisFeedback:
@@ -22,14 +25,16 @@ class RedisFeedback:
     def put(self, key: TurnKey, feedback: Feedback) -> Feedback | None:
         """See the port."""
         names = SessionKeys.of(key.session)
+        seals = SessionSeals(self._store.cipher, key.session)
+        said = seals.sealed(orjson.dumps(asdict(feedback)), _FIELD, turn=key.turn_id)
         outcome, *before = self._store.run(
             "rate",
             [names.meta, names.seen, names.feedback],
-            [key.turn_id, orjson.dumps(asdict(feedback))],
+            [key.turn_id, said],
         )
         if outcome != b"ok":
             raise TurnNotFound("the session has no finished turn of this id")
-        return _read(before[0])
+        return _read(before[0], seals, key.turn_id)
 
     def of(self, key: SessionKey, turn_ids: Sequence[str]) -> Mapping[str, Feedback]:
         """See the port."""
@@ -40,9 +45,14 @@ class RedisFeedback:
             pipe.hmget(SessionKeys.of(key).feedback, *turn_ids)
 
         [rows] = self._store.pipelined(read)
-        found = zip(turn_ids, map(_read, rows), strict=True)
+        seals = SessionSeals(self._store.cipher, key)
+        found = [
+            (turn_id, _read(row, seals, turn_id))
+            for turn_id, row in zip(turn_ids, rows, strict=True)
+        ]
         return {turn_id: said for turn_id, said in found if said is not None}
 
 
-def _read(raw: bytes | None) -> Feedback | None:
-    return Feedback(**orjson.loads(raw)) if raw else None
+def _read(stored: bytes | None, seals: SessionSeals, turn_id: str) -> Feedback | None:
+    said = seals.opened(stored or b"", _FIELD, turn=turn_id)
+    return Feedback(**orjson.loads(said)) if said else None

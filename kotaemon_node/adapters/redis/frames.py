@@ -3,16 +3,24 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import orjson
-
 from kotaemon_node.adapters.redis import keys
 from kotaemon_node.adapters.redis.connection import Call, RedisStore, Signal
 from kotaemon_node.adapters.redis.keys import SessionKeys
-from kotaemon_node.adapters.redis.records import frame_of, frame_row
+from kotaemon_node.adapters.redis.records import frame_of, frame_row, sealed_step
+from kotaemon_node.adapters.redis.session_seals import SessionSeals
 from kotaemon_node.adapters.redis.signals import signals_of
 from kotaemon_node.domain import limits
-from kotaemon_node.domain.errors import Fenced, Gone, Invalid, Overloaded, SequenceGap
+from kotaemon_node.domain.errors import (
+    Fenced,
+    Gone,
+    Invalid,
+    Overloaded,
+    Sealed,
+    SequenceGap,
+    StoreUnavailable,
+)
 from kotaemon_node.domain.session import SessionKey, TurnKey
+from kotaemon_node.ports.cipher import FieldCipher
 from kotaemon_node.ports.runtime import Clock, Tasks
 from kotaemon_node.ports.sessions import FrameBatch, StoredFrames
 
@@ -51,12 +59,14 @@ class RedisFrameLog:
         results: list[Exception | None] = []
         for batch in batches:
             try:
-                calls.append(_append_call(batch))
+                calls.append(_append_call(batch, self._store.cipher))
                 signals.append(_signal(batch))
                 results.append(None)
             except (TypeError, ValueError) as error:
                 # What cannot be written is its own turn's fault, never that of its neighbours.
                 results.append(Invalid(f"a frame cannot be stored: {error}"))
+            except (StoreUnavailable, Sealed) as error:
+                results.append(error)  # the keys of its tenant cannot be had now
         replies = iter(self._writing.run_many("append", calls, signals=signals) if calls else ())
         return [error or _append_error(next(replies)) for error in results]
 
@@ -70,8 +80,9 @@ class RedisFrameLog:
             pipe.xrevrange(stream, count=1)
 
         entries, newest = self._store.pipelined(fill, confirmed=True)
+        seals = SessionSeals(self._store.cipher, key.session)
         frames = tuple(
-            frame_of(entry_id, fields, turn_id=key.turn_id, trace_id=trace_id)
+            frame_of(entry_id, fields, seals, turn_id=key.turn_id, trace_id=trace_id)
             for entry_id, fields in entries
         )
         last = int(newest[0][0].split(b"-")[0]) if newest else 0
@@ -97,8 +108,9 @@ class RedisFrameLog:
         return self._signals.watch(keys.losses(owner), hear)
 
 
-def _append_call(batch: FrameBatch) -> tuple[list[str], list[Any]]:
+def _append_call(batch: FrameBatch, cipher: FieldCipher) -> Call:
     lease = batch.lease
+    seals = SessionSeals(cipher, lease.key.session)
     names = SessionKeys.of(lease.key.session)
     turn_id = lease.key.turn_id
     arguments: list[Any] = [
@@ -113,9 +125,9 @@ def _append_call(batch: FrameBatch) -> tuple[list[str], list[Any]]:
         len(batch.journal),
     ]
     for step, value in batch.journal:
-        arguments += [step, orjson.dumps(value)]
-    for body in batch.bodies:
-        arguments += frame_row(body)
+        arguments += [step, sealed_step(step, value, seals, turn_id)]
+    for seq, body in enumerate(batch.bodies, batch.first_seq):
+        arguments += frame_row(body, seals, turn_id=turn_id, seq=seq)
     return [names.meta, names.turn(turn_id), names.frames(turn_id)], arguments
 
 

@@ -8,7 +8,9 @@ import orjson
 from kotaemon_node.adapters.redis import keys
 from kotaemon_node.adapters.redis.connection import RedisStore
 from kotaemon_node.adapters.redis.keys import SessionKeys
+from kotaemon_node.adapters.redis.records import sealed_handoff
 from kotaemon_node.adapters.redis.running import RunningTurns
+from kotaemon_node.adapters.redis.session_seals import HANDOFF, SessionSeals
 from kotaemon_node.domain import limits
 from kotaemon_node.domain.acting_limits import HANDOFF_NOTED_S, HANDOFFS_LOOKED_AT, HANDOFFS_MAX
 from kotaemon_node.domain.errors import Gone
@@ -59,6 +61,9 @@ class RedisHandoffs:
     ) -> Handed:
         key = event.session
         names = SessionKeys.of(key)
+        seals = SessionSeals(self._store.cipher, key)
+        kept, shown = sealed_handoff(handoff, frame, seals)
+        said = orjson.dumps({"said": {"event": name, "frame": dict(frame)}})
         # Before the step, as a claim does: a sweep finds the event though this pod may die.
         self._running.enter(event)
         reply = self._store.run(
@@ -67,9 +72,9 @@ class RedisHandoffs:
             [
                 epoch,
                 event.turn_id,
-                orjson.dumps(handoff) if handoff else "",
-                orjson.dumps(dict(frame)),
-                orjson.dumps({"said": {"event": name, "frame": dict(frame)}}),
+                kept,
+                shown,
+                seals.sealed(said, "options", turn=event.turn_id),
                 trace_id,
                 names.prefix,
                 names.signal,
@@ -79,7 +84,8 @@ class RedisHandoffs:
         )
         if reply[0] == b"gone":
             raise Gone("the session was deleted, or the store has lost something of it")
-        changed, stands, ended, loser, waits, again = (part.decode() for part in reply)
+        stands = seals.opened(reply.pop(1), HANDOFF)
+        changed, ended, loser, waits, again = (part.decode() for part in reply)
         if loser:
             turn = TurnKey(key, ended or waits)
             self._store.publish(keys.losses(loser), keys.running(turn)[1])
@@ -123,7 +129,10 @@ class RedisHandoffs:
             own, self._store.pipelined(read) if own else (), strict=True
         ):
             # One that was handed back just now, or is no more, is left out.
-            handoff = Handoff.from_json(orjson.loads(raw)) if raw else None
+            said = SessionSeals(self._store.cipher, SessionKey(tenant, session_id)).opened(
+                raw or b"", HANDOFF
+            )
+            handoff = Handoff.from_json(orjson.loads(said)) if said else None
             if handoff is not None:
                 found.append(HandedSession(session_id, handoff, float(at)))
         return found

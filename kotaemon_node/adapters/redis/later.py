@@ -6,17 +6,31 @@ notice that a pod died, and nothing is moved when one takes a job.
 
 import zlib
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 import orjson
+import structlog
 
 from kotaemon_node.adapters.redis.connection import Call, RedisStore, store_errors
 from kotaemon_node.adapters.redis.later_keys import LaterKeys
+from kotaemon_node.adapters.redis.stored_text import as_bytes, texts_of, texts_of_flat
 from kotaemon_node.domain import acting_limits as limits
-from kotaemon_node.domain.errors import Invalid, NotFound, Overloaded, StoreUnavailable
+from kotaemon_node.domain.errors import (
+    Invalid,
+    MasterKeyMissing,
+    NotFound,
+    Overloaded,
+    Sealed,
+    StoreUnavailable,
+)
+from kotaemon_node.ports.cipher import SealedPlace
 from kotaemon_node.ports.later import LaterCount, LaterJob, LaterRow, LaterState, Leased
 
+_log = structlog.get_logger(__name__)
+
 _OF_SHARD: Final = limits.LATER_SHARDS
+_ELSEWHERE_S: Final = 5.0  # until a job that is sealed for this pod is due again
 _OPEN: Final = frozenset({"waiting", "running"})
 
 
@@ -37,7 +51,7 @@ class RedisLater:
         row = {
             "id": job.id,
             "kind": job.kind,
-            "fields": fields,
+            "fields": self._sealed(keys, "fields", fields),
             "attempts_max": job.attempts_max,
         }
         reply = self._store.run(
@@ -71,7 +85,10 @@ class RedisLater:
                 failure = error
                 continue
             for row in rows:
-                leased = _leased(row, holder)
+                leased, problem = self._leased(row, holder)
+                if problem is not None:
+                    self._left(leased, problem)
+                    continue
                 left[leased.job.kind] -= 1
                 taken.append(leased)
         if failure is not None and not taken:
@@ -110,7 +127,7 @@ class RedisLater:
                 job.name,
                 leased.holder,
                 round(max(0.0, delay_s) * 1000),
-                error[: limits.LATER_ERROR_CHARS_MAX],
+                self._sealed(keys, "error", error[: limits.LATER_ERROR_CHARS_MAX].encode()),
                 int(counts),
             ],
         )
@@ -127,7 +144,7 @@ class RedisLater:
                 keys.member,
                 job.name,
                 leased.holder,
-                error[: limits.LATER_ERROR_CHARS_MAX],
+                self._sealed(keys, "error", error[: limits.LATER_ERROR_CHARS_MAX].encode()),
                 limits.LATER_DEAD_MAX // _OF_SHARD,
                 keys.prefix,
                 job.tenant,
@@ -206,50 +223,82 @@ class RedisLater:
 
         rows = self._store.pipelined(read) if found else []
         wanted = {"dead"} if dead else _OPEN
-        listed = [_row(name, _texts(row)) for name, row in zip(found, rows, strict=True) if row]
+        listed = [
+            self._row(LaterKeys.of(tenant, name), texts_of(row))
+            for name, row in zip(found, rows, strict=True)
+            if row
+        ]
         # It may have ended, died or come to life between the two reads.
         return [row for row in listed if row is not None and row.state in wanted]
+
+    def _left(self, leased: Leased, problem: Sealed) -> None:
+        """Leave a job that cannot be opened to pods that may, or to people; others come first."""
+        _log.error("later_job_sealed", job=leased.job.name, reason=str(problem))
+        with suppress(StoreUnavailable):  # it is due again when its lease ends
+            if isinstance(problem, MasterKeyMissing):
+                self.again(leased, delay_s=_ELSEWHERE_S, error=str(problem), counts=False)
+            else:
+                self.bury(leased, error=str(problem))
+
+    def _leased(self, reply: Sequence[Any], holder: str) -> tuple[Leased, Sealed | None]:
+        """Return a job, and why it says nothing here."""
+        member, late_ms, age_ms, flat, now_ms = reply
+        tenant, _, name = member.decode().partition("/")
+        row, keys = texts_of_flat(flat), LaterKeys.of(tenant, name)
+        fields, error, problem = self._said(keys, row)
+        job = LaterJob(
+            id=row["id"],
+            kind=row["kind"],
+            tenant=tenant,
+            fields=fields,
+            attempts_max=int(row["attempts_max"]),
+            attempt=int(row["attempts"]),
+            begun=int(row["begun"]),
+            begun_at=int(now_ms) / 1000,
+        )
+        return Leased(job, holder, int(late_ms) / 1000, int(age_ms) / 1000, error), problem
+
+    def _row(self, keys: LaterKeys, row: Mapping[str, str]) -> LaterRow | None:
+        if "kind" not in row:
+            return None  # what is kept of a job that ended
+        state: Any = row["state"]
+        known: LaterState = state
+        fields, error, problem = self._said(keys, row)
+        return LaterRow(
+            name=keys.name,
+            kind=row["kind"],
+            state=known,
+            attempts=int(row["attempts"]),
+            attempts_max=int(row["attempts_max"]),
+            created_at=int(row["since_ms"]) / 1000,
+            due_at=int(row["due_ms"]) / 1000,
+            error=error or str(problem or ""),
+            fields=fields,
+        )
+
+    def _said(
+        self, keys: LaterKeys, row: Mapping[str, str]
+    ) -> tuple[Mapping[str, Any], str, Sealed | None]:
+        """Return fields and error of a job; nothing and why where they cannot be opened."""
+        try:
+            fields = orjson.loads(self._opened(keys, row, "fields"))
+            return fields, self._opened(keys, row, "error"), None
+        except Sealed as problem:
+            return {}, "", problem
+
+    def _sealed(self, keys: LaterKeys, field: str, value: bytes) -> bytes:
+        return self._store.cipher.seal(value, _place(keys, field)) if value else value
+
+    def _opened(self, keys: LaterKeys, row: Mapping[str, str], field: str) -> str:
+        stored = as_bytes(row[field])
+        return self._store.cipher.open(stored, _place(keys, field)).decode() if stored else ""
+
+
+def _place(keys: LaterKeys, field: str) -> SealedPlace:
+    return SealedPlace(keys.tenant, f"later {field} {keys.name}")
 
 
 def _begun_anywhere(holder: str) -> Sequence[int]:
     """Return all shards, beginning with another one for each call: none is always the last."""
     first = zlib.crc32(holder.encode()) % limits.LATER_SHARDS
     return [(first + step) % limits.LATER_SHARDS for step in range(limits.LATER_SHARDS)]
-
-
-def _leased(reply: Sequence[Any], holder: str) -> Leased:
-    member, late_ms, age_ms, flat, now_ms = reply
-    row = _texts(dict(zip(flat[::2], flat[1::2], strict=True)))
-    job = LaterJob(
-        id=row["id"],
-        kind=row["kind"],
-        tenant=member.decode().partition("/")[0],
-        fields=orjson.loads(row["fields"]),
-        attempts_max=int(row["attempts_max"]),
-        attempt=int(row["attempts"]),
-        begun=int(row["begun"]),
-        begun_at=int(now_ms) / 1000,
-    )
-    return Leased(job, holder, int(late_ms) / 1000, int(age_ms) / 1000, row["error"])
-
-
-def _row(name: str, row: Mapping[str, str]) -> LaterRow | None:
-    if "kind" not in row:
-        return None  # what is kept of a job that ended
-    state: Any = row["state"]
-    known: LaterState = state
-    return LaterRow(
-        name=name,
-        kind=row["kind"],
-        state=known,
-        attempts=int(row["attempts"]),
-        attempts_max=int(row["attempts_max"]),
-        created_at=int(row["since_ms"]) / 1000,
-        due_at=int(row["due_ms"]) / 1000,
-        error=row["error"],
-        fields=orjson.loads(row["fields"]),
-    )
-
-
-def _texts(row: Mapping[bytes, bytes]) -> Mapping[str, str]:
-    return {name.decode(): value.decode() for name, value in row.items()}

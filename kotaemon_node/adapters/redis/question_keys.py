@@ -11,6 +11,7 @@ class CountKeys:
     day: str
     asked: str
     unanswered: str
+    words: str
     prefix: str
 
     @classmethod
@@ -18,7 +19,7 @@ class CountKeys:
         """Return the keys of ``day``."""
         prefix = f"kn:{{counts:{tenant}}}:"
         name = f"{prefix}{day:%Y%m%d}"
-        return cls(name, f"{name}:asked", f"{name}:unanswered", prefix)
+        return cls(name, f"{name}:asked", f"{name}:unanswered", f"{name}:words", prefix)
 
     def counted(self, hour: str) -> str:
         """Set."""

@@ -20,6 +20,7 @@ from kotaemon_node.adapters.redis.archive_mark import Mark
 from kotaemon_node.adapters.redis.connection import RedisStore
 from kotaemon_node.adapters.redis.idle import IdleSessions
 from kotaemon_node.adapters.redis.keys import SessionKeys
+from kotaemon_node.adapters.redis.stored_text import bytes_of
 from kotaemon_node.domain.artifact_names import session_copies_prefix
 from kotaemon_node.domain.errors import CorruptArtifact, SessionNotFound, Unavailable
 from kotaemon_node.domain.session import SessionKey
@@ -170,7 +171,7 @@ def put_whole(
     """
     meta = {**copy.meta, "epoch": epoch or copy.name.epoch}
     parts = [meta, copy.seen, copy.past, copy.feedback]
-    fields = [[text for pair in part.items() for text in pair] for part in parts]
+    fields = [bytes_of(text for pair in part.items() for text in pair) for part in parts]
     arguments = [
         mark_raw,
         copy.name.epoch,

@@ -6,13 +6,19 @@ A list to show; the sessions are the truth.
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+import structlog
+
 from kotaemon_node.adapters.redis import keys
 from kotaemon_node.adapters.redis.archive_mark import Mark
 from kotaemon_node.adapters.redis.connection import RedisStore, store_errors
 from kotaemon_node.adapters.redis.idle import IdleSessions
 from kotaemon_node.adapters.redis.keys import SessionKeys
+from kotaemon_node.adapters.redis.session_seals import SessionSeals
 from kotaemon_node.domain import limits
+from kotaemon_node.domain.errors import MasterKeyMissing, Sealed
 from kotaemon_node.domain.session import SessionKey, SessionRow
+
+_log = structlog.get_logger(__name__)
 
 UNLISTED: Final = "unlisted"
 """Field of a session's head, there where no list shows it."""
@@ -59,7 +65,9 @@ class SessionList:
 
         heads = self._store.pipelined(fill, confirmed=True) if found else []
         rows = {
-            sid: row for sid, head in zip(found, heads, strict=True) if (row := _row(sid, head))
+            sid: row
+            for sid, head in zip(found, heads, strict=True)
+            if (row := self._row(SessionKey(tenant, sid), head))
         }
         absent = [session_id for session_id in found if session_id not in rows]
         rows |= self._archived(tenant, absent)
@@ -77,8 +85,38 @@ class SessionList:
 
         replies = self._store.pipelined(fill, confirmed=True) if ids else []
         found = zip(ids, map(Mark.read, replies[::2]), replies[1::2], strict=True)
-        rows = {sid: mark.row(sid) if mark else _row(sid, head) for sid, mark, head in found}
+        rows = {
+            sid: self._marked(key, mark) if mark else self._row(key, head)
+            for sid, mark, head in found
+            if (key := SessionKey(tenant, sid))
+        }
         return {session_id: row for session_id, row in rows.items() if row}
+
+    def _row(self, key: SessionKey, head: Sequence[bytes | None]) -> SessionRow | None:
+        """Return the line of a session, None where it is not there; ``head`` is its ``_FIELDS``."""
+        created_ms, active_ms, version, title = head
+        if created_ms is None or active_ms is None or version is None:
+            return None
+        return SessionRow(
+            session_id=key.session_id,
+            created_at=int(created_ms) / 1000,
+            active_at=int(active_ms) / 1000,
+            version=int(version),
+            title=self._title(key, title or b""),
+        )
+
+    def _marked(self, key: SessionKey, mark: Mark) -> SessionRow:
+        return mark.row(key.session_id, title=self._title(key, mark.title))
+
+    def _title(self, key: SessionKey, stored: bytes) -> str:
+        """Return a title, "" for one that nobody opens any more: others are in the list, too."""
+        try:
+            return SessionSeals(self._store.cipher, key).opened(stored, "title").decode()
+        except MasterKeyMissing:
+            raise  # another pod shows it
+        except Sealed as error:
+            _log.warning("title_sealed", session_id=key.session_id, reason=str(error))
+            return ""
 
     def note(self, key: SessionKey, subject: str) -> None:
         """Put the session where its last activity belongs.
@@ -115,17 +153,3 @@ class SessionList:
 
 def _indexes(tenant: str, subject: str) -> tuple[str, str]:
     return keys.sessions_of(tenant, subject), keys.sessions_of(tenant, None)
-
-
-def _row(session_id: str, head: Sequence[bytes | None]) -> SessionRow | None:
-    """Return the line of a session, None where it is not there; ``head`` is its ``_FIELDS``."""
-    created_ms, active_ms, version, title = head
-    if created_ms is None or active_ms is None or version is None:
-        return None
-    return SessionRow(
-        session_id=session_id,
-        created_at=int(created_ms) / 1000,
-        active_at=int(active_ms) / 1000,
-        version=int(version),
-        title=(title or b"").decode(),
-    )

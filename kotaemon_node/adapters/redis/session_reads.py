@@ -7,7 +7,9 @@ from kotaemon_node.adapters.redis.connection import RedisStore, store_errors
 from kotaemon_node.adapters.redis.keys import SessionKeys
 from kotaemon_node.adapters.redis.records import activity_of, open_turn, session_of, turn_of
 from kotaemon_node.adapters.redis.restoring import Restoring
+from kotaemon_node.adapters.redis.session_seals import SessionSeals
 from kotaemon_node.adapters.redis.store_losses import StoreLosses
+from kotaemon_node.adapters.redis.stored_text import texts_of
 from kotaemon_node.domain.errors import Gone, SessionNotFound, TurnNotFound
 from kotaemon_node.domain.session import Principal, SessionKey, SessionView, Turn, TurnKey
 from kotaemon_node.ports.sessions import Activity, SessionHead
@@ -52,12 +54,12 @@ class SessionReads:
         self.admit(head, principal)
         if after_version > int(head["version"]):
             raise Gone("the session has fewer turns than you have seen; read it again")
-        return session_of(key.session_id, head, turns, first_version=after_version + 1)
+        return session_of(self.seals(key), head, turns, first_version=after_version + 1)
 
     def read_head(
         self, key: SessionKey, *, after_version: int, limit: int
     ) -> tuple[dict[str, str], Sequence[bytes]]:
-        """Return the head of a session, empty where there is none, and turns of it."""
+        """Return the head of a session, empty where there is none, and turns of it, as stored."""
         names = SessionKeys.of(key)
 
         def fill(pipe: Any) -> None:
@@ -66,8 +68,7 @@ class SessionReads:
                 pipe.lrange(names.turns, after_version, after_version + limit - 1)
 
         meta, *rows = self._store.pipelined(fill, confirmed=True)
-        head = {name.decode(): value.decode() for name, value in meta.items()}
-        return head, rows[0] if rows else []
+        return texts_of(meta), rows[0] if rows else []
 
     def head(self, key: SessionKey) -> SessionHead | None:
         """See the port."""
@@ -87,7 +88,7 @@ class SessionReads:
 
         def look() -> tuple[Mapping[str, str], Activity]:
             reply = self._store.run("look", SessionKeys.of(key).head(), [after_version, limit])
-            return activity_of(reply, after_version=after_version)
+            return activity_of(reply, self.seals(key), after_version=after_version)
 
         head, activity = look()
         if not head and self._restoring.back(key, self.subject(principal), known=False):
@@ -112,13 +113,12 @@ class SessionReads:
         if not version and not row:
             raise TurnNotFound("the turn was lost by the store")
         if not version:
-            texts = {name.decode(): value.decode() for name, value in row.items()}
-            return open_turn(key.turn_id, texts), 0
+            return open_turn(key.turn_id, texts_of(row), self.seals(key.session)), 0
         with store_errors():
             raw = self._store.client.lindex(SessionKeys.of(key.session).turns, int(version) - 1)
         if raw is None:
             raise TurnNotFound("the session has no such turn")
-        return turn_of(raw, version=int(version))
+        return turn_of(raw, self.seals(key.session), version=int(version))
 
     def _turn_rows(self, key: TurnKey) -> list[Any]:
         """Return principal and epoch of the session, and what is kept of the turn."""
@@ -136,6 +136,10 @@ class SessionReads:
                 break
             # It was finished between the commands of the pipeline: read again.
         return rows
+
+    def seals(self, key: SessionKey) -> SessionSeals:
+        """Return what seals and opens what is written of the session."""
+        return SessionSeals(self._store.cipher, key)
 
     def admit(self, head: Mapping[str, str], principal: Principal) -> None:
         """Raise ``SessionNotFound`` unless the session is there and the principal may see it."""

@@ -2,34 +2,32 @@
 
 import secrets
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
-import orjson
+import structlog
 
 from kotaemon_node.adapters.redis import keys
 from kotaemon_node.adapters.redis.connection import RedisStore, store_errors
 from kotaemon_node.adapters.redis.idle import IdleSessions
 from kotaemon_node.adapters.redis.keys import SessionKeys
-from kotaemon_node.adapters.redis.records import (
-    fields_of,
-    handoff_json,
-    made_by,
-    state_json,
-    turn_json,
-    work_of,
-)
+from kotaemon_node.adapters.redis.records import lease_of, turn_json, work_of
 from kotaemon_node.adapters.redis.restoring import Archive, Restoring
 from kotaemon_node.adapters.redis.running import RunningTurns
-from kotaemon_node.adapters.redis.session_cache import Head, Remembered, SessionCache, proof, told
+from kotaemon_node.adapters.redis.session_cache import Head, Remembered, SessionCache, told
 from kotaemon_node.adapters.redis.session_list import SessionList
 from kotaemon_node.adapters.redis.session_reads import SessionReads
 from kotaemon_node.adapters.redis.session_refusals import CLAIM_ERRORS, WRITE_ERRORS
+from kotaemon_node.adapters.redis.session_writes import SessionWrites
 from kotaemon_node.adapters.redis.store_losses import LossReason, StoreLosses
+from kotaemon_node.adapters.redis.stored_text import texts_of_flat
 from kotaemon_node.domain import limits
 from kotaemon_node.domain.acting_limits import HISTORY_READ_TURNS
 from kotaemon_node.domain.errors import (
     Conflict,
     CorruptArtifact,
+    NodeError,
+    Sealed,
     StoreUnavailable,
     Unavailable,
 )
@@ -45,8 +43,10 @@ from kotaemon_node.ports.sessions import (
     Work,
 )
 
-_TITLE_CHARS = 80
+_log = structlog.get_logger(__name__)
+
 _CLAIMS_MAX = 3  # of a session that comes back from the archive before it
+_COMMITS_MAX = 5  # each further one is because another turn ended between the two
 _UNHEARD_MAX = 1_000  # a repeat of one that is not kept counts as one more loss of its turn
 
 
@@ -71,10 +71,9 @@ class RedisSessionStore(SessionReads):
         from where sessions that rested come back. ``open_user``: see ``records.made_by``.
         """
         self._writing = writing or store
-        self._open_user = open_user
+        self._writes = SessionWrites(ttl_s=ttl_s, idle_s=idle_s, open_user=open_user)
         self._cache = SessionCache(ttl_s=ttl_s) if cache is None else cache
         self._ttl_s = ttl_s
-        self._idle_ms = idle_s * 1000
         self._running = RunningTurns(store)
         self._idle = IdleSessions(store) if archive and archive.indexed else None
         self._copies_kept_s = int(archive.kept_s if archive else limits.ARCHIVE_KEPT_S_DEFAULT)
@@ -94,15 +93,7 @@ class RedisSessionStore(SessionReads):
     ) -> SessionView:
         """See the port."""
         names = SessionKeys.of(key)
-        arguments = [
-            epoch,
-            key.tenant,
-            principal.subject,
-            fields.get("user_id") or (self._open_user if principal.role == "open" else ""),
-            fields.get("channel") or "",
-            orjson.dumps(fields.get("context") or {}),
-            self._ttl_s,
-        ]
+        arguments = self._writes.create(principal, self.seals(key), epoch=epoch, fields=fields)
         if self._store.run("create", [names.meta, names.archived], arguments) != b"ok":
             raise Conflict("a session of this id exists")
         self._list.note(key, principal.subject)
@@ -164,7 +155,7 @@ class RedisSessionStore(SessionReads):
         looked = False
         for _ in range(_CLAIMS_MAX):
             known = self._losses.known(key, subject)
-            reply = self._claimed(request, known, looked="1" if looked else "")
+            reply = self._claimed(request, known, looked=looked)
             outcome = reply[0].decode()
             if outcome != "archived":
                 break
@@ -180,45 +171,26 @@ class RedisSessionStore(SessionReads):
         return Claim(outcome=ClaimOutcome(outcome), work=work)
 
     def _claimed(
-        self, request: ClaimRequest, known: Remembered | None, *, looked: str
+        self, request: ClaimRequest, known: Remembered | None, *, looked: bool
     ) -> Sequence[Any]:
         """Return what ``claim.lua`` replies; raises ``Gone`` where the store has lost something."""
         key = request.key
         names = SessionKeys.of(key.session)
         entered_ms = self._running.enter(key)
-        arguments = [
-            key.turn_id,
-            request.digest,
-            request.owner,
-            self.subject(request.principal),
-            entered_ms,
-            int(limits.CLAIM_ENTRY_AGE_MAX_S * 1000),
-            int(request.create_session),
-            request.new_epoch,
-            request.on_busy,
-            limits.QUEUED_TURNS_MAX,
-            HISTORY_READ_TURNS,
-            self._ttl_s,
-            self._idle_ms,
-            request.message,
-            orjson.dumps(dict(request.options)),
-            request.trace_id,
-            key.session.tenant,
-            request.message[:_TITLE_CHARS],
-            names.signal,
-        ]
         with self._losses.asking(key.session, known, request.new_epoch) as callers:
+            arguments = self._writes.claim(
+                request,
+                self.seals(key.session),
+                subject=self.subject(request.principal),
+                entered_ms=entered_ms,
+                known=known,
+                callers=callers,
+                looked=looked,
+            )
             reply: Sequence[Any] = self._store.run(
                 "claim",
                 [*names.head(), names.turn(key.turn_id), names.frames(key.turn_id)],
-                [
-                    *arguments,
-                    *proof(known),
-                    callers,
-                    request.epoch,
-                    looked,
-                    *made_by(request, self._open_user),
-                ],
+                arguments,
             )
             if reply[0] == b"lost":
                 self._losses.tell(key.session, reply)
@@ -227,35 +199,8 @@ class RedisSessionStore(SessionReads):
     def commit(self, lease: Lease, ending: Ending, *, take_next: bool) -> Committed:
         """See the port."""
         key = lease.key
-        names = SessionKeys.of(key.session)
         known = self._cache.get(key.session)
-        row = turn_json(ending.turn, last_seq=ending.seq)
-        reply = self._writing.run(
-            "commit",
-            [*names.head(), names.turn(key.turn_id), names.frames(key.turn_id)],
-            [
-                lease.epoch,
-                lease.fence,
-                lease.owner,
-                key.turn_id,
-                ending.seq,
-                ending.terminal.type,
-                orjson.dumps(dict(ending.terminal.fields)),
-                row,
-                orjson.dumps(dict(ending.generations)) if ending.generations else "",
-                int(take_next),
-                self._ttl_s,
-                limits.FRAME_RETENTION_S,
-                names.signal,
-                names.prefix,
-                HISTORY_READ_TURNS,
-                *told(known),
-                state_json(ending.state),
-                ending.summary.text if ending.summary else "",
-                ending.summary.to if ending.summary else 0,
-                *handoff_json(ending.handoff),
-            ],
-        )
+        row, reply = self._committed(lease, ending, known, take_next=take_next)
         outcome = reply[0].decode()
         if outcome != "ok":
             raise WRITE_ERRORS[outcome](f"turn {key.turn_id}: {outcome}")
@@ -263,8 +208,50 @@ class RedisSessionStore(SessionReads):
         self._cache.extend(key.session, row, epoch=lease.epoch, version=version, hash_=hash_)
         next_key = TurnKey(session=key.session, turn_id=following)
         latest = self._cache.get(key.session)
-        work = self._work(next_key, reply[4], latest) if following else None
+        work = self._following(next_key, reply[4], latest) if following else None
         return Committed(version=version, hash=hash_, next=work)
+
+    def _committed(
+        self, lease: Lease, ending: Ending, known: Remembered | None, *, take_next: bool
+    ) -> tuple[bytes, Sequence[Any]]:
+        """Return the row as it was kept, and what ``commit.lua`` replies.
+
+        A sealed row opens at its own place in the history alone, which the store knows best.
+        """
+        key, seals = lease.key, self.seals(lease.key.session)
+        names = SessionKeys.of(key.session)
+        plain = turn_json(ending.turn, last_seq=ending.seq)
+        version = known.version + 1 if known and known.epoch == lease.epoch else 1
+        for _ in range(_COMMITS_MAX):
+            row = seals.sealed_row(plain, version=version)
+            arguments = self._writes.commit(
+                lease,
+                ending,
+                seals,
+                row=row,
+                place=0 if row == plain else version,
+                known=known,
+                take_next=take_next,
+            )
+            reply = self._writing.run(
+                "commit",
+                [*names.head(), names.turn(key.turn_id), names.frames(key.turn_id)],
+                arguments,
+            )
+            if reply[0] != b"place":
+                return row, reply
+            version = int(reply[1])
+        raise Unavailable("turns of this session end all the time; end this one again")
+
+    def _following(
+        self, key: TurnKey, reply: Sequence[Any], known: Remembered | None
+    ) -> Work | None:
+        """Return the next turn; one that cannot be opened here is left to others."""
+        try:
+            return self._work(key, reply, known)
+        except Sealed as error:
+            _log.error("turn_sealed", turn_id=key.turn_id, reason=str(error))
+            return None
 
     def relist(self, key: SessionKey) -> None:
         """See the port."""
@@ -327,7 +314,18 @@ class RedisSessionStore(SessionReads):
             raise WRITE_ERRORS[outcome](f"turn {lease.key.turn_id}: {outcome}")
 
     def _work(self, key: TurnKey, reply: Sequence[Any], known: Remembered | None) -> Work:
-        """Read a turn to execute; the store left out the turns before ``known``."""
+        """Read a turn to execute; the store left out the turns before ``known``.
+
+        Raises ``Sealed``, and then leaves the turn to pods that may know the key.
+        """
+        try:
+            return self._opened(key, reply, known)
+        except Sealed:
+            with suppress(NodeError):  # it is another's already, or will be when this pod is gone
+                self.release(lease_of(key, reply))
+            raise
+
+    def _opened(self, key: TurnKey, reply: Sequence[Any], known: Remembered | None) -> Work:
         meta, rows, *rest = reply
         turns = SessionKeys.of(key.session).turns
 
@@ -335,9 +333,9 @@ class RedisSessionStore(SessionReads):
             with store_errors():
                 return self._store.client.lrange(turns, first, version - 1)
 
-        head = Head.of(fields_of(meta))
+        head = Head.of(texts_of_flat(meta))
         past = self._cache.completed(key.session, known, head, rows, fetch=fetch)
-        return work_of(key, [meta, past, *rest])
+        return work_of(key, [meta, past, *rest], self.seals(key.session))
 
     def _tell_loss(self, key: TurnKey, loser: str) -> None:
         """Let the pod that executes the turn stop now, not only when its next write is refused."""

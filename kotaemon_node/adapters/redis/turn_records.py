@@ -2,17 +2,19 @@
 
 import zlib
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
 from kotaemon_node.adapters.redis import keys
 from kotaemon_node.adapters.redis.connection import RedisStore
 from kotaemon_node.adapters.redis.keys import SessionKeys
+from kotaemon_node.adapters.redis.session_seals import SessionSeals
 from kotaemon_node.domain import limits
-from kotaemon_node.domain.session import SessionKey
+from kotaemon_node.domain.session import SessionKey, TurnKey
 from kotaemon_node.ports.turn_records import TurnRecord
 
+_FIELD: Final = "record"
 _COMPRESSION_LEVEL = 6  # 5 kB of a turn: 0.15 ms; read almost never, and kept for days
 
 
@@ -27,7 +29,8 @@ class RedisTurnRecords:
         """See the port."""
         session, turn_id = record.key.session, record.key.turn_id
         names = SessionKeys.of(session)
-        content = zlib.compress(orjson.dumps(dict(record.content)), _COMPRESSION_LEVEL)
+        packed = zlib.compress(orjson.dumps(dict(record.content)), _COMPRESSION_LEVEL)
+        content = SessionSeals(self._store.cipher, session).sealed(packed, _FIELD, turn=turn_id)
         kept = self._store.run(
             "record",
             [names.meta, names.record(turn_id)],
@@ -55,11 +58,25 @@ class RedisTurnRecords:
             lambda pipe: pipe.zrevrange(keys.trace(tenant, trace_id), 0, -1)
         )
 
-        def read(pipe: Any) -> None:
-            for member in members:
-                session_id, _, turn_id = member.decode().partition("/")
-                pipe.hget(SessionKeys.of(SessionKey(tenant, session_id)).record(turn_id), "content")
+        turns = [_turn_of(tenant, member) for member in members]
 
-        found = self._store.pipelined(read) if members else []
+        def read(pipe: Any) -> None:
+            for turn in turns:
+                pipe.hget(SessionKeys.of(turn.session).record(turn.turn_id), "content")
+
+        found = self._store.pipelined(read) if turns else []
         # One that is missing went with its session.
-        return [orjson.loads(zlib.decompress(content)) for content in found if content]
+        return [
+            self._read(turn, stored) for turn, stored in zip(turns, found, strict=True) if stored
+        ]
+
+    def _read(self, turn: TurnKey, stored: bytes) -> Mapping[str, Any]:
+        seals = SessionSeals(self._store.cipher, turn.session)
+        content = zlib.decompress(seals.opened(stored, _FIELD, turn=turn.turn_id))
+        record: Mapping[str, Any] = orjson.loads(content)
+        return record
+
+
+def _turn_of(tenant: str, member: bytes) -> TurnKey:
+    session_id, _, turn_id = member.decode().partition("/")
+    return TurnKey(SessionKey(tenant, session_id), turn_id)

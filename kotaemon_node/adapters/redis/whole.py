@@ -16,6 +16,7 @@ from kotaemon_node.adapters.redis.keys import SessionKeys
 from kotaemon_node.adapters.redis.pointer import RedisGenerationPointer
 from kotaemon_node.adapters.redis.restoring import put_whole
 from kotaemon_node.adapters.redis.session_list import UNLISTED, SessionList
+from kotaemon_node.adapters.redis.stored_text import texts_of_flat
 from kotaemon_node.domain.errors import CorruptArtifact, StoreUnavailable
 from kotaemon_node.domain.session import SessionKey
 from kotaemon_node.domain.session_copy import SessionCopy
@@ -80,7 +81,7 @@ class RedisWholeSessions:
         """See the port."""
         names = SessionKeys.of(key)
         for _ in range(_TRIES_MAX):
-            meta, seen, past, said = map(_pairs, self._store.run("whole", names.head(), []))
+            meta, seen, past, said = map(texts_of_flat, self._store.run("whole", names.head(), []))
             if not meta:
                 return None
             version = int(meta["version"])
@@ -195,11 +196,6 @@ def _head(row: Sequence[bytes | None]) -> Head | None:
     if epoch is None or version is None or fence is None or active_ms is None:
         return None
     return Head(epoch.decode(), int(version), int(fence), int(active_ms))
-
-
-def _pairs(flat: Sequence[bytes]) -> dict[str, str]:
-    texts = [it.decode() for it in flat]
-    return dict(zip(texts[::2], texts[1::2], strict=True))
 
 
 def _finished(seen: Mapping[str, str], version: int) -> dict[str, str]:

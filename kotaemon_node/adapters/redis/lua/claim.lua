@@ -8,6 +8,8 @@
 --       25 epoch by which the client knows the session ('' = it doesn't say)
 --       26 '1': the archive was looked into  27 principal of a session that it makes
 --       28 user id of the same ('' = none)  29 of the same '1': no list shows it
+--       30 another digest of the same request: an older program's  31 '1': a person says it
+-- Message, options and title may be sealed; nothing here looks into them.
 -- Accepts, recognises or refuses a turn. Reply: {outcome, …}.
 -- A store that has lost what the caller remembers says so, before anything is accepted.
 local meta, turns, queue, seen, turn, frames = unpack(KEYS)
@@ -52,7 +54,7 @@ if not head[1] then return {'no_session'} end
 
 if known then
   local digest, version = string.match(known, '^([^:]+):?(%d*)')
-  if digest ~= ARGV[2] then return {'conflict'} end
+  if digest ~= ARGV[2] and digest ~= ARGV[30] then return {'conflict'} end
   if version ~= '' then return {'finished', version} end
   -- The very call that made it ours, again because its reply was lost: nobody executes it yet.
   local held = redis.call('HMGET', turn, 'claim', 'owner', 'state')
@@ -76,7 +78,8 @@ redis.call('HSET', seen, ARGV[1], ARGV[2])
 redis.call('DEL', frames)  -- those of a finished turn whose id has the same digest
 redis.call('HSET', turn, 'digest', ARGV[2], 'state', 'queued', 'owner', '', 'fence', 0,
   'attempts', 0, 'losses', 0, 'message', ARGV[14], 'options', ARGV[15], 'trace_id', ARGV[16],
-  'created_ms', now, 'progress_ms', now, 'claim', ARGV[8], 'epoch', head[1])
+  'created_ms', now, 'progress_ms', now, 'claim', ARGV[8], 'epoch', head[1],
+  'said', ARGV[31])
 if busy then
   redis.call('RPUSH', queue, ARGV[1])
   redis.call('XADD', frames, '1-0', 'status', '{"phase":"queued","latency":0.0}')

@@ -1,12 +1,15 @@
 -- KEYS: 1 meta  2 turns  3 queue  4 seen  5 turn  6 frames
 -- ARGV: 1 epoch  2 fence  3 owner  4 turn id  5 seq of the terminal frame  6 its type  7 its JSON
---       8 the turn (JSON)  9 generations (JSON)  10 take next ('1')  11 ttl (s)
+--       8 the turn  9 generations (JSON)  10 take next ('1')  11 ttl (s)
 --       12 frames retention (s)  13 signal channel  14 key prefix  15 history max  16 known epoch
 --       17 known version  18 state of the session (JSON, '' = as it is)
 --       19 summary ('' = as it is)  20 the version up to which it tells
 --       21 handoff (JSON, '' = none)  22 its frame (JSON), which comes before the terminal one
+--       23 the version that the turn is to make, for which it is sealed ('' = any)
+-- Whatever says what somebody wrote may be sealed; nothing here looks into it.
 -- Ends a turn: terminal frame, history, version, hash and the next turn, all or nothing.
--- Reply: {'ok', version, hash, next turn id or '', work of it} or {'gone' | 'fenced' | 'gap'}.
+-- Reply: {'ok', version, hash, next turn id or '', work of it} or {'gone' | 'fenced' | 'gap'},
+-- or {'place', version}: it makes another version; seal it for that one.
 local meta, turns, queue, seen, turn, frames = unpack(KEYS)
 if redis.call('HGET', meta, 'epoch') ~= ARGV[1] then return {'gone'} end
 
@@ -34,6 +37,8 @@ local held = redis.call('HMGET', turn, 'fence', 'owner', 'state')
 if held[1] ~= ARGV[2] or held[2] ~= ARGV[3] or held[3] ~= 'running' then return {'fenced'} end
 local handed = (ARGV[21] or '') ~= ''
 if tonumber(ARGV[5]) ~= last_seq(frames) + (handed and 2 or 1) then return {'gap'} end
+local place = tonumber(redis.call('HGET', meta, 'version')) + 1
+if (ARGV[23] or '') ~= '' and tonumber(ARGV[23]) ~= place then return {'place', place} end
 
 -- While a slot moves, whoever touches a key that is not here is refused: better before the first
 -- write than between two.

@@ -1,6 +1,6 @@
 -- KEYS: 1 wordings of a knowledge base  2 their ids by how often they were asked  3 what was noted
 -- ARGV: 1 what is noted, by name  2 for how long that is known (s)  3 ttl (s)  4 most wordings
---       5 id  6 question  7 rated down ('1')  8 time (s)  9 example (JSON)  10 most examples
+--       5 id  6 question, which may be sealed  7 rated down ('1')  8 time (s)  9 example (JSON)  10 most examples
 -- Notes a question that was not answered well, once. Reply: 'ok' or 'again'.
 if redis.call('SADD', KEYS[3], ARGV[1]) == 0 then return 'again' end
 redis.call('EXPIRE', KEYS[3], ARGV[2])

@@ -1,6 +1,6 @@
 -- KEYS: 1 meta  2 turns  3 queue  4 seen  5 turn  6 frames; the last two of the event
 -- ARGV: 1 epoch  2 turn id of the event  3 handoff (JSON, '' = hand back)
---       4 its frame (JSON)  5 options of the event (JSON)  6 trace id  7 key prefix
+--       4 its frame (JSON)  5 options of the event  6 trace id  7 key prefix
 --       8 signal channel  9 ttl (s)  10 frames ttl (s)
 -- Gives the session to a person, or back. Who executes a turn of a bot is fenced: nothing of it is
 -- stored behind the frame that tells of the step. At a handoff it is to be ended; when the session
@@ -18,8 +18,15 @@ local frames = frames_key(ARGV[7], running)
 local held = {}
 -- While a slot moves, whoever touches a key that is not here is refused: so before the first write.
 if running ~= '' then
-  held = redis.call('HMGET', turn, 'state', 'owner', 'options', 'ending')
+  held = redis.call('HMGET', turn, 'state', 'owner', 'options', 'ending', 'said')
   if CLUSTER then redis.call('EXISTS', turn, frames) end
+end
+
+-- Whether a person says the running turn. Its options may be sealed; one that older pods accepted
+-- has nothing beside them.
+local function said()
+  if held[5] then return held[5] ~= '' end
+  return cjson.decode(held[3]).said
 end
 
 local function reply(outcome, handoff, ended, loser, again)
@@ -38,7 +45,7 @@ end
 redis.call('HSET', meta, 'handoff', ARGV[3], 'active_ms', math.max(now, tonumber(head[4]) + 1))
 local back = ARGV[3] == ''
 -- What is being ended when the session comes back ends all the same.
-if held[1] == 'running' and not cjson.decode(held[3]).said and not (back and held[4]) then
+if held[1] == 'running' and not said() and not (back and held[4]) then
   local seq = last_seq(frames) + 1
   redis.call('XADD', frames, seq .. '-0', 'handoff', ARGV[4])
   if seq == 1 then redis.call('EXPIRE', frames, ARGV[10]) end
@@ -57,7 +64,7 @@ redis.call('HSET', seen, ARGV[2], digest)
 redis.call('DEL', event_frames)
 redis.call('HSET', event, 'digest', digest, 'state', 'queued', 'owner', '', 'fence', 0, 'attempts', 0,
   'losses', 0, 'message', '', 'options', ARGV[5], 'trace_id', ARGV[6], 'created_ms', now,
-  'progress_ms', now, 'claim', '', 'epoch', head[1])
+  'progress_ms', now, 'claim', '', 'epoch', head[1], 'said', '1')
 redis.call('LPUSH', queue, ARGV[2])
 for i = 1, 5 do redis.call('EXPIRE', KEYS[i], ARGV[9]) end
 tell(ARGV[8], ARGV[2] .. ' 0')
