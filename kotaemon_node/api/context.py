@@ -1,19 +1,20 @@
 """What a route knows of its pod and of the request under way."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, cast
 
 from flask import Request, current_app, g, request
 
+from kotaemon_node.api.once import Once
 from kotaemon_node.api.principal import principal_of
-from kotaemon_node.api.services import KnowledgeService, Services
+from kotaemon_node.api.services import FaqService, KnowledgeService, Services, TenantsService
 from kotaemon_node.api.streams import StreamSlots
 from kotaemon_node.api.upload_slots import UploadSlots
 from kotaemon_node.api.websocket.open_sockets import OpenSockets
 from kotaemon_node.domain import limits
 from kotaemon_node.domain.audit import AuditEvent, AuditOutcome
-from kotaemon_node.domain.errors import NotFound, Unauthenticated
+from kotaemon_node.domain.errors import NotFound, SessionNotFound, Unauthenticated
 from kotaemon_node.domain.ids import DEFAULT_TENANT, checked_id
 from kotaemon_node.domain.session import Principal, SessionKey, TurnKey
 
@@ -28,6 +29,8 @@ class Pod:
     streams: StreamSlots
     uploads: UploadSlots
     sockets: OpenSockets
+    interface: Once[bytes] = field(default_factory=Once)
+    """What ``/openapi.json`` says. It takes half a second of computing, and anybody may ask."""
 
 
 def pod() -> Pod:
@@ -105,15 +108,31 @@ def session_key(session_id: str) -> SessionKey:
     checked = checked_id("session id", session_id)
     authority = services().authority
     if authority is not None:
-        authority.require_own(principal(), checked)
+        try:
+            authority.require_own(principal(), checked)
+        except SessionNotFound:
+            audit("session.refused", outcome="refused", target=checked)
+            raise
     return SessionKey(principal().tenant, checked)
 
 
 def knowledge() -> KnowledgeService:
-    """Return the knowledge of the caller's tenant; ``NotFound``: only ``default`` has any yet."""
-    if principal().tenant != DEFAULT_TENANT:
+    """Return the knowledge of the caller's tenant; ``NotFound`` where only ``default`` has any."""
+    tenant = principal().tenant
+    return services().knowledge if tenant == DEFAULT_TENANT else _tenants().knowledge(tenant)
+
+
+def faq() -> FaqService:
+    """Return the FAQ of the caller's tenant; as ``knowledge``."""
+    tenant = principal().tenant
+    return services().faq if tenant == DEFAULT_TENANT else _tenants().faq(tenant)
+
+
+def _tenants() -> TenantsService:
+    tenants = services().tenants
+    if tenants is None:
         raise NotFound("this tenant has no knowledge")
-    return services().knowledge
+    return tenants
 
 
 def turn_key(session_id: str, turn_id: str) -> TurnKey:

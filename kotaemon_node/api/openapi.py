@@ -12,8 +12,8 @@ from pydantic.json_schema import GenerateJsonSchema
 from werkzeug.routing import Rule
 
 from kotaemon_node.api import described
-from kotaemon_node.api.answers import json_answer, kept
-from kotaemon_node.api.context import EXTENSION
+from kotaemon_node.api.answers import kept, to_json
+from kotaemon_node.api.context import EXTENSION, pod, services
 from kotaemon_node.api.errors import ERRORS, ErrorAnswer
 from kotaemon_node.api.frame_forms import chunk_schema, event_schema, frame_schemas
 from kotaemon_node.api.openai.errors import OpenAiError, status_of
@@ -46,7 +46,14 @@ _UPLOAD_SCHEMA: Final[Mapping[str, Any]] = {
 @routes.get("/openapi.json")
 def document() -> Response:
     """Describe the interface."""
-    return kept(json_answer(description(current_app)), cache_control="no-cache")
+    app = current_app._get_current_object()  # type: ignore[attr-defined]
+
+    def make() -> bytes:
+        return to_json(description(app))
+
+    body = pod().interface.get(lambda: services().uploads.native(make))
+    answer = Response(body, mimetype="application/json")
+    return kept(answer, cache_control="no-cache")
 
 
 def description(app: Flask) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 import io
 import json
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
@@ -23,6 +25,26 @@ from tests.fakes.services import FakeCluster
 def described() -> dict[str, Any]:
     description: dict[str, Any] = FakeCluster().client().get("/openapi.json").json
     return description
+
+
+def test_it_is_made_once_and_away_from_the_serving_loop() -> None:
+    """Half a second of computing, for anybody who asks, would stop everybody else."""
+    services = FakeCluster().services()
+    made: list[object] = []
+
+    def native(work: Callable[..., Any], *arguments: Any) -> Any:
+        made.append(work)
+        return work(*arguments)
+
+    uploads = replace(services.uploads, native=native)
+    client = create_app(replace(services, uploads=uploads)).test_client()
+
+    first, second = client.get("/openapi.json"), client.get("/openapi.json")
+
+    assert len(made) == 1
+    assert first.data == second.data
+    assert first.headers["ETag"] == second.headers["ETag"]
+    assert client.get("/openapi.json", headers={"If-None-Match": first.headers["ETag"]}).data == b""
 
 
 def test_it_is_valid_openapi(described: dict[str, Any]) -> None:
