@@ -156,6 +156,64 @@ def test_nobody_else_is_reached(wild: Started, shop: int, elsewhere: int, code: 
     assert Shop.calls <= code.count("/to/")  # the redirect itself was asked for
 
 
+# Ways to write this machine, its neighbours and the metadata of clouds; {port} is that of somebody
+# who listens there and must not be asked. Collected from public lists of tests for request forgery.
+FORGED = [
+    "http://127.0.0.1:{port}/", "http://127.1:{port}/", "http://127.0.1:{port}/",
+    "http://2130706433:{port}/", "http://0x7f000001:{port}/", "http://0x7f.0.0.1:{port}/",
+    "http://0177.0.0.1:{port}/", "http://017700000001:{port}/", "http://0x7f.1:{port}/",
+    "http://127.0.0.1.:{port}/", "http://127.000.000.001:{port}/", "http://127.0.0.2:{port}/",
+    "http://0:{port}/", "http://0.0.0.0:{port}/", "http://[::]:{port}/", "http://[::1]:{port}/",
+    "http://[0:0:0:0:0:0:0:1]:{port}/", "http://[::ffff:127.0.0.1]:{port}/",
+    "http://[::ffff:7f00:1]:{port}/", "http://[0:0:0:0:0:ffff:127.0.0.1]:{port}/",
+    "http://[64:ff9b::7f00:1]:{port}/", "http://[2002:7f00:1::]:{port}/",
+    "http://[fe80::1%25lo]:{port}/", "http://[fd00:ec2::254]/latest/meta-data/",
+    "http://169.254.169.254/latest/meta-data/", "http://2852039166/latest/meta-data/",
+    "http://0xa9fea9fe/", "http://0251.0376.0251.0376/", "http://[::ffff:a9fe:a9fe]/",
+    "http://metadata.google.internal/computeMetadata/v1/", "http://100.100.100.200/",
+    "http://10.0.0.1/", "http://172.16.0.1/", "http://192.168.0.1/", "http://localhost:{port}/",
+    "http://LOCALHOST:{port}/", "http://localhost.localdomain:{port}/",
+    "http://ip6-localhost:{port}/", "http://localhost%00.example.com:{port}/",
+    "http://127.0.0.1:{port}#@example.com/", "http://example.com@127.0.0.1:{port}/",
+    "http://example.com\\@127.0.0.1:{port}/", "http://①②⑦.⓪.⓪.①:{port}/",
+    "http://127。0。0。1:{port}/", "http://ｌｏｃａｌｈｏｓｔ:{port}/",
+    "http://localhost:{shop}/to/http://127.0.0.1:{port}/",
+    "http://localhost:{shop}/to/http://169.254.169.254/latest/meta-data/",
+    "http://localhost:{shop}/to/file:///etc/passwd", "http://localhost:{shop}/to/gopher://x:{port}/",
+    "file:///etc/passwd", "file://localhost/etc/passwd", "gopher://127.0.0.1:{port}/_x",
+    "dict://127.0.0.1:{port}/", "ftp://127.0.0.1:{port}/", "unix:///var/run/docker.sock",
+    "data:text/plain,x", "jar:http://127.0.0.1:{port}!/", "//127.0.0.1:{port}/", "http:127.0.0.1",
+    "http:///127.0.0.1:{port}/", "", "http://",
+]  # fmt: skip
+
+
+def test_no_address_that_somebody_forged_is_asked(wild: Started, shop: int, elsewhere: int) -> None:
+    """Whatever writes the address: a page, a redirect, a model; by any of two libraries."""
+    urls = [it.replace("{port}", str(elsewhere)).replace("{shop}", str(shop)) for it in FORGED]
+    assert len(set(urls)) > 50
+    Shop.calls = 0
+    code = f"""
+        import json, requests, urllib.request
+        answer = []
+        for url in json.loads({json.dumps(json.dumps(urls))}):
+            for name, get in (
+                ("requests", lambda it: requests.get(it, timeout=5)),
+                ("urllib", lambda it: urllib.request.urlopen(it, timeout=5)),
+            ):
+                try:
+                    reply = get(url)
+                    raw = reply.content if name == "requests" else reply.read()
+                    answer.append((name, url, len(raw)))
+                except Exception as error:
+                    del error
+    """
+    reached = [tuple(it) for it in wild.does(code)]  # type: ignore[attr-defined]
+    # An address that holds its own content is no door to anywhere.
+    assert [it for it in reached if not it[1].startswith("data:")] == []
+    redirects = sum(1 for url in urls if "/to/" in url)
+    assert 0 < Shop.calls <= 2 * redirects, "a redirect itself may be asked for, what it names may not"
+
+
 def test_an_address_behind_its_own_connection_is_refused(wild: Started, shop: int) -> None:
     """A connection that was handed over cannot be used for another one."""
     code = f"""
