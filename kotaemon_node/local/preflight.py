@@ -11,6 +11,7 @@ from kotaemon_node.adapters.kafka.address import KafkaAddress
 from kotaemon_node.adapters.redis.address import StoreAddress
 from kotaemon_node.adapters.redis.connection import connect
 from kotaemon_node.adapters.redis.durability import Level, NeverDurable
+from kotaemon_node.domain.errors import StoreUnavailable
 from kotaemon_node.local import probes, tls
 from kotaemon_node.local.cluster import BUILD_WORKER_SLOTS, WORKER_SLOTS
 from kotaemon_node.local.errors import LocalError
@@ -120,11 +121,20 @@ def check_redis(url: str) -> None:
         StoreAddress.of(url)
     except ValueError as error:
         raise LocalError(str(error)) from error
+    if url.startswith("rediss"):
+        _check_encrypted(url)
     if probes.redis_url_answers(url) is False:
         raise LocalError(
             "The Redis named by REDIS_URL does not answer; start it, or unset REDIS_URL to run"
             " the cluster with a Redis of its own."
         )
+
+
+def _check_encrypted(url: str) -> None:
+    try:
+        connect(url, pool_max=1).pipelined(lambda pipe: pipe.ping())
+    except StoreUnavailable as error:
+        raise LocalError(f"The Redis named by REDIS_URL cannot be used: {error}.") from error
 
 
 def kafka_answers(settings: Settings) -> bool:

@@ -2,16 +2,23 @@
 
 from dataclasses import dataclass, field
 from typing import Literal
-from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlencode, urlsplit
+
+from kotaemon_node.adapters.redis.login import FILE_OPTIONS
 
 _SCHEMES: dict[str, Literal["single", "sentinel", "cluster"]] = {
     "redis": "single",
     "rediss": "single",
     "redis+sentinel": "sentinel",
+    "rediss+sentinel": "sentinel",
     "redis+cluster": "cluster",
+    "rediss+cluster": "cluster",
 }
 _DEFAULT_PORT = {"sentinel": 26379, "cluster": 6379}
-_OPTIONS = {"single": None, "sentinel": {"db", "sentinel_password"}, "cluster": set[str]()}
+_OPTIONS = {
+    "sentinel": {"db", "password_file", "sentinel_password", "sentinel_password_file"},
+    "cluster": {"password_file"},
+}
 
 Address = tuple[str, int]
 """Host and port."""
@@ -19,7 +26,7 @@ Address = tuple[str, int]
 
 @dataclass(frozen=True, slots=True)
 class StoreAddress:
-    """Where the store is. ``hosts`` and what follows is empty for a single Redis."""
+    """Where the store is. Of a single Redis its client reads ``url``, and hosts are empty."""
 
     kind: Literal["single", "sentinel", "cluster"]
     url: str
@@ -28,6 +35,11 @@ class StoreAddress:
     db: int = 0
     credentials: dict[str, str] = field(default_factory=dict)
     sentinel_password: str = ""
+    tls: bool = False
+    files: dict[str, str] = field(default_factory=dict)
+    """What TLS needs, by redis-py's names: authority, certificate and key of our own."""
+    password_file: str = ""
+    sentinel_password_file: str = ""
 
     @classmethod
     def of(cls, url: str) -> "StoreAddress":
@@ -37,8 +49,9 @@ class StoreAddress:
         if kind is None:
             raise ValueError(f"REDIS_URL: begins with none of {', '.join(_SCHEMES)} and ://")
         if kind == "single":
-            return cls(kind, url)
-        options = _options(kind, parts)
+            return _single(url, parts)
+        tls = parts.scheme.startswith("rediss")
+        options = _options(kind, parts, tls=tls)
         service = parts.path.strip("/")
         if kind == "sentinel" and (not service or "/" in service):
             raise ValueError("REDIS_URL: redis+sentinel://host:port/service names one service")
@@ -53,15 +66,49 @@ class StoreAddress:
             db=_number(options.get("db", "0"), "db"),
             credentials=_credentials(credentials),
             sentinel_password=options.get("sentinel_password", ""),
+            tls=tls,
+            files={name: value for name, value in options.items() if name in FILE_OPTIONS},
+            password_file=options.get("password_file", ""),
+            sentinel_password_file=options.get("sentinel_password_file", ""),
         )
 
 
-def _options(kind: str, parts: SplitResult) -> dict[str, str]:
+def _single(url: str, parts: SplitResult) -> StoreAddress:
+    """Take out what redis-py does not know: a password in a file, and the user that it is of."""
+    tls = parts.scheme == "rediss"
+    options = parse_qsl(parts.query, keep_blank_values=True)
+    held = dict(options)
+    _complete(held)
+    for name in held:
+        if name in FILE_OPTIONS and not tls:
+            raise ValueError(f"REDIS_URL: {name} is for TLS: begin the URL with rediss://")
+    if "password_file" not in held:
+        return StoreAddress("single", url, tls=tls)
+    credentials, _, host = parts.netloc.rpartition("@")
+    left = urlencode([(name, value) for name, value in options if name != "password_file"])
+    return StoreAddress(
+        "single",
+        parts._replace(netloc=host, query=left).geturl(),
+        credentials=_credentials(credentials),
+        tls=tls,
+        password_file=held["password_file"],
+    )
+
+
+def _options(kind: str, parts: SplitResult, *, tls: bool) -> dict[str, str]:
     options = dict(parse_qsl(parts.query, keep_blank_values=True))
+    _complete(options)
     for name in options:
-        if name not in (_OPTIONS[kind] or ()):
+        if name in FILE_OPTIONS and not tls:
+            raise ValueError(f"REDIS_URL: {name} is for TLS: begin the URL with rediss+{kind}://")
+        if name not in _OPTIONS[kind] and name not in FILE_OPTIONS:
             raise ValueError(f"REDIS_URL: a redis+{kind} URL takes no option {name!r}")
     return options
+
+
+def _complete(options: dict[str, str]) -> None:
+    if "ssl_keyfile" in options and "ssl_certfile" not in options:
+        raise ValueError("REDIS_URL: ssl_keyfile is the key of a certificate: give ssl_certfile")
 
 
 def _host(text: str, default_port: int) -> Address:

@@ -62,6 +62,7 @@ from kotaemon_node.domain.tls_advice import tls_advice
 from kotaemon_node.ports.cipher import FieldCipher, NoCipher
 
 _REFUSING = (*PASSING_WORDS, *MOVING_WORDS)
+_SILENT = "the session store does not answer"
 _READING = {"look"}
 """Scripts that write nothing."""
 
@@ -267,21 +268,21 @@ def store_error(error: Exception) -> Exception:
     match error:
         case NoScriptError():
             return error
-        case AuthenticationError():  # perhaps its password is just being exchanged
-            return StoreUnavailable(f"the session store does not let us in: {error}")
         case RedisConnectionError() | RedisTimeoutError():
-            advice = tls_advice(error)
-            return StoreUnavailable(
-                f"no TLS with the session store: {advice}"
-                if advice
-                else "the session store does not answer"
-            )
+            return StoreUnavailable(_away(error))
         case Unconfirmed():
             return StoreUnwritable("the session store cannot promise now that nothing is lost")
         case ResponseError():
             return _refusal(error)
         case _:
             return StoreUnavailable("the session store failed")
+
+
+def _away(error: Exception) -> str:
+    if isinstance(error, AuthenticationError):  # perhaps its password is just being exchanged
+        return f"the session store does not let us in: {error}"
+    advice = tls_advice(error)
+    return f"no TLS with the session store: {advice}" if advice else _SILENT
 
 
 def _refusal(error: ResponseError) -> Exception:

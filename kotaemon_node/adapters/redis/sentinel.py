@@ -7,9 +7,15 @@ from redis.client import Pipeline
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
-from redis.sentinel import Sentinel, SentinelConnectionPoolProxy, SentinelManagedConnection
+from redis.sentinel import (
+    Sentinel,
+    SentinelConnectionPoolProxy,
+    SentinelManagedConnection,
+    SentinelManagedSSLConnection,
+)
 
 from kotaemon_node.adapters.redis.address import StoreAddress
+from kotaemon_node.adapters.redis.login import encryption, login
 from kotaemon_node.adapters.redis.patience import at_once, changing_hands, patiently
 
 # A sentinel that is gone must cost less than the patience of those who ask it.
@@ -25,14 +31,24 @@ class _Connection(SentinelManagedConnection):
         return super().read_response(*args, **{"disconnect_on_error": True, **options})
 
 
+class _EncryptedConnection(SentinelManagedSSLConnection):
+    """The same over TLS."""
+
+    def read_response(self, *args: Any, **options: Any) -> Any:
+        return super().read_response(*args, **{"disconnect_on_error": True, **options})
+
+
 class PrimaryPool(redis.BlockingConnectionPool):
     """A bounded pool of connections to the primary of one service.
 
     redis-py has one as well, which raises where this one waits.
     """
 
-    def __init__(self, service: str, sentinel: Sentinel, **options: Any) -> None:
-        super().__init__(connection_class=_Connection, **options)  # type: ignore[no-untyped-call]
+    def __init__(
+        self, service: str, sentinel: Sentinel, *, tls: bool = False, **options: Any
+    ) -> None:
+        kind: Any = _EncryptedConnection if tls else _Connection
+        super().__init__(connection_class=kind, **options)  # type: ignore[no-untyped-call]
         proxy: Any = SentinelConnectionPoolProxy
         self._proxy = proxy(
             connection_pool=self,
@@ -62,14 +78,17 @@ class PrimaryClient(redis.Redis):
     def at(cls, address: StoreAddress, **options: Any) -> "PrimaryClient":
         """Return a client for the service that ``address`` names."""
         make: Any = Sentinel
+        encrypted = encryption(address.files) if address.tls else {}
+        own = {"password": address.sentinel_password} if address.sentinel_password else {}
         sentinel = make(
             address.hosts,
             sentinel_kwargs={
                 "socket_timeout": _SENTINEL_TIMEOUT_S,
                 "socket_connect_timeout": _SENTINEL_TIMEOUT_S,
-                "password": address.sentinel_password or None,
                 "retry": at_once(),
                 "protocol": 2,
+                **({"ssl": True, **encrypted} if address.tls else {}),
+                **login(own, address.sentinel_password_file),
             },
         )
         pool = PrimaryPool(
@@ -77,7 +96,9 @@ class PrimaryClient(redis.Redis):
             sentinel,
             db=address.db,
             retry=at_once(),
-            **address.credentials,
+            tls=address.tls,
+            **encrypted,
+            **login(address.credentials, address.password_file),
             **options,
         )
         client = cls(connection_pool=pool)

@@ -22,7 +22,7 @@ _log = structlog.get_logger(__name__)
 _HASTY_TIMEOUT_S = 0.5
 _TABLE_YOUNG_S = 0.05  # of many callers that find it wrong at once, one reads it
 _REST_S, _REST_MAX_S = 1.0, 8.0
-_CONNECTION_OPTIONS = ("username", "password", "protocol", "client_name")
+_CONNECTION_OPTIONS = ("username", "password", "credential_provider", "protocol", "client_name")
 
 
 class Node:
@@ -190,14 +190,15 @@ class SlotTable:
 
 def hasty(address: Address, options: dict[str, Any]) -> Any:
     """Return an open connection that waits for nothing long; raises redis-py's errors."""
-    make: Any = Connection
+    make: Any = options.get("connection_class", Connection)
+    taken = [name for name in options if name in _CONNECTION_OPTIONS or name.startswith("ssl_")]
     connection = make(
         host=address[0],
         port=address[1],
         retry=at_once(),
         socket_timeout=_HASTY_TIMEOUT_S,
         socket_connect_timeout=_HASTY_TIMEOUT_S,
-        **{name: options[name] for name in _CONNECTION_OPTIONS if name in options},
+        **{name: options[name] for name in taken},
     )
     connection.connect()
     return connection
