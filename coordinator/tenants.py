@@ -117,8 +117,8 @@ class Tenants:
                 below.setdefault(tenant, []).append(inside)
         if own:
             self._hinted(DEFAULT_TENANT, own)
-        for tenant, inside in below.items():
-            self._hinted(tenant, [path for path in inside if path])
+        for tenant, told in below.items():
+            self._hinted(tenant, [path for path in told if path])
 
     def _hinted(self, tenant: str, paths: Collection[str]) -> None:
         turn = self._turns.get(tenant)

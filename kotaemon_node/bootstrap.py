@@ -7,11 +7,9 @@ import structlog
 
 from kotaemon_node import __version__
 from kotaemon_node.acting import acting_of
-from kotaemon_node.adapters.faiss import VERIFIED, FaissSegmentFormat, VerifiedMarks
 from kotaemon_node.adapters.redis import (
     Archive,
     RedisFrameLog,
-    RedisGenerationPointer,
     RedisJobs,
     RedisPresence,
     RedisSessionStore,
@@ -19,9 +17,8 @@ from kotaemon_node.adapters.redis import (
     connect,
 )
 from kotaemon_node.adapters.redis.handoffs import RedisHandoffs
-from kotaemon_node.adapters.signing import read_trusted_keys
 from kotaemon_node.adapters.store.factory import StorePlace, make_artifact_store, reading_of
-from kotaemon_node.adapters.system import RandomIds, SystemClock, SystemMemory
+from kotaemon_node.adapters.system import RandomIds, SystemClock
 from kotaemon_node.adapters.system.gevent_tasks import GeventTasks
 from kotaemon_node.adapters.system.peers import HttpPeers
 from kotaemon_node.admission import make_authority
@@ -63,15 +60,13 @@ from kotaemon_node.outside import (
 from kotaemon_node.places import bus_of, encoder_of, encoders_of, neighbours_of, upload_desk_of
 from kotaemon_node.recognising import intents_of
 from kotaemon_node.remembered import remembering_of, settings_version
-from kotaemon_node.retrieval.faq_reader import FaqReader
-from kotaemon_node.retrieval.found_before import FoundBefore, RememberedKnowledge
-from kotaemon_node.retrieval.library import KnowledgeLibrary
 from kotaemon_node.retrieval.question_closeness import QuestionCloseness
 from kotaemon_node.running import RunningPod
 from kotaemon_node.settings import Settings
 from kotaemon_node.telemetry.logs import configure_logs
 from kotaemon_node.telemetry.metrics import Metrics
 from kotaemon_node.telemetry.tracing import Tracing
+from kotaemon_node.tenants import tenants_of
 from kotaemon_node.voice import voice_of
 
 _log = structlog.get_logger(__name__)
@@ -127,23 +122,18 @@ def build_pod(settings: Settings) -> RunningPod:
     own = GeventTasks(native_threads=1)  # half a second of reading must not hold up searches
     reranking = reranking_of(settings, clock=clock, metrics=metrics, tasks=own)
     encoder = encoder_of(settings, metrics=metrics)
-    library = KnowledgeLibrary(
-        store=artifacts,
-        segment_format=FaissSegmentFormat(
-            marks=VerifiedMarks(settings.artifact_cache_dir / VERIFIED, clock=clock)
-        ),
-        verifier=read_trusted_keys(settings.trusted_keys),
-        pointer=RedisGenerationPointer(store),
+    tenants = tenants_of(
+        settings,
+        store=store,
+        artifacts=artifacts,
         encoder_for=encoders_of(encoder),
-        tasks=tasks,
-        clock=clock,
-        memory=SystemMemory(),
         look=neighbours.find if neighbours else None,
         reranking=reranking,
-        tenant=DEFAULT_TENANT,
-        count_refused=metrics.generation_refused,
-        count_loaded=metrics.generation_loaded,
+        clock=clock,
+        tasks=tasks,
+        metrics=metrics,
     )
+    library = tenants.libraries.default
     acting = acting_of(
         settings,
         store=store,
@@ -166,6 +156,7 @@ def build_pod(settings: Settings) -> RunningPod:
     pod = Pod(
         identity,
         served=library.served,
+        tenants=tenants.libraries.served,
         loaded=lambda: library.loaded,
         refused=lambda: library.refused,
         presence=presence,
@@ -216,7 +207,8 @@ def build_pod(settings: Settings) -> RunningPod:
         metrics=metrics,
     )
     answerer = Answerer(
-        RememberedKnowledge(library, FoundBefore(), metrics.retrieval_cache),
+        tenants.remembered(DEFAULT_TENANT),
+        knowledge_of=tenants.remembered,
         language_model=model,
         understanding=Expanding(adviser),
         terms=terms_of(settings),
@@ -244,6 +236,7 @@ def build_pod(settings: Settings) -> RunningPod:
         frames=frames,
         bus=bus,
         knowledge=library,
+        knowledge_of=tenants.knowledge,
         answerer=answerer,
         clock=clock,
         ids=ids,
@@ -281,16 +274,17 @@ def build_pod(settings: Settings) -> RunningPod:
     )
     listeners: dict[str, Listener] = {
         KNOWLEDGE_UPDATED: KnowledgeUpdatedListener(
-            DEFAULT_TENANT, look=library.wake, traces=tracing.traces
+            look=tenants.libraries.wake, traces=tracing.traces
         ),
-        SESSION_UPDATED: SessionUpdatedListener(DEFAULT_TENANT, newer=remembered.mark),
+        SESSION_UPDATED: SessionUpdatedListener(newer=remembered.mark),
         CONFIG_UPDATED: acting.listener,
     }
     services = Services(
         sessions=sessions,
         turns=engine,
         knowledge=library,
-        faq=FaqReader(library.pinned, compute=tasks.compute),
+        faq=tenants.faq(DEFAULT_TENANT),
+        tenants=tenants,
         jobs=RedisJobs(store),
         later=afterwards.desk,
         uploads=upload_desk_of(settings, clock=clock),
@@ -313,7 +307,9 @@ def build_pod(settings: Settings) -> RunningPod:
         drafts=FaqDraftDesk(
             books.drafts,
             sessions=sessions,
-            search=lambda kb, question: library.search(kb, question, top_k=TOP_K_DEFAULT),
+            search=lambda tenant, kb, question: tenants.knowledge(tenant).search(
+                kb, question, top_k=TOP_K_DEFAULT
+            ),
             closeness=QuestionCloseness(encoder, compute=tasks.compute),
         ),
         openai=openai_of(encoder, model, tasks=tasks),
@@ -323,6 +319,7 @@ def build_pod(settings: Settings) -> RunningPod:
         sockets=SocketRules.of(settings.ws_allowed_origins, chars_per_s=settings.ws_chars_per_s),
         direct=DirectAnswers(
             library,
+            knowledge_of=tenants.knowledge,
             clock=clock,
             tasks=tasks,
             metrics=metrics,
@@ -337,7 +334,7 @@ def build_pod(settings: Settings) -> RunningPod:
         store=store,
         pod=pod,
         recovery=recovery,
-        library=library,
+        libraries=tenants.libraries,
         dispatch=Dispatch(bus, listeners, metrics=metrics, clock=clock),
         engine=engine,
         owners=owners,

@@ -44,7 +44,7 @@ _OWN_SETTINGS: Final = frozenset(
         plugin_secrets_dir plugins_dir pod_address pod_name pod_pid_file rabbitmq_ca_file
         rabbitmq_url redis_url
         rerank_api_key session_idle_s session_secret_file session_ttl_s speech_api_key
-        signing_key_file source_cache_s trusted_keys turn_log turn_log_texts
+        signing_key_file source_cache_s tenants_open_max trusted_keys turn_log turn_log_texts
         upload_dir vector_store_key""",
     )
 )

@@ -23,7 +23,7 @@ from kotaemon_node.listeners.dispatch import Dispatch
 from kotaemon_node.outside import GuardedEndpoint
 from kotaemon_node.ports.artifacts import ArtifactsUnavailable
 from kotaemon_node.ports.runtime import Clock, Tasks
-from kotaemon_node.retrieval.library import KnowledgeLibrary
+from kotaemon_node.retrieval.tenants import TenantLibraries
 from kotaemon_node.telemetry.tracing import Tracing
 
 _log = structlog.get_logger(__name__)
@@ -37,7 +37,7 @@ class RunningPod:
     store: RedisStore
     pod: Pod
     recovery: Recovery
-    library: KnowledgeLibrary
+    libraries: TenantLibraries
     dispatch: Dispatch
     engine: TurnEngine
     owners: Owners
@@ -77,7 +77,9 @@ class RunningPod:
         if self.audit is not None:
             self.tasks.spawn("audit", self.audit.run)
         self.engine.listen()
-        self.tasks.spawn("events", lambda: self.dispatch.run(on_positioned=self.library.reconcile))
+        self.tasks.spawn(
+            "events", lambda: self.dispatch.run(on_positioned=self.libraries.reconcile)
+        )
         self.tasks.spawn("reconcile", self._keep_reconciling)
         self.tasks.spawn("heartbeat", lambda: self.pod.keep_present(self.owners))
         self.tasks.spawn(
@@ -125,7 +127,7 @@ class RunningPod:
         """Read the truth now and then, so that a lost event costs time and nothing else."""
         while not self.pod.draining:
             try:
-                self.library.reconcile()
+                self.libraries.reconcile()
             except ArtifactsUnavailable as error:
                 # A cluster that begins, or a coordinator that is replaced: nothing is broken.
                 _log.warning("artifacts_unreachable", error=str(error))
@@ -133,5 +135,5 @@ class RunningPod:
                 _log.exception("reconcile_broken")
             # Soon while there is nothing to serve, else rarely, at the promised time at the latest,
             # and not all pods at once.
-            period_s = limits.RECONCILE_S if self.library.served() else 1.0
+            period_s = limits.RECONCILE_S if self.libraries.default.served() else 1.0
             self.clock.sleep(period_s * (1 + random.random()) / 2)

@@ -75,6 +75,8 @@ class Settings(TlsSettings):
     """Where a pod keeps uploads while they arrive; None: the system's temporary folder."""
     knowledge_dir: Path = Path("/var/lib/kotaemon/knowledge")
     """Folder that the coordinator watches."""
+    tenants_open_max: int = Field(default=limits.TENANTS_OPEN_DEFAULT, ge=1, le=10_000)
+    """How many tenants' knowledge a pod holds at once, besides that of ``default``."""
     model_dir: Path = Path("/var/lib/kotaemon/models")
     """Folder of encoder weights, filled by ``kotaemon models``."""
 

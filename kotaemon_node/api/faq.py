@@ -12,7 +12,7 @@ from werkzeug.routing import BaseConverter
 
 from kotaemon_node.api.answers import json_answer
 from kotaemon_node.api.body import read_body
-from kotaemon_node.api.context import knowledge, principal, services
+from kotaemon_node.api.context import faq, knowledge, principal, services
 from kotaemon_node.api.faq_forms import (
     FaqBody,
     FaqChangeQuery,
@@ -69,7 +69,7 @@ def list_entries() -> Response:
     ahead = coming[query.offset : query.offset + query.limit]
     page = _NOTHING
     try:
-        page = services().faq.page(
+        page = faq().page(
             query.kb,
             wanted=query.q or "",
             offset=max(0, query.offset - len(coming)),
@@ -103,7 +103,7 @@ def read_entry(id: str) -> Response:
     row: FaqRow | None = None
     try:
         generation = knowledge().manifest(query.kb).generation
-        row = services().faq.row(query.kb, entry_id, min_generation=query.min_generation)
+        row = faq().row(query.kb, entry_id, min_generation=query.min_generation)
     except NotFound:
         if not waiting:
             raise

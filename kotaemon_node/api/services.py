@@ -160,6 +160,18 @@ class FaqService(Protocol):
 class FeedbackDesk(Protocol):
     """Takes what people say of answers; implemented by ``engine.rating.Ratings``."""
 
+class TenantsService(Protocol):
+    """The knowledge of tenants besides ``default``, opened when it is asked for. Thread safe."""
+
+    def knowledge(self, tenant: str) -> KnowledgeService:
+        """Return a tenant's; whatever is asked of it is ``NotFound`` where it has none."""
+        ...
+
+    def faq(self, tenant: str) -> FaqService:
+        """Return a tenant's; as ``knowledge``."""
+        ...
+
+
     def rate(self, key: TurnKey, turn: Turn, said: Feedback) -> None:
         """Keep it in place of what was said of the turn before; ``TurnNotFound``."""
         ...
@@ -301,6 +313,8 @@ class Services:
     authority: Authority | None = None
     """Judges credentials and ids of sessions in mode ``keys``; None in open mode."""
     metrics: Metrics = field(default_factory=Metrics)
+    tenants: TenantsService | None = None
+    """None: ``knowledge`` and ``faq``, which are those of ``default``, are all there is."""
     """Shared with the engine, so that one scrape shows the whole pod."""
     direct: DirectService | None = None
     """Answers ``GET /ask`` while the session store is away; None: it is refused then."""

@@ -326,6 +326,7 @@ GENERATION_PASSAGES_GROWN_MAX: Final = 8_000  # the same of a knowledge base of 
 IGNORED_PATHS_SHOWN_MAX: Final = 20
 TENANTS_LED_MAX: Final = 5_000  # by one coordinator; each takes a look every few seconds
 TENANTS_SHOWN_MAX: Final = 100  # on a page about all of them
+TENANTS_OPEN_DEFAULT: Final = 100  # on a pod; one takes about 1 MB beside its index
 
 # Traces. A turn has some 15 spans of about 1 kB.
 SPANS_WAITING_MAX: Final = 4_096

@@ -19,10 +19,11 @@ from kotaemon_node.engine.citations import citations
 from kotaemon_node.engine.courtesies import courteous
 from kotaemon_node.engine.extractive import ExtractiveAnswer, extract
 from kotaemon_node.engine.faq import faq_answer
-from kotaemon_node.engine.finding import Finding, Knowledge, Reranks
+from kotaemon_node.engine.finding import Finding, Reranks
 from kotaemon_node.engine.generating import Generating
 from kotaemon_node.engine.given import with_given
 from kotaemon_node.engine.journal import ASKED, DEGRADED
+from kotaemon_node.engine.lending import Knowledge, KnowledgeOf
 from kotaemon_node.engine.profile import AnswerProfile, ProfileOf, always_default
 from kotaemon_node.engine.remembering import Remembering
 from kotaemon_node.engine.terms import FREE, ModelTerms
@@ -112,8 +113,16 @@ class Answerer:
         remembering: Remembering | None = None,
         reranking: Reranks | None = None,
         acting: Acting | None = None,
+        knowledge_of: KnowledgeOf | None = None,
     ) -> None:
-        self._finding = Finding(knowledge, clock=clock, metrics=metrics, reranking=reranking)
+        """``knowledge`` is that of tenant ``default``; ``knowledge_of``: as ``Lending``."""
+        self._finding = Finding(
+            knowledge,
+            clock=clock,
+            metrics=metrics,
+            reranking=reranking,
+            knowledge_of=knowledge_of,
+        )
         self._model = language_model
         self._clock = clock
         self._metrics = metrics

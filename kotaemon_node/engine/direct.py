@@ -5,13 +5,18 @@ asked. Nothing is kept, nothing is continued by another pod, and the answer says
 """
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final, Protocol
 
 import structlog
 
 from kotaemon_node.domain import limits
-from kotaemon_node.domain.errors import DeadlineExceeded, LanguageModelError, Overloaded
+from kotaemon_node.domain.errors import (
+    DeadlineExceeded,
+    LanguageModelError,
+    NotFound,
+    Overloaded,
+)
 from kotaemon_node.domain.ids import DEFAULT_KNOWLEDGE_BASE, DEFAULT_TENANT
 from kotaemon_node.domain.knowledge import SearchResult
 from kotaemon_node.domain.language import language_of
@@ -60,9 +65,14 @@ class DirectAnswers:
         language_model: LanguageModel | None = None,
         terms: ModelTerms = FREE,
         evidence_min: float = limits.EVIDENCE_MIN,
+        knowledge_of: Callable[[str], Searchable] | None = None,
     ) -> None:
-        """``owner`` is the incarnation of this pod."""
+        """``owner`` is the incarnation of this pod; ``knowledge`` is that of tenant ``default``.
+
+        ``knowledge_of`` returns that of another one; None: they have none.
+        """
         self._knowledge = knowledge
+        self._knowledge_of = knowledge_of
         self._clock = clock
         self._tasks = tasks
         self._metrics = metrics
@@ -121,10 +131,16 @@ class DirectAnswers:
 
     def _found(self, question: str, *, tenant: str) -> SearchResult:
         kb = DEFAULT_KNOWLEDGE_BASE
-        if tenant != DEFAULT_TENANT:
-            # Knowledge is one tenant's; another's question finds none, rather than what is not its.
-            return SearchResult(kb, generation=0, digest="", hits=())
-        return clear(self._knowledge.search(kb, question, top_k=limits.TOP_K_DEFAULT))
+        if tenant == DEFAULT_TENANT:
+            return clear(self._knowledge.search(kb, question, top_k=limits.TOP_K_DEFAULT))
+        nothing = SearchResult(kb, generation=0, digest="", hits=())
+        if self._knowledge_of is None:
+            return nothing
+        try:
+            found = self._knowledge_of(tenant).search(kb, question, top_k=limits.TOP_K_DEFAULT)
+        except NotFound:
+            return nothing  # a tenant need not have anything
+        return clear(found)
 
     def _extract(self, question: str, found: SearchResult) -> ExtractiveAnswer:
         return extract(question, found.hits, evidence_min=self._evidence_min)

@@ -16,8 +16,8 @@ from kotaemon_node.engine.faq import faq_answer
 from kotaemon_node.ports.faq_drafts import Example, FaqDrafts
 from kotaemon_node.ports.sessions import SessionStore
 
-Search = Callable[[str, str], SearchResult]
-"""Returns the best passages of a knowledge base for a question; ``NotFound``, ``Unavailable``."""
+Search = Callable[[str, str, str], SearchResult]
+"""Returns a tenant's best passages for a question; ``NotFound``, ``Unavailable``."""
 
 _SESSIONS_LOOKED_AT: Final = 2
 _PASSAGE_CHARS_MAX: Final = 600
@@ -80,7 +80,7 @@ class FaqDraftDesk:
     def _suggested(self, tenant: str, kb: str, draft: FaqDraft) -> Suggestion | None:
         """Return what may be answered; None where an entry answers it by now."""
         try:
-            found = self._search(kb, draft.question)
+            found = self._search(tenant, kb, draft.question)
         except (NotFound, Unavailable):
             found = SearchResult(kb, generation=0, digest="", hits=())
         if faq_answer(draft.question, found.hits) is not None:

@@ -1,14 +1,14 @@
 """Retrieval in a turn: the passages of one pinned generation, found once and journalled."""
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Final, Protocol
 
 from kotaemon_node.domain import limits
 from kotaemon_node.domain.errors import KnowledgeBehind
-from kotaemon_node.domain.ids import DEFAULT_TENANT
-from kotaemon_node.domain.knowledge import BOTH_LEGS, GenerationRef, Leg, SearchResult
+from kotaemon_node.domain.knowledge import Leg, SearchResult
 from kotaemon_node.engine.journal import RETRIEVAL, retrieval_from_json, retrieval_to_json
+from kotaemon_node.engine.lending import Knowledge, KnowledgeOf, Lending, PinnedKnowledge
 from kotaemon_node.engine.threshold import clear
 from kotaemon_node.engine.understanding.searching import searched
 from kotaemon_node.ports.runtime import Clock
@@ -19,33 +19,6 @@ if TYPE_CHECKING:
     from kotaemon_node.engine.answering import Answering
 
 _BEHIND_PAUSE_S: Final = 0.2
-
-
-class PinnedKnowledge(Protocol):
-    """One generation of one knowledge base, for as long as it is lent."""
-
-    @property
-    def ref(self) -> GenerationRef:
-        """Which one."""
-
-    def search(
-        self, question: str, *, top_k: int, legs: frozenset[Leg] = BOTH_LEGS
-    ) -> SearchResult:
-        """Return the best passages that the ``legs`` find."""
-        ...
-
-    def closeness(self, one: str, other: str) -> float:
-        """Return how close two questions are: their cosine."""
-
-
-class Knowledge(Protocol):
-    """Lends generations; implemented by ``retrieval.library.KnowledgeLibrary``."""
-
-    def pinned(
-        self, kb: str, *, min_generation: int = 0
-    ) -> AbstractContextManager[PinnedKnowledge]:
-        """Lend the generation served now; ``NotFound``, ``KnowledgeBehind`` as ``search``."""
-        ...
 
 
 class Reranks(Protocol):
@@ -79,8 +52,10 @@ class Finding:
         clock: Clock,
         metrics: Metrics,
         reranking: Reranks | None = None,
+        knowledge_of: KnowledgeOf | None = None,
     ) -> None:
-        self._knowledge = knowledge
+        """``knowledge``, ``knowledge_of``: as ``Lending``."""
+        self._lending = Lending(knowledge, knowledge_of)
         self._clock = clock
         self._metrics = metrics
         self._reranking = reranking
@@ -104,8 +79,7 @@ class Finding:
 
     def note(self, turn: "Answering", found: SearchResult) -> SearchResult:
         """Journal what was ``sought``, so that a later owner goes on with it, and return it."""
-        if _has_knowledge(turn):
-            turn.out.decide(RETRIEVAL, retrieval_to_json(found))
+        turn.out.decide(RETRIEVAL, retrieval_to_json(found))
         return found
 
     def sought(self, turn: "Answering", *, phase: Callable[[str], None]) -> SearchResult:
@@ -114,14 +88,12 @@ class Finding:
         ``phase`` is told where it is.
         """
         kb = turn.kb
-        if not _has_knowledge(turn):
-            return SearchResult(kb, generation=0, digest="", hits=())
         begun_s = self._clock.monotonic_s()
         phase("retrieval")
         facts = {"gen_ai.operation.name": "retrieval", "gen_ai.data_source.id": kb}
         with (
             span(f"retrieval {kb}", facts) as searching,
-            self.pinned(kb, min_generation=turn.min_generation) as knowledge,
+            self.pinned(turn) as knowledge,
         ):
             found = self._searched(turn, knowledge, phase)
             searching.tell(
@@ -152,8 +124,8 @@ class Finding:
         return searched(turn.asked, search, top_k=profile.top_k)
 
     @contextmanager
-    def pinned(self, kb: str, *, min_generation: int) -> Iterator[PinnedKnowledge]:
-        """Lend the generation, waiting for it as long as a turn may go without progress.
+    def pinned(self, turn: "Answering") -> Iterator[PinnedKnowledge]:
+        """Lend a generation of the turn's tenant, waiting while a turn may go without progress.
 
         The pod was up to date when it accepted the turn; one that took it over may not be.
         """
@@ -161,7 +133,11 @@ class Finding:
         with ExitStack() as stack:
             while True:
                 try:
-                    lent = self._knowledge.pinned(kb, min_generation=min_generation)
+                    lent = self._lending.pinned(
+                        turn.kb,
+                        tenant=turn.work.lease.key.session.tenant,
+                        min_generation=turn.min_generation,
+                    )
                     knowledge = stack.enter_context(lent)
                     break
                 except KnowledgeBehind:
@@ -169,8 +145,3 @@ class Finding:
                         raise
                     self._clock.sleep(_BEHIND_PAUSE_S)
             yield knowledge
-
-
-def _has_knowledge(turn: "Answering") -> bool:
-    """Knowledge is one tenant's; another's turn finds none, rather than what is not its own."""
-    return turn.work.lease.key.session.tenant == DEFAULT_TENANT

@@ -53,6 +53,7 @@ class Pod:
         lacking: Callable[[], str] = lambda: "",
         vector_store: Callable[[], str] = lambda: "",
         plugins: Callable[[], Mapping[str, object]] = lambda: {},
+        tenants: Callable[[], Mapping[str, Mapping[str, GenerationRef]]] = lambda: {},
         clock: Clock,
         metrics: Metrics,
     ) -> None:
@@ -64,6 +65,7 @@ class Pod:
         self._lacking = lacking
         self._vector_store = vector_store
         self._plugins = plugins
+        self._tenants = tenants
         self._aside = Aside(mine=identity.incarnation, clock=clock)
         self._cut_off = CutOff(mine=identity.incarnation, peers=peers, clock=clock)
         self._looked_at_s: float | None = None
@@ -141,7 +143,21 @@ class Pod:
             refused=dict(self._refused()),
             behind=dict(self._aside.behind(self._served())),
             plugins=dict(self._plugins()),
+            **self._of_tenants(),
         )
+
+    def _of_tenants(self) -> dict[str, object]:
+        """Return what is open of other tenants; a heartbeat has room for so many, and the count."""
+        served = self._tenants()
+        shown = sorted(served)[: limits.TENANTS_SHOWN_MAX]
+        told = {
+            tenant: {
+                kb: {"generation": ref.generation, "digest": ref.digest}
+                for kb, ref in served[tenant].items()
+            }
+            for tenant in shown
+        }
+        return {"tenants": told, "tenants_open": len(served)} if served else {}
 
     def _since_s(self, kb: str, digest: str) -> float:
         """Return when this pod was first seen to serve the generation, within a heartbeat."""

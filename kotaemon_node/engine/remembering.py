@@ -49,8 +49,8 @@ class _Referred(Protocol):
     def closeness(self, one: str, other: str) -> float: ...
 
 
-Pinned = Callable[..., AbstractContextManager[_Referred]]
-"""Lends the generation of a knowledge base, not older than ``min_generation``."""
+Pinned = Callable[["Answering"], AbstractContextManager[_Referred]]
+"""Lends the generation that a turn is answered from."""
 Make = Callable[["Answering"], SearchResult]
 """Writes the answer of a turn and returns what it rests on."""
 Whole = Callable[[SearchResult], bool]
@@ -129,8 +129,13 @@ class Remembering:
             self._note(turn, "skipped", reason=reason)
             make(turn)
             return
-        with pinned(turn.kb, min_generation=turn.min_generation) as lent:
+        with pinned(turn) as lent:
             ref = lent.ref
+        if ref.generation == 0:
+            # A tenant without knowledge: what it gets will be of no use in a moment.
+            self._note(turn, "skipped", reason="knowledge")
+            make(turn)
+            return
         recipe = Recipe(
             self._programs, turn.profile.fingerprint, by, tuple(spec.name for spec in tools)
         )
@@ -207,7 +212,7 @@ class Remembering:
         if known is None or known.name == sought.name:
             return None
         try:
-            with sought.pinned(turn.kb, min_generation=turn.min_generation) as lent:
+            with sought.pinned(turn) as lent:
                 if lent.closeness(question, known.question) < self._similar.least:
                     return None
             return self._answers.get(known.name)

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Final
 
 from kotaemon_node.domain import limits
 from kotaemon_node.domain.channels import beside_channel
-from kotaemon_node.domain.ids import DEFAULT_TENANT
 from kotaemon_node.domain.knowledge import GenerationRef, SearchResult
 from kotaemon_node.engine.given import Given
 from kotaemon_node.engine.journal import RETRIEVAL
@@ -23,8 +22,6 @@ def why_made(turn: "Answering", *, by: str, tools: Sequence[ToolSpec]) -> str:
     session = turn.work.session
     with_history = turn.asked.from_history or (by and (session.turns or session.summary))
     reasons = {
-        # Knowledge is one tenant's; another's turn finds none.
-        "tenant": turn.work.lease.key.session.tenant != DEFAULT_TENANT,
         "history": with_history,
         "user": beside_channel(session.context),
         "given": Given.of(turn.work).shapes,

@@ -28,10 +28,10 @@ from kotaemon_node.engine.announcing import Announcer, TellsTurns
 from kotaemon_node.engine.answering import Answerer, Draft
 from kotaemon_node.engine.claiming import claim_of
 from kotaemon_node.engine.execution import Execution, Settle, nothing_open
-from kotaemon_node.engine.finding import Knowledge
 from kotaemon_node.engine.following import Following
 from kotaemon_node.engine.group_commit import GroupCommit
 from kotaemon_node.engine.handoff import Persons
+from kotaemon_node.engine.lending import Knowledge, KnowledgeOf, Lending
 from kotaemon_node.engine.live import LiveTurn, LiveTurns
 from kotaemon_node.engine.owners import Owners
 from kotaemon_node.engine.profile import ProfileOf, always_default
@@ -84,8 +84,12 @@ class TurnEngine:
         settle: Settle = nothing_open,
         memory: Memory | None = None,
         persons: Persons | None = None,
+        knowledge_of: KnowledgeOf | None = None,
     ) -> None:
-        """``profile_of`` is that of ``answerer``. ``tally`` counts finished turns."""
+        """``profile_of`` is that of ``answerer``. ``tally`` counts finished turns.
+
+        ``knowledge``, ``knowledge_of``: as ``Lending``.
+        """
         self._owner = owner
         self._traces = traces
         self._owners = owners
@@ -99,7 +103,7 @@ class TurnEngine:
             turn_log=turn_log,
             tally=tally,
         )
-        self._knowledge = knowledge
+        self._lending = Lending(knowledge, knowledge_of)
         self._clock = clock
         self._ids = ids
         self._tasks = tasks
@@ -279,7 +283,9 @@ class TurnEngine:
             return  # what is told or said by a person needs no knowledge
         kb = request.options.get("kb") or DEFAULT_KNOWLEDGE_BASE
         asked = int(request.options.get("min_generation") or 0)
-        with self._knowledge.pinned(kb, min_generation=max(asked, self._seen(request, kb))):
+        newest = max(asked, self._seen(request, kb))
+        tenant = request.key.session.tenant
+        with self._lending.pinned(kb, tenant=tenant, min_generation=newest):
             pass  # raises where the knowledge base is unknown or this pod is behind
 
     def _seen(self, request: TurnRequest, kb: str) -> int:

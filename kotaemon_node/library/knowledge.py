@@ -18,7 +18,7 @@ from typing import Any, Final
 from kotaemon_node.adapters.encoder.factory import make_encoder
 from kotaemon_node.adapters.signing import TrustedKeys, public_key_of
 from kotaemon_node.domain.knowledge import BOTH_LEGS, GenerationRef, Leg, SearchResult
-from kotaemon_node.engine.finding import PinnedKnowledge
+from kotaemon_node.engine.lending import PinnedKnowledge
 from kotaemon_node.evaluation.base import Built, Tell
 from kotaemon_node.evaluation.building import CoordinatorBuild
 from kotaemon_node.evaluation.opening import opened

@@ -20,20 +20,18 @@ class Newer(Protocol):
 
 
 class SessionUpdatedListener:
-    """Handles events of one tenant. Safe to call twice, late, or in any order."""
+    """Handles events of all tenants. Safe to call twice, late, or in any order."""
 
-    def __init__(self, tenant: str, *, newer: Newer) -> None:
-        self._tenant = tenant
+    def __init__(self, *, newer: Newer) -> None:
         self._newer = newer
 
     def handle(self, message: Message) -> bool:
         """Return whether the event was for us; raises ``ValueError`` for a poison message."""
         fields = fields_of(message)
         session_id = checked_id("session_id", fields.get("session_id"))
-        if fields.get("tenant") != self._tenant:
-            return False
+        tenant = checked_id("tenant", fields.get("tenant"))
         epoch, version = fields.get("epoch"), fields.get("version")
         if not isinstance(epoch, str) or not isinstance(version, int):
             raise ValueError("epoch and version are not a text and a whole number")  # noqa: TRY004 - bad data, no bug
-        self._newer(SessionKey(self._tenant, session_id), epoch=epoch, version=version)
+        self._newer(SessionKey(tenant, session_id), epoch=epoch, version=version)
         return True

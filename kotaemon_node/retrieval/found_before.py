@@ -21,6 +21,7 @@ _RESULT_BYTES: Final = 500
 _CHARACTER_BYTES: Final = 2
 
 _Key = tuple[str, int, str, str, int, frozenset[Leg]]
+"""A digest is taken over the manifest, which names tenant and knowledge base."""
 
 
 class _Pinned(Protocol):

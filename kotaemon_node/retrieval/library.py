@@ -46,7 +46,7 @@ from kotaemon_node.retrieval.loading import GenerationLoader
 from kotaemon_node.retrieval.opening import SearcherFactory
 from kotaemon_node.retrieval.reranking import Reranking
 from kotaemon_node.retrieval.searcher import Look, Searcher
-from kotaemon_node.retrieval.slot import IndexReader
+from kotaemon_node.retrieval.slot import IndexReader, is_newer
 from kotaemon_node.retrieval.sources import SourceReader
 
 _log = structlog.get_logger(__name__)
@@ -84,16 +84,25 @@ class KnowledgeLibrary:
         reranking: Reranking | None = None,
         count_refused: Callable[[str, str], None] = lambda kb, reason: None,
         count_loaded: Callable[[float], None] = lambda took_s: None,
+        make_room: Callable[[], bool] = lambda: False,
+        may_be_empty: bool = False,
     ) -> None:
         """``encoder_for`` gives the encoder of that name, or raises where this pod has none.
 
         ``memory`` tells whether a generation fits; None: it does. ``look``: as ``Searcher``.
         ``reranking`` orders what ``search`` finds. ``count_refused`` is told knowledge base and
-        kind of reason of each refusal, ``count_loaded`` how long each new generation took. Nothing
-        is read before the first ``reconcile``.
+        kind of reason of each refusal, ``count_loaded`` how long each new generation took.
+        ``make_room``: as ``GenerationLoader``. ``may_be_empty``: a tenant that has no knowledge is
+        none that still loads. Nothing is read before the first ``reconcile``.
         """
         self._loader = GenerationLoader(
-            store, segment_format, verifier, tasks=tasks, tenant=tenant, memory=memory
+            store,
+            segment_format,
+            verifier,
+            tasks=tasks,
+            tenant=tenant,
+            memory=memory,
+            make_room=make_room,
         )
         self._searchers = SearcherFactory(encoder_for, tasks=tasks, look=look)
         self._reranking = reranking
@@ -104,6 +113,8 @@ class KnowledgeLibrary:
         self._tenant = tenant
         self._count_refused = count_refused
         self._count_loaded = count_loaded
+        self._may_be_empty = may_be_empty
+        self._closed = False
         self.loaded = False
         """Every knowledge base that there was at the start has been served, or refused."""
         self._changed = Condition()
@@ -253,7 +264,7 @@ class KnowledgeLibrary:
         if not pointed and not self.served():
             for kb in self._loader.knowledge_bases():
                 self._bring_stored(kb)
-        self.loaded = self.loaded or bool(self.served())
+        self.loaded = self.loaded or bool(self.served()) or self._may_be_empty
 
     def _catch_up(self, pointed: Mapping[str, GenerationRef]) -> None:
         """Come to what was published since ``pointed`` was read: the first load takes seconds.
@@ -267,6 +278,27 @@ class KnowledgeLibrary:
                 return
             for ref in newer:
                 self._bring(ref)
+
+    def close(self) -> None:
+        """Let go of all generations, once nobody is lent this library. Waits for nothing.
+
+        A load that is under way lets go of what it brings.
+        """
+        with self._changed:
+            self._closed = True
+            shelves = list(self._shelves.values())
+        for shelf in shelves:
+            self._let_go(shelf)
+
+    def _let_go(self, shelf: _Shelf) -> None:
+        # Two that release each other's library to load must not wait for each other.
+        if shelf.loading.acquire(blocking=False):
+            try:
+                reader, shelf.reader = shelf.reader, None
+            finally:
+                shelf.loading.release()
+            if reader is not None:
+                reader.close()
 
     def _read_pointer(self) -> Mapping[str, GenerationRef]:
         try:
@@ -291,7 +323,7 @@ class KnowledgeLibrary:
         with self._changed:
             shelf = self._shelves.setdefault(ref.kb, _Shelf())
         with shelf.loading:
-            if not _is_newer(ref, shelf.reader):
+            if self._closed or not is_newer(ref, shelf.reader):
                 return True
             started_s = self._clock.monotonic_s()
             try:
@@ -299,6 +331,9 @@ class KnowledgeLibrary:
             except Exception as error:  # noqa: BLE001 - law 2: whatever it was, the old one stays
                 self._refuse(ref, error, keep_reason=keep_reason)
                 return False
+        if self._closed:
+            self._let_go(shelf)
+            return True
         took_s = self._clock.monotonic_s() - started_s
         self._count_loaded(took_s)
         _log.info("generation_served", kb=ref.kb, generation=ref.generation, took_s=took_s)
@@ -334,16 +369,3 @@ def _kind_of(error: Exception) -> str:
     if isinstance(error, UntrustedArtifact):
         return error.reason
     return "corrupt" if isinstance(error, CorruptArtifact) else "unusable"
-
-
-def _is_newer(ref: GenerationRef, reader: IndexReader | None) -> bool:
-    """Tell whether ``ref`` is to replace what ``reader`` serves.
-
-    The same number with another digest is: the store was restored, and this pod has what is lost.
-    """
-    if reader is None:
-        return True
-    served = reader.current.ref
-    if ref.generation == served.generation:
-        return ref.digest != served.digest
-    return ref.generation > served.generation

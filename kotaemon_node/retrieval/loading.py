@@ -1,6 +1,6 @@
 """From the artifact store to an open generation: fetch what is missing, verify, open."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Final
@@ -13,9 +13,10 @@ from kotaemon_node.domain import limits
 from kotaemon_node.domain.artifact_names import (
     held_prefix,
     knowledge_base_prefix,
+    knowledge_bases_prefix,
     segment_file_name,
 )
-from kotaemon_node.domain.errors import CorruptArtifact
+from kotaemon_node.domain.errors import CorruptArtifact, Unavailable
 from kotaemon_node.domain.held import HeldBuild
 from kotaemon_node.domain.knowledge import GenerationRef, GenerationRow, Manifest, SegmentEntry
 from kotaemon_node.domain.lineage import rolled_back_to
@@ -50,7 +51,9 @@ class GenerationLoader:
         tasks: Tasks,
         tenant: str,
         memory: Memory | None = None,
+        make_room: Callable[[], bool] = lambda: False,
     ) -> None:
+        """``make_room`` gives memory back where a generation lacks it; False: it cannot."""
         self._store = store
         self._format = segment_format
         self._manifests = ManifestReader(store, verifier, tenant=tenant, compute=tasks.compute)
@@ -63,6 +66,7 @@ class GenerationLoader:
         self._pool = SegmentPool()
         self._newest: dict[str, ReferenceType[OpenGeneration]] = {}
         self._memory = memory
+        self._make_room = make_room
         # Manifests never change, so what was read of one stays right.
         self._row = lru_cache(maxsize=_ROWS_KEPT)(self._read_row)
 
@@ -139,7 +143,7 @@ class GenerationLoader:
 
     def knowledge_bases(self) -> list[str]:
         """Return the knowledge bases of which the store has a manifest."""
-        prefix = knowledge_base_prefix(self._tenant, "").removesuffix("/")
+        prefix = knowledge_bases_prefix(self._tenant)
         steps = (name.removeprefix(prefix).split("/") for name in self._store.list(prefix))
         return sorted({kb for kb, *below in steps if below[:1] == ["manifests"]})
 
@@ -168,7 +172,15 @@ class GenerationLoader:
         if self._memory is not None:
             entries = manifest.segments
             new = [it for it in entries if _pool_name(manifest.kb, it) not in self._pool]
-            require_room(manifest, new, self._format, available=self._memory.available_bytes())
+            while True:
+                available = self._memory.available_bytes()
+                try:
+                    require_room(manifest, new, self._format, available=available)
+                except Unavailable:
+                    if not self._make_room():
+                        raise
+                else:
+                    return
 
     def _segment(self, kb: str, entry: SegmentEntry) -> LoadedSegment:
         names = {

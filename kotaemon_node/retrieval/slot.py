@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Lock
 
+from kotaemon_node.domain.knowledge import GenerationRef
 from kotaemon_node.retrieval.generation import OpenGeneration
 from kotaemon_node.retrieval.searcher import Searcher
 
@@ -54,6 +55,10 @@ class IndexReader:
             old, self._current = self._current, new
         self._drop(old)
 
+    def close(self) -> None:
+        """Let go of the generation; called once, by who lends this reader to nobody any more."""
+        self._drop(self._current)
+
     def _drop(self, slot: _Slot) -> None:
         with self._lock:
             slot.holders -= 1
@@ -61,3 +66,16 @@ class IndexReader:
         if last:
             # Outside the lock: closing files must not make readers of the new generation wait.
             slot.generation.close()
+
+
+def is_newer(ref: GenerationRef, reader: IndexReader | None) -> bool:
+    """Tell whether ``ref`` is to replace what ``reader`` serves.
+
+    The same number with another digest is: the store was restored, and this pod has what is lost.
+    """
+    if reader is None:
+        return True
+    served = reader.current.ref
+    if ref.generation == served.generation:
+        return ref.digest != served.digest
+    return ref.generation > served.generation

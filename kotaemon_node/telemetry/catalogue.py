@@ -155,6 +155,11 @@ CATALOGUE: Final = (
         "kotaemon_knowledge_generation", "gauge", "Generation served, by knowledge base.", ("kb",)
     ),
     MetricRow(
+    MetricRow(
+        "kotaemon_tenants_open",
+        "gauge",
+        "Tenants besides `default` whose knowledge this pod holds.",
+    ),
         "kotaemon_knowledge_refused",
         "gauge",
         "1 where this pod refuses the newest generation and serves the one before.",

@@ -28,6 +28,9 @@ ProfileOutcome = Literal["answered", "unanswered", "failed", "stopped"]
 EventOutcome = Literal["sent", "failed", "dropped", "handled", "ignored", "poison"]
 
 
+ANY_TENANTS: Final = "*"
+"""The label of all knowledge bases of tenants besides ``default``; none can be called so."""
+
 class Metrics:
     """What a pod counts, in a registry of its own so that two pods in one test stay apart.
 
@@ -221,6 +224,10 @@ class Metrics:
         self._counters["kotaemon_generation_refused_total"].labels(kb, reason).inc()
 
     def generation_loaded(self, duration_s: float) -> None:
+    def tenants_open(self, count: int) -> None:
+        """So many tenants besides ``default`` have their knowledge in this pod."""
+        self._gauges["kotaemon_tenants_open"].set(count)
+
         """A newer generation is served."""
         self._histograms["kotaemon_generation_load_seconds"].observe(duration_s)
 

@@ -297,7 +297,7 @@ def test_a_reader_that_comes_while_the_broker_is_away_waits_for_it(kind: Kind) -
 
 def test_a_replay_from_the_start_leads_to_the_same_end(kind: Kind) -> None:
     looked: list[int] = []
-    listener = KnowledgeUpdatedListener("default", look=lambda _, number: looked.append(number))
+    listener = KnowledgeUpdatedListener(look=lambda tenant, kb, number: looked.append(number))
     _dispatching(kind, listener)
     bus = kind.bus()
 
@@ -313,7 +313,7 @@ def test_a_replay_from_the_start_leads_to_the_same_end(kind: Kind) -> None:
 
 def test_poison_is_counted_and_what_follows_is_handled(kind: Kind) -> None:
     looked: list[int] = []
-    listener = KnowledgeUpdatedListener("default", look=lambda _, number: looked.append(number))
+    listener = KnowledgeUpdatedListener(look=lambda tenant, kb, number: looked.append(number))
     metrics = _dispatching(kind, listener)
     bus = kind.bus()
 

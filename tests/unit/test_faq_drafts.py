@@ -56,7 +56,7 @@ class Counts:
     def days(self, tenant: str, days: Any) -> Any: ...
 
 
-def nothing(kb: str, question: str) -> SearchResult:
+def nothing(tenant: str, kb: str, question: str) -> SearchResult:
     return SearchResult(kb, generation=1, digest="d", hits=())
 
 
@@ -148,7 +148,7 @@ def test_else_the_best_passages_are() -> None:
     knowledge = FakeKnowledge()
 
     [suggestion] = suggested(
-        Rows(row(SENTENCE)), Sessions(), lambda kb, asked: knowledge.search(kb, asked, top_k=3)
+        Rows(row(SENTENCE)), Sessions(), lambda _, kb, asked: knowledge.search(kb, asked, top_k=3)
     )
 
     assert suggestion.by == "passages"

@@ -9,7 +9,7 @@ from kotaemon_node.domain.trace_context import TraceContext, is_trace_id
 from kotaemon_node.listeners.knowledge_updated import KnowledgeUpdatedListener
 from kotaemon_node.ports.traces import NO_SPAN, Span, current
 from kotaemon_node.telemetry.spans import Recorded, RecordedTraces
-from tests.fakes.coordination import TENANT, SteppedCoordinator, World
+from tests.fakes.coordination import SteppedCoordinator, World
 from tests.fakes.services import FakeClock
 
 
@@ -31,8 +31,7 @@ def test_a_build_shows_its_steps_and_who_serves_it_goes_on(world: World) -> None
     heard: list[Span] = []
     elsewhere: list[Recorded] = []
     listener = KnowledgeUpdatedListener(
-        TENANT,
-        look=lambda kb, generation: heard.append(current()),
+        look=lambda tenant, kb, generation: heard.append(current()),
         traces=RecordedTraces(elsewhere.append, clock=FakeClock()),
     )
     assert listener.handle(event)
@@ -66,7 +65,7 @@ def test_without_traces_an_event_has_the_id_of_a_trace_all_the_same(world: World
     (message,) = world.bus.messages
     trace_id = json.loads(message.value)["trace_id"]
     heard: list[Span] = []
-    listener = KnowledgeUpdatedListener(TENANT, look=lambda *_: heard.append(current()))
+    listener = KnowledgeUpdatedListener(look=lambda *_: heard.append(current()))
 
     assert is_trace_id(trace_id)
     assert listener.handle(message)

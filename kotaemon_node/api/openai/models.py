@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from kotaemon_node.api.context import principal, services
+from kotaemon_node.api.context import knowledge, services
 from kotaemon_node.api.openai.errors import ModelNotFound
-from kotaemon_node.domain.ids import DEFAULT_TENANT
+from kotaemon_node.domain.errors import NotFound
 
 ASSISTANT: Final = "kotaemon"
 _OWNER: Final = "kotaemon"
@@ -42,10 +42,12 @@ def _names() -> Iterator[str]:
 
 def _chatting() -> Iterator[str]:
     yield ASSISTANT
-    # Knowledge is one tenant's; another's turns find none.
-    if principal().tenant == DEFAULT_TENANT:
-        for kb in sorted(services().knowledge.served()):
-            yield f"{ASSISTANT}/{kb}"
+    try:
+        served = sorted(knowledge().served())
+    except NotFound:
+        return  # a tenant need not have anything
+    for kb in served:
+        yield f"{ASSISTANT}/{kb}"
 
 
 def _model(name: str) -> Mapping[str, Any]:
