@@ -4,11 +4,14 @@ import signal
 import threading
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 from urllib.parse import urlsplit
 
 import structlog
 
 from kotaemon_node.adapters.redis import RedisTurnLog, connect
+from kotaemon_node.adapters.store.factory import StorePlace, make_artifact_store
+from kotaemon_node.adapters.system import SystemClock
 from kotaemon_node.adapters.system.health_port import HealthPort
 from kotaemon_node.adapters.turn_sinks import (
     INDEX,
@@ -18,7 +21,9 @@ from kotaemon_node.adapters.turn_sinks import (
     JsonLinesSink,
 )
 from kotaemon_node.engine.turn_sinking import TurnSinking, wait_s
+from kotaemon_node.ports.cipher import FieldCipher
 from kotaemon_node.ports.turn_sinks import TurnLogSource, TurnSink
+from kotaemon_node.sealing import cipher_of
 from kotaemon_node.settings import Settings
 
 _log = structlog.get_logger(__name__)
@@ -37,6 +42,8 @@ class Wanted:
     file_bytes_max: int = 256 * 1024 * 1024
     files_max: int = 20
     fsync: Fsync = "batch"
+    texts: Literal["sealed", "open"] = "sealed"
+    """How texts are kept that were sealed on the bus."""
     index: str = INDEX
     refused: Path = Path("turn-log-refused.jsonl")
     """What Elasticsearch never takes goes there."""
@@ -90,7 +97,7 @@ def run(settings: Settings, wanted: Wanted) -> None:
     """Take the log there until SIGTERM or SIGINT. Raises ``ValueError`` and ``OSError``."""
     stop = threading.Event()
     sink = sink_of(settings, wanted)
-    sinking = TurnSinking(sink)
+    sinking = TurnSinking(sink, cipher=_cipher(settings) if wanted.texts == "open" else None)
     if wanted.health_port:
         HealthPort(wanted.health_host, wanted.health_port, told=sinking.told).start()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -101,6 +108,13 @@ def run(settings: Settings, wanted: Wanted) -> None:
     finally:
         sink.close()
     _log.info("turn_log_sink_ended", **sinking.told())
+
+
+def _cipher(settings: Settings) -> FieldCipher:
+    clock = SystemClock()
+    artifacts = make_artifact_store(StorePlace.of(settings), clock=clock)
+    store = connect(settings.redis_url, pool_max=2)
+    return cipher_of(settings, store=store, artifacts=artifacts, clock=clock)
 
 
 def _lines(path: Path, wanted: Wanted) -> JsonLinesSink:

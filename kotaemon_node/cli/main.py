@@ -13,6 +13,7 @@ from kotaemon_node.cli import (
     chat,
     cluster,
     encoder,
+    encryption,
     evaluate,
     faq,
     ingest,
@@ -80,6 +81,7 @@ app.command()(turn_log.turn_log)
 app.add_typer(backup.app, name="backup")
 app.command()(restore.restore)
 app.add_typer(api_keys.app, name="keys")
+app.add_typer(encryption.app, name="encryption")
 app.add_typer(sessions.app, name="sessions")
 app.add_typer(knowledge.app, name="knowledge")
 app.add_typer(faq.app, name="faq")

@@ -28,6 +28,10 @@ def turn_log(
     fsync: Annotated[
         Literal["batch", "never"], typer.Option(help="When lines are on the disk for sure.")
     ] = "batch",
+    texts: Annotated[
+        Literal["sealed", "open"],
+        typer.Option(help="How texts are kept that come sealed; open needs ENCRYPTION_KEY_FILE."),
+    ] = "sealed",
     index: Annotated[
         str, typer.Option(help="Index of a turn, by its day: %Y, %m, %d.")
     ] = "kotaemon-turns-%Y.%m",
@@ -48,7 +52,7 @@ def turn_log(
 
     The bus is that of the settings, or that of the cluster in the data folder.
     """
-    settings = _reaching(preflight.read_settings(), data)
+    settings = reaching(preflight.read_settings(), data)
     if settings.turn_log == "off":
         raise LocalError("TURN_LOG=off: no turn is logged; set it to on, for the workers as well.")
     configure_logs(settings.log_level)
@@ -58,6 +62,7 @@ def turn_log(
         file_bytes_max=file_mb * _MB,
         files_max=files,
         fsync=fsync,
+        texts=texts,
         index=index,
         refused=refused,
         health_port=health_port,
@@ -71,7 +76,7 @@ def turn_log(
         raise LocalError(f"The log of turns cannot be kept there: {error}.") from error
 
 
-def _reaching(settings: Settings, data: Path) -> Settings:
+def reaching(settings: Settings, data: Path) -> Settings:
     """Return the settings with the bus of the data folder's cluster, where they name none."""
     named = {"redis_url", "kafka_bootstrap_servers", "rabbitmq_url"} & settings.model_fields_set
     cluster = None if named else clusters.load(folder_of(data))

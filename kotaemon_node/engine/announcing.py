@@ -12,7 +12,14 @@ from typing import Protocol
 import structlog
 
 from kotaemon_node.domain import limits
-from kotaemon_node.domain.errors import Gone, SessionNotFound, StoreUnavailable, TurnNotFound
+from kotaemon_node.domain.errors import (
+    Gone,
+    MasterKeyMissing,
+    Sealed,
+    SessionNotFound,
+    StoreUnavailable,
+    TurnNotFound,
+)
 from kotaemon_node.domain.events import SESSION_UPDATED, TURN_LOG, SessionUpdated
 from kotaemon_node.domain.session import Principal, Turn, TurnKey
 from kotaemon_node.engine.turn_log import TurnLog
@@ -160,7 +167,9 @@ class Announcer:
             return None
         try:
             return self._sessions.turn(key, Principal(key.session.tenant, "", "admin"))
-        except (SessionNotFound, TurnNotFound, Gone):
+        except MasterKeyMissing:
+            raise  # it is missing here: another pod can tell of the turn
+        except (SessionNotFound, TurnNotFound, Gone, Sealed):
             self._lose_log()
             return None
 

@@ -1,25 +1,33 @@
 """What the log of turns on the bus says of a turn; without the texts, unless they are wanted."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
+from typing import Any, Final
 
 from kotaemon_node.domain.events import TURN_LOG, TURN_LOG_SCHEMA, TurnLogged
 from kotaemon_node.domain.session import Turn, TurnKey
+from kotaemon_node.engine.sealed_text import sealed_text
+from kotaemon_node.ports.cipher import FieldCipher, SealedPlace
 from kotaemon_node.ports.events import Message
 
-_TEXTS = ("message", "answer")
+TEXTS: Final = ("message", "answer")
 
 
 class TurnLog:
     """Makes the messages of ``turn_log``."""
 
-    def __init__(self, *, texts: bool) -> None:
-        """``texts``: message and answer are told, too."""
+    def __init__(self, *, texts: bool, cipher: FieldCipher) -> None:
+        """``texts``: message and answer are told, too, as ``cipher`` seals them."""
         self._texts = texts
+        self._cipher = cipher
 
     def message(self, key: TurnKey, *, epoch: str, turn: Turn) -> Message:
-        """Return the log's entry of a finished turn; the same for a repeat."""
+        """Return the log's entry of a finished turn; a repeat differs in its seals alone.
+
+        Raises ``StoreUnavailable`` where the texts cannot be sealed now.
+        """
         session = key.session
         fields = asdict(
             TurnLogged(
@@ -44,7 +52,19 @@ class TurnLog:
                 answer=turn.answer,
             )
         )
-        if not self._texts:
-            for name in _TEXTS:
-                del fields[name]
+        for name in TEXTS:
+            text = fields.pop(name)
+            if self._texts:
+                place = text_place(fields, name)
+                fields[name] = text and sealed_text(self._cipher, text, place)
         return Message(TURN_LOG, session.session_id, json.dumps(fields).encode())
+
+
+def text_place(fields: Mapping[str, Any], name: str) -> SealedPlace:
+    """Return where a text of an entry was sealed; raises ``LookupError``."""
+    return SealedPlace(
+        fields["tenant"],
+        f"turn_log {name}",
+        session=fields["session_id"],
+        turn=fields["turn_id"],
+    )

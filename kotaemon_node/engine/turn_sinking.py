@@ -5,14 +5,18 @@ Law 1: the place on the bus moves behind what is kept, never before. So each ent
 Law 2: what is no entry is told, counted and stepped over: it must not hold up the log for ever.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import orjson
 import structlog
 
-from kotaemon_node.domain.errors import Unavailable
+from kotaemon_node.domain.errors import MasterKeyMissing, Sealed, Unavailable
 from kotaemon_node.domain.limits import TURN_SINK_WAIT_S_MAX
+from kotaemon_node.engine.sealed_text import opened_text
+from kotaemon_node.engine.turn_log import TEXTS, text_place
+from kotaemon_node.ports.cipher import FieldCipher, SealedPlace
 from kotaemon_node.ports.events import Message
 from kotaemon_node.ports.turn_sinks import LogEntry, TurnSink
 
@@ -22,8 +26,10 @@ _log = structlog.get_logger(__name__)
 class TurnSinking:
     """What ``TurnLogSource.run`` gives its batches to."""
 
-    def __init__(self, sink: TurnSink) -> None:
+    def __init__(self, sink: TurnSink, *, cipher: FieldCipher | None = None) -> None:
+        """``cipher`` opens the texts of entries; None: they are kept as the bus has them."""
         self._sink = sink
+        self._cipher = cipher
         self._came = 0
         self._kept = 0
         self._unreadable = 0
@@ -49,12 +55,41 @@ class TurnSinking:
             else:
                 entries[entry.event_id] = entry
         try:
-            self._kept += self._sink.keep(list(entries.values())) if entries else 0
+            kept = {name: self._opened(entry) for name, entry in entries.items()}
+            self._kept += self._sink.keep(list(kept.values())) if kept else 0
         except Unavailable as error:
             self._problem = str(error)
             raise
         self._came += len(messages)
         self._problem = ""
+
+    def _opened(self, entry: LogEntry) -> LogEntry:
+        if self._cipher is None:
+            return entry
+        return replace(entry, fields=with_opened_texts(entry.fields, self._cipher))
+
+
+def with_opened_texts(fields: Mapping[str, Any], cipher: FieldCipher) -> dict[str, Any]:
+    """Return an entry with its texts in the clear; one whose key was destroyed stays sealed.
+
+    Raises ``Unavailable`` where a key cannot be found out now, or its master key is not known here.
+    """
+    opened = dict(fields)
+    for name in TEXTS:
+        text = fields.get(name)
+        if isinstance(text, str):
+            opened[name] = _opened_text(cipher, text, text_place(fields, name))
+    return opened
+
+
+def _opened_text(cipher: FieldCipher, text: str, place: SealedPlace) -> str:
+    try:
+        return opened_text(cipher, text, place)
+    except MasterKeyMissing as error:
+        raise Unavailable(str(error)) from error
+    except Sealed as error:
+        _log.warning("turn_log_text_stays_sealed", reason=str(error))
+        return text
 
 
 def entry_of(message: Message) -> LogEntry | None:

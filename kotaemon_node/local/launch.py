@@ -24,6 +24,7 @@ from kotaemon_node.local import (
 from kotaemon_node.local import cluster as clusters
 from kotaemon_node.local.admin_key import settle as settle_admin_key
 from kotaemon_node.local.cluster import WORKER_SLOTS, Cluster
+from kotaemon_node.local.encryption import settle as settle_master_keys
 from kotaemon_node.local.errors import LocalError, StartFailed
 from kotaemon_node.local.folder import DataFolder, write_whole
 from kotaemon_node.local.places import begin_knowledge
@@ -90,7 +91,8 @@ def up(wishes: Wishes, *, progress: Progress) -> Running:
         _write_configuration(folder, cluster, plan)
         keys = settle_keys(folder, preflight.read_settings())
         admitted = settle_admin_key(folder, preflight.read_settings())
-        environment = {**_environment(cluster, plan), **keys, **admitted}
+        sealed = settle_master_keys(folder, preflight.read_settings())
+        environment = {**_environment(cluster, plan), **keys, **admitted, **sealed}
         if wishes.turn_log:
             environment.setdefault("TURN_LOG", "on")
         supervisord = spawn(folder, environment=environment, with_us=not wishes.detach)

@@ -12,6 +12,7 @@ from kotaemon_node.domain.errors import Unavailable
 from kotaemon_node.domain.events import SESSION_UPDATED, TURN_LOG
 from kotaemon_node.domain.turn import State
 from kotaemon_node.engine.turn_log import TurnLog
+from kotaemon_node.ports.cipher import NoCipher
 from kotaemon_node.ports.events import Message
 from tests.engine_pods import ANYBODY, Stall, TestPod, key
 from tests.redis_server import RedisServer
@@ -131,7 +132,7 @@ def finished(pod: TestPod, *turn_ids: str) -> None:
 def test_every_finished_turn_is_logged_without_its_texts(server: RedisServer) -> None:
     bus = AbsentBus()
     bus.go.set()
-    pod = TestPod("pod", server, bus=bus, turn_log=TurnLog(texts=False))
+    pod = TestPod("pod", server, bus=bus, turn_log=TurnLog(texts=False, cipher=NoCipher()))
 
     finished(pod, "t1", "t2")
 
@@ -150,7 +151,7 @@ def test_every_finished_turn_is_logged_without_its_texts(server: RedisServer) ->
 def test_the_texts_are_logged_where_they_are_wanted(server: RedisServer) -> None:
     bus = AbsentBus()
     bus.go.set()
-    pod = TestPod("pod", server, bus=bus, turn_log=TurnLog(texts=True))
+    pod = TestPod("pod", server, bus=bus, turn_log=TurnLog(texts=True, cipher=NoCipher()))
 
     finished(pod, "t1")
 
@@ -162,7 +163,7 @@ def test_a_log_without_a_bus_goes_out_later_as_it_would_have_and_its_hints_do_no
     server: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bus = AbsentBus()
-    pod = TestPod("pod", server, bus=bus, turn_log=TurnLog(texts=True))
+    pod = TestPod("pod", server, bus=bus, turn_log=TurnLog(texts=True, cipher=NoCipher()))
     pod.judges()
     finished(pod, "t1", "t2")
     bus.go.set()
@@ -186,7 +187,7 @@ def test_a_log_that_finds_no_bus_for_too_long_is_lost_and_counted(
     server: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bus = AbsentBus()
-    pod = TestPod("pod", server, bus=bus, turn_log=TurnLog(texts=False))
+    pod = TestPod("pod", server, bus=bus, turn_log=TurnLog(texts=False, cipher=NoCipher()))
     pod.judges()
     finished(pod, "t1", "t2", "t3")
     monkeypatch.setattr(limits, "RUNNING_ENTRY_YOUNG_S", -1.0)
@@ -208,7 +209,7 @@ def test_a_repeat_of_the_log_is_equal_to_what_it_repeats(
 ) -> None:
     bus = AbsentBus()
     bus.go.set()
-    pod = TestPod("pod", server, bus=bus, turn_log=TurnLog(texts=True))
+    pod = TestPod("pod", server, bus=bus, turn_log=TurnLog(texts=True, cipher=NoCipher()))
     pod.judges()
     # As if the pod had died between the bus and the index.
     monkeypatch.setattr(pod.sessions, "settle", lambda _: None)

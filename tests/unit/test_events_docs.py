@@ -25,6 +25,7 @@ from kotaemon_node.domain.events import (
 from kotaemon_node.domain.session import SessionKey, Turn, TurnKey
 from kotaemon_node.domain.turn import State
 from kotaemon_node.engine.turn_log import TurnLog
+from kotaemon_node.ports.cipher import NoCipher
 
 PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "events.md").read_text("utf-8")
 EVENTS = {
@@ -61,7 +62,7 @@ def test_the_schema_of_the_turn_log_is_the_one_that_is_sent() -> None:
 def test_texts_are_told_only_where_they_are_wanted(*, texts: bool) -> None:
     key = TurnKey(SessionKey("default", "s1"), "t1")
     turn = Turn("t1", "a question", State.DONE, answer="an answer", version=3, owner="worker-0.a")
-    message = TurnLog(texts=texts).message(key, epoch="e", turn=turn)
+    message = TurnLog(texts=texts, cipher=NoCipher()).message(key, epoch="e", turn=turn)
     told = json.loads(message.value)
     names = {field.name for field in fields(TurnLogged)}
     assert set(told) == (names if texts else names - {"message", "answer"})

@@ -7,7 +7,6 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kotaemon_node.adapters.sealing import opened_text, sealed_text
 from kotaemon_node.adapters.sealing.values import (
     MAGIC,
     NONCE_BYTES,
@@ -17,6 +16,7 @@ from kotaemon_node.adapters.sealing.values import (
     subkey,
 )
 from kotaemon_node.domain.errors import Sealed
+from kotaemon_node.engine.sealed_text import opened_text, sealed_text
 from kotaemon_node.ports.cipher import NoCipher, SealedPlace
 from tests.sealing_parts import MASTER, cluster_of_keys
 

@@ -20,6 +20,7 @@ from kotaemon_node.domain.session import SessionKey, Turn, TurnKey
 from kotaemon_node.domain.turn import State
 from kotaemon_node.engine.turn_log import TurnLog
 from kotaemon_node.engine.turn_sinking import TurnSinking, entry_of, wait_s
+from kotaemon_node.ports.cipher import NoCipher
 from kotaemon_node.ports.events import Message
 from kotaemon_node.ports.turn_sinks import LogEntry
 from kotaemon_node.settings import Settings
@@ -35,7 +36,7 @@ def message(number: int, **change: Any) -> Message:
         f"t{number}", "Where?", State.DONE, answer="长" * 9, version=number, created_at=AT_S
     )
     key = TurnKey(SessionKey("default", f"s{number % 3}"), turn.turn_id)
-    told = TurnLog(texts=True).message(key, epoch="e1", turn=turn)
+    told = TurnLog(texts=True, cipher=NoCipher()).message(key, epoch="e1", turn=turn)
     return Message(told.topic, told.key, json.dumps({**json.loads(told.value), **change}).encode())
 
 

@@ -5,7 +5,7 @@ from kotaemon_node.adapters.sealing.copies import CopiesInArtifacts
 from kotaemon_node.adapters.sealing.keeping import KeyKeeper, Rewrapped
 from kotaemon_node.adapters.sealing.masters import MasterKeyLines, problem_of_master_key
 from kotaemon_node.adapters.sealing.ring import DataKeyRing
-from kotaemon_node.adapters.sealing.values import is_sealed, opened_text, sealed_text
+from kotaemon_node.adapters.sealing.values import is_sealed
 
 __all__ = [
     "CopiesInArtifacts",
@@ -15,7 +15,5 @@ __all__ = [
     "Rewrapped",
     "SealingCipher",
     "is_sealed",
-    "opened_text",
     "problem_of_master_key",
-    "sealed_text",
 ]

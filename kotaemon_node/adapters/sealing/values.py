@@ -17,8 +17,6 @@ Law 2: a value opens where it was sealed and nowhere else. The place is associat
     behind its length, so that no two places read the same; the head, with the key's id, before it.
 """
 
-import base64
-import binascii
 import os
 from typing import Final
 
@@ -29,14 +27,13 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
 from kotaemon_node.domain.data_keys import KEY_ID_BYTES
 from kotaemon_node.domain.errors import Sealed
-from kotaemon_node.ports.cipher import SEALED_MARK, FieldCipher, SealedPlace
+from kotaemon_node.ports.cipher import SEALED_MARK, SealedPlace
 
 MAGIC: Final = SEALED_MARK + b"\x01"
 NONCE_BYTES: Final = 12
 TAG_BYTES: Final = 16
 _HEAD_BYTES: Final = len(MAGIC) + KEY_ID_BYTES
 OVERHEAD_BYTES: Final = _HEAD_BYTES + NONCE_BYTES + TAG_BYTES
-_TEXT_MARK: Final = "sealed:"
 
 
 def subkey(data_key: bytes, place: SealedPlace) -> AESGCM:
@@ -76,25 +73,6 @@ def key_id_of(sealed: bytes) -> bytes:
     if sealed[: len(MAGIC)] != MAGIC:
         raise Sealed("a value was sealed by a newer version; upgrade this one", reason="altered")
     return sealed[len(MAGIC) : _HEAD_BYTES]
-
-
-def sealed_text(cipher: FieldCipher, text: str, place: SealedPlace) -> str:
-    """Return a text sealed for a place that takes text only; as it is where nothing is sealed."""
-    raw = text.encode()
-    sealed = cipher.seal(raw, place)
-    return text if sealed == raw else _TEXT_MARK + base64.b64encode(sealed).decode()
-
-
-def opened_text(cipher: FieldCipher, text: str, place: SealedPlace) -> str:
-    """Return what ``sealed_text`` was given; raises ``Sealed``."""
-    try:
-        raw = base64.b64decode(text.removeprefix(_TEXT_MARK), validate=True)
-    except (binascii.Error, ValueError):
-        raw = b""
-    # A user may write the mark; what follows it then does not say that it is sealed.
-    if not text.startswith(_TEXT_MARK) or not is_sealed(raw):
-        raw = text.encode()
-    return cipher.open(raw, place).decode()
 
 
 def _associated(head: bytes, place: SealedPlace) -> bytes:
