@@ -26,6 +26,7 @@ from kotaemon_node.engine.recovery import Recovery
 from kotaemon_node.engine.turn_log import TurnLog
 from kotaemon_node.engine.turns import TurnEngine
 from kotaemon_node.engine.writing import FrameWriter
+from kotaemon_node.ports.cipher import FieldCipher
 from kotaemon_node.ports.events import Bus
 from kotaemon_node.ports.knowledge import PodReport
 from kotaemon_node.ports.peers import Peers, PeerSilent
@@ -95,6 +96,7 @@ class TestPod:
         turn_log: TurnLog | None = None,
         traces: Traces = NO_TRACES,
         clock: ServerClock | None = None,
+        cipher: FieldCipher | None = None,
         **engine: Any,
     ):
         """``engine``: what the turn engine is given besides."""
@@ -102,7 +104,10 @@ class TestPod:
         self.leaving = False
         self.metrics = Metrics()
         self.store = store = connect(
-            server.url, durability=durability, answered=self.metrics.store_answered
+            server.url,
+            cipher=cipher,
+            durability=durability,
+            answered=self.metrics.store_answered,
         )
         clock, tasks = clock or ServerClock(server), ThreadTasks()
         self.sessions = RedisSessionStore(

@@ -6,6 +6,7 @@ job has ended. All keys of a tenant's jobs share a slot, so that each step is on
 
 import hashlib
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 import orjson
@@ -13,8 +14,10 @@ import structlog
 
 from kotaemon_node.adapters.redis.connection import RedisStore, store_errors
 from kotaemon_node.adapters.redis.keys import JOB_TENANTS, JobKeys
+from kotaemon_node.adapters.redis.stored_text import as_bytes, texts_of, texts_of_flat
 from kotaemon_node.domain import limits
-from kotaemon_node.domain.errors import Conflict, NotFound, Overloaded
+from kotaemon_node.domain.errors import Conflict, MasterKeyMissing, NotFound, Overloaded, Sealed
+from kotaemon_node.ports.cipher import SealedPlace
 from kotaemon_node.ports.jobs import UPLOAD, Job, JobState, Order
 
 _log = structlog.get_logger(__name__)
@@ -36,19 +39,22 @@ class RedisJobs:
         """See the port."""
         keys = JobKeys(order.tenant)
         fields = orjson.dumps(dict(order.fields), option=orjson.OPT_SORT_KEYS).decode()
-        row = {"kind": order.kind, "kb": order.kb, "fields": fields}
-        digest = hashlib.sha256(orjson.dumps(list(row.values())))
-        flat = [part for pair in row.items() for part in pair]
+        said = orjson.dumps([order.kind, order.kb, fields])
+        sealed = self._sealed(order.tenant, order.id, "fields", fields.encode())
+        flat = ["kind", order.kind, "kb", order.kb, "fields", sealed]
+        plain_digest = hashlib.sha256(said).hexdigest()
+        digest = self._store.cipher.digest(said, order.tenant).hex()
         queued_max = limits.UPLOADS_QUEUED_MAX if order.kind == UPLOAD else limits.JOBS_QUEUED_MAX
         reply = self._store.run(
             "submit",
             [keys.record(order.id), keys.queue, keys.index, JOB_TENANTS],
             [
                 order.id,
-                digest.hexdigest(),
+                digest,
                 queued_max,
                 limits.JOBS_LISTED_MAX,
                 order.tenant,
+                plain_digest,
                 *flat,
             ],
         )
@@ -64,7 +70,7 @@ class RedisJobs:
             row = self._store.client.hgetall(JobKeys(tenant).record(job_id))
         if not row:
             raise NotFound("there is no job of this id, or it ended long ago")
-        return _job(tenant, job_id, _texts(row))
+        return self._shown(tenant, job_id, texts_of(row))
 
     def list(self, tenant: str, *, limit: int) -> Sequence[Job]:
         """See the port."""
@@ -89,7 +95,7 @@ class RedisJobs:
 
         rows = self._store.pipelined(read) if ids else []
         found = zip(ids, rows, strict=True)
-        return [_job(tenant, job_id, _texts(row)) for job_id, row in found if row]
+        return [self._shown(tenant, job_id, texts_of(row)) for job_id, row in found if row]
 
     # The side of the leader.
 
@@ -106,6 +112,13 @@ class RedisJobs:
             entry, fields = left[0]
             try:
                 job = self._begun(tenant, entry, fields)
+            except MasterKeyMissing:
+                raise  # it is begun again by who has the key
+            except Sealed as error:
+                job_id = fields[b"id"].decode()
+                _log.error("job_sealed", job=job_id, reason=str(error))
+                self._finish(tenant, job_id, "failed", str(error), {}, kept_s=limits.JOBS_KEPT_S)
+                continue
             except (LookupError, ValueError) as error:
                 # Not written by a pod: it must not stand before the others for ever.
                 _log.error("job_unreadable", entry=entry.decode(), reason=repr(error))
@@ -119,11 +132,7 @@ class RedisJobs:
         """Begin the job of an entry; None where its record is lost, and its entry now, too."""
         keys, job_id = JobKeys(tenant), fields[b"id"].decode()
         flat = self._store.run("begin", [keys.record(job_id), keys.queue], [entry.decode()])
-        return (
-            _job(tenant, job_id, _texts(dict(zip(flat[::2], flat[1::2], strict=True))))
-            if flat
-            else None
-        )
+        return self._job(tenant, job_id, texts_of_flat(flat)) if flat else None
 
     def finish(self, job: Job, result: Mapping[str, Any]) -> None:
         """See the port."""
@@ -171,40 +180,79 @@ class RedisJobs:
         *,
         dead_max: int,
     ) -> None:
-        keys = JobKeys(job.order.tenant)
+        upload = job.order.kind == UPLOAD
+        self._finish(
+            job.order.tenant,
+            job.order.id,
+            state,
+            reason,
+            result,
+            kept_s=limits.UPLOAD_JOBS_KEPT_S if upload else limits.JOBS_KEPT_S,
+            dead_max=dead_max,
+        )
+
+    def _finish(
+        self,
+        tenant: str,
+        job_id: str,
+        state: JobState,
+        reason: str,
+        result: Mapping[str, Any],
+        *,
+        kept_s: int,
+        dead_max: int = 0,
+    ) -> None:
+        keys = JobKeys(tenant)
         self._store.run(
             "finish",
-            [keys.record(job.order.id), keys.queue, keys.dead, JOB_TENANTS],
+            [keys.record(job_id), keys.queue, keys.dead, JOB_TENANTS],
             [
-                job.order.id,
+                job_id,
                 state,
-                reason,
-                orjson.dumps(dict(result)),
-                limits.UPLOAD_JOBS_KEPT_S if job.order.kind == UPLOAD else limits.JOBS_KEPT_S,
+                self._sealed(tenant, job_id, "reason", reason.encode()),
+                self._sealed(tenant, job_id, "result", orjson.dumps(dict(result))),
+                kept_s,
                 dead_max,
-                job.order.tenant,
+                tenant,
             ],
         )
 
+    def _shown(self, tenant: str, job_id: str, row: Mapping[str, str]) -> Job:
+        """Return a job to be looked at: one that nobody opens any more does not hide the others."""
+        try:
+            return self._job(tenant, job_id, row)
+        except MasterKeyMissing:
+            raise  # another pod shows it
+        except Sealed as error:
+            told = {**row, "fields": "", "reason": "", "result": ""}
+            return replace(self._job(tenant, job_id, told), reason=str(error))
 
-def _texts(row: Mapping[bytes, bytes]) -> Mapping[str, str]:
-    return {name.decode(): value.decode() for name, value in row.items()}
+    def _job(self, tenant: str, job_id: str, row: Mapping[str, str]) -> Job:
+        state: Any = row["state"]
+        return Job(
+            order=Order(
+                id=job_id,
+                kind=row["kind"],
+                tenant=tenant,
+                kb=row["kb"],
+                fields=orjson.loads(self._opened(tenant, job_id, row, "fields") or "{}"),
+            ),
+            state=state,
+            attempts=int(row["attempts"]),
+            created_at=int(row["created_ms"]) / 1000,
+            changed_at=int(row["changed_ms"]) / 1000,
+            reason=self._opened(tenant, job_id, row, "reason") or None,
+            result=orjson.loads(self._opened(tenant, job_id, row, "result") or "{}"),
+        )
+
+    def _sealed(self, tenant: str, job_id: str, field: str, value: bytes) -> bytes:
+        return self._store.cipher.seal(value, _place(tenant, job_id, field)) if value else value
+
+    def _opened(self, tenant: str, job_id: str, row: Mapping[str, str], field: str) -> str:
+        stored = as_bytes(row[field] if field == "fields" else row.get(field, ""))
+        place = _place(tenant, job_id, field)
+        return self._store.cipher.open(stored, place).decode() if stored else ""
 
 
-def _job(tenant: str, job_id: str, row: Mapping[str, str]) -> Job:
-    state: Any = row["state"]
-    return Job(
-        order=Order(
-            id=job_id,
-            kind=row["kind"],
-            tenant=tenant,
-            kb=row["kb"],
-            fields=orjson.loads(row["fields"]),
-        ),
-        state=state,
-        attempts=int(row["attempts"]),
-        created_at=int(row["created_ms"]) / 1000,
-        changed_at=int(row["changed_ms"]) / 1000,
-        reason=row.get("reason") or None,
-        result=orjson.loads(row.get("result") or "{}"),
-    )
+def _place(tenant: str, job_id: str, field: str) -> SealedPlace:
+    return SealedPlace(tenant, f"job {field} {job_id}")
