@@ -18,6 +18,7 @@ from kotaemon_node.engine.follow_ups import FollowUps, FollowUpTurns
 from kotaemon_node.engine.later import LaterWorker, Noting, Waking
 from kotaemon_node.engine.turns import TurnEngine
 from kotaemon_node.engine.webhooks import WebhookDelivery, Webhooks
+from kotaemon_node.ports.cipher import FieldCipher
 from kotaemon_node.ports.credentials import Lines
 from kotaemon_node.ports.later import FOLLOW_UP, WEBHOOK, Later, LaterDesk
 from kotaemon_node.ports.runtime import Clock, IdSource, Tasks
@@ -72,6 +73,7 @@ class Afterwards:
 def afterwards_of(
     settings: Settings,
     *,
+    cipher: FieldCipher,
     clock: Clock,
     ids: IdSource,
     tasks: Tasks,
@@ -83,6 +85,7 @@ def afterwards_of(
     store = connect(
         settings.redis_url,
         pool_max=limits.LATER_POOL_MAX,
+        cipher=cipher,
         durability=settings.durability,
         unconfirmed=metrics.unconfirmed_writes,
         answered=metrics.store_answered,

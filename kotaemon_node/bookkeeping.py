@@ -20,6 +20,7 @@ from kotaemon_node.engine.profile import ProfileOf, always_default, asking_for, 
 from kotaemon_node.engine.rating import Ratings
 from kotaemon_node.engine.record import Record, Recorder, no_record
 from kotaemon_node.ports.analytics import Analytics
+from kotaemon_node.ports.cipher import FieldCipher
 from kotaemon_node.ports.faq_drafts import FaqDrafts
 from kotaemon_node.ports.runtime import Clock, Tasks
 from kotaemon_node.ports.turn_records import TurnRecords
@@ -45,13 +46,16 @@ class Books:
     """Questions that were not answered well."""
 
 
-def books_of(settings: Settings, *, clock: Clock, tasks: Tasks, metrics: Metrics) -> Books:
+def books_of(
+    settings: Settings, *, cipher: FieldCipher, clock: Clock, tasks: Tasks, metrics: Metrics
+) -> Books:
     """Return them; connects when first used. Raises ``ValueError`` for a wrong experiment."""
     # Connections of its own: turns must not wait behind their own book-keeping. What is lost of it
     # with a primary is not missed by anybody who was told something, so nothing is confirmed.
     store = connect(
         settings.redis_url,
         pool_max=limits.REDIS_BOOKKEEPERS_MAX,
+        cipher=cipher,
         answered=metrics.store_answered,
     )
     analytics = RedisAnalytics(store)

@@ -48,6 +48,8 @@ from kotaemon_node.engine.turn_log import TurnLog
 from kotaemon_node.engine.turns import TurnEngine
 from kotaemon_node.engine.understanding.asking import Adviser
 from kotaemon_node.engine.understanding.expanding import Expanding
+from kotaemon_node.limiting import limiting_of
+from kotaemon_node.listeners.data_keys_updated import DataKeysUpdatedListener
 from kotaemon_node.listeners.dispatch import Dispatch, Listener
 from kotaemon_node.listeners.knowledge_updated import KnowledgeUpdatedListener
 from kotaemon_node.listeners.session_updated import SessionUpdatedListener
@@ -62,6 +64,7 @@ from kotaemon_node.recognising import intents_of
 from kotaemon_node.remembered import remembering_of, settings_version
 from kotaemon_node.retrieval.question_closeness import QuestionCloseness
 from kotaemon_node.running import RunningPod
+from kotaemon_node.sealing import sealing_of
 from kotaemon_node.settings import Settings
 from kotaemon_node.telemetry.logs import configure_logs
 from kotaemon_node.telemetry.metrics import Metrics
@@ -86,17 +89,26 @@ def build_pod(settings: Settings) -> RunningPod:
         unconfirmed=metrics.unconfirmed_writes,
         answered=metrics.store_answered,
     )
-    store = durable()
-    # Reading the bus and the signals holds a connection for seconds; requests have their own pool.
-    waiting = connect(settings.redis_url, pool_max=8)
-    # What accepted turns write comes before new requests, which may use up their pool.
-    writing = durable(pool_max=limits.REDIS_WRITERS_MAX)
-    remembered = SessionCache(
-        count=metrics.session_cache, ttl_s=settings.session_ttl_s, now_s=clock.monotonic_s
-    )
     # Writing and flushing what is fetched must not hold up the threads that search.
     disk = GeventTasks(native_threads=1).compute
     artifacts = make_artifact_store(StorePlace.of(settings), clock=clock, native=disk)
+    # Of its own pool: no request may have to wait for the keys of what it reads.
+    sealing = sealing_of(
+        settings,
+        store=durable(pool_max=4),
+        artifacts=artifacts,
+        clock=clock,
+        native=disk,
+        count=metrics.seal_refused,
+    )
+    store = durable(cipher=sealing.cipher)
+    # Reading the bus and the signals holds a connection for seconds; requests have their own pool.
+    waiting = connect(settings.redis_url, pool_max=8)
+    # What accepted turns write comes before new requests, which may use up their pool.
+    writing = durable(cipher=sealing.cipher, pool_max=limits.REDIS_WRITERS_MAX)
+    remembered = SessionCache(
+        count=metrics.session_cache, ttl_s=settings.session_ttl_s, now_s=clock.monotonic_s
+    )
     sessions = RedisSessionStore(
         store,
         ttl_s=settings.session_ttl_s,
@@ -169,6 +181,7 @@ def build_pod(settings: Settings) -> RunningPod:
     )
     afterwards = afterwards_of(
         settings,
+        cipher=sealing.cipher,
         clock=clock,
         ids=ids,
         tasks=tasks,
@@ -185,6 +198,7 @@ def build_pod(settings: Settings) -> RunningPod:
     effects = effects_of(
         settings,
         acting.plugins,
+        cipher=sealing.cipher,
         later=afterwards.later,
         follow_ups=afterwards.follow_ups,
         clock=clock,
@@ -195,7 +209,7 @@ def build_pod(settings: Settings) -> RunningPod:
     effects.look_after(afterwards.worker, sessions)
     guarded = guarded_model_of(settings, clock=clock, ids=ids, metrics=metrics)
     model = guarded.model if guarded else None
-    books = books_of(settings, clock=clock, tasks=tasks, metrics=metrics)
+    books = books_of(settings, cipher=sealing.cipher, clock=clock, tasks=tasks, metrics=metrics)
     adviser = Adviser(model, clock=clock, tasks=tasks) if model else None
     intents = intents_of(
         settings,
@@ -217,7 +231,12 @@ def build_pod(settings: Settings) -> RunningPod:
         steps=effects.steps,
         profile_of=books.profile_of,
         remembering=remembering_of(
-            settings, frames=frames, clock=clock, tasks=tasks, metrics=metrics
+            settings,
+            cipher=sealing.cipher,
+            frames=frames,
+            clock=clock,
+            tasks=tasks,
+            metrics=metrics,
         ),
         reranking=reranking,
         acting=Acting(acting.plugins, intents, clock=clock, tasks=tasks, metrics=metrics),
@@ -245,7 +264,11 @@ def build_pod(settings: Settings) -> RunningPod:
         owners=owners,
         draining=lambda: pod.draining,
         settle=effects.settle,
-        turn_log=TurnLog(texts=settings.turn_log_texts) if settings.turns_are_logged else None,
+        turn_log=(
+            TurnLog(texts=settings.turn_log_texts, cipher=sealing.cipher)
+            if settings.turns_are_logged
+            else None
+        ),
         traces=tracing.traces,
         profile_of=books.profile_of,
         record=books.record,
@@ -277,7 +300,7 @@ def build_pod(settings: Settings) -> RunningPod:
             look=tenants.libraries.wake, traces=tracing.traces
         ),
         SESSION_UPDATED: SessionUpdatedListener(newer=remembered.mark),
-        CONFIG_UPDATED: acting.listener,
+        CONFIG_UPDATED: DataKeysUpdatedListener(sealing.look_again, others=acting.listener),
     }
     services = Services(
         sessions=sessions,

@@ -20,6 +20,7 @@ from kotaemon_node.engine.reconciling import Reconciling, Settling
 from kotaemon_node.engine.slow_calls import Behind
 from kotaemon_node.engine.tool_steps import ToolSteps
 from kotaemon_node.ports.breakers import Breaker
+from kotaemon_node.ports.cipher import FieldCipher
 from kotaemon_node.ports.later import RECONCILE, SLOW_CALL, Later
 from kotaemon_node.ports.plugins import Plugins
 from kotaemon_node.ports.runtime import Clock, Tasks
@@ -123,6 +124,7 @@ def effects_of(
     settings: Settings,
     plugins: Plugins,
     *,
+    cipher: FieldCipher,
     later: Later,
     follow_ups: FollowUps,
     clock: Clock,
@@ -132,7 +134,7 @@ def effects_of(
 ) -> Effects:
     """Return them; connects when first used. Raises ``ValueError`` for a wrong TOOLS_FILE."""
     # Connections of their own: requests that use theirs up must not make a pod judge alone.
-    store = connect(settings.redis_url, pool_max=_POOL_MAX)
+    store = connect(settings.redis_url, pool_max=_POOL_MAX, cipher=cipher)
     breakers = ToolBreakers(store, clock=clock, metrics=metrics, opened=opened)
     described = make_toolbox(settings.tools_file, environment=environment_value)
     if described is not None and not settings.llm_base_url:

@@ -14,6 +14,7 @@ from kotaemon_node.domain import limits
 from kotaemon_node.engine.joining import Joining
 from kotaemon_node.engine.remembering import Remembering
 from kotaemon_node.engine.similar import SimilarQuestions
+from kotaemon_node.ports.cipher import FieldCipher
 from kotaemon_node.ports.runtime import Clock, Tasks
 from kotaemon_node.ports.sessions import FrameLog
 from kotaemon_node.settings import Settings
@@ -33,7 +34,7 @@ _OWN_SETTINGS: Final = frozenset(
         artifact_url audit_key_file audit_kept_s audit_log
         audit_ttl_s auth_mode durability elasticsearch_api_key
         elasticsearch_ca_file elasticsearch_password elasticsearch_username encoder_api_key
-        experiment_file
+        encryption_data_key_age_s encryption_key_file encryption_plain experiment_file
         kafka_bootstrap_servers kafka_ca_file kafka_password kafka_sasl_mechanism
         artifact_ca_file kafka_cert_file kafka_key_file kafka_password_file rabbitmq_cert_file
         rabbitmq_key_file tls_cert_file tls_hsts_s tls_http_port tls_key_file trusted_proxies
@@ -51,7 +52,13 @@ _OWN_SETTINGS: Final = frozenset(
 
 
 def remembering_of(
-    settings: Settings, *, frames: FrameLog, clock: Clock, tasks: Tasks, metrics: Metrics
+    settings: Settings,
+    *,
+    cipher: FieldCipher,
+    frames: FrameLog,
+    clock: Clock,
+    tasks: Tasks,
+    metrics: Metrics,
 ) -> Remembering | None:
     """Return who looks for hot answers; None where none is kept. Connects when first used."""
     if not settings.answer_cache_ttl_s:
@@ -61,6 +68,7 @@ def remembering_of(
     store = connect(
         settings.redis_url,
         pool_max=limits.REDIS_HOT_ANSWERS_MAX,
+        cipher=cipher,
         answered=metrics.store_answered,
     )
     return Remembering(
