@@ -48,7 +48,6 @@ from kotaemon_node.engine.turn_log import TurnLog
 from kotaemon_node.engine.turns import TurnEngine
 from kotaemon_node.engine.understanding.asking import Adviser
 from kotaemon_node.engine.understanding.expanding import Expanding
-from kotaemon_node.limiting import limiting_of
 from kotaemon_node.listeners.data_keys_updated import DataKeysUpdatedListener
 from kotaemon_node.listeners.dispatch import Dispatch, Listener
 from kotaemon_node.listeners.knowledge_updated import KnowledgeUpdatedListener

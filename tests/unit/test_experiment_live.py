@@ -10,6 +10,7 @@ from kotaemon_node.adapters.experiments.live import parse_live
 from kotaemon_node.bookkeeping import books_of
 from kotaemon_node.domain.experiment import Arm
 from kotaemon_node.engine.profile import split
+from kotaemon_node.ports.cipher import NoCipher
 from kotaemon_node.settings import Settings
 from kotaemon_node.telemetry.metrics import Metrics
 
@@ -101,4 +102,4 @@ def test_a_pod_does_not_start_with_a_model_that_is_not_there(tmp_path: Path) -> 
     settings = Settings(experiment_file=file, llm_base_url="http://x/v1", llm_model="qwen")
 
     with pytest.raises(ValueError, match=r"b\.generator\.model is 'gpt-9'.*extractive, qwen"):
-        books_of(settings, clock=None, tasks=None, metrics=Metrics())  # type: ignore[arg-type]
+        books_of(settings, cipher=NoCipher(), clock=None, tasks=None, metrics=Metrics())  # type: ignore[arg-type]

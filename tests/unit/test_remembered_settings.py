@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from kotaemon_node.ports.cipher import NoCipher
 from kotaemon_node.remembered import programs_digest, remembering_of, settings_version
 from kotaemon_node.settings import Settings
 
@@ -51,6 +52,7 @@ def test_no_secret_takes_part() -> None:
 def test_turned_off_nothing_is_looked_for() -> None:
     nothing = remembering_of(
         Settings(answer_cache_ttl_s=0),
+        cipher=NoCipher(),
         frames=None,  # type: ignore[arg-type]
         clock=None,  # type: ignore[arg-type]
         tasks=None,  # type: ignore[arg-type]
