@@ -11,7 +11,7 @@ from coordinator.orders import NotYet, OrderRefused, Orders, Scene
 from coordinator.publish import NumberTaken
 from coordinator.uploads import Standing, Uploads
 from kotaemon_node.domain import limits
-from kotaemon_node.domain.errors import StoreUnavailable, Unavailable
+from kotaemon_node.domain.errors import MasterKeyMissing, StoreUnavailable, Unavailable
 from kotaemon_node.domain.knowledge import Manifest
 from kotaemon_node.ports.jobs import UPLOAD, Job, JobSource
 from kotaemon_node.ports.runtime import Clock
@@ -127,7 +127,7 @@ class Jobs:
             return self._current
         try:
             job = self._source.begin(self._tenant, beside=self._waiting.keys())
-        except StoreUnavailable as error:
+        except (StoreUnavailable, MasterKeyMissing) as error:
             # Knowledge goes on being published without it; orders wait.
             _log.warning("jobs_unavailable", error=str(error))
             return None

@@ -61,7 +61,7 @@ from kotaemon_node.adapters.system.tasks import ThreadTasks
 from kotaemon_node.adapters.weaviate import write_store
 from kotaemon_node.domain.document_names import TENANTS_FOLDER
 from kotaemon_node.domain.ids import DEFAULT_TENANT
-from kotaemon_node.sealing import keeper_of, tell_keys_changed
+from kotaemon_node.sealing import cipher_of, keeper_of, tell_keys_changed
 from kotaemon_node.telemetry.logs import configure_logs
 from kotaemon_node.telemetry.tracing import Tracing
 
@@ -116,7 +116,10 @@ def compose(settings: CoordinatorSettings) -> Coordinator:
     segment_format = FaissSegmentFormat(
         marks=VerifiedMarks(settings.artifact_cache_dir / VERIFIED, clock=clock)
     )
-    jobs = RedisJobs(redis)
+    # What people have ordered and asked is sealed, as pods keep it.
+    cipher = cipher_of(settings, store=redis, artifacts=store, clock=clock)
+    sealed = connect(settings.redis_url, cipher=cipher)
+    jobs = RedisJobs(sealed)
     shared = Shared(
         store=store,
         pointer=pointer,
@@ -195,7 +198,7 @@ def compose(settings: CoordinatorSettings) -> Coordinator:
         tenant=tenant,
     )
     questions = TopQuestions(
-        RedisAnalytics(redis),
+        RedisAnalytics(sealed),
         wished=settings.questions_in_metrics,
         leads=lambda: lease.fence is not None,
         show=metrics.top_questions,

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 
-from kotaemon_node.domain.errors import StoreUnavailable
+from kotaemon_node.domain.errors import MasterKeyMissing, StoreUnavailable
 from kotaemon_node.domain.limits import (
     TOP_QUESTION_CHARS_MAX,
     TOP_QUESTIONS_DAYS,
@@ -67,7 +67,7 @@ class TopQuestions:
         days = [today - timedelta(days=number) for number in range(TOP_QUESTIONS_DAYS)]
         try:
             counted = self._analytics.days(self._tenant, days)
-        except StoreUnavailable as error:
+        except (StoreUnavailable, MasterKeyMissing) as error:
             # What was shown stays until the store is back.
             _log.info("top_questions_not_read", reason=str(error))
             return
