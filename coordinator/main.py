@@ -25,6 +25,7 @@ from pydantic import ValidationError
 from coordinator.app import create_app
 from coordinator.archiving import Archiving
 from coordinator.artifacts import ArtifactService
+from coordinator.auditing import Auditing
 from coordinator.data_keys import DataKeyCare
 from coordinator.folder import KnowledgeFolder
 from coordinator.jobs import JobWatch
@@ -84,6 +85,7 @@ class Coordinator:
     plugins: PluginFolder
     questions: TopQuestions
     data_keys: DataKeyCare
+    auditing: Auditing
     tracing: Tracing
     server: WSGIServer
     low: bool
@@ -205,6 +207,16 @@ def compose(settings: CoordinatorSettings) -> Coordinator:
         clock=clock,
         tenant=tenant,
     )
+    auditing = Auditing.of(
+        settings,
+        store,
+        signer=signer,
+        verifier=verifier,
+        leads=lambda: lease.fence is not None,
+        clock=clock,
+        ids=ids,
+        counts=metrics.audit,
+    )
     low = settings.work_priority == "low"
     return Coordinator(
         tenants,
@@ -216,6 +228,7 @@ def compose(settings: CoordinatorSettings) -> Coordinator:
         plugins,
         questions,
         data_keys,
+        auditing,
         tracing,
         server,
         low,
@@ -235,13 +248,14 @@ def run(coordinator: Coordinator) -> bool:
     plugins = _thread("plugins", coordinator.plugins.run)
     questions = _thread("questions", coordinator.questions.run)
     data_keys = _thread("data-keys", coordinator.data_keys.run)
+    auditing = _thread("audit", coordinator.auditing.run)
     work = _thread("work", lambda: _work(coordinator))
     for number in (signal.SIGTERM, signal.SIGINT):
         gevent.signal_handler(number, coordinator.server.stop)
     coordinator.tracing.start(ThreadTasks())
     coordinator.server.start()
     coordinator.reader.warm()
-    for thread in (lease, watch, orders, archiving, plugins, questions, data_keys, work):
+    for thread in (lease, watch, orders, archiving, plugins, questions, data_keys, auditing, work):
         thread.start()
     coordinator.server.serve_forever()
 
@@ -253,6 +267,7 @@ def run(coordinator: Coordinator) -> bool:
     coordinator.plugins.stop()
     coordinator.questions.stop()
     coordinator.data_keys.stop()
+    coordinator.auditing.stop()
     coordinator.reader.close()
     work.join(_STOP_WAIT_S)
     # Last: a lead given up while we still publish would let two publish.
@@ -264,9 +279,10 @@ def run(coordinator: Coordinator) -> bool:
     plugins.join(_STOP_WAIT_S)
     questions.join(_STOP_WAIT_S)
     data_keys.join(_STOP_WAIT_S)
+    auditing.join(_STOP_WAIT_S)
     coordinator.tracing.finish(SystemClock())
     _log.info("stopped", work_ended=not work.is_alive())
-    threads = (lease, watch, orders, archiving, plugins, questions, data_keys, work)
+    threads = (lease, watch, orders, archiving, plugins, questions, data_keys, auditing, work)
     return not any(thread.is_alive() for thread in threads)
 
 

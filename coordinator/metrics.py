@@ -16,6 +16,7 @@ from prometheus_client import (
 from coordinator.archive_metrics import ArchiveMetrics
 from coordinator.status import Status
 from kotaemon_node import __version__
+from kotaemon_node.telemetry.audit_metrics import AuditMetrics
 
 _BUILD_S: Final = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 300.0, 1800.0)
 
@@ -146,6 +147,7 @@ class CoordinatorMetrics:
         }
         self._gauges["kotaemon_build_info"].labels("coordinator", __version__).set(1)
         self.archive = ArchiveMetrics(self._registry)
+        self.audit = AuditMetrics.registered(self._registry)
         self._kbs: set[str] = set()
         """Knowledge bases of which gauges are shown."""
         self._of_tenant = False

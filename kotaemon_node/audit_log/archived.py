@@ -1,0 +1,134 @@
+"""What lies of a tenant's log in the artifact store: volumes, and the notes that tell of them."""
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from kotaemon_node.audit_log.findings import Verification, entries_text
+from kotaemon_node.audit_log.notes import Note, read_note
+from kotaemon_node.audit_log.volumes import unpacked
+from kotaemon_node.domain.audit_names import (
+    audit_prefix,
+    kind_of_note,
+    volume_name,
+    volume_numbers,
+)
+from kotaemon_node.domain.errors import CorruptArtifact
+from kotaemon_node.ports.artifacts import ArtifactStore
+from kotaemon_node.ports.signing import Verifier
+
+
+@dataclass(frozen=True, slots=True)
+class Volume:
+    """A file of entries, or a note of one."""
+
+    chain: int
+    first: int
+    last: int
+    name: str
+    note: Note | None
+    """None: nobody has signed for it."""
+
+    @property
+    def before(self) -> str:
+        """The hash before its first entry; "" where nobody signed for it."""
+        return self.note.before if self.note else ""
+
+
+@dataclass(slots=True)
+class Archived:
+    """What a listing of the artifact store has shown of one chain."""
+
+    chain: int
+    volumes: list[Volume] = field(default_factory=list)
+    anchors: list[Note] = field(default_factory=list)
+    retired: Note | None = None
+
+    @property
+    def signed_to(self) -> Note | None:
+        """The newest entry that somebody signed for."""
+        notes = [volume.note for volume in self.volumes if volume.note] + self.anchors
+        return max(notes, key=lambda note: note.last, default=None)
+
+    def signed(self) -> Mapping[int, Sequence[Note]]:
+        """Return what was signed for, by the number of the entry."""
+        found: dict[int, list[Note]] = {}
+        notes = [volume.note for volume in self.volumes if volume.note] + self.anchors
+        for note in notes:
+            found.setdefault(note.last, []).append(note)
+        return found
+
+
+def listed(
+    store: ArtifactStore, tenant: str, *, verifier: Verifier, found: Verification
+) -> dict[int, Archived]:
+    """Return the chains that lie there. Names what nobody signed."""
+    chains: dict[int, Archived] = {}
+    files: dict[str, tuple[int, int, int]] = {}
+    notes: list[Note] = []
+    for name in store.list(audit_prefix(tenant)):
+        numbers = volume_numbers(name)
+        if numbers:
+            files[name] = numbers
+        elif kind_of_note(name):
+            notes += _signed_note(store, name, verifier, found)
+    for note in notes:
+        chain = chains.setdefault(note.chain, Archived(note.chain))
+        _take(chain, note)
+    told = {volume.name for chain in chains.values() for volume in chain.volumes}
+    for name, (number, first, last) in files.items():
+        if name not in told:
+            chain = chains.setdefault(number, Archived(number))
+            chain.volumes.append(Volume(number, first, last, name, None))
+    for chain in chains.values():
+        chain.volumes.sort(key=lambda volume: (volume.first, volume.last))
+    return chains
+
+
+def _signed_note(
+    store: ArtifactStore, name: str, verifier: Verifier, found: Verification
+) -> Sequence[Note]:
+    """Return the note of a name; none where it was removed this moment, or nobody signed it."""
+    raw = store.get(name)
+    try:
+        return [] if raw is None else [read_note(raw, verifier, name=name)]
+    except CorruptArtifact as error:
+        found.add("unsigned", _chain_of(name), 0, f"the note {name} does not count: {error}")
+        return []
+
+
+def _take(chain: Archived, note: Note) -> None:
+    match note.kind:
+        case "volume":
+            name = volume_name(note.tenant, note.chain, note.first, note.last, note.sha256)
+            chain.volumes.append(Volume(note.chain, note.first, note.last, name, note))
+        case "anchor":
+            chain.anchors.append(note)
+        case "retired":
+            if chain.retired is None or note.last > chain.retired.last:
+                chain.retired = note
+
+
+def lines_of(store: ArtifactStore, volume: Volume, *, found: Verification) -> Iterator[bytes]:
+    """Yield the lines of a volume; names one that is not there, or not as it was written."""
+    what = entries_text(volume.first, volume.last)
+    content = store.get(volume.name)
+    if content is None:
+        text = f"the volume of {what} is gone ({volume.name})"
+        found.add("volume_gone", volume.chain, volume.first, text)
+        return
+    found.volumes += 1
+    note = volume.note
+    if note is not None and hashlib.sha256(content).hexdigest() != note.sha256:
+        text = f"the volume of {what} is not as it was written ({volume.name})"
+        found.add("volume_altered", volume.chain, volume.first, text)
+    try:
+        yield from unpacked(content)
+    except CorruptArtifact as error:
+        text = f"the volume of {what} cannot be read: {error} ({volume.name})"
+        found.add("volume_altered", volume.chain, volume.first, text)
+
+
+def _chain_of(name: str) -> int:
+    step = name.split("/")[2]
+    return int(step) if step.isdigit() else 0
