@@ -48,6 +48,7 @@ from kotaemon_node.engine.turn_log import TurnLog
 from kotaemon_node.engine.turns import TurnEngine
 from kotaemon_node.engine.understanding.asking import Adviser
 from kotaemon_node.engine.understanding.expanding import Expanding
+from kotaemon_node.limiting import limiting_of
 from kotaemon_node.listeners.data_keys_updated import DataKeysUpdatedListener
 from kotaemon_node.listeners.dispatch import Dispatch, Listener
 from kotaemon_node.listeners.knowledge_updated import KnowledgeUpdatedListener
@@ -240,6 +241,7 @@ def build_pod(settings: Settings) -> RunningPod:
         reranking=reranking,
         acting=Acting(acting.plugins, intents, clock=clock, tasks=tasks, metrics=metrics),
     )
+    limiting = limiting_of(settings, clock=clock, metrics=metrics)
     owners = Owners(mine=identity.incarnation, presence=presence, peers=peers, clock=clock)
     handoffs = RedisHandoffs(store, ttl_s=settings.session_ttl_s)
     persons = Persons(
@@ -271,7 +273,7 @@ def build_pod(settings: Settings) -> RunningPod:
         traces=tracing.traces,
         profile_of=books.profile_of,
         record=books.record,
-        tally=afterwards.telling(books.tally, channels=channels.replies),
+        tally=limiting.telling(afterwards.telling(books.tally, channels=channels.replies)),
         memory=memory_of(settings, adviser, tasks=tasks, metrics=metrics),
         persons=persons,
     )
@@ -338,6 +340,9 @@ def build_pod(settings: Settings) -> RunningPod:
         source_cache_s=settings.source_cache_s,
         voice=voice_of(settings, clock=clock, ids=ids),
         audit=audited.log,
+        use=limiting.desk,
+        guard=limiting.guard,
+        proxies=limiting.proxies,
         sockets=SocketRules.of(settings.ws_allowed_origins, chars_per_s=settings.ws_chars_per_s),
         direct=DirectAnswers(
             library,
@@ -368,5 +373,6 @@ def build_pod(settings: Settings) -> RunningPod:
         acting=acting,
         effects=effects,
         people=people,
+        limiting=limiting,
         audit=audited.writer,
     )

@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import structlog
 from flask import Flask
@@ -19,6 +19,7 @@ from kotaemon_node.engine.owners import Owners
 from kotaemon_node.engine.pod import Pod
 from kotaemon_node.engine.recovery import Recovery
 from kotaemon_node.engine.turns import TurnEngine
+from kotaemon_node.limiting import Limiting
 from kotaemon_node.listeners.dispatch import Dispatch
 from kotaemon_node.outside import GuardedEndpoint
 from kotaemon_node.ports.artifacts import ArtifactsUnavailable
@@ -49,6 +50,7 @@ class RunningPod:
     acting: Acting | None = None
     effects: Effects | None = None
     people: HandoffDesk | None = None
+    limiting: Limiting = field(default_factory=Limiting)
     audit: AuditWriter | None = None
 
     def start(self) -> None:
@@ -76,6 +78,7 @@ class RunningPod:
             self.tasks.spawn("later", self.later.run)
         if self.audit is not None:
             self.tasks.spawn("audit", self.audit.run)
+        self.limiting.start(self.tasks)
         self.engine.listen()
         self.tasks.spawn(
             "events", lambda: self.dispatch.run(on_positioned=self.libraries.reconcile)
@@ -100,6 +103,7 @@ class RunningPod:
         if self.acting is not None:
             self.acting.stop()
         self.pod.leave()
+        self.limiting.left.set()
         if self.audit is not None:
             self.audit.stop()
             self.audit.finish()

@@ -11,12 +11,13 @@ from pydantic import AliasChoices, Field, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from kotaemon_node.domain import acting_limits, door_limits, limits
+from kotaemon_node.settings_limits import LimitSettings
 from kotaemon_node.settings_tls import TlsSettings
 
 _HEADER_NAME: Final = re.compile("[A-Za-z0-9_-]+", re.ASCII)
 
 
-class Settings(TlsSettings):
+class Settings(TlsSettings, LimitSettings):
     """Every setting of both programs. Names are the environment variables, in lower case.
 
     ``docs/reference/settings.md`` lists them; a test compares the two.

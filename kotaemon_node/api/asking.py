@@ -10,6 +10,7 @@ from flask import Response, request
 from kotaemon_node.api.answers import json_answer
 from kotaemon_node.api.context import principal, services, trace_id
 from kotaemon_node.api.errors import TurnFailed
+from kotaemon_node.api.limited import counted
 from kotaemon_node.api.sse import Frames
 from kotaemon_node.domain.errors import Draining, StoreUnavailable
 from kotaemon_node.domain.frames import Frame
@@ -80,7 +81,8 @@ def submit(asked: TurnRequest) -> None:
     """Hand the turn to this pod; raises ``Draining`` when the pod is leaving."""
     if services().pod.draining:
         raise Draining("this pod is leaving")
-    services().turns.submit(asked)
+    with counted(asked):
+        services().turns.submit(asked)
 
 
 def run(asked: TurnRequest) -> Turn:

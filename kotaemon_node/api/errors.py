@@ -15,7 +15,7 @@ from flask import Response
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from kotaemon_node.api.answers import json_answer
-from kotaemon_node.domain.errors import NodeError
+from kotaemon_node.domain.errors import LimitReached, NodeError
 
 _log = structlog.get_logger(__name__)
 
@@ -51,6 +51,7 @@ ERRORS: Final[Mapping[str, ErrorRow]] = {
     "document_refused": ErrorRow(422, "The document cannot be indexed."),
     "upgrade_required": ErrorRow(426, "The route speaks WebSocket, version 13, only."),
     "overloaded": ErrorRow(429, "A bounded queue is full.", 1),
+    "rate_limited": ErrorRow(429, "A limit of the caller, or of its tenant, is reached.", 1),
     "internal": ErrorRow(500, "Something went wrong on our side; the log has it all."),
     "fenced": ErrorRow(500, "Another pod owns the turn now."),
     "sequence_gap": ErrorRow(500, "A frame's number is not the next one."),
@@ -130,7 +131,10 @@ def error_answer(error: Exception, *, trace_id: str) -> Response:
     code = error.code if error.code in ERRORS else "internal"
     if ERRORS[code].status == 500 and not isinstance(error, TurnFailed):
         _log.error("request_failed", code=code, exc_info=error)
-    return _answer(code, message=str(error), retryable=error.retryable, trace_id=trace_id)
+    answer = _answer(code, message=str(error), retryable=error.retryable, trace_id=trace_id)
+    if isinstance(error, LimitReached):
+        answer.headers["Retry-After"] = str(error.retry_after_s)
+    return answer
 
 
 def _http_answer(error: HTTPException, *, trace_id: str) -> Response:

@@ -8,7 +8,9 @@ from werkzeug.exceptions import HTTPException
 
 from kotaemon_node.api import tracing
 from kotaemon_node.api.context import services
+from kotaemon_node.api.credential_guard import shown_by
 from kotaemon_node.api.errors import error_answer
+from kotaemon_node.api.limited import count_refused, count_request, tell, trying
 from kotaemon_node.api.openai.errors import openai_error_answer, speaks_openai
 from kotaemon_node.api.permissions import check, is_public
 from kotaemon_node.api.principal import principal_of
@@ -49,10 +51,12 @@ def _begin() -> None:
         raise Overloaded("this pod answers as many requests as it can")
     # Without an endpoint the router refuses next, as 404 or 405.
     if endpoint is not None and not is_public(endpoint):
-        g.principal = principal_of(
-            request, auth_mode=services().auth_mode, authority=services().authority
-        )
+        with trying(shown_by(request)):
+            g.principal = principal_of(
+                request, auth_mode=services().auth_mode, authority=services().authority
+            )
         check(endpoint, g.principal)
+        count_request(endpoint)
 
 
 def _active() -> int:
@@ -62,6 +66,8 @@ def _active() -> int:
 
 def _end(answer: Response) -> Response:
     answer.headers[tracing.TRACE_HEADER] = g.trace_id
+    count_refused(request.endpoint or "", answer.status_code)
+    tell(answer)
     answer.headers["X-Content-Type-Options"] = "nosniff"
     answer.headers["Referrer-Policy"] = "no-referrer"
     route, method = _route(), _method()
@@ -69,8 +75,8 @@ def _end(answer: Response) -> Response:
     services().metrics.http_request(
         route, method=method, status=answer.status_code, duration_s=duration_s
     )
-    tell = _log.debug if request.endpoint in _QUIET else _log.info
-    tell(
+    log = _log.debug if request.endpoint in _QUIET else _log.info
+    log(
         "request",
         route=route,
         method=method,

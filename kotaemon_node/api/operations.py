@@ -21,12 +21,13 @@ from kotaemon_node.api.openai import forms as openai_forms
 from kotaemon_node.api.openai.bodies import ChatRequest
 from kotaemon_node.api.operation import Operation
 from kotaemon_node.api.plugin_forms import PUSH_FORM, PluginBody, PluginForm, PluginList
+from kotaemon_node.api.use_forms import LimitsForm
 from kotaemon_node.api.voice.forms import TRANSCRIPTION_FORM, SpeechBody, TranscriptForm, VoiceForm
 from kotaemon_node.api.websocket.messages import SocketQuery
 from kotaemon_node.domain.session import Turn
 
 EVERYWHERE: Final = ("malformed", "internal")
-GUARDED: Final = ("unauthenticated", "forbidden")
+GUARDED: Final = ("unauthenticated", "forbidden", "rate_limited")
 """Codes of every route that needs a caller."""
 _STORE: Final = ("store_unavailable", "overloaded")
 # The last two: an archived session, whose copy cannot be read now or is damaged.
@@ -319,6 +320,7 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         "access", {204: None}, ("forbidden", *_BODY), body=inputs.EmptyBody
     ),
     "login.me": Operation("access", {200: forms.CallerForm}),
+    "limits.read_limits": Operation("access", {200: LimitsForm}, _STORE),
     "page.index": Operation("page", {200: None, 304: None}, media="text/html", json=False),
     "page.admin": Operation("page", {200: None, 304: None}, media="text/html", json=False),
     "page.asset": Operation(

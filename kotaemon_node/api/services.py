@@ -7,8 +7,11 @@ from typing import Any, Protocol
 
 from kotaemon_node.api.authority import Authority
 from kotaemon_node.api.channel_forms import ChannelDesk
+from kotaemon_node.api.client_address import Proxies
+from kotaemon_node.api.credential_guard import CredentialGuard
 from kotaemon_node.api.embeddings import Embed
 from kotaemon_node.api.people_services import FaqDraftService, HandoffService
+from kotaemon_node.api.use_desk import UseDesk
 from kotaemon_node.api.voice.offer import VoiceOffer
 from kotaemon_node.api.websocket.rules import SocketRules
 from kotaemon_node.domain.faq_entries import FaqPage, FaqRow
@@ -336,5 +339,11 @@ class Services:
     voice: VoiceOffer = field(default_factory=VoiceOffer)
     """What is heard and spoken; nothing where it is left out."""
     audit: AuditLog = field(default_factory=NoAuditLog)
+    use: UseDesk | None = None
+    """Counts what is used; None: nothing is limited."""
+    guard: CredentialGuard | None = None
+    """Slows down who tries credentials; None: nobody is."""
+    proxies: Proxies = field(default_factory=lambda: Proxies.of(""))
+    """Who is believed in what it says of a client's address."""
     sockets: SocketRules = field(default_factory=SocketRules)
     """What WebSocket connections are allowed."""

@@ -18,8 +18,8 @@ from flask import Response
 
 from kotaemon_node.api.answers import to_json
 from kotaemon_node.api.context import pod, still_admitted, trace_id
-from kotaemon_node.api.streams import StreamSlots
-from kotaemon_node.domain.errors import Draining, Malformed, NodeError, StoreUnavailable
+from kotaemon_node.api.limited import LimitedSlots, stream_place, take_stream
+from kotaemon_node.domain.errors import Draining, Malformed, NodeError, Unavailable
 from kotaemon_node.domain.frames import Frame, FrameType
 from kotaemon_node.domain.ids import checked_id
 from kotaemon_node.domain.session import SessionPlace
@@ -77,10 +77,12 @@ def stream_answer(
     The slot is taken before anything is asked for and the first item is awaited here, so that
     ``Overloaded``, ``Gone``, ``TurnNotFound`` and the like are raised and become plain errors.
     """
-    slots = pod().streams
-    slots.take()
+    pod().streams.take()
+    slots = LimitedSlots(pod().streams, None)
     try:
+        slots = LimitedSlots(pod().streams, place := stream_place(turn_id))
         frames = follow()
+        take_stream(place)  # of a turn that was handed in it was taken with the turn
         events = (form or EventStream)(
             frames,
             slots=slots,
@@ -110,7 +112,7 @@ class EventStream:
         self,
         frames: Frames,
         *,
-        slots: StreamSlots,
+        slots: LimitedSlots,
         turn_id: str,
         trace_id: str,
         admitted: Callable[[], None],
@@ -144,7 +146,7 @@ class EventStream:
         try:
             frame = next(self._frames)
             # A store that cannot be asked ends no stream: who is known is not called a stranger.
-            with suppress(StoreUnavailable):
+            with suppress(Unavailable):
                 self._admitted()
             return self._event(frame)
         except StopIteration:

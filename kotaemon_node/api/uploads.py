@@ -8,6 +8,7 @@ from kotaemon_node.api.answers import json_answer
 from kotaemon_node.api.context import knowledge, pod, principal, services
 from kotaemon_node.api.forms import Uploaded, UploadForm
 from kotaemon_node.api.inputs import UploadQuery
+from kotaemon_node.api.limited import count_upload
 from kotaemon_node.api.multipart import Arrivals, Received
 from kotaemon_node.api.query import read_query
 from kotaemon_node.domain.artifact_names import upload_name
@@ -41,6 +42,7 @@ def upload_documents(kb: str) -> Response:
         ) as arrivals,
     ):
         files = arrivals.read(request)
+        count_upload(sum(file.size_bytes for file in files))
         if query.job is not None and len(files) > 1:
             raise Invalid("job names the job of one file; leave it out, or upload one by one")
         uploads = [order_upload(kb, file, query.job) for file in files]

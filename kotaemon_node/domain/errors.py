@@ -3,6 +3,12 @@
 The HTTP status of each code stands in one table, ``kotaemon_node.api.errors``.
 """
 
+import math
+from collections.abc import Sequence
+from typing import Any, Final
+
+_WAITED_FOR_S: Final = 61  # a minute's limit is free again by then
+
 
 class NodeError(Exception):
     """Base of our errors. Raise a subclass; anything else is a bug and reads as ``internal``."""
@@ -115,6 +121,28 @@ class Overloaded(NodeError):
 
     code = "overloaded"
     retryable = True
+
+
+class LimitReached(NodeError):
+    """The caller, or its tenant, has used what it may; the same request may succeed later."""
+
+    code = "rate_limited"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        limit: str,
+        retry_after_s: float,
+        levels: Sequence[Any] = (),
+    ) -> None:
+        """``limit``: the name of that which is waited for; ``levels``: how all of them stand."""
+        super().__init__(message)
+        self.limit = limit
+        self.retry_after_s = max(1, math.ceil(retry_after_s))
+        self.levels = levels
+        # Who is told to come back tomorrow is not to try again by itself.
+        self.retryable = self.retry_after_s <= _WAITED_FOR_S
 
 
 class Unavailable(NodeError):

@@ -11,6 +11,7 @@ from kotaemon_node.telemetry import buckets
 from kotaemon_node.telemetry.acting_catalogue import ACTING_CATALOGUE
 from kotaemon_node.telemetry.audit_metrics import AUDIT_CATALOGUE
 from kotaemon_node.telemetry.metric_row import MetricRow
+from kotaemon_node.telemetry.use_metrics import USE_CATALOGUE
 
 CATALOGUE: Final = (
     MetricRow(
@@ -358,5 +359,6 @@ CATALOGUE: Final = (
         ("reason",),
     ),
     *ACTING_CATALOGUE,
+    *USE_CATALOGUE,
     *AUDIT_CATALOGUE,
 )

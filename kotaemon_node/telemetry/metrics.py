@@ -21,6 +21,7 @@ from kotaemon_node.telemetry.audit_metrics import AuditMetrics
 from kotaemon_node.telemetry.catalogue import CATALOGUE
 from kotaemon_node.telemetry.known_labels import KNOWN_LABELS, KNOWN_REFUSALS, PROFILE_OUTCOMES
 from kotaemon_node.telemetry.metric_row import MetricRow
+from kotaemon_node.telemetry.use_metrics import UseMetrics
 
 METRICS_MEDIA_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -56,6 +57,10 @@ class Metrics:
             self._counters["kotaemon_audit_entries_total"],
             self._counters["kotaemon_audit_lost_total"],
             self._gauges["kotaemon_audit_waiting"],
+        )
+        self.use = UseMetrics(
+            self._counters["kotaemon_limited_total"],
+            self._counters["kotaemon_limits_unchecked_total"],
         )
         self.taken_over = 0
         """Turns that this pod took over since it started."""

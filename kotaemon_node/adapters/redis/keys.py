@@ -102,6 +102,18 @@
 |                                       |        |                                   | of them  |
 | kn:good:{<digest of a call>}          | string | what a tool that reads answered   | an hour  |
 |                                       |        | last: user, tool and arguments    |          |
+| kn:{use:<tenant>}:<who>:used          | hash   | what a principal used (digest of  | 120 s;   |
+|                                       |        | its subject; "": the tenant):     | 2 d with |
+|                                       |        | rings of 61 seconds of requests   | a day's  |
+|                                       |        | and tokens, cost and bytes of the |          |
+|                                       |        | day                               |          |
+| … :streams                            | zset   | open streams by when their lease  | 20 s     |
+|                                       |        | ends (ms)                         |          |
+| … :held                               | zset   | reserved costs by when they are   | 40 min   |
+|                                       |        | given back (ms)                   |          |
+| kn:{use:<tenant>}:turn:<digest>       | hash   | what was reserved for a turn, and | 20 min,  |
+|                                       |        | how often it was asked for        | settled  |
+|                                       |        |                                   | 120 s    |
 | kn:touch:{<number>}                   | string | nothing: written to confirm what  | one a    |
 |                                       |        | was written or read before it     | primary  |
 
@@ -109,7 +121,8 @@ The hash tag is the session id alone, so that all keys of a session share a slot
 and one script may touch them. Ids cannot hold braces or blanks (``domain.ids``). All topics of the
 bus share one as well, because one command waits for all of them; those of the jobs, because a
 script moves a job from one to another, and for the same reason those of a shard of delayed jobs
-(by a digest of the id; ``later_keys``); those of API keys, which change together; hot answers by
+(by a digest of the id; ``later_keys``); those of API keys, which change together; what is used in
+a tenant, which one script checks (``use_keys``); hot answers by
 shares (two digits of the question's digest), with the bits by which their questions are known.
 """
 

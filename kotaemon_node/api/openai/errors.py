@@ -14,7 +14,7 @@ from werkzeug.exceptions import HTTPException
 
 from kotaemon_node.api.answers import json_answer
 from kotaemon_node.api.errors import ERRORS, error_answer
-from kotaemon_node.domain.errors import NodeError
+from kotaemon_node.domain.errors import LimitReached, NodeError
 
 REQUEST_ID_HEADER: Final = "x-request-id"
 _PATHS: Final = frozenset({"/v1/chat/completions", "/v1/embeddings", "/v1/models"})
@@ -24,6 +24,7 @@ _CODES: Final[Mapping[str, str | None]] = {
     "invalid": None,
     "unauthenticated": "invalid_api_key",
     "overloaded": "rate_limit_exceeded",
+    "rate_limited": "rate_limit_exceeded",
     "too_large": "context_length_exceeded",
 }
 _FINAL: Final = frozenset({"conflict", "turn_conflict"})
@@ -112,7 +113,7 @@ def openai_error_answer(error: Exception, *, trace_id: str) -> Response:
     if isinstance(error, StillRunning):
         answer.headers["x-should-retry"] = "true"
         answer.headers["retry-after-ms"] = "100"
-    elif code in _FINAL:
+    elif code in _FINAL or (isinstance(error, LimitReached) and not error.retryable):
         answer.headers["x-should-retry"] = "false"
     answer.headers[REQUEST_ID_HEADER] = trace_id
     return answer
@@ -129,6 +130,11 @@ def _body(error: Exception, code: str, message: str, *, status: int) -> OpenAiEr
     if isinstance(error, Refused):
         return OpenAiErrorBody(message, "invalid_request_error", error.param, error.told)
     told = getattr(error, "told", None) or _CODES.get(code, code)
+    if isinstance(error, LimitReached):
+        # By these, programs tell a limit that is free again in a minute from a budget that is not.
+        spent = "insufficient_quota" if error.limit == "cost" else None
+        kind = error.limit if error.limit in {"requests", "tokens"} else "requests"
+        return OpenAiErrorBody(message, spent or kind, None, spent or told)
     if status == 429:
         return OpenAiErrorBody(message, "requests", None, told)
     kind = "server_error" if status >= 500 else "invalid_request_error"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from kotaemon_node.api.asking import fresh_session_id, open_mode
 from kotaemon_node.api.context import principal, services, session_key, still_admitted, trace_id
+from kotaemon_node.api.limited import counted
 from kotaemon_node.api.sse import Frames
 from kotaemon_node.api.websocket.messages import MessageSaid
 from kotaemon_node.domain.errors import Conflict, Draining
@@ -69,7 +70,10 @@ class Desk:
             raise Draining("this pod is leaving")
         if said.context and asked.create_session:
             self._create(key.session, said.context)
-        with self._services.traces.begin("WS /ws/chat", trace_id=trace_id, kind="server"):
+        with (
+            counted(asked),
+            self._services.traces.begin("WS /ws/chat", trace_id=trace_id, kind="server"),
+        ):
             outcome = self._services.turns.submit(asked)
         return Accepted(key, _STATES[outcome], trace_id)
 

@@ -15,6 +15,7 @@ from wsproto.utilities import generate_accept_token
 
 from kotaemon_node.api.context import pod, services
 from kotaemon_node.api.errors import UpgradeRequired
+from kotaemon_node.api.limited import LimitedSlots, open_stream
 from kotaemon_node.api.principal import same_place
 from kotaemon_node.api.websocket.connection import Connection, ConnectionEnded
 from kotaemon_node.domain.errors import Draining, Forbidden, Malformed, Unavailable
@@ -39,8 +40,14 @@ def upgraded(serve: Serve, *, message_bytes_max: int) -> Response:
         raise Draining("this pod is leaving")
     if SOCKET not in request.environ:
         raise Unavailable("this server hands over no sockets")
-    pod().streams.take()
-    return SocketAnswer(serve, accept=accept, message_bytes_max=message_bytes_max)
+    slots = pod().streams
+    slots.take()
+    try:
+        limited = LimitedSlots(slots, open_stream())
+    except BaseException:
+        slots.give_back()
+        raise
+    return SocketAnswer(serve, limited, accept=accept, message_bytes_max=message_bytes_max)
 
 
 def require_origin() -> None:
@@ -82,11 +89,13 @@ class SocketAnswer(Response):
     this connection: it closes the socket and writes nothing.
     """
 
-    def __init__(self, serve: Serve, *, accept: str, message_bytes_max: int) -> None:
+    def __init__(
+        self, serve: Serve, slots: LimitedSlots, *, accept: str, message_bytes_max: int
+    ) -> None:
         super().__init__(status=101)
         self._serve = serve
         self._bytes_max = message_bytes_max
-        self._slots = pod().streams
+        self._slots = slots
         for name in ("Content-Type", "Content-Length"):
             self.headers.pop(name, None)
         self.headers["Upgrade"] = "websocket"

@@ -1,0 +1,216 @@
+-- KEYS: 1 what the principal used  2 its streams  3 its reservations of cost
+--       4 to 6 the same of the tenant  7 the turn
+-- ARGV: 1 take, look or settle  2 stream or ''  3 life of a stream (ms)  4 1: of a turn  5 its digest
+--       6 life of a reservation, or of a settled turn (ms)  7 how often a turn may be asked for again  8 subject
+--       9 to 12 wanted: requests, tokens, cost, bytes; to settle: what the turn took
+--       13 to 17 the principal's limits, 18 to 22 the tenant's: requests, tokens, cost, streams,
+--       bytes; -1: none
+-- The contract is that of ports/use.py. Costs are in millionths. Reply to settle: 1, or 0 where
+-- nothing is reserved any more; else: 1 taken, 2 taken and the
+-- turn was known, 0 refused; the place of the limit waited for longest (1 to 10); the wait (ms);
+-- then of each of the ten limits what is left and the ms until all of it is.
+--
+-- A window is a ring of 61 seconds in the hash (r0 to r60 requests, t0 to t60 tokens) with its sum:
+-- the second under way and the sixty before. The oldest second may be over in part, and still
+-- counts: so never more than the limit is let in within any 60 s.
+local taking, stream = ARGV[1] == 'take', ARGV[2]
+local now = now_ms()
+local second, day = math.floor(now / 1000), math.floor(now / 86400000)
+local midnight = (day + 1) * 86400000 - now
+
+-- Take out of a ring what is older than its 61 seconds; returns sum, newest second.
+local function roll(key, ring)
+  local row = redis.call('HMGET', key, ring .. 'from', ring .. 'sum', ring .. 'last')
+  local from, sum, last = tonumber(row[1] or second), tonumber(row[2] or 0), tonumber(row[3] or 0)
+  local first = second - 60
+  if from < first then
+    local fields = {}
+    for old = from, math.min(first - 1, from + 60) do fields[#fields + 1] = ring .. (old % 61) end
+    for _, used in ipairs(redis.call('HMGET', key, unpack(fields))) do
+      sum = sum - tonumber(used or 0)
+    end
+    redis.call('HDEL', key, unpack(fields))
+    redis.call('HSET', key, ring .. 'from', first, ring .. 'sum', sum)
+  end
+  return sum, last
+end
+
+-- After how long `missing` of a ring is free.
+local function ring_wait(key, ring, missing)
+  local fields = {}
+  for old = second - 60, second do fields[#fields + 1] = ring .. (old % 61) end
+  for place, used in ipairs(redis.call('HMGET', key, unpack(fields))) do
+    missing = missing - tonumber(used or 0)
+    if missing <= 0 then return (second - 61 + place + 61) * 1000 - now end
+  end
+  return 61000
+end
+
+local function add(key, ring, used)
+  redis.call('HSETNX', key, ring .. 'from', second)
+  redis.call('HINCRBY', key, ring .. (second % 61), used)
+  redis.call('HINCRBY', key, ring .. 'sum', used)
+  redis.call('HSET', key, ring .. 'last', second)
+end
+
+-- Begin a new day, and drop reservations that were never settled; returns spent, held, bytes.
+local function today(key, held)
+  local row = redis.call('HMGET', key, 'day', 'cost', 'held', 'bytes')
+  local spent, reserved, bytes = tonumber(row[2] or 0), tonumber(row[3] or 0), tonumber(row[4] or 0)
+  if row[1] and tonumber(row[1]) ~= day then
+    spent, bytes = 0, 0
+    redis.call('HSET', key, 'day', day, 'cost', 0, 'bytes', 0)
+  end
+  local over = redis.call('ZRANGEBYSCORE', held, '-inf', now, 'LIMIT', 0, 500)
+  for _, member in ipairs(over) do
+    reserved = reserved - tonumber(string.match(member, ':(%d+)$'))
+  end
+  if #over > 0 then
+    redis.call('ZREM', held, unpack(over))
+    redis.call('HSET', key, 'held', reserved)
+  end
+  return spent, reserved, bytes
+end
+
+local function keep(key)
+  redis.call('PEXPIRE', key, redis.call('HEXISTS', key, 'day') == 1 and 172800000 or 120000)
+end
+
+local function settle()
+  local turn = KEYS[7]
+  local row = redis.call('HMGET', turn, 'second', 'tokens', 'cost', 'tokens_of', 'cost_of', 'settled')
+  if not row[1] or row[6] then return 0 end
+  local at, cost = tonumber(row[1]), tonumber(row[3])
+  local more = tonumber(ARGV[10]) - tonumber(row[2])
+  for scope, letter in ipairs({'p', 't'}) do
+    local key, held = KEYS[3 * scope - 2], KEYS[3 * scope]
+    if more ~= 0 and string.find(row[4], letter, 1, true) then
+      roll(key, 't')
+      -- What was not used is given back where it was reserved, if that still counts; what was used
+      -- besides counts from now on.
+      if more > 0 then
+        add(key, 't', more)
+      elseif at >= second - 60 then
+        redis.call('HINCRBY', key, 't' .. (at % 61), more)
+        redis.call('HINCRBY', key, 'tsum', more)
+      end
+      keep(key)
+    end
+    if string.find(row[5], letter, 1, true) then
+      today(key, held)
+      local member = ARGV[5] .. ':' .. string.format('%d', cost)
+      if redis.call('ZREM', held, member) == 1 then redis.call('HINCRBY', key, 'held', -cost) end
+      redis.call('HSET', key, 'day', day)
+      redis.call('HINCRBY', key, 'cost', ARGV[11])
+      keep(key)
+    end
+  end
+  redis.call('HSET', turn, 'settled', 1)
+  redis.call('PEXPIRE', turn, ARGV[6])
+  return 1
+end
+if ARGV[1] == 'settle' then return settle() end
+
+local known, again = false, false
+if ARGV[4] == '1' then
+  local asked = redis.call('HGET', KEYS[7], 'asked')
+  again = asked and true or false
+  known = again and tonumber(asked) < tonumber(ARGV[7])
+end
+local requests = known and 0 or tonumber(ARGV[9])
+-- What was reserved for a turn stays so; it runs once however often it is asked for.
+local tokens = again and 0 or tonumber(ARGV[10])
+local cost = again and 0 or tonumber(ARGV[11])
+local bytes = tonumber(ARGV[12])
+
+local reply, place_refused, wait_ms = {}, 0, 0
+local function judge(place, limit, used, wanted, wait, reset)
+  if limit < 0 then
+    reply[#reply + 1], reply[#reply + 2] = -1, 0
+    return
+  end
+  if taking and wanted > 0 and used + wanted > limit then
+    local this_ms = math.max(1, wait())
+    if this_ms > wait_ms then place_refused, wait_ms = place, this_ms end
+  end
+  reply[#reply + 1], reply[#reply + 2] = math.max(0, limit - used), math.max(0, reset)
+end
+
+for scope = 0, 1 do
+  local used, streams, held = KEYS[1 + 3 * scope], KEYS[2 + 3 * scope], KEYS[3 + 3 * scope]
+  local function limit(number) return tonumber(ARGV[12 + 5 * scope + number]) end
+  local function window(number, ring, wanted)
+    local sum, last = 0, 0
+    if limit(number) >= 0 then sum, last = roll(used, ring) end
+    judge(5 * scope + number, limit(number), sum, wanted, function()
+      return ring_wait(used, ring, sum + wanted - limit(number))
+    end, (last + 61) * 1000 - now)
+  end
+  window(1, 'r', requests)
+  window(2, 't', tokens)
+  local spent, reserved, sent = 0, 0, 0
+  if limit(3) >= 0 or limit(5) >= 0 then spent, reserved, sent = today(used, held) end
+  judge(5 * scope + 3, limit(3), spent + reserved, cost, function()
+    -- What others reserved may be given back at any time; what was spent is until midnight.
+    return spent + cost <= limit(3) and 1000 or midnight
+  end, midnight)
+  local open = 0
+  local another = 0
+  if limit(4) >= 0 then
+    redis.call('ZREMRANGEBYSCORE', streams, '-inf', now)
+    open = redis.call('ZCARD', streams)
+    another = stream ~= '' and not redis.call('ZSCORE', streams, stream) and 1 or 0
+  end
+  judge(5 * scope + 4, limit(4), open, another, function() return 1000 end, 0)
+  judge(5 * scope + 5, limit(5), sent, bytes, function() return midnight end, midnight)
+end
+
+if not taking then return {1, 0, 0, unpack(reply)} end
+if place_refused > 0 then return {0, place_refused, wait_ms, unpack(reply)} end
+
+local function took(place, used)
+  if reply[2 * place - 1] < 0 then return end
+  reply[2 * place - 1] = reply[2 * place - 1] - used
+  if (place - 1) % 5 < 2 and used > 0 then reply[2 * place] = (second + 61) * 1000 - now end
+end
+
+for scope = 0, 1 do
+  local used, streams, held = KEYS[1 + 3 * scope], KEYS[2 + 3 * scope], KEYS[3 + 3 * scope]
+  local function limited(number) return tonumber(ARGV[12 + 5 * scope + number]) >= 0 end
+  if limited(1) and requests > 0 then add(used, 'r', requests) end
+  if limited(2) and tokens > 0 then add(used, 't', tokens) end
+  if limited(3) and cost > 0 then
+    redis.call('HSET', used, 'day', day)
+    redis.call('HINCRBY', used, 'held', cost)
+    redis.call('ZADD', held, now + tonumber(ARGV[6]), ARGV[5] .. ':' .. string.format('%d', cost))
+    redis.call('PEXPIRE', held, 2 * tonumber(ARGV[6]))
+  end
+  if limited(4) and stream ~= '' then
+    local new = redis.call('ZADD', streams, now + tonumber(ARGV[3]), stream)
+    redis.call('PEXPIRE', streams, 2 * tonumber(ARGV[3]))
+    took(5 * scope + 4, new)
+  end
+  if limited(5) and bytes > 0 then
+    redis.call('HSET', used, 'day', day)
+    redis.call('HINCRBY', used, 'bytes', bytes)
+  end
+  took(5 * scope + 1, requests)
+  took(5 * scope + 2, tokens)
+  took(5 * scope + 3, cost)
+  took(5 * scope + 5, bytes)
+  if redis.call('EXISTS', used) == 1 then keep(used) end
+end
+if ARGV[4] == '1' then
+  if again then
+    redis.call('HINCRBY', KEYS[7], 'asked', 1)
+  else
+    local function scopes(number)
+      return (tonumber(ARGV[12 + number]) >= 0 and 'p' or '')
+        .. (tonumber(ARGV[17 + number]) >= 0 and 't' or '')
+    end
+    redis.call('HSET', KEYS[7], 'asked', 1, 'second', second, 'tokens', tokens, 'cost', cost,
+      'of', ARGV[8], 'tokens_of', scopes(2), 'cost_of', scopes(3))
+    redis.call('PEXPIRE', KEYS[7], ARGV[6])
+  end
+end
+return {known and 2 or 1, 0, 0, unpack(reply)}

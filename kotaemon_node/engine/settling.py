@@ -1,0 +1,33 @@
+"""Settles what was reserved for a turn, once it has ended on whichever pod."""
+
+import structlog
+
+from kotaemon_node.domain.errors import StoreFull, StoreUnavailable
+from kotaemon_node.domain.session import Turn, TurnKey
+from kotaemon_node.ports.use import UseCounts
+
+_log = structlog.get_logger(__name__)
+
+
+def turn_name(key: TurnKey) -> str:
+    """Return what names a turn where use is counted."""
+    return f"{key.session.session_id}/{key.turn_id}"
+
+
+class Settling:
+    """``engine.announcing.TellsTurns``. What was reserved and never settled expires."""
+
+    def __init__(self, counts: UseCounts) -> None:
+        self._counts = counts
+
+    def turn(self, key: TurnKey, *, epoch: str, turn: Turn) -> bool:
+        """See the protocol."""
+        tokens = sum(int(turn.usage.get(f"{it}_tokens") or 0) for it in ("prompt", "completion"))
+        cost = float(turn.usage.get("cost") or 0.0)
+        try:
+            self._counts.settle(key.session.tenant, turn_name(key), tokens=tokens, cost=cost)
+        except StoreUnavailable as error:
+            return isinstance(error, StoreFull)  # which takes nothing for a while
+        except Exception:  # noqa: BLE001 - a bug in counting must not keep back the turn's events
+            _log.exception("turn_not_settled", turn_id=key.turn_id)
+        return True
