@@ -6,6 +6,9 @@
 | `blobs/<2 digits>/<sha256>`   | contents: packs of sessions, files, parts of indexes          |
 | `unfinished/<id>/<part>.json` | what an unfinished backup has done, so that it can go on      |
 | `in-use/<time>.<holder>`      | who writes there now                                          |
+| `sealing/tenants/<tenant>`    | nothing: the tenant has, or had, data keys                    |
+| `tenants/<tenant>/sealing/…`  | data keys, wrapped, and which were destroyed: of all backups, |
+|                               | so that none brings a destroyed one back                      |
 
 Law 1: a manifest names all that its backup consists of, also what an older one wrote; so each
        backup is restored alone, and an incremental one is only cheaper to make.

@@ -4,7 +4,7 @@ A backup that was killed left no manifest, so there is none; what it had copied 
 ``unfinished/``, and the next one of the same kind goes on from there.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -46,6 +46,8 @@ class Source:
     cluster: str
     tenant: str
     plugins: PluginsCopying | None = None
+    copy_keys: Callable[[ArtifactStore], None] = lambda _: None
+    """Copies the wrapped data keys, and what was destroyed, to a destination."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +149,8 @@ class Making:
             documents = source.knowledge.documents(onto)
         if "sessions" in begun.what:
             sessions = source.sessions.run(onto)
+            # Behind them: whatever sealed what was copied has its key there.
+            source.copy_keys(self._store)
         made = Backup(
             id=begun.id,
             kind=begun.kind,

@@ -32,6 +32,11 @@ class Shelf:
     def __init__(self, store: ArtifactStore) -> None:
         self._store = store
 
+    @property
+    def store(self) -> ArtifactStore:
+        """The destination itself."""
+        return self._store
+
     def ids(self) -> list[str]:
         """Return the ids of the backups that are whole, oldest first."""
         names = self._store.list(BACKUPS)

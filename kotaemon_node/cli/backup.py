@@ -8,6 +8,7 @@ from typing import Annotated, Final
 import typer
 
 from kotaemon_node.adapters.redis import RedisPlugins
+from kotaemon_node.adapters.sealing import CopiesInArtifacts
 from kotaemon_node.adapters.system import RandomIds, SystemClock
 from kotaemon_node.backup.format import Backup, BackupRefused, Kind
 from kotaemon_node.backup.keeping import prune as prune_backups
@@ -133,6 +134,7 @@ def backup(
                 pause_s=pause_ms / 1000,
             )
             documents = None if without_documents else place.knowledge
+            keeper = place.keeper(redis, artifacts)
             source = Source(
                 sessions=copying,
                 knowledge=KnowledgeCopying(artifacts, documents=documents, tenant=DEFAULT_TENANT),
@@ -140,6 +142,7 @@ def backup(
                 cluster=place.cluster_id,
                 tenant=DEFAULT_TENANT,
                 plugins=PluginsCopying(RedisPlugins(redis), artifacts, tenant=DEFAULT_TENANT),
+                copy_keys=lambda to: keeper.copy_all_to(CopiesInArtifacts(to)),
             )
             making = Making(source, store, clock=clock, ids=RandomIds())
             made = making.run(kind=kind, what=parts, tell=tell, lease_s=LEASE_S)

@@ -11,11 +11,13 @@ from urllib.parse import unquote, urlsplit
 
 from kotaemon_node.adapters.encoder.factory import make_encoder
 from kotaemon_node.adapters.encoder.remote import RemotePlace
-from kotaemon_node.adapters.redis import RedisStore, RedisWholeSessions, connect
+from kotaemon_node.adapters.redis import RedisDataKeys, RedisStore, RedisWholeSessions, connect
+from kotaemon_node.adapters.sealing import CopiesInArtifacts, KeyKeeper, MasterKeyLines
 from kotaemon_node.adapters.signing import TrustedKeys, read_signing_key, read_trusted_keys
 from kotaemon_node.adapters.store.factory import StorePlace, make_artifact_store
 from kotaemon_node.adapters.store.file_store import FileArtifactStore
 from kotaemon_node.adapters.system import SystemClock
+from kotaemon_node.adapters.system.secret_file import FixedLines
 from kotaemon_node.backup.format import PARTS, BackupRefused, Part
 from kotaemon_node.cli.cluster import folder_of
 from kotaemon_node.domain.ids import DEFAULT_TENANT
@@ -77,6 +79,12 @@ class Place:
                 s3_region=self.settings.artifact_s3_region,
             )
             yield make_artifact_store(place, clock=SystemClock(), writes=writes)
+
+    def keeper(self, store: RedisStore, artifacts: ArtifactStore) -> KeyKeeper:
+        """Return who copies its data keys: they stay wrapped, so no master key is needed."""
+        nobody = MasterKeyLines(FixedLines(()))
+        keys, copies = RedisDataKeys(store), CopiesInArtifacts(artifacts)
+        return KeyKeeper(keys, copies, nobody, clock=SystemClock())
 
     def verifier(self) -> TrustedKeys:
         """Return whom its pods trust."""

@@ -13,8 +13,10 @@ from kotaemon_node.adapters.redis import (
     RedisGenerationPointer,
     RedisLeadership,
     RedisPlugins,
+    RedisStore,
     connect,
 )
+from kotaemon_node.adapters.sealing import CopiesInArtifacts
 from kotaemon_node.adapters.store.file_store import FileArtifactStore
 from kotaemon_node.adapters.system import RandomIds, SystemClock
 from kotaemon_node.backup.asking import Asking
@@ -150,6 +152,8 @@ class _Restoring:
         store, clock = self._place.redis(), SystemClock()
         holder = f"restore.{RandomIds().new_id()}"
         with self._parts() as (knowledge, sessions, plugins):
+            if backup.sessions is not None:
+                self._keys(store)
             if backup.artifacts is None:
                 done["sessions"] = sessions.run(backup)
                 return done
@@ -161,6 +165,13 @@ class _Restoring:
                 replaces = self._how.replaces_generations
                 _point_above(RedisGenerationPointer(store), done, replaces=replaces)
         return done
+
+    def _keys(self, store: RedisStore) -> None:
+        """Bring back what opens the sessions, and destroy here what was destroyed there."""
+        with self._place.artifacts(writes=True) as artifacts:
+            copies = CopiesInArtifacts(self._shelf.store)
+            count = self._place.keeper(store, artifacts).take_from(copies)
+        self._tell("data keys", count)
 
     @contextmanager
     def _parts(self) -> Iterator[_Parts]:

@@ -147,6 +147,11 @@ class KeyKeeper:
             if there.rows.get(key_id) != row and key_id not in there.destroyed:
                 copies.keep(row)
 
+    def copy_all_to(self, copies: CopiesOfDataKeys) -> None:
+        """Do so for all tenants."""
+        for tenant in sorted({*self._tenants(), *copies.tenants()}):
+            self.copy_to(copies, tenant)
+
     def take_from(self, copies: CopiesOfDataKeys) -> int:
         """Put keys back that a third place has and this one lacks; return how many."""
         count = 0
