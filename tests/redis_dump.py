@@ -2,36 +2,37 @@
 
 import base64
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
 
 from tests.redis_server import RedisServer
+
+_TELLS_BYTES = 8
 
 
 def values_of(client: Any) -> Iterator[tuple[str, bytes]]:
     """Yield (key, value) for each name, field, member and value of each key, and its DUMP."""
     for raw in client.scan_iter(count=1_000):
         key = raw.decode()
-        yield key, raw
-        yield key, client.dump(raw) or b""
-        match client.type(raw).decode():
-            case "string":
-                found = [client.get(raw)]
-            case "hash":
-                found = [part for pair in client.hgetall(raw).items() for part in pair]
-            case "list":
-                found = client.lrange(raw, 0, -1)
-            case "set":
-                found = list(client.smembers(raw))
-            case "zset":
-                found = client.zrange(raw, 0, -1)
-            case "stream":
-                rows = [fields for _, fields in client.xrange(raw)]
-                found = [part for row in rows for pair in row.items() for part in pair]
-            case other:
-                raise AssertionError(f"{key} is a {other}, of which nothing is read here")
+        found = [raw, client.dump(raw) or b"", *_READ[client.type(raw).decode()](client, raw)]
         yield from ((key, value) for value in found)
+
+
+def _parts(row: dict[bytes, bytes]) -> list[bytes]:
+    return [part for pair in row.items() for part in pair]
+
+
+_READ: dict[str, Callable[[Any, bytes], list[bytes]]] = {
+    "string": lambda client, key: [client.get(key) or b""],
+    "hash": lambda client, key: _parts(client.hgetall(key)),
+    "list": lambda client, key: client.lrange(key, 0, -1),
+    "set": lambda client, key: list(client.smembers(key)),
+    "zset": lambda client, key: client.zrange(key, 0, -1),
+    "stream": lambda client, key: [it for _, row in client.xrange(key) for it in _parts(row)],
+    "none": lambda client, key: [],  # it went meanwhile
+}
+"""How each type is read; another one fails the test, which does not know what it holds."""
 
 
 def keys_with(client: Any, word: str) -> set[str]:
@@ -57,6 +58,6 @@ def says(value: bytes, word: str) -> bool:
 
 def _clear(value: bytes, word: str) -> bool:
     raw = word.encode()
-    # Of the three ways in which base64 may cut a word, each says its middle.
+    # Of the three ways in which base64 may cut a word, each says its middle; a short one has none.
     parts = [base64.b64encode(raw[start:])[4:-4] for start in range(3)]
-    return raw in value or any(part in value for part in parts)
+    return raw in value or any(len(part) >= _TELLS_BYTES and part in value for part in parts)

@@ -84,13 +84,12 @@ class SessionList:
                 pipe.hmget(names.meta, *_FIELDS)
 
         replies = self._store.pipelined(fill, confirmed=True) if ids else []
-        found = zip(ids, map(Mark.read, replies[::2]), replies[1::2], strict=True)
-        rows = {
-            sid: self._marked(key, mark) if mark else self._row(key, head)
-            for sid, mark, head in found
-            if (key := SessionKey(tenant, sid))
-        }
-        return {session_id: row for session_id, row in rows.items() if row}
+        known = [SessionKey(tenant, session_id) for session_id in ids]
+        found = zip(known, map(Mark.read, replies[::2]), replies[1::2], strict=True)
+        rows = (
+            self._marked(key, mark) if mark else self._row(key, head) for key, mark, head in found
+        )
+        return {row.session_id: row for row in rows if row}
 
     def _row(self, key: SessionKey, head: Sequence[bytes | None]) -> SessionRow | None:
         """Return the line of a session, None where it is not there; ``head`` is its ``_FIELDS``."""
