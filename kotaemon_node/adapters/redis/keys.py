@@ -3,29 +3,31 @@
 | key                                   | type   | holds                             | lifetime |
 |---------------------------------------|--------|-----------------------------------|----------|
 | kn:<tenant>:{<sid>}:meta              | hash   | epoch, version, hash, fence,      | session  |
-|                                       |        | principal, context, running turn, |          |
-|                                       |        | state (JSON: slots, topic, what   |          |
-|                                       |        | waits for a yes), handoff (JSON), |          |
-|                                       |        | summary and the version it is to, |          |
-|                                       |        | whether no list shows it          |          |
-| kn:<tenant>:{<sid>}:turns             | list   | finished turns, oldest first      | session  |
+|                                       |        | principal, context*, running turn,|          |
+|                                       |        | state* (JSON: slots, topic, what  |          |
+|                                       |        | waits for a yes), handoff* (JSON),|          |
+|                                       |        | title*, summary* and the version  |          |
+|                                       |        | it is to, whether no list shows it|          |
+| kn:<tenant>:{<sid>}:turns             | list   | finished turns*, oldest first     | session  |
 | kn:<tenant>:{<sid>}:queue             | list   | ids of accepted turns that wait   | session  |
-| kn:<tenant>:{<sid>}:seen              | hash   | turn id → digest[:version:fence   | session  |
+| kn:<tenant>:{<sid>}:seen              | hash   | turn id → digest°[:version:fence  | session  |
 |                                       |        | [:fence of the turn it started]]  |          |
 | kn:<tenant>:{<sid>}:past              | hash   | epoch before → "deleted", or why  | session  |
 |                                       |        | it was lost and the call that     |          |
 |                                       |        | told so                           |          |
-| kn:<tenant>:{<sid>}:feedback          | hash   | turn id → what people said of it  | session  |
+| kn:<tenant>:{<sid>}:feedback          | hash   | turn id → what people said of it* | session  |
 |                                       |        | (JSON)                            |          |
-| kn:<tenant>:{<sid>}:record:<tid>      | hash   | epoch, fence and audit record     | AUDIT_   |
+| kn:<tenant>:{<sid>}:record:<tid>      | hash   | epoch, fence and audit record*    | AUDIT_   |
 |                                       |        | (JSON in zlib) of a turn          | TTL_S    |
 | kn:<tenant>:{<sid>}:archived          | string | JSON of an archived session: what | while    |
-|                                       |        | names its copy and lists show; of | copies   |
+|                                       |        | names its copy, lists show*; of   | copies   |
 |                                       |        | a deleted one: "deleted" until    | are kept |
 |                                       |        | its copies are, then "purged"     |          |
-| kn:<tenant>:{<sid>}:turn:<tid>        | hash   | a turn that is not finished       | session  |
-| kn:<tenant>:{<sid>}:f<digest of tid>  | stream | <seq>-0 → OFFSET: text,           | turn +   |
-|                                       |        | or type: JSON                     | 10 min   |
+| kn:<tenant>:{<sid>}:turn:<tid>        | hash   | a turn that is not finished: its  | session  |
+|                                       |        | message*, options*, journal* and  |          |
+|                                       |        | who has it                        |          |
+| kn:<tenant>:{<sid>}:f<digest of tid>  | stream | <seq>-0 → OFFSET: text*,          | turn +   |
+|                                       |        | or type: JSON*                    | 10 min   |
 | kn:<tenant>:{<sid>}:signal            | pubsub | "<tid> <seq>" after a flush       | -        |
 |                                       |        | " 0" when it is deleted           |          |
 | kn:<tenant>:sessions:<subject>        | zset   | session ids by last activity (ms) | session, |
@@ -41,14 +43,15 @@
 | kn:kb:<tenant>                        | hash   | knowledge base → generation       | -        |
 | kn:{bus}:<topic>                      | stream | events: k (key), v (JSON)         | bounded  |
 | kn:{jobs}:<tenant>:queue              | stream | ids of jobs that have not ended   | bounded  |
-| kn:{jobs}:<tenant>:job:<id>           | hash   | the order, its state, its result  | 24 h     |
-|                                       |        |                                   | after it |
+| kn:{jobs}:<tenant>:job:<id>           | hash   | the order*, its digest°, state,   | 24 h     |
+|                                       |        | reason* and result*               | after it |
 | kn:{jobs}:<tenant>:index              | zset   | ids of jobs by time (ms)          | bounded  |
-| kn:{jobs}:<tenant>:dead               | stream | ids and reasons of poison jobs    | bounded  |
+| kn:{jobs}:<tenant>:dead               | stream | ids and reasons* of poison jobs   | bounded  |
 | kn:{jobs}:tenants                     | set    | tenants whose jobs have not ended | until    |
 |                                       |        |                                   | they do  |
-| kn:{later:<shard>}:job:<tenant>/<id>  | hash   | a delayed job; of one that ended  | bounded; |
-|                                       |        | that it did                       | 24 h     |
+| kn:{later:<shard>}:job:<tenant>/<id>  | hash   | a delayed job, its fields* and    | bounded; |
+|                                       |        | error*; of one that ended that it | 24 h     |
+|                                       |        | did                               |          |
 | kn:{later:<shard>}:due:<kind>         | zset   | tenant/id by when it is due (ms), | bounded  |
 |                                       |        | or when its lease ends            |          |
 | kn:{later:<shard>}:of:<tenant>        | zset   | ids that have not ended (ms)      | bounded  |
@@ -71,22 +74,23 @@
 | kn:{sealing:<tenant>}:keys            | hash   | id → data key, wrapped by a       | until it |
 |                                       |        | master key (JSON); -id → when it  | is       |
 |                                       |        | was destroyed (s); #newest → id   | destroyed|
-| kn:answer:{<share>}:<digest>          | string | a hot answer (A, JSON in zlib),   | 3600 s   |
+| kn:answer:{<share>}:<digest°>         | string | a hot answer* (A, JSON in zlib),  | 3600 s   |
 |                                       |        | or the turn that makes it (L,     | 60 s     |
 |                                       |        | JSON)                             |          |
-| kn:answer:{<share>}:asked:<tenant>    | string | bits of the questions asked       | 1 h,     |
+| kn:answer:{<share>}:asked:<tenant>    | string | bits of digests° of the questions | 1 h,     |
 | … :before                             |        |                                   | then 1 h |
-|                                       |        |                                   | as that  |
+|                                       |        | that were asked                   | as that  |
 | kn:answer:{<share>}:kept              | string | bytes of answers kept             | 3600 s   |
 | kn:<tenant>:trace:<trace id>          | zset   | sid/tid by time (ms): whose audit | AUDIT_   |
 |                                       |        | records have this trace           | TTL_S    |
 | kn:{counts:<tenant>}:<day>            | hash   | profile:name → number             | 35 d     |
-| kn:{counts:<tenant>}:<day>:asked      | zset   | questions by how often they were  | 35 d     |
+| kn:{counts:<tenant>}:<day>:asked      | zset   | questions° by how often they were | 35 d     |
 | … :unanswered                         |        | asked, and not answered           |          |
+| kn:{counts:<tenant>}:<day>:words      | hash   | digest° of a question → question* | 35 d     |
 | kn:{counts:<tenant>}:counted:<hour>   | set    | digests of what was counted       | 2 h      |
-| kn:{drafts:<tenant>}:<kb>             | hash   | digest of a question that was not | 90 d     |
-|                                       |        | answered well → how often, where  | after    |
-|                                       |        | (JSON)                            | the last |
+| kn:{drafts:<tenant>}:<kb>             | hash   | digest° of a question that was not| 90 d     |
+|                                       |        | answered well → it*, how often,   | after    |
+|                                       |        | where (JSON)                      | the last |
 | kn:{drafts:<tenant>}:<kb>:rank        | zset   | the same digests by how often     | as that  |
 | kn:{drafts:<tenant>}:<kb>:noted:<hour>| set    | digests of what was noted         | 2 h      |
 | kn:handoffs                           | zset   | tenant/sid of sessions that a     | 7 d      |
@@ -97,10 +101,10 @@
 | kn:{plugins:<tenant>}:desired         | hash   | plugin → what is wanted of it     | -        |
 |                                       |        | (JSON); #revision → a number that |          |
 |                                       |        | rises with each change            |          |
-| kn:{kept:<tenant>:<plugin>}:<key>     | string | what a plugin keeps (JSON)        | 7 d      |
+| kn:{kept:<tenant>:<plugin>}:<key>     | string | what a plugin keeps* (JSON)       | 7 d      |
 | kn:{kept:<tenant>:<plugin>}#keys      | zset   | its keys by when they end (ms)    | the last |
 |                                       |        |                                   | of them  |
-| kn:good:{<digest of a call>}          | string | what a tool that reads answered   | an hour  |
+| kn:good:{<digest° of a call>}         | string | what a tool that reads answered*  | an hour  |
 |                                       |        | last: user, tool and arguments    |          |
 | kn:{use:<tenant>}:<who>:used          | hash   | what a principal used (digest of  | 120 s;   |
 |                                       |        | its subject; "": the tenant):     | 2 d with |
@@ -116,6 +120,10 @@
 |                                       |        |                                   | 120 s    |
 | kn:touch:{<number>}                   | string | nothing: written to confirm what  | one a    |
 |                                       |        | was written or read before it     | primary  |
+
+Where there is a master key, what has a * is sealed for its place (``session_seals``), and a digest
+with a ° is keyed, so that nobody guesses by it what was said. The rest are names, times, counts
+and states, which scripts compare: docs/how-to/encryption.md says of each why.
 
 The hash tag is the session id alone, so that all keys of a session share a slot of a Redis Cluster
 and one script may touch them. Ids cannot hold braces or blanks (``domain.ids``). All topics of the
