@@ -115,7 +115,7 @@ def afterwards_of(
         desk=queue,
         worker=worker,
         follow_ups=FollowUps(later),
-        webhooks=Webhooks(subscribers, later, drafts=settings.analytics_questions),
+        webhooks=Webhooks(subscribers, later, drafts=settings.analytics_questions, cipher=cipher),
         clock=clock,
         tasks=tasks,
     )

@@ -6,7 +6,6 @@ Law 2: what is sent is what was put: a body does not change from one attempt to 
 Law 3: who is no subscriber any more is told nothing more; what waits for it is a dead letter.
 """
 
-import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -19,6 +18,7 @@ from kotaemon_node.domain.errors import Overloaded, StoreFull, StoreUnavailable
 from kotaemon_node.domain.session import Turn, TurnKey
 from kotaemon_node.domain.webhooks import EventType, Subscriber, headers_of
 from kotaemon_node.engine.counting import normal_question
+from kotaemon_node.ports.cipher import FieldCipher, NoCipher
 from kotaemon_node.ports.credentials import Lines
 from kotaemon_node.ports.later import WEBHOOK, Hopeless, Later, LaterJob
 from kotaemon_node.ports.webhooks import NotDelivered, WebhookSender
@@ -33,9 +33,18 @@ class Webhooks:
     """Notes events for those who want to be told. Thread safe."""
 
     def __init__(
-        self, subscribers: Sequence[Subscriber], later: Later, *, drafts: bool = True
+        self,
+        subscribers: Sequence[Subscriber],
+        later: Later,
+        *,
+        drafts: bool = True,
+        cipher: FieldCipher | None = None,
     ) -> None:
-        """``drafts``: whether questions that were not answered become drafts of an FAQ."""
+        """``drafts``: whether questions that were not answered become drafts of an FAQ.
+
+        ``cipher`` makes ids: a key may be a question, and nobody is to guess it by its digest.
+        """
+        self._digest = (cipher or NoCipher()).digest
         self._subscribers = tuple(subscribers)
         self._drafts = drafts
         self._later = later
@@ -48,7 +57,7 @@ class Webhooks:
         ``data`` (JSON) may hold ``message``, ``answer`` and ``question``, which only those get who
         want texts. Raises what ``Later.put`` raises; then it may be said again.
         """
-        digest = hashlib.sha256(f"{event} {tenant} {key}".encode()).hexdigest()[:32]
+        digest = self._digest(f"{event} {tenant} {key}".encode(), tenant).hex()[:32]
         for one in self._subscribers:
             if event not in one.events or tenant != one.tenant:
                 continue
