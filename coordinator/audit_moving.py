@@ -16,7 +16,7 @@ import structlog
 from kotaemon_node.audit_log.notes import Note, read_note
 from kotaemon_node.audit_log.volumes import noted
 from kotaemon_node.domain import audit_limits as limits
-from kotaemon_node.domain.audit import AuditEvent
+from kotaemon_node.domain.audit import AuditEvent, AuditOutcome
 from kotaemon_node.domain.audit_chain import Head, read_line, written_time
 from kotaemon_node.domain.audit_names import (
     NoteKind,
@@ -191,7 +191,7 @@ class AuditMoving:
         kinds: Sequence[NoteKind] = ("volume", "anchor", "retired")
         notes = [note for kind in kinds for note in self._notes(tenant, chains[-1], kind)]
         newest = max(notes, key=lambda note: note.last, default=None)
-        return newest and Head(newest.chain, newest.last, newest.hash)
+        return None if newest is None else Head(newest.chain, newest.last, newest.hash)
 
     def _chains(self, tenant: str) -> Sequence[int]:
         names = self._artifacts.list(audit_prefix(tenant))
@@ -212,7 +212,7 @@ class AuditMoving:
         return sorted(found, key=lambda note: (note.first, note.last))
 
     def _say(self, tenant: str, action: str, **detail: str | int) -> None:
-        outcome = "failed" if action == "audit.set_back" else "done"
+        outcome: AuditOutcome = "failed" if action == "audit.set_back" else "done"
         self._audit.record(AuditEvent(action, outcome, tenant, role="system", detail=detail))
 
 

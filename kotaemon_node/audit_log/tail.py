@@ -7,7 +7,7 @@ import structlog
 
 from kotaemon_node.audit_log.shown_lines import show_head
 from kotaemon_node.domain import audit_limits as limits
-from kotaemon_node.domain.audit import AuditEvent, Detail
+from kotaemon_node.domain.audit import AuditEvent, AuditOutcome, Detail
 from kotaemon_node.domain.audit_chain import BEGUN, AuditKey, Head, line_of
 from kotaemon_node.ports.audit import Appended, AuditStore
 
@@ -140,7 +140,7 @@ class Tail:
 def _of_log(
     action: str, tenant: str, detail: dict[str, Detail], *, failed: bool = False
 ) -> AuditEvent:
-    outcome = "failed" if failed else "done"
+    outcome: AuditOutcome = "failed" if failed else "done"
     return AuditEvent(action, outcome, tenant, role="system", detail=detail)
 
 

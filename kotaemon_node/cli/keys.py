@@ -14,10 +14,12 @@ from rich.table import Table
 
 from kotaemon_node.adapters.redis import RedisApiKeys, connect
 from kotaemon_node.adapters.system.ids import random_letters
+from kotaemon_node.cli.audit_places import record
 from kotaemon_node.cli.cluster import DataOption, folder_of
 from kotaemon_node.cli.console import err, out
 from kotaemon_node.cli.service import ServiceError
 from kotaemon_node.domain import credentials, limits
+from kotaemon_node.domain.audit import Detail
 from kotaemon_node.domain.credentials import ApiKey, Role
 from kotaemon_node.domain.errors import NodeError, StoreUnavailable
 from kotaemon_node.domain.ids import DEFAULT_TENANT, checked_id
@@ -80,6 +82,8 @@ def create(
             scopes=credentials.scopes_of(scope or ()),
         )
         _store(data).add(key)
+        told: dict[str, Detail] = {"role": role, "subject": key.subject, "label": label}
+        record(data, "key.created", tenant=tenant, target=key_id, detail=told)
     narrowed = f", only {' and '.join(key.scopes)}" if key.scopes else ""
     err.print(
         f"Key {key_id}: {role} of tenant {tenant}{narrowed}, {_end(key, now_s)}. It is shown this"
@@ -118,6 +122,8 @@ def rotate(
         digest = credentials.digest_of(text)
         after = before.rotated(digest, now_s=now_s, overlap_s=overlap_s)
         store.replace(before, after)
+        told: dict[str, Detail] = {"overlap_s": overlap_s}
+        record(data, "key.rotated", tenant=before.tenant, target=wanted, detail=told)
     lives = f"counts until {_day(after.previous_until)}" if after.previous_until else "ends now"
     err.print(
         f"Key {wanted} has another secret, shown this once; the one before {lives}. The pods know"
@@ -157,7 +163,12 @@ def revoke(
     # The whole key is what people have at hand; its id stands in it.
     wanted = credentials.key_id_of(key_id) or key_id
     with _told():
-        there = _store(data).remove(wanted)
+        store = _store(data)
+        before = store.table(None).keys.get(wanted)
+        there = store.remove(wanted)
+        if there:
+            tenant = before.tenant if before else DEFAULT_TENANT
+            record(data, "key.revoked", tenant=tenant, target=wanted)
     if not there:
         raise LocalError(f"There is no key {wanted}; `kotaemon keys list` shows what there is.")
     err.print(f"Key {wanted} ends within {limits.API_KEYS_KNOWN_S:.0f} s on every pod.")

@@ -8,6 +8,7 @@ import typer
 
 from kotaemon_node.adapters.encoder.errors import EncoderSetupError
 from kotaemon_node.cli import (
+    audit,
     backup,
     chaos,
     chat,
@@ -81,6 +82,7 @@ app.command()(turn_log.turn_log)
 app.add_typer(backup.app, name="backup")
 app.command()(restore.restore)
 app.add_typer(api_keys.app, name="keys")
+app.add_typer(audit.app, name="audit")
 app.add_typer(encryption.app, name="encryption")
 app.add_typer(sessions.app, name="sessions")
 app.add_typer(knowledge.app, name="knowledge")

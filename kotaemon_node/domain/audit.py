@@ -40,10 +40,15 @@ class AuditEvent:
 
     def clipped(self) -> "AuditEvent":
         """Return the same with no text longer than an entry may have: callers choose some."""
-        texts = ("action", "subject", "role", "credential", "target", "address", "trace_id")
         return replace(
             self,
-            **{name: _clipped(getattr(self, name)) for name in texts},
+            action=_clipped(self.action),
+            subject=_clipped(self.subject),
+            role=_clipped(self.role),
+            credential=_clipped(self.credential),
+            target=_clipped(self.target),
+            address=_clipped(self.address),
+            trace_id=_clipped(self.trace_id),
             detail={
                 _clipped(name): _clipped(value) if isinstance(value, str) else value
                 for name, value in islice(self.detail.items(), limits.AUDIT_DETAILS_MAX)

@@ -23,6 +23,7 @@ from kotaemon_node.local import (
 )
 from kotaemon_node.local import cluster as clusters
 from kotaemon_node.local.admin_key import settle as settle_admin_key
+from kotaemon_node.local.audit_key import settle as settle_audit_key
 from kotaemon_node.local.cluster import WORKER_SLOTS, Cluster
 from kotaemon_node.local.encryption import settle as settle_master_keys
 from kotaemon_node.local.errors import LocalError, StartFailed
@@ -92,7 +93,8 @@ def up(wishes: Wishes, *, progress: Progress) -> Running:
         keys = settle_keys(folder, preflight.read_settings())
         admitted = settle_admin_key(folder, preflight.read_settings())
         sealed = settle_master_keys(folder, preflight.read_settings())
-        environment = {**_environment(cluster, plan), **keys, **admitted, **sealed}
+        audited = settle_audit_key(folder, preflight.read_settings())
+        environment = {**_environment(cluster, plan), **keys, **admitted, **sealed, **audited}
         if wishes.turn_log:
             environment.setdefault("TURN_LOG", "on")
         supervisord = spawn(folder, environment=environment, with_us=not wishes.detach)
