@@ -2,13 +2,17 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from kotaemon_node.adapters.redis import RedisAuditStore, connect
+from kotaemon_node.adapters.store.factory import reading_of
 from kotaemon_node.adapters.system import SecretLines
+from kotaemon_node.audit_log.reading import AuditReader
 from kotaemon_node.audit_log.writer import AuditCounts, AuditWriter
 from kotaemon_node.domain import audit_limits as limits
 from kotaemon_node.domain.audit_chain import AuditKey
 from kotaemon_node.domain.credentials import problem_of
+from kotaemon_node.ports.artifacts import ArtifactStore
 from kotaemon_node.ports.audit import AuditLog, AuditStore, NoAuditLog
 from kotaemon_node.ports.runtime import Clock, IdSource
 from kotaemon_node.settings import Settings
@@ -23,6 +27,14 @@ class Audited:
     store: AuditStore
     writer: AuditWriter | None = None
     """To be run beside the program's work; None: there is no log."""
+
+    def reader(
+        self, artifacts: ArtifactStore, *, native: Callable[..., Any]
+    ) -> AuditReader | None:
+        """Return what reads the log; ``native`` runs what blocks on the disk. None: there is none."""
+        if self.writer is None:
+            return None
+        return AuditReader(self.store, artifacts, native=reading_of(artifacts, native=native))
 
 
 def audited_of(

@@ -340,6 +340,7 @@ def build_pod(settings: Settings) -> RunningPod:
         source_cache_s=settings.source_cache_s,
         voice=voice_of(settings, clock=clock, ids=ids),
         audit=audited.log,
+        audit_desk=audited.reader(artifacts, native=disk),
         use=limiting.desk,
         guard=limiting.guard,
         proxies=limiting.proxies,

@@ -6,6 +6,7 @@ from flask import Blueprint, Flask
 
 from kotaemon_node.api import (
     analytics,
+    audit,
     channels,
     chat,
     cluster,
@@ -63,6 +64,7 @@ _BLUEPRINTS: Final[tuple[Blueprint, ...]] = (
     faq_drafts.routes,
     jobs.routes,
     dead_letters.routes,
+    audit.routes,
     cluster.routes,
     plugins.routes,
     health.routes,

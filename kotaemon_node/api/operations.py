@@ -15,6 +15,7 @@ from kotaemon_node.api import (
     handoff_forms,
     inputs,
 )
+from kotaemon_node.api.audit_forms import AuditPage, AuditQuery
 from kotaemon_node.api.convergence import ClusterForm
 from kotaemon_node.api.later_forms import DeadLetterList, LaterList
 from kotaemon_node.api.openai import forms as openai_forms
@@ -291,6 +292,12 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         "jobs", {204: None}, ("not_found", *_STORE, *_BODY), body=inputs.EmptyBody
     ),
     "dead_letters.drop_dead_letter": Operation("jobs", {204: None}, ("not_found", *_STORE)),
+    "audit.read_audit": Operation(
+        "cluster",
+        {200: AuditPage},
+        ("not_found", "invalid", "unavailable", *_STORE),
+        query=AuditQuery,
+    ),
     "cluster.read_cluster": Operation("cluster", {200: ClusterForm}, _STORE),
     "plugins.list_plugins": Operation("plugins", {200: PluginList}, ("not_found", *_STORE)),
     "plugins.push_plugin": Operation(

@@ -41,6 +41,8 @@ KEEPERS: Final = Access(False, frozenset({"admin", "editor", "open"}), scope="kn
 AUDITORS: Final = Access(False, frozenset({"admin", "agent", "open"}), scope="people")
 # Records hold whole prompts, and the conversations of all users.
 INSPECTORS: Final = replace(AUDITORS, scope="insight")
+OVERSEERS: Final = Access(False, frozenset({"admin", "open"}), scope="insight")
+"""Of their own tenant; the route lets those of the cluster see all."""
 ANALYSTS: Final = replace(KEEPERS, scope="insight")
 OPERATORS: Final = Access(False, frozenset({"admin", "open"}), whole_cluster=True, scope="cluster")
 
@@ -94,6 +96,7 @@ PERMISSIONS: Final[Mapping[str, Access]] = {
     "dead_letters.list_dead_letters": KEEPERS,
     "dead_letters.retry_dead_letter": KEEPERS,
     "dead_letters.drop_dead_letter": KEEPERS,
+    "audit.read_audit": OVERSEERS,
     "cluster.read_cluster": OPERATORS,
     "plugins.list_plugins": OPERATORS,
     "plugins.push_plugin": OPERATORS,

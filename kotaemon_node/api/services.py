@@ -14,6 +14,7 @@ from kotaemon_node.api.people_services import FaqDraftService, HandoffService
 from kotaemon_node.api.use_desk import UseDesk
 from kotaemon_node.api.voice.offer import VoiceOffer
 from kotaemon_node.api.websocket.rules import SocketRules
+from kotaemon_node.audit_log.reading import AuditReader
 from kotaemon_node.domain.faq_entries import FaqPage, FaqRow
 from kotaemon_node.domain.frames import Frame
 from kotaemon_node.domain.held import HeldBuild
@@ -339,6 +340,8 @@ class Services:
     voice: VoiceOffer = field(default_factory=VoiceOffer)
     """What is heard and spoken; nothing where it is left out."""
     audit: AuditLog = field(default_factory=NoAuditLog)
+    audit_desk: AuditReader | None = None
+    """Reads it; None: there is none."""
     use: UseDesk | None = None
     """Counts what is used; None: nothing is limited."""
     guard: CredentialGuard | None = None

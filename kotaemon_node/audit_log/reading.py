@@ -83,6 +83,10 @@ class AuditReader:
                 return Page(found, (entry.chain, entry.seq))
         return Page(found, None)
 
+    def tenants(self) -> Sequence[str]:
+        """Return whose logs there are."""
+        return sorted(self._store.tenants())
+
     def ascending(self, tenant: str) -> Iterator[bytes]:
         """Yield all lines in their order, each once: volumes, then what is in the session store."""
         place: Place = (0, 0)
