@@ -38,8 +38,16 @@ _OWN_SETTINGS: Final = frozenset(
         kafka_bootstrap_servers kafka_ca_file kafka_password kafka_sasl_mechanism
         artifact_ca_file kafka_cert_file kafka_key_file kafka_password_file rabbitmq_cert_file
         rabbitmq_key_file tls_cert_file tls_hsts_s tls_http_port tls_key_file trusted_proxies
+        balancer_networks limit_by_address limit_cost_per_day limit_refused_per_minute
+        limit_requests_per_minute limit_streams limit_tokens_per_minute limit_turn_tokens
+        limit_upload_bytes_per_day limits_file
         intent_api_key kafka_security_protocol kafka_username knowledge_dir leave_port llm_api_key
         llm_api_key_file
+        oidc_algorithms oidc_audience oidc_ca_file oidc_client_id oidc_client_secret
+        oidc_client_secret_file oidc_default_role oidc_file oidc_issuer oidc_keys_s
+        oidc_keys_stale_s oidc_label oidc_leeway_s oidc_login_scopes oidc_logout_url
+        oidc_redirect_url oidc_role_claim oidc_roles oidc_scope_prefix oidc_subject_claim
+        oidc_tenant oidc_tenant_claim oidc_tenants
         log_level model_dir native_threads otel_exporter_otlp_endpoint
         otel_exporter_otlp_headers otel_service_name otel_traces_sample_ratio
         plugin_secrets_dir plugins_dir pod_address pod_name pod_pid_file rabbitmq_ca_file

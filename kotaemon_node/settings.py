@@ -12,12 +12,13 @@ from pydantic_settings import SettingsConfigDict
 
 from kotaemon_node.domain import acting_limits, door_limits, limits
 from kotaemon_node.settings_limits import LimitSettings
+from kotaemon_node.settings_oidc import OidcSettings
 from kotaemon_node.settings_tls import TlsSettings
 
 _HEADER_NAME: Final = re.compile("[A-Za-z0-9_-]+", re.ASCII)
 
 
-class Settings(TlsSettings, LimitSettings):
+class Settings(TlsSettings, OidcSettings, LimitSettings):
     """Every setting of both programs. Names are the environment variables, in lower case.
 
     ``docs/reference/settings.md`` lists them; a test compares the two.
@@ -74,10 +75,10 @@ class Settings(TlsSettings, LimitSettings):
     """Public keys whose generations are served, or files of them; empty: none is."""
     upload_dir: Path | None = None
     """Where a pod keeps uploads while they arrive; None: the system's temporary folder."""
-    knowledge_dir: Path = Path("/var/lib/kotaemon/knowledge")
-    """Folder that the coordinator watches."""
     tenants_open_max: int = Field(default=limits.TENANTS_OPEN_DEFAULT, ge=1, le=10_000)
     """How many tenants' knowledge a pod holds at once, besides that of ``default``."""
+    knowledge_dir: Path = Path("/var/lib/kotaemon/knowledge")
+    """Folder that the coordinator watches."""
     model_dir: Path = Path("/var/lib/kotaemon/models")
     """Folder of encoder weights, filled by ``kotaemon models``."""
 
@@ -197,8 +198,8 @@ class Settings(TlsSettings, LimitSettings):
     """Seconds of rest after which a session is archived; None: half its life; 0: never."""
     archive_kept_s: int = Field(default=limits.ARCHIVE_KEPT_S_DEFAULT, ge=1, le=3650 * 86400)
     """Seconds after its last activity that an archived session is kept."""
-    auth_mode: Literal["open", "keys"] = "open"
-    """Who may use the cluster: everybody, or who has a key."""
+    auth_mode: Literal["open", "keys", "oidc"] = "open"
+    """Who may use the cluster: everybody, who has a key, or an issuer's token or a key."""
     admin_key: str = ""
     """A key of the role admin, for the first steps; read with ``AUTH_MODE=keys``."""
     api_keys_stale_s: float = Field(default=0.0, ge=0.0, le=limits.API_KEYS_STALE_S_MAX)

@@ -1,25 +1,28 @@
-"""Who a credential stands for, and whose an id of a session is: the rules of ``AUTH_MODE=keys``.
+"""Who a credential stands for, and whose an id of a session is: the rules of a closed cluster.
 
 Rule 1: an id of a session is ``<random>.<secret's id>.<proof>``. The random part is first: the
     balancer hashes the id. The proof is an HMAC over tenant and random part, and one over subject,
     too: an id that this cluster did not mint for this caller costs no look into the store. Who may
     see all sessions of a tenant is held to the first half. The store still checks the owner.
-Rule 2: a login is ``<key's id>.<end>.<proof>``, and counts as long as its key does.
+Rule 2: a login is ``<key's id>.<end>.<proof>``, and counts as long as its key does; one by an
+    issuer is ``issuer_logins``'.
+Rule 3: what looks like a token is judged as one where there are issuers; all else is a key.
 """
 
-import base64
 import hmac
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from hashlib import sha256
 from typing import Final
 
+from kotaemon_node.api.issuer_logins import IssuerLogins
 from kotaemon_node.api.key_ring import KeyRing
+from kotaemon_node.api.proofs import any_equal, letters, mac, proof_of
 from kotaemon_node.domain import limits
-from kotaemon_node.domain.credentials import ApiKey
+from kotaemon_node.domain.credentials import KEY_CHARS_MAX, ApiKey
 from kotaemon_node.domain.errors import SessionNotFound, Unauthenticated
 from kotaemon_node.domain.session import Principal
+from kotaemon_node.ports.issuers import Issuers
 from kotaemon_node.ports.runtime import Clock
 
 _RANDOM_CHARS: Final = 22
@@ -31,6 +34,9 @@ _SESSION_ID: Final = re.compile(
     re.ASCII,
 )
 _LOGIN: Final = re.compile(r"([0-9A-Za-z-]{1,32})\.([0-9]{1,12})\.([0-9A-Za-z]{43})", re.ASCII)
+# A JSON object in Base64 and two more parts. No key that is made looks so; one that somebody chose
+# and that does is a token where there are issuers.
+_TOKEN: Final = re.compile(r"eyJ[0-9A-Za-z_-]*\.[0-9A-Za-z_-]*\.", re.ASCII)
 _REFUSED: Final = "the credential is not known, or it was revoked"
 
 
@@ -44,14 +50,31 @@ class Login:
 
 
 class Authority:
-    """Judges credentials and ids. Thread safe; may raise ``StoreUnavailable``."""
+    """Judges credentials and ids. Thread safe.
 
-    def __init__(self, ring: KeyRing, *, clock: Clock) -> None:
+    May raise ``StoreUnavailable``, and ``IssuerUnavailable`` where there are issuers.
+    """
+
+    def __init__(
+        self,
+        ring: KeyRing,
+        *,
+        clock: Clock,
+        issuers: Issuers | None = None,
+        logins: IssuerLogins | None = None,
+    ) -> None:
+        """``issuers``: whose tokens count besides keys; ``logins``: by them, of the page."""
         self._ring = ring
         self._clock = clock
+        self._issuers = issuers
+        self.logins = logins
 
     def admit(self, text: str) -> Principal:
-        """Return whose key ``text`` is; raises ``Unauthenticated``."""
+        """Return whose key or token ``text`` is; raises ``Unauthenticated``."""
+        if self._issuers is not None and _TOKEN.match(text):
+            return self._issuers.judge(text)
+        if len(text) > KEY_CHARS_MAX:
+            raise Unauthenticated("the credential is too long for a key")
         return _principal(self._living(self._ring.of_text(text)))
 
     def login(self, text: str) -> Login:
@@ -64,6 +87,8 @@ class Authority:
 
     def admit_login(self, token: str) -> Principal:
         """Return who logged in; raises ``Unauthenticated``."""
+        if self.logins is not None and self.logins.is_login(token):
+            return self.logins.admit(token)
         found = _LOGIN.fullmatch(token)
         key = self._ring.of_id(found[1]) if found else None
         if found is None or key is None:
@@ -75,7 +100,7 @@ class Authority:
             for secret in self._secrets()
             for digest in key.digests(self._clock.now_s())
         ]
-        if not _any_equal(proofs, found[3]):
+        if not any_equal(proofs, found[3]):
             raise Unauthenticated(_REFUSED)
         if self._clock.now_s() >= end_s:
             raise Unauthenticated("the login has ended; log in again")
@@ -123,34 +148,20 @@ def _principal(key: ApiKey) -> Principal:
 
 
 def _login_proof(key_id: str, digest: str, end_s: int, secret: str) -> str:
-    return _letters(_mac(secret, "login", key_id, str(end_s), digest))
+    return proof_of(secret, "login", key_id, str(end_s), digest)
 
 
 def _minted(secret: str, principal: Principal, seed: str) -> str:
-    random = _letters(_mac(secret, "random", principal.tenant, principal.subject, seed))
+    random = letters(mac(secret, "random", principal.tenant, principal.subject, seed))
     random = random[:_RANDOM_CHARS]
     return f"{random}.{_secret_id(secret)}.{''.join(_halves(secret, principal, random))}"
 
 
 def _halves(secret: str, principal: Principal, random: str) -> tuple[str, str]:
-    of_tenant = _mac(secret, "tenant", principal.tenant, random)
-    of_subject = _mac(secret, "subject", principal.tenant, principal.subject, random)
-    return _letters(of_tenant)[:_HALF_CHARS], _letters(of_subject)[:_HALF_CHARS]
+    of_tenant = mac(secret, "tenant", principal.tenant, random)
+    of_subject = mac(secret, "subject", principal.tenant, principal.subject, random)
+    return letters(of_tenant)[:_HALF_CHARS], letters(of_subject)[:_HALF_CHARS]
 
 
 def _secret_id(secret: str) -> str:
-    return _letters(_mac(secret, "id"))[:_SECRET_ID_CHARS]
-
-
-def _mac(secret: str, *parts: str) -> bytes:
-    # No part holds a line break, so no two lists of parts read the same.
-    return hmac.digest(secret.encode(), "\n".join(parts).encode(), sha256)
-
-
-def _letters(mac: bytes) -> str:
-    """Return 43 letters and digits; two of 64 values are told twice, which costs 0.05 bits each."""
-    return base64.b64encode(mac, altchars=b"AB").decode().rstrip("=")
-
-
-def _any_equal(expected: Sequence[str], given: str) -> bool:
-    return any([hmac.compare_digest(one, given) for one in expected])
+    return letters(mac(secret, "id"))[:_SECRET_ID_CHARS]

@@ -65,6 +65,9 @@ ERRORS: Final[Mapping[str, ErrorRow]] = {
     "speech_off": ErrorRow(501, "Speech is not switched on in this cluster."),
     "speech_failed": ErrorRow(502, "What hears or speaks refused, failed or fell silent."),
     "unavailable": ErrorRow(503, "This pod cannot serve the request now.", 1),
+    "issuer_unavailable": ErrorRow(
+        503, "The issuer of the token cannot be asked for its keys now.", 2
+    ),
     "store_unavailable": ErrorRow(503, "The session store does not answer.", 1),
     "store_full": ErrorRow(503, "The session store has no room; what is stored can be read.", 5),
     "master_key_missing": ErrorRow(503, "This pod lacks the master key of what is stored.", 1),

@@ -42,6 +42,30 @@ class CallerForm:
 
 
 @dataclass(frozen=True, slots=True)
+class IssuerForm:
+    """An issuer that one may log in with: ``GET /v1/login/oidc?issuer=<name>``."""
+
+    name: str
+    label: str
+    """For people, behind "Log in with"."""
+
+
+@dataclass(frozen=True, slots=True)
+class WaysIn:
+    """By what one may log in: ``key``, where the cluster is closed, and ``issuers``."""
+
+    key: bool
+    issuers: list[IssuerForm]
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedOut:
+    """Where the browser goes to be logged out at the issuer, too."""
+
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
 class AskAnswer:
     """An answer to one question; ``source`` lists what it cites."""
 

@@ -199,6 +199,24 @@ class LoginBody(Body):
     key: Annotated[str, Field(min_length=1, max_length=KEY_CHARS_MAX)]
 
 
+class LeavingQuery(Query):
+    """``GET /v1/login/oidc``."""
+
+    issuer: Annotated[str, Field(max_length=64)] = ""
+    """Name of the issuer; the first one where none is named."""
+    back: Literal["/", "/admin"] = "/"
+    """The page to show afterwards."""
+
+
+class ReturningQuery(Query):
+    """``GET /v1/login/oidc/callback``, as an issuer sends browsers back."""
+
+    state: Annotated[str, Field(max_length=200)] = ""
+    code: Annotated[str, Field(max_length=4_000)] = ""
+    iss: Annotated[str, Field(max_length=1_000)] | None = None
+    error: Annotated[str, Field(max_length=200)] = ""
+
+
 class AskQuery(Query):
     """``GET /ask``."""
 

@@ -1,20 +1,45 @@
-"""The page's way in: a key once, then a cookie that no script can read; and who the caller is."""
+"""The page's way in: a key once, or an issuer's login, then a cookie that no script can read."""
 
+from contextlib import suppress
 from typing import Final
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response, g, redirect, request
 
 from kotaemon_node.api.answers import json_answer
 from kotaemon_node.api.authority import Authority
 from kotaemon_node.api.body import read_body
-from kotaemon_node.api.context import principal, services
-from kotaemon_node.api.forms import CallerForm
-from kotaemon_node.api.inputs import EmptyBody, LoginBody
+from kotaemon_node.api.context import audit, principal, services
+from kotaemon_node.api.forms import CallerForm, IssuerForm, LoggedOut, WaysIn
+from kotaemon_node.api.inputs import EmptyBody, LeavingQuery, LoginBody, ReturningQuery
+from kotaemon_node.api.issuer_logins import PAGES, IssuerLogins, Returned
+from kotaemon_node.api.limited import trying
 from kotaemon_node.api.principal import LOGIN_COOKIE, behind_tls, from_elsewhere
-from kotaemon_node.domain.errors import Forbidden, NotFound
+from kotaemon_node.api.query import read_query
+from kotaemon_node.domain import oidc_limits
+from kotaemon_node.domain.errors import Forbidden, NodeError, NotFound, Unauthenticated, Unavailable
 from kotaemon_node.domain.session import Principal
 
 routes: Final = Blueprint("login", __name__)
+
+LEAVING_COOKIE: Final = "kotaemon_leaving"
+"""What a browser carries while it is at the issuer; sent to the callback alone."""
+_CALLBACK: Final = "/v1/login/oidc/callback"
+
+
+@routes.get("/v1/login")
+def ways_in() -> Response:
+    """Show by what one may log in here: keys, and which issuers."""
+    authority = services().authority
+    logins = authority.logins if authority else None
+    offered = logins.offered() if logins else ()
+    answer = json_answer(
+        WaysIn(
+            key=authority is not None,
+            issuers=[IssuerForm(issuer.name, client.label) for issuer, client in offered],
+        )
+    )
+    answer.headers["Cache-Control"] = "no-store"
+    return answer
 
 
 @routes.post("/v1/login")
@@ -22,17 +47,58 @@ def log_in() -> Response:
     """Take a key and set the page's cookie, for a week at most; only where keys are asked for."""
     body = read_body(LoginBody)
     _require_own_page()
-    login = _authority().login(body.key)
+    authority = _authority()
+    try:
+        with trying(body.key):
+            login = authority.login(body.key)
+    except Unauthenticated as error:
+        audit("login.refused", outcome="refused", reason=str(error))
+        raise
+    _entered(login.principal)
     answer = json_answer(_form(login.principal))
-    answer.set_cookie(
-        LOGIN_COOKIE,
-        login.token,
-        max_age=login.max_age_s,
-        path="/",
-        secure=behind_tls(request),
-        httponly=True,
-        samesite="Lax",
+    _set(answer, LOGIN_COOKIE, login.token, max_age_s=login.max_age_s)
+    return answer
+
+
+@routes.get("/v1/login/oidc")
+def leave() -> Response:
+    """Send the browser to an issuer, from where it comes back to the callback."""
+    query = read_query(LeavingQuery)
+    logins = _logins()
+    offered = [issuer.name for issuer, _ in logins.offered()]
+    leaving = logins.leave(
+        query.issuer or (offered[0] if offered else ""),
+        page="admin" if query.back == PAGES["admin"] else "page",
     )
+    answer = _redirected(leaving.address)
+    _set(
+        answer,
+        LEAVING_COOKIE,
+        leaving.cookie,
+        max_age_s=oidc_limits.LOGIN_FLOW_S,
+        path=_CALLBACK,
+    )
+    return answer
+
+
+@routes.get("/v1/login/oidc/callback")
+def come_back() -> Response:
+    """Let in who comes back from the issuer, and show the page; it says so where it failed."""
+    query = read_query(ReturningQuery)
+    logins = _logins()
+    cookie = request.cookies.get(LEAVING_COOKIE, "")
+    try:
+        returned = _returned(logins, cookie, query)
+    except (Unauthenticated, Unavailable, NotFound) as error:
+        audit("login.refused", outcome="refused", reason=str(error), code=error.code)
+        word = "away" if isinstance(error, Unavailable) else "refused"
+        answer = _redirected(f"{logins.page_of(cookie)}?login={word}")
+    else:
+        _entered(returned.principal)
+        answer = _redirected(returned.page)
+        _set(answer, LOGIN_COOKIE, returned.token, max_age_s=returned.max_age_s)
+    # A code counts once: so does what went with it.
+    answer.delete_cookie(LEAVING_COOKIE, path=_CALLBACK, secure=_secure(), httponly=True)
     return answer
 
 
@@ -41,7 +107,14 @@ def log_out() -> Response:
     """Remove the page's cookie. The key itself stays valid; `kotaemon keys revoke` ends it."""
     read_body(EmptyBody)
     _require_own_page()
+    leaving = _who_leaves()
     answer = Response(status=204)
+    if leaving is not None:
+        g.principal = leaving
+        audit("login.ended")
+        logins = _authority().logins
+        if logins is not None and (address := logins.logout_address(leaving)):
+            answer = json_answer(LoggedOut(address))
     answer.delete_cookie(
         LOGIN_COOKIE, path="/", secure=behind_tls(request), httponly=True, samesite="Lax"
     )
@@ -61,9 +134,62 @@ def _authority() -> Authority:
     return authority
 
 
+def _logins() -> IssuerLogins:
+    logins = _authority().logins
+    if logins is None:
+        raise NotFound("nobody logs in here by an issuer; AUTH_MODE=oidc makes it possible")
+    return logins
+
+
+def _returned(logins: IssuerLogins, cookie: str, query: ReturningQuery) -> Returned:
+    if query.error:
+        # What the issuer says of it is for the person, who read it there; the word is for the log.
+        raise Unauthenticated("the issuer let nobody in")
+    if not (query.state and query.code):
+        raise Unauthenticated("the issuer's answer is not whole; begin again")
+    return logins.come_back(cookie, state=query.state, code=query.code, by=query.iss)
+
+
+def _who_leaves() -> Principal | None:
+    """Return whose login ends, None where it ended before or cannot be told now."""
+    token = request.cookies.get(LOGIN_COOKIE)
+    authority = services().authority
+    if token and authority is not None:
+        with suppress(NodeError):
+            return authority.admit_login(token)
+    return None
+
+
+def _entered(caller: Principal) -> None:
+    g.principal = caller
+    audit("login.done")
+
+
 def _require_own_page() -> None:
     if from_elsewhere(request):
         raise Forbidden("another site may not log anybody in or out")
+
+
+def _redirected(address: str) -> Response:
+    answer = redirect(address, 303, Response=Response)
+    answer.headers["Cache-Control"] = "no-store"
+    return answer
+
+
+def _set(answer: Response, name: str, value: str, *, max_age_s: int, path: str = "/") -> None:
+    answer.set_cookie(
+        name,
+        value,
+        max_age=max_age_s,
+        path=path,
+        secure=_secure(),
+        httponly=True,
+        samesite="Lax",
+    )
+
+
+def _secure() -> bool:
+    return behind_tls(request)
 
 
 def _form(caller: Principal) -> CallerForm:

@@ -15,6 +15,7 @@ from kotaemon_node.api.openai.errors import openai_error_answer, speaks_openai
 from kotaemon_node.api.permissions import check, is_public
 from kotaemon_node.api.principal import principal_of
 from kotaemon_node.api.query import require_utf8_path
+from kotaemon_node.api.refused import tell_refused
 from kotaemon_node.api.sse import EVENT_STREAM
 from kotaemon_node.domain import limits
 from kotaemon_node.domain.errors import NodeError, Overloaded, StoreUnavailable
@@ -97,6 +98,7 @@ def _method() -> str:
 
 
 def _fail(error: Exception) -> Response:
+    tell_refused(error)
     if isinstance(error, StoreUnavailable):
         services().metrics.store_refused(error.refusal)
     if not isinstance(error, HTTPException):  # those stand in the requests, by status

@@ -264,6 +264,7 @@ _MEANINGS: Final[Mapping[int, str]] = {
     201: "Made.",
     202: "Accepted and still running; `Location` names where to look.",
     204: "Done; there is nothing to say.",
+    303: "The browser goes on elsewhere.",
     304: "The copy at hand is still good.",
     503: "This pod cannot serve; `reasons` says why.",
 }

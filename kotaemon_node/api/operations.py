@@ -28,7 +28,7 @@ from kotaemon_node.api.websocket.messages import SocketQuery
 from kotaemon_node.domain.session import Turn
 
 EVERYWHERE: Final = ("malformed", "internal")
-GUARDED: Final = ("unauthenticated", "forbidden", "rate_limited")
+GUARDED: Final = ("unauthenticated", "forbidden", "rate_limited", "issuer_unavailable")
 """Codes of every route that needs a caller."""
 _STORE: Final = ("store_unavailable", "overloaded")
 # The last two: an archived session, whose copy cannot be read now or is damaged.
@@ -323,8 +323,17 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         ("unauthenticated", "forbidden", "not_found", *_BODY, "store_unavailable"),
         body=inputs.LoginBody,
     ),
+    "login.ways_in": Operation("access", {200: forms.WaysIn}),
+    "login.leave": Operation(
+        "access", {303: None},
+        ("not_found", "invalid", "store_unavailable", "issuer_unavailable"),
+        query=inputs.LeavingQuery,
+    ),
+    "login.come_back": Operation(
+        "access", {303: None}, ("not_found", "invalid"), query=inputs.ReturningQuery
+    ),
     "login.log_out": Operation(
-        "access", {204: None}, ("forbidden", *_BODY), body=inputs.EmptyBody
+        "access", {200: forms.LoggedOut, 204: None}, ("forbidden", *_BODY), body=inputs.EmptyBody
     ),
     "login.me": Operation("access", {200: forms.CallerForm}),
     "limits.read_limits": Operation("access", {200: LimitsForm}, _STORE),

@@ -12,7 +12,6 @@ from urllib.parse import urlsplit
 from flask import Request
 
 from kotaemon_node.api.authority import Authority
-from kotaemon_node.domain.credentials import KEY_CHARS_MAX
 from kotaemon_node.domain.errors import Unauthenticated
 from kotaemon_node.domain.ids import DEFAULT_TENANT
 from kotaemon_node.domain.session import Principal
@@ -20,6 +19,7 @@ from kotaemon_node.domain.session import Principal
 ANONYMOUS: Final = Principal(DEFAULT_TENANT, "anonymous", "open")
 KEY_HEADER: Final = "X-API-Key"
 LOGIN_COOKIE: Final = "kotaemon_login"
+_CHECKED: Final = frozenset({"keys", "oidc"})
 
 # What a browser says of a request that our own page, or the person at the address bar, made.
 _OWN_SITE: Final = frozenset({"same-origin", "none"})
@@ -30,22 +30,20 @@ def principal_of(request: Request, *, auth_mode: str, authority: Authority | Non
     """Return the caller; raises ``Unauthenticated`` where a credential is needed.
 
     Open mode asks for none and everybody is the same. A mode that this version cannot check lets
-    nobody in. ``StoreUnavailable`` where the keys cannot be read.
+    nobody in. ``Unavailable`` where the keys, ours or an issuer's, cannot be read.
     """
     if auth_mode == "open":
         return ANONYMOUS
-    if auth_mode != "keys" or authority is None:
+    if auth_mode not in _CHECKED or authority is None:
         raise Unauthenticated(f"this version cannot check credentials of mode {auth_mode!r}")
     if key := _key_in(request):
-        if len(key) > KEY_CHARS_MAX:
-            raise Unauthenticated("the credential is too long for a key")
         return authority.admit(key)
     login = request.cookies.get(LOGIN_COOKIE)
     if login and not from_elsewhere(request):
         return authority.admit_login(login)
     raise Unauthenticated(
-        "a key is needed, as `Authorization: Bearer …` or `X-API-Key: …`; an administrator makes"
-        " one with `kotaemon keys create`"
+        "a key or a token is needed, as `Authorization: Bearer …` or `X-API-Key: …`; an"
+        " administrator makes keys with `kotaemon keys create`"
     )
 
 

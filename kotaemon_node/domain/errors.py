@@ -152,6 +152,15 @@ class Unavailable(NodeError):
     retryable = True
 
 
+class IssuerUnavailable(Unavailable):
+    """An issuer's keys cannot be had now, so nobody can tell whether a token is good.
+
+    Who cannot be told from a stranger is not called one; a stream that is under way goes on.
+    """
+
+    code = "issuer_unavailable"
+
+
 class StoreUnavailable(Unavailable):
     """Redis does not answer. ``refusal`` is the reason under which it is counted."""
 

@@ -84,7 +84,7 @@ class KeyedCluster(FakeCluster):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.auth_mode = "keys"
-        ring = KeyRing(
+        self.ring = KeyRing(
             self.keys,
             admin=self.admin,
             secrets=self.secrets,
@@ -92,7 +92,7 @@ class KeyedCluster(FakeCluster):
             ids=RandomIds(),
             stale_s=self.stale_s,
         )
-        self.authority = Authority(ring, clock=self.clock)
+        self.authority = Authority(self.ring, clock=self.clock)
 
     def key(
         self,

@@ -107,4 +107,7 @@ def test_only_health_the_page_its_login_and_the_description_need_no_caller() -> 
         "page.asset",
         "login.log_in",
         "login.log_out",
+        "login.ways_in",
+        "login.leave",
+        "login.come_back",
     }

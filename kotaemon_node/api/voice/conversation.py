@@ -37,9 +37,9 @@ from kotaemon_node.domain import speech_limits as limits
 from kotaemon_node.domain.errors import (
     Invalid,
     NodeError,
-    StoreUnavailable,
     TooLarge,
     Unauthenticated,
+    Unavailable,
 )
 from kotaemon_node.domain.frames import Frame
 from kotaemon_node.domain.session import TurnKey
@@ -104,7 +104,7 @@ class VoiceConversation(Conversation):
                 with self._acting:
                     super()._hear(said)
             else:
-                with suppress(StoreUnavailable):
+                with suppress(Unavailable):
                     self._desk.admitted()
                 self._do_voice(*found, trace_id)
 

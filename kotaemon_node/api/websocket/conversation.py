@@ -42,12 +42,13 @@ from kotaemon_node.api.websocket.messages import (
 from kotaemon_node.api.websocket.pace import Pace
 from kotaemon_node.domain import door_limits, limits
 from kotaemon_node.domain.errors import (
+    LimitReached,
     Malformed,
     NodeError,
     Overloaded,
-    StoreUnavailable,
     TurnNotFound,
     Unauthenticated,
+    Unavailable,
 )
 from kotaemon_node.domain.frames import Frame
 from kotaemon_node.domain.ids import checked_id
@@ -136,7 +137,7 @@ class Conversation:
             _log.info("socket_silent")
             self._connection.abort()
             raise ConnectionEnded(NORMAL, "the peer answers no pings")
-        with suppress(StoreUnavailable):
+        with suppress(Unavailable):
             self._desk.admitted()
         self._connection.ping()
         self._pinged_at_s = time.monotonic()
@@ -151,7 +152,7 @@ class Conversation:
         trace_id = self._desk.fresh_trace_id()
         fields: dict[str, Any] = {}
         try:
-            with suppress(StoreUnavailable):
+            with suppress(Unavailable):
                 self._desk.admitted()
             wanted, fields = read_said(said)
             self._do(wanted, trace_id)
@@ -208,11 +209,13 @@ class Conversation:
 
     def _refuse(self, error: NodeError, fields: dict[str, Any], trace_id: str) -> None:
         code = error.code if error.code in ERRORS else NodeError.code
-        told = {
+        told: dict[str, Any] = {
             "code": code,
             "message": str(error) or ERRORS[code].meaning,
             "retryable": error.retryable,
         }
+        if isinstance(error, LimitReached):
+            told["retry_after_s"] = error.retry_after_s
         turn_id = ""
         with suppress(Malformed):  # what names no turn is not repeated
             turn_id = checked_id("turn id", fields.get("turn_id"))

@@ -19,7 +19,7 @@ from kotaemon_node.api.sse import RECONNECT_MS, RECONNECT_SPREAD_MS, Frames
 from kotaemon_node.api.websocket.connection import ConnectionEnded
 from kotaemon_node.api.websocket.pace import Pace
 from kotaemon_node.domain import door_limits
-from kotaemon_node.domain.errors import Draining, NodeError, StoreUnavailable, Unauthenticated
+from kotaemon_node.domain.errors import Draining, NodeError, Unauthenticated, Unavailable
 from kotaemon_node.domain.frames import Frame, FrameType
 from kotaemon_node.domain.session import TurnKey
 
@@ -86,7 +86,7 @@ class FollowedTurn:
         with closing(cast("Generator[Frame | None]", self._follow(self._position))) as frames:
             for frame in frames:
                 # A store that cannot be asked ends nothing: who is known is not called a stranger.
-                with suppress(StoreUnavailable):
+                with suppress(Unavailable):
                     self._admitted()
                 if frame is not None:
                     self._send(frame)

@@ -1,0 +1,20 @@
+"""What was refused to whom, told to the audit log: credentials, rights, and ids of sessions."""
+
+from flask import request
+
+from kotaemon_node.api.context import audit
+from kotaemon_node.domain.errors import Forbidden, Unauthenticated
+
+
+def tell_refused(error: Exception) -> None:
+    """Tell the audit log where a request ended in a refusal; a login tells its own."""
+    action = _action(error)
+    if action and request.blueprint != "login":
+        route = request.url_rule.rule if request.url_rule is not None else ""
+        audit(action, outcome="refused", target=route, reason=str(error))
+
+
+def _action(error: Exception) -> str:
+    if isinstance(error, Unauthenticated):
+        return "credential.refused"
+    return "permission.refused" if isinstance(error, Forbidden) else ""
