@@ -35,6 +35,22 @@ class PluginAgreement:
 
 
 @dataclass(frozen=True, slots=True)
+class TenantAgreement:
+    """One knowledge base of a tenant over the pods that have it open.
+
+    ``converged``: they serve the same generation; ``behind`` are those that serve an older one.
+    """
+
+    tenant: str
+    kb: str
+    generation: int
+    digest: str
+    converged: bool
+    pods: Sequence[str]
+    behind: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
 class ClusterForm:
     """Who lives and what they serve.
 
@@ -49,6 +65,8 @@ class ClusterForm:
     knowledge: Sequence[KnowledgeAgreement]
     plugins: Sequence[PluginAgreement] = ()
     """Whether all pods have the same versions of each plugin."""
+    tenants: Sequence[TenantAgreement] = ()
+    """Of tenants besides ``default``; no pod has to have them open: they count for nothing else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +90,26 @@ def cluster_form(pods: Sequence[PodReport]) -> ClusterForm:
         since=_combined(moments, latest=converged),
         knowledge=agreements,
         plugins=_plugins(pods),
+        tenants=_tenants(pods),
     )
+
+
+def _tenants(pods: Sequence[PodReport]) -> Sequence[TenantAgreement]:
+    serving: dict[tuple[str, str], list[_Serving]] = {}
+    for pod in pods:
+        for tenant, kbs in _rows(pod, "tenants").items():
+            for kb in kbs if isinstance(kbs, Mapping) else ():
+                row = _served(pod, kbs[kb])
+                if row is not None:
+                    serving.setdefault((tenant, kb), []).append(row)
+    return [_tenant(tenant, kb, rows) for (tenant, kb), rows in sorted(serving.items())]
+
+
+def _tenant(tenant: str, kb: str, serving: Sequence[_Serving]) -> TenantAgreement:
+    newest = max(serving, key=_identity)
+    behind = [row.pod for row in serving if _identity(row) != _identity(newest)]
+    pods = [row.pod for row in serving]
+    return TenantAgreement(tenant, kb, newest.generation, newest.digest, not behind, pods, behind)
 
 
 def _plugins(pods: Sequence[PodReport]) -> Sequence[PluginAgreement]:
@@ -130,7 +167,10 @@ def _rows(pod: PodReport, field: str) -> Mapping[str, Any]:
 
 
 def _serving(kb: str, pod: PodReport) -> _Serving | None:
-    row = _generations(pod).get(kb)
+    return _served(pod, _generations(pod).get(kb))
+
+
+def _served(pod: PodReport, row: object) -> _Serving | None:
     if not isinstance(row, Mapping):
         return None
     since = row.get("since")

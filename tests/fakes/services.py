@@ -26,6 +26,7 @@ from kotaemon_node.api.services import (
     OpenAiOffer,
     PluginService,
     Services,
+    TenantsService,
     UploadDesk,
 )
 from kotaemon_node.domain.errors import (
@@ -391,6 +392,7 @@ class FakeCluster:
     plugins: PluginService | None = None
     openai: OpenAiOffer = field(default_factory=OpenAiOffer)
     breakers: Breakers | None = None
+    tenants: TenantsService | None = None
 
     def __post_init__(self) -> None:
         self.turns = FakeTurns(self.sessions)
@@ -432,6 +434,7 @@ class FakeCluster:
             plugins=self.plugins,
             openai=self.openai,
             breakers=self.breakers,
+            tenants=self.tenants,
         )
 
 
