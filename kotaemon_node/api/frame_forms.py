@@ -68,8 +68,8 @@ _TYPES: Final[Mapping[str, tuple[str, Mapping[str, Schema], frozenset[str]]]] = 
     ),
     "error": (
         "The turn failed; without `seq`, only the stream did.",
-        {"code": _TEXT, "message": _TEXT, "retryable": _FLAG},
-        frozenset(),
+        {"code": _TEXT, "message": _TEXT, "retryable": _FLAG, "retry_after_s": _COUNT},
+        frozenset({"retry_after_s"}),
     ),
     "done": (
         "The turn ended. `answer` is all texts since the last `restart`.",

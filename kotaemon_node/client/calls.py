@@ -71,7 +71,9 @@ def problem_of(reply: Reply | Broken, endpoint: str) -> KotaemonError:
         body = json.loads(reply.body)
     except ValueError:
         body = None
-    return error_of(reply.status, body, trace_id=reply.headers.get(TRACE_HEADER, ""))
+    problem = error_of(reply.status, body, trace_id=reply.headers.get(TRACE_HEADER, ""))
+    problem.retry_after_s = said_pause_s(reply)
+    return problem
 
 
 def said_pause_s(reply: Reply | Broken) -> float | None:

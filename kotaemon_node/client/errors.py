@@ -28,6 +28,8 @@ class KotaemonError(Exception):
         self.code = code
         self.retryable = retryable
         self.trace_id = trace_id
+        self.retry_after_s: float | None = None
+        """After how long the same may succeed, where the cluster said so."""
         self.status = status
         """Of the HTTP answer; 0: there was none, or a stream said it."""
 

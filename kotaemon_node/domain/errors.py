@@ -127,6 +127,7 @@ class LimitReached(NodeError):
     """The caller, or its tenant, has used what it may; the same request may succeed later."""
 
     code = "rate_limited"
+    retryable = True
 
     def __init__(
         self,

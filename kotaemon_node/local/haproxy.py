@@ -70,7 +70,8 @@ ${bind}    maxconn ${clients_max}
     option dontlog-normal
     http-request set-header X-Turn-Default %[unique-id]
     acl named req.hdr(x-session-id) -m len 1:128
-${origin}    http-request set-var(txn.key) req.hdr(x-session-id) if named
+${origin}    option forwardfor
+    http-request set-var(txn.key) req.hdr(x-session-id) if named
     http-request set-var(txn.key) unique-id if !{ var(txn.key) -m len 1:128 }
     default_backend grpc_workers
 

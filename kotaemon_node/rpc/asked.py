@@ -10,7 +10,9 @@ from kotaemon_node.client.errors import Refused
 from kotaemon_node.domain.ids import ID_PATTERN
 from kotaemon_node.rpc.kotaemon_pb2 import GenerateRequest
 
-PASSED_ON: Final = ("authorization", "x-api-key", "traceparent", "x-trace-id", "x-turn-default")
+PASSED_ON: Final = (
+    "authorization", "x-api-key", "traceparent", "x-trace-id", "x-turn-default", "x-forwarded-for",
+)  # fmt: skip
 """Metadata of a call that goes on to the pod as headers: who asks, and under which trace."""
 SESSION_KEY: Final = "x-session-id"
 """Metadata by which the balancer finds the session's pod; it may name the session alone, too."""

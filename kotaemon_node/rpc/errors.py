@@ -42,6 +42,8 @@ OF_CODES: Final[Mapping[str, StatusCode]] = {
 CODE_KEY: Final = "kotaemon-code"
 RETRYABLE_KEY: Final = "kotaemon-retryable"
 TRACE_KEY: Final = "kotaemon-trace-id"
+PUSHBACK_KEY: Final = "grpc-retry-pushback-ms"
+RETRY_AFTER_KEY: Final = "retry-after"
 
 
 def status_of(error: KotaemonError) -> StatusCode:
@@ -59,4 +61,9 @@ def trailers_of(error: KotaemonError) -> tuple[tuple[str, str], ...]:
         (RETRYABLE_KEY, "true" if error.retryable else "false"),
         (TRACE_KEY, error.trace_id),
     )
-    return tuple((name, text) for name, text in said if text)
+    told = tuple((name, text) for name, text in said if text)
+    if error.retry_after_s is None:
+        return told
+    # By the first gRPC's own retries wait (gRFC A6), the second is for people and programs.
+    pause_ms = str(int(1_000 * error.retry_after_s))
+    return (*told, (PUSHBACK_KEY, pause_ms), (RETRY_AFTER_KEY, f"{error.retry_after_s:g}"))

@@ -14,7 +14,7 @@ from typing import Any
 
 import gevent
 
-from kotaemon_node import bootstrap
+from kotaemon_node import bootstrap, tenants
 from kotaemon_node.domain import limits
 from kotaemon_node.domain.knowledge import GenerationRef, Hit, SearchResult
 from kotaemon_node.engine.answering import Draft
@@ -84,7 +84,7 @@ def _script(message: str) -> dict[str, Any] | None:
     return asked if scripted else None
 
 
-bootstrap.KnowledgeLibrary = AnyKnowledge  # type: ignore[assignment, misc]
+tenants.KnowledgeLibrary = AnyKnowledge  # type: ignore[assignment, misc]
 bootstrap.Answerer = ScriptedAnswerer  # type: ignore[assignment, misc]
 bootstrap.encoder_of = lambda *_, **__: HashingEncoder()  # type: ignore[assignment]
 
