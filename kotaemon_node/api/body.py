@@ -15,8 +15,10 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 from werkzeug.exceptions import HTTPException
 
+from kotaemon_node.api.arrival import arrival
 from kotaemon_node.api.errors import UnsupportedMediaType
-from kotaemon_node.domain.errors import Invalid, Malformed, NodeError, TooLarge
+from kotaemon_node.domain import limits
+from kotaemon_node.domain.errors import DeadlineExceeded, Invalid, Malformed, NodeError, TooLarge
 from kotaemon_node.domain.limits import JSON_DEPTH_MAX, JSON_VALUES_MAX
 from kotaemon_node.domain.nesting import deeper_than
 
@@ -27,6 +29,7 @@ Model = TypeVar("Model", bound=BaseModel)
 _JSON_TYPES: Final = frozenset({"", "application/json"})
 _TOO_LONG: Final = frozenset({"string_too_long", "too_long", "bytes_too_long"})
 _PROBLEMS_SHOWN: Final = 3
+_LATE: Final = f"the body did not arrive within {limits.BODY_TIMEOUT_S:.0f} s"
 
 
 def read_body(model: type[Model]) -> Model:
@@ -73,17 +76,26 @@ def checked(model: type[Model], fields: object, *, missing: type[NodeError] = In
 
 
 def read_bytes() -> bytes:
-    """Return the request's body as it came; raises ``Malformed`` for one that breaks off."""
-    try:
-        # An announced length above MAX_CONTENT_LENGTH is refused before the first byte is read. A
-        # chunked body is silently cut there: only the read behind its end says that there is more.
-        raw = request.get_data(cache=False, parse_form_data=False)
-        request.stream.read(1)
-    except HTTPException:
-        raise
-    except Exception as error:  # noqa: BLE001 - servers' errors for broken chunks share no base
-        _log.info("body_broken", error=repr(error))
-        raise Malformed(f"the body is broken: {type(error).__name__}") from None
+    """Return the request's body as it came.
+
+    Raises ``Malformed`` for one that breaks off, ``DeadlineExceeded`` for one that takes longer
+    than ``BODY_TIMEOUT_S`` to arrive.
+    """
+    with arrival(request, timeout_s=limits.BODY_TIMEOUT_S) as arriving:
+        try:
+            # An announced length above MAX_CONTENT_LENGTH is refused before the first byte is read.
+            # A chunked body is silently cut there: only the read behind its end says that there is
+            # more.
+            raw = request.get_data(cache=False, parse_form_data=False)
+            request.stream.read(1)
+        except Exception as error:
+            if arriving.late:
+                raise DeadlineExceeded(_LATE) from None
+            if isinstance(error, HTTPException):
+                raise
+            # Servers' errors for broken chunks share no base.
+            _log.info("body_broken", error=repr(error))
+            raise Malformed(f"the body is broken: {type(error).__name__}") from None
     return raw
 
 

@@ -6,9 +6,7 @@ happens to the request or the pod, nothing is left behind.
 
 import contextlib
 import hashlib
-import socket
 import tempfile
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -20,6 +18,7 @@ from flask import Request
 from werkzeug.exceptions import ClientDisconnected, HTTPException
 from werkzeug.sansio import multipart
 
+from kotaemon_node.api.arrival import arrival
 from kotaemon_node.api.errors import UnsupportedMediaType
 from kotaemon_node.domain import limits
 from kotaemon_node.domain.document_names import document_of
@@ -107,14 +106,14 @@ class Arrivals(ExitStack):
         ``TooLarge``, ``Malformed``, ``UnsupportedMediaType``, ``DeadlineExceeded``.
         """
         deadline_s = self._clock.monotonic_s() + limits.UPLOAD_TIMEOUT_S
-        self._cut_off_later(request)
+        arriving = self.enter_context(arrival(request, timeout_s=limits.UPLOAD_TIMEOUT_S))
         try:
             for event in _events(request):
                 if self._clock.monotonic_s() > deadline_s:
                     raise _late()
                 self._keeping(self._meet, event)
         except (Malformed, ClientDisconnected):
-            if self._clock.monotonic_s() > deadline_s:
+            if arriving.late or self._clock.monotonic_s() > deadline_s:
                 raise _late() from None
             raise
         if not self._files:
@@ -124,18 +123,6 @@ class Arrivals(ExitStack):
         for file in self._files:
             self._keeping(self._native, file.file.flush)
         return self._files
-
-    def _cut_off_later(self, request: Request) -> None:
-        """End the connection's receiving side when time is up, unless all is closed before.
-
-        One read waits for a whole piece: of a client that sends a byte now and then, for days.
-        """
-        connection: socket.socket | None = request.environ.get("gunicorn.socket")
-        if connection is not None:
-            timer = threading.Timer(limits.UPLOAD_TIMEOUT_S, _cut_off, [connection])
-            timer.daemon = True
-            timer.start()
-            self.callback(timer.cancel)
 
     def _keeping(self, work: Callable[..., Any], *arguments: Any) -> None:
         try:
@@ -201,11 +188,6 @@ class Arrivals(ExitStack):
 def _close(file: IO[bytes]) -> None:
     with contextlib.suppress(OSError):  # on a full disk what is left cannot be written now, either
         file.close()
-
-
-def _cut_off(connection: socket.socket) -> None:
-    with contextlib.suppress(OSError):  # it is closed already
-        connection.shutdown(socket.SHUT_RD)
 
 
 def _late() -> DeadlineExceeded:

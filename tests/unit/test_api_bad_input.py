@@ -1,10 +1,13 @@
 """Whatever is sent, the answer is a clear 4xx in the one form, and the pod is as it was."""
 
+import socket
+import threading
 from typing import Any
 
 import orjson
 import pytest
 
+from kotaemon_node.domain import limits
 from kotaemon_node.domain.limits import (
     BODY_BYTES_MAX,
     JSON_DEPTH_MAX,
@@ -224,6 +227,37 @@ def test_a_client_that_leaves_in_the_middle_of_its_body() -> None:
     )
 
     assert_refused(answer, 400, "malformed")
+
+
+def test_a_client_that_trickles_its_body_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "BODY_TIMEOUT_S", 0.05)
+    ended = threading.Event()
+
+    class Connection:
+        def shutdown(self, how: int) -> None:
+            assert how == socket.SHUT_RD
+            ended.set()
+
+    class Stuck:
+        def read(self, _size: int = -1) -> bytes:
+            assert ended.wait(60), "nobody ended the connection"
+            raise OSError("closed")
+
+    answer = (
+        FakeCluster()
+        .client()
+        .post(
+            "/v1/sessions",
+            environ_overrides={
+                "wsgi.input": Stuck(),
+                "gunicorn.socket": Connection(),
+                "CONTENT_LENGTH": "100",
+                "CONTENT_TYPE": JSON,
+            },
+        )
+    )
+
+    assert_refused(answer, 504, "deadline_exceeded")
 
 
 def test_after_all_that_the_pod_answers() -> None:
