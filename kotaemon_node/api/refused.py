@@ -9,9 +9,11 @@ from kotaemon_node.domain.errors import Forbidden, Unauthenticated
 def tell_refused(error: Exception) -> None:
     """Tell the audit log where a request ended in a refusal; a login tells its own."""
     action = _action(error)
-    if action and request.blueprint != "login":
+    if action and not (action == "credential.refused" and request.endpoint == "login.log_in"):
         route = request.url_rule.rule if request.url_rule is not None else ""
-        audit(action, outcome="refused", target=route, reason=str(error))
+        # Limits say how long to wait, each time another time: alike is what is of one limit.
+        reason = error.limit if isinstance(error, LimitReached) else str(error)
+        audit(action, outcome="refused", target=route, reason=reason)
 
 
 def _action(error: Exception) -> str:

@@ -10,7 +10,7 @@ from kotaemon_node.api.issuer_logins import IssuerLogins
 from kotaemon_node.api.services import Services
 from kotaemon_node.domain.audit import AuditEvent
 from kotaemon_node.domain.oidc import Issuer
-from tests.fakes.credentials import KeyedCluster
+from tests.fakes.credentials import FixedLines, KeyedCluster
 
 
 class KeptEvents:
@@ -33,11 +33,13 @@ class OidcCluster(KeyedCluster):
     issuers: Sequence[Issuer] = ()
     timeout_s: float = 5.0
     audit: KeptEvents = field(default_factory=KeptEvents)
+    client_secret: str = ""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self.auth_mode = "oidc"
-        described = [DescribedIssuer(one) for one in self.issuers]
+        secret = FixedLines([self.client_secret]) if self.client_secret else None
+        described = [DescribedIssuer(one, secret) for one in self.issuers]
         self.oidc = OidcIssuers(described, clock=self.clock, timeout_s=self.timeout_s)
         self.logins = IssuerLogins(
             self.oidc,
