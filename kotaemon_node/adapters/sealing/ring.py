@@ -133,7 +133,9 @@ class DataKeyRing:
 
     def _of_tenant(self, tenant: str) -> _Tenant:
         with self._lock:
-            known = self._tenants.setdefault(tenant, _Tenant(read_s=float("-inf")))
+            known = self._tenants.get(tenant)
+            if known is None:
+                known = self._tenants[tenant] = _Tenant(read_s=float("-inf"))
             self._tenants.move_to_end(tenant)
             if len(self._tenants) > limits.SEALING_TENANTS_MAX:
                 _, left = self._tenants.popitem(last=False)
@@ -222,6 +224,9 @@ class DataKeyRing:
 
     def _first_open(self, known: _Tenant, table: DataKeyTable) -> DataKey:
         """Return the newest key whose master key is known here: an older one seals as well."""
+        newest = known.open.get(table.newest)
+        if newest is not None and table.newest in table.rows:
+            return newest  # almost always, and once for each frame: nothing is sorted for it
         problem: NodeError | None = None
         for row in table.by_age():
             try:

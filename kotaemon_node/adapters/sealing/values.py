@@ -81,4 +81,4 @@ def _associated(head: bytes, place: SealedPlace) -> bytes:
 
 def _told_apart(*parts: str) -> bytes:
     encoded = [part.encode() for part in parts]
-    return b"".join(len(part).to_bytes(4, "big") + part for part in encoded)
+    return b"".join([len(part).to_bytes(4, "big") + part for part in encoded])
