@@ -205,6 +205,7 @@ def build_pod(settings: Settings) -> RunningPod:
         tasks=tasks,
         metrics=metrics,
         opened=afterwards.breaker_opened,
+        audit=audited.log,
     )
     effects.look_after(afterwards.worker, sessions)
     guarded = guarded_model_of(settings, clock=clock, ids=ids, metrics=metrics)

@@ -19,6 +19,7 @@ from kotaemon_node.engine.pod import Pod
 from kotaemon_node.engine.reconciling import Reconciling, Settling
 from kotaemon_node.engine.slow_calls import Behind
 from kotaemon_node.engine.tool_steps import ToolSteps
+from kotaemon_node.ports.audit import AuditLog
 from kotaemon_node.ports.breakers import Breaker
 from kotaemon_node.ports.cipher import FieldCipher
 from kotaemon_node.ports.later import RECONCILE, SLOW_CALL, Later
@@ -131,6 +132,7 @@ def effects_of(
     tasks: Tasks,
     metrics: Metrics,
     opened: Opened = lambda tenant, name: None,
+    audit: AuditLog | None = None,
 ) -> Effects:
     """Return them; connects when first used. Raises ``ValueError`` for a wrong TOOLS_FILE."""
     # Connections of their own: requests that use theirs up must not make a pod judge alone.
@@ -147,5 +149,6 @@ def effects_of(
         breakers=breakers,
         last_good=RedisLastGood(store),
         behind=Behind(later, follow_ups),
+        audit=audit,
     )
     return Effects(steps, Settling(later, clock=clock), breakers, later, follow_ups, clock)

@@ -31,6 +31,7 @@ from kotaemon_node.api import (
     turns,
     uploads,
 )
+from kotaemon_node.api.audited_routes import tell_done
 from kotaemon_node.api.context import EXTENSION, Pod
 from kotaemon_node.api.observed import observe
 from kotaemon_node.api.openai import routes as openai
@@ -95,6 +96,7 @@ def create_app(services: Services, *, streams_max: int = STREAMS_PER_POD_MAX) ->
         OpenSockets(leaving=lambda: services.pod.draining),
     )
     observe(app)
+    tell_done(app)
     for blueprint in _BLUEPRINTS:
         app.register_blueprint(blueprint)
     _require_rows(app)

@@ -25,7 +25,7 @@ def read_audit() -> Response:
         raise NotFound("this cluster keeps no audit log; AUDIT_LOG=on makes it")
     own = principal().tenant
     tenant = query.tenant or own
-    if tenant != own and own != DEFAULT_TENANT:
+    if own not in {tenant, DEFAULT_TENANT}:
         raise Forbidden("only an administrator of the cluster may read another tenant's log")
     wanted = Wanted(
         query.action,

@@ -4,6 +4,7 @@ Every change takes effect on all pods within two seconds; running calls end in t
 they began.
 """
 
+import hashlib
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -12,6 +13,7 @@ from flask import Blueprint, Response, request
 from werkzeug.exceptions import HTTPException
 
 from kotaemon_node.api.answers import json_answer
+from kotaemon_node.api.audited_routes import note
 from kotaemon_node.api.body import checked, parse_object, read_body
 from kotaemon_node.api.context import pod, principal, services
 from kotaemon_node.api.errors import UnsupportedMediaType
@@ -53,6 +55,7 @@ def push_plugin() -> Response:
         raw, signature, wish = _read_form()
         key_id, signed = signature_of(signature)
         row = _desk().push(raw, key_id=key_id, signature=signed, wish=wish, by=_caller())
+    note(target=row.name, signed_by=key_id, sha256=hashlib.sha256(raw).hexdigest())
     return _shown(row, status=201)
 
 
@@ -64,6 +67,12 @@ def change_plugin(name: str) -> Response:
     """
     body = read_body(PluginBody)
     wish = PluginWish(body.enabled, body.config, body.rollout_percent)
+    # Of a configuration only that there is another one: it may hold what is nobody's business.
+    said = {"enabled": body.enabled, "rollout_percent": body.rollout_percent}
+    note(
+        configured=body.config is not None,
+        **{name: value for name, value in said.items() if value is not None},
+    )
     return _shown(_desk().change(name, wish, by=_caller()))
 
 

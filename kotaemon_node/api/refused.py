@@ -3,7 +3,7 @@
 from flask import request
 
 from kotaemon_node.api.context import audit
-from kotaemon_node.domain.errors import Forbidden, Unauthenticated
+from kotaemon_node.domain.errors import Forbidden, LimitReached, Unauthenticated
 
 
 def tell_refused(error: Exception) -> None:
@@ -19,4 +19,6 @@ def tell_refused(error: Exception) -> None:
 def _action(error: Exception) -> str:
     if isinstance(error, Unauthenticated):
         return "credential.refused"
+    if isinstance(error, LimitReached):
+        return "limit.refused"
     return "permission.refused" if isinstance(error, Forbidden) else ""

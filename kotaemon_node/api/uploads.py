@@ -5,6 +5,7 @@ from typing import Final
 from flask import Blueprint, Response, request
 
 from kotaemon_node.api.answers import json_answer
+from kotaemon_node.api.audited_routes import note
 from kotaemon_node.api.context import knowledge, pod, principal, services
 from kotaemon_node.api.forms import Uploaded, UploadForm
 from kotaemon_node.api.inputs import UploadQuery
@@ -47,6 +48,7 @@ def upload_documents(kb: str) -> Response:
             raise Invalid("job names the job of one file; leave it out, or upload one by one")
         uploads = [order_upload(kb, file, query.job) for file in files]
     first = uploads[0]
+    note(target=f"{kb}/{first.document}", documents=len(uploads), revision=first.revision)
     form = UploadForm(first.document, first.revision, first.job, uploads)
     answer = json_answer(form, status=202)
     answer.headers["Location"] = f"/v1/jobs/{first.job}"

@@ -1,5 +1,7 @@
 """Refusals that are alike count as one entry a minute: no flood of them floods the log.
 
+So do reads, by what was read: who looks at a session looks often.
+
 The first of a kind is told at once. Those that follow within the minute are told in one entry
 behind it, with their number. So many kinds are told apart; beyond that a minute's refusals count
 by action alone, whose number is ours.
@@ -12,6 +14,7 @@ from kotaemon_node.domain import audit_limits as limits
 from kotaemon_node.domain.audit import AuditEvent
 
 _OTHERS = "(others)"
+_READS = frozenset({"session.read", "session.listed", "trace.read", "audit.read"})
 
 Kind = tuple[str, ...]
 
@@ -31,7 +34,7 @@ class Alike:
 
     def told(self, event: AuditEvent, *, now_s: float) -> AuditEvent | None:
         """Return what is to be told of the event now; None: it is counted, and told later."""
-        if event.outcome != "refused":
+        if event.outcome != "refused" and event.action not in _READS:
             return event
         kind = _kind_of(event)
         if kind not in self._seen and len(self._seen) >= limits.AUDIT_ALIKE_MAX:
@@ -62,13 +65,16 @@ class Alike:
             seen = self._seen.pop(kind)
             if seen.more:
                 # Targets and traces of the others were others: only what was alike is told.
+                target = seen.first.target if seen.first.action in _READS else ""
                 detail = {**_reason(seen.first), "count": seen.more}
-                yield replace(seen.first, target="", trace_id="", detail=detail)
+                yield replace(seen.first, target=target, trace_id="", detail=detail)
 
 
 def _kind_of(event: AuditEvent) -> Kind:
     reason = str(event.detail.get("reason", ""))
-    return (event.action, event.tenant, event.subject, event.credential, event.address, reason)
+    what = event.target if event.action in _READS else reason
+    who = (event.subject, event.credential, event.address)
+    return (event.action, event.outcome, event.tenant, *who, what)
 
 
 def _reason(event: AuditEvent) -> dict[str, str | int | float | bool]:

@@ -18,6 +18,7 @@ from kotaemon_node.domain.arguments import problem_of
 from kotaemon_node.domain.ids import DEFAULT_TENANT
 from kotaemon_node.domain.limits import TOOL_ARGUMENTS_CHARS_MAX
 from kotaemon_node.engine.alone import TOO_LONG, without_person
+from kotaemon_node.engine.audited_calls import tell_call
 from kotaemon_node.engine.awaiting import WAITED, Awaiting, Begun
 from kotaemon_node.engine.calling import Calling
 from kotaemon_node.engine.given import is_alone
@@ -32,6 +33,7 @@ from kotaemon_node.engine.ledger import (
 from kotaemon_node.engine.plugin_tools import hook_spec, plugin_of
 from kotaemon_node.engine.slow_calls import Behind
 from kotaemon_node.engine.writing import FrameWriter
+from kotaemon_node.ports.audit import AuditLog, NoAuditLog
 from kotaemon_node.ports.breakers import Breakers
 from kotaemon_node.ports.language_model import ToolCall
 from kotaemon_node.ports.last_good import LastGoodResults
@@ -117,6 +119,7 @@ class ToolSteps:
         breakers: Breakers | None = None,
         last_good: LastGoodResults | None = None,
         behind: Behind | None = None,
+        audit: AuditLog | None = None,
     ) -> None:
         """``tasks``: None makes the calls one by one, and nobody is told that one takes long.
 
@@ -126,6 +129,7 @@ class ToolSteps:
         self._clock = clock
         self._metrics = metrics
         self._behind = behind
+        self._audit = audit or NoAuditLog()
         self._at_once = TOOL_CALLS_AT_ONCE if tasks is not None else 1
         self.calling = Calling(
             toolbox,
@@ -209,6 +213,7 @@ class ToolSteps:
                 outcomes[one.step] = Outcome(**known, later=later)
             elif refusal := self._refusal(one, work, out, reasons):
                 outcomes[one.step] = self._ended(one, refusal, out)
+                tell_call(self._audit, one.decided, work, refusal, step=one.step, begun=False)
             else:
                 begun.append(self._begun(one, work, out))
         by_step = {one.step: one for one in group}
@@ -217,7 +222,9 @@ class ToolSteps:
         )
         for ended, outcome in ended_calls:
             heard = without_person(outcome) if is_alone(work) else outcome
-            outcomes[ended.step] = self._ended(by_step[ended.step], heard, out)
+            one = by_step[ended.step]
+            outcomes[ended.step] = self._ended(one, heard, out)
+            tell_call(self._audit, one.decided, work, outcome, step=one.step, begun=True)
         return outcomes
 
     def _ended(self, one: _Step, outcome: Outcome, out: FrameWriter) -> Outcome:
