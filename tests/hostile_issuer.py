@@ -4,11 +4,12 @@ import base64
 import hmac
 import json
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final
+from urllib.parse import parse_qs, urlsplit
 
 from joserfc import jwt
 from joserfc.jwk import ECKey, RSAKey
@@ -44,6 +45,8 @@ class HostileIssuer:
         self.dripped = 0
         self.token_answer: tuple[int, Any] = (400, {"error": "invalid_grant"})
         self.forms: list[str] = []
+        self.lets_in: Callable[[str], dict[str, Any]] | None = None
+        """Makes the answer to a code from the nonce of its login; then anybody is let in."""
         self.stopped = threading.Event()
         handler = type("Handler", (_Handler,), {"issuer": self})
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
@@ -137,6 +140,13 @@ class _Handler(BaseHTTPRequestHandler):
         self.issuer.asked.append(self.path)
         if self.path == "/keys":
             self._keys()
+        elif self.path.startswith("/authorize") and self.issuer.lets_in is not None:
+            asked = {name: told[0] for name, told in parse_qs(urlsplit(self.path).query).items()}
+            self.issuer.token_answer = (200, self.issuer.lets_in(asked["nonce"]))
+            self.send_response(303)
+            self.send_header("Location", f"{asked['redirect_uri']}?code=c&state={asked['state']}")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
         elif self.path.endswith("/.well-known/openid-configuration"):
             self._tell(self.issuer.status, json.dumps(self.issuer.described()).encode())
         else:

@@ -40,6 +40,28 @@ export async function lookWhoWeAre() {
   }
 }
 
+/** @returns {Promise<{name: string, label: string}[]>} the issuers that one may log in with */
+export async function issuersOffered() {
+  try {
+    return (await api.waysIn()).issuers;
+  } catch (error) {
+    if (!(error instanceof ApiError)) throw error;
+    return []; // a key still opens
+  }
+}
+
+/** Where the browser goes to log in with an issuer, and from where it comes back to this page. */
+export const addressOfLogin = (issuer) => {
+  const back = location.pathname.startsWith("/admin") ? "/admin" : "/";
+  return `/v1/login/oidc?issuer=${encodeURIComponent(issuer)}&back=${encodeURIComponent(back)}`;
+};
+
+/** How a login with an issuer went wrong, as the address says: "refused", "away", or "". */
+export function failedLogin() {
+  const told = new URLSearchParams(location.search).get("login");
+  return ["refused", "away"].includes(told) ? told : "";
+}
+
 /** @returns {Promise<ApiError | null>} why the key does not open */
 export async function logIn(key) {
   try {
@@ -54,8 +76,9 @@ export async function logIn(key) {
 
 /** Forget the login and all that the page shows and remembers of it. */
 export async function logOut() {
+  let left;
   try {
-    await api.logOut();
+    left = await api.logOut();
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
     return; // still logged in, and so it looks
@@ -65,5 +88,5 @@ export async function logOut() {
   } catch {
     // Storage is forbidden: nothing lies there.
   }
-  location.assign("/");
+  location.assign(left?.address ?? "/");
 }

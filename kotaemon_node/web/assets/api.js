@@ -17,6 +17,10 @@ class PageClient extends Client {
     return this.json("GET", "/v1/cluster");
   }
 
+  waysIn() {
+    return this.json("GET", "/v1/login");
+  }
+
   logIn(key) {
     return this.json("POST", "/v1/login", { key });
   }

@@ -11,6 +11,12 @@ export const EN = {
   keyLabel: "API key",
   keyHelp: "This service is closed. Whoever runs it can give you a key.",
   enter: "Log in",
+  enterWith: (issuer) => `Log in with ${issuer}`,
+  orKey: "or with a key",
+  loginFailed: {
+    refused: "That login does not open this service. Begin it again, or ask whoever runs it.",
+    away: "The login service does not answer now. Try again in a moment.",
+  },
   logOut: "Log out",
 
   emptyTitle: "What would you like to know?",

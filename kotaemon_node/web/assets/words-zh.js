@@ -11,6 +11,12 @@ export const ZH = {
   keyLabel: "API 密钥",
   keyHelp: "本服务不对外开放。请向管理员索取密钥。",
   enter: "登录",
+  enterWith: (issuer) => `使用 ${issuer} 登录`,
+  orKey: "或使用密钥",
+  loginFailed: {
+    refused: "此登录无法进入本服务。请重新登录，或联系管理员。",
+    away: "登录服务暂时没有响应，请稍后再试。",
+  },
   logOut: "退出登录",
 
   emptyTitle: "想了解什么？",

@@ -1,5 +1,5 @@
-// What a closed cluster shows first: a field for the key.
-import { logIn } from "../access.js";
+// What a closed cluster shows first: a field for the key, and a way to each issuer.
+import { addressOfLogin, failedLogin, issuersOffered, logIn } from "../access.js";
 import { html, useLayoutEffect, useRef, useState } from "../html.js";
 import { errorText } from "../i18n.js";
 import { switchLanguage } from "../view.js";
@@ -8,7 +8,11 @@ import { Globe } from "./icons.js";
 export function Login({ words, onEntered }) {
   const field = useRef(null);
   const [state, setState] = useState({ busy: false, error: null });
+  const [issuers, setIssuers] = useState([]);
   useLayoutEffect(() => field.current.focus(), []);
+  useLayoutEffect(() => {
+    issuersOffered().then(setIssuers);
+  }, []);
   const enter = async (event) => {
     event.preventDefault();
     const key = field.current.value.trim();
@@ -23,11 +27,16 @@ export function Login({ words, onEntered }) {
     field.current.select();
     field.current.focus();
   };
-  const told = state.error && errorText(words, state.error);
+  const failed = failedLogin();
+  const told = state.error ? errorText(words, state.error) : failed && words.loginFailed[failed];
   return html`
     <main class="login">
       <form class="login-box" onSubmit=${enter}>
         <h1 class="brand"><img src="/assets/icon.svg" alt="" width="24" height="24" />kotaemon</h1>
+        ${issuers.map(({ name, label }) => html`
+          <a class="login-enter login-issuer" href=${addressOfLogin(name)} key=${name}>
+            ${words.enterWith(label)}</a>`)}
+        ${issuers.length > 0 && html`<p class="login-or">${words.orKey}</p>`}
         <label class="login-label" for="key">${words.keyLabel}</label>
         <input id="key" class="login-field" type="password" autocomplete="current-password"
           autocapitalize="off" spellcheck="false" required ref=${field}
