@@ -49,6 +49,20 @@
 {{- if .Values.channels }}
 - {name: CHANNELS_FILE, value: /etc/kotaemon/channels/channels.yaml}
 {{- end }}
+{{- with .Values.limits }}
+- {name: LIMIT_REQUESTS_PER_MINUTE, value: {{ .requestsPerMinute | int64 | quote }}}
+- {name: LIMIT_TOKENS_PER_MINUTE, value: {{ .tokensPerMinute | int64 | quote }}}
+- {name: LIMIT_COST_PER_DAY, value: {{ .costPerDay | quote }}}
+- {name: LIMIT_STREAMS, value: {{ .streams | int64 | quote }}}
+- {name: LIMIT_UPLOAD_BYTES_PER_DAY, value: {{ .uploadBytesPerDay | int64 | quote }}}
+- {name: LIMIT_REFUSED_PER_MINUTE, value: {{ .refusedPerMinute | int64 | quote }}}
+{{- $any := or .requestsPerMinute .tokensPerMinute .costPerDay .streams .uploadBytesPerDay .table }}
+- {name: LIMIT_BY_ADDRESS, value: {{ ternary "true" "false" (and .byAddress (not (empty $any))) | quote }}}
+- {name: BALANCER_NETWORKS, value: {{ .balancerNetworks | quote }}}
+{{- if .table }}
+- {name: LIMITS_FILE, value: /etc/kotaemon/limits/limits.yaml}
+{{- end }}
+{{- end }}
 {{- if .Values.experiment }}
 - {name: EXPERIMENT_FILE, value: /etc/kotaemon/experiment/experiment.yaml}
 {{- end }}
