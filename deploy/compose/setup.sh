@@ -30,6 +30,8 @@ settle "$secrets/redis/password" ''
 printf 'requirepass %s\n' "$(cat "$secrets/redis/password")" | put "$secrets/redis/password.conf"
 settle "$secrets/cluster/artifact-token" ''
 settle "$secrets/cluster/admin-key" "${ADMIN_KEY:-}"
+# Never replaced: without it no entry of the audit log can be verified any more.
+settle "$secrets/cluster/audit.keys" ''
 settle "$secrets/grafana/password" "${GRAFANA_ADMIN_PASSWORD:-}"
 put "$secrets/cluster/environment" <<EOF
 REDIS_URL=redis://:$(cat "$secrets/redis/password")@redis:6379/0

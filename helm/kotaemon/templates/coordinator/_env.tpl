@@ -9,6 +9,7 @@
 - {name: PLUGINS_DIR, value: {{ ternary "/etc/kotaemon/plugins" "/var/lib/kotaemon/plugins" (not (empty .Values.plugins.configMap)) }}}
 - {name: SIGNING_KEY_FILE, value: /etc/kotaemon/signing/signing.pem}
 - {name: ARTIFACT_CACHE_DIR, value: /var/cache/kotaemon/artifacts}
+{{- include "kotaemon.audit.env" . }}
 {{- if ne .Values.artifacts.mode "s3" }}
 - {name: COORDINATOR_ARTIFACT_URL, value: "file:///var/lib/kotaemon/artifacts"}
 {{- end }}
