@@ -1,8 +1,8 @@
 """The coordinator's own settings beside those it shares with the workers."""
 
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from kotaemon_node.settings import Settings
 
@@ -15,6 +15,8 @@ class CoordinatorSettings(Settings):
     coordinator_port: int = Field(default=8090, ge=1, le=65535)
     coordinator_artifact_url: str = ""
     """Where the coordinator keeps artifacts that workers read through it; empty: ARTIFACT_URL."""
+    coordinator_redis_url: str = ""
+    """``REDIS_URL`` with the coordinator's own user (least rights); empty: the same for all."""
     coordinator_role: Literal["coordinator", "build-worker"] = "coordinator"
     """What the program is; a build worker reads and encodes documents for the one that leads."""
     work_priority: Literal["low", "normal"] = "low"
@@ -23,3 +25,9 @@ class CoordinatorSettings(Settings):
     """By how much the recall on a probe set may fall before a build is held."""
     questions_in_metrics: bool = False
     """Whether the questions asked most often are told as metrics, word for word."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _own_user(cls, given: Any) -> Any:
+        own = given.get("coordinator_redis_url") if isinstance(given, dict) else None
+        return {**given, "redis_url": own} if own else given

@@ -23,6 +23,7 @@ from kotaemon_node.cli import (
     plugin_authors,
     plugins,
     restore,
+    rights,
     search,
     sessions,
     signing_key,
@@ -84,6 +85,7 @@ app.command()(restore.restore)
 app.add_typer(api_keys.app, name="keys")
 app.add_typer(audit.app, name="audit")
 app.add_typer(encryption.app, name="encryption")
+app.add_typer(rights.app, name="rights")
 app.add_typer(sessions.app, name="sessions")
 app.add_typer(knowledge.app, name="knowledge")
 app.add_typer(faq.app, name="faq")

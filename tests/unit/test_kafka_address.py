@@ -42,6 +42,28 @@ def test_tls_and_a_password(monkeypatch: pytest.MonkeyPatch) -> None:
     assert Path(options["ssl_cafile"]) == Path("/etc/ca.pem")
 
 
+def test_a_certificate_of_ours_and_a_password_that_changes(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file = tmp_path / "password"
+    file.write_text("first\n")
+    found = address(
+        monkeypatch,
+        KAFKA_BOOTSTRAP_SERVERS="a:9092",
+        KAFKA_SECURITY_PROTOCOL="SASL_SSL",
+        KAFKA_USERNAME="shop",
+        KAFKA_PASSWORD_FILE=str(file),
+        KAFKA_CERT_FILE="/etc/own.pem",
+        KAFKA_KEY_FILE="/etc/own-key.pem",
+    )
+
+    assert found.options()["sasl_plain_password"] == "first"
+    assert found.options()["ssl_certfile"] == "/etc/own.pem"
+    assert found.options()["ssl_keyfile"] == "/etc/own-key.pem"
+    file.write_text("second\n")
+    assert found.options()["sasl_plain_password"] == "second"
+
+
 def test_tls_without_a_password_sends_none(monkeypatch: pytest.MonkeyPatch) -> None:
     options = address(
         monkeypatch, KAFKA_BOOTSTRAP_SERVERS="a:9092", KAFKA_SECURITY_PROTOCOL="SSL"

@@ -46,7 +46,15 @@ def test_over_tls_the_server_must_be_who_it_says(monkeypatch: pytest.MonkeyPatch
         "server_hostname": "rabbit",
         "cert_reqs": ssl.CERT_REQUIRED,
         "ca_certs": "/etc/ca.pem",
+        "tls_minimum_version": ssl.TLSVersion.TLSv1_2,
     }
+
+
+def test_a_certificate_of_ours_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = {"RABBITMQ_CERT_FILE": "/etc/own.pem", "RABBITMQ_KEY_FILE": "/etc/own-key.pem"}
+    shown = RabbitmqAddress.of(settings(monkeypatch, RABBITMQ_URL="amqps://rabbit", **names))
+    told = shown.options()["ssl"]
+    assert (told["certfile"], told["keyfile"]) == ("/etc/own.pem", "/etc/own-key.pem")
 
 
 @pytest.mark.parametrize(

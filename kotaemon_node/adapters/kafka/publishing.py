@@ -16,6 +16,7 @@ from kafka.errors import KafkaTimeoutError
 from kotaemon_node.adapters.kafka import topics
 from kotaemon_node.adapters.kafka.address import REQUEST_TIMEOUT_MS, KafkaAddress
 from kotaemon_node.adapters.kafka.client import FAILURES, administrator, opened
+from kotaemon_node.adapters.kafka.handshake import tls_problem
 from kotaemon_node.domain import limits
 from kotaemon_node.domain.errors import Unavailable
 from kotaemon_node.ports.events import Message
@@ -34,6 +35,7 @@ class Publisher:
         self._address = address
         self._clock = clock
         self._producer: KafkaProducer | None = None
+        self._password = ""
         self._ensured: set[str] = set()
         self._opening = threading.Lock()
         # The producer's own buffer has no bound: how many wait here is the bound.
@@ -86,9 +88,10 @@ class Publisher:
             return True
 
     def _failed(self, error: Exception) -> None:
+        hint = "" if self._away else tls_problem(self._address)
         with self._gate:
             if not self._away:
-                _log.warning("bus_takes_no_events", error=str(error))
+                _log.warning("bus_takes_no_events", error=str(error), hint=hint)
             self._away = True
             self._rest_until_s = self._clock.monotonic_s() + _REST_S
             # The topic may be gone, and will be made again.
@@ -110,6 +113,7 @@ class Publisher:
         try:
             if self._away and not for_all:
                 raise KafkaTimeoutError("the broker did not answer somebody else")
+            self._forget_old_password()
             if self._producer is None:
                 self._producer = self._opened()
             if topic not in self._ensured:
@@ -119,6 +123,14 @@ class Publisher:
             return self._producer
         finally:
             self._opening.release()
+
+    def _forget_old_password(self) -> None:
+        """End a producer whose connections would come with a password that was exchanged."""
+        password = self._address.current_password()
+        if self._producer is not None and password != self._password:
+            self._producer.close(timeout=0)
+            self._producer = None
+        self._password = password
 
     def _opened(self) -> KafkaProducer:
         return opened(

@@ -17,6 +17,7 @@ from kafka.errors import KafkaError, LogTruncationError, OffsetOutOfRangeError
 from kotaemon_node.adapters.kafka import topics as made
 from kotaemon_node.adapters.kafka.address import REQUEST_TIMEOUT_MS, KafkaAddress
 from kotaemon_node.adapters.kafka.client import FAILURES, administrator, opened
+from kotaemon_node.adapters.kafka.handshake import tls_problem
 from kotaemon_node.domain import limits
 from kotaemon_node.ports.events import Message
 from kotaemon_node.ports.runtime import Clock
@@ -75,7 +76,7 @@ class Reading:
         if lost or (isinstance(error, KafkaError) and not error.retriable):
             self._place = None
         if not self._away:
-            _log.warning("bus_unreachable", error=str(error))
+            _log.warning("bus_unreachable", error=str(error), hint=tls_problem(self._address))
         self._away = True
 
     @contextmanager

@@ -17,6 +17,10 @@ class RabbitmqSettings(Protocol):
     def rabbitmq_url(self) -> str: ...
     @property
     def rabbitmq_ca_file(self) -> Path | None: ...
+    @property
+    def rabbitmq_cert_file(self) -> Path | None: ...
+    @property
+    def rabbitmq_key_file(self) -> Path | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +35,10 @@ class RabbitmqAddress:
     tls: bool = False
     ca_file: Path | None = None
     """Certificates that sign the server's; None: those of the system."""
+    cert_file: Path | None = None
+    """Certificate by which the server knows us; None: none is shown."""
+    key_file: Path | None = None
+    """Its key; None: in the same file."""
 
     @classmethod
     def of(cls, settings: RabbitmqSettings) -> Self:
@@ -56,6 +64,8 @@ class RabbitmqAddress:
             virtual_host=unquote(path) or "/",
             tls=url.scheme == "amqps",
             ca_file=settings.rabbitmq_ca_file,
+            cert_file=settings.rabbitmq_cert_file,
+            key_file=settings.rabbitmq_key_file,
         )
 
     def options(self) -> dict[str, Any]:
@@ -75,5 +85,10 @@ class RabbitmqAddress:
                 "server_hostname": self.host,
                 "cert_reqs": ssl.CERT_REQUIRED,
                 "ca_certs": str(self.ca_file) if self.ca_file is not None else None,
+                "tls_minimum_version": ssl.TLSVersion.TLSv1_2,
+                **{name: str(path) for name, path in self._own_files() if path is not None},
             }
         return options
+
+    def _own_files(self) -> tuple[tuple[str, Path | None], ...]:
+        return (("certfile", self.cert_file), ("keyfile", self.key_file))

@@ -1,0 +1,37 @@
+"""Finds out what is wrong with TLS to a broker: kafka-python only says that none is available."""
+
+import socket
+import ssl
+from contextlib import closing
+from typing import Final
+
+from kotaemon_node.adapters.kafka.address import KafkaAddress
+from kotaemon_node.domain.tls_advice import tls_advice
+
+_TIMEOUT_S: Final = 2.0
+# With TLS 1.3 our certificate is refused behind the handshake; a broker that takes it waits for us.
+_REFUSAL_S: Final = 0.3
+
+
+def tls_problem(address: KafkaAddress) -> str:
+    """Return what is wrong and what to do; "" where TLS is not it. Connects to one broker."""
+    if not address.encrypted:
+        return ""
+    host, _, port = address.servers[0].rpartition(":")
+    name = host.strip("[]")
+    try:
+        context = ssl.create_default_context(cafile=address.ca_file)
+        if address.cert_file is not None:
+            context.load_cert_chain(address.cert_file, address.key_file)
+    except OSError as error:
+        return f"KAFKA_CA_FILE, KAFKA_CERT_FILE or KAFKA_KEY_FILE cannot be used: {error}"
+    try:
+        with (
+            closing(socket.create_connection((name, int(port)), timeout=_TIMEOUT_S)) as plain,
+            context.wrap_socket(plain, server_hostname=name) as line,
+        ):
+            line.settimeout(_REFUSAL_S)
+            line.recv(1)
+    except OSError as error:
+        return tls_advice(error)
+    return ""
