@@ -19,6 +19,7 @@ from kotaemon_node.backup.plugins import PluginsCopying
 from kotaemon_node.backup.sessions import SessionsCopying
 from kotaemon_node.backup.shelf import Shelf
 from kotaemon_node.backup.writing import LEASE_S
+from kotaemon_node.cli.audit_places import record
 from kotaemon_node.cli.backup_places import backups_at, parts_of, place_of
 from kotaemon_node.cli.backup_showing import (
     as_json,
@@ -146,6 +147,7 @@ def backup(
             )
             making = Making(source, store, clock=clock, ids=RandomIds())
             made = making.run(kind=kind, what=parts, tell=tell, lease_s=LEASE_S)
+            record(data, "backup.made", tenant=made.tenant, target=made.id)
     print_json(as_json(made)) if json_ else show_backup(made)
 
 

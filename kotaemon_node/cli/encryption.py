@@ -17,6 +17,7 @@ from kotaemon_node.adapters.sealing import CopiesInArtifacts, KeyKeeper
 from kotaemon_node.adapters.store.factory import here
 from kotaemon_node.adapters.system import RandomIds, SystemClock
 from kotaemon_node.backup.format import BackupRefused
+from kotaemon_node.cli.audit_places import record
 from kotaemon_node.cli.backup_places import Place, backups_at, place_of
 from kotaemon_node.cli.cluster import DataOption, folder_of
 from kotaemon_node.cli.console import err, out
@@ -110,6 +111,7 @@ def rotate(tenant: TenantOption = "", *, data: DataOption = _DATA) -> None:
         for one in tenants:
             made = keeper.rotate(one)
             at.tell(one)
+            record(data, "encryption.rotated", tenant=one, target=made.id)
             err.print(f"Tenant {one}: the data key {made.id} seals from now on.")
     if not tenants:
         err.print("There are no data keys yet: a tenant's first is made when something is sealed.")
@@ -122,6 +124,7 @@ def rewrap(backup: BackupOption = [], *, data: DataOption = _DATA) -> None:  # n
         done = at.keeper().rewrap(copies)
         for tenant in at.keeper().tables():
             at.tell(tenant)
+            record(data, "encryption.rewrapped", tenant=tenant)
     err.print(f"{done.done} data keys were wrapped anew, {done.there} were already.")
     if done.failed:
         for key, reason in done.failed.items():
@@ -155,6 +158,8 @@ def shred(
             raise typer.Exit(1)
         keeper.destroy(tenant, ids, copies)
         at.tell(tenant)
+        for one in ids:
+            record(data, "encryption.shredded", tenant=tenant, target=one)
     err.print(
         f"Destroyed: {', '.join(ids)}. Pods open nothing of it any more within"
         f" {DATA_KEYS_KNOWN_S:.0f} s. Copies of backups that were not named with --backup, and old"

@@ -33,6 +33,7 @@ from kotaemon_node.backup.restoring import (
 from kotaemon_node.backup.scratch import given_redis, scratch_redis
 from kotaemon_node.backup.shelf import Shelf
 from kotaemon_node.backup.writing import Tell
+from kotaemon_node.cli.audit_places import record
 from kotaemon_node.cli.backup import (
     AtOption,
     EndpointOption,
@@ -105,6 +106,8 @@ def restore(
                 how = _How(documents, keep_epochs, replace_generations)
                 restoring = _Restoring(place, shelf, how, tell)
                 done = restoring.look(backup) if dry_run else restoring.run(backup)
+                if not dry_run:
+                    record(data, "backup.restored", tenant=backup.tenant, target=backup.id)
     if lacks:
         complain(f"Backup {backup.id} has no {' and no '.join(lacks)}.")
     if drill:
