@@ -95,6 +95,9 @@ CERTIFICATE = pod("haproxy-0", "kotaemon_balancer_certificate_not_after_seconds"
 NOT_SERVED = pod("haproxy-0", "kotaemon_balancer_certificate_refused")
 RETRIES = haproxy("backend_retry_warnings_total")
 ARCHIVE_AWAY = pod("coordinator-0", "kotaemon_archive_failures_total", 'reason="unavailable"')
+KEY_MISSING = pod(
+    "worker-0", "kotaemon_seals_refused_total", 'reason="master_key_missing"'
+)
 EXPIRED = pod("coordinator-0", "kotaemon_sessions_expired_total")
 RESTORED = pod("worker-0", "kotaemon_sessions_restored_total", 'outcome="restored"')
 MISSING = pod("worker-0", "kotaemon_sessions_restored_total", 'outcome="missing"')
@@ -259,6 +262,9 @@ CASES: Mapping[str, Case] = {
     ),
     "KotaemonCertificateRefused": Case(
         fires=({NOT_SERVED: "0x5 1x75"},), quiet=({NOT_SERVED: "0x5 1x3 0x72"},)
+    ),
+    "KotaemonSealsRefused": Case(
+        fires=({KEY_MISSING: "0x10 4x60"},), quiet=({KEY_MISSING: STAYS_0},)
     ),
     "KotaemonArchiveFailures": Case(
         fires=({ARCHIVE_AWAY: "0x10 4x60"},), quiet=({ARCHIVE_AWAY: STAYS_0},)

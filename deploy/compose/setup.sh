@@ -32,6 +32,8 @@ settle "$secrets/cluster/artifact-token" ''
 settle "$secrets/cluster/admin-key" "${ADMIN_KEY:-}"
 # Never replaced: without it no entry of the audit log can be verified any more.
 settle "$secrets/cluster/audit.keys" ''
+# Never replaced: without it nothing that was sealed can be read again.
+settle "$secrets/cluster/master.keys" ''
 settle "$secrets/grafana/password" "${GRAFANA_ADMIN_PASSWORD:-}"
 put "$secrets/cluster/environment" <<EOF
 REDIS_URL=redis://:$(cat "$secrets/redis/password")@redis:6379/0

@@ -35,3 +35,23 @@ while templates are rendered, because a second call would make others than those
 {{- define "kotaemon.secret.checksum" -}}
 {{- if include "kotaemon.secret.own" . }}{{ include "kotaemon.secret.values" . }}{{ else }}{{ include "kotaemon.secret" . }}{{ end -}}
 {{- end }}
+
+{{/* The secret of master keys; "" where nothing is sealed. */}}
+{{- define "kotaemon.encryption.secret" -}}
+{{- if .Values.encryption.enabled -}}
+{{- .Values.encryption.existingSecret | default (printf "%s-encryption" (include "kotaemon.fullname" .)) -}}
+{{- end -}}
+{{- end }}
+
+{{/* Whether the chart makes it. */}}
+{{- define "kotaemon.encryption.own" -}}
+{{- if and .Values.encryption.enabled (not .Values.encryption.existingSecret) }}true{{ end -}}
+{{- end }}
+
+{{- define "kotaemon.encryption.env" -}}
+{{- if .Values.encryption.enabled }}
+- {name: ENCRYPTION_KEY_FILE, value: /etc/kotaemon/encryption/master.keys}
+- {name: ENCRYPTION_PLAIN, value: {{ .Values.encryption.plain }}}
+- {name: ENCRYPTION_DATA_KEY_AGE_S, value: {{ mul .Values.encryption.dataKeyAgeDays 86400 | quote }}}
+{{- end }}
+{{- end }}

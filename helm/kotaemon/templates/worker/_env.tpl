@@ -17,6 +17,7 @@
 - {name: ARTIFACT_CACHE_BYTES_MAX, value: {{ mul .Values.worker.cacheGiB 1073741824 | quote }}}
 - {name: ADMIN_KEY_FILE, value: /etc/kotaemon/admin/admin-key}
 {{- include "kotaemon.audit.env" . }}
+{{- include "kotaemon.encryption.env" . }}
 {{- with .Values.llm }}
 {{- if .baseUrl }}
 - {name: LLM_BASE_URL, value: {{ .baseUrl | quote }}}
