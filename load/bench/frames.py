@@ -11,7 +11,7 @@ import argparse
 import json
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import cycle, islice
 from pathlib import Path
@@ -30,6 +30,7 @@ from kotaemon_node.domain.turn import State
 from kotaemon_node.engine.group_commit import GroupCommit
 from kotaemon_node.engine.live import LiveTurns
 from kotaemon_node.engine.writing import FrameWriter
+from kotaemon_node.ports.cipher import FieldCipher
 from kotaemon_node.ports.sessions import ClaimRequest, Ending, Work
 from kotaemon_node.telemetry.metrics import Metrics
 from load import surroundings
@@ -92,10 +93,15 @@ def running_redis() -> Iterator[RedisServer]:
         server.remove()
 
 
-def measure(tokens: Sequence[str]) -> dict[str, Any]:
-    """Write one answer and return what grew by how much, in bytes and as ratios to its size."""
+def measure(
+    tokens: Sequence[str], *, cipher_at: Callable[[str], FieldCipher | None] = lambda url: None
+) -> dict[str, Any]:
+    """Write one answer and return what grew by how much, in bytes and as ratios to its size.
+
+    ``cipher_at`` returns what seals it in the Redis at a URL.
+    """
     with running_redis() as server:
-        store, clock = connect(server.url), SteppedClock()
+        store, clock = connect(server.url, cipher=cipher_at(server.url)), SteppedClock()
         tasks = ThreadTasks()
         sessions = RedisSessionStore(store, ttl_s=48 * 3600, idle_s=1800)
         log = RedisFrameLog(store, clock=clock, tasks=tasks)
