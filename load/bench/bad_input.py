@@ -1,0 +1,257 @@
+"""Tries bad input at every door of a real cluster, and counts what was tried.
+
+    python -m load.bench.bad_input --data ../shared/data --out load/results/bad-input [PART …]
+
+Parts: ``http`` (malformed and smuggling messages through the balancer and straight to a pod),
+``doors`` (JSON texts and strings at every door of a whole cluster), ``documents`` (damaged files
+and bombs through the children that read), ``slow`` (crowds beside a healthy client). A part that is
+not named keeps the figures that it has.
+"""
+
+import argparse
+import hashlib
+import json
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import psutil
+import structlog
+
+from coordinator.folder import FileState
+from coordinator.metrics import CoordinatorMetrics
+from coordinator.reading.pool import ChildReader
+from kotaemon_node.adapters.system import SystemClock
+from load import surroundings
+from load.bad_input import doors, forms
+from load.bad_input.documents import bombs, damaged
+from load.bad_input.messages import Player, messages
+from load.bad_input.site import Site
+from load.bad_input.slow import CROWDS, RATIO_MAX
+from load.kept import keep, progress
+from tests.cluster import Cluster
+from tests.redis_server import RedisServer
+
+_READ_S = 900.0
+_MB = 1024**2
+
+
+def http(data: Path, folder: Path, options: argparse.Namespace) -> dict[str, Any]:
+    """Play every message of the public set, and those made of them."""
+    played = list(messages(data))
+    with _site(folder) as site:
+        player = Player(site)
+        found = {"balanced": [], "direct": []}  # type: dict[str, list[Any]]
+        rss = site.pod.rss_bytes()
+        for message in played:
+            found["balanced"].append(player.balanced(message))
+            found["direct"].append(player.direct(message))
+        grown = site.pod.rss_bytes() - rss
+    return {
+        "messages": len(played),
+        "grown_mb": round(grown / _MB, 1),
+        **{
+            way: {
+                "first_statuses": _counted(it.statuses[0] if it.statuses else 0 for it in results),
+                "taken_although_strict_readers_refuse": sum(
+                    it.accepted and it.expected == "reject" for it in results
+                ),
+                "faults": [f"{it.id}: {it.fault}" for it in results if it.fault],
+            }
+            for way, results in found.items()
+        },
+    }
+
+
+def at_doors(data: Path, folder: Path, options: argparse.Namespace) -> dict[str, Any]:
+    """Send JSON texts, strings and forms to every door of a whole cluster."""
+    json_texts = list(doors.json_texts(data))
+    strings = doors.texts(data)
+    total = Counter[str]()
+    statuses = Counter[int]()
+    faults: list[str] = []
+    with Cluster(folder / "cluster", workers=2, plugins="sample") as cluster:
+        caller = doors.Caller(cluster.port)
+        described = doors.doors(caller)
+        rss = {name: _rss(cluster, name) for name in ("worker-0", "worker-1", "coordinator")}
+
+        def note(kind: str, tried: doors.Tried) -> None:
+            total[kind] += tried.count
+            statuses.update(tried.statuses)
+            faults.extend(tried.faults)
+
+        for number, door in enumerate(described):
+            if door.reads_json:
+                note("JSON texts", doors.try_json(caller, door, json_texts))
+            # Each string meets each door over the runs; in one run each so manieth of them.
+            chosen = strings[number % options.step :: options.step]
+            note("strings", doors.try_texts(caller, door, chosen))
+        progress(f"{sum(total.values())} requests at {len(described)} doors")
+        note("forms", forms.try_forms(caller))
+        note("names of files", forms.try_names(caller, strings[:: options.step]))
+        grown = {name: round((_rss(cluster, name) - it) / _MB, 1) for name, it in rss.items()}
+        alive = doors.Caller(cluster.port).ask("GET", "/ask?q=shipping").status
+        errors = sum('"level":"error"' in cluster.log(name) for name in rss)
+    return {
+        "doors": len(described),
+        "requests": dict(total),
+        "statuses": {str(status): count for status, count in sorted(statuses.items())},
+        "faults": faults,
+        "logs_with_errors": errors,
+        "grown_mb": grown,
+        "an_ordinary_question_afterwards": alive,
+    }
+
+
+def documents(data: Path, folder: Path, options: argparse.Namespace) -> dict[str, Any]:
+    """Read damaged documents and bombs in the children, each followed by a good one."""
+    made: dict[str, Callable[[], bytes]] = dict(bombs())
+    for document in damaged(data):
+        made[document.name] = lambda content=document.content: content  # type: ignore[misc]
+    reader = ChildReader(
+        lambda state: made[state.document](), metrics=CoordinatorMetrics(), clock=SystemClock()
+    )
+    rss = psutil.Process().memory_info().rss
+    reasons = Counter[str]()
+    faults, slowest = [], ("", 0.0)
+    try:
+        for name, make in made.items():
+            content = make()
+            state = FileState(name, hashlib.sha256(content).hexdigest(), len(content))
+            began_s = time.monotonic()
+            read = reader.begin("kb", state).result(timeout=_READ_S)
+            took_s = time.monotonic() - began_s
+            reason = (read.reason or "read") if read else "gone"
+            slowest = max(slowest, (name, took_s), key=lambda it: it[1])
+            reasons[reason.split(":")[0].split("(")[0][:60]] += 1
+            if "internal error" in reason or "crashed" in reason:
+                faults.append(f"{name}: {reason}")
+    finally:
+        reader.close()
+    grown = psutil.Process().memory_info().rss - rss
+    return {
+        "bombs": len(bombs()),
+        "damaged": len(made) - len(bombs()),
+        "outcomes": dict(reasons.most_common()),
+        "slowest": {"document": slowest[0], "seconds": round(slowest[1], 1)},
+        "coordinator_grown_mb": round(grown / _MB, 1),
+        "faults": faults,
+    }
+
+
+def slow(data: Path, folder: Path, options: argparse.Namespace) -> dict[str, Any]:
+    """Let crowds stand beside a healthy client."""
+    with _site(folder) as site:
+        found = [make(site, options.crowd) for make in CROWDS.values()]
+    rows = [{**asdict(it), "ratio": round(it.ratio, 2)} for it in found]
+    harmed = [it.crowd for it in found if it.failed or it.requests_read or it.ratio > RATIO_MAX]
+    return {"crowds": rows, "ratio_max": RATIO_MAX, "faults": harmed}
+
+
+PARTS = {"http": http, "doors": at_doors, "documents": documents, "slow": slow}
+
+
+def report(results: Mapping[str, Any]) -> str:
+    """Return the results for people."""
+    lines = [
+        "# Bad input at every door",
+        "",
+        "Made by `python -m load.bench.bad_input`. Faults: no end, a 5xx, a refusal that is not in"
+        " the form of errors, another reading by pod than by balancer, another client's request"
+        " harmed, a parser's crash.",
+        "",
+        "| part | tried | faults | memory | commit | machine |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, part in results.items():
+        tried, memory = _told(name, part)
+        faults = len(part.get("faults", ())) + sum(
+            len(part[way]["faults"]) for way in ("balanced", "direct") if way in part
+        )
+        lines.append(
+            f"| {name} | {tried} | {faults} | {memory} | `{part['commit']}` | {part['machine']} |"
+        )
+    if "slow" in results:
+        lines += ["", "A healthy client beside crowds (medians):", ""]
+        lines += ["| crowd | connections | alone | beside | ratio | cut off after |"]
+        lines += ["|---|---|---|---|---|---|"]
+        lines += [
+            f"| {it['crowd']} | {it['connections']:,} | {it['alone_ms']:.1f} ms |"
+            f" {it['beside_ms']:.1f} ms | {it['ratio']} | {it['cut_off_after_s']:.0f} s |"
+            for it in results["slow"]["crowds"]
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def _told(name: str, part: Mapping[str, Any]) -> tuple[str, str]:
+    if name == "http":
+        return f"{part['messages']:,} messages, each in two ways", f"pod {part['grown_mb']:+} MB"
+    if name == "doors":
+        counts = ", ".join(f"{count:,} {kind}" for kind, count in part["requests"].items())
+        grown = ", ".join(f"{it} {mb:+} MB" for it, mb in part["grown_mb"].items())
+        return f"{part['doors']} doors: {counts}", grown
+    if name == "documents":
+        tried = f"{part['bombs']} bombs, {part['damaged']} damaged documents"
+        return tried, f"coordinator {part['coordinator_grown_mb']:+} MB"
+    grown = max(it["grown_bytes"] for it in part["crowds"]) / _MB
+    return f"{len(part['crowds'])} crowds", f"pod {grown:+.1f} MB"
+
+
+def _counted(values: Any) -> dict[str, int]:
+    return {str(value): count for value, count in sorted(Counter(values).items())}
+
+
+def _rss(cluster: Cluster, name: str) -> int:
+    found: int = psutil.Process(cluster.pid(name)).memory_info().rss
+    return found
+
+
+class _site:
+    """A site on a Redis of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self._redis = RedisServer()
+        self._folder = folder
+
+    def __enter__(self) -> Site:
+        self._redis.start()
+        self._site = Site(self._folder, self._redis.url)
+        return self._site.__enter__()
+
+    def __exit__(self, *_: object) -> None:
+        self._site.__exit__()
+        self._redis.remove()
+
+
+def main(arguments: list[str]) -> int:
+    """Run; the status tells whether there was a fault."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], default=[])
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--out", type=Path, default=Path("load/results/bad-input"))
+    parser.add_argument("--step", type=int, default=5, help="of the strings each so manieth a door")
+    parser.add_argument("--crowd", type=int, default=2_000)
+    options = parser.parse_args(arguments)
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(40))
+    kept = options.out.with_suffix(".json")
+    results = json.loads(kept.read_text("utf-8")) if kept.exists() else {}
+    for name in options.parts or PARTS:
+        progress(name)
+        with tempfile.TemporaryDirectory(prefix="kn-bad-") as folder:
+            began_s = time.monotonic()
+            found = PARTS[name](options.data, Path(folder), options)
+        took = {"seconds": round(time.monotonic() - began_s)}
+        where = {"commit": surroundings.commit(), "machine": surroundings.machine()}
+        results[name] = {**found, **took, **where}
+        keep(options.out, results, report(results))
+    print(report(results))
+    return int(any('"faults": []' not in json.dumps(it) for it in results.values()))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
