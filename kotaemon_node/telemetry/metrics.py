@@ -28,9 +28,9 @@ METRICS_MEDIA_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 ProfileOutcome = Literal["answered", "unanswered", "failed", "stopped"]
 EventOutcome = Literal["sent", "failed", "dropped", "handled", "ignored", "poison"]
 
-
 ANY_TENANTS: Final = "*"
 """The label of all knowledge bases of tenants besides ``default``; none can be called so."""
+
 
 class Metrics:
     """What a pod counts, in a registry of its own so that two pods in one test stay apart.
@@ -224,15 +224,15 @@ class Metrics:
         shown = {**dict.fromkeys(served, 0), **dict.fromkeys(kbs, 1)}
         self._show_kbs("kotaemon_knowledge_behind", shown)
 
+    def tenants_open(self, count: int) -> None:
+        """So many tenants besides ``default`` have their knowledge in this pod."""
+        self._gauges["kotaemon_tenants_open"].set(count)
+
     def generation_refused(self, kb: str, reason: str) -> None:
         """A generation was not served; ``reason`` is one of those that the catalogue names."""
         self._counters["kotaemon_generation_refused_total"].labels(kb, reason).inc()
 
     def generation_loaded(self, duration_s: float) -> None:
-    def tenants_open(self, count: int) -> None:
-        """So many tenants besides ``default`` have their knowledge in this pod."""
-        self._gauges["kotaemon_tenants_open"].set(count)
-
         """A newer generation is served."""
         self._histograms["kotaemon_generation_load_seconds"].observe(duration_s)
 
