@@ -109,11 +109,18 @@ place, because Helm 4 and server-side apply refuse names that come twice. `$(NAM
 {{- end }}
 {{- end }}
 
+{{/* {root, user}: how a part is known to the bundled Redis; goes before the common entries. */}}
+{{- define "kotaemon.env.redis.user" -}}
+{{- if eq .root.Values.redis.mode "bundled" -}}
+{{ include "kotaemon.env.secret" (dict "name" "REDIS_PASSWORD" "secret" (include "kotaemon.secret" .root) "key" (printf "redis-%s-password" .user)) }}
+- {name: REDIS_URL, value: "redis://{{ .user }}:$(REDIS_PASSWORD)@{{ include "kotaemon.fullname" .root }}-redis:6379/0"}
+{{- end -}}
+{{- end }}
+
 {{/* REDIS_URL, after the passwords that it names. */}}
 {{- define "kotaemon.env.redis" -}}
 {{- if eq .Values.redis.mode "bundled" -}}
-{{ include "kotaemon.env.secret" (dict "name" "REDIS_PASSWORD" "secret" (include "kotaemon.secret" .) "key" "redis-password") }}
-- {name: REDIS_URL, value: "redis://:$(REDIS_PASSWORD)@{{ include "kotaemon.fullname" . }}-redis:6379/0"}
+{{ include "kotaemon.env.redis.user" (dict "root" . "user" "worker") }}
 {{- else -}}
 {{- with .Values.redis.external -}}
 {{- $who := "" -}}

@@ -10,6 +10,10 @@ while templates are rendered, because a second call would make others than those
 {{- $made := dict
   "admin-key" (printf "kn_%s_%s" (randAlphaNum 12) (randAlphaNum 43))
   "redis-password" (randAlphaNum 40)
+  "redis-worker-password" (randAlphaNum 40)
+  "redis-coordinator-password" (randAlphaNum 40)
+  "redis-turn-log-password" (randAlphaNum 40)
+  "redis-backup-password" (randAlphaNum 40)
   "artifact-token" (randAlphaNum 40)
   "signing.pem" $key
   "signing.crt" (genSelfSignedCertWithKey (include "kotaemon.fullname" .) nil nil 36500 $key).Cert -}}
