@@ -59,12 +59,14 @@ class ConversationMemory:
         user_id: str | None = None,
         channel: str | None = None,
         context: Mapping[str, Any] | None = None,
+        encryption_key_file: str | Path | None = None,
     ) -> None:
         """Begin a talk, or go on with the session ``session_id`` of the Redis at ``store``.
 
         The last ``max_history`` turns are kept whole. Once more than ``summary_threshold`` turns
         stand behind them, those leave together, into the summary. ``user_id``, ``channel`` and
         ``context`` are given to a session that is new, for prompts and tools.
+        ``encryption_key_file``: that of a cluster that seals what is said.
 
         Raises ``ValueError`` (numbers that cannot be; on Redis at most 15 turns in all, which is
         what pods read), ``Malformed`` (an id) and ``StoreUnavailable``.
@@ -92,7 +94,13 @@ class ConversationMemory:
                 f"max_history and summary_threshold are {HISTORY_READ_TURNS} together at most on"
                 " Redis: the pods that share the session read no more"
             )
-        self.place = OnRedis(store, self.session_id, head=head, metrics=Metrics())
+        self.place = OnRedis(
+            store,
+            self.session_id,
+            head=head,
+            metrics=Metrics(),
+            encryption_key_file=Path(encryption_key_file) if encryption_key_file else None,
+        )
 
     @property
     def turns(self) -> tuple[Turn, ...]:

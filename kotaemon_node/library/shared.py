@@ -4,16 +4,25 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import partial
+from pathlib import Path
 from typing import Any, Final
 
 from kotaemon_node.adapters.redis import (
+    RedisDataKeys,
     RedisFrameLog,
     RedisPresence,
     RedisSessionStore,
     RedisStreamsBus,
     connect,
 )
+from kotaemon_node.adapters.sealing import (
+    DataKeyRing,
+    MasterKeyLines,
+    SealingCipher,
+    problem_of_master_key,
+)
 from kotaemon_node.adapters.system import RandomIds, SystemClock, ThreadTasks
+from kotaemon_node.adapters.system.secret_file import SecretLines
 from kotaemon_node.domain import limits
 from kotaemon_node.domain.errors import Conflict, DeadlineExceeded, Gone, StoreUnavailable
 from kotaemon_node.domain.ids import DEFAULT_TENANT
@@ -33,12 +42,23 @@ class OnRedis:
     """``Place`` in the Redis of a cluster, by the rules of its pods."""
 
     def __init__(
-        self, url: str, session_id: str, *, head: Mapping[str, Any], metrics: Metrics
+        self,
+        url: str,
+        session_id: str,
+        *,
+        head: Mapping[str, Any],
+        metrics: Metrics,
+        encryption_key_file: Path | None = None,
     ) -> None:
-        """Make the session with ``head`` where there is none. Raises ``StoreUnavailable``."""
+        """Make the session with ``head`` where there is none. Raises ``StoreUnavailable``.
+
+        ``encryption_key_file``: the master keys of a cluster that seals; ``ValueError`` where it
+        cannot be used.
+        """
         self._clock, self._ids, tasks = SystemClock(), RandomIds(), ThreadTasks()
         self._owner = f"library.{self._ids.new_id()[:12]}"
-        self._store = connect(url)
+        cipher = _cipher(url, encryption_key_file, self._clock) if encryption_key_file else None
+        self._store = connect(url, cipher=cipher)
         self._sessions = RedisSessionStore(
             self._store,
             ttl_s=limits.SESSION_TTL_S_DEFAULT,
@@ -133,3 +153,10 @@ class OnRedis:
     def close(self) -> None:
         """See the protocol."""
         self._store.client.close()
+
+
+def _cipher(url: str, key_file: Path, clock: SystemClock) -> SealingCipher:
+    """Return the seal of the cluster's pods; its data keys are in the same Redis."""
+    masters = MasterKeyLines(SecretLines(key_file, check=problem_of_master_key))
+    keys = RedisDataKeys(connect(url, pool_max=2))
+    return SealingCipher(DataKeyRing(keys, masters, copies=None, clock=clock))

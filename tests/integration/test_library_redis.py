@@ -1,15 +1,23 @@
 """The library's talk on Redis is a session of the cluster: pods and programs go on with one."""
 
 import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from kotaemon_node.adapters.redis import RedisDataKeys, connect
+from kotaemon_node.adapters.sealing import DataKeyRing, MasterKeyLines, SealingCipher
+from kotaemon_node.adapters.system import SystemClock
+from kotaemon_node.adapters.system.secret_file import FixedLines
 from kotaemon_node.conversation import ConversationMemory, SessionBusy
+from kotaemon_node.domain.errors import MasterKeyMissing
 from kotaemon_node.domain.session import TurnKey
 from tests.engine_pods import ANYBODY, PIECES, TestPod, key
 from tests.library_talks import agent
+from tests.redis_dump import keys_with
 from tests.redis_server import RedisServer
+from tests.sealing_parts import MASTER
 from tests.unit.test_engine_understanding import ASKED_BEFORE, TEXTS, Shop
 
 
@@ -40,6 +48,31 @@ def test_a_pod_and_a_program_see_one_history(pod: TestPod, redis_server: RedisSe
         pod.until_idle()
         assert [turn.answer for turn in talk.turns][-1] == "".join(PIECES)
     assert pod.events()[-1]["version"] == 3
+
+
+def test_a_program_with_the_keys_goes_on_with_a_sealed_session(
+    redis_server: RedisServer, tmp_path: Path
+) -> None:
+    redis_server.wipe()
+    key_file = tmp_path / "master.keys"
+    key_file.write_text(MASTER + "\n")
+    key_file.chmod(0o600)
+    ring = DataKeyRing(
+        RedisDataKeys(connect(redis_server.url)),
+        MasterKeyLines(FixedLines((MASTER,))),
+        copies=None,
+        clock=SystemClock(),
+    )
+    pod = TestPod("pod-a", redis_server, cipher=SealingCipher(ring))
+    pod.submit("t1", message=ASKED_BEFORE)
+    pod.until_idle()
+
+    with memory(redis_server, encryption_key_file=key_file) as talk:
+        talk.add("and to Canada?", "Within five days.")
+        assert [turn.message for turn in talk.turns] == [ASKED_BEFORE, "and to Canada?"]
+    assert keys_with(pod.store.client, "Within five days.") == set()
+    with memory(redis_server) as keyless, pytest.raises(MasterKeyMissing):
+        assert keyless.turns
 
 
 def test_summaries_go_on_wherever_the_next_turn_is_made(
