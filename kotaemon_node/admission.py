@@ -49,14 +49,14 @@ def make_authority(settings: Settings, store: RedisStore, *, clock: Clock) -> Au
     if settings.auth_mode == "keys":
         return Authority(ring, clock=clock)
     try:
-        issuers = OidcIssuers(_issuers_of(settings), clock=clock)
+        issuers = OidcIssuers(issuers_of(settings), clock=clock)
     except ValueError as error:
         raise SystemExit(f"AUTH_MODE=oidc: {error}") from error
     logins = IssuerLogins(issuers, secrets=ring.session_secrets, clock=clock, random=ids.new_id)
     return Authority(ring, clock=clock, issuers=issuers, logins=logins)
 
 
-def _issuers_of(settings: Settings) -> Sequence[DescribedIssuer]:
+def issuers_of(settings: Settings) -> Sequence[DescribedIssuer]:
     """Return the issuers of the file, or the one that settings describe. Raises ``ValueError``."""
     if settings.oidc_file is not None:
         if settings.oidc_issuer:

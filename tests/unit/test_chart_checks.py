@@ -18,6 +18,7 @@ REFUSED: Final[dict[tuple[str, ...], str]] = {
     ('autoscaling={"mode":"cpu","maxReplicas":17}',): "set worker.slots to 17 or more",
     ('autoscaling={"mode":"cpu","minReplicas":9}',): "less than autoscaling.minReplicas",
     ("worker.replicas=17",): "set worker.slots to 17 or more",
+    ('auth.mode="oidc"',): "set auth.oidc.existingSecret",
     ('autoscaling.mode="keda"',): "set autoscaling.prometheus",
     ('autoscaling={"mode":"keda","prometheus":"http://p","minReplicas":1}',): "to 2 or more",
     ('autoscaling.mode="cpu"', "worker.resources.requests.cpu=null"): "requests.cpu",

@@ -187,3 +187,14 @@ def test_servers_outside_are_reached_at_their_ports(name: str, ports: set[int]) 
         {port["port"] for port in rule["ports"]} for rule in worker["egress"] if "to" not in rule
     ]
     assert open_ports[0] == ports
+
+
+def test_issuers_lie_in_a_secret_that_only_workers_see() -> None:
+    sets = ('auth={"mode":"oidc","oidc":{"existingSecret":"login"}}',)
+    found = rendered(sets=sets)
+
+    worker = one(found, "StatefulSet", f"{F}-worker")["spec"]["template"]["spec"]
+    told = environment(worker["containers"][0])
+    assert (told["AUTH_MODE"], told["OIDC_FILE"]) == ("oidc", "/etc/kotaemon/oidc/oidc.yaml")
+    users = [name for name, spec in pods(found) if "'secretName': 'login'" in str(spec)]
+    assert users == [f"StatefulSet {F}-worker"]

@@ -13,6 +13,7 @@ PAGES = sorted(
 
 ELSEWHERE = {
     "library.md": "test_library_docs",
+    "oidc.md": "test_oidc_described",
     "python-sdk.md": "test_client_cluster",
     "write-a-plugin.md": "test_tutorial_plugin",
     "channels.md": "test_channel_sample",

@@ -32,6 +32,9 @@
 {{- if and $scaled (not (dig "requests" "cpu" "" $worker.resources)) -}}
 {{- fail (printf "autoscaling.mode is %s, which counts CPU as a share of what a worker asks for; set worker.resources.requests.cpu." $scaling.mode) -}}
 {{- end -}}
+{{- if and (eq .Values.auth.mode "oidc") (not .Values.auth.oidc.existingSecret) -}}
+{{- fail "auth.mode is oidc; set auth.oidc.existingSecret to a secret that holds oidc.yaml, which describes the issuers: docs/how-to/oidc.md." -}}
+{{- end -}}
 {{- include "kotaemon.checks.stores" . -}}
 {{- include "kotaemon.checks.rest" . -}}
 {{- end }}

@@ -16,6 +16,9 @@
 - {name: ARTIFACT_CACHE_DIR, value: /var/cache/kotaemon/artifacts}
 - {name: ARTIFACT_CACHE_BYTES_MAX, value: {{ mul .Values.worker.cacheGiB 1073741824 | quote }}}
 - {name: ADMIN_KEY_FILE, value: /etc/kotaemon/admin/admin-key}
+{{- if eq .Values.auth.mode "oidc" }}
+- {name: OIDC_FILE, value: /etc/kotaemon/oidc/oidc.yaml}
+{{- end }}
 {{- include "kotaemon.audit.env" . }}
 {{- include "kotaemon.encryption.env" . }}
 {{- with .Values.llm }}
