@@ -158,7 +158,13 @@ _HISTORIES = (
     ),
     Mutant(
         "another message under a used id is let in",
-        (Change(CLAIM, "  if digest ~= ARGV[2] then return {'conflict'} end\n", ""),),
+        (
+            Change(
+                CLAIM,
+                "  if digest ~= ARGV[2] and digest ~= ARGV[30] then return {'conflict'} end\n",
+                "",
+            ),
+        ),
         frozenset({"message_is_kept"}),
         story="claim does not compare digests",
     ),
