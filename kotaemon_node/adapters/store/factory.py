@@ -27,6 +27,8 @@ class StoreSettings(Protocol):
     @property
     def artifact_cache_bytes_max(self) -> int: ...
     @property
+    def artifact_ca_file(self) -> Path | None: ...
+    @property
     def artifact_s3_endpoint(self) -> str: ...
     @property
     def artifact_s3_region(self) -> str: ...
@@ -43,6 +45,8 @@ class StorePlace:
     """Of a coordinator that serves them."""
     s3_endpoint: str = ""
     s3_region: str = ""
+    ca_file: Path | None = None
+    """Certificates that sign those of a server over TLS; None: those of the system."""
 
     @classmethod
     def of(cls, settings: StoreSettings, *, url: str = "") -> "StorePlace":
@@ -54,6 +58,7 @@ class StorePlace:
             token=settings.artifact_token,
             s3_endpoint=settings.artifact_s3_endpoint,
             s3_region=settings.artifact_s3_region,
+            ca_file=settings.artifact_ca_file,
         )
 
 
@@ -90,7 +95,7 @@ def make_artifact_store(
     if not parts.hostname or parts.query or parts.fragment or parts.username is not None:
         raise ValueError("ARTIFACT_URL must be http://host:port/artifacts, without credentials")
     return RemoteArtifactStore(
-        HttpOrigin(place.url, token=place.token),
+        HttpOrigin(place.url, token=place.token, ca_file=place.ca_file),
         _cache(place, clock),
         native=native,
         clock=clock,
@@ -107,7 +112,9 @@ def _s3(
         from kotaemon_node.adapters.store.s3_store import S3ArtifactStore  # noqa: PLC0415
     except ImportError as error:
         raise ValueError("ARTIFACT_URL begins with s3: install kotaemon-cluster[s3]") from error
-    bucket = bucket_at(place.url, endpoint=place.s3_endpoint, region=place.s3_region)
+    bucket = bucket_at(
+        place.url, endpoint=place.s3_endpoint, region=place.s3_region, ca_file=place.ca_file
+    )
     cache = _cache(place, clock)
     if writes:
         return S3ArtifactStore(bucket, cache, native=native, clock=clock)

@@ -4,6 +4,7 @@ import http
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -17,6 +18,7 @@ from kotaemon_node.adapters.store.origin import (
     Body,
     OriginAway,
 )
+from kotaemon_node.domain.tls_advice import tls_advice
 from kotaemon_node.ports.artifacts import ArtifactsUnavailable
 
 _TIMEOUT: Final = (CONNECT_TIMEOUT_S, SILENT_TIMEOUT_S)
@@ -26,10 +28,12 @@ _CONTENT_RANGE: Final = re.compile(r"bytes (\d+)-\d+/(\d+)")
 class HttpOrigin:
     """``Origin`` below the address ``url``."""
 
-    def __init__(self, url: str, *, token: str) -> None:
+    def __init__(self, url: str, *, token: str, ca_file: Path | None = None) -> None:
         self._url = url.rstrip("/")
         self._session = requests.Session()
         self._session.trust_env = False  # a proxy of the environment leads out of the cluster
+        if ca_file is not None:
+            self._session.verify = str(ca_file)
         # Compressed, a part of it could not be asked for.
         self._session.headers["Accept-Encoding"] = "identity"
         if token:
@@ -63,7 +67,9 @@ class HttpOrigin:
         try:
             response = self._session.get(url, timeout=_TIMEOUT, allow_redirects=False, **how)
         except (requests.RequestException, OSError) as error:
-            raise OriginAway(f"{self._url} does not answer: {_reason(error)}") from error
+            raise OriginAway(
+                f"{self._url} does not answer: {tls_advice(error) or _reason(error)}"
+            ) from error
         status = response.status_code
         if status in {200, 206, 404}:
             return response

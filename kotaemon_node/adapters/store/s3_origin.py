@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
@@ -41,7 +42,7 @@ class Bucket:
         return {"Bucket": self.name, "Key": self.prefix + name}
 
 
-def bucket_at(url: str, *, endpoint: str, region: str) -> Bucket:
+def bucket_at(url: str, *, endpoint: str, region: str, ca_file: Path | None = None) -> Bucket:
     """Return the bucket of ``s3://bucket/prefix``; ``ValueError`` where the address is none.
 
     Credentials are found where every AWS tool finds them: environment, files, role of the machine.
@@ -59,7 +60,11 @@ def bucket_at(url: str, *, endpoint: str, region: str) -> Bucket:
     )
     try:
         client = Session().client(
-            "s3", endpoint_url=endpoint or None, region_name=region or None, config=config
+            "s3",
+            endpoint_url=endpoint or None,
+            region_name=region or None,
+            config=config,
+            verify=str(ca_file) if ca_file is not None else None,
         )
     except BotoCoreError as error:
         raise ValueError(f"ARTIFACT_S3_ENDPOINT or ARTIFACT_S3_REGION: {error}") from error

@@ -12,6 +12,7 @@ import requests
 from kotaemon_node.adapters.store.factory import StorePlace, make_artifact_store
 from kotaemon_node.adapters.store.file_store import FileArtifactStore
 from kotaemon_node.adapters.store.origin import CONNECT_TIMEOUT_S
+from kotaemon_node.domain.tls_advice import tls_advice
 from kotaemon_node.ports.artifacts import ArtifactStore, ArtifactsUnavailable
 from kotaemon_node.ports.runtime import Clock
 from kotaemon_node.ports.uploads import UploadRoom
@@ -47,9 +48,10 @@ class StoreUploads:
 class HttpUploads:
     """``ports.uploads.UploadRoom`` of a coordinator that serves its folder over HTTP."""
 
-    def __init__(self, url: str, *, token: str, clock: Clock) -> None:
+    def __init__(self, url: str, *, token: str, clock: Clock, ca_file: Path | None = None) -> None:
         self._url = url.rstrip("/")
         self._token = token
+        self._ca_file = ca_file
         self._clock = clock
 
     def put(self, name: str, source: Path) -> None:
@@ -66,7 +68,7 @@ class HttpUploads:
             try:
                 status = self._once(method, name, source)
             except (requests.RequestException, OSError) as error:
-                problem = f"does not answer: {type(error).__name__}"
+                problem = f"does not answer: {tls_advice(error) or type(error).__name__}"
                 continue
             if status in {http.HTTPStatus.UNAUTHORIZED, http.HTTPStatus.FORBIDDEN}:
                 raise ArtifactsUnavailable(f"{self._url} refuses us ({status}): see ARTIFACT_TOKEN")
@@ -78,6 +80,8 @@ class HttpUploads:
     def _once(self, method: str, name: str, source: Path | None) -> int:
         with requests.Session() as session:
             session.trust_env = False  # a proxy of the environment leads out of the cluster
+            if self._ca_file is not None:
+                session.verify = str(self._ca_file)
             if self._token:
                 session.headers["Authorization"] = f"Bearer {self._token}"
             how: dict[str, Any] = {
@@ -97,7 +101,7 @@ def make_upload_room(place: StorePlace, *, clock: Clock, native: Callable[..., A
     Raises as ``make_artifact_store``. Nothing is asked of a server yet.
     """
     if place.url.startswith(("http://", "https://")):
-        return HttpUploads(place.url, token=place.token, clock=clock)
+        return HttpUploads(place.url, token=place.token, clock=clock, ca_file=place.ca_file)
     store = make_artifact_store(place, clock=clock, native=native, writes=True)
     if isinstance(store, FileArtifactStore):
         return StoreUploads(store, native=native)
