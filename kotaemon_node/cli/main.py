@@ -19,6 +19,7 @@ from kotaemon_node.cli import (
     faq,
     ingest,
     knowledge,
+    limits,
     models,
     plugin_authors,
     plugins,
@@ -73,6 +74,7 @@ app.command()(cluster.stop)
 app.command()(cluster.start)
 app.command()(cluster.scale)
 app.command()(status.status)
+app.command()(limits.limits)
 app.command()(chat.chat)
 app.command()(search.search)
 app.command()(trace.trace)
