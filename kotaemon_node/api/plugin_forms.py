@@ -7,10 +7,16 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import Field
 
 from kotaemon_node.api.inputs import Body
+from kotaemon_node.domain.acting_limits import PLUGIN_TENANTS_MAX
+from kotaemon_node.domain.ids import ID_PATTERN
 from kotaemon_node.domain.plugin_manifest import Manifest
 from kotaemon_node.domain.plugin_releases import PluginRow, Release
 from kotaemon_node.ports.knowledge import PodReport
 
+Tenants = Annotated[
+    list[Annotated[str, Field(pattern=rf"^(?:{ID_PATTERN}|\*)$")]],
+    Field(max_length=PLUGIN_TENANTS_MAX),
+]
 Percent = Annotated[float, Field(ge=0.0, le=100.0, allow_inf_nan=False)]
 
 
@@ -22,6 +28,8 @@ class PluginBody(Body):
     """Over that of the manifest; ``{"secret": name}`` stands for a secret that pods look up."""
     rollout_percent: Percent | None = None
     """Share of the sessions that gets a new version; 100 promotes the one being rolled out."""
+    tenants: Tenants | None = None
+    """Whose sessions are offered it: `default` alone until it is said; `*` stands for all."""
 
 
 PUSH_FORM: Final[Mapping[str, Any]] = {
@@ -33,6 +41,7 @@ PUSH_FORM: Final[Mapping[str, Any]] = {
         "enabled": {"type": "boolean"},
         "rollout_percent": {"type": "number", "minimum": 0, "maximum": 100},
         "config": {"type": "object"},
+        "tenants": {"type": "array", "items": {"type": "string"}},
     },
 }
 """The form of ``POST /v1/plugins``."""
@@ -71,6 +80,7 @@ class PluginForm:
     name: str
     enabled: bool
     rollout_percent: float
+    tenants: Sequence[str]
     stable: ReleaseForm | None
     next: ReleaseForm | None
     previous: ReleaseForm | None
@@ -107,6 +117,7 @@ def plugin_form(
         name=row.name,
         enabled=row.enabled,
         rollout_percent=row.rollout_percent,
+        tenants=row.tenants,
         stable=_release(row.stable),
         next=_release(row.next),
         previous=_release(row.previous),

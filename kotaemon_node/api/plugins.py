@@ -49,7 +49,8 @@ def push_plugin() -> Response:
     """Take a bundle as the newest version of its plugin.
 
     A form with the file `bundle` and the file `signature`, which `kotaemon plugins push` makes with
-    a key of `TRUSTED_KEYS`; perhaps with `rollout_percent`, `enabled` and `config` (JSON).
+    a key of `TRUSTED_KEYS`; perhaps with `rollout_percent`, `enabled`, `tenants` and `config`
+    (JSON).
     """
     with pod().uploads.slot():
         raw, signature, wish = _read_form()
@@ -61,12 +62,12 @@ def push_plugin() -> Response:
 
 @routes.put("/v1/plugins/<name>")
 def change_plugin(name: str) -> Response:
-    """Switch a plugin on or off, configure it, or change the share of the sessions it is tried on.
+    """Switch a plugin on or off, configure it, or change whose sessions it is for or tried on.
 
     A new configuration is a new version, and is rolled out like one.
     """
     body = read_body(PluginBody)
-    wish = PluginWish(body.enabled, body.config, body.rollout_percent)
+    wish = PluginWish(body.enabled, body.config, body.rollout_percent, body.tenants)
     # Of a configuration only that there is another one: it may hold what is nobody's business.
     said = {"enabled": body.enabled, "rollout_percent": body.rollout_percent}
     note(
@@ -131,8 +132,8 @@ def _read_form() -> tuple[bytes, bytes, PluginWish]:
         raise TooLarge(f"a bundle has at most {BUNDLE_BYTES_MAX} bytes")
     signature = files[_SIGNATURE].stream.read(_SIGNATURE_BYTES_MAX)
     said: dict[str, Any] = {}
-    for name in ("enabled", "rollout_percent", "config"):
+    for name in ("enabled", "rollout_percent", "config", "tenants"):
         if text := fields.get(name, ""):
             said |= parse_object(b'{"%s": %s}' % (name.encode(), text.encode()))
     body = checked(PluginBody, said)
-    return raw, signature, PluginWish(body.enabled, body.config, body.rollout_percent)
+    return raw, signature, PluginWish(body.enabled, body.config, body.rollout_percent, body.tenants)

@@ -178,6 +178,23 @@ def config(
 
 
 @app.command()
+def offer(
+    name: NameArgument,
+    tenants: Annotated[
+        list[str], typer.Argument(help="Whose sessions are to have it; '*' stands for all.")
+    ],
+    *,
+    as_json: JsonOption = False,
+    url: UrlOption = "",
+    data: DataOption = _DATA,
+    key: KeyOption = "",
+) -> None:
+    """Say which tenants' sessions are offered a plugin; until then `default` alone is."""
+    answer = _put(place_of(url, data, key), name, {"tenants": tenants})
+    _told(answer, as_json=as_json, what=f"is offered to {' and '.join(answer['tenants'])}")
+
+
+@app.command()
 def rollout(
     name: NameArgument,
     percent: Annotated[float, typer.Argument(help="0 to 100; 100 makes the new version stable.")],

@@ -88,6 +88,7 @@ BUNDLE_FILES_MAX: Final = 500
 BUNDLE_DEPTH_MAX: Final = 10
 PLUGIN_MODULE_BYTES_MAX: Final = 200_000  # nothing else runs while one is compiled: 0.6 s at most
 PLUGIN_CONFIG_BYTES_MAX: Final = 16 * 1024  # JSON; read by every pod with each change
+PLUGIN_TENANTS_MAX: Final = 1_000  # to which one plugin is offered; `*` stands for all
 PLUGIN_SECRET_BYTES_MAX: Final = 16 * 1024  # a certificate with its chain, too
 PLUGIN_LOOK_S: Final = 1.0  # between looks at what is wanted: all pods follow within two seconds
 PLUGIN_AGAIN_S: Final = 2.0  # until a version that did not start is tried again, then twice as long

@@ -13,16 +13,19 @@ Transitions are pure and may be repeated: the same change again changes nothing.
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final, Literal
 
 from kotaemon_node.domain.errors import Invalid
+from kotaemon_node.domain.ids import DEFAULT_TENANT, checked_id
 
 PLUGIN_NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 _VERSION_DIGITS: Final = 12
 _SHARES: Final = 10_000  # a percentage has two decimals
+
+EVERY_TENANT: Final = "*"
 
 Origin = Literal["folder", "pushed"]
 
@@ -67,6 +70,8 @@ class PluginRow:
     """What of the folder was taken or refused last (sha256 in hex), so that it is done once."""
     problem: str = ""
     """Why the newest file of the folder is not in use."""
+    tenants: tuple[str, ...] = (DEFAULT_TENANT,)
+    """Whose sessions are offered it; ``EVERY_TENANT`` stands for all."""
     changed_by: str = ""
     changed_at: float = 0.0
     """Seconds since 1970."""
@@ -75,6 +80,10 @@ class PluginRow:
     def newest(self) -> Release | None:
         """The release that was wanted last."""
         return self.next or self.stable
+
+    def is_for(self, tenant: str) -> bool:
+        """Tell whether sessions of a tenant are offered it."""
+        return tenant in self.tenants or EVERY_TENANT in self.tenants
 
     def releases(self) -> list[Release]:
         """Return all that it names, whose bundles have to stay."""
@@ -88,6 +97,7 @@ class PluginWish:
     enabled: bool | None = None
     config: Mapping[str, Any] | None = None
     rollout_percent: float | None = None
+    tenants: Sequence[str] | None = None
 
 
 def with_release(row: PluginRow, release: Release) -> PluginRow:
@@ -120,6 +130,14 @@ def with_rollout(row: PluginRow, percent: float) -> PluginRow:
     if percent >= 100.0 and row.next is not None:
         return _promoted(row, row.next)
     return row
+
+
+def with_tenants(row: PluginRow, tenants: Sequence[str]) -> PluginRow:
+    """Return the row for the sessions of these tenants alone; of none is a plugin for nobody."""
+    for tenant in tenants:
+        if tenant != EVERY_TENANT:
+            checked_id("tenants", tenant)
+    return replace(row, tenants=tuple(sorted(set(tenants))))
 
 
 def with_config(row: PluginRow, config: Mapping[str, Any]) -> PluginRow:
@@ -165,7 +183,10 @@ def row_from_json(name: str, raw: str | bytes) -> PluginRow:
     known = {key: fields[key] for key in _DEFAULTS if key in fields and key != "name"}
     for key in ("stable", "next", "previous"):
         known[key] = _release_of(known.get(key))
+    known["tenants"] = tuple(known.get("tenants", (DEFAULT_TENANT,)))
     row = PluginRow(name, **known)
+    if not all(isinstance(tenant, str) for tenant in row.tenants):
+        raise ValueError("a tenant of the row is no name")
     if not all(isinstance(getattr(row, key), kind) for key, kind in _KINDS.items()):
         raise ValueError("a field of the row has a wrong type")
     return row

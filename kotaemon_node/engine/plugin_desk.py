@@ -25,6 +25,7 @@ from kotaemon_node.domain.plugin_releases import (
     with_release,
     with_rollout,
     with_signature,
+    with_tenants,
 )
 from kotaemon_node.ports.events import Bus, Message
 from kotaemon_node.ports.plugin_registry import (
@@ -246,6 +247,8 @@ def _wished(row: PluginRow, wish: PluginWish) -> PluginRow:
     """Return the row as it is wished; the share comes first, so that it holds for the rest."""
     if wish.enabled is not None:
         row = replace(row, enabled=wish.enabled)
+    if wish.tenants is not None:
+        row = with_tenants(row, wish.tenants)
     if wish.config is not None:
         if wish.rollout_percent is not None and wish.rollout_percent < 100.0:
             row = with_rollout(row, wish.rollout_percent)

@@ -1,6 +1,7 @@
 """A pod's plugins come to what is wanted of them, and turns keep what they were offered."""
 
 import gc
+import json
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,7 +14,13 @@ import pytest
 from kotaemon_node.adapters.system import ThreadTasks
 from kotaemon_node.domain import acting_limits as bounds
 from kotaemon_node.domain.errors import StoreUnavailable
-from kotaemon_node.domain.plugin_releases import PluginRow, with_release, with_rollout
+from kotaemon_node.domain.plugin_releases import (
+    PluginRow,
+    row_from_json,
+    row_to_json,
+    with_release,
+    with_rollout,
+)
 from kotaemon_node.engine.plugin_fleet import PluginFleet
 from kotaemon_node.ports.plugins import Caller, PluginCall
 from tests.fakes.plugin_rollout import MemoryLoader, MemoryRegistry, release
@@ -303,3 +310,31 @@ def until(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < deadline_s
         time.sleep(0.01)
+
+
+@pytest.mark.parametrize(
+    ("tenants", "offered_to"),
+    [
+        (("default",), {"default"}),
+        (("acme",), {"acme"}),
+        (("acme", "default"), {"acme", "default"}),
+        (("*",), {"acme", "default", "other"}),
+        ((), set()),
+    ],
+)
+def test_sessions_of_other_tenants_are_offered_nothing_that_is_not_theirs(
+    tenants: tuple[str, ...], offered_to: set[str]
+) -> None:
+    pod = Pod()
+    pod.wants(replace(ROW, tenants=tenants))
+    pod.fleet.look()
+    for tenant in ("acme", "default", "other"):
+        names = [it.description.name for it in pod.fleet.offered(tenant, "s1")]
+        assert names == (["orders"] if tenant in offered_to else [])
+
+
+def test_a_row_of_a_version_before_tenants_is_for_default_alone() -> None:
+    fields = json.loads(row_to_json(replace(ROW, tenants=("acme",))))
+    assert row_from_json("orders", json.dumps(fields)).tenants == ("acme",)
+    del fields["tenants"]
+    assert row_from_json("orders", json.dumps(fields)).tenants == ("default",)
