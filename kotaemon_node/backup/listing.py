@@ -8,7 +8,7 @@ from typing import Final
 
 from kotaemon_node.backup.format import ROWS_PER_PART, FileRow, packed_rows
 from kotaemon_node.backup.writing import Writer
-from kotaemon_node.domain.document_names import bad_characters, temporary
+from kotaemon_node.domain.document_names import TENANTS_FOLDER, bad_characters, temporary
 
 PROBES_FILE: Final = ".probes.yaml"
 """The one hidden file of a knowledge base that belongs to it (``coordinator.probes``)."""
@@ -81,6 +81,8 @@ def _documents(root: Path, resolved: Path, prefix: str) -> Iterator[str]:
 
 def _is_ours(path: Path, resolved: Path) -> bool:
     try:
-        return path.is_file() and path.resolve(strict=True).is_relative_to(resolved)
+        found = path.resolve(strict=True)
+        with_a_tenant = found.is_relative_to(resolved / TENANTS_FOLDER)
+        return path.is_file() and found.is_relative_to(resolved) and not with_a_tenant
     except (OSError, RuntimeError):
         return False  # it went away, or is a link to nothing

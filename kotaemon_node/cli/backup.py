@@ -20,7 +20,7 @@ from kotaemon_node.backup.sessions import SessionsCopying
 from kotaemon_node.backup.shelf import Shelf
 from kotaemon_node.backup.writing import LEASE_S
 from kotaemon_node.cli.audit_places import record
-from kotaemon_node.cli.backup_places import backups_at, parts_of, place_of
+from kotaemon_node.cli.backup_places import backups_at, parts_of, place_below, place_of
 from kotaemon_node.cli.backup_showing import (
     as_json,
     backups_table,
@@ -59,6 +59,9 @@ KnowledgeOption = Annotated[
 ]
 WithoutOption = Annotated[
     bool, typer.Option("--without-documents", help="Leave the knowledge folder out.")
+]
+TenantOption = Annotated[
+    str, typer.Option("--tenant", help="Whose: its backups lie below tenants/ of the destination.")
 ]
 AtOption = Annotated[str, typer.Option("--at", help="Id of a backup; by default the newest.")]
 
@@ -107,6 +110,7 @@ def backup(
     pause_ms: Annotated[
         int, typer.Option(min=0, help="Rest after each hundred sessions, to spare Redis.")
     ] = 20,
+    tenant: TenantOption = DEFAULT_TENANT,
     endpoint: EndpointOption = "",
     region: RegionOption = "",
     data: DataOption = _DATA,
@@ -121,16 +125,19 @@ def backup(
     kind: Kind | None = None if full is None else "full" if full else "incremental"
     clock = SystemClock()
     with showing() as tell:
-        url, parts, place = required(to), parts_of(what), place_of(data, knowledge)
+        url, parts = required(to), parts_of(what)
+        place = place_of(data, knowledge, tenant)
         with (
-            backups_at(url, writes=True, endpoint=endpoint, region=region) as store,
+            backups_at(
+                place_below(url, tenant), writes=True, endpoint=endpoint, region=region
+            ) as store,
             place.artifacts(writes=False) as artifacts,
         ):
             redis = place.redis()
             copying = SessionsCopying(
                 place.sessions(redis),
                 artifacts,
-                tenant=DEFAULT_TENANT,
+                tenant=tenant,
                 clock=clock,
                 pause_s=pause_ms / 1000,
             )
@@ -138,11 +145,11 @@ def backup(
             keeper = place.keeper(redis, artifacts)
             source = Source(
                 sessions=copying,
-                knowledge=KnowledgeCopying(artifacts, documents=documents, tenant=DEFAULT_TENANT),
+                knowledge=KnowledgeCopying(artifacts, documents=documents, tenant=tenant),
                 product=version("kotaemon-cluster"),
                 cluster=place.cluster_id,
-                tenant=DEFAULT_TENANT,
-                plugins=PluginsCopying(RedisPlugins(redis), artifacts, tenant=DEFAULT_TENANT),
+                tenant=tenant,
+                plugins=PluginsCopying(RedisPlugins(redis), artifacts, tenant=tenant),
                 copy_keys=lambda to: keeper.copy_all_to(CopiesInArtifacts(to)),
             )
             making = Making(source, store, clock=clock, ids=RandomIds())
@@ -157,6 +164,7 @@ def list_(
     to: UrlOption = "",
     *,
     json_: JsonOption = False,
+    tenant: TenantOption = DEFAULT_TENANT,
     endpoint: EndpointOption = "",
     region: RegionOption = "",
 ) -> None:
@@ -164,7 +172,10 @@ def list_(
     with (
         showing(),
         backups_at(
-            required(to or context.obj), writes=False, endpoint=endpoint, region=region
+            place_below(required(to or context.obj), tenant),
+            writes=False,
+            endpoint=endpoint,
+            region=region,
         ) as store,
     ):
         shelf = Shelf(store)
@@ -188,12 +199,13 @@ def verify(
     at: AtOption = "",
     all_: Annotated[bool, typer.Option("--all", help="Every backup, not the newest only.")] = False,
     json_: JsonOption = False,
+    tenant: TenantOption = DEFAULT_TENANT,
     endpoint: EndpointOption = "",
     region: RegionOption = "",
 ) -> None:
     """Read every byte of a backup again; ends with 1 where something is damaged."""
     with showing() as tell:
-        url = required(to or context.obj)
+        url = place_below(required(to or context.obj), tenant)
         with backups_at(url, writes=False, endpoint=endpoint, region=region) as store:
             shelf = Shelf(store)
             chosen = shelf.ids() if all_ else [wanted(shelf, at).id]
@@ -210,12 +222,13 @@ def prune(
     *,
     keep: Annotated[int, typer.Option("--keep", help="How many of the newest stay.")] = 7,
     json_: JsonOption = False,
+    tenant: TenantOption = DEFAULT_TENANT,
     endpoint: EndpointOption = "",
     region: RegionOption = "",
 ) -> None:
     """Remove old backups, and what none of those that stay needs."""
     with showing():
-        url = required(to or context.obj)
+        url = place_below(required(to or context.obj), tenant)
         with backups_at(url, writes=True, endpoint=endpoint, region=region) as store:
             holder = f"prune-{RandomIds().new_id()[:8]}"
             removed, blobs = prune_backups(

@@ -20,7 +20,9 @@ from kotaemon_node.adapters.system import SystemClock
 from kotaemon_node.adapters.system.secret_file import FixedLines
 from kotaemon_node.backup.format import PARTS, BackupRefused, Part
 from kotaemon_node.cli.cluster import folder_of
-from kotaemon_node.domain.ids import DEFAULT_TENANT
+from kotaemon_node.domain.document_names import TENANTS_FOLDER
+from kotaemon_node.domain.errors import Malformed
+from kotaemon_node.domain.ids import DEFAULT_TENANT, checked_id
 from kotaemon_node.local import cluster as clusters
 from kotaemon_node.local import places, preflight
 from kotaemon_node.ports.artifacts import ArtifactStore
@@ -44,6 +46,8 @@ class Place:
     keys: str
     """Of ``TRUSTED_KEYS``; with the data folder's own."""
     own_key: Path | None
+    tenant: str = DEFAULT_TENANT
+    """Whose sessions and knowledge are meant."""
 
     def redis(self) -> RedisStore:
         """Connect to its Redis; few connections, so that pods have theirs."""
@@ -54,7 +58,7 @@ class Place:
         settings = self.settings
         return RedisWholeSessions(
             store,
-            tenant=DEFAULT_TENANT,
+            tenant=self.tenant,
             ttl_s=settings.session_ttl_s,
             kept_s=settings.archive_kept_s,
             indexed=settings.archived_after_s > 0,
@@ -106,8 +110,12 @@ def _encoder(model: str, backend: str, models: Path, remote: RemotePlace) -> Enc
     return make_encoder(model, backend, models, 1, remote=remote)
 
 
-def place_of(data: Path, knowledge: Path | None) -> Place:
-    """Return the cluster that is meant. ``BackupRefused`` where none is."""
+def place_of(data: Path, knowledge: Path | None, tenant: str = DEFAULT_TENANT) -> Place:
+    """Return the cluster that is meant, and whose of it. ``BackupRefused`` where none is."""
+    try:
+        checked_id("--tenant", tenant)
+    except Malformed as error:
+        raise BackupRefused(str(error)) from error
     settings = preflight.read_settings()
     given = settings.model_fields_set
     folder = folder_of(data)
@@ -129,6 +137,8 @@ def place_of(data: Path, knowledge: Path | None) -> Place:
             if cluster is None or "knowledge_dir" in given
             else folder.knowledge
         )
+    if tenant != DEFAULT_TENANT:
+        knowledge = knowledge / TENANTS_FOLDER / tenant
     redis_url = settings.redis_url
     if cluster is not None:
         redis_url = cluster.redis_url or f"redis://127.0.0.1:{cluster.redis_port}/0"
@@ -140,7 +150,13 @@ def place_of(data: Path, knowledge: Path | None) -> Place:
         cluster_id=cluster.cluster_id if cluster else settings.cluster_id,
         keys=settings.trusted_keys,
         own_key=own_key if cluster is not None and own_key.is_file() else None,
+        tenant=tenant,
     )
+
+
+def place_below(url: str, tenant: str) -> str:
+    """Return where a tenant's backups lie: apart, so that one is whole without the others."""
+    return url if tenant == DEFAULT_TENANT else f"{url.rstrip('/')}/tenants/{tenant}"
 
 
 @contextmanager

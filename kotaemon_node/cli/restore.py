@@ -40,13 +40,20 @@ from kotaemon_node.cli.backup import (
     JsonOption,
     KnowledgeOption,
     RegionOption,
+    TenantOption,
     UrlOption,
     WhatOption,
     WithoutOption,
     required,
     wanted,
 )
-from kotaemon_node.cli.backup_places import Place, backups_at, parts_of, place_of
+from kotaemon_node.cli.backup_places import (
+    Place,
+    backups_at,
+    parts_of,
+    place_below,
+    place_of,
+)
 from kotaemon_node.cli.backup_showing import print_json, show_report, showing
 from kotaemon_node.cli.cluster import DataOption
 from kotaemon_node.cli.console import complain, out
@@ -88,17 +95,18 @@ def restore(
     json_: JsonOption = False,
     knowledge: KnowledgeOption = None,
     without_documents: WithoutOption = False,
+    tenant: TenantOption = DEFAULT_TENANT,
     endpoint: EndpointOption = "",
     region: RegionOption = "",
     data: DataOption = _DATA,
 ) -> None:
     """Bring a backup back. What the cluster has is never replaced; run again, it goes on."""
     with showing() as tell:
-        url, parts = required(from_), parts_of(what)
+        url, parts = place_below(required(from_), tenant), parts_of(what)
         with backups_at(url, writes=False, endpoint=endpoint, region=region) as store:
             shelf = Shelf(store)
-            backup, lacks = _only(wanted(shelf, at), parts)
-            place = place_of(data, knowledge)
+            backup, lacks = _only(wanted(shelf, at), parts, tenant)
+            place = place_of(data, knowledge, tenant)
             if drill:
                 report = _drill(place, shelf, backup, scratch_redis_url, tell)
             else:
@@ -166,7 +174,9 @@ class _Restoring:
                 if backup.sessions is not None:
                     done["sessions"] = sessions.run(backup)
                 replaces = self._how.replaces_generations
-                _point_above(RedisGenerationPointer(store), done, replaces=replaces)
+                _point_above(
+                    RedisGenerationPointer(store), self._place.tenant, done, replaces=replaces
+                )
         return done
 
     def _keys(self, store: RedisStore) -> None:
@@ -200,7 +210,11 @@ class _Restoring:
 
 
 def _point_above(
-    pointer: RedisGenerationPointer, done: dict[str, Restored], *, replaces: bool
+    pointer: RedisGenerationPointer,
+    tenant: str,
+    done: dict[str, Restored],
+    *,
+    replaces: bool,
 ) -> None:
     """Point to the highest number that is known, whether or not its generation came back.
 
@@ -210,8 +224,8 @@ def _point_above(
     sessions = done["sessions"].floors if "sessions" in done else {}
     for kb, number in highest(artifacts, sessions).items():
         if number > artifacts.get(kb, 0) or replaces:
-            name = manifest_name(DEFAULT_TENANT, kb, number)
-            pointer.publish(DEFAULT_TENANT, GenerationRef(kb, number, "", name))
+            name = manifest_name(tenant, kb, number)
+            pointer.publish(tenant, GenerationRef(kb, number, "", name))
 
 
 def _drill(place: Place, shelf: Shelf, backup: Backup, redis_url: str, tell: Tell) -> Report:
@@ -226,13 +240,13 @@ def _drill(place: Place, shelf: Shelf, backup: Backup, redis_url: str, tell: Tel
                 artifacts=FileArtifactStore(folder / "artifacts", mode=0o600),
                 documents=folder / "knowledge",
             )
-            asking = Asking(place.encoder, place.verifier(), tenant=DEFAULT_TENANT)
+            asking = Asking(place.encoder, place.verifier(), tenant=place.tenant)
             report = Drill(shelf, scratch, asking, clock=clock, tell=tell).run(backup)
             store.client.close()
     return report
 
 
-def _only(backup: Backup, parts: Sequence[Part]) -> tuple[Backup, Sequence[Part]]:
+def _only(backup: Backup, parts: Sequence[Part], tenant: str) -> tuple[Backup, Sequence[Part]]:
     """Return the backup with the parts that are wanted and that it has, and those it lacks.
 
     ``BackupRefused`` where it has none of them, or is not one of the data that we look after.
@@ -243,9 +257,9 @@ def _only(backup: Backup, parts: Sequence[Part]) -> tuple[Backup, Sequence[Part]
             f"Backup {backup.id} has no {' and no '.join(lacks)}: choose another with --at;"
             " `kotaemon backup list` shows what each has."
         )
-    if backup.tenant != DEFAULT_TENANT:
+    if backup.tenant != tenant:
         raise BackupRefused(
-            f"Backup {backup.id} is of tenant {backup.tenant!r}, which is not here."
+            f"Backup {backup.id} is of tenant {backup.tenant!r}: name it with --tenant."
         )
     has_sessions, has_knowledge = "sessions" in parts, "knowledge" in parts
     kept = replace(

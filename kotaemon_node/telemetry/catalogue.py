@@ -159,7 +159,7 @@ CATALOGUE: Final = (
     MetricRow(
         "kotaemon_tenants_open",
         "gauge",
-        "Tenants besides `default` whose knowledge this pod holds.",
+        "Tenants besides the default one whose knowledge this pod holds.",
     ),
         "kotaemon_knowledge_refused",
         "gauge",

@@ -1,5 +1,6 @@
 """A closed cluster with three tenants: the same names, other texts, and nobody sees another's."""
 
+import json
 import re
 import time
 from collections.abc import Iterator, Mapping
@@ -119,7 +120,7 @@ def test_three_tenants_upload_the_same_name_and_are_told_their_own(
     # Each citation opens for whose it is, and shows to the others what theirs says, if anything.
     for tenant in tenants:
         [source] = [
-            it for it in tenant.answer(TENANTS[tenant.name])["sources"] if "prices" in str(it)
+            it for it in tenant.answer(TENANTS[tenant.name])["source"] if "prices" in str(it)
         ]
         opened = tenant.get(source["url"])
         assert prices_in(opened.text) == {TENANTS[tenant.name]}
@@ -150,6 +151,27 @@ def test_three_tenants_upload_the_same_name_and_are_told_their_own(
     stranger = Tenant(cluster, "stranger", key(cluster, "stranger", "editor"))
     told = stranger.get("/ask", q=QUESTION)
     assert told.status_code == 200, told.text
-    assert not told.json()["sources"]
+    assert not told.json()["source"]
     assert prices_in(told.json()["answer"]) == set()
     assert stranger.get("/v1/search", q=QUESTION).status_code == 404
+
+
+@pytest.mark.timeout(600)
+def test_a_tenants_backup_has_its_own_and_would_come_back(
+    cluster: Cluster, tenants: list[Tenant], tmp_path: Path
+) -> None:
+    acme = tenants[1]
+    acme.upload(price(55))
+    url = (tmp_path / "backups").as_uri()
+    made = cluster.command("backup", "--to", url, "--tenant", "acme", "--json")
+    assert made.returncode == 0, made.stderr
+    assert json.loads(made.stdout)["tenant"] == "acme"
+    blobs = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
+    assert any(b"costs 55 dollars" in blob for blob in blobs)
+    assert not any(b"costs 33 dollars" in blob for blob in blobs)
+
+    drilled = cluster.command("restore", "--from", url, "--tenant", "acme", "--drill", "--json")
+    assert drilled.returncode == 0, drilled.stdout + drilled.stderr
+    assert json.loads(drilled.stdout)["good"]
+    of_nobody = cluster.command("restore", "--from", url, "--tenant", "other", "--dry-run")
+    assert of_nobody.returncode != 0
