@@ -6,7 +6,15 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from tests.browser.stub import Stub
-from tests.browser.stub_admin_data import ANALYTICS, dead_letter, generation, plugin, pod, trace
+from tests.browser.stub_admin_data import (
+    ANALYTICS,
+    audit_entry,
+    dead_letter,
+    generation,
+    plugin,
+    pod,
+    trace,
+)
 from tests.browser.stub_handoff import person_says
 
 
@@ -26,6 +34,7 @@ class AdminStub(Stub):
         self.plugins = [plugin("order_query"), plugin("web_get", breaker="open")]
         self.dead = [dead_letter("j1"), dead_letter("j2")]
         self.analytics: dict[str, Any] = ANALYTICS
+        self.audit_asked: list[dict[str, str]] = []
         self.said: list[tuple[str, str, Any]] = []
         self.more_routes = _ROUTES
 
@@ -224,6 +233,18 @@ def _push_plugin(handler: Any, *, body: Any) -> None:
     handler._json(201, plugin("pushed"))
 
 
+def _audit(handler: Any, *, body: Any) -> None:
+    """Two pages of entries; the filters are noted, and that of the outcome is kept."""
+    query = _query(handler)
+    handler.world.audit_asked.append(query)
+    seqs = (2, 1) if query.get("before") else (4, 3)
+    rows = [audit_entry(seq) for seq in seqs]
+    if outcome := query.get("outcome"):
+        rows = [row for row in rows if row["outcome"] == outcome]
+    following = None if query.get("before") else "1-3"
+    handler._json(200, {"entries": rows, "next": following, "tenants": ["acme", "default"]})
+
+
 def _analytics(handler: Any, *, body: Any) -> None:
     handler._json(200, handler.world.analytics)
 
@@ -276,6 +297,7 @@ _ROUTES = (
     ("DELETE", rf"/v1/plugins/{_ID}", _act_plugin),
     ("POST", rf"/v1/plugins/{_ID}/reload", _act_plugin),
     ("GET", r"/v1/analytics", _analytics),
+    ("GET", r"/v1/audit", _audit),
     ("GET", r"/v1/dead-letters", _dead),
     ("POST", rf"/v1/dead-letters/{_ID}/retry", _decide),
     ("DELETE", rf"/v1/dead-letters/{_ID}", _decide),

@@ -53,6 +53,17 @@ def plugin(name: str, *, breaker: str = "closed") -> dict[str, Any]:
     }  # fmt: skip
 
 
+def audit_entry(seq: int) -> dict[str, Any]:
+    """Return an entry of the audit log; odd ones are refusals."""
+    return {
+        "chain": "1", "seq": seq, "at": f"2026-11-21T10:00:0{seq}.000Z", "tenant": "default",
+        "action": "session.refused" if seq % 2 else "key.created",
+        "outcome": "refused" if seq % 2 else "done", "subject": "eve", "role": "customer",
+        "credential": "key:1", "target": f"target-{seq}", "address": "10.0.0.1",
+        "trace_id": "ab" * 16, "detail": {"count": seq}, "hash": "0" * 64,
+    }  # fmt: skip
+
+
 def dead_letter(job: str) -> dict[str, Any]:
     """Return a job that is not tried any more."""
     return {

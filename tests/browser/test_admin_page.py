@@ -9,8 +9,14 @@ from tests.browser.conftest import OpenPage
 from tests.browser.stub_admin import AdminStub
 from tests.browser.test_page_contrast import CONTRAST_MIN, LOW_CONTRASTS
 
-VIEWS = ["Cluster", "Knowledge", "Sessions", "Plugins", "Analytics", "Retry queue", "FAQ"]
-PLACES = ("cluster", "knowledge/shop/search", "sessions/s1", "plugins", "analytics", "queue", "faq")
+VIEWS = [
+    *("Cluster", "Knowledge", "Sessions", "Plugins", "Analytics", "Retry queue", "FAQ"),
+    "Audit log",
+]
+PLACES = (
+    *("cluster", "knowledge/shop/search", "sessions/s1", "plugins", "analytics", "queue", "faq"),
+    "audit",
+)
 PHONE = {"viewport": {"width": 390, "height": 800}, "has_touch": True, "is_mobile": True}
 
 

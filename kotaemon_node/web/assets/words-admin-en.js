@@ -13,7 +13,7 @@ export const ADMIN_EN = {
   no: "Cancel",
   views: {
     cluster: "Cluster", knowledge: "Knowledge", sessions: "Sessions", plugins: "Plugins",
-    analytics: "Analytics", queue: "Retry queue", faq: "FAQ",
+    analytics: "Analytics", queue: "Retry queue", faq: "FAQ", audit: "Audit log",
   },
   errors: {
     forbidden: "Your key does not allow this.",
@@ -280,6 +280,13 @@ export const ADMIN_EN = {
   noUnanswered: "Every question was answered.",
   times: (count, shown) => (count === 1 ? "once" : `${shown} times`),
   answerIt: "Write an answer",
+
+  auditLead: "Who did what to whose, and what was refused. kotaemon audit verify proves that nobody changed it.",
+  auditTenant: "Tenant",
+  auditColumns: { at: "Time (UTC)", action: "Action", outcome: "Outcome", subject: "Who", target: "What", detail: "Details" },
+  auditOutcomes: { done: "done", refused: "refused", failed: "failed" },
+  noAudit: "No entries",
+  olderEntries: "Older entries",
 
   queueLead: "What is not done at once: outcomes that are still to be found out, slow calls, answers that come later, messages to others. Each is tried again, ever more rarely.",
   deadTitle: "Dead letters",

@@ -11,7 +11,7 @@ export const ADMIN_ZH = {
   no: "取消",
   views: {
     cluster: "集群", knowledge: "知识库", sessions: "会话", plugins: "插件",
-    analytics: "统计", queue: "重试队列", faq: "常见问题",
+    analytics: "统计", queue: "重试队列", faq: "常见问题", audit: "审计日志",
   },
   errors: {
     forbidden: "您的密钥无权进行此操作。",
@@ -278,6 +278,13 @@ export const ADMIN_ZH = {
   noUnanswered: "所有问题都已回答。",
   times: (_count, shown) => `${shown} 次`,
   answerIt: "撰写答案",
+
+  auditLead: "谁对什么做了什么，以及哪些被拒绝。kotaemon audit verify 可证明无人改动过。",
+  auditTenant: "租户",
+  auditColumns: { at: "时间（UTC）", action: "操作", outcome: "结果", subject: "谁", target: "对象", detail: "详情" },
+  auditOutcomes: { done: "完成", refused: "被拒绝", failed: "失败" },
+  noAudit: "没有记录",
+  olderEntries: "更早的记录",
 
   queueLead: "不会立即完成的事：尚待查明的结果、缓慢的调用、稍后的回复、发给他方的消息。失败后会以越来越长的间隔重试。",
   deadTitle: "死信",

@@ -1,6 +1,7 @@
 // The views of the admin page, and who may see which: as the routes behind them allow.
 import { ofCluster } from "../access.js";
 import { AnalyticsView } from "./analytics/analytics-view.js";
+import { AuditView } from "./audit/audit-view.js";
 import { ClusterView } from "./cluster/cluster-view.js";
 import { FaqView } from "./faq-view.js";
 import { KnowledgeView } from "./knowledge/knowledge-view.js";
@@ -16,6 +17,7 @@ const VIEWS = [
   { name: "analytics", draw: AnalyticsView, roles: ["open", "admin", "editor"] },
   { name: "queue", draw: QueueView, roles: ["open", "admin", "editor"] },
   { name: "faq", draw: FaqView, roles: ["open", "admin", "editor"] },
+  { name: "audit", draw: AuditView, roles: ["open", "admin"] },
 ];
 
 /** `whole`: it is about all tenants. */
