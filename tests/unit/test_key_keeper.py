@@ -162,6 +162,22 @@ def test_a_tenant_that_was_shredded_is_read_nowhere_any_more(
     assert cipher.open(other, replace(PLACE, tenant="u")) == b"theirs"
 
 
+def test_a_store_that_is_set_back_behind_the_shredding_does_not_undo_it(
+    cluster: ClusterOfKeys,
+) -> None:
+    keeps = keeper(cluster)
+    sealed = cluster.cipher().seal(b"said", PLACE)
+    keeps.mirror()
+    set_back = dict(cluster.keys.tables)
+
+    keeps.destroy("t", list(keeps.tables()["t"].rows))
+    cluster.keys.tables.update(set_back)
+    keeper(cluster).mirror()
+
+    with pytest.raises(Sealed, match="destroyed"):
+        cluster.cipher().open(sealed, PLACE)
+
+
 def test_an_empty_cluster_takes_its_keys_from_a_backup(
     cluster: ClusterOfKeys, backup: CopiesInArtifacts, tmp_path: Path
 ) -> None:
