@@ -2,9 +2,9 @@
 
     python -m load.bench.limits --out load/results/limits
 
-Two real pods on one Redis, one with limits that are never reached, are asked in turns, so that what
-else the machine does meets both. ``GET /v1/sessions`` is one small read of the store; ``POST /chat``
-a whole turn with a scripted answer. The script alone is run in a loop beside PING.
+Two real pods on one Redis, one with limits that are never reached, are asked in turns, so that
+what else the machine does meets both. ``GET /v1/sessions`` is one small read of the store;
+``POST /chat`` a whole turn with a scripted answer. The script alone is run beside PING.
 """
 
 import argparse
@@ -127,7 +127,7 @@ def _report(figures: Mapping[str, Mapping[str, object]], pairs: int) -> str:
     lines = [
         "# What counting costs a request",
         "",
-        f"Medians of {pairs} pairs, one request of each in turns, on two pods on one Redis, of which",
+        f"Medians of {pairs} pairs, a request of each in turns, on two pods on one Redis, of which",
         "one counts requests, tokens, cost and streams. See `load/bench/limits.py`.",
         "",
         "| request | without limits (ms) | with (ms) | more (ms) | ratio of pairs |",
@@ -140,7 +140,7 @@ def _report(figures: Mapping[str, Mapping[str, object]], pairs: int) -> str:
     script = figures["script"]
     lines += [
         "",
-        f"The script alone, of a turn, with limits of principal and tenant: {script['check_us']} µs",
+        f"The script alone, of a turn, limits of principal and tenant: {script['check_us']} µs",
         f"for the caller, beside {script['ping_us']} µs of a PING; {script['redis_us']} µs in it.",
         "",
     ]

@@ -18,9 +18,11 @@ local now = now_ms()
 local second, day = math.floor(now / 1000), math.floor(now / 86400000)
 local midnight = (day + 1) * 86400000 - now
 
--- Take out of a ring what is older than its 61 seconds; returns sum, newest second.
+-- Take out of a ring what is older than its 61 seconds; returns sum, newest second, and what the
+-- second under way has.
 local function roll(key, ring)
-  local row = redis.call('HMGET', key, ring .. 'from', ring .. 'sum', ring .. 'last')
+  local this = ring .. (second % 61)
+  local row = redis.call('HMGET', key, ring .. 'from', ring .. 'sum', ring .. 'last', this)
   local from, sum, last = tonumber(row[1] or second), tonumber(row[2] or 0), tonumber(row[3] or 0)
   local first = second - 60
   if from < first then
@@ -32,7 +34,8 @@ local function roll(key, ring)
     redis.call('HDEL', key, unpack(fields))
     redis.call('HSET', key, ring .. 'from', first, ring .. 'sum', sum)
   end
-  return sum, last
+  -- A ring's place has the second under way only if it was the newest.
+  return sum, last, last == second and tonumber(row[4] or 0) or 0
 end
 
 -- After how long `missing` of a ring is free.
@@ -46,11 +49,15 @@ local function ring_wait(key, ring, missing)
   return 61000
 end
 
-local function add(key, ring, used)
-  redis.call('HSETNX', key, ring .. 'from', second)
-  redis.call('HINCRBY', key, ring .. (second % 61), used)
-  redis.call('HINCRBY', key, ring .. 'sum', used)
-  redis.call('HSET', key, ring .. 'last', second)
+-- Put on `fields`, for HSET, a ring with more; an empty one begins now.
+local function add(fields, ring, used, sum, last, this)
+  if last == 0 or last < second - 60 then
+    fields[#fields + 1], fields[#fields + 2] = ring .. 'from', second
+  end
+  local at = #fields
+  fields[at + 1], fields[at + 2] = ring .. (second % 61), this + used
+  fields[at + 3], fields[at + 4] = ring .. 'sum', sum + used
+  fields[at + 5], fields[at + 6] = ring .. 'last', second
 end
 
 -- Begin a new day, and drop reservations that were never settled; returns spent, held, bytes.
@@ -85,11 +92,13 @@ local function settle()
   for scope, letter in ipairs({'p', 't'}) do
     local key, held = KEYS[3 * scope - 2], KEYS[3 * scope]
     if more ~= 0 and string.find(row[4], letter, 1, true) then
-      roll(key, 't')
+      local sum, last, this = roll(key, 't')
       -- What was not used is given back where it was reserved, if that still counts; what was used
       -- besides counts from now on.
       if more > 0 then
-        add(key, 't', more)
+        local fields = {}
+        add(fields, 't', more, sum, last, this)
+        redis.call('HSET', key, unpack(fields))
       elseif at >= second - 60 then
         redis.call('HINCRBY', key, 't' .. (at % 61), more)
         redis.call('HINCRBY', key, 'tsum', more)
@@ -136,12 +145,14 @@ local function judge(place, limit, used, wanted, wait, reset)
   reply[#reply + 1], reply[#reply + 2] = math.max(0, limit - used), math.max(0, reset)
 end
 
+local rings = {{}, {}}
 for scope = 0, 1 do
   local used, streams, held = KEYS[1 + 3 * scope], KEYS[2 + 3 * scope], KEYS[3 + 3 * scope]
   local function limit(number) return tonumber(ARGV[12 + 5 * scope + number]) end
   local function window(number, ring, wanted)
-    local sum, last = 0, 0
-    if limit(number) >= 0 then sum, last = roll(used, ring) end
+    local sum, last, this = 0, 0, 0
+    if limit(number) >= 0 then sum, last, this = roll(used, ring) end
+    rings[scope + 1][ring] = {sum, last, this}
     judge(5 * scope + number, limit(number), sum, wanted, function()
       return ring_wait(used, ring, sum + wanted - limit(number))
     end, (last + 61) * 1000 - now)
@@ -177,8 +188,10 @@ end
 for scope = 0, 1 do
   local used, streams, held = KEYS[1 + 3 * scope], KEYS[2 + 3 * scope], KEYS[3 + 3 * scope]
   local function limited(number) return tonumber(ARGV[12 + 5 * scope + number]) >= 0 end
-  if limited(1) and requests > 0 then add(used, 'r', requests) end
-  if limited(2) and tokens > 0 then add(used, 't', tokens) end
+  local fields = {}
+  if limited(1) and requests > 0 then add(fields, 'r', requests, unpack(rings[scope + 1].r)) end
+  if limited(2) and tokens > 0 then add(fields, 't', tokens, unpack(rings[scope + 1].t)) end
+  if #fields > 0 then redis.call('HSET', used, unpack(fields)) end
   if limited(3) and cost > 0 then
     redis.call('HSET', used, 'day', day)
     redis.call('HINCRBY', used, 'held', cost)
@@ -198,7 +211,7 @@ for scope = 0, 1 do
   took(5 * scope + 2, tokens)
   took(5 * scope + 3, cost)
   took(5 * scope + 5, bytes)
-  if redis.call('EXISTS', used) == 1 then keep(used) end
+  if #fields > 0 or limited(3) or limited(5) then keep(used) end
 end
 if ARGV[4] == '1' then
   if again then
