@@ -69,7 +69,7 @@ def problem_of(reply: Reply | Broken, endpoint: str) -> KotaemonError:
         )
     try:
         body = json.loads(reply.body)
-    except ValueError:
+    except (ValueError, RecursionError):
         body = None
     problem = error_of(reply.status, body, trace_id=reply.headers.get(TRACE_HEADER, ""))
     problem.retry_after_s = said_pause_s(reply)
@@ -88,7 +88,7 @@ def _read(reply: Reply, read: Callable[[Any], T]) -> T:
     trace_id = reply.headers.get(TRACE_HEADER, "")
     try:
         return read(json.loads(reply.body) if reply.body else None)
-    except (ValueError, KeyError, TypeError, IndexError) as error:
+    except (ValueError, KeyError, TypeError, IndexError, RecursionError) as error:
         raise BadAnswer(
             f"the answer cannot be read: {error!r}", code="bad_answer", trace_id=trace_id,
             status=reply.status,

@@ -32,7 +32,7 @@ class Events:
 def _object(text: str) -> Mapping[str, Any]:
     try:
         value = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):  # nested beyond what can be read is no JSON of ours
         raise BadAnswer("the stream holds what is no JSON", code="bad_answer") from None
     if not isinstance(value, dict):
         raise BadAnswer("the stream holds what is no frame", code="bad_answer")

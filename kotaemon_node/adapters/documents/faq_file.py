@@ -27,7 +27,7 @@ def parse_faq_file(text: str, *, name: str) -> ParsedDocument:
 def _entry(text: str) -> FaqEntry:
     try:
         said = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DocumentRefused(f"it is not JSON: {error}") from error
     if not isinstance(said, dict):
         raise DocumentRefused(f"it is not a JSON object like {_FORM}")

@@ -172,13 +172,25 @@ def _body(response: requests.Response, deadline_s: float) -> bytes:
     return bytes(body)
 
 
+# ``RecursionError``: nested beyond what can be read; ``OverflowError``: a number that is none.
+_NO_LIST: Final = (
+    ValueError,
+    KeyError,
+    TypeError,
+    IndexError,
+    AttributeError,
+    RecursionError,
+    OverflowError,
+)
+
+
 def vectors_of(body: bytes, *, texts: int) -> NDArray[np.float32]:
     """Return the vectors of an answer in the order of the texts; ``_Again`` where it is none."""
     try:
         rows = json.loads(body)["data"]
         by_text = {int(row.get("index", place)): row for place, row in enumerate(rows)}
         found = np.stack([_vector(by_text[text]["embedding"]) for text in range(texts)])
-    except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+    except _NO_LIST as error:
         raise _Again("it sent something that is not a list of embeddings") from error
     if not 1 <= found.shape[1] <= limits.ENCODER_DIMENSION_MAX:
         raise _Again("it sent vectors of an unlikely size")

@@ -40,7 +40,7 @@ def read_chunk(text: str) -> Chunk:
     """
     try:
         fields = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise LanguageModelError("the language model sent something that is not JSON") from error
     if not isinstance(fields, dict):
         raise LanguageModelError("the language model sent JSON that is not an object")
@@ -73,7 +73,7 @@ def reason_of_body(body: bytes) -> str:
     text = body.decode(errors="replace")
     try:
         return reason_of(json.loads(text))
-    except ValueError:
+    except (ValueError, RecursionError):
         return reason_of(text)
 
 

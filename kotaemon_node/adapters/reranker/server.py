@@ -87,7 +87,7 @@ def _scores(answer: bytes, passages: int) -> Sequence[float]:
     """Return the score of each passage. Raises ``RerankerFailed`` where one is missing."""
     try:
         found = {int(row["index"]): float(row["score"]) for row in json.loads(answer)}
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, RecursionError, OverflowError) as error:
         raise RerankerFailed("the rerank server's answer has another form") from error
     if found.keys() != set(range(passages)) or not all(map(math.isfinite, found.values())):
         raise RerankerFailed("the rerank server scored other passages than it was asked about")

@@ -113,7 +113,7 @@ class _Utterance:
         try:
             found = json.loads(body)
             text, language = str(found["text"]), found.get("language")
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise SpeechFailed("the server of speech answers in another form") from error
         told = language if isinstance(language, str) else self._language
         return Transcript(text.strip()[: limits.TRANSCRIPT_CHARS_MAX], told)
