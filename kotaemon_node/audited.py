@@ -28,10 +28,8 @@ class Audited:
     writer: AuditWriter | None = None
     """To be run beside the program's work; None: there is no log."""
 
-    def reader(
-        self, artifacts: ArtifactStore, *, native: Callable[..., Any]
-    ) -> AuditReader | None:
-        """Return what reads the log; ``native`` runs what blocks on the disk. None: there is none."""
+    def reader(self, artifacts: ArtifactStore, *, native: Callable[..., Any]) -> AuditReader | None:
+        """Return what reads the log, ``native`` what blocks on the disk; None: there is none."""
         if self.writer is None:
             return None
         return AuditReader(self.store, artifacts, native=reading_of(artifacts, native=native))
@@ -44,10 +42,12 @@ def audited_of(
     ids: IdSource,
     counts: AuditCounts | None = None,
     redis_url: str = "",
+    lines: bool = True,
 ) -> Audited:
     """Return it; connects when first used. Raises ``ValueError`` for keys that cannot be used.
 
-    ``redis_url``: where the log is, unless the settings say it.
+    ``redis_url``: where the log is, unless the settings say it. ``lines`` False: for a program
+    whose own log nobody keeps.
     """
     # Connections of its own: nobody's request waits behind the log. What is in it was confirmed.
     store = RedisAuditStore(
@@ -60,7 +60,7 @@ def audited_of(
     if settings.audit_log == "off":
         return Audited(NoAuditLog(), store)
     keys = audit_keys(settings)
-    writer = AuditWriter(store, keys=keys, clock=clock, ids=ids, counts=counts)
+    writer = AuditWriter(store, keys=keys, clock=clock, ids=ids, counts=counts, lines=lines)
     return Audited(writer, store, writer)
 
 

@@ -36,9 +36,11 @@ class _Sent:
 class Tail:
     """Not thread safe: its owner locks."""
 
-    def __init__(self, tenant: str, store: AuditStore) -> None:
+    def __init__(self, tenant: str, store: AuditStore, *, lines: bool = True) -> None:
+        """``lines``: whether the process's log says how far the audit log goes."""
         self.tenant = tenant
         self._store = store
+        self._lines = lines
         self._head: Head | None = None
         self._seen: Head | None = None
         """The newest entry that the store has told of: it may never have less."""
@@ -109,7 +111,8 @@ class Tail:
         self._sent, self._extra, self._begins = None, [], 0
         # Others may have written behind it by the time that a repeat was answered.
         self._head = self._seen = reply.head if reply.head else sent.head
-        show_head(self.tenant, sent.head, len(sent.lines))
+        if self._lines:
+            show_head(self.tenant, sent.head, len(sent.lines))
 
     def _look(self, reply: Appended) -> None:
         """Take up what the store has, before the next try."""

@@ -79,8 +79,13 @@ class AuditWriter:
         ids: IdSource,
         counts: AuditCounts | None = None,
         waiting_max: int = limits.AUDIT_WAITING_MAX,
+        lines: bool = True,
     ) -> None:
-        """``keys``: newest first, the first one makes new entries; none makes them without."""
+        """``keys``: newest first, the first one makes new entries; none makes them without.
+
+        ``lines`` False: entries are no lines of the process's log, which nobody keeps.
+        """
+        self._lines = lines
         self._store = store
         self._keys = keys
         self._clock = clock
@@ -104,7 +109,7 @@ class AuditWriter:
             told = self._alike.told(event.clipped(), now_s=now_s)
             if told is not None:
                 self._put(told, now_s)
-        if told is not None:
+        if told is not None and self._lines:
             show(told)
 
     def run(self) -> None:
@@ -160,14 +165,16 @@ class AuditWriter:
         with self._lock:
             for event in events:
                 self._put(event, self._clock.monotonic_s())
-        for event in events:
+        for event in events if self._lines else ():
             show(event)
 
     def _put(self, event: AuditEvent, now_s: float) -> None:
         """Have the event wait; counts it as lost where too many do. The caller holds the lock."""
         log = self._logs.get(event.tenant)
         if log is None:
-            log = self._logs[event.tenant] = _Log(Tail(event.tenant, self._store))
+            log = self._logs[event.tenant] = _Log(
+                Tail(event.tenant, self._store, lines=self._lines)
+            )
         if self._waiting >= self._waiting_max:
             log.lost += 1
             self._counts.audit_lost(1)

@@ -1,10 +1,13 @@
 """Which cluster's audit log a command is about, and what commands record there themselves."""
 
 import getpass
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+import structlog
 
 from kotaemon_node.adapters.signing import TrustedKeys
 from kotaemon_node.adapters.system import RandomIds, SystemClock
@@ -68,9 +71,15 @@ def record(
     if settings.audit_log == "off":
         return
     local = cluster and (cluster.redis_url or f"redis://127.0.0.1:{cluster.redis_port}/0")
+    # Results go to stdout, so what the writer has to say does not.
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     try:
         audited = audited_of(
-            settings, clock=SystemClock(), ids=RandomIds(), redis_url=local or settings.redis_url
+            settings,
+            clock=SystemClock(),
+            ids=RandomIds(),
+            redis_url=local or settings.redis_url,
+            lines=False,
         )
     except ValueError as error:
         raise LocalError(f"{error}.") from error

@@ -68,6 +68,8 @@ def test_who_makes_a_key_is_in_the_log_and_the_log_is_verified(shell: Shell) -> 
     """Keys that the command line makes and ends are entries; what was altered is named."""
     made = shell.run("keys", "create", "--role", "editor", "--label", "for ann")
     assert made.returncode == 0, made.stderr
+    assert made.stdout.startswith("kn_")  # the key and nothing else: scripts read it
+    assert len(made.stdout.splitlines()) == 1
     [key] = json.loads(shell.run("keys", "list", "--json").stdout)
     assert shell.run("keys", "revoke", key["id"]).returncode == 0
     shell.archive()

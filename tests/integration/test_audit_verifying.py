@@ -225,6 +225,15 @@ def test_without_a_key_a_log_made_anew_is_named_by_what_was_signed(logs: Logs) -
     assert told(logs.verify(keys=())) == [("anchor", 11)]
 
 
+def test_without_a_key_an_entry_that_was_replaced_is_named_by_the_next(logs: Logs) -> None:
+    """Its own hash is right, since anybody can make one; it is not the one that others follow."""
+    write(logs.url, 6, keys=[])
+    rows, entries = logs.lines(), entries_of(logs.url)
+    line, _ = line_of(event(99), behind=entries[2].head, at_ms=0, entry_id="x", key=None)
+    logs.put([*rows[:3], (rows[3][0], line), *rows[4:]])
+    assert told(logs.verify(keys=())) == [("unlinked", 5)]
+
+
 def test_with_a_key_a_log_made_anew_without_it_is_named(logs: Logs) -> None:
     """Hashes that need no key do not pass where there is one."""
     write(logs.url, 4, keys=[KEY])
