@@ -157,10 +157,12 @@ def _mapping(said: Any, place: str) -> Mapping[str, Any]:
     if said is None:
         return {}
     if not isinstance(said, Mapping):
-        raise ValueError(f"{place or 'the file'} must hold names and values")
+        # What is wrong in a file is a wrong value to who wrote it, of whatever type it is.
+        raise ValueError(f"{place or 'the file'} must hold names and values")  # noqa: TRY004
     for name in said:
         if not isinstance(name, str):
-            raise ValueError(f"{place or 'the file'}: {name!r} must be a text; put it in quotes")
+            told = f"{place or 'the file'}: {name!r} must be a text; put it in quotes"
+            raise ValueError(told)  # noqa: TRY004 - as above
     return said
 
 

@@ -50,8 +50,11 @@ def main() -> int:
     server.start()
     try:
         with tempfile.TemporaryDirectory() as folder:
-            figures = {"routes": _routes(Path(folder), server, options.pairs)}
-        figures["script"] = _script(server, 10 * options.pairs)
+            routes = _routes(Path(folder), server, options.pairs)
+        figures: dict[str, Mapping[str, object]] = {
+            "routes": routes,
+            "script": _script(server, 10 * options.pairs),
+        }
     finally:
         server.remove()
     results = {

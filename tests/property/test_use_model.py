@@ -176,7 +176,8 @@ class Play:
                 return subject, Wanted(stream=f"s{size}")
             case "upload":
                 return subject, Wanted(1, upload_bytes=100 * size)
-        return subject, Wanted(requests=1)
+            case _:
+                return subject, Wanted(requests=1)
 
     def _settle(self, size: int) -> None:
         name, began_ms = self.running.pop(size % len(self.running))

@@ -41,5 +41,5 @@ def test_a_file_is_checked_without_a_cluster(tmp_path: Path) -> None:
     assert "is right" in " ".join(run("--check", str(path)).stdout.split())
     path.write_text("tenant: {stream: 3}")
 
-    with pytest.raises(limits.ServiceError, match="'stream' is not one of"):
+    with pytest.raises(service.ServiceError, match="'stream' is not one of"):
         limits.limits(check=path)
