@@ -2,6 +2,7 @@
 
 import socket
 import ssl
+import struct
 from contextlib import closing
 from typing import Final
 
@@ -9,8 +10,9 @@ from kotaemon_node.adapters.kafka.address import KafkaAddress
 from kotaemon_node.domain.tls_advice import tls_advice
 
 _TIMEOUT_S: Final = 2.0
-# With TLS 1.3 our certificate is refused behind the handshake; a broker that takes it waits for us.
-_REFUSAL_S: Final = 0.3
+# With TLS 1.3 our certificate is refused behind the handshake, so something is asked that a broker
+# answers to anybody: which requests it knows (18, in version 0).
+_ASKED: Final = struct.pack(">ihhih", 10, 18, 0, 1, 0)
 
 
 def tls_problem(address: KafkaAddress) -> str:
@@ -30,7 +32,8 @@ def tls_problem(address: KafkaAddress) -> str:
             closing(socket.create_connection((name, int(port)), timeout=_TIMEOUT_S)) as plain,
             context.wrap_socket(plain, server_hostname=name) as line,
         ):
-            line.settimeout(_REFUSAL_S)
+            line.settimeout(_TIMEOUT_S)
+            line.sendall(_ASKED)
             line.recv(1)
     except OSError as error:
         return tls_advice(error)
