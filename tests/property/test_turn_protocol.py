@@ -96,7 +96,7 @@ MUTANTS: dict[str, Patches] = {
         ("commit", "if before[1] == ARGV[4] then", "if true then")
     ],
     "claim does not compare digests": [
-        ("claim", "if digest ~= ARGV[2] then return {'conflict'} end", "")
+        ("claim", "if digest ~= ARGV[2] and digest ~= ARGV[30] then return {'conflict'} end", "")
     ],
     "claim overtakes those who wait": [
         ("claim", "head[3] ~= '' or redis.call('LLEN', queue) > 0", "head[3] ~= ''")

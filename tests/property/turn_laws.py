@@ -9,8 +9,13 @@ import orjson
 from kotaemon_node.adapters.redis import RedisStore, keys
 from kotaemon_node.adapters.redis.keys import SessionKeys
 from kotaemon_node.adapters.redis.records import frame_of
+from kotaemon_node.adapters.redis.session_seals import SessionSeals
 from kotaemon_node.domain.session import SessionKey, TurnKey
+from kotaemon_node.ports.cipher import NoCipher
 from tests.property.turn_model import QUEUED, THE_END, TurnModel
+
+PLAIN = SessionSeals(NoCipher(), SessionKey("default", "any"))
+"""The laws look at what is stored, so nothing is sealed."""
 
 
 class SessionLaws:
@@ -130,7 +135,7 @@ def _texts(row: dict[bytes, bytes]) -> dict[str, str]:
 
 
 def _entry(entry_id: bytes, fields: dict[bytes, bytes]) -> tuple[str, str]:
-    frame = frame_of(entry_id, fields, turn_id="", trace_id="")
+    frame = frame_of(entry_id, fields, PLAIN, turn_id="", trace_id="")
     return entry_id.decode(), content_of(frame.type, frame.fields)
 
 

@@ -12,6 +12,7 @@ from kotaemon_node.adapters.redis.records import turn_of
 from kotaemon_node.domain import limits
 from kotaemon_node.domain.turn import State
 from tests.property.archive_steps import ArchiveSteps
+from tests.property.turn_laws import PLAIN
 from tests.property.turn_steps import ANYBODY, TURN_IDS, StagedStore
 
 OLD_S = limits.RUNNING_ENTRY_YOUNG_S + 1
@@ -254,7 +255,7 @@ class TurnProtocol(ArchiveSteps, RuleBasedStateMachine):
         assert self.orphans() == []
         assert not self.model.open()
         rows = self.store.client.lrange(self.names.turns, 0, -1)
-        ended = [turn_of(row, version=1)[0] for row in rows]
+        ended = [turn_of(row, PLAIN, version=1)[0] for row in rows]
         assert sorted(turn.turn_id for turn in ended) == sorted(accepted)
         self.check(self.dump())
         self.store.client.delete(*self.keys_of_session())
