@@ -43,13 +43,14 @@ while templates are rendered, because a second call would make others than those
 {{/* The secret of master keys; "" where nothing is sealed. */}}
 {{- define "kotaemon.encryption.secret" -}}
 {{- if .Values.encryption.enabled -}}
-{{- .Values.encryption.existingSecret | default (printf "%s-encryption" (include "kotaemon.fullname" .)) -}}
+{{- $own := printf "%s-encryption" (include "kotaemon.fullname" .) -}}
+{{- .Values.encryption.existingSecret | default (ternary $own (include "kotaemon.secret" .) (eq (include "kotaemon.secret.own" .) "true")) -}}
 {{- end -}}
 {{- end }}
 
 {{/* Whether the chart makes it. */}}
 {{- define "kotaemon.encryption.own" -}}
-{{- if and .Values.encryption.enabled (not .Values.encryption.existingSecret) }}true{{ end -}}
+{{- if and .Values.encryption.enabled (not .Values.encryption.existingSecret) (include "kotaemon.secret.own" .) }}true{{ end -}}
 {{- end }}
 
 {{- define "kotaemon.encryption.env" -}}
