@@ -34,6 +34,7 @@ OPTIONS: Final = (
     *("--namespace", RELEASE, "--kube-version", "1.28.0", "--skip-tests"),
     *("--set", "secrets.existingSecret=kotaemon-secrets"),
     *("--set", "encryption.existingSecret=kotaemon-encryption"),
+    *("--set", "audit.existingSecret=kotaemon-audit"),
 )
 # What only Helm needs.
 _HELMS_OWN: Final = re.compile(r"^ *(?:app\.kubernetes\.io/managed-by|helm\.sh/chart): .*\n", re.M)
