@@ -3,7 +3,7 @@
 from contextlib import suppress
 from typing import Final
 
-from flask import Blueprint, Response, g, redirect, request
+from flask import Blueprint, Response, g, request
 
 from kotaemon_node.api.answers import json_answer
 from kotaemon_node.api.authority import Authority
@@ -98,7 +98,9 @@ def come_back() -> Response:
         answer = _redirected(returned.page)
         _set(answer, LOGIN_COOKIE, returned.token, max_age_s=returned.max_age_s)
     # A code counts once: so does what went with it.
-    answer.delete_cookie(LEAVING_COOKIE, path=_CALLBACK, secure=_secure(), httponly=True)
+    answer.delete_cookie(
+        LEAVING_COOKIE, path=_CALLBACK, secure=behind_tls(request), httponly=True, samesite="Lax"
+    )
     return answer
 
 
@@ -171,7 +173,8 @@ def _require_own_page() -> None:
 
 
 def _redirected(address: str) -> Response:
-    answer = redirect(address, 303, Response=Response)
+    answer = Response(status=303)
+    answer.headers["Location"] = address
     answer.headers["Cache-Control"] = "no-store"
     return answer
 
@@ -182,14 +185,10 @@ def _set(answer: Response, name: str, value: str, *, max_age_s: int, path: str =
         value,
         max_age=max_age_s,
         path=path,
-        secure=_secure(),
+        secure=behind_tls(request),
         httponly=True,
         samesite="Lax",
     )
-
-
-def _secure() -> bool:
-    return behind_tls(request)
 
 
 def _form(caller: Principal) -> CallerForm:

@@ -112,6 +112,7 @@ HOSTILE: dict[str, Spoiled] = {
     "a key of nobody": lambda it, now: it.token(now_s=now, key=rsa_key("first")),
     "an unknown key": lambda it, now: it.token(now_s=now, key=rsa_key("unknown")),
     "a key's name that is a list": lambda it, now: it.headed(now_s=now, kid=["first"]),
+    "a good key under another name": lambda it, now: it.token(now_s=now, header={"kid": "other"}),
     "for a log-out": lambda it, now: it.token(now_s=now, header={"typ": "logout+jwt"}),
     "a key that it brings itself": _own_key,
     "something critical": _critical,
