@@ -4,14 +4,11 @@ import signal
 import threading
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 from urllib.parse import urlsplit
 
 import structlog
 
 from kotaemon_node.adapters.redis import RedisTurnLog, connect
-from kotaemon_node.adapters.store.factory import StorePlace, make_artifact_store
-from kotaemon_node.adapters.system import SystemClock
 from kotaemon_node.adapters.system.health_port import HealthPort
 from kotaemon_node.adapters.turn_sinks import (
     INDEX,
@@ -23,7 +20,6 @@ from kotaemon_node.adapters.turn_sinks import (
 from kotaemon_node.engine.turn_sinking import TurnSinking, wait_s
 from kotaemon_node.ports.cipher import FieldCipher
 from kotaemon_node.ports.turn_sinks import TurnLogSource, TurnSink
-from kotaemon_node.sealing import cipher_of
 from kotaemon_node.settings import Settings
 
 _log = structlog.get_logger(__name__)
@@ -42,8 +38,6 @@ class Wanted:
     file_bytes_max: int = 256 * 1024 * 1024
     files_max: int = 20
     fsync: Fsync = "batch"
-    texts: Literal["sealed", "open"] = "sealed"
-    """How texts are kept that were sealed on the bus."""
     index: str = INDEX
     refused: Path = Path("turn-log-refused.jsonl")
     """What Elasticsearch never takes goes there."""
@@ -93,11 +87,14 @@ def source_of(settings: Settings, wanted: Wanted) -> TurnLogSource:
     return RedisTurnLog(connect(settings.redis_url, pool_max=2), name=name, wait_s=wait_s)
 
 
-def run(settings: Settings, wanted: Wanted) -> None:
-    """Take the log there until SIGTERM or SIGINT. Raises ``ValueError`` and ``OSError``."""
+def run(settings: Settings, wanted: Wanted, *, cipher: FieldCipher | None = None) -> None:
+    """Take the log there until SIGTERM or SIGINT. Raises ``ValueError`` and ``OSError``.
+
+    ``cipher`` opens texts that were sealed on the bus; None: they are kept as they come.
+    """
     stop = threading.Event()
     sink = sink_of(settings, wanted)
-    sinking = TurnSinking(sink, cipher=_cipher(settings) if wanted.texts == "open" else None)
+    sinking = TurnSinking(sink, cipher=cipher)
     if wanted.health_port:
         HealthPort(wanted.health_host, wanted.health_port, told=sinking.told).start()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -108,13 +105,6 @@ def run(settings: Settings, wanted: Wanted) -> None:
     finally:
         sink.close()
     _log.info("turn_log_sink_ended", **sinking.told())
-
-
-def _cipher(settings: Settings) -> FieldCipher:
-    clock = SystemClock()
-    artifacts = make_artifact_store(StorePlace.of(settings), clock=clock)
-    store = connect(settings.redis_url, pool_max=2)
-    return cipher_of(settings, store=store, artifacts=artifacts, clock=clock)
 
 
 def _lines(path: Path, wanted: Wanted) -> JsonLinesSink:

@@ -6,10 +6,15 @@ from typing import Annotated, Literal
 import typer
 
 from kotaemon_node import turn_logs
+from kotaemon_node.adapters.redis import connect
+from kotaemon_node.adapters.store.factory import StorePlace, make_artifact_store
+from kotaemon_node.adapters.system import SystemClock
 from kotaemon_node.cli.cluster import folder_of
 from kotaemon_node.local import cluster as clusters
 from kotaemon_node.local import preflight
 from kotaemon_node.local.errors import LocalError
+from kotaemon_node.ports.cipher import FieldCipher
+from kotaemon_node.sealing import cipher_of
 from kotaemon_node.settings import Settings
 from kotaemon_node.telemetry.logs import configure_logs
 
@@ -62,18 +67,25 @@ def turn_log(
         file_bytes_max=file_mb * _MB,
         files_max=files,
         fsync=fsync,
-        texts=texts,
         index=index,
         refused=refused,
         health_port=health_port,
         health_host=health_host,
     )
     try:
-        turn_logs.run(settings, wanted)
+        cipher = _cipher(settings) if texts == "open" else None
+        turn_logs.run(settings, wanted, cipher=cipher)
     except BlockingIOError as error:
         raise LocalError("Another process writes there already; stop it first.") from error
     except (ValueError, OSError) as error:
         raise LocalError(f"The log of turns cannot be kept there: {error}.") from error
+
+
+def _cipher(settings: Settings) -> FieldCipher:
+    clock = SystemClock()
+    artifacts = make_artifact_store(StorePlace.of(settings), clock=clock)
+    store = connect(settings.redis_url, pool_max=2)
+    return cipher_of(settings, store=store, artifacts=artifacts, clock=clock)
 
 
 def reaching(settings: Settings, data: Path) -> Settings:
