@@ -20,8 +20,7 @@ from kotaemon_node.adapters.sealing import (
 from kotaemon_node.adapters.store.factory import here, reading_of
 from kotaemon_node.adapters.system import SecretLines
 from kotaemon_node.domain.errors import Unavailable
-from kotaemon_node.domain.events import CONFIG_UPDATED, ConfigUpdated
-from kotaemon_node.listeners.data_keys_updated import DATA_KEYS
+from kotaemon_node.domain.events import CONFIG_UPDATED, DATA_KEYS, ConfigUpdated
 from kotaemon_node.ports.artifacts import ArtifactStore
 from kotaemon_node.ports.cipher import FieldCipher, NoCipher
 from kotaemon_node.ports.data_keys import MasterKeys

@@ -49,6 +49,10 @@ class SessionUpdated:
     hash: str
 
 
+DATA_KEYS = "data_keys"
+"""Kind of ``ConfigUpdated``: the keys of a tenant were made or destroyed."""
+
+
 @dataclass(frozen=True, slots=True)
 class ConfigUpdated:
     """What is wanted of a plugin changed, or the data keys of a tenant. Keyed by either."""

@@ -2,11 +2,10 @@
 
 from collections.abc import Callable
 
+from kotaemon_node.domain.events import DATA_KEYS
 from kotaemon_node.listeners.dispatch import Listener
 from kotaemon_node.listeners.payload import fields_of
 from kotaemon_node.ports.events import Message
-
-DATA_KEYS = "data_keys"
 
 
 class DataKeysUpdatedListener:
