@@ -95,9 +95,7 @@ CERTIFICATE = pod("haproxy-0", "kotaemon_balancer_certificate_not_after_seconds"
 NOT_SERVED = pod("haproxy-0", "kotaemon_balancer_certificate_refused")
 RETRIES = haproxy("backend_retry_warnings_total")
 ARCHIVE_AWAY = pod("coordinator-0", "kotaemon_archive_failures_total", 'reason="unavailable"')
-KEY_MISSING = pod(
-    "worker-0", "kotaemon_seals_refused_total", 'reason="master_key_missing"'
-)
+KEY_MISSING = pod("worker-0", "kotaemon_seals_refused_total", 'reason="master_key_missing"')
 EXPIRED = pod("coordinator-0", "kotaemon_sessions_expired_total")
 RESTORED = pod("worker-0", "kotaemon_sessions_restored_total", 'outcome="restored"')
 MISSING = pod("worker-0", "kotaemon_sessions_restored_total", 'outcome="missing"')

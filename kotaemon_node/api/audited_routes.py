@@ -115,5 +115,5 @@ def _tell(answer: Response) -> Response:
     asked = {name: value for name in told.asked if (value := request.args.get(name))}
     if location := answer.headers.get("Location", ""):
         asked["job"] = location.rpartition("/")[2]
-    audit(told.action, target=target, **asked, **detail)
+    audit(told.action, outcome="done", target=target, **asked, **detail)
     return answer

@@ -71,6 +71,7 @@ def change_plugin(name: str) -> Response:
     # Of a configuration only that there is another one: it may hold what is nobody's business.
     said = {"enabled": body.enabled, "rollout_percent": body.rollout_percent}
     note(
+        target=name,
         configured=body.config is not None,
         **{name: value for name, value in said.items() if value is not None},
     )

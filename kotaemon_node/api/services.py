@@ -161,9 +161,6 @@ class FaqService(Protocol):
         ...
 
 
-class FeedbackDesk(Protocol):
-    """Takes what people say of answers; implemented by ``engine.rating.Ratings``."""
-
 class TenantsService(Protocol):
     """The knowledge of tenants besides ``default``, opened when it is asked for. Thread safe."""
 
@@ -175,6 +172,9 @@ class TenantsService(Protocol):
         """Return a tenant's; as ``knowledge``."""
         ...
 
+
+class FeedbackDesk(Protocol):
+    """Takes what people say of answers; implemented by ``engine.rating.Ratings``."""
 
     def rate(self, key: TurnKey, turn: Turn, said: Feedback) -> None:
         """Keep it in place of what was said of the turn before; ``TurnNotFound``."""
@@ -314,11 +314,11 @@ class Services:
     auth_mode: str
     cluster_id: str
     """Named in the balancer's check path, so that a stranger's port is never taken for ours."""
+    tenants: TenantsService | None = None
+    """None: ``knowledge`` and ``faq``, which are those of ``default``, are all there is."""
     authority: Authority | None = None
     """Judges credentials and ids of sessions in mode ``keys``; None in open mode."""
     metrics: Metrics = field(default_factory=Metrics)
-    tenants: TenantsService | None = None
-    """None: ``knowledge`` and ``faq``, which are those of ``default``, are all there is."""
     """Shared with the engine, so that one scrape shows the whole pod."""
     direct: DirectService | None = None
     """Answers ``GET /ask`` while the session store is away; None: it is refused then."""

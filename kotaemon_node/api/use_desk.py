@@ -186,7 +186,7 @@ def _concerned(user: User, wanted: Wanted) -> bool:
 
 def _within(reserved: float, user: User, name: str) -> float:
     quotas: Sequence[Quota] = (user.own, user.all)
-    limits = [value for one in quotas if (value := getattr(one, name)) is not None]
+    limits: list[float] = [value for one in quotas if (value := getattr(one, name)) is not None]
     return min([reserved, *limits])
 
 

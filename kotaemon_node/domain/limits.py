@@ -133,8 +133,8 @@ CLIENT_BUFFER_BYTES: Final = 64 * 1024
 # Of a request's head. The largest that gunicorn takes; the balancer's own buffer is larger.
 HEADER_LINE_BYTES_MAX: Final = 8_190
 HEADERS_MAX: Final = 100
-# For a JSON body to arrive. The balancer waits 10 s for what fits into its buffer (128 kB); the rest
-# of 10 MB may come over a link of 4 Mbit a second.
+# For a JSON body to arrive. The balancer waits 10 s for what fits into its buffer (128 kB); the
+# rest of 10 MB may come over a link of 4 Mbit a second.
 BODY_TIMEOUT_S: Final = 30.0
 
 # Hot answers. What is kept of them in Redis is twice the bytes at most: they are counted by the

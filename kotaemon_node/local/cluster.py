@@ -3,6 +3,7 @@
 import json
 import secrets
 from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 from kotaemon_node.local.errors import LocalError
 from kotaemon_node.local.folder import DataFolder, write_json
@@ -154,7 +155,11 @@ def settle(
     """Return this start's cluster: the kept identity and ports, new ones where they are taken."""
     kept = load(folder)
     if kept is None or kept.folder != str(folder.path):
-        identity = {"cluster_id": secrets.token_hex(4), "folder": str(folder.path), "first_port": 0}
+        identity: dict[str, Any] = {
+            "cluster_id": secrets.token_hex(4),
+            "folder": str(folder.path),
+            "first_port": 0,
+        }
     else:
         identity = {name: getattr(kept, name) for name in ("cluster_id", "folder", "first_port")}
     now = Cluster(

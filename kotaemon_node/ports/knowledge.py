@@ -42,11 +42,10 @@ class PodReport(dict[str, object]):
     reach the session store. ``vector_store``: why it is not asked now, "" where it is or none is
     set. ``behind``: newer generations that others serve, {kb: generation}. ``plugins``: what it has
     of each, {plugin: {version, next, problem …}}. ``tenants``: the same as ``generations``,
-    without ``since``, of tenants besides ``default`` that are open here, by tenant; ``tenants_open``:
-    how many are, of which a hundred are told. ``settings``: equal where the settings are
-    that answers depend on. ``taken_over``: turns of other pods that
-    it went on with since it started. ``guest``: a program that
-    runs turns of its own and serves nobody.
+    without ``since``, of tenants besides ``default`` that are open here, by tenant;
+    ``tenants_open``: how many are, of which a hundred are told. ``settings``: equal where the
+    settings are that answers depend on. ``taken_over``: turns of other pods that it went on with
+    since it started. ``guest``: a program that runs turns of its own and serves nobody.
     """
 
 

@@ -156,11 +156,11 @@ CATALOGUE: Final = (
         "kotaemon_knowledge_generation", "gauge", "Generation served, by knowledge base.", ("kb",)
     ),
     MetricRow(
-    MetricRow(
         "kotaemon_tenants_open",
         "gauge",
         "Tenants besides the default one whose knowledge this pod holds.",
     ),
+    MetricRow(
         "kotaemon_knowledge_refused",
         "gauge",
         "1 where this pod refuses the newest generation and serves the one before.",

@@ -37,7 +37,7 @@ def store_server(request: pytest.FixtureRequest) -> Iterator[Server]:
 
 @pytest.fixture
 def redis_store(store_server: Server) -> Iterator[RedisStore]:
-    """A store of each kind; on one of them everything is sealed, and every test holds there, too."""
+    """A store of each kind; on one of them everything is sealed, and every test holds there."""
     store_server.wipe()
     sealed = isinstance(store_server, RedisServer)
     store = connect(store_server.url, cipher=cluster_of_keys().cipher() if sealed else None)

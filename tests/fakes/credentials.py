@@ -107,7 +107,9 @@ class KeyedCluster(FakeCluster):
         key_id = secrets.token_hex(6)
         text = printed(key_id, secrets.token_hex(22)[:43])
         end = None if expires_s is None else self.clock.now_s() + expires_s
-        self.keys.add(ApiKey(key_id, digest_of(text), tenant, role, user, 0.0, end, "", tuple(scopes)))
+        self.keys.add(
+            ApiKey(key_id, digest_of(text), tenant, role, user, 0.0, end, "", tuple(scopes))
+        )
         return text
 
 

@@ -179,7 +179,8 @@ FORGED = [
     "http://127。0。0。1:{port}/", "http://ｌｏｃａｌｈｏｓｔ:{port}/",
     "http://localhost:{shop}/to/http://127.0.0.1:{port}/",
     "http://localhost:{shop}/to/http://169.254.169.254/latest/meta-data/",
-    "http://localhost:{shop}/to/file:///etc/passwd", "http://localhost:{shop}/to/gopher://x:{port}/",
+    "http://localhost:{shop}/to/file:///etc/passwd",
+    "http://localhost:{shop}/to/gopher://x:{port}/",
     "file:///etc/passwd", "file://localhost/etc/passwd", "gopher://127.0.0.1:{port}/_x",
     "dict://127.0.0.1:{port}/", "ftp://127.0.0.1:{port}/", "unix:///var/run/docker.sock",
     "data:text/plain,x", "jar:http://127.0.0.1:{port}!/", "//127.0.0.1:{port}/", "http:127.0.0.1",
@@ -211,7 +212,9 @@ def test_no_address_that_somebody_forged_is_asked(wild: Started, shop: int, else
     # An address that holds its own content is no door to anywhere.
     assert [it for it in reached if not it[1].startswith("data:")] == []
     redirects = sum(1 for url in urls if "/to/" in url)
-    assert 0 < Shop.calls <= 2 * redirects, "a redirect itself may be asked for, what it names may not"
+    assert 0 < Shop.calls <= 2 * redirects, (
+        "a redirect itself may be asked for, what it names may not"
+    )
 
 
 def test_an_address_behind_its_own_connection_is_refused(wild: Started, shop: int) -> None:

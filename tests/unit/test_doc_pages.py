@@ -22,11 +22,15 @@ ELSEWHERE = {
 """Pages whose examples tests of their own run."""
 ELSEWHERE_NEEDED = {
     "encoders.md": "two machines; test_cluster_encoder starts the same on one",
+    "encryption.md": "a cluster of its own; test_encryption_command, test_cluster_sealed",
     "grpc.md": "grpcurl; test_grpc_cluster asks the same of a generated client",
     "handoff.md": "an agent's key; test_handoff goes the whole way",
     "kubernetes.md": "a Kubernetes cluster; make e2e-k8s",
+    "least-rights.md": "a Redis and a Kafka to administer; test_redis_rights, test_kafka_secured",
+    "limits.md": "another start of the cluster; test_limited_doors has pods with such settings",
     "observe.md": "a Kubernetes cluster or Docker",
     "retry-queue.md": "a part of a program; test_later_worker",
+    "tls.md": "certificates and a Redis to administer; test_haproxy_tls, test_redis_tls",
     "traces.md": "a collector; test_cluster_traces",
     "turn-log.md": "a folder of the machine, and Elasticsearch",
     "voice.md": "a recording of the reader; test_voice_routes asks the same",
