@@ -100,10 +100,11 @@ def problem_of_issuers(issuers: Sequence[Issuer]) -> str:
     """Say where two issuers could name the same user, whom only one of them knows; "": nowhere."""
     for place, one in enumerate(issuers):
         for other in issuers[place + 1 :]:
-            if one.subject_prefix == other.subject_prefix and _may_share_a_tenant(one, other):
+            if _may_share_a_subject(one, other) and _may_share_a_tenant(one, other):
                 return (
                     f"{one.name} and {other.name} could name the same user of one tenant: give"
-                    " each its own tenants, or a subject_prefix"
+                    " each its own tenants, or each a subject_prefix with which the other's does"
+                    " not begin"
                 )
     return ""
 
@@ -195,6 +196,12 @@ def _words(told: Any) -> Sequence[str]:
     if isinstance(told, str):
         return [told, *_WORDS.split(told.strip())]
     return [one for one in told if isinstance(one, str)] if isinstance(told, list) else []
+
+
+def _may_share_a_subject(one: Issuer, other: Issuer) -> bool:
+    # A subject may begin with anything: what stands before it differs, or nothing keeps it apart.
+    ours, theirs = one.subject_prefix, other.subject_prefix
+    return ours.startswith(theirs) or theirs.startswith(ours)
 
 
 def _may_share_a_tenant(one: Issuer, other: Issuer) -> bool:

@@ -128,10 +128,38 @@ def test_two_issuers_never_name_the_same_user(tmp_path: Path) -> None:
     for second in (other, claimed, {**listed, "tenants": {"a": "default"}}):
         with pytest.raises(ValueError, match="the same user"):
             read(tmp_path, GOOD, second)
-    for second in (listed, {**other, "tenant": "guests"}, {**other, "subject_prefix": "guest|"}):
+    for second in (listed, {**other, "tenant": "guests"}):
         assert problem_of_issuers([it.issuer for it in read(tmp_path, GOOD, second)]) == ""
     with pytest.raises(ValueError, match="described twice"):
         read(tmp_path, GOOD, {**GOOD, "name": "again", "tenant": "other"})
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "apart"),
+    [
+        ("staff|", "guest|", True),
+        ("", "guest|", False),
+        ("guest|", "", False),
+        ("guest", "guest-of-", False),
+        ("a|", "a|", False),
+    ],
+)
+def test_prefixes_keep_users_apart_where_none_begins_with_another(
+    tmp_path: Path, first: str, second: str, apart: bool
+) -> None:
+    one = {**GOOD, "subject_prefix": first}
+    other = {
+        **GOOD,
+        "name": "guests",
+        "issuer": "https://guests.example.com",
+        "subject_prefix": second,
+    }
+
+    if apart:
+        assert len(read(tmp_path, one, other)) == 2
+    else:
+        with pytest.raises(ValueError, match="each a subject_prefix with which"):
+            read(tmp_path, one, other)
 
 
 @pytest.mark.parametrize(
