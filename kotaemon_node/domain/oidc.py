@@ -67,7 +67,10 @@ class Issuer:
     tenant_claim: str = ""
     """Names the tenant instead; "": all are of ``tenant``."""
     tenants: Mapping[str, str] = field(default_factory=dict)
-    """Value of that claim to tenant; others are refused. Empty: the value is the tenant."""
+    """Value of that claim to tenant; others are refused.
+
+    Empty: the value is the tenant, and never ``default``, whose admins run the whole cluster.
+    """
     role_claim: str = "roles"
     roles: Mapping[str, Role] = field(default_factory=dict)
     """Value of that claim to role, first match first. Empty: our own names of roles."""
@@ -147,15 +150,25 @@ def _tenant(issuer: Issuer, claims: Mapping[str, Any]) -> str:
     if not issuer.tenant_claim:
         return issuer.tenant
     told = claim_of(claims, issuer.tenant_claim)
-    tenant = issuer.tenants.get(told) if issuer.tenants and isinstance(told, str) else told
     try:
-        if isinstance(tenant, str) and not (issuer.tenants and told not in issuer.tenants):
-            return checked_id("tenant", tenant)
+        tenant = _claimed_tenant(issuer, told)
     except Malformed:
-        pass
-    raise Unauthenticated(
-        f"the token's {issuer.tenant_claim} names no tenant that its issuer may name"
-    )
+        tenant = None
+    if tenant is None:
+        raise Unauthenticated(
+            f"the token's {issuer.tenant_claim} names no tenant that its issuer may name"
+        )
+    return tenant
+
+
+def _claimed_tenant(issuer: Issuer, told: Any) -> str | None:
+    if not isinstance(told, str):
+        return None
+    if issuer.tenants:
+        listed = issuer.tenants.get(told)
+        return None if listed is None else checked_id("tenant", listed)
+    # An admin of ``default`` runs the whole cluster: that is the operator's to say, in a table.
+    return None if told == DEFAULT_TENANT else checked_id("tenant", told)
 
 
 def _role(issuer: Issuer, claims: Mapping[str, Any]) -> Role:

@@ -183,6 +183,19 @@ def test_without_a_table_a_tenant_has_a_legal_name(issuer: HostileIssuer) -> Non
         assert_refused(asked(wrong), 401, "unauthenticated")
 
 
+def test_the_tenant_that_runs_the_cluster_is_named_by_a_table_alone(issuer: HostileIssuer) -> None:
+    def asked(cluster: Any, org: str) -> Any:
+        token = issuer.token(now_s=cluster.clock.now_s(), org=org)
+        return cluster.client().get("/v1/me", headers=bearer(token))
+
+    claimed = cluster_of(issuer, tenant_claim="org", default_role="admin")
+    assert_refused(asked(claimed, "default"), 401, "unauthenticated")
+
+    listed = cluster_of(issuer, tenant_claim="org", tenants={"us": "default"})
+    assert asked(listed, "us").json["tenant"] == "default"
+    assert_refused(asked(listed, "default"), 401, "unauthenticated")
+
+
 def test_roles_by_a_path_a_table_and_a_word_for_the_rest(issuer: HostileIssuer) -> None:
     cluster = cluster_of(
         issuer,
