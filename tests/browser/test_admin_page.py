@@ -76,7 +76,9 @@ def test_an_admin_of_another_tenant_has_no_views_of_the_whole_cluster(
     page = open_page(f"{admin.url}/admin#/cluster")
 
     links = page.locator(".admin-nav a")
-    expect(links).to_have_text(["Knowledge", "Sessions", "Analytics", "Retry queue", "FAQ"])
+    expect(links).to_have_text(
+        ["Knowledge", "Sessions", "Analytics", "Retry queue", "FAQ", "Audit log"]
+    )
     expect(page.get_by_role("heading", level=1)).to_have_text("Knowledge")
     assert admin.asked("GET", r"/v1/(cluster|plugins)") == []
 

@@ -56,7 +56,7 @@ NO_LOSS_IS_TOLD: Final = Change(
     WORK, "if known.epoch == '' then return nil end\n", "if known then return nil end\n"
 )
 SEEN_STANDS: Final = "return max(asked, int(self.work.session.generations.get(self.kb, 0)))"
-SEEN_COUNTS: Final = "min_generation=max(asked, self._seen(request, kb))"
+SEEN_COUNTS: Final = "newest = max(asked, self._seen(request, kb))"
 
 _FRAMES = (
     Mutant(
@@ -219,9 +219,9 @@ _KNOWLEDGE = (
     Mutant(
         "a pod that is behind the session answers, and pods learn of nothing new",
         (
-            Change(TURNS, SEEN_COUNTS, "min_generation=asked"),
+            Change(TURNS, SEEN_COUNTS, "newest = asked"),
             Change(ANSWERING, SEEN_STANDS, "return asked"),
-            Change(BOOTSTRAP, "look=library.wake", "look=lambda *_: None"),
+            Change(BOOTSTRAP, "look=tenants.libraries.wake", "look=lambda *_: None"),
             Change(RUNNING, "period_s = limits.RECONCILE_S if", "period_s = 600.0 if"),
         ),
         frozenset(),
