@@ -44,6 +44,9 @@ class HostileIssuer:
         """Pause between two bytes of the keys."""
         self.dripped = 0
         self.token_answer: tuple[int, Any] = (400, {"error": "invalid_grant"})
+        self.answers = threading.Event()
+        """Cleared, it keeps back what it says of codes."""
+        self.answers.set()
         self.forms: list[str] = []
         self.lets_in: Callable[[str], dict[str, Any]] | None = None
         """Makes the answer to a code from the nonce of its login; then anybody is let in."""
@@ -155,6 +158,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         self.issuer.asked.append(self.path)
         self.issuer.forms.append(self.rfile.read(int(self.headers["Content-Length"])).decode())
+        self.issuer.answers.wait(30)
         status, told = self.issuer.token_answer
         self._tell(status, json.dumps(told).encode())
 

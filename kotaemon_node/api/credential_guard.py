@@ -5,7 +5,9 @@ Rule 1: refused credentials count for their address, for all pods together. Behi
     learns nothing from it.
 Rule 2: a credential that was let in here within ``_GOOD_S`` is let in whatever its address did:
     strangers at the same address, and attackers who forge none, lock nobody out who is in.
-Rule 3: a store that does not answer refuses nothing by itself.
+Rule 3: the same wrong credential again is somebody's old cookie or script, and no guess: it counts
+    once for its address, however often it comes. Where each try is a guess, each one counts.
+Rule 4: a store that does not answer refuses nothing by itself.
 """
 
 import hashlib
@@ -30,6 +32,7 @@ _log = structlog.get_logger(__name__)
 
 _GOOD_S: Final = 3_600.0
 _GOOD_MAX: Final = 10_000
+_WRONG_MAX: Final = 10_000
 _AWAY_S: Final = 0.5
 _CARRIERS: Final = ("Authorization", KEY_HEADER)
 
@@ -46,14 +49,16 @@ class CredentialGuard:
         self._clock = clock
         self._metrics = metrics
         self._good: OrderedDict[bytes, float] = OrderedDict()
+        self._wrong: OrderedDict[tuple[str, bytes], None] = OrderedDict()
         self._failed_s: float | None = None
         self._lock = Lock()
 
     @contextmanager
-    def watching(self, shown: str, address: str) -> Iterator[None]:
+    def watching(self, shown: str, address: str, *, once: bool = True) -> Iterator[None]:
         """Judge what is tried within: raises ``LimitReached`` in place of ``Unauthenticated``.
 
         ``shown``: the credential as it came; "" where there is none, which counts as no try.
+        ``once``: the same again costs nobody anything; else each refusal counts.
         """
         if not shown or not address:
             yield
@@ -66,9 +71,10 @@ class CredentialGuard:
             yield
         except Unauthenticated:
             self._forget(digest)
-            self._refused(user, digest)
+            self._refused(user, digest if once else None)
             raise
-        self._remember(digest)
+        if once:
+            self._remember(digest)
 
     def _require_room(self, user: User) -> None:
         # A look: who is let in costs the address nothing.
@@ -76,12 +82,19 @@ class CredentialGuard:
         if verdict is not None and verdict.levels and verdict.levels[0].left <= 0:
             raise self._too_many(verdict.levels[0].reset_s)
 
-    def _refused(self, user: User, digest: bytes) -> None:
-        # The same wrong one again is somebody's old cookie or script, and no guess.
-        wanted = Wanted(requests=1, turn=digest.hex())
+    def _refused(self, user: User, digest: bytes | None) -> None:
+        """Count a refusal; ``digest`` is that of a credential which counts once."""
+        if digest is not None and self._is_wrong(user, digest):
+            return
+        # Named, so that other pods' first looks at the same one count nothing either.
+        wanted = Wanted(requests=1, turn="" if digest is None else digest.hex())
         verdict = self._asked(lambda: self._counts.take(user, wanted))
-        if verdict is not None and verdict.refused is not None:
+        if verdict is None:
+            return
+        if verdict.refused is not None:
             raise self._too_many(verdict.wait_s)
+        if digest is not None:
+            self._note_wrong(user, digest)
 
     def _too_many(self, wait_s: float) -> LimitReached:
         self._metrics.limited("credentials")
@@ -110,6 +123,20 @@ class CredentialGuard:
         with self._lock:
             seen_s = self._good.get(digest)
         return seen_s is not None and self._clock.monotonic_s() - seen_s < _GOOD_S
+
+    def _is_wrong(self, user: User, digest: bytes) -> bool:
+        with self._lock:
+            known = (user.tenant, digest) in self._wrong
+            if known:
+                self._wrong.move_to_end((user.tenant, digest))
+        return known
+
+    def _note_wrong(self, user: User, digest: bytes) -> None:
+        # Only what was counted: so an address fills no more of it than it may be refused.
+        with self._lock:
+            self._wrong[user.tenant, digest] = None
+            if len(self._wrong) > _WRONG_MAX:
+                self._wrong.popitem(last=False)
 
     def _remember(self, digest: bytes) -> None:
         with self._lock:

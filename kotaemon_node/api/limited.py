@@ -82,13 +82,16 @@ def count_upload(sent_bytes: int) -> None:
 
 
 @contextmanager
-def trying(shown: str) -> Iterator[None]:
-    """Watch who tries the credential that is judged within; raises ``LimitReached``."""
+def trying(shown: str, *, once: bool = True) -> Iterator[None]:
+    """Watch who tries the credential that is judged within; raises ``LimitReached``.
+
+    ``once``: see ``CredentialGuard.watching``.
+    """
     guard = services().guard
     if guard is None:
         yield
         return
-    with guard.watching(shown, services().proxies.address_of(request)):
+    with guard.watching(shown, services().proxies.address_of(request), once=once):
         yield
 
 

@@ -16,7 +16,14 @@ from kotaemon_node.api.limited import trying
 from kotaemon_node.api.principal import LOGIN_COOKIE, behind_tls, from_elsewhere
 from kotaemon_node.api.query import read_query
 from kotaemon_node.domain import oidc_limits
-from kotaemon_node.domain.errors import Forbidden, NodeError, NotFound, Unauthenticated, Unavailable
+from kotaemon_node.domain.errors import (
+    Forbidden,
+    LimitReached,
+    NodeError,
+    NotFound,
+    Unauthenticated,
+    Unavailable,
+)
 from kotaemon_node.domain.session import Principal
 
 routes: Final = Blueprint("login", __name__)
@@ -89,9 +96,9 @@ def come_back() -> Response:
     cookie = request.cookies.get(LEAVING_COOKIE, "")
     try:
         returned = _returned(logins, cookie, query)
-    except (Unauthenticated, Unavailable, NotFound) as error:
+    except (Unauthenticated, Unavailable, NotFound, LimitReached) as error:
         audit("login.refused", outcome="refused", reason=str(error), code=error.code)
-        word = "away" if isinstance(error, Unavailable) else "refused"
+        word = "away" if isinstance(error, Unavailable | LimitReached) else "refused"
         answer = _redirected(f"{logins.page_of(cookie)}?login={word}")
     else:
         _entered(returned.principal)
@@ -149,7 +156,9 @@ def _returned(logins: IssuerLogins, cookie: str, query: ReturningQuery) -> Retur
         raise Unauthenticated("the issuer let nobody in")
     if not (query.state and query.code):
         raise Unauthenticated("the issuer's answer is not whole; begin again")
-    return logins.come_back(cookie, state=query.state, code=query.code, by=query.iss)
+    # Anybody gets such a cookie, and each code that is made up asks the issuer, the same one too.
+    with trying(cookie, once=False):
+        return logins.come_back(cookie, state=query.state, code=query.code, by=query.iss)
 
 
 def _who_leaves() -> Principal | None:

@@ -16,6 +16,7 @@ KEYS_S_DEFAULT: Final = 300  # a key that an issuer took back counts no longer t
 KEYS_STALE_S_DEFAULT: Final = 3600  # while the issuer is away
 UNKNOWN_KEY_S: Final = 10.0  # an issuer is asked for a key that nobody knows this often at most
 ISSUER_FAILED_S: Final = 2.0  # for so long after a failure nobody asks it again
+CODES_AT_ONCE_MAX: Final = 16  # of one issuer and process; each may take ISSUER_TIMEOUT_S
 
 LOGIN_FLOW_S: Final = 600  # from leaving for the issuer to coming back
 OIDC_LOGIN_S: Final = 8 * 3600  # roles are read at the login: longer, they would be old

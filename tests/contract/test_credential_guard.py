@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from flask.testing import FlaskClient
@@ -12,7 +13,11 @@ from kotaemon_node.adapters.redis.use import RedisUse
 from kotaemon_node.api.app import create_app
 from kotaemon_node.api.client_address import Proxies
 from kotaemon_node.api.credential_guard import CredentialGuard
+from kotaemon_node.api.login import LEAVING_COOKIE
+from kotaemon_node.domain.oidc import Issuer, LoginClient
 from tests.fakes.credentials import KeyedCluster, bearer
+from tests.fakes.oidc import OidcCluster
+from tests.hostile_issuer import hostile_issuer
 from tests.redis_server import RedisServer
 
 LIMIT = 3
@@ -73,9 +78,33 @@ def test_the_same_wrong_one_counts_once(store: RedisStore) -> None:
     cluster = KeyedCluster()
     client, key = pod(cluster, store), cluster.key()
 
-    assert [me(client, "an-old-one").status_code for _ in range(8)] == [401] * 8
+    assert [me(client, "an-old-one").status_code for _ in range(60)] == [401] * 60
 
     assert me(client, key).status_code == 200
+
+
+def test_each_code_that_an_issuer_refuses_counts_and_asks_it_no_more_beyond(
+    store: RedisStore,
+) -> None:
+    with hostile_issuer() as issuer:
+        page = LoginClient("page", "https://chat.example/v1/login/oidc/callback", "Example")
+        cluster = OidcCluster(issuers=[Issuer("staff", issuer.url, (), login=page)])
+        client = pod(cluster, store)
+        left = client.get("/v1/login/oidc").headers["Location"]
+        carried = client.get_cookie(LEAVING_COOKIE, path="/v1/login/oidc/callback")
+        assert carried is not None
+        query = {"state": parse_qs(urlsplit(left).query)["state"][0], "code": "made-up"}
+
+        def back() -> str:
+            client.set_cookie(LEAVING_COOKIE, carried.value, path="/v1/login/oidc/callback")
+            told = client.get(
+                "/v1/login/oidc/callback", query_string=query, headers={"X-Forwarded-For": HERE}
+            )
+            return told.headers["Location"]
+
+        assert [back() for _ in range(LIMIT)] == ["/?login=refused"] * LIMIT
+        assert [back() for _ in range(5)] == ["/?login=away"] * 5
+        assert len(issuer.forms) == LIMIT
 
 
 def test_an_address_that_nobody_believed_says_does_not_count(store: RedisStore) -> None:

@@ -1,5 +1,6 @@
 """The page's login by an issuer that lies: nobody is let in, and the page is told why."""
 
+import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
@@ -10,7 +11,9 @@ from flask.testing import FlaskClient
 
 from kotaemon_node.api.login import LEAVING_COOKIE
 from kotaemon_node.api.principal import LOGIN_COOKIE
+from kotaemon_node.domain import oidc_limits
 from kotaemon_node.domain.oidc import Issuer, LoginClient
+from tests.balanced_pods import wait_until
 from tests.fakes.credentials import FixedLines, KeyedCluster
 from tests.fakes.oidc import OidcCluster
 from tests.fakes.refusals import assert_refused
@@ -140,6 +143,28 @@ def test_an_issuer_that_is_away_is_said_to_be(issuer: HostileIssuer) -> None:
     assert ended(client, state=asked["state"], code="c") == "/?login=away"
     fresh = cluster_of(issuer).client()
     assert_refused(fresh.get("/v1/login/oidc"), 503, "issuer_unavailable")
+
+
+def test_a_slow_issuer_is_asked_for_so_many_codes_at_once_and_no_more(
+    issuer: HostileIssuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(oidc_limits, "CODES_AT_ONCE_MAX", 1)
+    cluster = cluster_of(issuer)
+    first, second = cluster.client(), cluster.client()
+    states = [begun(client)["state"] for client in (first, second)]
+    issuer.answers.clear()
+    held = threading.Thread(target=lambda: ended(first, state=states[0], code="c"))
+    held.start()
+    wait_until(lambda: len(issuer.forms) == 1, what="the issuer is asked")
+
+    assert ended(second, state=states[1], code="c") == "/?login=away"
+
+    assert len(issuer.forms) == 1
+    issuer.answers.set()
+    held.join()
+    again = begun(second)["state"]
+    assert ended(second, state=again, code="c") == "/?login=refused"
+    assert len(issuer.forms) == 2
 
 
 def test_without_an_audience_tokens_do_not_count_and_logins_do(issuer: HostileIssuer) -> None:

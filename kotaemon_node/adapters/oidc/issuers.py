@@ -2,6 +2,7 @@
 
 import hmac
 import ssl
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -51,6 +52,9 @@ class OidcIssuers:
         self._lines = {
             one.issuer.name: IssuerLine(tls=_context(one.ca_file), timeout_s=timeout_s)
             for one in described
+        }
+        self._redeeming = {
+            one.name: threading.BoundedSemaphore(limits.CODES_AT_ONCE_MAX) for one in self._all
         }
         self._books = {
             one.name: IssuerBook(one, self._lines[one.name], clock=clock) for one in self._all
@@ -137,9 +141,13 @@ class OidcIssuers:
         }
         secret = self._secrets[issuer.name]
         words = secret.lines() if secret is not None else ()
+        place = self._place(issuer, "token_endpoint")
+        room = self._redeeming[issuer.name]
+        if not room.acquire(blocking=False):
+            raise IssuerUnavailable(f"too many log in with {issuer.name} at once; try again")
         try:
             answer = self._lines[issuer.name].post_form(
-                self._place(issuer, "token_endpoint"),
+                place,
                 fields,
                 user=client.client_id,
                 password=words[0] if words else "",
@@ -147,6 +155,8 @@ class OidcIssuers:
         except IssuerFailed as error:
             _log.warning("issuer_unavailable", issuer=issuer.name, reason=str(error))
             raise IssuerUnavailable(f"the issuer {issuer.name} does not answer now") from error
+        finally:
+            room.release()
         return _identity(answer.status, answer.told, issuer)
 
     def _place(self, issuer: Issuer, name: str) -> str:
