@@ -1,6 +1,6 @@
 """The end of one tenant's log as a process knows it, and how a batch is put behind it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -52,8 +52,12 @@ class Tail:
         self._begins = 0
         """The number of the chain that is to be begun; 0: none is."""
 
-    def write(self, batch: Sequence[Noted], *, key: AuditKey | None, now_s: float) -> int:
+    def write(
+        self, batch: Sequence[Noted], *, key: AuditKey | None, now_s: Callable[[], float]
+    ) -> int:
         """Append the batch; return how many of it, from its first on, are in the log now.
+
+        ``now_s``: the clock by which the batch was recorded.
 
         Fewer where an earlier write was in doubt; 0: it has to wait. ``StoreUnavailable``: nobody
         knows, and the next batch must begin with the same.
@@ -61,12 +65,13 @@ class Tail:
         if self._clocks is None:
             found, now_ms = self._store.head(self.tenant)
             self._learn(found)
-            self._clocks = (now_ms, now_s)
+            self._clocks = (now_ms, now_s())
             self._begins = 0 if found else now_ms
         for _ in range(limits.AUDIT_TRIES_MAX):
-            sent = self._formed(batch, key)
+            sent = self._formed(batch, key, now_s())
             reply = self._store.append(self.tenant, sent.lines, behind=sent.behind, head=sent.head)
-            self._clocks = (reply.now_ms, now_s)
+            # Ours is looked at behind the reply: no entry comes to lie in the future.
+            self._clocks = (reply.now_ms, now_s())
             match reply.outcome:
                 case "kept":
                     self._kept(sent, reply)
@@ -79,7 +84,7 @@ class Tail:
                     self._look(reply)
         return 0
 
-    def _formed(self, batch: Sequence[Noted], key: AuditKey | None) -> _Sent:
+    def _formed(self, batch: Sequence[Noted], key: AuditKey | None, now_s: float) -> _Sent:
         """Return the batch as lines behind the head; the same as before where nobody replied."""
         ids = tuple(one.id for one in batch)
         # More may wait by now; what was sent must come first, and alone.
@@ -88,24 +93,27 @@ class Tail:
         behind = self._head
         head = Head.beginning(self._begins) if self._begins or behind is None else behind
         lines: list[bytes] = []
-        for event, entry_id, at_ms in self._told(batch):
+        for event, entry_id, at_ms in self._told(batch, now_s):
             line, head = line_of(event, behind=head, at_ms=at_ms, entry_id=entry_id, key=key)
             lines.append(line)
         self._sent = _Sent(ids, behind, head, lines)
         return self._sent
 
-    def _told(self, batch: Sequence[Noted]) -> Sequence[tuple[AuditEvent, str, int]]:
+    def _told(self, batch: Sequence[Noted], now_s: float) -> Sequence[tuple[AuditEvent, str, int]]:
         """Return events, ids and times: what is said of the log itself comes first."""
-        assert self._clocks is not None
-        store_ms, our_s = self._clocks
         own = list(self._extra)
         if self._begins:
             before = _place(self._seen, "before") if self._seen else {}
             own.insert(0, _of_log(BEGUN, self.tenant, before))
-        rows = [(event, f"{batch[0].id}.{at}", store_ms) for at, event in enumerate(own)]
-        return rows + [
-            (one.event, one.id, store_ms - int(max(0.0, our_s - one.at_s) * 1000)) for one in batch
-        ]
+        now_ms = self._by_store(now_s)
+        rows = [(event, f"{batch[0].id}.{at}", now_ms) for at, event in enumerate(own)]
+        return rows + [(one.event, one.id, self._by_store(one.at_s)) for one in batch]
+
+    def _by_store(self, at_s: float) -> int:
+        """Return a moment of our clock by the store's (ms); before or after both were seen."""
+        assert self._clocks is not None
+        store_ms, our_s = self._clocks
+        return store_ms + round((at_s - our_s) * 1000)
 
     def _kept(self, sent: _Sent, reply: Appended) -> None:
         self._sent, self._extra, self._begins = None, [], 0

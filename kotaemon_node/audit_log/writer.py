@@ -187,7 +187,7 @@ class AuditWriter:
         """Write one log's; False where others were too quick, or it is full."""
         while batch := self._batch(log):
             key = next(iter(self._keys()), None)
-            kept = log.tail.write(batch, key=key, now_s=self._clock.monotonic_s())
+            kept = log.tail.write(batch, key=key, now_s=self._clock.monotonic_s)
             if not kept:
                 return False
             with self._lock:
