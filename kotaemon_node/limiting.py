@@ -46,7 +46,7 @@ class Limiting:
 
 def limiting_of(settings: Settings, *, clock: Clock, metrics: Metrics) -> Limiting:
     """Return it; connects when first used. Raises ``ValueError`` for a file that is wrong."""
-    proxies = Proxies.of(f"{settings.balancer_networks},{settings.trusted_proxies}")
+    proxies = Proxies.of(settings.balancer_networks, settings.trusted_proxies)
     guarded = settings.auth_mode != "open" and settings.limit_refused_per_minute > 0
     if not (settings.limits_are_on or guarded):
         return Limiting(proxies=proxies)

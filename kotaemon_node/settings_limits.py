@@ -31,7 +31,7 @@ class LimitSettings(BaseSettings):
     limit_refused_per_minute: int = Field(default=30, ge=0, le=10**9)
     """Credentials of one address that may be refused; 0: as many as one likes."""
     balancer_networks: str = Field(default="", pattern=r"^[0-9A-Fa-f.:/, ]*$")
-    """Networks of the balancers whose ``X-Forwarded-For`` pods take: ``10.0.0.0/8,…``."""
+    """Networks of the balancers, whose entry of ``X-Forwarded-For`` pods take: ``10.0.0.0/8,…``."""
 
     @property
     def limits_of_principals(self) -> Row:

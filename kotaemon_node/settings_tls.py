@@ -19,7 +19,7 @@ class TlsSettings(BaseSettings):
     tls_http_port: int | None = Field(default=None, ge=1, le=65_535)
     """Port on which that balancer leads plain HTTP to https; None: none."""
     trusted_proxies: str = Field(default="", pattern=r"^[0-9A-Fa-f.:/, ]*$")
-    """Networks of proxies before that balancer whose ``X-Forwarded-…`` counts: ``10.0.0.0/8,…``."""
+    """Networks of proxies before the balancer whose ``X-Forwarded-…`` counts: ``10.0.0.0/8,…``."""
 
     kafka_cert_file: Path | None = None
     """Certificate by which Kafka knows us (mutual TLS); None: none is shown."""

@@ -92,7 +92,7 @@ def audit(
             role=caller.role if caller else "",
             credential=caller.credential if caller else "",
             target=target,
-            address=request.remote_addr or "",
+            address=services().proxies.address_of(request),
             trace_id=trace_id(),
             detail=detail,
         )

@@ -64,6 +64,9 @@
 {{- $any := or .requestsPerMinute .tokensPerMinute .costPerDay .streams .uploadBytesPerDay .table }}
 - {name: LIMIT_BY_ADDRESS, value: {{ ternary "true" "false" (and .byAddress (not (empty $any))) | quote }}}
 - {name: BALANCER_NETWORKS, value: {{ .balancerNetworks | quote }}}
+{{- with $.Values.haproxy.trustedProxies }}
+- {name: TRUSTED_PROXIES, value: {{ join "," . | quote }}}
+{{- end }}
 {{- if .table }}
 - {name: LIMITS_FILE, value: /etc/kotaemon/limits/limits.yaml}
 {{- end }}
