@@ -77,6 +77,7 @@ class Tail:
                     self._kept(sent, reply)
                     return len(sent.ids)
                 case "full":
+                    self._sent = None
                     _log.error("audit_full", tenant=self.tenant)
                     return 0
                 case "behind" | "torn":

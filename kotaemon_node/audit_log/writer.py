@@ -1,7 +1,8 @@
 """A process's hand in the audit log: what it records waits here, and is appended by groups.
 
 Law 1: ``record`` waits for nothing. What does not fit any more is counted, and the count becomes an
-       entry, ``audit.lost``, as soon as one can be written.
+       entry, ``audit.lost``, as soon as one can be written. It is lost from the log of which most
+       waits: one that takes nothing more costs the others none of their entries.
 Law 2: a batch is appended once: until the store has told what became of it, it is sent as it was,
        and the store knows its own lines again.
 Law 3: a log that is less than this process has seen of it is said aloud, in the log itself
@@ -65,6 +66,12 @@ class _Log:
     tail: Tail
     waiting: deque[Noted] = field(default_factory=deque)
     lost: int = 0
+    sent: int = 0
+    """So many of the first that wait may be in the store already, or are on their way: these are
+    not given up."""
+    failures: int = 0
+    due_s: float = 0.0
+    """It is not tried again before."""
 
 
 class AuditWriter:
@@ -98,6 +105,8 @@ class AuditWriter:
         """For the tails: one task writes at a time."""
         self._logs: dict[str, _Log] = {}
         self._waiting = 0
+        self._failures = 0
+        """Times in a row that the store could not be asked."""
         self._alike = Alike()
         self._wake = threading.Event()
         self._stopped = threading.Event()
@@ -114,12 +123,11 @@ class AuditWriter:
 
     def run(self) -> None:
         """Write what was recorded, until ``stop``; then what is left, for a short time."""
-        failures = 0
         while not self._stopped.is_set():
             self._clock.wait(self._wake, 1.0)
             self._wake.clear()
-            self._clock.wait(self._stopped, _pause_s(failures))
-            failures = 0 if self.flush() else failures + 1
+            self._clock.wait(self._stopped, _pause_s(self._failures))
+            self.flush(patient=True)
         self.finish()
 
     def stop(self) -> None:
@@ -141,23 +149,36 @@ class AuditWriter:
             self._clock.sleep(limits.AUDIT_RETRY_S / 5)
         return True
 
-    def flush(self) -> bool:
-        """Write what waits now; False where the store did not take all of it. Raises nothing."""
+    def flush(self, *, patient: bool = False) -> bool:
+        """Write what waits now; False where the store did not take all of it. Raises nothing.
+
+        ``patient``: a log that took nothing lately is left alone for a time.
+        """
+        now_s = self._clock.monotonic_s()
         with self._lock:
-            summed = self._alike.due(now_s=self._clock.monotonic_s())
+            summed = self._alike.due(now_s=now_s)
         self._tell(summed)
-        whole = True
+        with self._lock:
+            logs = list(self._logs.values())
+        whole, away = True, False
         with self._writing:
-            for log in list(self._logs.values()):
-                try:
-                    whole = self._flush_log(log) and whole
-                except StoreUnavailable as error:
+            for log in logs:
+                if patient and log.due_s > now_s:
                     whole = False
+                    continue
+                try:
+                    kept = self._flush_log(log)
+                except StoreUnavailable as error:
+                    whole, away = False, True
                     _log.warning("audit_waits", entries=self._waiting, reason=str(error))
                     break  # one store has them all
                 except Exception:  # noqa: BLE001 - a log that is broken must not stop the others
-                    whole = False
+                    kept = False
                     _log.exception("audit_broken", tenant=log.tail.tenant)
+                log.failures = 0 if kept else log.failures + 1
+                log.due_s = 0.0 if kept else now_s + _pause_s(log.failures)
+                whole = kept and whole
+        self._failures = self._failures + 1 if away else 0
         self._counts.audit_waiting(self._waiting)
         return whole
 
@@ -175,13 +196,24 @@ class AuditWriter:
             log = self._logs[event.tenant] = _Log(
                 Tail(event.tenant, self._store, lines=self._lines)
             )
-        if self._waiting >= self._waiting_max:
-            log.lost += 1
-            self._counts.audit_lost(1)
-        else:
+        if self._waiting < self._waiting_max or self._given_up_for(log):
             log.waiting.append(Noted(event, self._ids.new_id(), now_s))
             self._waiting += 1
+        else:
+            log.lost += 1
+            self._counts.audit_lost(1)
         self._wake.set()
+
+    def _given_up_for(self, log: _Log) -> bool:
+        """Give up the newest of the log of which most waits; False where that is no other log."""
+        longest = max(self._logs.values(), key=lambda one: len(one.waiting))
+        if len(longest.waiting) <= max(len(log.waiting) + 1, longest.sent):
+            return False
+        longest.waiting.pop()
+        longest.lost += 1
+        self._waiting -= 1
+        self._counts.audit_lost(1)
+        return True
 
     def _flush_log(self, log: _Log) -> bool:
         """Write one log's; False where others were too quick, or it is full."""
@@ -189,23 +221,28 @@ class AuditWriter:
             key = next(iter(self._keys()), None)
             kept = log.tail.write(batch, key=key, now_s=self._clock.monotonic_s)
             if not kept:
+                with self._lock:
+                    log.sent = 0  # the store has said that it has none of it
                 return False
             with self._lock:
                 for _ in range(kept):
                     log.waiting.popleft()
                 self._waiting -= kept
+                log.sent -= kept
             self._counts.audit_kept(kept)
         return True
 
     def _batch(self, log: _Log) -> Sequence[Noted]:
         """Return what is written next; what was lost is told behind what waited before it."""
         with self._lock:
-            if log.lost and self._waiting < self._waiting_max:
+            if log.lost and (self._waiting < self._waiting_max or self._given_up_for(log)):
                 event = lost_event(log.tail.tenant, log.lost)
                 log.waiting.append(Noted(event, self._ids.new_id(), self._clock.monotonic_s()))
                 self._waiting += 1
                 log.lost = 0
-            return [log.waiting[at] for at in range(min(len(log.waiting), limits.AUDIT_BATCH_MAX))]
+            count = min(len(log.waiting), limits.AUDIT_BATCH_MAX)
+            log.sent = max(log.sent, count)
+            return [log.waiting[at] for at in range(count)]
 
 
 def lost_event(tenant: str, count: int) -> AuditEvent:
