@@ -4,16 +4,18 @@ Law 1: a session leaves Redis only after its copy was written, and only if it st
        copied (``ports.archive``). So a crash between any two steps leaves a copy too many at most.
 Law 2: a copy is removed only when no session can need it: it ended, a newer copy of the session was
        marked, or the session was deleted.
-Law 3: work is bounded: a sweep treats so many sessions, a look into the copies one of 256 buckets.
+Law 3: work is bounded: a sweep treats so many sessions, a look into the copies one of 256 buckets
+       of so many tenants.
 """
 
 import random
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import structlog
 
 from coordinator.archive_metrics import ArchiveMetrics
+from coordinator.archive_tenants import ArchiveTenants
 from kotaemon_node.domain import limits
 from kotaemon_node.domain.artifact_names import (
     SESSION_BUCKETS,
@@ -45,13 +47,14 @@ class Archiving:
         leads: Callable[[], bool],
         metrics: ArchiveMetrics,
         clock: Clock,
-        tenant: str,
+        known: Callable[[], Collection[str]],
         after_s: float,
         kept_s: float,
         keys_copied: Callable[[str], None] = lambda _: None,
     ) -> None:
         """``after_s``: sessions are archived after so much rest; 0 archives none.
 
+        ``known``: tenants whose copies are looked into though none was noted.
         ``keys_copied`` returns once the keys that open a tenant's sessions lie in the archive.
         """
         self._keys_copied = keys_copied
@@ -60,11 +63,13 @@ class Archiving:
         self._leads = leads
         self._metrics = metrics
         self._clock = clock
-        self._tenant = tenant
+        self._tenants = ArchiveTenants(artifacts, known=known)
         self._after_s = after_s
         self._kept_s = kept_s
         self._stop = threading.Event()
         self._bucket = random.randrange(SESSION_BUCKETS)
+        self._unseen: Sequence[str] = ()
+        """Tenants whose copies in this bucket are still to be looked into."""
         self._to_mark = 0
         """Buckets that are still to be read whole, because the session store forgot something."""
         self._to_ask: list[str] = []
@@ -173,6 +178,7 @@ class Archiving:
             self._cold.settle(entry, again_at_ms=None)
             return
         self._keys_copied(entry.key.tenant)
+        self._tenants.note(entry.key.tenant)
         name = copy.name.of(entry.key)
         written = self._written(name, copy)
         match self._cold.archive(copy, rested_s=self._after_s, kept_s=self._kept_s):
@@ -238,17 +244,27 @@ class Archiving:
         back, and its life ended before it was archived again.
         """
         if not self._to_ask:
-            bucket = (self._bucket + 1) % SESSION_BUCKETS
-            names = self._kept_in_bucket(bucket)
-            # Only now: one that could not be read is looked into again.
-            self._bucket, self._to_mark = bucket, max(0, self._to_mark - 1)
+            names = self._next_names()
             random.shuffle(names)
             self._to_ask = names if self._to_mark else names[: limits.ARCHIVE_SAMPLE]
         asked, marked = self._asked()
         if not self._to_mark and marked and (marked > 1 or asked == 1):
             _log.warning("session_store_forgot", bucket=self._bucket)
-            self._bucket -= 1  # its others, too
+            self._bucket, self._unseen = self._bucket - 1, ()  # its others, too
             self._to_mark = SESSION_BUCKETS + 1
+
+    def _next_names(self) -> list[str]:
+        """Return the newest copies in this bucket of more tenants, or in the next one."""
+        begins = not self._unseen
+        bucket = (self._bucket + 1) % SESSION_BUCKETS if begins else self._bucket
+        tenants = self._tenants.all() if begins else self._unseen
+        many = limits.ARCHIVE_TENANTS_PER_LOOK
+        names = [name for tenant in tenants[:many] for name in self._kept_in_bucket(tenant, bucket)]
+        # Only now: what could not be read is looked into again.
+        self._bucket, self._unseen = bucket, tenants[many:]
+        if begins:
+            self._to_mark = max(0, self._to_mark - 1)
+        return names
 
     def _asked(self) -> tuple[int, int]:
         """Ask about copies of this bucket; return of how many, and how many of them were marked."""
@@ -265,13 +281,13 @@ class Archiving:
                 raise
         return count, marked
 
-    def _kept_in_bucket(self, bucket: int) -> list[str]:
-        """Return the newest copy of each session; removes those that ended."""
+    def _kept_in_bucket(self, tenant: str, bucket: int) -> list[str]:
+        """Return the newest copy of each of the tenant's sessions; removes those that ended."""
         over_ms = int((self._clock.now_s() - self._kept_s) * 1000)
         ended_ms = over_ms - int(_ENDED_FOR_S * 1000)
         newest: dict[str, str] = {}
         removed = 0
-        for name in list(self._artifacts.list(session_bucket_prefix(self._tenant, bucket))):
+        for name in list(self._artifacts.list(session_bucket_prefix(tenant, bucket))):
             of = CopyName.read(name)
             if of is None:
                 continue

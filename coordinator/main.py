@@ -183,7 +183,7 @@ def compose(settings: CoordinatorSettings) -> Coordinator:
         leads=lambda: lease.fence is not None,
         metrics=metrics.archive,
         clock=clock,
-        tenant=tenant,
+        known=tenants.known,
         after_s=settings.archived_after_s,
         kept_s=settings.archive_kept_s,
         keys_copied=data_keys.copied,

@@ -1,6 +1,6 @@
 """Pods whose sessions rest in an archive, and the coordinator that moves them there."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from coordinator.archiving import Archiving
@@ -80,7 +80,12 @@ class Attic:
         self.metrics = CoordinatorMetrics()
 
     def archiving(
-        self, *, after_s: float = 1e-9, kept_s: float = 90 * DAY_S, clock: SystemClock | None = None
+        self,
+        *,
+        after_s: float = 1e-9,
+        kept_s: float = 90 * DAY_S,
+        clock: SystemClock | None = None,
+        known: Callable[[], Collection[str]] = tuple,
     ) -> Archiving:
         return Archiving(
             self.cold,
@@ -88,7 +93,7 @@ class Attic:
             leads=lambda: True,
             metrics=self.metrics.archive,
             clock=clock or SystemClock(),
-            tenant="default",
+            known=known,
             after_s=after_s,
             kept_s=kept_s,
         )

@@ -1,12 +1,15 @@
 """Where each artifact lies in the artifact store; the only place that spells these names.
 
-Everything of a tenant is below ``tenants/<tenant>/``, so that one prefix is one tenant's data.
+Everything of a tenant is below ``tenants/<tenant>/``, so that one prefix is one tenant's data; that
+there is one stands elsewhere.
 """
 
 import hashlib
 from typing import Final
 
 SESSION_BUCKETS: Final = 256
+ARCHIVE_TENANTS_PREFIX: Final = "archive/tenants/"
+"""Before the name of each tenant that has, or had, archived sessions."""
 
 _HEX: Final = frozenset("0123456789abcdef")
 

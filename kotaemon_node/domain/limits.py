@@ -181,6 +181,7 @@ ARCHIVE_SWEEP_S: Final = 30.0  # between sweeps; a fourth of the idle time where
 ARCHIVED_PER_SWEEP_MAX: Final = 200  # a sweep that was full is followed by the next one
 ARCHIVE_TIDY_S: Final = 60.0  # between looks into one bucket of copies, of SESSION_BUCKETS
 ARCHIVE_TIDIED_MAX: Final = 1_000  # copies removed, or read, in one look
+ARCHIVE_TENANTS_PER_LOOK: Final = 200  # those of others are looked into a look later
 ARCHIVE_SAMPLE: Final = 4  # copies of a bucket about which the session store is asked
 ARCHIVED_SESSION_BYTES_MAX: Final = 64 * 1024 * 1024  # a longer one stays until its life ends
 IDLE_SHARDS: Final = 16

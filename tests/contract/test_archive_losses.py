@@ -4,7 +4,7 @@ import pytest
 
 from kotaemon_node.adapters.redis import RedisStore
 from kotaemon_node.domain.errors import Gone, SessionNotFound, Unavailable
-from kotaemon_node.domain.session import TurnKey
+from kotaemon_node.domain.session import SessionKey, TurnKey
 from tests.archived_pods import ArchivedPod, Attic, settled
 from tests.contract.test_archive import a, attic, b, left, tidy
 from tests.contract.test_session_cache import ANYBODY, SESSION
@@ -106,6 +106,24 @@ def test_a_store_that_forgot_is_told_of_all_that_is_archived(
     assert attic.metric("kotaemon_sessions_marked_total") == 1
     assert left(redis_store) == ["archived"]
     assert stranger_pod.ids() == ["t0"]
+
+
+def test_it_is_told_of_those_of_every_tenant(
+    a: ArchivedPod, attic: Attic, redis_store: RedisStore
+) -> None:
+    for number in range(3):
+        settled(a, "t0", session=SessionKey("acme", f"s{number}"))
+    attic.sweep()
+    marks = [f"kn:acme:{{s{number}}}:archived" for number in range(3)]
+    for mark in marks:
+        assert redis_store.client.delete(mark)
+
+    archiving = attic.archiving()
+    for _ in range(2 * 256):  # the bucket in which it is noticed is looked into twice
+        archiving.tidy()
+
+    assert attic.metric("kotaemon_sessions_marked_total") == 3
+    assert all(redis_store.client.get(mark) for mark in marks)
 
 
 def test_a_session_begun_anew_before_that_stays_and_who_knew_the_old_one_is_told(

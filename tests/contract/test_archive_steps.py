@@ -13,6 +13,8 @@ from kotaemon_node.adapters.redis import Archive, RedisSessionStore, RedisStore,
 from kotaemon_node.adapters.store.factory import reading_of
 from kotaemon_node.adapters.system import SystemClock
 from kotaemon_node.adapters.system.gevent_tasks import GeventTasks
+from kotaemon_node.domain import limits
+from kotaemon_node.domain.artifact_names import ARCHIVE_TENANTS_PREFIX
 from kotaemon_node.domain.errors import StoreUnavailable, TooLarge
 from kotaemon_node.domain.session import SessionKey, TurnKey
 from kotaemon_node.domain.session_copy import SessionCopy
@@ -76,7 +78,7 @@ def mortal(attic: Attic, calls: int, *, after_s: float = 1e-9) -> Archiving:
         leads=lambda: True,
         metrics=attic.metrics.archive,
         clock=SystemClock(),
-        tenant="default",
+        known=tuple,
         after_s=after_s,
         kept_s=90 * DAY_S,
     )
@@ -130,6 +132,8 @@ def test_a_turn_between_copy_and_removal_leaves_no_copy(a: ArchivedPod, attic: A
 
     def then_a_turn_comes(name: str, content: bytes) -> bool:
         written = put(name, content)
+        if name.startswith(ARCHIVE_TENANTS_PREFIX):
+            return written
         settled(a, "t1")
         return written
 
@@ -162,6 +166,8 @@ def test_a_session_whose_life_ends_behind_its_copy_is_archived(
 
     def then_it_ends(name: str, content: bytes) -> bool:
         written = put(name, content)
+        if name.startswith(ARCHIVE_TENANTS_PREFIX):
+            return written
         one_store.client.delete(NAMES.meta, NAMES.turns, NAMES.seen)
         return written
 
@@ -185,6 +191,40 @@ def test_copies_end(a: ArchivedPod, attic: Attic) -> None:
         archiving.tidy()
     assert attic.names() == []
     assert attic.metric('kotaemon_archive_copies_removed_total{reason="expired"}') == 1
+
+
+def test_copies_of_every_tenant_end(
+    a: ArchivedPod, attic: Attic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "ARCHIVE_TENANTS_PER_LOOK", 2)
+    sessions = [SessionKey(tenant, "s1") for tenant in ("acme", "default", "globex", "zeta")]
+    for session in sessions:
+        settled(a, "t0", session=session)
+    attic.sweep()
+    assert all(attic.names(session) for session in sessions)
+
+    class Later(SystemClock):
+        def now_s(self) -> float:
+            return super().now_s() + 91 * DAY_S
+
+    archiving = attic.archiving(clock=Later())
+    for _ in range(2 * 256):
+        archiving.tidy()
+    assert not any(attic.names(session) for session in sessions)
+    assert attic.metric('kotaemon_archive_copies_removed_total{reason="expired"}') == 4
+
+
+def test_copies_from_before_tenants_were_noted_end_too(a: ArchivedPod, attic: Attic) -> None:
+    session = SessionKey("acme", "s1")
+    settled(a, "t0", session=session)
+    attic.sweep()
+    attic.copies.delete(ARCHIVE_TENANTS_PREFIX + "acme")
+    attic.copies.put_if_absent(ARCHIVE_TENANTS_PREFIX + "no tenant", b"")
+
+    archiving = attic.archiving(kept_s=-7_200, known=lambda: ["acme"])
+    for _ in range(256):
+        archiving.tidy()
+    assert attic.names(session) == []
 
 
 def test_one_session_that_cannot_be_archived_does_not_hold_up_the_others(
