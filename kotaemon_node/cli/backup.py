@@ -150,7 +150,7 @@ def backup(
                 cluster=place.cluster_id,
                 tenant=tenant,
                 plugins=PluginsCopying(RedisPlugins(redis), artifacts, tenant=tenant),
-                copy_keys=lambda to: keeper.copy_all_to(CopiesInArtifacts(to)),
+                copy_keys=lambda to: keeper.copy_to(CopiesInArtifacts(to), tenant),
             )
             making = Making(source, store, clock=clock, ids=RandomIds())
             made = making.run(kind=kind, what=parts, tell=tell, lease_s=LEASE_S)

@@ -12,7 +12,12 @@ from urllib.parse import unquote, urlsplit
 from kotaemon_node.adapters.encoder.factory import make_encoder
 from kotaemon_node.adapters.encoder.remote import RemotePlace
 from kotaemon_node.adapters.redis import RedisDataKeys, RedisStore, RedisWholeSessions, connect
-from kotaemon_node.adapters.sealing import CopiesInArtifacts, KeyKeeper, MasterKeyLines
+from kotaemon_node.adapters.sealing import (
+    TENANTS_OF_KEYS,
+    CopiesInArtifacts,
+    KeyKeeper,
+    MasterKeyLines,
+)
 from kotaemon_node.adapters.signing import TrustedKeys, read_signing_key, read_trusted_keys
 from kotaemon_node.adapters.store.factory import StorePlace, make_artifact_store
 from kotaemon_node.adapters.store.file_store import FileArtifactStore
@@ -24,9 +29,10 @@ from kotaemon_node.domain.document_names import TENANTS_FOLDER
 from kotaemon_node.domain.errors import Malformed
 from kotaemon_node.domain.ids import DEFAULT_TENANT, checked_id
 from kotaemon_node.local import cluster as clusters
-from kotaemon_node.local import places, preflight
+from kotaemon_node.local import encryption, places, preflight
 from kotaemon_node.ports.artifacts import ArtifactStore
 from kotaemon_node.ports.encoder import Encoder
+from kotaemon_node.sealing import masters_of
 from kotaemon_node.settings import Settings, environment_value
 
 _CACHE_BYTES: Final = 1 << 30
@@ -84,11 +90,18 @@ class Place:
             )
             yield make_artifact_store(place, clock=SystemClock(), writes=writes)
 
-    def keeper(self, store: RedisStore, artifacts: ArtifactStore) -> KeyKeeper:
-        """Return who copies its data keys: they stay wrapped, so no master key is needed."""
-        nobody = MasterKeyLines(FixedLines(()))
+    def keeper(
+        self, store: RedisStore, artifacts: ArtifactStore, *, opens: bool = False
+    ) -> KeyKeeper:
+        """Return who copies its data keys: they stay wrapped, so no master key is needed.
+
+        ``opens``: with the master keys, if there are any, so that a row of a backup that opens may
+        take the place of an older one.
+        """
+        masters = masters_of(self.settings) if opens else None
+        masters = masters or MasterKeyLines(FixedLines(()))
         keys, copies = RedisDataKeys(store), CopiesInArtifacts(artifacts)
-        return KeyKeeper(keys, copies, nobody, clock=SystemClock())
+        return KeyKeeper(keys, copies, masters, clock=SystemClock())
 
     def verifier(self) -> TrustedKeys:
         """Return whom its pods trust."""
@@ -142,8 +155,9 @@ def place_of(data: Path, knowledge: Path | None, tenant: str = DEFAULT_TENANT) -
     redis_url = settings.redis_url
     if cluster is not None:
         redis_url = cluster.redis_url or f"redis://127.0.0.1:{cluster.redis_port}/0"
+    key_file = encryption.used(folder, settings)
     return Place(
-        settings=settings,
+        settings=settings.model_copy(update={"encryption_key_file": key_file}),
         redis_url=redis_url,
         artifact_url=artifact_url,
         knowledge=knowledge.absolute(),
@@ -156,7 +170,22 @@ def place_of(data: Path, knowledge: Path | None, tenant: str = DEFAULT_TENANT) -
 
 def place_below(url: str, tenant: str) -> str:
     """Return where a tenant's backups lie: apart, so that one is whole without the others."""
-    return url if tenant == DEFAULT_TENANT else f"{url.rstrip('/')}/tenants/{tenant}"
+    return url if tenant == DEFAULT_TENANT else f"{url.rstrip('/')}/{folder_below(tenant)}"[:-1]
+
+
+def folder_below(tenant: str) -> str:
+    """Return the same as the beginning of names at the destination."""
+    return "" if tenant == DEFAULT_TENANT else f"tenants/{tenant}/"
+
+
+def held(store: ArtifactStore) -> Sequence[CopiesInArtifacts]:
+    """Return every place of a destination where backups have data keys."""
+    tenants = {DEFAULT_TENANT}
+    for name in store.list("tenants/"):
+        tenant, _, rest = name.removeprefix("tenants/").partition("/")
+        if rest.startswith(TENANTS_OF_KEYS):
+            tenants.add(tenant)
+    return [CopiesInArtifacts(store, under=folder_below(tenant)) for tenant in sorted(tenants)]
 
 
 @contextmanager

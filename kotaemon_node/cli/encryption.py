@@ -19,7 +19,7 @@ from kotaemon_node.adapters.store.factory import here
 from kotaemon_node.adapters.system import RandomIds, SystemClock
 from kotaemon_node.backup.format import BackupRefused
 from kotaemon_node.cli.audit_places import record
-from kotaemon_node.cli.backup_places import Place, backups_at, place_of
+from kotaemon_node.cli.backup_places import Place, backups_at, folder_below, held, place_of
 from kotaemon_node.cli.cluster import DataOption, folder_of
 from kotaemon_node.cli.console import err, out
 from kotaemon_node.cli.service import ServiceError
@@ -33,6 +33,7 @@ from kotaemon_node.local import encryption as files
 from kotaemon_node.local import places
 from kotaemon_node.local.errors import LocalError
 from kotaemon_node.places import bus_of
+from kotaemon_node.ports.artifacts import ArtifactStore
 from kotaemon_node.ports.data_keys import MasterKeys
 from kotaemon_node.sealing import masters_of, sealing_of, tell_keys_changed
 from kotaemon_node.settings import Settings
@@ -121,8 +122,8 @@ def rotate(tenant: TenantOption = "", *, data: DataOption = _DATA) -> None:
 @app.command()
 def rewrap(backup: BackupOption = [], *, data: DataOption = _DATA) -> None:  # noqa: B006 - typer's
     """Wrap all data keys by the first master key, so that the ones below it can be taken out."""
-    with _place(data) as at, _copies_at(backup) as copies:
-        done = at.keeper().rewrap(copies)
+    with _place(data) as at, _backups(backup) as stores:
+        done = at.keeper().rewrap([copies for store in stores.values() for copies in held(store)])
         for tenant in at.keeper().tables():
             at.tell(tenant)
             record(data, "encryption.rewrapped", tenant=tenant)
@@ -146,10 +147,11 @@ def shred(
     data: DataOption = _DATA,
 ) -> None:
     """Destroy the data keys of a tenant: what they sealed can never be read again, anywhere."""
-    with _place(data) as at, _copies_at(backup) as copies:
+    with _place(data) as at, _backups(backup) as stores:
         keeper = at.keeper()
         table = keeper.tables().get(checked_id("--tenant", tenant), DataKeyTable())
-        ids = sorted(key or table.rows)
+        # Those that were destroyed before, too: it may have stopped half-way.
+        ids = sorted(key or {*table.rows, *table.destroyed})
         if unknown := set(ids) - table.rows.keys() - table.destroyed:
             raise LocalError(f"Tenant {tenant} has no data key {sorted(unknown)[0]}.")
         if not ids:
@@ -157,10 +159,19 @@ def shred(
         asked = f"Destroy {len(ids)} data keys of {tenant}? Nothing brings back what they sealed."
         if not yes and not typer.confirm(asked, err=True):
             raise typer.Exit(1)
-        keeper.destroy(tenant, ids, copies)
-        at.tell(tenant)
         for one in ids:
+            record(data, "encryption.shredding", tenant=tenant, target=one)
+        keeper.destroy(tenant, ids)
+        at.tell(tenant)
+        missed = [url for url, store in stores.items() if not _destroyed_at(store, tenant, ids)]
+        for one in ids if not missed else ():
             record(data, "encryption.shredded", tenant=tenant, target=one)
+    if missed:
+        again = " ".join([*(f"--key {one}" for one in ids), *(f"--backup {url}" for url in missed)])
+        raise ServiceError(
+            "The cluster's keys are destroyed, and not those at every destination. Once it can be"
+            f" written: kotaemon encryption shred --tenant {tenant} {again}"
+        )
     err.print(
         f"Destroyed: {', '.join(ids)}. Pods open nothing of it any more within"
         f" {DATA_KEYS_KNOWN_S:.0f} s. Copies of backups that were not named with --backup, and old"
@@ -234,14 +245,24 @@ def _place(data: Path, *, writes: bool = True) -> Iterator[_Opened]:
 
 
 @contextmanager
-def _copies_at(urls: list[str]) -> Iterator[list[CopiesInArtifacts]]:
+def _backups(urls: list[str]) -> Iterator[dict[str, ArtifactStore]]:
     with ExitStack() as stack:
-        yield [
-            CopiesInArtifacts(
-                stack.enter_context(backups_at(url, writes=True, endpoint="", region=""))
-            )
+        yield {
+            url: stack.enter_context(backups_at(url, writes=True, endpoint="", region=""))
             for url in urls
-        ]
+        }
+
+
+def _destroyed_at(store: ArtifactStore, tenant: str, ids: list[str]) -> bool:
+    """Destroy keys wherever backups of the destination have them; False where it failed."""
+    try:
+        own = CopiesInArtifacts(store, under=folder_below(tenant))
+        for copies in [own, *(it for it in held(store) if tenant in it.tenants())]:
+            copies.destroy(tenant, ids)
+    except (NodeError, OSError) as error:
+        err.print(f"{error}", soft_wrap=True)
+        return False
+    return True
 
 
 def _rows(tables: Mapping[str, DataKeyTable]) -> dict[str, Any]:

@@ -180,11 +180,18 @@ class _Restoring:
         return done
 
     def _keys(self, store: RedisStore) -> None:
-        """Bring back what opens the sessions, and destroy here what was destroyed there."""
+        """Bring back what opens the tenant's sessions."""
         with self._place.artifacts(writes=True) as artifacts:
             copies = CopiesInArtifacts(self._shelf.store)
-            count = self._place.keeper(store, artifacts).take_from(copies)
-        self._tell("data keys", count)
+            keeper = self._place.keeper(store, artifacts, opens=True)
+            taken = keeper.take_from(copies, self._place.tenant)
+        self._tell("data keys", taken.count)
+        if taken.spared:
+            complain(
+                "The backup says that these data keys were destroyed, and they live here:"
+                f" {', '.join(taken.spared)}. They go on. If they were to be destroyed: `kotaemon"
+                f" encryption shred --tenant {self._place.tenant} --key ID` for each."
+            )
 
     @contextmanager
     def _parts(self) -> Iterator[_Parts]:

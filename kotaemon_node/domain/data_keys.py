@@ -9,7 +9,14 @@ import orjson
 from kotaemon_node.domain.errors import CorruptArtifact
 
 KEY_ID_BYTES: Final = 8
-_FIELDS: Final = {"id": str, "tenant": str, "made_ms": int, "master": str, "wrapped": str}
+_FIELDS: Final = {
+    "id": str,
+    "tenant": str,
+    "made_ms": int,
+    "master": str,
+    "wrapped": str,
+    "wraps": int,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +31,13 @@ class DataKeyRow:
     """Id of the master key that wrapped it."""
     wrapped: str = field(repr=False)
     """Base64; opens with that master key for this tenant and id alone."""
+    wraps: int = 0
+    """How often it was wrapped anew."""
+
+    @property
+    def wrapping(self) -> tuple[int, str]:
+        """Of two rows of one key the one with the greater counts, whoever compares them."""
+        return self.wraps, self.master
 
     def to_json(self) -> bytes:
         """Return the form in which stores keep it; the same for equal rows."""
@@ -51,6 +65,8 @@ class DataKeyTable:
     """Ids of keys that were destroyed on purpose: they never come back."""
     newest: str = ""
     """Id of the key that was made last, be it destroyed by now; "": none ever was, here."""
+    left: frozenset[str] = frozenset()
+    """Ids of destroyed keys of which something is still there, and is to be removed."""
 
     def by_age(self) -> list[DataKeyRow]:
         """Return the rows, the one that seals first."""

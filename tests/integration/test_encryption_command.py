@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from kotaemon_node.adapters.redis import connect
+from kotaemon_node.adapters.redis import RedisDataKeys, connect
+from kotaemon_node.adapters.sealing import CopiesInArtifacts
 from kotaemon_node.adapters.store.file_store import FileArtifactStore
 from kotaemon_node.adapters.system import SystemClock
 from kotaemon_node.cli.encryption import app
+from kotaemon_node.cli.service import ServiceError
 from kotaemon_node.domain.errors import Sealed
 from kotaemon_node.local.errors import LocalError
 from kotaemon_node.ports.cipher import FieldCipher, SealedPlace
@@ -100,6 +102,68 @@ def test_the_life_of_the_keys_of_a_cluster(place: Path, tmp_path: Path) -> None:
     assert json.loads(done("open", str(log)))["message"].startswith("sealed:")
     assert list(backup.rglob("*destroyed*"))
     assert pod().open(pod().seal(b"new", PLACE), PLACE) == b"new"
+
+
+def backed_up(root: Path, tenant: str) -> CopiesInArtifacts:
+    """Put the tenant's keys where its backups lie, and return them there."""
+    below = root / "tenants" / tenant
+    below.mkdir(parents=True, exist_ok=True)
+    copies = CopiesInArtifacts(FileArtifactStore(below))
+    for row in RedisDataKeys(connect(Settings().redis_url)).read(tenant).rows.values():
+        copies.keep(row)
+    assert copies.read(tenant).rows
+    return copies
+
+
+def test_the_backups_of_any_tenant_are_wrapped_anew_and_lose_destroyed_keys(
+    place: Path, tmp_path: Path
+) -> None:
+    done("new-key", str(place))
+    pod().seal(b"said", PLACE)
+    backup = tmp_path / "backup"
+    copies = backed_up(backup, "t")
+    old = place.read_text()
+    done("new-key", str(place))
+
+    done("rewrap", "--backup", backup.as_uri())
+    assert [row.wraps for row in copies.read("t").rows.values()] == [1]
+    place.write_text(place.read_text().replace(old, ""))
+
+    done("shred", "--tenant", "t", "--yes", "--backup", backup.as_uri())
+    assert not copies.read("t").rows
+    assert copies.read("t").destroyed
+    assert not [path for path in backup.rglob("*") if path.is_file() and path.stat().st_size]
+
+
+def test_a_shredding_that_missed_a_destination_is_ended_later(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done("new-key", str(place))
+    sealed = pod().seal(b"said", PLACE)
+    [first] = ids()
+    copies = backed_up(tmp_path / "one", "t")
+    later = backed_up(tmp_path / "two", "t")
+    told = ["--backup", (tmp_path / "one").as_uri(), "--backup", (tmp_path / "two").as_uri()]
+    with monkeypatch.context() as broken:
+        delete = FileArtifactStore.delete
+
+        def away(store: FileArtifactStore, name: str) -> None:
+            if store._root == tmp_path / "one":
+                raise OSError(5, "away")
+            delete(store, name)
+
+        broken.setattr(FileArtifactStore, "delete", away)
+        problem = run("shred", "--tenant", "t", "--yes", *told).exception
+    assert isinstance(problem, ServiceError)
+    assert f"--key {first} --backup {told[1]}" in str(problem)
+    # All others went on.
+    assert not later.read("t").rows
+    with pytest.raises(Sealed, match="destroyed"):
+        pod().open(sealed, PLACE)
+
+    done("shred", "--tenant", "t", "--yes", *told)
+    assert not list((tmp_path / "one").rglob(f"{first}.*"))
+    assert copies.read("t").destroyed == {first}
 
 
 def test_one_key_alone_is_destroyed(place: Path) -> None:

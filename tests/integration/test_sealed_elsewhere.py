@@ -115,14 +115,14 @@ class Whole:
             product="1",
             cluster="c",
             tenant="shop",
-            copy_keys=lambda to: self.keeper.copy_all_to(CopiesInArtifacts(to)),
+            copy_keys=lambda to: self.keeper.copy_to(CopiesInArtifacts(to), "shop"),
         )
         making = Making(source, self.backups, clock=CLOCK, ids=RandomIds())
         return making.run(kind=None, what=["sessions"], tell=no_words, lease_s=60)
 
     def restore(self, backup: Backup) -> int:
         """Put a backup back, as the command line does; return how many sessions came."""
-        self.keeper.take_from(self.there)
+        self.keeper.take_from(self.there, "shop")
         restoring = SessionsRestoring(
             Shelf(self.backups), self._whole(), self.artifacts, new_epoch=None, tell=no_words
         )

@@ -147,7 +147,9 @@ def test_a_tenant_that_was_shredded_is_read_nowhere_any_more(
     for tenant in ("t", "u"):
         keeps.copy_to(backup, tenant)
 
-    keeps.destroy("t", list(keeps.tables()["t"].rows), [backup])
+    ids = list(keeps.tables()["t"].rows)
+    keeps.destroy("t", ids)
+    backup.destroy("t", ids)
     cluster.clock.sleep(DATA_KEYS_KNOWN_S)
     with pytest.raises(Sealed, match="destroyed"):
         cipher.open(sealed, PLACE)
@@ -155,7 +157,7 @@ def test_a_tenant_that_was_shredded_is_read_nowhere_any_more(
     # Nor by what brings keys back: a store that was set back, the backup, a process that lagged.
     cluster.keys.tables.update(set_back)
     keeper(cluster).mirror()
-    keeper(cluster).take_from(backup)
+    keeper(cluster).take_from(backup, "t")
     with pytest.raises(Sealed, match="destroyed"):
         cluster.cipher().open(sealed, PLACE)
     assert backup.read("t").rows == {}
@@ -185,20 +187,147 @@ def test_an_empty_cluster_takes_its_keys_from_a_backup(
     keeper(cluster).copy_to(backup, "t")
     empty = ClusterOfKeys(copies=CopiesInArtifacts(FileArtifactStore(tmp_path / "other")))
 
-    assert [keeper(empty).take_from(backup), keeper(empty).take_from(backup)] == [1, 0]
+    assert [keeper(empty).take_from(backup, "t").count for _ in range(2)] == [1, 0]
 
     assert empty.cipher().open(sealed, PLACE) == b"said"
     assert empty.copies is not None
     assert empty.copies.read("t").rows
 
 
-def test_a_backup_that_a_destroyed_key_was_taken_from_destroys_it_elsewhere(
+def test_what_a_backup_says_of_destroyed_keys_destroys_none_that_lives(
     cluster: ClusterOfKeys, backup: CopiesInArtifacts
 ) -> None:
     sealed = cluster.cipher().seal(b"said", PLACE)
-    backup.destroy("t", list(cluster.keys.read("t").rows))
+    ids = list(cluster.keys.read("t").rows)
+    backup.destroy("t", [*ids, "ab" * 8])
 
-    keeper(cluster).take_from(backup)
+    assert keeper(cluster).take_from(backup, "t").spared == ids
 
-    with pytest.raises(Sealed, match="destroyed"):
-        cluster.cipher().open(sealed, PLACE)
+    assert cluster.cipher().open(sealed, PLACE) == b"said"
+    assert cluster.keys.read("t").destroyed == {"ab" * 8}
+
+
+def test_a_backup_has_and_gives_keys_of_its_tenant_alone(
+    cluster: ClusterOfKeys, backup: CopiesInArtifacts, tmp_path: Path
+) -> None:
+    for tenant in ("t", "u"):
+        cluster.cipher().seal(b"said", replace(PLACE, tenant=tenant))
+    keeper(cluster).copy_to(backup, "t")
+    assert (list(backup.tenants()), backup.read("u").rows) == (["t"], {})
+
+    keeper(cluster).copy_to(backup, "u")
+    empty = ClusterOfKeys(copies=CopiesInArtifacts(FileArtifactStore(tmp_path / "other")))
+    keeper(empty).take_from(backup, "t")
+    assert empty.keys.tenants() == ["t"]
+
+
+@pytest.mark.parametrize("known", [(), (OTHER_MASTER,)])
+def test_whoever_restores_brings_no_retired_master_key_back(
+    cluster: ClusterOfKeys, backup: CopiesInArtifacts, known: tuple[str, ...]
+) -> None:
+    sealed = cluster.cipher().seal(b"said", PLACE)
+    keeper(cluster).copy_to(backup, "t")
+    set_back = dict(cluster.keys.tables)
+    keeper(cluster, OTHER_MASTER, MASTER).rewrap([backup])
+    cluster.keys.tables.update(set_back)
+
+    assert cluster.copies is not None
+    masters = MasterKeyLines(FixedLines(known))
+    restores = KeyKeeper(cluster.keys, cluster.copies, masters, clock=cluster.clock)
+    restores.copy_to(backup, "t")
+    restores.take_from(backup, "t")
+    restores.copy_to(backup, "t")
+
+    for table in (cluster.keys.read("t"), cluster.copies.read("t"), backup.read("t")):
+        [row] = table.rows.values()
+        assert (row.wraps, row.master) == (1, *MasterKeyLines(FixedLines((OTHER_MASTER,))).ids())
+    assert cluster.cipher(OTHER_MASTER).open(sealed, PLACE) == b"said"
+
+
+def test_a_row_of_a_backup_takes_the_place_of_another_only_where_it_opens(
+    cluster: ClusterOfKeys, backup: CopiesInArtifacts
+) -> None:
+    sealed = cluster.cipher().seal(b"said", PLACE)
+    [row] = cluster.keys.read("t").rows.values()
+    backup.keep(replace(row, wraps=9, wrapped="AAAA"))
+    keeper(cluster).take_from(backup, "t")
+    assert cluster.cipher().open(sealed, PLACE) == b"said"
+
+    # Redis and the artifact store are set back to before the rewrap: the backup is not.
+    again = MasterKeyLines(FixedLines((OTHER_MASTER,))).wrap(
+        MasterKeyLines(FixedLines((MASTER,))).unwrap(row), replace(row, wraps=10)
+    )
+    backup.keep(again)
+    keeper(cluster, OTHER_MASTER).take_from(backup, "t")
+    assert cluster.cipher(OTHER_MASTER).open(sealed, PLACE) == b"said"
+
+
+def test_a_key_that_a_backup_has_alone_is_wrapped_anew_there(
+    cluster: ClusterOfKeys, backup: CopiesInArtifacts
+) -> None:
+    sealed = cluster.cipher().seal(b"said", PLACE)
+    [row] = cluster.keys.read("t").rows.values()
+    backup.keep(row)
+    cluster.keys.tables.clear()
+
+    assert keeper(cluster, OTHER_MASTER, MASTER).rewrap([backup]).done == 1
+
+    keeper(cluster).take_from(backup, "t")
+    assert cluster.cipher(OTHER_MASTER).open(sealed, PLACE) == b"said"
+
+
+def test_a_key_is_made_behind_those_that_the_store_lost(cluster: ClusterOfKeys) -> None:
+    digest = cluster.cipher().digest(b"asked", "t")
+    keeper(cluster).mirror()
+    cluster.keys.tables.clear()
+
+    keeper(cluster).rotate("t")
+
+    assert len(cluster.keys.read("t").rows) == 2
+    assert cluster.cipher().digest(b"asked", "t") == digest
+
+
+def test_a_new_key_takes_the_digests_of_any_that_opens(cluster: ClusterOfKeys) -> None:
+    digest = cluster.cipher().digest(b"asked", "t")
+    keeper(cluster, OTHER_MASTER, MASTER).rotate("t")  # the newest is under another master key
+
+    made = keeper(cluster).rotate("t")
+
+    cluster.keys.destroy("t", [key for key in cluster.keys.read("t").rows if key != made.id])
+    assert cluster.cipher().digest(b"asked", "t") == digest
+
+
+class DestroyedMeanwhile(FileArtifactStore):
+    """Somebody destroys the key between the look at it and the write."""
+
+    def put_if_absent(self, name: str, content: bytes) -> bool:
+        if "/keys/" in name:
+            key_id = name.rpartition("/")[2].partition(".")[0]
+            CopiesInArtifacts(FileArtifactStore(self._root)).destroy("t", [key_id])
+        return super().put_if_absent(name, content)
+
+
+def test_a_copy_that_is_made_while_its_key_is_destroyed_does_not_stay(
+    cluster: ClusterOfKeys, tmp_path: Path
+) -> None:
+    cluster.cipher().seal(b"said", PLACE)
+    [row] = cluster.keys.read("t").rows.values()
+    store = DestroyedMeanwhile(tmp_path / "artifacts")
+
+    CopiesInArtifacts(store).keep(row)
+
+    assert not list(store.list("tenants/t/sealing/keys/"))
+
+
+def test_what_is_left_of_a_destroyed_key_is_removed(cluster: ClusterOfKeys, tmp_path: Path) -> None:
+    cluster.cipher().seal(b"said", PLACE)
+    [row] = cluster.keys.read("t").rows.values()
+    store = FileArtifactStore(tmp_path / "artifacts")
+    keeper(cluster).mirror()
+    [name] = store.list("tenants/t/sealing/keys/")
+    keeper(cluster).destroy("t", [row.id])
+    store.put_if_absent(name, row.to_json())
+
+    keeper(cluster).mirror()
+
+    assert not list(store.list("tenants/t/sealing/keys/"))

@@ -2,12 +2,16 @@
 
 Law 1: a destroyed key is noted as destroyed in the copies first: a crash in between, or a store
     that is set back, brings none back.
-Law 2: of one key under two master keys, that one counts whose master key is nearer to the first.
-Law 3: every step may be repeated, by several at once.
+Law 2: of two rows of one key, that one counts which was wrapped anew more often: no place that was
+    set back, and nobody without master keys, brings a retired master key in again.
+Law 3: a backup, to which others may write, neither destroys nor replaces a key that lives here;
+    only a row that opens takes the place of another.
+Law 4: every step may be repeated, by several at once.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 
 import structlog
 
@@ -22,6 +26,16 @@ _log = structlog.get_logger(__name__)
 
 _TRIES_MAX = 8
 _EVERYWHERE_S = 3600.0  # so often copies are compared also where the store shows no change
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What came out of a backup."""
+
+    count: int
+    """Keys that were put back."""
+    spared: Sequence[str]
+    """Ids of keys that the backup says were destroyed, and that live here: they go on."""
 
 
 @dataclass(slots=True)
@@ -70,7 +84,7 @@ class KeyKeeper:
         if self._mirrored.get(tenant) == here:
             return False
         there = self._copies.read(tenant)
-        if gone := here.destroyed - there.destroyed:
+        if gone := (here.destroyed - there.destroyed) | there.left:
             self._copies.destroy(tenant, gone)
         if gone := there.destroyed - here.destroyed:
             self._keys.destroy(tenant, gone)
@@ -83,8 +97,10 @@ class KeyKeeper:
     def rotate(self, tenant: str) -> DataKeyRow:
         """Make the tenant's next key, which seals from here on; old ones still open.
 
-        Raises ``Overloaded`` at ``DATA_KEYS_MAX``, ``Sealed`` where the newest cannot be opened.
+        Raises ``Overloaded`` at ``DATA_KEYS_MAX``, ``Sealed`` where none can be opened.
         """
+        # A store that lost the tenant's keys gets them back first: digests go on from key to key.
+        self.mirror_of(tenant)
         for _ in range(_TRIES_MAX):
             table = self._keys.read(tenant)
             if len(table.rows) >= DATA_KEYS_MAX:
@@ -115,25 +131,30 @@ class KeyKeeper:
                     told(tenant)
 
     def rewrap(self, more: Sequence[CopiesOfDataKeys] = ()) -> Rewrapped:
-        """Wrap every data key by the first master key, in both places and in ``more``."""
+        """Wrap every data key by the first master key, in both places and in ``more``.
+
+        Of ``more`` each gets what is known here of the tenants that it has; keys that it has alone
+        are wrapped as well.
+        """
         done = Rewrapped()
-        first = next(iter(self._masters.ids()), "")
         self._mirrored.clear()
-        self.mirror()
         for tenant in self._tenants():
-            for row in self._keys.read(tenant).rows.values():
-                self._rewrap(row, first, done)
             self.mirror_of(tenant)
-            for copies in more:
+            for row in self._keys.read(tenant).rows.values():
+                self._rewrap(row, partial(self._keys.rewrap, row), done)
+            self.mirror_of(tenant)
+        for copies in more:
+            for tenant in copies.tenants():
                 self.copy_to(copies, tenant)
+                known = self._joined(tenant).rows
+                for row in copies.read(tenant).rows.values():
+                    if row != known.get(row.id):
+                        self._rewrap(row, partial(_kept, copies), done)
         return done
 
-    def destroy(
-        self, tenant: str, ids: Sequence[str], more: Sequence[CopiesOfDataKeys] = ()
-    ) -> None:
+    def destroy(self, tenant: str, ids: Sequence[str]) -> None:
         """Destroy keys for ever; what they sealed opens nowhere any more, once pods forgot them."""
-        for copies in (self._copies, *more):
-            copies.destroy(tenant, ids)
+        self._copies.destroy(tenant, ids)
         self._keys.destroy(tenant, ids)
         _log.warning("data_keys_destroyed", tenant=tenant, keys=list(ids))
 
@@ -141,29 +162,29 @@ class KeyKeeper:
         """Bring a third place, as a backup's, to what is known here."""
         table = self._joined(tenant)
         there = copies.read(tenant)
-        if gone := table.destroyed - there.destroyed:
+        if gone := (table.destroyed - there.destroyed) | there.left:
             copies.destroy(tenant, gone)
         for key_id, row in table.rows.items():
             if there.rows.get(key_id) != row and key_id not in there.destroyed:
                 copies.keep(row)
 
-    def copy_all_to(self, copies: CopiesOfDataKeys) -> None:
-        """Do so for all tenants."""
-        for tenant in sorted({*self._tenants(), *copies.tenants()}):
-            self.copy_to(copies, tenant)
-
-    def take_from(self, copies: CopiesOfDataKeys) -> int:
-        """Put keys back that a third place has and this one lacks; return how many."""
+    def take_from(self, copies: CopiesOfDataKeys, tenant: str) -> Taken:
+        """Put keys of the tenant back that a third place has and this one lacks."""
+        self._mirrored.pop(tenant, None)
+        self.mirror_of(tenant)
+        here, there = self._keys.read(tenant), copies.read(tenant)
+        spared = sorted(there.destroyed & here.rows.keys())
+        if gone := there.destroyed - here.destroyed - here.rows.keys():
+            self.destroy(tenant, sorted(gone))
         count = 0
-        for tenant in copies.tenants():
-            here, there = self._joined(tenant), copies.read(tenant)
-            if gone := there.destroyed - here.destroyed:
-                self.destroy(tenant, sorted(gone))
-            for key_id in there.rows.keys() - here.rows.keys() - here.destroyed:
-                count += self._keys.put_back(there.rows[key_id])
-            self._mirrored.pop(tenant, None)
-            self.mirror_of(tenant)
-        return count
+        for key_id in there.rows.keys() - here.destroyed:
+            row, lives = there.rows[key_id], here.rows.get(key_id)
+            if lives is None:
+                count += self._keys.put_back(row)
+            elif row.wrapping > lives.wrapping and self._opens(row):
+                count += self._keys.rewrap(lives, row)
+        self.mirror_of(tenant)
+        return Taken(count, spared)
 
     def _settle(self, here: DataKeyRow | None, there: DataKeyRow | None) -> None:
         if here is None and there is not None:
@@ -172,17 +193,20 @@ class KeyKeeper:
         elif here is not None and there is None:
             self._copies.keep(here)
         elif here is not None and there is not None and here != there:
-            if self._rank(there) < self._rank(here):
+            if there.wrapping >= here.wrapping:
                 self._keys.rewrap(here, there)
             else:
                 self._copies.keep(here)
 
-    def _rank(self, row: DataKeyRow) -> int:
-        known = list(self._masters.ids())
-        return known.index(row.master) if row.master in known else len(known)
+    def _opens(self, row: DataKeyRow) -> bool:
+        try:
+            opened_data_key(self._masters, row)
+        except Sealed:
+            return False
+        return True
 
-    def _rewrap(self, row: DataKeyRow, first: str, done: Rewrapped) -> None:
-        if row.master == first:
+    def _rewrap(self, row: DataKeyRow, keep: Callable[[DataKeyRow], bool], done: Rewrapped) -> None:
+        if row.master == next(iter(self._masters.ids()), ""):
             done.there += 1
             return
         try:
@@ -190,19 +214,34 @@ class KeyKeeper:
         except Sealed as error:
             done.failed[f"{row.tenant}/{row.id}"] = str(error)
             return
-        if self._keys.rewrap(row, self._masters.wrap(key.secret + key.digests, row)):
+        again = replace(row, wraps=row.wraps + 1)
+        if keep(self._masters.wrap(key.secret + key.digests, again)):
             done.done += 1
         else:
             done.there += 1  # another did so, or it was destroyed
 
     def _newest(self, table: DataKeyTable) -> DataKey | None:
-        rows = table.by_age()
-        return opened_data_key(self._masters, rows[0]) if rows else None
+        """Return the newest key that opens; ``Sealed`` where none does, None where there is none.
+
+        All of a tenant hold the same secret of digests.
+        """
+        problem: Sealed | None = None
+        for row in table.by_age():
+            try:
+                return opened_data_key(self._masters, row)
+            except Sealed as error:
+                problem = problem or error
+        if problem is not None:
+            raise problem
+        return None
 
     def _joined(self, tenant: str) -> DataKeyTable:
         here, there = self._keys.read(tenant), self._copies.read(tenant)
         destroyed = here.destroyed | there.destroyed
-        rows = {**there.rows, **here.rows}
+        rows = dict(there.rows)
+        for key_id, row in here.rows.items():
+            if key_id not in rows or row.wrapping > rows[key_id].wrapping:
+                rows[key_id] = row
         return DataKeyTable(
             {key_id: row for key_id, row in rows.items() if key_id not in destroyed},
             destroyed,
@@ -211,3 +250,8 @@ class KeyKeeper:
 
     def _tenants(self) -> Sequence[str]:
         return sorted({*self._keys.tenants(), *self._copies.tenants()})
+
+
+def _kept(copies: CopiesOfDataKeys, row: DataKeyRow) -> bool:
+    copies.keep(row)
+    return True
