@@ -95,7 +95,7 @@ class Jobs:
             except OrderRefused as refusal:
                 if not self._fail(job, str(refusal)):
                     return
-            except StoreUnavailable as error:
+            except Unavailable as error:
                 _log.warning("jobs_unavailable", error=str(error))
                 return
             del self._waiting[job.order.id]
@@ -127,7 +127,7 @@ class Jobs:
             return self._current
         try:
             job = self._source.begin(self._tenant, beside=self._waiting.keys())
-        except (StoreUnavailable, MasterKeyMissing) as error:
+        except (Unavailable, MasterKeyMissing) as error:
             # Knowledge goes on being published without it; orders wait.
             _log.warning("jobs_unavailable", error=str(error))
             return None
@@ -173,7 +173,7 @@ class Jobs:
     def _fail(self, job: Job, reason: str, *, dead: bool = False) -> bool:
         try:
             self._source.fail(job, reason, dead=dead)
-        except StoreUnavailable as error:
+        except Unavailable as error:
             return self._put_off(job, str(error))
         _log.warning("job_failed", job=job.order.id, kind=job.order.kind, reason=reason, dead=dead)
         self._metrics.job_ended(job.order.kind, failed=True)

@@ -10,7 +10,7 @@ from enum import Enum
 import structlog
 
 from kotaemon_node.domain import limits
-from kotaemon_node.domain.errors import Unavailable
+from kotaemon_node.domain.errors import Sealed, Unavailable
 from kotaemon_node.engine.owners import Owners
 from kotaemon_node.engine.turns import TurnEngine
 from kotaemon_node.ports.sessions import Orphan, SessionStore
@@ -97,6 +97,8 @@ class Recovery:
                 taken += self._treat_one(orphan, may_take=may_take, unsent=unsent)
             except Unavailable:
                 raise
+            except Sealed as error:  # told to whoever asks for it, or another pod's
+                _log.warning("turn_sealed", turn_id=orphan.key.turn_id, reason=str(error))
             except Exception:  # noqa: BLE001 - one entry that cannot be read must not hide the rest
                 _log.exception("orphan_not_treated", turn_id=orphan.key.turn_id)
         self._count_unsent(len(unsent))

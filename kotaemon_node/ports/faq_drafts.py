@@ -37,6 +37,7 @@ class DraftRow:
 
     id: str
     question: str
+    """As it was asked last."""
     asked: int
     down: int
     """How often it is here because of a rating."""

@@ -31,8 +31,8 @@ def test_a_question_is_counted_once_a_turn(drafts: RedisFaqDrafts) -> None:
 
     rows = {row.question: row for row in drafts.rows("default", "default")}
 
-    assert rows.keys() == {"Do you sell gift cards?", "Something else?"}
-    gifts = rows["Do you sell gift cards?"]
+    assert rows.keys() == {"do you sell GIFT cards", "Something else?"}
+    gifts = rows["do you sell GIFT cards"]
     assert (gifts.asked, gifts.down, gifts.dismissed) == (2, 1, 0)
     assert (gifts.first_at, gifts.last_at) == (AT + 1, AT + 2)
     assert gifts.examples == (Example("s1", "2", 2), Example("s1", "1", 1))

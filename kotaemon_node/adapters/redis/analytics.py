@@ -76,8 +76,23 @@ class RedisAnalytics:
         found = []
         for day, (counts, asked, unanswered, words) in zip(days, parts, strict=True):
             said = {member: self._opened(tenant, member, it) for member, it in words.items()}
-            rows = _questions(asked, said), _questions(unanswered, said)
+            rows = (
+                self._questions(tenant, asked, said),
+                self._questions(tenant, unanswered, said),
+            )
             found.append(Day(day, _by_profile(counts), *rows))
+        return found
+
+    def _questions(
+        self, tenant: str, pairs: Sequence[tuple[bytes, float]], said: Mapping[bytes, str]
+    ) -> Mapping[str, int]:
+        """Return how often each was asked; it may be known by its words and by a digest as well."""
+        found: dict[str, int] = {}
+        for member, asked in pairs:
+            known = member in said or member.startswith(_DIGEST)
+            question = said.get(member, "") if known else self._opened(tenant, member, member)
+            if question:
+                found[question] = found.get(question, 0) + int(asked)
         return found
 
     def _known_as(self, tenant: str, question: str) -> tuple[bytes, bytes]:
@@ -109,17 +124,4 @@ def _by_profile(row: Mapping[bytes, bytes]) -> Mapping[str, Mapping[str, int]]:
     for field, value in row.items():
         profile, _, name = field.decode().partition(":")
         found.setdefault(profile, {})[name] = int(value)
-    return found
-
-
-def _questions(
-    pairs: Sequence[tuple[bytes, float]], said: Mapping[bytes, str]
-) -> Mapping[str, int]:
-    """Return how often each was asked; one may be known by its words and by a digest as well."""
-    found: dict[str, int] = {}
-    for member, asked in pairs:
-        question = "" if member.startswith(_DIGEST) else member.decode()
-        question = said.get(member, question)
-        if question:
-            found[question] = found.get(question, 0) + int(asked)
     return found

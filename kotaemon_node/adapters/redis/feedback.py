@@ -5,13 +5,16 @@ from dataclasses import asdict
 from typing import Any, Final
 
 import orjson
+import structlog
 
 from kotaemon_node.adapters.redis.connection import RedisStore
 from kotaemon_node.adapters.redis.keys import SessionKeys
 from kotaemon_node.adapters.redis.session_seals import SessionSeals
-from kotaemon_node.domain.errors import TurnNotFound
+from kotaemon_node.domain.errors import MasterKeyMissing, Sealed, TurnNotFound
 from kotaemon_node.domain.session import SessionKey, TurnKey
 from kotaemon_node.ports.feedback import Feedback
+
+_log = structlog.get_logger(__name__)
 
 _FIELD: Final = "feedback"
 
@@ -34,7 +37,7 @@ class RedisFeedback:
         )
         if outcome != b"ok":
             raise TurnNotFound("the session has no finished turn of this id")
-        return _read(before[0], seals, key.turn_id)
+        return _before(before[0], seals, key.turn_id)
 
     def of(self, key: SessionKey, turn_ids: Sequence[str]) -> Mapping[str, Feedback]:
         """See the port."""
@@ -51,6 +54,20 @@ class RedisFeedback:
             for turn_id, row in zip(turn_ids, rows, strict=True)
         ]
         return {turn_id: said for turn_id, said in found if said is not None}
+
+
+def _before(stored: bytes, seals: SessionSeals, turn_id: str) -> Feedback | None:
+    """Return what was said before; the new word is kept already, whether that can be opened or not.
+
+    Raises ``MasterKeyMissing``: sent again to another pod, it is the same word.
+    """
+    try:
+        return _read(stored, seals, turn_id)
+    except MasterKeyMissing:
+        raise
+    except Sealed as error:
+        _log.warning("feedback_sealed", turn_id=turn_id, reason=str(error))
+        return None
 
 
 def _read(stored: bytes | None, seals: SessionSeals, turn_id: str) -> Feedback | None:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
+import structlog
 
 from kotaemon_node.adapters.redis import keys
 from kotaemon_node.adapters.redis.connection import RedisStore
@@ -13,10 +14,12 @@ from kotaemon_node.adapters.redis.running import RunningTurns
 from kotaemon_node.adapters.redis.session_seals import HANDOFF, SessionSeals
 from kotaemon_node.domain import limits
 from kotaemon_node.domain.acting_limits import HANDOFF_NOTED_S, HANDOFFS_LOOKED_AT, HANDOFFS_MAX
-from kotaemon_node.domain.errors import Gone
+from kotaemon_node.domain.errors import Gone, MasterKeyMissing, Sealed
 from kotaemon_node.domain.handoff import BEGUN, ENDED, Handoff
 from kotaemon_node.domain.session import SessionKey, TurnKey
 from kotaemon_node.ports.handoffs import Handed, HandedSession
+
+_log = structlog.get_logger(__name__)
 
 
 class RedisHandoffs:
@@ -84,14 +87,15 @@ class RedisHandoffs:
         )
         if reply[0] == b"gone":
             raise Gone("the session was deleted, or the store has lost something of it")
-        stands = seals.opened(reply.pop(1), HANDOFF)
+        # The step is done: what was kept before it, and cannot be opened, does not undo that.
+        stands = _shown(reply.pop(1), seals, since=float(frame["since"]))
         changed, ended, loser, waits, again = (part.decode() for part in reply)
         if loser:
             turn = TurnKey(key, ended or waits)
             self._store.publish(keys.losses(loser), keys.running(turn)[1])
         return Handed(
             changed=changed == "changed",
-            handoff=Handoff.from_json(orjson.loads(stands)) if stands else None,
+            handoff=stands,
             broken_off=TurnKey(key, ended) if ended else None,
             next=TurnKey(key, waits) if waits else None,
             again=again == "1",
@@ -129,10 +133,8 @@ class RedisHandoffs:
             own, self._store.pipelined(read) if own else (), strict=True
         ):
             # One that was handed back just now, or is no more, is left out.
-            said = SessionSeals(self._store.cipher, SessionKey(tenant, session_id)).opened(
-                raw or b"", HANDOFF
-            )
-            handoff = Handoff.from_json(orjson.loads(said)) if said else None
+            seals = SessionSeals(self._store.cipher, SessionKey(tenant, session_id))
+            handoff = _shown(raw or b"", seals, since=float(at))
             if handoff is not None:
                 found.append(HandedSession(session_id, handoff, float(at)))
         return found
@@ -141,3 +143,18 @@ class RedisHandoffs:
         """See the port."""
         [count] = self._store.pipelined(lambda pipe: pipe.zcard(keys.HANDOFFS))
         return int(count)
+
+
+def _shown(stored: bytes, seals: SessionSeals, *, since: float) -> Handoff | None:
+    """Return a handoff; one that nobody opens any more is still one, of which less is known.
+
+    Raises ``MasterKeyMissing``: another pod shows it.
+    """
+    try:
+        said = seals.opened(stored, HANDOFF)
+    except MasterKeyMissing:
+        raise
+    except Sealed as error:
+        _log.warning("handoff_sealed", session_id=seals.key.session_id, reason=str(error))
+        return Handoff(since, "", "agent")
+    return Handoff.from_json(orjson.loads(said)) if said else None

@@ -42,27 +42,39 @@ class RedisJobs:
         said = orjson.dumps([order.kind, order.kb, fields])
         sealed = self._sealed(order.tenant, order.id, "fields", fields.encode())
         flat = ["kind", order.kind, "kb", order.kb, "fields", sealed]
-        plain_digest = hashlib.sha256(said).hexdigest()
-        digest = self._store.cipher.digest(said, order.tenant).hex()
+        digests = [
+            self._store.cipher.digest(said, order.tenant).hex(),
+            hashlib.sha256(said).hexdigest(),
+        ]
+        if sealed == fields.encode():
+            digests.reverse()  # what nothing hides is known by the one that every program makes
         queued_max = limits.UPLOADS_QUEUED_MAX if order.kind == UPLOAD else limits.JOBS_QUEUED_MAX
         reply = self._store.run(
             "submit",
             [keys.record(order.id), keys.queue, keys.index, JOB_TENANTS],
             [
                 order.id,
-                digest,
+                digests[0],
                 queued_max,
                 limits.JOBS_LISTED_MAX,
                 order.tenant,
-                plain_digest,
+                digests[1],
                 *flat,
             ],
         )
         if reply == b"conflict":
+            self._known_as(order)
             raise Conflict("this job id was used before with another order")
         if reply == b"full":
             raise Overloaded(f"{queued_max} jobs are waiting")
         return self.find(order.tenant, order.id)
+
+    def _known_as(self, order: Order) -> None:
+        """Raise ``Sealed`` where what an id stands for cannot be compared: it cannot be opened."""
+        with store_errors():
+            row = self._store.client.hgetall(JobKeys(order.tenant).record(order.id))
+        if row:
+            self._job(order.tenant, order.id, texts_of(row))
 
     def find(self, tenant: str, job_id: str) -> Job:
         """See the port."""
@@ -131,6 +143,10 @@ class RedisJobs:
     def _begun(self, tenant: str, entry: bytes, fields: Mapping[bytes, bytes]) -> Job | None:
         """Begin the job of an entry; None where its record is lost, and its entry now, too."""
         keys, job_id = JobKeys(tenant), fields[b"id"].decode()
+        with store_errors():
+            row = self._store.client.hgetall(keys.record(job_id))
+        if row:
+            self._job(tenant, job_id, texts_of(row))  # what cannot be opened here is not begun
         flat = self._store.run("begin", [keys.record(job_id), keys.queue], [entry.decode()])
         return self._job(tenant, job_id, texts_of_flat(flat)) if flat else None
 

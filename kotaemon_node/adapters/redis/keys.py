@@ -11,7 +11,9 @@
 | kn:<tenant>:{<sid>}:turns             | list   | finished turns*, oldest first     | session  |
 | kn:<tenant>:{<sid>}:queue             | list   | ids of accepted turns that wait   | session  |
 | kn:<tenant>:{<sid>}:seen              | hash   | turn id → digest°[:version:fence  | session  |
-|                                       |        | [:fence of the turn it started]]  |          |
+|                                       |        | [:fence of the turn it started]], |          |
+|                                       |        | "gone", or "sealed": nobody opens |          |
+|                                       |        | it any more                       |          |
 | kn:<tenant>:{<sid>}:past              | hash   | epoch before → "deleted", or why  | session  |
 |                                       |        | it was lost and the call that     |          |
 |                                       |        | told so                           |          |

@@ -23,6 +23,7 @@ from kotaemon_node.domain.errors import (
     Overloaded,
     Sealed,
     StoreUnavailable,
+    Unavailable,
 )
 from kotaemon_node.ports.cipher import SealedPlace
 from kotaemon_node.ports.later import LaterCount, LaterJob, LaterRow, LaterState, Leased
@@ -32,6 +33,9 @@ _log = structlog.get_logger(__name__)
 _OF_SHARD: Final = limits.LATER_SHARDS
 _ELSEWHERE_S: Final = 5.0  # until a job that is sealed for this pod is due again
 _OPEN: Final = frozenset({"waiting", "running"})
+
+_Problem = Sealed | Unavailable
+"""Why a job says nothing here; the latter: its key cannot be looked up now."""
 
 
 class RedisLater:
@@ -231,16 +235,17 @@ class RedisLater:
         # It may have ended, died or come to life between the two reads.
         return [row for row in listed if row is not None and row.state in wanted]
 
-    def _left(self, leased: Leased, problem: Sealed) -> None:
+    def _left(self, leased: Leased, problem: _Problem) -> None:
         """Leave a job that cannot be opened to pods that may, or to people; others come first."""
         _log.error("later_job_sealed", job=leased.job.name, reason=str(problem))
-        with suppress(StoreUnavailable):  # it is due again when its lease ends
-            if isinstance(problem, MasterKeyMissing):
-                self.again(leased, delay_s=_ELSEWHERE_S, error=str(problem), counts=False)
+        with suppress(Unavailable):  # it is due again when its lease ends
+            if isinstance(problem, MasterKeyMissing | Unavailable):
+                # No error is kept: it would have to be sealed, for which there is no key here.
+                self.again(leased, delay_s=_ELSEWHERE_S, error="", counts=False)
             else:
                 self.bury(leased, error=str(problem))
 
-    def _leased(self, reply: Sequence[Any], holder: str) -> tuple[Leased, Sealed | None]:
+    def _leased(self, reply: Sequence[Any], holder: str) -> tuple[Leased, _Problem | None]:
         """Return a job, and why it says nothing here."""
         member, late_ms, age_ms, flat, now_ms = reply
         tenant, _, name = member.decode().partition("/")
@@ -278,12 +283,12 @@ class RedisLater:
 
     def _said(
         self, keys: LaterKeys, row: Mapping[str, str]
-    ) -> tuple[Mapping[str, Any], str, Sealed | None]:
+    ) -> tuple[Mapping[str, Any], str, _Problem | None]:
         """Return fields and error of a job; nothing and why where they cannot be opened."""
         try:
             fields = orjson.loads(self._opened(keys, row, "fields"))
             return fields, self._opened(keys, row, "error"), None
-        except Sealed as problem:
+        except (Sealed, Unavailable) as problem:
             return {}, "", problem
 
     def _sealed(self, keys: LaterKeys, field: str, value: bytes) -> bytes:

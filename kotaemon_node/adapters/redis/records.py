@@ -140,7 +140,8 @@ def frame_of(
     """Return a stored frame with what is not stored put back."""
     ((raw_name, stored),) = fields.items()
     name, seq = raw_name.decode(), int(entry_id.split(b"-")[0])
-    value = stored if stored == _QUEUED else seals.frame(name, stored, turn=turn_id, seq=seq)
+    of_script = (seq, name, stored) == (1, "status", _QUEUED)
+    value = stored if of_script else seals.frame(name, stored, turn=turn_id, seq=seq)
     if not name.islower():
         text = {"content": value.decode(), "offset": int(name, 36)}
         return Frame("text", text, turn_id, trace_id, seq)

@@ -10,7 +10,7 @@ from kotaemon_node.adapters.redis.restoring import Restoring
 from kotaemon_node.adapters.redis.session_seals import SessionSeals
 from kotaemon_node.adapters.redis.store_losses import StoreLosses
 from kotaemon_node.adapters.redis.stored_text import texts_of
-from kotaemon_node.domain.errors import Gone, SessionNotFound, TurnNotFound
+from kotaemon_node.domain.errors import Gone, Sealed, SessionNotFound, TurnNotFound
 from kotaemon_node.domain.session import Principal, SessionKey, SessionView, Turn, TurnKey
 from kotaemon_node.ports.sessions import Activity, SessionHead
 
@@ -109,6 +109,8 @@ class SessionReads:
         self.admit(head, principal)
         if seen is None or seen == b"gone":
             raise TurnNotFound("the session has no such turn")
+        if seen == b"sealed":
+            raise Sealed("this turn cannot be opened any more: its key was destroyed")
         version = [*seen.decode().split(":"), ""][1]
         if not version and not row:
             raise TurnNotFound("the turn was lost by the store")

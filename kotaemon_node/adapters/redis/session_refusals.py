@@ -10,6 +10,7 @@ from kotaemon_node.domain.errors import (
     Gone,
     NodeError,
     Overloaded,
+    Sealed,
     SequenceGap,
     SessionBusy,
     SessionNotFound,
@@ -24,6 +25,7 @@ CLAIM_ERRORS: Final[Mapping[str, NodeError]] = {
     "busy": SessionBusy("a turn of this session is running"),
     "full": Overloaded(f"{limits.QUEUED_TURNS_MAX} turns of this session wait already"),
     "gone": Gone("the session of this turn was deleted"),
+    "sealed": Sealed("this turn cannot be opened any more: its key was destroyed"),
     "other_epoch": Gone(OTHER_EPOCH),
 }
 WRITE_ERRORS: Final[Mapping[str, type[NodeError]]] = {

@@ -60,12 +60,15 @@ class SessionWrites:
         turn_id, session = request.key.turn_id, request.key.session
         plain = orjson.dumps(dict(request.options))
         options = seals.sealed(plain, "options", turn=turn_id)
-        digest = request.digest
-        if options != plain:
-            digest = seals.cipher.digest(digest.encode(), session.tenant).hex()[:32]
+        digests = [
+            seals.cipher.digest(request.digest.encode(), session.tenant).hex()[:32],
+            request.digest,
+        ]
+        if options == plain:
+            digests.reverse()  # what nothing hides is known by the one that every program makes
         return [
             turn_id,
-            digest,
+            digests[0],
             request.owner,
             subject,
             entered_ms,
@@ -88,8 +91,8 @@ class SessionWrites:
             request.epoch,
             "1" if looked else "",
             *made_by(request, self.open_user),
-            # What was accepted before digests were keyed is known by its own.
-            request.digest,
+            # A pod that seals nothing, or one that does, may have accepted it under the other.
+            digests[1],
             "1" if request.options.get(SAID) else "",
         ]
 

@@ -5,30 +5,27 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-import structlog
-
 from kotaemon_node.adapters.redis import keys
 from kotaemon_node.adapters.redis.connection import RedisStore, store_errors
 from kotaemon_node.adapters.redis.idle import IdleSessions
 from kotaemon_node.adapters.redis.keys import SessionKeys
-from kotaemon_node.adapters.redis.records import lease_of, turn_json, work_of
+from kotaemon_node.adapters.redis.records import turn_json
 from kotaemon_node.adapters.redis.restoring import Archive, Restoring
 from kotaemon_node.adapters.redis.running import RunningTurns
-from kotaemon_node.adapters.redis.session_cache import Head, Remembered, SessionCache, told
+from kotaemon_node.adapters.redis.session_cache import Remembered, SessionCache, told
 from kotaemon_node.adapters.redis.session_list import SessionList
 from kotaemon_node.adapters.redis.session_reads import SessionReads
 from kotaemon_node.adapters.redis.session_refusals import CLAIM_ERRORS, WRITE_ERRORS
 from kotaemon_node.adapters.redis.session_writes import SessionWrites
 from kotaemon_node.adapters.redis.store_losses import LossReason, StoreLosses
-from kotaemon_node.adapters.redis.stored_text import texts_of_flat
+from kotaemon_node.adapters.redis.work_opening import WorkOpening
 from kotaemon_node.domain import limits
 from kotaemon_node.domain.acting_limits import HISTORY_READ_TURNS
 from kotaemon_node.domain.errors import (
     Conflict,
     CorruptArtifact,
-    NodeError,
-    Sealed,
     StoreUnavailable,
+    TurnNotFound,
     Unavailable,
 )
 from kotaemon_node.domain.session import Principal, SessionKey, SessionRow, SessionView, TurnKey
@@ -42,8 +39,6 @@ from kotaemon_node.ports.sessions import (
     Orphan,
     Work,
 )
-
-_log = structlog.get_logger(__name__)
 
 _CLAIMS_MAX = 3  # of a session that comes back from the archive before it
 _COMMITS_MAX = 5  # each further one is because another turn ended between the two
@@ -73,6 +68,7 @@ class RedisSessionStore(SessionReads):
         self._writing = writing or store
         self._writes = SessionWrites(ttl_s=ttl_s, idle_s=idle_s, open_user=open_user)
         self._cache = SessionCache(ttl_s=ttl_s) if cache is None else cache
+        self._opening = WorkOpening(store, self._cache)
         self._ttl_s = ttl_s
         self._running = RunningTurns(store)
         self._idle = IdleSessions(store) if archive and archive.indexed else None
@@ -162,12 +158,16 @@ class RedisSessionStore(SessionReads):
             looked = not self._restoring.back(key, subject, known=True)
         else:
             raise Unavailable("the session is being archived; send the turn again")
+        if outcome == "conflict":
+            # Digests of what was sealed are compared in vain without its key: that is told instead.
+            with suppress(TurnNotFound):
+                self.turn(request.key, request.principal)
         if outcome in CLAIM_ERRORS:
             error = CLAIM_ERRORS[outcome]
             raise type(error)(str(error))
         # Entries of turns that need none any more are left to the sweep: whether the events of a
         # finished turn are out is not known here.
-        work = self._work(request.key, reply[1], known) if outcome == "owned" else None
+        work = self._opening.work(request.key, reply[1], known) if outcome == "owned" else None
         return Claim(outcome=ClaimOutcome(outcome), work=work)
 
     def _claimed(
@@ -208,7 +208,7 @@ class RedisSessionStore(SessionReads):
         self._cache.extend(key.session, row, epoch=lease.epoch, version=version, hash_=hash_)
         next_key = TurnKey(session=key.session, turn_id=following)
         latest = self._cache.get(key.session)
-        work = self._following(next_key, reply[4], latest) if following else None
+        work = self._opening.following(next_key, reply[4], latest) if following else None
         return Committed(version=version, hash=hash_, next=work)
 
     def _committed(
@@ -243,16 +243,6 @@ class RedisSessionStore(SessionReads):
             version = int(reply[1])
         raise Unavailable("turns of this session end all the time; end this one again")
 
-    def _following(
-        self, key: TurnKey, reply: Sequence[Any], known: Remembered | None
-    ) -> Work | None:
-        """Return the next turn; one that cannot be opened here is left to others."""
-        try:
-            return self._work(key, reply, known)
-        except Sealed as error:
-            _log.error("turn_sealed", turn_id=key.turn_id, reason=str(error))
-            return None
-
     def relist(self, key: SessionKey) -> None:
         """See the port."""
         with store_errors():
@@ -274,6 +264,8 @@ class RedisSessionStore(SessionReads):
         self, key: TurnKey, owner: str, *, from_owner: str | None, ending: str = ""
     ) -> Work | None:
         """See the port."""
+        if from_owner is not None and self._opening.left(key):
+            return None
         names = SessionKeys.of(key.session)
         known = self._cache.get(key.session)
         call = self._unheard.pop(key, "") or secrets.token_hex(8)
@@ -294,7 +286,7 @@ class RedisSessionStore(SessionReads):
             before = reply[2].decode()
             if before != owner:
                 self._tell_loss(key, before)
-            return self._work(key, reply[1], known)
+            return self._opening.work(key, reply[1], known)
         except StoreUnavailable:
             self._unheard[key] = call
             if len(self._unheard) > _UNHEARD_MAX:
@@ -303,39 +295,7 @@ class RedisSessionStore(SessionReads):
 
     def release(self, lease: Lease) -> None:
         """See the port."""
-        names = SessionKeys.of(lease.key.session)
-        reply = self._store.run(
-            "release",
-            [names.meta, names.turn(lease.key.turn_id)],
-            [lease.epoch, lease.fence, lease.owner],
-        )
-        outcome = reply.decode()
-        if outcome != "ok":
-            raise WRITE_ERRORS[outcome](f"turn {lease.key.turn_id}: {outcome}")
-
-    def _work(self, key: TurnKey, reply: Sequence[Any], known: Remembered | None) -> Work:
-        """Read a turn to execute; the store left out the turns before ``known``.
-
-        Raises ``Sealed``, and then leaves the turn to pods that may know the key.
-        """
-        try:
-            return self._opened(key, reply, known)
-        except Sealed:
-            with suppress(NodeError):  # it is another's already, or will be when this pod is gone
-                self.release(lease_of(key, reply))
-            raise
-
-    def _opened(self, key: TurnKey, reply: Sequence[Any], known: Remembered | None) -> Work:
-        meta, rows, *rest = reply
-        turns = SessionKeys.of(key.session).turns
-
-        def fetch(first: int, version: int) -> Any:
-            with store_errors():
-                return self._store.client.lrange(turns, first, version - 1)
-
-        head = Head.of(texts_of_flat(meta))
-        past = self._cache.completed(key.session, known, head, rows, fetch=fetch)
-        return work_of(key, [meta, past, *rest], self.seals(key.session))
+        self._opening.release(lease)
 
     def _tell_loss(self, key: TurnKey, loser: str) -> None:
         """Let the pod that executes the turn stop now, not only when its next write is refused."""

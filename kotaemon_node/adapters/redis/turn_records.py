@@ -5,14 +5,18 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import orjson
+import structlog
 
 from kotaemon_node.adapters.redis import keys
 from kotaemon_node.adapters.redis.connection import RedisStore
 from kotaemon_node.adapters.redis.keys import SessionKeys
 from kotaemon_node.adapters.redis.session_seals import SessionSeals
 from kotaemon_node.domain import limits
+from kotaemon_node.domain.errors import MasterKeyMissing, Sealed
 from kotaemon_node.domain.session import SessionKey, TurnKey
 from kotaemon_node.ports.turn_records import TurnRecord
+
+_log = structlog.get_logger(__name__)
 
 _FIELD: Final = "record"
 _COMPRESSION_LEVEL = 6  # 5 kB of a turn: 0.15 ms; read almost never, and kept for days
@@ -66,9 +70,23 @@ class RedisTurnRecords:
 
         found = self._store.pipelined(read) if turns else []
         # One that is missing went with its session.
-        return [
-            self._read(turn, stored) for turn, stored in zip(turns, found, strict=True) if stored
-        ]
+        there = [(turn, stored) for turn, stored in zip(turns, found, strict=True) if stored]
+        return self._opened(there)
+
+    def _opened(self, there: Sequence[tuple[TurnKey, bytes]]) -> Sequence[Mapping[str, Any]]:
+        """Return records; one that nobody opens any more does not hide the others of its trace."""
+        records, problem = [], None
+        for turn, stored in there:
+            try:
+                records.append(self._read(turn, stored))
+            except MasterKeyMissing:
+                raise  # another pod shows it
+            except Sealed as error:
+                _log.warning("record_sealed", turn_id=turn.turn_id, reason=str(error))
+                problem = error
+        if problem is not None and not records:
+            raise problem
+        return records
 
     def _read(self, turn: TurnKey, stored: bytes) -> Mapping[str, Any]:
         seals = SessionSeals(self._store.cipher, turn.session)

@@ -206,6 +206,6 @@ def _finished(seen: Mapping[str, str], version: int) -> dict[str, str]:
 
     def is_kept(value: str) -> bool:
         number = value.partition(":")[2].partition(":")[0]
-        return value == "gone" or (number.isdecimal() and int(number) <= version)
+        return value in {"gone", "sealed"} or (number.isdecimal() and int(number) <= version)
 
     return {turn_id: value for turn_id, value in seen.items() if is_kept(value)}

@@ -54,6 +54,25 @@ local function start(meta, turn, turn_id, owner, now)
   return fence
 end
 
+-- Notes that a turn is executed no more; tells whether it was the running one. A cancelled turn may
+-- have been a waiting one; then another turn goes on running.
+local function ends(meta, turn_id)
+  local before = redis.call('HMGET', meta, 'running', 'leaving')
+  if before[1] == turn_id then
+    redis.call('HSET', meta, 'running', '')
+    return true
+  end
+  if before[2] then
+    local others = {}
+    for _, one in ipairs(cjson.decode(before[2])) do
+      if one ~= turn_id then table.insert(others, one) end
+    end
+    if #others == 0 then redis.call('HDEL', meta, 'leaving')
+    else redis.call('HSET', meta, 'leaving', cjson.encode(others)) end
+  end
+  return false
+end
+
 -- The epochs under which the session was known before: a hash of epoch → 'deleted', or why it was
 -- lost and the call that told so. Thus a loss is told once, and a deletion is none.
 local function past_epochs(meta)

@@ -8,7 +8,7 @@
 --       25 epoch by which the client knows the session ('' = it doesn't say)
 --       26 '1': the archive was looked into  27 principal of a session that it makes
 --       28 user id of the same ('' = none)  29 of the same '1': no list shows it
---       30 another digest of the same request: an older program's  31 '1': a person says it
+--       30 its other digest, with the tenant's secret or without  31 '1': a person says it
 -- Message, options and title may be sealed; nothing here looks into them.
 -- Accepts, recognises or refuses a turn. Reply: {outcome, …}.
 -- A store that has lost what the caller remembers says so, before anything is accepted.
@@ -19,6 +19,7 @@ if now - tonumber(ARGV[5]) > tonumber(ARGV[6]) then return {'late'} end
 local known = redis.call('HGET', seen, ARGV[1])
 -- The session it belonged to was deleted: a late retry must not run it in a new one.
 if known == 'gone' then return {'gone'} end
+if known == 'sealed' then return {'sealed'} end
 
 local head = redis.call('HMGET', meta, 'epoch', 'principal', 'running', 'active_ms', 'version',
   'hash')

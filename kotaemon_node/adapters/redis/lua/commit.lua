@@ -67,21 +67,11 @@ end
 redis.call('DEL', turn)
 
 started = ''
--- A cancelled turn may have been a waiting one; then another turn goes on running.
-local before = redis.call('HMGET', meta, 'running', 'leaving')
-if before[1] == ARGV[4] then
-  redis.call('HSET', meta, 'running', '')
+if ends(meta, ARGV[4]) then
   local next_id = ARGV[10] == '1' and redis.call('LPOP', queue)
   if next_id then
     started = tostring(start(meta, ARGV[14] .. 'turn:' .. next_id, next_id, ARGV[3], now))
   end
-elseif before[2] then
-  local others = {}
-  for _, one in ipairs(cjson.decode(before[2])) do
-    if one ~= ARGV[4] then table.insert(others, one) end
-  end
-  if #others == 0 then redis.call('HDEL', meta, 'leaving')
-  else redis.call('HSET', meta, 'leaving', cjson.encode(others)) end
 end
 local mark = digest .. ':' .. version .. ':' .. ARGV[2]
 if started ~= '' then mark = mark .. ':' .. started end

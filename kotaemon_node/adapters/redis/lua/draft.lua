@@ -12,6 +12,7 @@ if not raw and redis.call('HLEN', KEYS[1]) >= tonumber(ARGV[4]) then
 end
 local row = raw and cjson.decode(raw)
   or {question = ARGV[6], asked = 0, down = 0, dismissed = 0, first_at = tonumber(ARGV[8]), examples = {}}
+row.question = ARGV[6]  -- sealed by the key of now: that of before may be destroyed
 row.asked = row.asked + 1
 row.down = row.down + tonumber(ARGV[7])
 row.last_at = tonumber(ARGV[8])

@@ -1,6 +1,6 @@
 -- KEYS: 1 record of the job  2 queue  3 index  4 tenants whose jobs wait
 -- ARGV: 1 id  2 digest of the order  3 queued at most  4 listed at most  5 tenant
---       6 another digest of the same order: an older program's  7… field, value, …
+--       6 its other digest, with the tenant's secret or without: of a program that seals, or not  7… field, value, …
 -- Puts an order behind the others, once. Reply: 'new', 'known', 'conflict' or 'full'.
 local known = redis.call('HGET', KEYS[1], 'digest')
 if known then return (known == ARGV[2] or known == ARGV[6]) and 'known' or 'conflict' end

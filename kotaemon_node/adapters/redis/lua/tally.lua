@@ -23,7 +23,7 @@ local function ask(key)
 end
 if ARGV[5] ~= '' then
   if ARGV[7] ~= '' then
-    redis.call('HSETNX', KEYS[5], ARGV[5], ARGV[7])
+    redis.call('HSET', KEYS[5], ARGV[5], ARGV[7])
     redis.call('EXPIRE', KEYS[5], ARGV[3])
   end
   ask(KEYS[2])
