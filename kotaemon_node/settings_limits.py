@@ -24,8 +24,8 @@ class LimitSettings(BaseSettings):
     """Streams and connections that one principal may have at once."""
     limit_upload_bytes_per_day: int = Field(default=0, ge=0, le=10**9)
     """Bytes that one principal may upload a day."""
-    limit_turn_tokens: int = Field(default=4_000, ge=0, le=10**8)
-    """Tokens that are reserved for a turn until it is known what it took."""
+    limit_turn_tokens: int = Field(default=4_000, ge=1, le=10**8)
+    """Tokens that are reserved for a turn until it is known what it took; 1 at least."""
     limit_by_address: bool = False
     """Whether, while ``AUTH_MODE`` is ``open``, each client address is a principal of its own."""
     limit_refused_per_minute: int = Field(default=30, ge=0, le=10**9)

@@ -81,8 +81,7 @@ def submit(asked: TurnRequest) -> None:
     """Hand the turn to this pod; raises ``Draining`` when the pod is leaving."""
     if services().pod.draining:
         raise Draining("this pod is leaving")
-    with counted(asked):
-        services().turns.submit(asked)
+    counted(asked, services().turns.submit)
 
 
 def run(asked: TurnRequest) -> Turn:

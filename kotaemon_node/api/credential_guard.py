@@ -7,7 +7,8 @@ Rule 2: a credential that was let in here within ``_GOOD_S`` is let in whatever 
     strangers at the same address, and attackers who forge none, lock nobody out who is in.
 Rule 3: the same wrong credential again is somebody's old cookie or script, and no guess: it counts
     once for its address, however often it comes. Where each try is a guess, each one counts.
-Rule 4: a store that does not answer refuses nothing by itself.
+Rule 4: a store that does not answer refuses nothing by itself. A pod that has no connection to it
+    left is overloaded, and says so: else whoever fills them would guess uncounted.
 """
 
 import hashlib
@@ -22,7 +23,12 @@ from flask import Request
 
 from kotaemon_node.api.principal import KEY_HEADER, LOGIN_COOKIE
 from kotaemon_node.api.use_desk import network_of
-from kotaemon_node.domain.errors import LimitReached, StoreUnavailable, Unauthenticated
+from kotaemon_node.domain.errors import (
+    LimitReached,
+    StoreBusy,
+    StoreUnavailable,
+    Unauthenticated,
+)
 from kotaemon_node.domain.quotas import Quota
 from kotaemon_node.ports.runtime import Clock
 from kotaemon_node.ports.use import UseCounts, User, Verdict, Wanted
@@ -110,6 +116,8 @@ class CredentialGuard:
             return None
         try:
             return ask()
+        except StoreBusy:
+            raise
         except StoreUnavailable as error:
             self._failed_s = self._clock.monotonic_s()
             _log.warning("credentials_uncounted", error=str(error))

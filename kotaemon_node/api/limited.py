@@ -6,13 +6,14 @@
 |                                         | and, where it is followed, its stream; one that never |
 |                                         | got there for its own fault counts at its end         |
 | one that is followed                    | when it is opened, with its stream                    |
-| one that comes back to a turn           | its stream alone                                      |
+| one that comes back to a turn, or ends  | before it begins, as no request up to ten times of a  |
+| it                                      | turn that was counted; with its stream                |
 | every other one that asks for a caller  | before it begins                                      |
 | public ones; who am I, what have I left | not at all                                            |
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
@@ -23,8 +24,9 @@ from kotaemon_node.api.openai.errors import speaks_openai
 from kotaemon_node.api.streams import StreamSlots
 from kotaemon_node.api.use_desk import UseDesk
 from kotaemon_node.domain.errors import LimitReached, NodeError, StoreUnavailable
-from kotaemon_node.domain.session import Principal, TurnRequest
+from kotaemon_node.domain.session import Principal, TurnKey, TurnRequest
 from kotaemon_node.engine.settling import turn_name
+from kotaemon_node.ports.sessions import ClaimOutcome
 from kotaemon_node.ports.use import Level, OpenStream, User, Verdict, Wanted
 
 _ASK_FOR_TURNS: Final = frozenset(
@@ -33,9 +35,9 @@ _ASK_FOR_TURNS: Final = frozenset(
 _FOLLOWED: Final = frozenset(
     {"sessions.stream_session", "turns.stream_turn", "websocket.chat", "voice.talk"}
 )
-_FREE: Final = frozenset({"login.me", "limits.read_limits", "turns.cancel_turn"})
-_COMES_BACK: Final = frozenset({"turns.stream_turn"})
+_FREE: Final = frozenset({"login.me", "limits.read_limits"})
 WINDOWS_S: Final = {"requests": 60, "tokens": 60, "cost": 86_400, "upload_bytes": 86_400}
+_BEGIN: Final = frozenset({ClaimOutcome.OWNED, ClaimOutcome.QUEUED})
 _TOLD: Final = frozenset({"requests", "tokens"})
 """Limits that headers tell of, which take whole numbers; ``GET /v1/limits`` tells of all."""
 _MARK: Final = "use_levels"
@@ -56,22 +58,24 @@ def count_request(endpoint: str) -> None:
     if desk is None or endpoint in _ASK_FOR_TURNS | _FOLLOWED | _FREE:
         return
     wanted = Wanted(requests=1)
+    if endpoint == "turns.cancel_turn":
+        wanted = Wanted(requests=1, turn=_turn_of_path(), comes_back=True)
     if endpoint == "uploads.upload_documents":
         wanted = Wanted(requests=1, upload_bytes=request.content_length or 0)
     _take(desk, user(), wanted)
 
 
 def count_refused(endpoint: str, status: int) -> None:
-    """Count a request for a turn that was wrong in itself: it cost a place, and gets none."""
+    """Count a request for a turn that was wrong in itself; raises ``LimitReached``, ``StoreBusy``.
+
+    Whoever has no requests left is told that, and not what was wrong.
+    """
     desk = services().use
     if desk is None or endpoint not in _ASK_FOR_TURNS or not 400 <= status < 500:
         return
     if g.get("principal") is None or g.get(_MARK) is not None or status == 429:
         return
-    try:
-        _take(desk, user(), Wanted(requests=1))
-    except LimitReached:
-        return  # there was no place left to be taken
+    _take(desk, user(), Wanted(requests=1))
 
 
 def count_upload(sent_bytes: int) -> None:
@@ -95,47 +99,72 @@ def trying(shown: str, *, once: bool = True) -> Iterator[None]:
         yield
 
 
-@contextmanager
-def counted(asked: TurnRequest) -> Iterator[None]:
-    """Count a turn that is handed in within; raises ``LimitReached`` before.
+def count_said(key: TurnKey | None = None) -> None:
+    """Count what was said on a connection and is no turn; ``LimitReached``, ``StoreBusy``.
 
-    What was reserved is given back where the turn is refused. Where the store fell silent nobody
-    knows whether it was accepted: there it is settled by whoever ends it, or expires.
+    ``key``: the turn that is come back to, or ended.
+    """
+    desk = services().use
+    if desk is not None:
+        name = turn_name(key) if key is not None else ""
+        _take(desk, user(), Wanted(requests=1, turn=name, comes_back=bool(name)))
+
+
+def counted(asked: TurnRequest, submit: Callable[[TurnRequest], ClaimOutcome]) -> ClaimOutcome:
+    """Count a turn and hand it in; raises ``LimitReached``, ``StoreBusy`` before.
+
+    What was reserved is given back where the turn is refused, or is there already: who handed it in
+    before reserved for it. Where the store fell silent nobody knows whether it was accepted: there
+    it is settled by whoever ends it, or counts as it was reserved.
     """
     desk = services().use
     if desk is None:
-        yield
-        return
+        return submit(asked)
     one, place = user(asked.principal), g.get("stream_place")
     name, stream = turn_name(asked.key), place.stream_id if place is not None else ""
     verdict = _take(desk, one, desk.turn(one, name=name, stream=stream))
     if place is not None:
         place.took()
     try:
-        yield
+        outcome = submit(asked)
     except StoreUnavailable:
         raise
     except NodeError:
-        if verdict is not None and not verdict.known:
+        if verdict is not None:
             desk.forget(one, name)
         raise
+    if verdict is not None and outcome not in _BEGIN:
+        desk.forget(one, name)
+    return outcome
 
 
 class StreamPlace:
     """The place of one stream among those that its caller may have; given back with the slot."""
 
-    def __init__(self, desk: UseDesk, one: User, stream_id: str) -> None:
-        self.stream_id = stream_id
+    def __init__(self, desk: UseDesk, one: User, *, turn: str) -> None:
+        """``turn``: the one that is followed, by ``turn_name``; "" where none is named."""
         self._desk = desk
         self._user = one
-        self._open = OpenStream(one.tenant, one.subject, stream_id)
+        self._turn = turn
+        self._open = OpenStream(one.tenant, one.subject, turn)
+        self._sharing = bool(turn) and desk.shares(self._open)
+        if not self._sharing:
+            self._open = OpenStream(one.tenant, one.subject, services().ids.new_id())
         self._taken = False
         self._limited = False
 
-    def take(self, *, requests: int) -> None:
-        """Take it, unless the turn did that was counted; raises ``LimitReached``."""
+    @property
+    def stream_id(self) -> str:
+        """What names the place for all pods."""
+        return self._open.stream
+
+    def take(self) -> None:
+        """Take it, unless the turn did that was counted; ``LimitReached``, ``StoreBusy``."""
         if not self._taken:
-            _take(self._desk, self._user, Wanted(requests=requests, stream=self.stream_id))
+            wanted = Wanted(
+                requests=1, stream=self.stream_id, turn=self._turn, comes_back=bool(self._turn)
+            )
+            _take(self._desk, self._user, wanted)
             self.took()
 
     def took(self) -> None:
@@ -148,6 +177,9 @@ class StreamPlace:
 
     def give_back(self) -> None:
         """Give it back; may be called again, and without the request's context."""
+        if self._sharing:
+            self._sharing = False
+            self._desk.shared(self._open)
         if self._limited:
             self._limited = False
             self._desk.closed(self._open)
@@ -158,9 +190,8 @@ def stream_place(turn_id: str) -> StreamPlace | None:
     desk = services().use
     if desk is None:
         return None
-    # Who comes back to a turn after its pod has died finds the place of before, not a second one.
-    name = f"{(request.view_args or {}).get('sid', '')}/{turn_id}" if turn_id else ""
-    place = StreamPlace(desk, user(), name or services().ids.new_id())
+    sid = (request.view_args or {}).get("sid", "")
+    place = StreamPlace(desk, user(), turn=f"{sid}/{turn_id}" if turn_id else "")
     g.stream_place = place
     return place
 
@@ -168,7 +199,7 @@ def stream_place(turn_id: str) -> StreamPlace | None:
 def take_stream(place: StreamPlace | None) -> None:
     """Take a place that no turn took; raises ``LimitReached``."""
     if place is not None:
-        place.take(requests=int(request.endpoint not in _COMES_BACK))
+        place.take()
 
 
 def open_stream() -> StreamPlace | None:
@@ -230,6 +261,11 @@ def _take(desk: UseDesk, one: User, wanted: Wanted) -> Verdict | None:
         raise
     setattr(g, _MARK, verdict.levels if verdict is not None else ())
     return verdict
+
+
+def _turn_of_path() -> str:
+    path = request.view_args or {}
+    return f"{path.get('sid', '')}/{path.get('tid', '')}"
 
 
 def _tightest(levels: Sequence[Level], name: str) -> Level | None:

@@ -18,7 +18,13 @@ from kotaemon_node.api.query import require_utf8_path
 from kotaemon_node.api.refused import tell_refused
 from kotaemon_node.api.sse import EVENT_STREAM
 from kotaemon_node.domain import limits
-from kotaemon_node.domain.errors import NodeError, Overloaded, StoreUnavailable
+from kotaemon_node.domain.errors import (
+    LimitReached,
+    NodeError,
+    Overloaded,
+    StoreBusy,
+    StoreUnavailable,
+)
 
 _log = structlog.get_logger(__name__)
 
@@ -66,8 +72,11 @@ def _active() -> int:
 
 
 def _end(answer: Response) -> Response:
+    try:
+        count_refused(request.endpoint or "", answer.status_code)
+    except (LimitReached, StoreBusy) as error:
+        answer = _fail(error)
     answer.headers[tracing.TRACE_HEADER] = g.trace_id
-    count_refused(request.endpoint or "", answer.status_code)
     tell(answer)
     answer.headers["X-Content-Type-Options"] = "nosniff"
     answer.headers["Referrer-Policy"] = "no-referrer"

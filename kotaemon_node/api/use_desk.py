@@ -2,8 +2,11 @@
 
 Rule 1: a store that does not answer refuses nothing by itself. What needs it fails anyway; what
     does not is still answered, and not after a wait for each request: for ``_AWAY_S`` after a
-    failure nobody is asked about.
+    failure nobody is asked about. A pod that has no connection to it left is overloaded, and says
+    so: else whoever fills them would be let in uncounted.
 Rule 2: what a turn reserves is never more than a limit as a whole, else it could never be let in.
+Rule 3: whoever comes back to a turn after its pod has died finds the place of before; beyond
+    ``_SHARING_MAX`` who follow it in this pod each needs one of its own.
 """
 
 import ipaddress
@@ -17,7 +20,7 @@ from typing import Final
 
 import structlog
 
-from kotaemon_node.domain.errors import LimitReached, StoreUnavailable
+from kotaemon_node.domain.errors import LimitReached, StoreBusy, StoreUnavailable
 from kotaemon_node.domain.quotas import Quota, QuotaTable
 from kotaemon_node.domain.session import Principal
 from kotaemon_node.ports.runtime import Clock
@@ -35,6 +38,8 @@ from kotaemon_node.telemetry.use_metrics import UseMetrics
 _log = structlog.get_logger(__name__)
 
 _AWAY_S: Final = 0.5
+_SHARING_MAX: Final = 2
+"""One that follows, and one that comes back before the first is known to be gone."""
 _WORDS: Final = {
     "requests": "requests a minute",
     "tokens": "tokens a minute",
@@ -71,6 +76,7 @@ class UseDesk:
         self._by_address = by_address
         self._failed_s: float | None = None
         self._open: Counter[OpenStream] = Counter()
+        self._sharing: Counter[OpenStream] = Counter()
         self._lock = Lock()
 
     def user(self, one: Principal, address: str) -> User:
@@ -84,12 +90,14 @@ class UseDesk:
     def take(self, user: User, wanted: Wanted) -> Verdict | None:
         """Count what is wanted; None where nothing limits it, or nobody can tell now.
 
-        Raises ``LimitReached``, and counts nothing then.
+        Raises ``LimitReached`` and ``StoreBusy``, and counts nothing then.
         """
         if not _concerned(user, wanted) or self._away:
             return None
         try:
             verdict = self._counts.take(user, wanted)
+        except StoreBusy:
+            raise
         except StoreUnavailable as error:
             self._failed(error)
             return None
@@ -115,9 +123,24 @@ class UseDesk:
     def forget(self, user: User, name: str) -> None:
         """Give back what was reserved for a turn that was not accepted."""
         with suppress(StoreUnavailable):
-            self._counts.settle(user.tenant, name, tokens=0, cost=0.0)
+            self._counts.forget(user.tenant, name)
 
     # --- streams --------------------------------------------------------------------------------
+
+    def shares(self, stream: OpenStream) -> bool:
+        """Tell whether one more may be followed in a stream's place; ``shared`` undoes a yes."""
+        with self._lock:
+            if self._sharing[stream] >= _SHARING_MAX:
+                return False
+            self._sharing[stream] += 1
+            return True
+
+    def shared(self, stream: OpenStream) -> None:
+        """Say that one who was let share is gone."""
+        with self._lock:
+            self._sharing[stream] -= 1
+            if self._sharing[stream] <= 0:
+                del self._sharing[stream]
 
     def opened(self, stream: OpenStream) -> None:
         """Keep a stream open from now on."""

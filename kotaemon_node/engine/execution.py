@@ -18,6 +18,7 @@ from kotaemon_node.domain.errors import (
 from kotaemon_node.domain.frames import FrameBody
 from kotaemon_node.domain.session import Turn, TurnKey
 from kotaemon_node.domain.turn import Signal, State, advance
+from kotaemon_node.engine import settling
 from kotaemon_node.engine.answering import Answerer, Draft
 from kotaemon_node.engine.follow_ups import origin_of, told
 from kotaemon_node.engine.following import terminal_frame
@@ -39,7 +40,7 @@ from kotaemon_node.telemetry.metrics import Metrics, ProfileOutcome
 _log = structlog.get_logger(__name__)
 
 CRASHED = {
-    "code": "turn_crashed",
+    "code": settling.CRASHED,
     "message": f"{limits.TURN_ATTEMPTS_MAX} pods were lost while they answered this message",
     "retryable": False,
 }
@@ -134,6 +135,8 @@ class Execution:
             except Exception:  # noqa: BLE001 - a bug in one turn must end that turn, and be logged
                 _log.exception("turn_failed", **_names(work))
                 signal, error = Signal.GAVE_UP, _error_fields(NodeError("internal error"))
+            if error is not None:
+                draft = Draft(usage=_noted_usage(out))
         return self.end(
             work, out, live,
             signal=signal, error=error, draft=draft, started_s=started_s, kept=kept,
@@ -291,6 +294,12 @@ def _terminal_body(turn: Turn) -> FrameBody:
 
 def _error_fields(error: NodeError) -> dict[str, Any]:
     return {"code": error.code, "message": str(error), "retryable": error.retryable}
+
+
+def _noted_usage(out: FrameWriter) -> Mapping[str, Any]:
+    """Return what a turn that failed took of the language model: it is paid for as well."""
+    usage: Mapping[str, Any] = out.notes.get("generation", {}).get("usage", {})
+    return usage
 
 
 def _names(work: Work) -> dict[str, str]:

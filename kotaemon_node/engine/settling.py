@@ -1,12 +1,18 @@
 """Settles what was reserved for a turn, once it has ended on whichever pod."""
 
+from typing import Final
+
 import structlog
 
 from kotaemon_node.domain.errors import StoreFull, StoreUnavailable
 from kotaemon_node.domain.session import Turn, TurnKey
+from kotaemon_node.domain.turn import State
 from kotaemon_node.ports.use import UseCounts
 
 _log = structlog.get_logger(__name__)
+
+CRASHED: Final = "turn_crashed"
+"""Error code of a turn whose pods were lost one after the other."""
 
 
 def turn_name(key: TurnKey) -> str:
@@ -15,15 +21,19 @@ def turn_name(key: TurnKey) -> str:
 
 
 class Settling:
-    """``engine.announcing.TellsTurns``. What was reserved and never settled expires."""
+    """``engine.announcing.TellsTurns``. What is never settled counts as it was reserved."""
 
     def __init__(self, counts: UseCounts) -> None:
         self._counts = counts
 
     def turn(self, key: TurnKey, *, epoch: str, turn: Turn) -> bool:
         """See the protocol."""
-        tokens = sum(int(turn.usage.get(f"{it}_tokens") or 0) for it in ("prompt", "completion"))
-        cost = float(turn.usage.get("cost") or 0.0)
+        tokens: int | None = None
+        cost: float | None = None
+        if not _untold(turn):
+            usage = turn.usage
+            tokens = sum(int(usage.get(f"{it}_tokens") or 0) for it in ("prompt", "completion"))
+            cost = float(usage.get("cost") or 0.0)
         try:
             self._counts.settle(key.session.tenant, turn_name(key), tokens=tokens, cost=cost)
         except StoreUnavailable as error:
@@ -31,3 +41,13 @@ class Settling:
         except Exception:  # noqa: BLE001 - a bug in counting must not keep back the turn's events
             _log.exception("turn_not_settled", turn_id=key.turn_id)
         return True
+
+
+def _untold(turn: Turn) -> bool:
+    """Tell whether another task had the turn and knows what it took, which whoever ended it cannot.
+
+    One that nobody had yet, as it waited, took nothing.
+    """
+    taken_away = turn.state in {State.CANCELLED, State.INTERRUPTED}
+    lost = (turn.error or {}).get("code") == CRASHED
+    return turn.attempts > 0 and not turn.usage and (taken_away or lost)

@@ -5,9 +5,9 @@ Rule 2: in any sixty seconds no more is let in than a limit says. A place is fre
     after it could be, at the latest: what was used is kept by the second.
 Rule 3: what a turn takes is not known before it: so it is reserved when the turn is asked for, and
     settled once when it has ended. Beyond a limit goes only what a turn took above its reservation.
-Rule 4: what is never settled is given back by itself after ``RESERVED_S``; a stream that nobody
-    keeps ends after ``STREAM_LEASE_S``.
-Rule 5: time is the store's.
+Rule 4: what is never settled counts as it was reserved: who could have told is gone, and the model
+    was asked perhaps. A stream that nobody keeps ends after ``STREAM_LEASE_S``.
+Rule 5: time is the store's. Where its clock is set back, what counted then counts as of now.
 """
 
 from collections.abc import Collection, Sequence
@@ -62,6 +62,9 @@ class Wanted:
     """Id of the stream that is to be open; one that is open already needs no other place."""
     turn: str = ""
     """What names the turn for all pods: asked for again, neither requests nor tokens count."""
+    comes_back: bool = False
+    """To a turn that was counted, as ``turn`` names it: that is a request of its own only where the
+    turn is not known, or was asked for ``REPEATS_MAX`` times. Nothing is reserved."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,10 +111,19 @@ class UseCounts(Protocol):
         """Return how the limits stand; counts nothing and refuses nothing."""
         ...
 
-    def settle(self, tenant: str, turn: str, *, tokens: int, cost: float) -> bool:
+    def settle(self, tenant: str, turn: str, *, tokens: int | None, cost: float | None) -> bool:
         """Count what a turn took in place of what was reserved; False: it was, or never reserved.
 
-        May be repeated: only the first call counts.
+        None: nobody knows, and as much counts as was reserved. May be repeated: only the first
+        call counts.
+        """
+        ...
+
+    def forget(self, tenant: str, turn: str) -> bool:
+        """Give back what is reserved for a turn that one ``take`` named and that did not begin.
+
+        Once for each ``take``. False where another one holds it still, or it has ended. Taken
+        again, the turn is reserved for again.
         """
         ...
 

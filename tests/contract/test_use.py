@@ -12,7 +12,7 @@ import pytest
 from kotaemon_node.adapters.redis import RedisStore, connect
 from kotaemon_node.adapters.redis.use import RedisUse
 from kotaemon_node.domain.quotas import Quota
-from kotaemon_node.ports.use import OpenStream, User, Verdict, Wanted
+from kotaemon_node.ports.use import REPEATS_MAX, OpenStream, User, Verdict, Wanted
 from tests.fakes.use_hammer import OWN_MAX, PROCESSES, REQUESTS_MAX, TRIES
 from tests.redis_server import RedisServer, Server
 from tests.redis_sets import until
@@ -99,6 +99,72 @@ def test_what_a_turn_took_stands_in_place_of_what_was_reserved_once(use: RedisUs
     assert use.settle("acme", "b", tokens=70, cost=0.7)
     assert left(use.look(user))["principal", "tokens"] == 20
     assert left(use.look(user))["principal", "cost"] == pytest.approx(0.2)
+
+
+def test_a_turn_that_was_refused_reserves_again_when_it_is_handed_in_again(use: RedisUse) -> None:
+    user = replace(ANN, own=Quota(3, 500, 1.0))
+    wanted = Wanted(requests=1, tokens=400, cost=0.4, turn="s/t")
+    use.take(user, wanted)
+    assert use.forget("acme", "s/t")
+    assert left(use.look(user)) == {
+        ("principal", "requests"): 2,
+        ("principal", "tokens"): 500,
+        ("principal", "cost"): 1.0,
+    }
+    assert not use.settle("acme", "s/t", tokens=7, cost=0.1)
+
+    use.take(user, wanted)
+
+    assert left(use.look(user))["principal", "tokens"] == 100
+    assert use.settle("acme", "s/t", tokens=5_000, cost=9.0)
+    found = left(use.look(user))
+    assert (found["principal", "tokens"], found["principal", "cost"]) == (0, 0)
+    assert found["principal", "requests"] == 2  # the same turn
+
+
+def test_what_one_hands_in_another_that_is_refused_does_not_give_back(use: RedisUse) -> None:
+    user = replace(ANN, own=Quota(tokens_per_minute=500))
+    wanted = Wanted(requests=1, tokens=400, turn="s/t")
+    for _ in range(REPEATS_MAX + 2):
+        use.take(user, wanted)
+    for _ in range(REPEATS_MAX + 1):
+        assert not use.forget("acme", "s/t")
+    assert left(use.look(user))["principal", "tokens"] == 100
+
+    assert use.settle("acme", "s/t", tokens=450, cost=0.0)
+
+    assert not use.forget("acme", "s/t")
+    assert left(use.look(user))["principal", "tokens"] == 50
+
+
+def test_of_what_nobody_tells_as_much_counts_as_was_reserved(use: RedisUse) -> None:
+    user = replace(ANN, own=Quota(tokens_per_minute=100, cost_per_day=1.0))
+    use.take(user, Wanted(requests=1, tokens=60, cost=0.6, turn="a"))
+
+    assert use.settle("acme", "a", tokens=None, cost=None)
+
+    assert left(use.look(user)) == {("principal", "tokens"): 40, ("principal", "cost"): 0.4}
+
+
+def test_who_comes_back_to_a_turn_costs_nothing_ten_times(use: RedisUse) -> None:
+    user = replace(ANN, own=Quota(requests_per_minute=3, tokens_per_minute=100))
+    use.take(user, Wanted(requests=1, tokens=60, turn="a"))
+    back = Wanted(requests=1, turn="a", comes_back=True)
+
+    assert [use.take(user, back).known for _ in range(REPEATS_MAX)] == [True] * 9 + [False]
+    # To one that nobody knows coming back is a request, and makes nothing known.
+    strange = replace(back, turn="strange")
+    assert [use.take(user, strange).refused is None for _ in range(2)] == [True, False]
+    assert not use.settle("acme", "strange", tokens=1, cost=0.0)
+
+
+def test_a_cost_too_small_to_be_counted_is_refused_where_the_limit_is_reached(
+    use: RedisUse,
+) -> None:
+    user = replace(ANN, own=Quota(cost_per_day=0.5))
+    use.take(user, Wanted(requests=1, cost=0.5, turn="a"))
+
+    assert use.take(user, Wanted(requests=1, cost=1e-9, turn="b")).refused is not None
 
 
 def test_a_turn_that_reserved_nothing_is_not_settled(use: RedisUse) -> None:

@@ -47,6 +47,15 @@ class LimitedPod:
         said = requests.get(f"{self.url}/v1/limits", timeout=30).json()
         return {row["name"]: row for row in said["limits"]}
 
+    def until_settled(self, turns: int) -> None:
+        """Wait until so many turns are."""
+
+        def settled() -> bool:
+            keys = self.store.keys("kn:{use:*:turn:*")
+            return sum(bool(self.store.hexists(key, "settled")) for key in keys) >= turns
+
+        until(settled, what=f"{turns} turns are settled", within_s=30)
+
     def post(self, path: str, body: object, **headers: str) -> requests.Response:
         return requests.post(f"{self.url}{path}", json=body, headers=headers, timeout=60)
 
@@ -69,6 +78,21 @@ def pod(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LimitedPod]:
             yield LimitedPod(running, file, server, grpc_port)
     finally:
         server.remove()
+
+
+def following(pod: LimitedPod, turn_id: str, *, turns: str = "") -> tuple[str, requests.Response]:
+    """Begin a slow turn, and follow it; its session is new where no path of turns is given."""
+    if not turns:
+        turns = f"/v1/sessions/{pod.post('/v1/sessions', {}).json()['session_id']}/turns"
+    answer = requests.post(
+        f"{pod.url}{turns}",
+        json={"message": SLOW, "turn_id": turn_id},
+        headers={"Accept": "text/event-stream"},
+        stream=True,
+        timeout=60,
+    )
+    assert answer.status_code == 200
+    return turns, answer
 
 
 def test_rest_tells_limits_in_headers_and_refuses_by_429(pod: LimitedPod) -> None:
@@ -120,21 +144,98 @@ def test_what_asks_for_no_turn_in_the_end_counts_too(pod: LimitedPod) -> None:
     assert pod.rows()["requests"]["used"] == 1
 
 
-def test_tokens_are_reserved_and_given_back(pod: LimitedPod) -> None:
+def test_a_request_that_asks_for_no_turn_is_refused_like_any_other(pod: LimitedPod) -> None:
+    pod.limit(requests_per_minute=2)
+    session = pod.post("/v1/sessions", {}).json()["session_id"]
+    turns = f"/v1/sessions/{session}/turns"
+    assert pod.post(turns, {"message": 7}).status_code == 422
+
+    told = [pod.post(turns, {"message": 7}), pod.post("/chat", {"message": 7})]
+
+    assert [one.status_code for one in told] == [429, 429]
+    assert told[0].json()["error"]["code"] == "rate_limited"
+    assert 1 <= int(told[0].headers["Retry-After"]) <= 61
+    assert told[0].headers["X-RateLimit-Remaining"] == "0"
+
+
+def test_tokens_are_reserved_and_settled(pod: LimitedPod) -> None:
+    pod.limit(tokens_per_minute=250)
+    turns, running = following(pod, "t1")
+    _, waiting = following(pod, "t2", turns=turns)
+    until(lambda: pod.rows()["tokens"]["used"] == 200, what="both are reserved", within_s=30)
+
+    assert pod.post(f"{turns}/t2/cancel", {}).status_code == 200  # it waited, and took nothing
+    until(lambda: pod.rows()["tokens"]["used"] == 100, what="it is given back", within_s=30)
+    assert pod.post(f"{turns}/t1/cancel", {}).status_code == 200
+    pod.until_settled(2)
+
+    # What it took nobody knows who ended it: so it took what was reserved.
+    assert pod.rows()["tokens"]["used"] == 100
+    running.close()
+    waiting.close()
+    assert pod.post("/chat", {"message": "hello"}).status_code == 200
+    until(lambda: pod.rows()["tokens"]["used"] == 100, what="no model was asked", within_s=30)
+
+
+def test_a_turn_that_is_refused_reserves_again_when_it_is_handed_in_again(pod: LimitedPod) -> None:
+    pod.limit(tokens_per_minute=250)
+    turns, running = following(pod, "t1")
+    busy = {"message": SLOW, "turn_id": "t2", "on_busy": "reject"}
+    assert [pod.post(turns, busy).status_code for _ in range(12)] == [409] * 12
+    assert pod.rows()["tokens"]["used"] == 100
+    # The turn that runs, and is asked for again in another wording, keeps what it reserved.
+    other = {"message": "something else", "turn_id": "t1"}
+    assert [pod.post(turns, other).status_code for _ in range(12)] == [409] * 12
+    assert pod.rows()["tokens"]["used"] == 100
+
+    assert pod.post(f"{turns}/t1/cancel", {}).status_code == 200
+    _, again = following(pod, "t2", turns=turns)
+
+    assert pod.rows()["tokens"]["used"] == 200
+    assert pod.post(f"{turns}/t2/cancel", {}).status_code == 200
+    running.close()
+    again.close()
+
+
+def test_a_finished_turn_that_is_asked_for_long_after_reserves_nothing(pod: LimitedPod) -> None:
     pod.limit(tokens_per_minute=250)
     session = pod.post("/v1/sessions", {}).json()["session_id"]
-    answer = requests.post(
-        f"{pod.url}/v1/sessions/{session}/turns",
-        json={"message": SLOW, "turn_id": "t1"},
-        headers={"Accept": "text/event-stream"},
-        stream=True,
-        timeout=60,
-    )
-    assert pod.rows()["tokens"]["used"] == 100
-    assert pod.post(f"/v1/sessions/{session}/turns/t1/cancel", {}).status_code == 200
-    answer.close()
+    body = {"message": "hello", "turn_id": "t1"}
+    assert pod.post(f"/v1/sessions/{session}/turns", body).status_code == 200
+    pod.until_settled(1)
+    for key in pod.store.keys("kn:{use:*:turn:*"):
+        pod.store.delete(key)  # as two minutes after its end
 
-    until(lambda: pod.rows()["tokens"]["used"] == 0, what="the turn is settled", within_s=30)
+    assert pod.post(f"/v1/sessions/{session}/turns", body).status_code == 200
+
+    assert pod.rows()["tokens"]["used"] == 0
+
+
+def test_followers_of_one_turn_share_a_place_by_two(pod: LimitedPod) -> None:
+    pod.limit(streams=1, requests_per_minute=12)
+    turns, first = following(pod, "t1")
+    address = f"{pod.url}{turns}/t1/stream"
+    second = requests.get(address, stream=True, timeout=60)
+    assert second.status_code == 200
+    assert pod.rows()["requests"]["used"] == 2  # the session and the turn: coming back is none
+
+    told = [requests.get(address, stream=True, timeout=60) for _ in range(3)]
+    assert [one.status_code for one in told] == [429] * 3
+    assert pod.rows()["streams"]["used"] == 1
+
+    second.close()
+    until(
+        lambda: requests.get(address, stream=True, timeout=60).status_code == 200,
+        what="its place is free",
+        within_s=30,
+    )
+    pod.limit(requests_per_minute=12)
+    asked = [requests.get(f"{pod.url}{turns}/strange/stream", timeout=60) for _ in range(13)]
+    assert [one.status_code for one in asked] == [404] * 12 + [429]
+    assert pod.post(f"{turns}/t1/cancel", {}).status_code == 429  # of the limit before: not known
+    pod.limit(streams=1)
+    assert pod.post(f"{turns}/t1/cancel", {}).status_code == 200
+    first.close()
 
 
 def test_a_stream_over_the_limit_is_refused_until_one_ends(pod: LimitedPod) -> None:
@@ -197,6 +298,26 @@ def test_a_websocket_is_told_by_a_frame_and_stays(pod: LimitedPod) -> None:
     with pytest.raises(InvalidStatus) as refused:
         websocket(f"{pod.url.replace('http', 'ws', 1)}/ws/chat")
     assert refused.value.response.status_code == 429
+
+
+def test_what_is_said_on_a_websocket_counts_though_it_is_no_turn(pod: LimitedPod) -> None:
+    pod.limit(requests_per_minute=5)
+    with websocket(f"{pod.url.replace('http', 'ws', 1)}/ws/chat") as client:
+        for said in (
+            {"type": "nonsense"},
+            {"type": "cancel"},
+            {"type": "resume", "turn_id": "nobody-has-it", "session_id": "strange"},
+            {"type": "message", "text": "hello", "turn_id": "/"},
+        ):
+            client.send(json.dumps(said))
+            assert hear(client)["code"] != "rate_limited", said
+        assert pod.rows()["requests"]["used"] == 5
+
+        for said in ({"type": "cancel"}, {"type": "nonsense"}):
+            client.send(json.dumps(said))
+            assert hear(client)["code"] == "rate_limited", said
+        say(client, "ping")
+        assert hear(client)["type"] == "pong"
 
 
 def test_a_connection_has_one_place_among_the_streams(pod: LimitedPod) -> None:

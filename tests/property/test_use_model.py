@@ -60,10 +60,11 @@ class Model:
     spent: list[tuple[str, int, float]] = field(default_factory=list)
     streams: dict[tuple[str, str], int] = field(default_factory=dict)
     asked: Counter[str] = field(default_factory=Counter)
+    handed: Counter[str] = field(default_factory=Counter)
 
     def fits(self, subject: str, wanted: Wanted, now_ms: int) -> bool:
         again = wanted.turn in self.turns
-        free = again and self.asked[wanted.turn] < REPEATS_MAX
+        free = self.is_free(wanted)
         for who, quota in ((subject, OWN), (None, ALL)):
             streams = self.open_streams(who, now_ms)
             more = (
@@ -79,6 +80,9 @@ class Model:
                 return False
         return True
 
+    def is_free(self, wanted: Wanted) -> bool:
+        return bool(wanted.turn) and 0 < self.asked[wanted.turn] < REPEATS_MAX
+
     def used(self, who: str | None, now_ms: int) -> tuple[int, int, float]:
         window = [
             one
@@ -90,7 +94,12 @@ class Model:
             for by, at, one in self.spent
             if who in (None, by) and at // DAY_MS == now_ms // DAY_MS
         ]
-        cost += [one for by, ends, one in self.held.values() if who in (None, by) and ends > now_ms]
+        # What expired is spent, on the day when it did.
+        cost += [
+            one
+            for by, ends, one in self.held.values()
+            if who in (None, by) and (ends > now_ms or ends // DAY_MS == now_ms // DAY_MS)
+        ]
         requests, tokens = (
             sum(getattr(one, it) for one in window) for it in ("requests", "tokens")
         )
@@ -113,10 +122,12 @@ class Model:
     def take(self, subject: str, wanted: Wanted, now_ms: int) -> None:
         again = wanted.turn in self.turns
         one = Taken(subject, now_ms, bytes=wanted.upload_bytes)
-        if not again or self.asked[wanted.turn] >= REPEATS_MAX:
+        if not self.is_free(wanted):
             one.requests = wanted.requests
-        self.asked[wanted.turn] += bool(wanted.turn)
-        if not again:
+        if wanted.turn and (not wanted.comes_back or self.asked[wanted.turn]):
+            self.asked[wanted.turn] += 1
+        self.handed[wanted.turn] += not wanted.comes_back
+        if not again and not wanted.comes_back:
             one.tokens = wanted.tokens
             if wanted.turn:
                 self.turns[wanted.turn] = one
@@ -136,6 +147,14 @@ class Model:
         self.held.pop(turn, None)
         self.spent.append((one.subject, now_ms, cost))
 
+    def forget(self, turn: str) -> bool:
+        self.handed[turn] -= 1
+        if self.handed[turn] > 0:
+            return False
+        self.turns.pop(turn).tokens = 0
+        self.held.pop(turn, None)
+        return True
+
 
 @dataclass
 class Play:
@@ -146,13 +165,18 @@ class Play:
     now_ms: int = 0
     turns: int = 0
     running: list[tuple[str, int]] = field(default_factory=list)
+    refused: list[tuple[str, str]] = field(default_factory=list)
 
     def step(self, kind: str, subject: str, size: int) -> None:
         match kind:
-            case "settle" | "again" if not self.running:
+            case "settle" | "forget" | "again" | "back" if not self.running:
+                return
+            case "anew" if not self.refused:
                 return
             case "settle":
                 self._settle(size)
+            case "forget":
+                self._forget(size)
             case "keep":
                 self.use.keep([OpenStream("acme", subject, f"s{size}")])
                 ends = self.now_ms + int(STREAM_LEASE_S * 1000)
@@ -172,12 +196,18 @@ class Play:
             case "again":
                 name, _ = self.running[size % len(self.running)]
                 return self.model.turns[name].subject, Wanted(1, 10, 0.1, turn=name)
-            case "stream":
-                return subject, Wanted(stream=f"s{size}")
-            case "upload":
-                return subject, Wanted(1, upload_bytes=100 * size)
+            case "back":
+                name, _ = self.running[size % len(self.running)]
+                return self.model.turns[name].subject, Wanted(1, turn=name, comes_back=True)
+            case "anew":
+                subject, name = self.refused[size % len(self.refused)]
+                return subject, Wanted(1, 10, 0.1, turn=name)
             case _:
-                return subject, Wanted(requests=1)
+                return subject, {
+                    "stream": Wanted(stream=f"s{size}"),
+                    "upload": Wanted(1, upload_bytes=100 * size),
+                    "request": Wanted(requests=1),
+                }[kind]
 
     def _settle(self, size: int) -> None:
         name, began_ms = self.running.pop(size % len(self.running))
@@ -186,6 +216,17 @@ class Play:
         assert self.use.settle("acme", name, tokens=9 * size, cost=0.05 * size)
         self.model.settle(name, 9 * size, 0.05 * size, self.now_ms)
 
+    def _forget(self, size: int) -> None:
+        name, began_ms = self.running[size % len(self.running)]
+        if self.now_ms - began_ms >= RESERVED_S * 1000:
+            return
+        subject = self.model.turns[name].subject
+        given_back = self.model.forget(name)
+        assert self.use.forget("acme", name) == given_back
+        if given_back:
+            self.running.remove((name, began_ms))
+            self.refused.append((subject, name))
+
     def _take(self, subject: str, wanted: Wanted) -> None:
         fits = self.model.fits(subject, wanted, self.now_ms)
         told = self.use.take(User("acme", subject, OWN, ALL), wanted)
@@ -193,12 +234,17 @@ class Play:
         if fits:
             if wanted.turn and wanted.turn not in self.model.turns:
                 self.running.append((wanted.turn, self.now_ms))
+                self.refused = [one for one in self.refused if one[1] != wanted.turn]
             self.model.take(subject, wanted, self.now_ms)
 
 
+KINDS = (
+    "request", "turn", "again", "back", "settle", "forget", "anew",
+    "stream", "keep", "end", "upload",
+)  # fmt: skip
 STEPS = st.lists(
     st.tuples(
-        st.sampled_from(["request", "turn", "again", "settle", "stream", "keep", "end", "upload"]),
+        st.sampled_from(KINDS),
         st.sampled_from(["ann", "ann", "bob"]),
         st.integers(0, 4),
         st.sampled_from(LATER_MS),
@@ -233,3 +279,66 @@ def test_what_counts_no_more_is_not_given_back(store: RedisStore) -> None:
     assert use.settle("acme", "slow", tokens=0, cost=0.0)
 
     assert use.take(ann, Wanted(1, tokens=1, turn="third")).refused is not None
+
+
+ONE = Quota(requests_per_minute=4, tokens_per_minute=60)
+
+
+@settings(
+    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    steps=st.lists(
+        st.tuples(
+            st.sampled_from(["request", "turn", "settle", "forget"]),
+            st.sampled_from(
+                [0, 300, 1_000, 20_000, 61_000, -1, -1_000, -30_000, -3_600_000, -DAY_MS, DAY_MS]
+            ),
+        ),
+        max_size=30,
+    )
+)
+def test_a_clock_that_is_set_lets_in_no_more_and_shrinks_nothing_for_good(
+    store: RedisStore, steps: list[tuple[str, int]]
+) -> None:
+    store.client.flushall()
+    use, ann = RedisUse(store), User("acme", "ann", ONE, ONE)
+    now_ms, running, let_in = MIDNIGHT_MS, [], []
+    true_ms = 0
+    for number, (kind, later_ms) in enumerate(steps):
+        now_ms += later_ms
+        true_ms += max(0, later_ms)  # a step back takes no time
+        store.client.set("now", now_ms)
+        use.look(ann)  # what nobody looks at is free when the clock has caught up, at the latest
+        if kind in ("request", "turn"):
+            name = f"t{number}" if kind == "turn" else ""
+            told = use.take(ann, Wanted(1, tokens=20 if name else 0, turn=name))
+            if told.refused is None:
+                let_in.append(true_ms)
+                running += [name] if name else []
+        elif running:
+            name = running.pop()
+            if kind == "settle":
+                use.settle("acme", name, tokens=number, cost=0.0)
+            else:
+                use.forget("acme", name)
+        assert len([at for at in let_in if at > true_ms - 60_000]) <= 4
+
+    store.client.set("now", now_ms + 62_000)
+    assert {one.left for one in use.look(ann).levels} == {4, 60}
+    store.client.set("now", now_ms + 62_001)
+    told = [use.take(ann, Wanted(requests=1)).refused is None for _ in range(5)]
+    assert told == [True] * 4 + [False]
+
+
+def test_a_day_does_not_begin_anew_where_the_clock_is_set_back(store: RedisStore) -> None:
+    store.client.flushall()
+    use, ann = RedisUse(store), User("acme", "ann", Quota(upload_bytes_per_day=100), Quota())
+    store.client.set("now", MIDNIGHT_MS + 500)
+    assert use.take(ann, Wanted(1, upload_bytes=80)).refused is None
+
+    store.client.set("now", MIDNIGHT_MS - 500)
+    assert use.take(ann, Wanted(1, upload_bytes=80)).refused is not None
+
+    store.client.set("now", MIDNIGHT_MS + 500)
+    assert use.take(ann, Wanted(1, upload_bytes=80)).refused is None

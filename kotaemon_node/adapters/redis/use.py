@@ -50,15 +50,14 @@ class RedisUse:
         """See the port."""
         return self._run("look", user, _NOTHING)
 
-    def settle(self, tenant: str, turn: str, *, tokens: int, cost: float) -> bool:
+    def settle(self, tenant: str, turn: str, *, tokens: int | None, cost: float | None) -> bool:
         """See the port."""
-        digest = _digest(turn)
-        with store_errors():
-            subject = self._store.client.hget(use_keys.turn(tenant, digest), "of")
-        if subject is None:
-            return False
-        arguments = ["settle", "", 0, 1, digest, _ms(SETTLED_S), 0, "", 0, tokens, _micro(cost), 0]
-        return bool(self._store.run("use", _keys(tenant, subject.decode(), digest), arguments))
+        took = ("" if tokens is None else tokens, "" if cost is None else _micro(cost))
+        return self._end("settle", tenant, turn, took)
+
+    def forget(self, tenant: str, turn: str) -> bool:
+        """See the port."""
+        return self._end("forget", tenant, turn, (0, 0))
 
     def keep(self, streams: Collection[OpenStream]) -> None:
         """See the port."""
@@ -83,6 +82,21 @@ class RedisUse:
 
         self._store.pipelined(fill)
 
+    def _end(
+        self,
+        asked: Literal["settle", "forget"],
+        tenant: str,
+        turn: str,
+        took: tuple[int | str, int | str],
+    ) -> bool:
+        digest = _digest(turn)
+        with store_errors():
+            subject = self._store.client.hget(use_keys.turn(tenant, digest), "of")
+        if subject is None:
+            return False
+        arguments = [asked, "", 0, 1, digest, _ms(SETTLED_S), 0, "", 0, *took, 0]
+        return bool(self._store.run("use", _keys(tenant, subject.decode(), digest), arguments))
+
     def _run(self, asked: Literal["take", "look"], user: User, wanted: Wanted) -> Verdict:
         digest = _digest(wanted.turn)
         reply = self._store.run(
@@ -92,14 +106,15 @@ class RedisUse:
                 asked,
                 wanted.stream,
                 self._lease_ms,
-                int(bool(wanted.turn)),
+                (2 if wanted.comes_back else 1) if wanted.turn else 0,
                 digest,
                 _ms(RESERVED_S),
                 REPEATS_MAX,
                 user.subject,
                 wanted.requests,
                 wanted.tokens,
-                _micro(wanted.cost),
+                # Less than can be counted is not nothing: a limit that is reached refuses it.
+                max(_micro(wanted.cost), int(wanted.cost > 0)),
                 wanted.upload_bytes,
                 *_limits(user.own),
                 *_limits(user.all),

@@ -8,8 +8,8 @@ the conversation is here but which turns are followed: a client that comes to an
 
 import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -154,7 +154,7 @@ class Conversation:
         try:
             with suppress(Unavailable):
                 self._desk.admitted()
-            wanted, fields = read_said(said)
+            wanted, fields = self._read(said)
             self._do(wanted, trace_id)
         except (Unauthenticated, ConnectionEnded):
             raise
@@ -164,24 +164,43 @@ class Conversation:
             _log.exception("socket_message_failed")
             self._refuse(NodeError(""), fields, trace_id)
 
+    def _read(self, said: str) -> tuple[Said, dict[str, Any]]:
+        with self._counted():
+            return read_said(said)
+
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        """Count what is wrong in itself: it never gets to where turns are counted."""
+        try:
+            yield
+        except NodeError:
+            self._desk.count()
+            raise
+
     def _do(self, wanted: Said, trace_id: str) -> None:
         match wanted:
             case MessageSaid():
                 self._message(wanted, trace_id)
             case ResumeSaid():
-                key = self._desk.key(wanted.session_id, wanted.turn_id)
+                with self._counted():
+                    key = self._desk.key(wanted.session_id, wanted.turn_id)
+                self._desk.count(key)
                 self._begin_following(key, after=wanted.after, trace_id=trace_id)
             case CancelSaid():
-                self._desk.cancel(self._meant(wanted))
+                with self._counted():
+                    key = self._meant(wanted)
+                self._desk.count(key)
+                self._desk.cancel(key)
             case AckSaid():
                 self._pace.acknowledge(wanted.seq, wanted.turn_id)
             case PingSaid():
                 self._answer({"type": "pong", "trace_id": self._desk.trace_id})
 
     def _message(self, said: MessageSaid, trace_id: str) -> None:
-        self._others(
-            None if said.turn_id is None else self._desk.key(said.session_id, said.turn_id)
-        )
+        with self._counted():
+            self._others(
+                None if said.turn_id is None else self._desk.key(said.session_id, said.turn_id)
+            )
         accepted = self._desk.accept(said, trace_id)
         if said.session_id is None or said.turn_id is None:
             self._announce(accepted, said.message)

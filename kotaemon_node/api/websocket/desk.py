@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from kotaemon_node.api.asking import fresh_session_id, open_mode
 from kotaemon_node.api.context import principal, services, session_key, still_admitted, trace_id
-from kotaemon_node.api.limited import counted
+from kotaemon_node.api.limited import count_said, counted
 from kotaemon_node.api.sse import Frames
 from kotaemon_node.api.websocket.messages import MessageSaid
 from kotaemon_node.domain.errors import Conflict, Draining
@@ -70,16 +70,20 @@ class Desk:
             raise Draining("this pod is leaving")
         if said.context and asked.create_session:
             self._create(key.session, said.context)
-        with (
-            counted(asked),
-            self._services.traces.begin("WS /ws/chat", trace_id=trace_id, kind="server"),
-        ):
-            outcome = self._services.turns.submit(asked)
+        with self._services.traces.begin("WS /ws/chat", trace_id=trace_id, kind="server"):
+            outcome = counted(asked, self._services.turns.submit)
         return Accepted(key, _STATES[outcome], trace_id)
 
     def follow(self, key: TurnKey, after: int) -> Frames:
         """Follow a turn; see ``TurnService.follow``."""
         return self._services.turns.follow(key, self._caller, after=after)
+
+    def count(self, key: TurnKey | None = None) -> None:
+        """Count what was said and is no turn; ``key``: the turn that is come back to, or ended.
+
+        Raises ``LimitReached``, ``StoreBusy``.
+        """
+        count_said(key)
 
     def cancel(self, key: TurnKey) -> None:
         """End a turn; one that is finished stays as it is."""

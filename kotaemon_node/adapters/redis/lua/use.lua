@@ -1,12 +1,13 @@
 -- KEYS: 1 what the principal used  2 its streams  3 its reservations of cost
 --       4 to 6 the same of the tenant  7 the turn
--- ARGV: 1 take, look or settle  2 stream or ''  3 life of a stream (ms)  4 1: of a turn  5 its digest
+-- ARGV: 1 take, look, settle or forget  2 stream or ''  3 life of a stream (ms)
+--       4 1: of a turn, 2: comes back to one  5 its digest
 --       6 life of a reservation, or of a settled turn (ms)  7 how often a turn may be asked for again  8 subject
---       9 to 12 wanted: requests, tokens, cost, bytes; to settle: what the turn took
+--       9 to 12 wanted: requests, tokens, cost, bytes; to settle: what the turn took, '' as reserved
 --       13 to 17 the principal's limits, 18 to 22 the tenant's: requests, tokens, cost, streams,
 --       bytes; -1: none
--- The contract is that of ports/use.py. Costs are in millionths. Reply to settle: 1, or 0 where
--- nothing is reserved any more; else: 1 taken, 2 taken and the
+-- The contract is that of ports/use.py. Costs are in millionths. Reply to settle and forget: 1, or 0
+-- where nothing is reserved any more, or others have handed in the turn as well; else: 1 taken, 2 taken and the
 -- turn was known, 0 refused; the place of the limit waited for longest (1 to 10); the wait (ms);
 -- then of each of the ten limits what is left and the ms until all of it is.
 --
@@ -24,6 +25,15 @@ local function roll(key, ring)
   local this = ring .. (second % 61)
   local row = redis.call('HMGET', key, ring .. 'from', ring .. 'sum', ring .. 'last', this)
   local from, sum, last = tonumber(row[1] or second), tonumber(row[2] or 0), tonumber(row[3] or 0)
+  if last > second or from > second then
+    -- The store's clock was set back, or another server's goes behind it. What still counted then
+    -- counts as of now: nothing more is let in for it, and in 61 seconds it is over.
+    local places = {}
+    for place = 0, 60 do places[#places + 1] = ring .. place end
+    redis.call('HDEL', key, unpack(places))
+    redis.call('HSET', key, this, sum, ring .. 'from', second, ring .. 'last', second)
+    return sum, second, sum
+  end
   local first = second - 60
   if from < first then
     local fields = {}
@@ -60,21 +70,28 @@ local function add(fields, ring, used, sum, last, this)
   fields[at + 5], fields[at + 6] = ring .. 'last', second
 end
 
--- Begin a new day, and drop reservations that were never settled; returns spent, held, bytes.
+-- Begin a new day, and count as spent what was reserved and never settled: whoever could have told
+-- is gone, and the language model was asked perhaps. Returns spent, held, bytes.
 local function today(key, held)
   local row = redis.call('HMGET', key, 'day', 'cost', 'held', 'bytes')
   local spent, reserved, bytes = tonumber(row[2] or 0), tonumber(row[3] or 0), tonumber(row[4] or 0)
-  if row[1] and tonumber(row[1]) ~= day then
-    spent, bytes = 0, 0
-    redis.call('HSET', key, 'day', day, 'cost', 0, 'bytes', 0)
+  local begun = tonumber(row[1] or day)
+  if begun ~= day then
+    -- A clock that was set back over midnight begins no day anew.
+    if begun ~= day + 1 then spent, bytes = 0, 0 end
+    redis.call('HSET', key, 'day', day, 'cost', spent, 'bytes', bytes)
   end
-  local over = redis.call('ZRANGEBYSCORE', held, '-inf', now, 'LIMIT', 0, 500)
-  for _, member in ipairs(over) do
-    reserved = reserved - tonumber(string.match(member, ':(%d+)$'))
+  local over = redis.call('ZRANGEBYSCORE', held, '-inf', now, 'WITHSCORES', 'LIMIT', 0, 500)
+  local members = {}
+  for at = 1, #over, 2 do
+    local cost = tonumber(string.match(over[at], ':(%d+)$'))
+    members[#members + 1] = over[at]
+    reserved = reserved - cost
+    if math.floor(tonumber(over[at + 1]) / 86400000) == day then spent = spent + cost end
   end
-  if #over > 0 then
-    redis.call('ZREM', held, unpack(over))
-    redis.call('HSET', key, 'held', reserved)
+  if #members > 0 then
+    redis.call('ZREM', held, unpack(members))
+    redis.call('HSET', key, 'day', day, 'held', reserved, 'cost', spent)
   end
   return spent, reserved, bytes
 end
@@ -83,12 +100,10 @@ local function keep(key)
   redis.call('PEXPIRE', key, redis.call('HEXISTS', key, 'day') == 1 and 172800000 or 120000)
 end
 
-local function settle()
-  local turn = KEYS[7]
-  local row = redis.call('HMGET', turn, 'second', 'tokens', 'cost', 'tokens_of', 'cost_of', 'settled')
-  if not row[1] or row[6] then return 0 end
-  local at, cost = tonumber(row[1]), tonumber(row[3])
-  local more = tonumber(ARGV[10]) - tonumber(row[2])
+-- Put what a turn took in the place of what was reserved for it.
+local function settle(row, tokens, cost)
+  local at, reserved = tonumber(row[1]), tonumber(row[3])
+  local more = tokens - tonumber(row[2])
   for scope, letter in ipairs({'p', 't'}) do
     local key, held = KEYS[3 * scope - 2], KEYS[3 * scope]
     if more ~= 0 and string.find(row[4], letter, 1, true) then
@@ -99,37 +114,60 @@ local function settle()
         local fields = {}
         add(fields, 't', more, sum, last, this)
         redis.call('HSET', key, unpack(fields))
-      elseif at >= second - 60 then
-        redis.call('HINCRBY', key, 't' .. (at % 61), more)
-        redis.call('HINCRBY', key, 'tsum', more)
+      elseif at >= second - 60 and at <= second then
+        -- Where the clock was set back it is elsewhere: no place gives more than it has.
+        local field = 't' .. (at % 61)
+        local back = math.min(-more, tonumber(redis.call('HGET', key, field) or 0))
+        if back > 0 then
+          redis.call('HINCRBY', key, field, -back)
+          redis.call('HINCRBY', key, 'tsum', -back)
+        end
       end
       keep(key)
     end
     if string.find(row[5], letter, 1, true) then
       today(key, held)
-      local member = ARGV[5] .. ':' .. string.format('%d', cost)
-      if redis.call('ZREM', held, member) == 1 then redis.call('HINCRBY', key, 'held', -cost) end
+      local member = ARGV[5] .. ':' .. string.format('%d', reserved)
+      local still = redis.call('ZREM', held, member) == 1
+      if still then redis.call('HINCRBY', key, 'held', -reserved) end
       redis.call('HSET', key, 'day', day)
-      redis.call('HINCRBY', key, 'cost', ARGV[11])
+      -- Else it expired, and is spent as it was reserved.
+      if still or reserved == 0 then redis.call('HINCRBY', key, 'cost', cost) end
       keep(key)
     end
   end
-  redis.call('HSET', turn, 'settled', 1)
+end
+
+if ARGV[1] == 'settle' or ARGV[1] == 'forget' then
+  local turn = KEYS[7]
+  local row = redis.call('HMGET', turn, 'second', 'tokens', 'cost', 'tokens_of', 'cost_of', 'settled')
+  if not row[1] or row[6] then return 0 end
+  if ARGV[1] == 'settle' then
+    settle(row, tonumber(ARGV[10]) or tonumber(row[2]), tonumber(ARGV[11]) or tonumber(row[3]))
+    redis.call('HSET', turn, 'settled', 1)
+  else
+    -- Another request may have handed it in meanwhile, and been accepted.
+    if redis.call('HINCRBY', turn, 'handed', -1) > 0 then return 0 end
+    settle(row, 0, 0)
+    -- How often it was asked for stays; whoever hands it in again reserves again.
+    redis.call('HDEL', turn, 'second', 'tokens', 'cost', 'tokens_of', 'cost_of', 'handed')
+  end
   redis.call('PEXPIRE', turn, ARGV[6])
   return 1
 end
-if ARGV[1] == 'settle' then return settle() end
 
-local known, again = false, false
-if ARGV[4] == '1' then
-  local asked = redis.call('HGET', KEYS[7], 'asked')
-  again = asked and true or false
-  known = again and tonumber(asked) < tonumber(ARGV[7])
+local known, reserved_before = false, false
+local asked = false
+if ARGV[4] ~= '0' then
+  local row = redis.call('HMGET', KEYS[7], 'asked', 'second')
+  asked = row[1]
+  known = asked and tonumber(asked) < tonumber(ARGV[7])
+  reserved_before = row[2] and true or false
 end
 local requests = known and 0 or tonumber(ARGV[9])
 -- What was reserved for a turn stays so; it runs once however often it is asked for.
-local tokens = again and 0 or tonumber(ARGV[10])
-local cost = again and 0 or tonumber(ARGV[11])
+local tokens = reserved_before and 0 or tonumber(ARGV[10])
+local cost = reserved_before and 0 or tonumber(ARGV[11])
 local bytes = tonumber(ARGV[12])
 
 local reply, place_refused, wait_ms = {}, 0, 0
@@ -196,7 +234,7 @@ for scope = 0, 1 do
     redis.call('HSET', used, 'day', day)
     redis.call('HINCRBY', used, 'held', cost)
     redis.call('ZADD', held, now + tonumber(ARGV[6]), ARGV[5] .. ':' .. string.format('%d', cost))
-    redis.call('PEXPIRE', held, 2 * tonumber(ARGV[6]))
+    redis.call('PEXPIRE', held, 172800000)  -- as long as the sum of it
   end
   if limited(4) and stream ~= '' then
     local new = redis.call('ZADD', streams, now + tonumber(ARGV[3]), stream)
@@ -213,15 +251,15 @@ for scope = 0, 1 do
   took(5 * scope + 5, bytes)
   if #fields > 0 or limited(3) or limited(5) then keep(used) end
 end
+if ARGV[4] == '1' or asked then redis.call('HINCRBY', KEYS[7], 'asked', 1) end
 if ARGV[4] == '1' then
-  if again then
-    redis.call('HINCRBY', KEYS[7], 'asked', 1)
-  else
+  redis.call('HINCRBY', KEYS[7], 'handed', 1)
+  if not reserved_before then
     local function scopes(number)
       return (tonumber(ARGV[12 + number]) >= 0 and 'p' or '')
         .. (tonumber(ARGV[17 + number]) >= 0 and 't' or '')
     end
-    redis.call('HSET', KEYS[7], 'asked', 1, 'second', second, 'tokens', tokens, 'cost', cost,
+    redis.call('HSET', KEYS[7], 'second', second, 'tokens', tokens, 'cost', cost,
       'of', ARGV[8], 'tokens_of', scopes(2), 'cost_of', scopes(3))
     redis.call('PEXPIRE', KEYS[7], ARGV[6])
   end
