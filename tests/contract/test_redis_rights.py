@@ -10,7 +10,9 @@ import pytest
 import redis
 import requests
 
-from kotaemon_node.adapters.redis import keys, rights
+from kotaemon_node.adapters.redis import RedisApiKeys, connect, keys, rights
+from kotaemon_node.domain.credentials import ApiKey, digest_of
+from kotaemon_node.domain.errors import Forbidden
 from tests.cluster import Cluster
 from tests.redis_server import RedisServer
 
@@ -65,7 +67,7 @@ def test_the_table_covers_every_key_of_the_schema() -> None:
     uncovered = [
         key
         for key in named
-        if not any(allowed(role, key, writing=True) for role in ("worker", "coordinator"))
+        if not any(allowed(role, key, writing=True) for role in ("worker", "coordinator", "backup"))
     ]
 
     assert len(named) > 60
@@ -130,6 +132,28 @@ def test_a_worker_reads_news_of_knowledge_and_cannot_make_any(server: RedisServe
         with pytest.raises(redis.exceptions.ResponseError):
             forge()
     assert len(worker.xrange(news)) == 1
+
+
+def test_a_worker_reads_api_keys_and_makes_none(server: RedisServer) -> None:
+    key = ApiKey("k1", digest_of("kn_k1_x"), "default", "admin", "mallory", 0.0, None, "")
+    worker = RedisApiKeys(connect(known_as(server, "worker")))
+    with pytest.raises(Forbidden, match="as `backup`"):
+        worker.add(key)
+    client = as_user(server, "worker")
+    for forge in (
+        lambda: client.hset(keys.API_KEYS, "k1", "{}"),
+        lambda: client.set(keys.API_KEYS_STAMP, "x"),
+        lambda: client.delete(keys.API_KEYS),
+        lambda: client.rename(keys.SESSION_SECRET, keys.API_KEYS),
+    ):
+        with pytest.raises(redis.exceptions.NoPermissionError):
+            forge()
+
+    RedisApiKeys(connect(known_as(server, "backup"))).add(key)
+    assert list(worker.table(None).keys) == ["k1"]
+    assert worker.session_secret("what ids are made with") == "what ids are made with"
+    with pytest.raises(Forbidden):
+        worker.remove("k1")
 
 
 def test_channels_are_granted_as_keys_are(server: RedisServer) -> None:

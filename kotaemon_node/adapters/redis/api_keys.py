@@ -6,12 +6,13 @@ from typing import Any
 
 import orjson
 import structlog
+from redis.exceptions import NoPermissionError
 
 from kotaemon_node.adapters.redis import keys
 from kotaemon_node.adapters.redis.connection import RedisStore, store_errors
 from kotaemon_node.domain import limits
 from kotaemon_node.domain.credentials import ApiKey, scopes_of
-from kotaemon_node.domain.errors import Conflict, Invalid, NotFound, Overloaded
+from kotaemon_node.domain.errors import Conflict, Forbidden, Invalid, NotFound, Overloaded
 from kotaemon_node.ports.credentials import KeyTable
 
 _log = structlog.get_logger(__name__)
@@ -70,7 +71,13 @@ class RedisApiKeys:
 
     def _change(self, key_id: str, row: bytes, *, before: str = "") -> Any:
         arguments = [key_id, row, secrets.token_hex(8), limits.API_KEYS_MAX, before]
-        return self._store.run("api_key", [keys.API_KEYS, keys.API_KEYS_STAMP], arguments)
+        try:
+            return self._store.run("api_key", [keys.API_KEYS, keys.API_KEYS_STAMP], arguments)
+        except NoPermissionError as error:
+            raise Forbidden(
+                "this user of Redis may read keys, not change them; name one that may in REDIS_URL,"
+                " as `backup` (docs/how-to/api-keys.md)"
+            ) from error
 
 
 def _row_of(key: ApiKey) -> bytes:

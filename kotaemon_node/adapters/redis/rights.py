@@ -60,7 +60,9 @@ FAMILIES: Final = (
     Family(("kn:{jobs}:*",)),
     Family(("kn:{later:*}:*",)),
     Family(("kn:leader:*",), worker="", backup=""),
-    Family(("kn:{api-keys}:*",), coordinator="r"),
+    # Who makes keys is an admin: `kotaemon keys`, as the user of backups. Pods read them.
+    Family(("kn:{api-keys}:keys", "kn:{api-keys}:stamp"), worker="r", coordinator="r"),
+    Family(("kn:{api-keys}:session-secret",), coordinator="r"),
     Family(("kn:{audit:*}:*", "kn:audit-tenants")),
     Family(("kn:{sealing}:tenants", "kn:{sealing:*}:keys")),
     Family(("kn:answer:{*}:*",), coordinator="", backup=""),
