@@ -114,10 +114,12 @@ class IssuerLogins:
         if secret is None or self._clock.now_s() >= int(found[3]):
             raise Unauthenticated("the login took too long; begin it again")
         issuer = self._offered(found[2])
-        if by is not None and by != issuer.url:
-            raise Unauthenticated("another issuer answered than was asked")
         caller = self._issuers.redeem(
-            issuer, code=code, verifier=_verifier(secret, state), nonce=_nonce(secret, state)
+            issuer,
+            code=code,
+            verifier=_verifier(secret, state),
+            nonce=_nonce(secret, state),
+            by=by,
         )
         return self._entered(issuer, caller, page=PAGES.get(found[4], "/"))
 

@@ -99,6 +99,13 @@ def problem_of_url(url: str) -> str:
     return "must be https; http is for an issuer on the same machine only"
 
 
+def problem_of_place(url: str, *, of: str) -> str:
+    """Say why an address is not used that the issuer ``of`` names as its own; "" for a good one."""
+    if urlsplit(of).scheme == "https" and not url.startswith("https:"):
+        return "must be https, as the issuer's is"  # else anybody's issuer had us ask our machine
+    return problem_of_url(url)
+
+
 def problem_of_issuers(issuers: Sequence[Issuer]) -> str:
     """Say where two issuers could name the same user, whom only one of them knows; "": nowhere."""
     for place, one in enumerate(issuers):

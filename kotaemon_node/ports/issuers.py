@@ -27,10 +27,15 @@ class Issuers(Protocol):
         """Return where a browser goes to log in. Raises ``IssuerUnavailable``."""
         ...
 
-    def redeem(self, issuer: Issuer, *, code: str, verifier: str, nonce: str) -> Principal:
+    def redeem(
+        self, issuer: Issuer, *, code: str, verifier: str, nonce: str, by: str | None
+    ) -> Principal:
         """Return who logged in, for the code with which the browser came back.
 
-        Raises ``Unauthenticated`` for a code or an identity that does not hold, and
+        ``by``: whom the answer names as its issuer (RFC 9207), None where it names nobody.
+
+        Raises ``Unauthenticated`` for a code or an identity that does not hold, and for an answer
+        that names another, or nobody though its issuer promised to name itself; and
         ``IssuerUnavailable``. A code counts once.
         """
         ...

@@ -9,7 +9,7 @@ import pytest
 
 from kotaemon_node.adapters.oidc import DescribedIssuer, read_issuers
 from kotaemon_node.admission import issuers_of
-from kotaemon_node.domain.oidc import principal_of_claims, problem_of_issuers
+from kotaemon_node.domain.oidc import principal_of_claims, problem_of_issuers, problem_of_place
 from kotaemon_node.settings import Settings
 from tests.fakes.credentials import FixedLines
 
@@ -160,6 +160,23 @@ def test_prefixes_keep_users_apart_where_none_begins_with_another(
     else:
         with pytest.raises(ValueError, match="each a subject_prefix with which"):
             read(tmp_path, one, other)
+
+
+@pytest.mark.parametrize(
+    ("issuer", "place", "good"),
+    [
+        ("https://login.example.com", "https://keys.example.net/all", True),
+        ("https://login.example.com", "http://127.0.0.1:8200/v1/keys", False),
+        ("https://login.example.com", "http://localhost/keys", False),
+        ("https://login.example.com", "http://login.example.com/keys", False),
+        ("http://127.0.0.1:9", "http://127.0.0.1:9/keys", True),
+        ("http://127.0.0.1:9", "http://192.0.2.1/keys", False),
+    ],
+)
+def test_an_issuer_elsewhere_names_no_place_on_this_machine(
+    issuer: str, place: str, good: bool
+) -> None:
+    assert (problem_of_place(place, of=issuer) == "") is good
 
 
 @pytest.mark.parametrize(

@@ -134,6 +134,23 @@ def test_an_answer_that_is_not_to_this_question_asks_the_issuer_nothing(
     assert "script" not in str(cluster.audit.events)
 
 
+def test_an_issuer_that_promised_to_name_itself_is_held_to_it(issuer: HostileIssuer) -> None:
+    issuer.discovery = {"authorization_response_iss_parameter_supported": True}
+    cluster = cluster_of(issuer)
+    client = cluster.client()
+    asked = begun(client)
+    claims = {"aud": "page", "nonce": asked["nonce"]}
+    issuer.token_answer = (200, {"id_token": issuer.token(now_s=cluster.clock.now_s(), **claims)})
+    carried = client.get_cookie(LEAVING_COOKIE, path="/v1/login/oidc/callback")
+    assert carried is not None
+
+    assert ended(client, state=asked["state"], code="c") == "/?login=refused"
+    assert issuer.forms == []
+
+    client.set_cookie(LEAVING_COOKIE, carried.value, path="/v1/login/oidc/callback")
+    assert ended(client, state=asked["state"], code="c", iss=issuer.url) == "/"
+
+
 def test_an_issuer_that_is_away_is_said_to_be(issuer: HostileIssuer) -> None:
     cluster = cluster_of(issuer)
     client = cluster.client()

@@ -16,6 +16,7 @@ from kotaemon_node.domain.credentials import ROLES
 from kotaemon_node.domain.frames import Frame
 from kotaemon_node.domain.limits import API_KEYS_KNOWN_S
 from kotaemon_node.domain.oidc import Issuer
+from tests.balanced_pods import wait_until
 from tests.fakes.credentials import bearer
 from tests.fakes.oidc import OidcCluster
 from tests.fakes.refusals import assert_refused
@@ -114,6 +115,9 @@ HOSTILE: dict[str, Spoiled] = {
     "a key's name that is a list": lambda it, now: it.headed(now_s=now, kid=["first"]),
     "a good key under another name": lambda it, now: it.token(now_s=now, header={"kid": "other"}),
     "for a log-out": lambda it, now: it.token(now_s=now, header={"typ": "logout+jwt"}),
+    "for a log-out, by its events": lambda it, now: it.token(
+        now_s=now, events={"http://schemas.openid.net/event/backchannel-logout": {}}
+    ),
     "a key that it brings itself": _own_key,
     "something critical": _critical,
     "a changed signature": lambda it, now: _changed(it.token(now_s=now), -6),
@@ -345,6 +349,10 @@ def test_while_the_issuer_is_away_its_keys_count_for_a_bounded_time(issuer: Host
         {"discovery": {"jwks_uri": None}},
         {"discovery": {"jwks_uri": "http://192.0.2.1/keys"}},
         {"discovery": {"jwks_uri": "file:///etc/passwd"}},
+        {"discovery": {"jwks_uri": "http://127.0.0.1:9/\u00e9"}},
+        {"discovery": {"jwks_uri": "https://a..b/keys"}},
+        {"discovery": {"jwks_uri": f"https://{'a' * 70}.example/keys"}},
+        {"rows": [{"kty": ["RSA"]}, {"kty": "RSA", "key_ops": 7}]},
         {"status": 302},
     ],
 )
@@ -363,6 +371,55 @@ def test_keys_that_cannot_be_used_let_nobody_in(
 
     assert issuer.asked_for_keys() <= 1
     assert client.get("/v1/me", headers=bearer(cluster.key())).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"rows": [{"kty": ["RSA"]}]},
+        {"rows": [{"kty": "RSA", "key_ops": None}]},
+        {"discovery": {"jwks_uri": "https://a..b/keys"}},
+        {"discovery": {"jwks_uri": "http://127.0.0.1:9/\u00e9"}},
+    ],
+)
+def test_whatever_is_published_later_what_was_read_before_counts(
+    issuer: HostileIssuer, change: dict[str, Any]
+) -> None:
+    cluster = cluster_of(issuer, keys_s=100, keys_stale_s=1000)
+    client = cluster.client()
+    token = issuer.token(now_s=cluster.clock.now_s(), exp=int(cluster.clock.now_s()) + 9_000)
+    assert client.get("/v1/me", headers=bearer(token)).status_code == 200
+
+    for name, value in change.items():
+        setattr(issuer, name, value)
+    cluster.clock.sleep(100)
+
+    assert client.get("/v1/me", headers=bearer(token)).status_code == 200
+    assert issuer.asked.count("/.well-known/openid-configuration") == 2
+
+
+def test_a_request_waits_a_moment_for_keys_that_are_read_again_and_no_longer(
+    issuer: HostileIssuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(oidc_limits, "ISSUER_WAIT_S", 0.05)
+    monkeypatch.setattr(oidc_limits, "ISSUER_FIRST_WAIT_S", 0.05)
+    cluster = cluster_of(issuer, timeout_s=60.0, keys_s=100, keys_stale_s=1000)
+    client = cluster.client()
+    now_s = cluster.clock.now_s()
+    token = issuer.token(now_s=now_s, exp=int(now_s) + 9_000)
+    new = issuer.token(now_s=now_s, exp=int(now_s) + 9_000, key=rsa_key("new"))
+    wait_until(
+        lambda: client.get("/v1/me", headers=bearer(token)).status_code == 200, what="keys are read"
+    )
+
+    issuer.drip_s = 30.0  # from now on it takes for ever, and the test does not
+    cluster.clock.sleep(100)
+    assert client.get("/v1/me", headers=bearer(token)).status_code == 200
+    # nor is anybody called a stranger whose key may be among those
+    assert_refused(client.get("/v1/me", headers=bearer(new)), 503, "issuer_unavailable")
+    cluster.clock.sleep(1000)
+    assert_refused(client.get("/v1/me", headers=bearer(token)), 503, "issuer_unavailable")
+    assert issuer.asked_for_keys() == 2
 
 
 def test_keys_that_drip_are_not_waited_for(issuer: HostileIssuer) -> None:

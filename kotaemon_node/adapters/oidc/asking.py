@@ -1,7 +1,8 @@
 """One request to an issuer, bounded in time and size, which follows no redirect.
 
 ``http.client`` and a timer, since a server that drips a byte a second would be waited for as long
-as it likes: each single wait is short.
+as it likes: each single wait is short. Only looking up a name cannot be cut short: the resolver has
+times of its own.
 """
 
 import base64
@@ -10,8 +11,9 @@ import json
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+import time
+from collections.abc import Mapping
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import quote, urlencode, urlsplit
@@ -61,52 +63,49 @@ class IssuerLine:
     ) -> IssuerAnswer:
         if problem := problem_of_url(url.partition("?")[0]):
             raise IssuerFailed(f"an address of the issuer {problem}")
-        line = self._line(url)
-        late = threading.Event()
-        held: list[socket.socket] = []
+        with _Held(self._timeout_s) as held:
+            told = self._answered(held, url, (method, body, headers))
+        if held.late:
+            raise IssuerFailed("the issuer takes too long")
+        return told
 
-        def hang_up() -> None:
-            late.set()
-            for opened in held:
-                with suppress(OSError):  # it has ended by itself
-                    opened.shutdown(socket.SHUT_RDWR)
-
-        timer = threading.Timer(self._timeout_s, hang_up)
-        timer.daemon = True
-        timer.start()
+    def _answered(
+        self, held: "_Held", url: str, asked: tuple[str, bytes | None, Mapping[str, str]]
+    ) -> IssuerAnswer:
         try:
-            status, raw = self._read(line, held.append, (method, url, body, headers))
+            with closing(self._line(url, held)) as line:
+                status, raw = self._read(line, url, asked)
         except ssl.SSLCertVerificationError as error:
             raise IssuerFailed("the issuer has no certificate that is trusted") from error
         except (OSError, http.client.HTTPException) as error:
             raise IssuerFailed("the issuer cannot be reached, or takes too long") from error
-        finally:
-            timer.cancel()
-            line.close()
-        if late.is_set():
-            raise IssuerFailed("the issuer takes too long")
+        except ValueError as error:  # of a name that is none, or letters that no address has
+            raise IssuerFailed("an address of the issuer cannot be used") from error
         return IssuerAnswer(status, _object(raw))
 
-    def _line(self, url: str) -> http.client.HTTPConnection:
+    def _line(self, url: str, held: "_Held") -> http.client.HTTPConnection:
         parts = urlsplit(url)
         host = parts.hostname or ""
-        if parts.scheme == "https":
-            return http.client.HTTPSConnection(
+        line = (
+            http.client.HTTPSConnection(
                 host, parts.port, timeout=self._timeout_s, context=self._tls
             )
-        return http.client.HTTPConnection(host, parts.port, timeout=self._timeout_s)
+            if parts.scheme == "https"
+            else http.client.HTTPConnection(host, parts.port, timeout=self._timeout_s)
+        )
+        # Its place for what connects, so that addresses after the first and TLS are timed, too.
+        line._create_connection = held.connect  # type: ignore[attr-defined]
+        return line
 
     def _read(
         self,
         line: http.client.HTTPConnection,
-        hold: Callable[[socket.socket], None],
-        asked: tuple[str, str, bytes | None, Mapping[str, str]],
+        url: str,
+        asked: tuple[str, bytes | None, Mapping[str, str]],
     ) -> tuple[int, bytes]:
-        method, url, body, headers = asked
+        method, body, headers = asked
         parts = urlsplit(url)
         path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        line.connect()
-        hold(line.sock)
         told = {"Accept": "application/json", "User-Agent": _AGENT, "Connection": "close"}
         line.request(method, path, body, {**told, **headers})
         answer = line.getresponse()
@@ -114,6 +113,66 @@ class IssuerLine:
         if len(raw) > limits.ISSUER_ANSWER_BYTES_MAX:
             raise IssuerFailed("the issuer's answer is too long")
         return answer.status, raw
+
+
+class _Held:
+    """Connects, and hangs up by itself once the time is over, whatever the connection does then."""
+
+    def __init__(self, timeout_s: float) -> None:
+        self.late = False
+        self._timeout_s = timeout_s
+        self._end_s = 0.0
+        self._opened: list[socket.socket] = []
+        self._lock = threading.Lock()
+        self._timer = threading.Timer(timeout_s, self._hang_up)
+        self._timer.daemon = True
+
+    def __enter__(self) -> "_Held":
+        self._end_s = time.monotonic() + self._timeout_s
+        self._timer.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._timer.cancel()
+        with self._lock:
+            for one in self._opened:
+                one.close()
+            self._opened.clear()
+
+    def connect(self, address: tuple[str, int], *_: object) -> socket.socket:
+        """Return a connection to the first that answers of what the name stands for."""
+        failed: OSError = TimeoutError("no address is left to be tried")
+        for family, kind, protocol, _name, place in socket.getaddrinfo(
+            *address, type=socket.SOCK_STREAM
+        ):
+            left_s = self._end_s - time.monotonic()
+            if left_s <= 0:
+                break
+            one = socket.socket(family, kind, protocol)
+            try:
+                one.settimeout(left_s)
+                one.connect(place)
+                self._hold(one)
+            except OSError as error:
+                one.close()
+                failed = error
+            else:
+                return one
+        raise failed
+
+    def _hold(self, one: socket.socket) -> None:
+        # A second handle of the connection: TLS takes the first one away for its own.
+        with self._lock:
+            if self.late:
+                raise TimeoutError("it connected too late")
+            self._opened.append(one.dup())
+
+    def _hang_up(self) -> None:
+        with self._lock:
+            self.late = True
+            for one in self._opened:
+                with suppress(OSError):  # it has ended by itself
+                    one.shutdown(socket.SHUT_RDWR)
 
 
 def _object(raw: bytes) -> Mapping[str, Any]:

@@ -96,9 +96,15 @@ class OidcIssuers:
         }
         return _with_fields(self._place(issuer, _AUTHORIZE), fields)
 
-    def redeem(self, issuer: Issuer, *, code: str, verifier: str, nonce: str) -> Principal:
+    def redeem(
+        self, issuer: Issuer, *, code: str, verifier: str, nonce: str, by: str | None
+    ) -> Principal:
         """See the port."""
         client = _client(issuer)
+        if by is None and self._books[issuer.name].known().names_itself:
+            raise Unauthenticated("the answer does not name its issuer, which always names itself")
+        if by is not None and by != issuer.url:
+            raise Unauthenticated("another issuer answered than was asked")
         token = self._exchanged(issuer, client, code=code, verifier=verifier)
         claims = checked_claims(
             token,

@@ -81,6 +81,9 @@ def _verified(token: str, key: Key, algorithm: str) -> Mapping[str, Any] | None:
 def _check_times_and_names(
     claims: Mapping[str, Any], issuer: Issuer, audiences: tuple[str, ...], clock: Clock
 ) -> None:
+    if "events" in claims:
+        # It tells of a log-out or another event (RFC 8417), which not every issuer says in `typ`.
+        raise Unauthenticated("the token is not for getting in")
     rules = JWTClaimsRegistry(
         now=int(clock.now_s()),
         leeway=issuer.leeway_s,
