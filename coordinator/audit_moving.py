@@ -5,11 +5,13 @@ Law 1: entries leave the session store only after their volume and its note were
 Law 2: nothing is judged here. What somebody broke is moved as it is, and ``kotaemon audit verify``
        names it: a mover that stopped at it would let the store run full.
 Law 3: a volume is removed only when its time is over, the oldest first, and behind a signed note.
+Law 4: what is wrong with one tenant's log keeps nobody from the others'.
 """
 
 import random
 import threading
 from collections.abc import Callable, Sequence
+from typing import Final, Protocol
 
 import structlog
 
@@ -21,16 +23,30 @@ from kotaemon_node.domain.audit_chain import Head, read_line, written_time
 from kotaemon_node.domain.audit_names import (
     NoteKind,
     audit_prefix,
+    chain_of,
     kind_of_note,
     volume_name,
 )
-from kotaemon_node.domain.errors import CorruptArtifact, Unavailable
+from kotaemon_node.domain.errors import CorruptArtifact, StoreUnavailable, Unavailable
 from kotaemon_node.ports.artifacts import ArtifactStore
 from kotaemon_node.ports.audit import AuditLog, AuditStore, StoredLine
 from kotaemon_node.ports.runtime import Clock
 from kotaemon_node.ports.signing import Signer, Verifier
 
 _log = structlog.get_logger(__name__)
+_MOVED: Final[Sequence[NoteKind]] = ("volume", "retired")
+
+
+class MovingCounts(Protocol):
+    """Told how the moving goes; never raises."""
+
+    def audit_set_back(self) -> None:
+        """A log was less than had been seen of it."""
+        ...
+
+    def audit_unswept(self, since_s: float) -> None:
+        """So long ago, while we lead, every log was treated without a fault."""
+        ...
 
 
 class AuditMoving:
@@ -46,6 +62,7 @@ class AuditMoving:
         log: AuditLog,
         leads: Callable[[], bool],
         clock: Clock,
+        counts: MovingCounts,
         kept_s: float,
         stored_kept: int = limits.AUDIT_STORED_KEPT,
         moved_after_s: float = limits.AUDIT_MOVED_AFTER_S,
@@ -58,6 +75,7 @@ class AuditMoving:
         self._audit = log
         self._leads = leads
         self._clock = clock
+        self._counts = counts
         self._kept_s = kept_s
         self._stored_kept = stored_kept
         self._moved_after_s = moved_after_s
@@ -65,12 +83,16 @@ class AuditMoving:
         self._anchored: dict[str, tuple[Head | None, float]] = {}
         """What was anchored last, and when by our clock."""
         self._retired_s = 0.0
+        self._whole_s: float | None = None
+        """When a sweep treated every log; at first, since when we lead."""
 
     def run(self) -> None:
         """Work until ``stop``."""
         while not self._stop.wait(limits.AUDIT_SWEEP_S * (0.5 + random.random())):
             if not self._leads():
                 self._anchored.clear()
+                self._whole_s = None
+                self._counts.audit_unswept(0.0)
                 continue
             try:
                 self.sweep()
@@ -84,19 +106,46 @@ class AuditMoving:
         self._stop.set()
 
     def sweep(self) -> None:
-        """Treat each tenant's log once. ``Unavailable`` or ``OSError``: a store is away."""
+        """Treat each tenant's log once. ``StoreUnavailable``: the session store is away."""
         now_s = self._clock.monotonic_s()
-        retires = self._kept_s > 0 and now_s - self._retired_s >= limits.AUDIT_RETIRE_S
-        for tenant in self._store.tenants():
-            if self._stop.is_set():
+        if self._whole_s is None:
+            self._whole_s = now_s
+        retires = not self._retired_s or now_s - self._retired_s >= limits.AUDIT_RETIRE_S
+        tenants, whole = list(self._store.tenants()), True
+        random.shuffle(tenants)  # whoever is the last to fail, the others have their turn
+        for tenant in tenants:
+            self._show_age()
+            if self._stop.is_set() or not self._leads():
                 return
+            whole = self._treat(tenant, retires=retires) and whole
+        if whole:
+            self._whole_s = now_s
+        if retires:
+            self._retired_s = now_s
+        self._show_age()
+
+    def _treat(self, tenant: str, *, retires: bool) -> bool:
+        """Anchor, move and retire; False where that failed."""
+        try:
             self.anchor(tenant)
             while self.move(tenant) and not self._stop.is_set():
                 pass
-            if retires or not self._retired_s:
+            if retires:
                 self.retire(tenant)
-        if retires or not self._retired_s:
-            self._retired_s = now_s
+        except StoreUnavailable:
+            self._show_age()
+            raise
+        except (Unavailable, OSError) as error:
+            _log.warning("audit_not_moved", tenant=tenant, error=str(error))
+            return False
+        except Exception:  # noqa: BLE001 - one log that somebody broke must not stop the others
+            _log.exception("audit_moving_broken", tenant=tenant)
+            return False
+        return True
+
+    def _show_age(self) -> None:
+        now_s = self._clock.monotonic_s()
+        self._counts.audit_unswept(now_s - (now_s if self._whole_s is None else self._whole_s))
 
     def anchor(self, tenant: str) -> None:
         """Sign up to where the log goes, once a minute at most; say aloud where it went back."""
@@ -109,6 +158,7 @@ class AuditMoving:
             return
         if before is not None and _went_back(before, head):
             found = head.seq if head else 0
+            self._counts.audit_set_back()
             self._say(tenant, "audit.set_back", seen_seq=before.seq, found_seq=found)
             _log.error("audit_set_back", tenant=tenant, seen=before.seq, found=found)
         elif our_s - since_s < limits.AUDIT_ANCHOR_S:
@@ -126,14 +176,16 @@ class AuditMoving:
         all go, so that a log with little in it makes a volume an hour, and not one an entry.
         """
         size = self._store.size(tenant)
-        rows = self._store.oldest(tenant, behind=(0, 0), limit=limits.AUDIT_VOLUME_ENTRIES_MAX)
-        if not rows:
+        first = self._store.oldest(tenant, behind=(0, 0), limit=1)
+        if not first:
             return False
         _, now_ms = self._store.head(tenant)
         old = written_time(now_ms - int(self._moved_after_s * 1000))
         full = size - self._stored_kept >= limits.AUDIT_VOLUME_ENTRIES_MAX
-        if not full and _time_of(rows[0]) >= old:
+        if not full and _time_of(first[0]) >= old:
             return False
+        # Most often nothing is to be done: only now so many are read.
+        rows = self._store.oldest(tenant, behind=(0, 0), limit=limits.AUDIT_VOLUME_ENTRIES_MAX)
         wanted = _of_one_chain(rows)
         name, content, note = noted(tenant, wanted, made_at=written_time(now_ms))
         self._artifacts.put_if_absent(name, content)
@@ -178,24 +230,37 @@ class AuditMoving:
         self._say(tenant, "audit.retired", chain=str(last.chain), through=last.last, count=entries)
 
     def _drop_anchors(self, tenant: str, volume: Note) -> None:
-        """Remove what the volume's own note says by now."""
-        for note in self._notes(tenant, volume.chain, "anchor"):
-            if note.last <= volume.last:
+        """Remove what the volume's own note says by now.
+
+        Where older ones say more, the log was set back: that somebody noticed, the newest tells.
+        """
+        anchors = self._notes(tenant, volume.chain, "anchor")
+        newest = max(anchors, key=lambda note: note.made_at, default=None)
+        told = newest if any(note.last > volume.last for note in anchors) else None
+        for note in anchors:
+            if note.last <= volume.last and note is not told:
                 self._artifacts.delete(note.name)
 
     def _signed(self, tenant: str) -> Head | None:
-        """Return the newest entry that any leader has signed for."""
-        chains = self._chains(tenant)
-        if not chains:
-            return None
-        kinds: Sequence[NoteKind] = ("volume", "anchor", "retired")
-        notes = [note for kind in kinds for note in self._notes(tenant, chains[-1], kind)]
-        newest = max(notes, key=lambda note: note.last, default=None)
-        return None if newest is None else Head(newest.chain, newest.last, newest.hash)
+        """Return the newest entry that any leader has signed for.
+
+        Anchors of before a log was set back say more than there can be, and stay, as proof; what
+        was signed since the newest one was made counts.
+        """
+        for chain in reversed(self._chains(tenant)):
+            anchors = self._notes(tenant, chain, "anchor")
+            notes = [note for kind in _MOVED for note in self._notes(tenant, chain, kind)]
+            if anchors:
+                anchor = max(anchors, key=lambda note: (note.made_at, note.last))
+                notes = [note for note in notes if note.made_at >= anchor.made_at] + [anchor]
+            if notes:
+                newest = max(notes, key=lambda note: note.last)
+                return Head(newest.chain, newest.last, newest.hash)
+        return None
 
     def _chains(self, tenant: str) -> Sequence[int]:
-        names = self._artifacts.list(audit_prefix(tenant))
-        return sorted({int(name.split("/")[2]) for name in names})
+        numbers = {chain_of(name) for name in self._artifacts.list(audit_prefix(tenant))}
+        return sorted(numbers - {0})
 
     def _notes(self, tenant: str, chain: int, kind: NoteKind) -> Sequence[Note]:
         """Return the notes of a chain that we, or one whom we trust, signed; in order."""

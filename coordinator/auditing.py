@@ -3,9 +3,9 @@
 import threading
 from collections.abc import Callable
 
+from coordinator.audit_metrics import LeaderAuditMetrics
 from coordinator.audit_moving import AuditMoving
 from coordinator.settings import CoordinatorSettings
-from kotaemon_node.audit_log.writer import AuditCounts
 from kotaemon_node.audited import Audited, audited_of
 from kotaemon_node.ports.artifacts import ArtifactStore
 from kotaemon_node.ports.audit import AuditLog
@@ -31,7 +31,7 @@ class Auditing:
         leads: Callable[[], bool],
         clock: Clock,
         ids: IdSource,
-        counts: AuditCounts,
+        counts: LeaderAuditMetrics,
     ) -> "Auditing":
         """Return it; connects when first used. Raises ``ValueError`` for keys of no use."""
         audited = audited_of(settings, clock=clock, ids=ids, counts=counts)
@@ -43,6 +43,7 @@ class Auditing:
             log=audited.log,
             leads=leads,
             clock=clock,
+            counts=counts,
             kept_s=settings.audit_kept_s,
         )
         return cls(audited, moving)

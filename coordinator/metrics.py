@@ -14,9 +14,9 @@ from prometheus_client import (
 )
 
 from coordinator.archive_metrics import ArchiveMetrics
+from coordinator.audit_metrics import LeaderAuditMetrics
 from coordinator.status import Status
 from kotaemon_node import __version__
-from kotaemon_node.telemetry.audit_metrics import AuditMetrics
 
 _BUILD_S: Final = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 300.0, 1800.0)
 
@@ -52,6 +52,12 @@ GAUGES: Final = (
         "kotaemon_coordinator_tenants",
         "Tenants besides `default` whose knowledge is led here: all, in trouble, and waiting.",
         ("state",),
+    ),
+    (
+        "kotaemon_coordinator_audit_unswept_seconds",
+        "How long ago every tenant's audit log was anchored and moved without a fault, or since "
+        "when this coordinator leads; 0 while it does not.",
+        (),
     ),
     ("kotaemon_coordinator_held", "1 where the publish gate keeps a build out, else 0.", ("kb",)),
     (
@@ -147,7 +153,9 @@ class CoordinatorMetrics:
         }
         self._gauges["kotaemon_build_info"].labels("coordinator", __version__).set(1)
         self.archive = ArchiveMetrics(self._registry)
-        self.audit = AuditMetrics.registered(self._registry)
+        self.audit = LeaderAuditMetrics(
+            self._registry, self._gauges["kotaemon_coordinator_audit_unswept_seconds"]
+        )
         self._kbs: set[str] = set()
         """Knowledge bases of which gauges are shown."""
         self._of_tenant = False

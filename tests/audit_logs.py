@@ -13,6 +13,16 @@ OLD_KEY = AuditKey.of("o" * 40)
 TENANT = "default"
 
 
+class NoMovingCounts:
+    """``coordinator.audit_moving.MovingCounts`` for tests of other things."""
+
+    def audit_set_back(self) -> None:
+        """See the protocol."""
+
+    def audit_unswept(self, since_s: float) -> None:
+        """See the protocol."""
+
+
 def event(number: int = 0, *, tenant: str = TENANT, outcome: str = "done") -> AuditEvent:
     """Return an act that can be told from others."""
     return AuditEvent(

@@ -9,6 +9,7 @@ from kotaemon_node.audit_log.notes import Note, read_note
 from kotaemon_node.audit_log.volumes import unpacked
 from kotaemon_node.domain.audit_names import (
     audit_prefix,
+    chain_of,
     kind_of_note,
     volume_name,
     volume_numbers,
@@ -93,7 +94,7 @@ def _signed_note(
     try:
         return [] if raw is None else [read_note(raw, verifier, name=name)]
     except CorruptArtifact as error:
-        found.add("unsigned", _chain_of(name), 0, f"the note {name} does not count: {error}")
+        found.add("unsigned", chain_of(name), 0, f"the note {name} does not count: {error}")
         return []
 
 
@@ -127,8 +128,3 @@ def lines_of(store: ArtifactStore, volume: Volume, *, found: Verification) -> It
     except CorruptArtifact as error:
         text = f"the volume of {what} cannot be read: {error} ({volume.name})"
         found.add("volume_altered", volume.chain, volume.first, text)
-
-
-def _chain_of(name: str) -> int:
-    step = name.split("/")[2]
-    return int(step) if step.isdigit() else 0

@@ -36,11 +36,22 @@ class _Sent:
 class Tail:
     """Not thread safe: its owner locks."""
 
-    def __init__(self, tenant: str, store: AuditStore, *, lines: bool = True) -> None:
-        """``lines``: whether the process's log says how far the audit log goes."""
+    def __init__(
+        self,
+        tenant: str,
+        store: AuditStore,
+        *,
+        lines: bool = True,
+        set_back: Callable[[], None] = lambda: None,
+    ) -> None:
+        """``lines``: whether the process's log says how far the audit log goes.
+
+        ``set_back`` is told when the log is less than was seen of it.
+        """
         self.tenant = tenant
         self._store = store
         self._lines = lines
+        self._set_back = set_back
         self._head: Head | None = None
         self._seen: Head | None = None
         """The newest entry that the store has told of: it may never have less."""
@@ -142,6 +153,7 @@ class Tail:
             _log.error(
                 "audit_set_back", tenant=self.tenant, seen=seen.seq, found=found and found.seq
             )
+            self._set_back()
             told = {**_place(seen, "seen"), **_place(found, "found")}
             self._extra.append(_of_log("audit.set_back", self.tenant, told, failed=True))
             self._seen = found

@@ -45,6 +45,10 @@ class AuditCounts(Protocol):
         """So many wait to be written."""
         ...
 
+    def audit_set_back(self) -> None:
+        """A log was less than this process had seen of it."""
+        ...
+
 
 class NoCounts:
     """For programs that nobody scrapes."""
@@ -56,6 +60,9 @@ class NoCounts:
         """See the protocol."""
 
     def audit_waiting(self, entries: int) -> None:
+        """See the protocol."""
+
+    def audit_set_back(self) -> None:
         """See the protocol."""
 
 
@@ -194,7 +201,12 @@ class AuditWriter:
         log = self._logs.get(event.tenant)
         if log is None:
             log = self._logs[event.tenant] = _Log(
-                Tail(event.tenant, self._store, lines=self._lines)
+                Tail(
+                    event.tenant,
+                    self._store,
+                    lines=self._lines,
+                    set_back=self._counts.audit_set_back,
+                )
             )
         if self._waiting < self._waiting_max or self._given_up_for(log):
             log.waiting.append(Noted(event, self._ids.new_id(), now_s))

@@ -15,6 +15,7 @@ _FOLDERS: Final[dict[NoteKind, str]] = {
     "anchor": "anchors",
     "retired": "retired",
 }
+_CHAIN: Final = re.compile(r"[0-9]{15}")
 _VOLUME: Final = re.compile(
     r"audit/[^/]+/(\d{15})/volumes/(\d{12})-(\d{12})-[0-9a-f]{16}\.jsonl\.gz"
 )
@@ -54,6 +55,12 @@ def volume_numbers(name: str) -> tuple[int, int, int] | None:
     """Return chain, first and last entry of the volume of this name; None: it is none."""
     found = _VOLUME.fullmatch(name)
     return (int(found[1]), int(found[2]), int(found[3])) if found else None
+
+
+def chain_of(name: str) -> int:
+    """Return of which chain the object of this name is; 0: of none, somebody else put it there."""
+    step = name.split("/")[2]
+    return int(step) if _CHAIN.fullmatch(step) else 0
 
 
 def tenant_of(name: str) -> str:

@@ -23,3 +23,8 @@ def checked_id(kind: str, value: object) -> str:
         # Legal by the alphabet, yet a step in a path.
         raise Malformed(f"{kind} must not be '.' or '..'")
     return value
+
+
+def is_id(value: str) -> bool:
+    """Tell whether ``checked_id`` would return it."""
+    return _ID.fullmatch(value) is not None and value not in {".", ".."}

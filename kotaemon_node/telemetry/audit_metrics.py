@@ -23,26 +23,23 @@ AUDIT_CATALOGUE: Final = (
         "gauge",
         "Entries of the audit log that wait to be written.",
     ),
+    MetricRow(
+        "kotaemon_audit_set_back_total",
+        "counter",
+        "Times that a tenant's audit log was less than this process had seen of it: the store was "
+        "set back, or somebody cut the log off.",
+    ),
 )
 
 
 class AuditMetrics:
     """``audit_log.writer.AuditCounts``. ``catalogue.CATALOGUE`` has the rows of pods."""
 
-    def __init__(self, kept: Counter, lost: Counter, waiting: Gauge) -> None:
+    def __init__(self, kept: Counter, lost: Counter, waiting: Gauge, set_back: Counter) -> None:
         self._kept = kept
         self._lost = lost
         self._waiting = waiting
-
-    @classmethod
-    def registered(cls, registry: CollectorRegistry) -> "AuditMetrics":
-        """Return one that registers its metrics itself: for a program without the catalogue."""
-        kept, lost, waiting = AUDIT_CATALOGUE
-        return cls(
-            Counter(kept.name, kept.meaning, registry=registry),
-            Counter(lost.name, lost.meaning, registry=registry),
-            Gauge(waiting.name, waiting.meaning, registry=registry),
-        )
+        self._set_back = set_back
 
     def audit_kept(self, entries: int) -> None:
         """So many are in the log."""
@@ -55,3 +52,18 @@ class AuditMetrics:
     def audit_waiting(self, entries: int) -> None:
         """So many wait to be written."""
         self._waiting.set(entries)
+
+    def audit_set_back(self) -> None:
+        """A log was less than had been seen of it."""
+        self._set_back.inc()
+
+
+def registered(registry: CollectorRegistry) -> tuple[Counter, Counter, Gauge, Counter]:
+    """Return what ``AuditMetrics`` is made of: for a program without the catalogue."""
+    kept, lost, waiting, set_back = AUDIT_CATALOGUE
+    return (
+        Counter(kept.name, kept.meaning, registry=registry),
+        Counter(lost.name, lost.meaning, registry=registry),
+        Gauge(waiting.name, waiting.meaning, registry=registry),
+        Counter(set_back.name, set_back.meaning, registry=registry),
+    )

@@ -57,6 +57,7 @@ class Metrics:
             self._counters["kotaemon_audit_entries_total"],
             self._counters["kotaemon_audit_lost_total"],
             self._gauges["kotaemon_audit_waiting"],
+            self._counters["kotaemon_audit_set_back_total"],
         )
         self.use = UseMetrics(
             self._counters["kotaemon_limited_total"],

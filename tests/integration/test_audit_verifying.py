@@ -18,7 +18,16 @@ from kotaemon_node.audit_log.verifying import AuditVerifier
 from kotaemon_node.domain import audit_limits
 from kotaemon_node.domain.audit_chain import Head, line_of
 from kotaemon_node.ports.audit import AuditLog, NoAuditLog
-from tests.audit_logs import KEY, OLD_KEY, TENANT, entries_of, event, store_of, write
+from tests.audit_logs import (
+    KEY,
+    OLD_KEY,
+    TENANT,
+    NoMovingCounts,
+    entries_of,
+    event,
+    store_of,
+    write,
+)
 from tests.redis_server import RedisServer
 
 Rows = list[tuple[str, bytes]]
@@ -47,6 +56,7 @@ class Logs:
             log=log or NoAuditLog(),
             leads=lambda: True,
             clock=SystemClock(),
+            counts=NoMovingCounts(),
             kept_s=kept_s,
             moved_after_s=moved_after_s,
         )
@@ -267,7 +277,7 @@ def test_a_leader_that_dies_between_two_steps_leaves_a_whole_log(
             type(logs.store), "trim", lambda *_, **__: (_ for _ in ()).throw(OSError("killed"))
         )
         with pytest.raises(OSError, match="killed"):
-            logs.mover().sweep()
+            logs.mover().move(TENANT)
     assert told(logs.verify()) == []
     write(logs.url, 5)
     logs.mover().sweep()
@@ -310,6 +320,7 @@ def test_a_note_of_another_key_counts_for_nothing(logs: Logs) -> None:
         log=NoAuditLog(),
         leads=lambda: True,
         clock=SystemClock(),
+        counts=NoMovingCounts(),
         kept_s=0.000_001,
         moved_after_s=3600,
     )

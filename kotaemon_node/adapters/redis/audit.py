@@ -10,6 +10,7 @@ from kotaemon_node.adapters.redis import audit_keys as keys
 from kotaemon_node.adapters.redis.connection import RedisStore
 from kotaemon_node.domain import audit_limits as limits
 from kotaemon_node.domain.audit_chain import Head
+from kotaemon_node.domain.ids import is_id
 from kotaemon_node.ports.audit import Appended, StoredLine
 
 
@@ -74,9 +75,10 @@ class RedisAuditStore:
         self._store.pipelined(lambda pipe: pipe.xtrim(name, minid=least, approximate=False))
 
     def tenants(self) -> Collection[str]:
-        """See the port."""
+        """See the port. Whatever else somebody put into the list is the name of no log."""
         [found] = self._store.pipelined(lambda pipe: pipe.smembers(keys.TENANTS))
-        return sorted(tenant.decode() for tenant in found)
+        names = (name.decode("utf-8", "replace") for name in found)
+        return sorted(name for name in names if is_id(name))
 
 
 def _head(found: Sequence[bytes | None]) -> Head | None:
