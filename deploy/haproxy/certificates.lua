@@ -4,7 +4,8 @@
 -- served. (Arguments of a script came with HAProxy 2.8.) The folder holds tls.crt, the certificate and those that sign it, and tls.key. Files that have
 -- changed are taken when two looks found the same, so that no half of a renewal is. HAProxy takes
 -- a key that belongs to another certificate, and then every handshake fails; so each change is
--- tried at once, and what does not work is put back. `/certificate` of the port for watchers tells
+-- tried at once, and what does not work is put back. It is tried again after a minute, then after
+-- twice as long each time: it may be good, and the moment was bad. `/certificate` of the port for watchers tells
 -- until when the certificate is good, and whether newer files were refused.
 
 local folder = os.getenv("TLS_FOLDER")
@@ -12,6 +13,8 @@ local address, port = os.getenv("TLS_ADDRESS"), tonumber(os.getenv("TLS_PORT"))
 local CERTIFICATE, KEY = folder .. "/tls.crt", folder .. "/tls.key"
 local PAUSE_MS = 5000
 local TRY_S = 5
+-- Not often for ever: while a key of another certificate is tried nobody comes in.
+local AGAIN_S, AGAIN_MAX_S = tonumber(os.getenv("TLS_AGAIN_S") or "60"), 3600
 local DAY_S = 86400
 local WARN_DAYS = 14
 local BASE64 = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
@@ -144,6 +147,7 @@ end
 
 core.register_task(function()
   local serving, seen, refused_text = at_start, at_start, nil
+  local pause_s, again_s = AGAIN_S, 0
   local warned_s = 0
   while true do
     if os.time() - warned_s > DAY_S then
@@ -151,9 +155,13 @@ core.register_task(function()
       warn()
     end
     local found = pem()
-    if found and found == seen and found ~= serving and found ~= refused_text then
+    if found ~= refused_text then
+      pause_s, again_s = AGAIN_S, 0
+    end
+    if found and found == seen and found ~= serving and os.time() >= again_s then
       serving = renewed(serving, found)
       refused_text = serving ~= found and found or nil
+      again_s, pause_s = os.time() + pause_s, math.min(2 * pause_s, AGAIN_MAX_S)
     elseif found == serving then
       refused, refused_text = 0, nil
     end

@@ -58,6 +58,15 @@ class TlsPods(BalancedPods):
         lines = [line.split() for line in text.splitlines() if not line.startswith("#")]
         return {name.removeprefix("kotaemon_balancer_certificate_"): float(v) for name, v in lines}
 
+    def tell(self, command: str) -> None:
+        """Give HAProxy a command."""
+        assert self._haproxy is not None
+        with socket.socket(socket.AF_UNIX) as line:
+            # A socket's path may only have 107 bytes.
+            line.connect(f"/proc/{self._haproxy.pid}/cwd/run/haproxy.sock")
+            line.sendall(f"{command}\n".encode())
+            assert line.recv(4096).strip() == b""
+
     def pod_of(self, session_id: str) -> str:
         return self.get(f"/v1/sessions/{session_id}").headers["X-Served-By"]
 
@@ -255,3 +264,19 @@ def test_a_renewed_certificate_is_served_without_a_cut_and_a_wrong_one_is_not(
         assert not any(stream.cut for stream in streams)
         for stream in streams:
             stream.end()
+
+
+@pytest.mark.long
+def test_a_good_certificate_that_was_tried_at_a_bad_moment_is_served_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TLS_AGAIN_S", "1")
+    with TlsPods(tmp_path) as pods:
+        pods.tell("disable frontend public")  # nobody is let in, and so it is not itself
+        renewed = pods.authority.pair(days=90)
+        pods.serve(renewed)
+        wait_until(lambda: pods.told()["refused"] == 1, what="the good one is refused")
+        pods.tell("enable frontend public")
+
+        wait_until(lambda: pods.shown() == renewed.serial, what="it is tried again")
+        assert pods.told()["refused"] == 0
