@@ -14,6 +14,7 @@ from kotaemon_node.adapters.sealing import (
     DataKeyRing,
     KeyKeeper,
     MasterKeyLines,
+    OpensOnly,
     SealingCipher,
     problem_of_master_key,
 )
@@ -69,7 +70,11 @@ def sealing_of(
         copies = CopiesInArtifacts(artifacts, reading=reading_of(artifacts, native=native))
     ring = DataKeyRing(RedisDataKeys(store), masters, copies=copies, clock=clock)
     strict = settings.encryption_plain == "refuse"
-    return Sealing(SealingCipher(ring, strict=strict, count=count), ring, masters)
+    cipher: FieldCipher = SealingCipher(ring, strict=strict, count=count)
+    if settings.encryption_seal == "off":
+        _log.warning("nothing_is_sealed", reason="ENCRYPTION_SEAL is off")
+        cipher = OpensOnly(cipher)
+    return Sealing(cipher, ring, masters)
 
 
 def cipher_of(
@@ -111,6 +116,10 @@ def masters_of(settings: Settings) -> MasterKeys | None:
     """Return the master keys; None where there are none. Ends the process for a file of others."""
     if settings.encryption_key_file is None:
         return None
+    if settings.encryption_seal == "off" and settings.encryption_plain == "refuse":
+        raise SystemExit(
+            "ENCRYPTION_SEAL=off writes what ENCRYPTION_PLAIN=refuse does not read; set one of them"
+        )
     try:
         lines = SecretLines(settings.encryption_key_file, check=problem_of_master_key)
     except ValueError as error:

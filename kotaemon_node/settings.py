@@ -211,6 +211,8 @@ class Settings(TlsSettings, OidcSettings, LimitSettings):
 
     encryption_key_file: Path | None = None
     """File of master keys, newest first; what users and models wrote is sealed. None: nothing."""
+    encryption_seal: Literal["on", "off"] = "on"
+    """``off``: sealed values are opened, and none is made: the first step of changing over."""
     encryption_plain: Literal["accept", "refuse"] = "accept"
     """Whether what is not sealed is read, where there are master keys: it was there before them."""
     encryption_data_key_age_s: int = Field(default=90 * 86400, ge=0, le=365 * 86400)

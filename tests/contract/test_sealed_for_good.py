@@ -8,7 +8,7 @@ import pytest
 from kotaemon_node.adapters.redis import connect
 from kotaemon_node.adapters.redis.keys import SessionKeys
 from kotaemon_node.adapters.redis.question_keys import CountKeys
-from kotaemon_node.adapters.sealing import MasterKeyLines
+from kotaemon_node.adapters.sealing import MasterKeyLines, OpensOnly
 from kotaemon_node.adapters.sealing.ring import new_data_key
 from kotaemon_node.adapters.system.secret_file import FixedLines
 from kotaemon_node.domain.errors import (
@@ -25,7 +25,7 @@ from kotaemon_node.ports.faq_drafts import Unmet
 from kotaemon_node.ports.feedback import Feedback
 from kotaemon_node.ports.jobs import Order
 from kotaemon_node.ports.later import LaterJob
-from kotaemon_node.ports.sessions import ClaimRequest
+from kotaemon_node.ports.sessions import Claim, ClaimRequest
 from kotaemon_node.ports.turn_records import TurnRecord
 from tests.redis_server import RedisServer
 from tests.sealed_story import ANN, AT, SAID, Story, session, turn
@@ -63,6 +63,24 @@ def rotate(cluster: ClusterOfKeys, tenant: str = "shop") -> None:
     now_s = cluster.clock.now_s()
     made = new_data_key(masters, tenant, table, now_s=now_s, before=ring.newest(tenant))
     assert cluster.keys.add(made.row, newest=table.newest)
+
+
+def repeated(story: Story, of: str, *, digest: str = "0" * 32) -> Claim:
+    """Send the turn t1 once more, by another request."""
+    return story.sessions.claim(
+        ClaimRequest(
+            key=turn(of, "t1"),
+            principal=ANN,
+            digest=digest,
+            message=SAID,
+            options={"kb": SAID},
+            on_busy="enqueue",
+            owner="pod",
+            trace_id="",
+            create_session=True,
+            new_epoch="repeated",
+        )
+    )
 
 
 def test_a_turn_of_a_session_whose_key_was_destroyed_ends_and_is_told(
@@ -248,12 +266,8 @@ def test_a_repeat_at_a_pod_without_the_key_or_behind_a_shred_is_no_conflict(
     for of in ("talk", "other"):
         with pytest.raises(MasterKeyMissing):
             pod(server, None).claim(of, "t1")
-    asked = ClaimRequest(
-        key=turn("talk", "t1"), principal=ANN, digest="1" * 32, message=SAID, options={},
-        on_busy="enqueue", owner="pod", trace_id="", create_session=True, new_epoch="e2",
-    )  # fmt: skip
     with pytest.raises(TurnConflict):
-        story.sessions.claim(asked)
+        repeated(story, "talk", digest="1" * 32)
     shred(cluster)
     with pytest.raises(Sealed, match="destroyed"):
         pod(server, cluster.cipher()).claim("talk", "t1")
@@ -296,3 +310,42 @@ def test_plain_values_are_refused_where_they_are_to_be(
     assert strict.analytics.days("shop", [AT.date()])[0].asked == {}
     with pytest.raises(Sealed, match="not sealed"):
         strict.frames.read(turn("talk", "t1"), after=8, limit=9, trace_id="")
+
+
+def test_a_cluster_changes_over_in_two_steps_and_back_and_every_pod_reads_what_it_meets(
+    server: RedisServer, cluster: ClusterOfKeys
+) -> None:
+    old, first, second = (
+        pod(server, None),
+        pod(server, OpensOnly(cluster.cipher())),
+        pod(server, cluster.cipher()),
+    )
+    order = Order("j1", "faq", "shop", "kb", fields={"question": SAID})
+
+    def turns(name: str, on: Story, *readers: Story) -> None:
+        """Have one pod begin a turn, others repeat the request, and each read it."""
+        on.run(name, "t1")
+        on.jobs.submit(replace(order, id=name))
+        for reader in readers:
+            assert repeated(reader, name).outcome.value == "attached"
+            assert reader.sessions.turn(turn(name, "t1"), ANN).message == SAID
+            reader.jobs.submit(replace(order, id=name))
+            with pytest.raises(Conflict):
+                reader.jobs.submit(replace(order, id=name, kb="other"))
+        work = readers[-1].sessions.seize(turn(name, "t1"), "heir", from_owner=None)
+        assert work is not None
+        readers[-1].finish(work)
+        for reader in (on, *readers):
+            assert repeated(reader, name).outcome.value == "finished"
+            assert reader.load(name).turns[0].message == SAID
+
+    # The first step: pods without a key beside pods that know it and seal nothing.
+    turns("a", old, first)
+    turns("b", first, old)
+    # The second, and the way back to the first.
+    turns("c", first, second)
+    turns("d", second, first)
+    for number, story in enumerate((second, first, second)):
+        story.drafts.note(Unmet(turn("d", f"t{number}"), "kb", SAID, version=1, at=1e9, down=False))
+    [row] = first.drafts.rows("shop", "kb")
+    assert (row.asked, row.question) == (3, SAID)

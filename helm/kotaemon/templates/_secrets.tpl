@@ -56,6 +56,7 @@ while templates are rendered, because a second call would make others than those
 {{- define "kotaemon.encryption.env" -}}
 {{- if .Values.encryption.enabled }}
 - {name: ENCRYPTION_KEY_FILE, value: /etc/kotaemon/encryption/master.keys}
+- {name: ENCRYPTION_SEAL, value: {{ ternary "on" "off" .Values.encryption.seal | quote }}}
 - {name: ENCRYPTION_PLAIN, value: {{ .Values.encryption.plain }}}
 - {name: ENCRYPTION_DATA_KEY_AGE_S, value: {{ mul .Values.encryption.dataKeyAgeDays 86400 | quote }}}
 {{- end }}

@@ -4,6 +4,7 @@ from kotaemon_node.adapters.sealing.cipher import SealingCipher
 from kotaemon_node.adapters.sealing.copies import TENANTS_OF_KEYS, CopiesInArtifacts
 from kotaemon_node.adapters.sealing.keeping import KeyKeeper, Rewrapped
 from kotaemon_node.adapters.sealing.masters import MasterKeyLines, problem_of_master_key
+from kotaemon_node.adapters.sealing.reading import OpensOnly
 from kotaemon_node.adapters.sealing.ring import DataKeyRing
 from kotaemon_node.adapters.sealing.values import is_sealed
 
@@ -13,6 +14,7 @@ __all__ = [
     "DataKeyRing",
     "KeyKeeper",
     "MasterKeyLines",
+    "OpensOnly",
     "Rewrapped",
     "SealingCipher",
     "is_sealed",
