@@ -15,7 +15,7 @@ import orjson
 import structlog
 
 from kotaemon_node.domain.acting_limits import TOOL_RETRY_S
-from kotaemon_node.domain.errors import StoreUnavailable
+from kotaemon_node.domain.errors import NodeError
 from kotaemon_node.engine.ledger import Outcome, error_of, outcome_of
 from kotaemon_node.engine.plugin_tools import plugin_of
 from kotaemon_node.ports.breakers import Breakers
@@ -127,7 +127,8 @@ class Calling:
             return None
         try:
             found = self._last_good.find(call.caller, call.spec.name, _asked(call))
-        except StoreUnavailable:
+        except NodeError as error:  # the store's, or it cannot be opened
+            _log.info("last_good_unavailable", reason=str(error))
             return None
         if found is None:
             return None
@@ -194,7 +195,7 @@ class Calling:
             return
         try:
             self._last_good.keep(call.caller, call.spec.name, _asked(call), kept.told)
-        except StoreUnavailable as error:
+        except NodeError as error:
             _log.info("last_good_not_kept", reason=str(error))
 
     def _pause(self, pause_s: float, stop: StopSignal) -> None:

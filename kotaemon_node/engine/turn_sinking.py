@@ -46,27 +46,39 @@ class TurnSinking:
 
     def take(self, messages: Sequence[Message]) -> None:
         """Keep a batch; raises ``Unavailable``."""
-        entries: dict[str, LogEntry] = {}
+        entries: dict[str, tuple[LogEntry, Message]] = {}
         for message in messages:
             entry = entry_of(message)
             if entry is None:
-                self._unreadable += 1
-                _log.error("turn_log_unreadable", key=message.key, size_bytes=len(message.value))
+                self._step_over(message)
             else:
-                entries[entry.event_id] = entry
+                entries[entry.event_id] = entry, message
         try:
-            kept = {name: self._opened(entry) for name, entry in entries.items()}
-            self._kept += self._sink.keep(list(kept.values())) if kept else 0
+            kept = [
+                opened
+                for entry, message in entries.values()
+                if (opened := self._opened(entry, message)) is not None
+            ]
+            self._kept += self._sink.keep(kept) if kept else 0
         except Unavailable as error:
             self._problem = str(error)
             raise
         self._came += len(messages)
         self._problem = ""
 
-    def _opened(self, entry: LogEntry) -> LogEntry:
+    def _opened(self, entry: LogEntry, message: Message) -> LogEntry | None:
+        """Return an entry with its texts; None where nobody can tell of which turn they are."""
         if self._cipher is None:
             return entry
-        return replace(entry, fields=with_opened_texts(entry.fields, self._cipher))
+        try:
+            return replace(entry, fields=with_opened_texts(entry.fields, self._cipher))
+        except (LookupError, AttributeError, TypeError, ValueError):
+            self._step_over(message)
+            return None
+
+    def _step_over(self, message: Message) -> None:
+        self._unreadable += 1
+        _log.error("turn_log_unreadable", key=message.key, size_bytes=len(message.value))
 
 
 def with_opened_texts(fields: Mapping[str, Any], cipher: FieldCipher) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from kotaemon_node.domain import limits
-from kotaemon_node.domain.errors import Fenced
+from kotaemon_node.domain.errors import Fenced, Sealed, Unavailable
 from kotaemon_node.engine.breaking import MemoryBreaker
 from kotaemon_node.engine.call_texts import stale_note
 from kotaemon_node.engine.calling import Call, Calling
@@ -143,6 +143,23 @@ def test_while_it_is_not_asked_the_last_good_result_of_the_same_user_is_told_as_
     assert not stale_note({"result": "packed"}, "en")
     assert world.call(by=BOB).state == "failed"
     assert world.skipped == [("orders", "stale"), ("orders", "failed")]
+
+
+@pytest.mark.parametrize(
+    "error", [Sealed("its key was destroyed"), Unavailable("the copies do not answer")]
+)
+def test_what_is_kept_and_cannot_be_had_breaks_no_call(error: Exception) -> None:
+    world = World(Box({"result": "packed"}, AWAY, AWAY, AWAY, {"result": "sent"}))
+
+    def fails(*_: Any) -> Any:
+        raise error
+
+    world.kept.find = fails  # type: ignore[method-assign]
+    world.kept.keep = fails  # type: ignore[method-assign]
+    assert world.call().value == {"result": "packed"}
+    for _ in range(4):
+        assert world.call().state == "failed"
+    assert world.skipped == [("orders", "failed")]
 
 
 @pytest.mark.parametrize("told", ["slots", "context"])

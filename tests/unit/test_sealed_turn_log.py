@@ -126,3 +126,29 @@ def test_what_is_no_entry_is_printed_as_it_is(cluster: ClusterOfKeys) -> None:
     lines = ["", "{", "[]", "7", '{"message": "sealed:"}', '{"message": null}']
 
     assert list(opened_lines([f"{line}\n" for line in lines], cluster.cipher())) == lines
+
+
+def test_an_entry_that_does_not_say_of_which_turn_it_is_is_stepped_over(
+    cluster: ClusterOfKeys, tmp_path: Path
+) -> None:
+    good = told(cluster.cipher())
+    fields = json.loads(good.value)
+    bad = [
+        {name: value for name, value in fields.items() if name != left_out}
+        for left_out in ("tenant", "session_id", "turn_id")
+    ]
+    bad += [{**fields, "turn_id": 7}, {**fields, "session_id": "\ud800"}]
+    messages = [
+        replace(good, value=json.dumps({**it, "event_id": f"bad{at}"}).encode())
+        for at, it in enumerate(bad)
+    ]
+    path = tmp_path / "turns.jsonl"
+    sink = JsonLinesSink(path, file_bytes_max=1 << 20, files_max=3)
+    sinking = TurnSinking(sink, cipher=cluster.cipher())
+
+    sinking.take([*messages, good])
+
+    sink.close()
+    [line] = path.read_text("utf-8").splitlines()
+    assert json.loads(line)["message"] == ASKED
+    assert (sinking.told()["unreadable"], sinking.told()["came"]) == (len(bad), 6)
