@@ -13,7 +13,7 @@ from kotaemon_node.adapters.signing import Ed25519Signer, TrustedKeys
 from kotaemon_node.adapters.store.file_store import FileArtifactStore
 from kotaemon_node.adapters.system import SystemClock
 from kotaemon_node.ports.audit import NoAuditLog
-from tests.audit_logs import store_of, write
+from tests.audit_logs import NoMovingCounts, store_of, write
 from tests.redis_server import RedisServer
 
 SIGNER = Ed25519Signer.of_seed(b"s" * 32)
@@ -53,6 +53,7 @@ class Shell:
             log=NoAuditLog(),
             leads=lambda: True,
             clock=SystemClock(),
+            counts=NoMovingCounts(),
             kept_s=0,
             moved_after_s=0,
         ).sweep()
