@@ -266,6 +266,7 @@ def build_pod(settings: Settings) -> RunningPod:
         owners=owners,
         draining=lambda: pod.draining,
         settle=effects.settle,
+        spent=limiting.spent,
         turn_log=(
             TurnLog(texts=settings.turn_log_texts, cipher=sealing.cipher)
             if settings.turns_are_logged

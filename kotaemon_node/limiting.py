@@ -13,7 +13,7 @@ from kotaemon_node.api.use_desk import UseDesk
 from kotaemon_node.domain import limits
 from kotaemon_node.domain.session import Turn, TurnKey
 from kotaemon_node.engine.announcing import TellsTurns
-from kotaemon_node.engine.settling import Settling
+from kotaemon_node.engine.settling import Settling, Spent, nobody_told
 from kotaemon_node.ports.runtime import Clock, Tasks
 from kotaemon_node.settings import Settings
 from kotaemon_node.telemetry.metrics import Metrics
@@ -37,6 +37,11 @@ class Limiting:
     def telling(self, tally: TellsTurns) -> TellsTurns:
         """Return what settles a finished turn, then tells ``tally`` of it."""
         return tally if self.settling is None else _SettledFirst(self.settling, tally)
+
+    @property
+    def spent(self) -> Spent:
+        """What is told of a turn that its pod leaves."""
+        return nobody_told if self.settling is None else self.settling.spent
 
     def start(self, tasks: Tasks) -> None:
         """Keep the places of open streams from now on."""

@@ -81,6 +81,7 @@ class Execution:
     profile_of: ProfileOf = always_default
     record: Record = no_record
     settle: Settle = nothing_open
+    spent: settling.Spent = settling.nobody_told
     memory: Memory = field(default_factory=Memory)
     persons: Persons = field(default_factory=Persons)
 
@@ -113,6 +114,15 @@ class Execution:
         started_s = self.clock.monotonic_s()
         note_wait(work, clock=self.clock)
         out = FrameWriter(work, commit=self.commit, live=live, clock=self.clock)
+        try:
+            return self._answer(work, out, live, started_s=started_s)
+        except LEAVING as reason:
+            self.spent(work.lease.key, _noted_usage(out), isinstance(reason, Gone))
+            raise
+
+    def _answer(
+        self, work: Work, out: FrameWriter, live: LiveTurn, *, started_s: float
+    ) -> Following | None:
         draft, kept = Draft(), None
         signal, error = Signal.ANSWER_COMPLETE, None
         if work.ending:
@@ -297,7 +307,7 @@ def _error_fields(error: NodeError) -> dict[str, Any]:
 
 
 def _noted_usage(out: FrameWriter) -> Mapping[str, Any]:
-    """Return what a turn that failed took of the language model: it is paid for as well."""
+    """Return what a turn without an answer took of the language model: that is paid for as well."""
     usage: Mapping[str, Any] = out.notes.get("generation", {}).get("usage", {})
     return usage
 

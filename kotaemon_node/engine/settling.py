@@ -1,6 +1,8 @@
 """Settles what was reserved for a turn, once it has ended on whichever pod."""
 
-from typing import Final
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
 
 import structlog
 
@@ -13,6 +15,13 @@ _log = structlog.get_logger(__name__)
 
 CRASHED: Final = "turn_crashed"
 """Error code of a turn whose pods were lost one after the other."""
+
+Spent = Callable[[TurnKey, Mapping[str, Any], bool], None]
+"""Is told key and usage of a turn that its pod leaves, and whether it is gone; must not raise."""
+
+
+def nobody_told(key: TurnKey, usage: Mapping[str, Any], gone: bool) -> None:
+    """Tell nobody."""
 
 
 def turn_name(key: TurnKey) -> str:
@@ -28,19 +37,40 @@ class Settling:
 
     def turn(self, key: TurnKey, *, epoch: str, turn: Turn) -> bool:
         """See the protocol."""
-        tokens: int | None = None
-        cost: float | None = None
-        if not _untold(turn):
-            usage = turn.usage
-            tokens = sum(int(usage.get(f"{it}_tokens") or 0) for it in ("prompt", "completion"))
-            cost = float(usage.get("cost") or 0.0)
+        took = _Took() if _untold(turn) else _Took.of(turn.usage)
         try:
-            self._counts.settle(key.session.tenant, turn_name(key), tokens=tokens, cost=cost)
+            self._counts.settle(
+                key.session.tenant, turn_name(key), tokens=took.tokens, cost=took.cost
+            )
         except StoreUnavailable as error:
             return isinstance(error, StoreFull)  # which takes nothing for a while
         except Exception:  # noqa: BLE001 - a bug in counting must not keep back the turn's events
             _log.exception("turn_not_settled", turn_id=key.turn_id)
         return True
+
+    def spent(self, key: TurnKey, usage: Mapping[str, Any], gone: bool) -> None:
+        """``Spent``: what is gone nobody else will settle."""
+        took = _Took.of(usage)
+        if not took.tokens and not took.cost:
+            return
+        end = self._counts.settle if gone else self._counts.tell
+        try:
+            end(key.session.tenant, turn_name(key), tokens=took.tokens or 0, cost=took.cost or 0.0)
+        except Exception as error:  # noqa: BLE001 - then it counts as it was reserved
+            _log.warning("turn_not_told", turn_id=key.turn_id, error=str(error))
+
+
+@dataclass(frozen=True, slots=True)
+class _Took:
+    """What a turn took; None: nobody knows."""
+
+    tokens: int | None = None
+    cost: float | None = None
+
+    @classmethod
+    def of(cls, usage: Mapping[str, Any]) -> "_Took":
+        tokens = sum(int(usage.get(f"{it}_tokens") or 0) for it in ("prompt", "completion"))
+        return cls(tokens, float(usage.get("cost") or 0.0))
 
 
 def _untold(turn: Turn) -> bool:

@@ -37,6 +37,7 @@ from kotaemon_node.engine.owners import Owners
 from kotaemon_node.engine.profile import ProfileOf, always_default
 from kotaemon_node.engine.record import Record, no_record
 from kotaemon_node.engine.session_following import SessionFollowing
+from kotaemon_node.engine.settling import Spent, nobody_told
 from kotaemon_node.engine.stopping import HandedOver
 from kotaemon_node.engine.summarising import Memory
 from kotaemon_node.engine.traced import traced, with_trace
@@ -82,6 +83,7 @@ class TurnEngine:
         record: Record = no_record,
         tally: TellsTurns | None = None,
         settle: Settle = nothing_open,
+        spent: Spent = nobody_told,
         memory: Memory | None = None,
         persons: Persons | None = None,
         knowledge_of: KnowledgeOf | None = None,
@@ -136,6 +138,7 @@ class TurnEngine:
             profile_of=profile_of,
             record=record,
             settle=settle,
+            spent=spent,
             memory=memory or Memory(),
             persons=persons or Persons(clock.now_s, metrics=metrics.acting),
         )
@@ -226,7 +229,6 @@ class TurnEngine:
 
     def start(self, work: Work) -> None:
         """Execute ``work``, and behind it the session's turns that wait, beside the caller."""
-
         self._start(work, self._live.open(work.lease.key, work.stored, fence=work.lease.fence))
 
     def _start(self, work: Work, live: LiveTurn) -> None:

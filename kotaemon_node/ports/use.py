@@ -114,8 +114,15 @@ class UseCounts(Protocol):
     def settle(self, tenant: str, turn: str, *, tokens: int | None, cost: float | None) -> bool:
         """Count what a turn took in place of what was reserved; False: it was, or never reserved.
 
-        None: nobody knows, and as much counts as was reserved. May be repeated: only the first
-        call counts.
+        None: the caller does not know. Then as much counts as was told, or else reserved, until
+        somebody tells. May be repeated: only the first call counts.
+        """
+        ...
+
+    def tell(self, tenant: str, turn: str, *, tokens: int, cost: float) -> bool:
+        """Tell what a turn took by now that another ends, for ``settle`` by who does not know.
+
+        It may come before that or after. False: it is settled by who knew, or nothing is reserved.
         """
         ...
 

@@ -146,6 +146,38 @@ def test_of_what_nobody_tells_as_much_counts_as_was_reserved(use: RedisUse) -> N
     assert left(use.look(user)) == {("principal", "tokens"): 40, ("principal", "cost"): 0.4}
 
 
+@pytest.mark.parametrize("told", [(10, 0.1), (90, 0.9)], ids=["less", "more"])
+@pytest.mark.parametrize("before", [True, False])
+def test_what_is_told_stands_in_place_of_what_was_reserved(
+    use: RedisUse, told: tuple[int, float], before: bool
+) -> None:
+    user = replace(ANN, own=Quota(tokens_per_minute=100, cost_per_day=1.0))
+    use.take(user, Wanted(requests=1, tokens=60, cost=0.6, turn="a"))
+    tokens, cost = told
+    expected = {("principal", "tokens"): 100 - tokens, ("principal", "cost"): round(1 - cost, 6)}
+
+    if before:
+        assert use.tell("acme", "a", tokens=tokens, cost=cost)
+    assert use.settle("acme", "a", tokens=None, cost=None)
+    for _ in range(2):  # a reply may be lost
+        assert use.tell("acme", "a", tokens=tokens, cost=cost)
+
+    assert left(use.look(user)) == expected
+    assert not use.settle("acme", "a", tokens=None, cost=None)
+    assert left(use.look(user)) == expected
+
+
+def test_who_ends_a_turn_and_knows_what_it_took_is_believed(use: RedisUse) -> None:
+    user = replace(ANN, own=Quota(tokens_per_minute=100))
+    use.take(user, Wanted(requests=1, tokens=60, turn="a"))
+    assert use.tell("acme", "a", tokens=90, cost=0.0)  # it was taken over
+
+    assert use.settle("acme", "a", tokens=20, cost=0.0)
+
+    assert not use.tell("acme", "a", tokens=90, cost=0.0)
+    assert left(use.look(user)) == {("principal", "tokens"): 80}
+
+
 def test_who_comes_back_to_a_turn_costs_nothing_ten_times(use: RedisUse) -> None:
     user = replace(ANN, own=Quota(requests_per_minute=3, tokens_per_minute=100))
     use.take(user, Wanted(requests=1, tokens=60, turn="a"))

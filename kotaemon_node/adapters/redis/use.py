@@ -55,6 +55,10 @@ class RedisUse:
         took = ("" if tokens is None else tokens, "" if cost is None else _micro(cost))
         return self._end("settle", tenant, turn, took)
 
+    def tell(self, tenant: str, turn: str, *, tokens: int, cost: float) -> bool:
+        """See the port."""
+        return self._end("tell", tenant, turn, (tokens, _micro(cost)))
+
     def forget(self, tenant: str, turn: str) -> bool:
         """See the port."""
         return self._end("forget", tenant, turn, (0, 0))
@@ -84,7 +88,7 @@ class RedisUse:
 
     def _end(
         self,
-        asked: Literal["settle", "forget"],
+        asked: Literal["settle", "tell", "forget"],
         tenant: str,
         turn: str,
         took: tuple[int | str, int | str],

@@ -1,6 +1,6 @@
 -- KEYS: 1 what the principal used  2 its streams  3 its reservations of cost
 --       4 to 6 the same of the tenant  7 the turn
--- ARGV: 1 take, look, settle or forget  2 stream or ''  3 life of a stream (ms)
+-- ARGV: 1 take, look, settle, tell or forget  2 stream or ''  3 life of a stream (ms)
 --       4 1: of a turn, 2: comes back to one  5 its digest
 --       6 life of a reservation, or of a settled turn (ms)  7 how often a turn may be asked for again  8 subject
 --       9 to 12 wanted: requests, tokens, cost, bytes; to settle: what the turn took, '' as reserved
@@ -100,8 +100,8 @@ local function keep(key)
   redis.call('PEXPIRE', key, redis.call('HEXISTS', key, 'day') == 1 and 172800000 or 120000)
 end
 
--- Put what a turn took in the place of what was reserved for it.
-local function settle(row, tokens, cost)
+-- Put what a turn took in the place of what was reserved for it, or, again, of what was put there.
+local function settle(row, tokens, cost, again)
   local at, reserved = tonumber(row[1]), tonumber(row[3])
   local more = tokens - tonumber(row[2])
   for scope, letter in ipairs({'p', 't'}) do
@@ -126,31 +126,52 @@ local function settle(row, tokens, cost)
       keep(key)
     end
     if string.find(row[5], letter, 1, true) then
-      today(key, held)
+      local spent = today(key, held)
       local member = ARGV[5] .. ':' .. string.format('%d', reserved)
       local still = redis.call('ZREM', held, member) == 1
       if still then redis.call('HINCRBY', key, 'held', -reserved) end
       redis.call('HSET', key, 'day', day)
       -- Else it expired, and is spent as it was reserved.
-      if still or reserved == 0 then redis.call('HINCRBY', key, 'cost', cost) end
+      if again then
+        redis.call('HINCRBY', key, 'cost', math.max(cost - reserved, -spent))
+      elseif still or reserved == 0 then
+        redis.call('HINCRBY', key, 'cost', cost)
+      end
       keep(key)
     end
   end
 end
 
-if ARGV[1] == 'settle' or ARGV[1] == 'forget' then
+if ARGV[1] == 'settle' or ARGV[1] == 'tell' or ARGV[1] == 'forget' then
   local turn = KEYS[7]
-  local row = redis.call('HMGET', turn, 'second', 'tokens', 'cost', 'tokens_of', 'cost_of', 'settled')
-  if not row[1] or row[6] then return 0 end
-  if ARGV[1] == 'settle' then
-    settle(row, tonumber(ARGV[10]) or tonumber(row[2]), tonumber(ARGV[11]) or tonumber(row[3]))
+  local row = redis.call('HMGET', turn, 'second', 'tokens', 'cost', 'tokens_of', 'cost_of', 'settled',
+    'told_tokens', 'told_cost')
+  local untold = row[6] == 'untold'
+  if not row[1] or row[6] and not (untold and ARGV[1] == 'tell') then return 0 end
+  local tokens, cost = tonumber(ARGV[10]), tonumber(ARGV[11])
+  if ARGV[1] == 'tell' then
+    -- Whoever ends the turn may do so before this, or after.
+    if untold then
+      settle(row, tokens, cost, true)
+      redis.call('HSET', turn, 'tokens', tokens, 'cost', cost)
+    else
+      redis.call('HSET', turn, 'told_tokens', tokens, 'told_cost', cost)
+    end
+    return 1
+  elseif ARGV[1] == 'settle' and tokens then
+    settle(row, tokens, cost)
     redis.call('HSET', turn, 'settled', 1)
+  elseif ARGV[1] == 'settle' then
+    tokens, cost = tonumber(row[7] or row[2]), tonumber(row[8] or row[3])
+    settle(row, tokens, cost)
+    redis.call('HSET', turn, 'settled', 'untold', 'tokens', tokens, 'cost', cost)
   else
     -- Another request may have handed it in meanwhile, and been accepted.
     if redis.call('HINCRBY', turn, 'handed', -1) > 0 then return 0 end
     settle(row, 0, 0)
     -- How often it was asked for stays; whoever hands it in again reserves again.
-    redis.call('HDEL', turn, 'second', 'tokens', 'cost', 'tokens_of', 'cost_of', 'handed')
+    redis.call('HDEL', turn, 'second', 'tokens', 'cost', 'tokens_of', 'cost_of', 'handed',
+      'told_tokens', 'told_cost')
   end
   redis.call('PEXPIRE', turn, ARGV[6])
   return 1
