@@ -15,6 +15,7 @@ from kotaemon_node.adapters.sealing import (
     KeyKeeper,
     MasterKeyLines,
     OpensOnly,
+    ReadKeys,
     SealingCipher,
     problem_of_master_key,
 )
@@ -65,9 +66,7 @@ def sealing_of(
     if masters is None:
         _log.warning("nothing_is_sealed", reason="ENCRYPTION_KEY_FILE is not set")
         return Sealing(NoCipher())
-    copies = None
-    if artifacts is not None:
-        copies = CopiesInArtifacts(artifacts, reading=reading_of(artifacts, native=native))
+    copies = _copies_of(artifacts, native)
     ring = DataKeyRing(RedisDataKeys(store), masters, copies=copies, clock=clock)
     strict = settings.encryption_plain == "refuse"
     cipher: FieldCipher = SealingCipher(ring, strict=strict, count=count)
@@ -87,6 +86,26 @@ def cipher_of(
 ) -> FieldCipher:
     """Return the cipher of ``sealing_of``, for who needs nothing else."""
     return sealing_of(settings, store=store, artifacts=artifacts, clock=clock, count=count).cipher
+
+
+def opener_of(
+    settings: Settings, *, store: RedisStore, artifacts: ArtifactStore | None, clock: Clock
+) -> FieldCipher:
+    """Return what opens sealed values and writes nothing: its user need not be allowed to."""
+    masters = masters_of(settings)
+    if masters is None:
+        return NoCipher()
+    keys = ReadKeys(RedisDataKeys(store))
+    ring = DataKeyRing(keys, masters, copies=_copies_of(artifacts, here), clock=clock)
+    return OpensOnly(SealingCipher(ring))
+
+
+def _copies_of(
+    artifacts: ArtifactStore | None, native: Callable[..., Any]
+) -> CopiesInArtifacts | None:
+    if artifacts is None:
+        return None
+    return CopiesInArtifacts(artifacts, reading=reading_of(artifacts, native=native))
 
 
 def keeper_of(

@@ -14,7 +14,7 @@ from kotaemon_node.local import cluster as clusters
 from kotaemon_node.local import preflight
 from kotaemon_node.local.errors import LocalError
 from kotaemon_node.ports.cipher import FieldCipher
-from kotaemon_node.sealing import cipher_of
+from kotaemon_node.sealing import opener_of
 from kotaemon_node.settings import Settings
 from kotaemon_node.telemetry.logs import configure_logs
 
@@ -85,7 +85,7 @@ def _cipher(settings: Settings) -> FieldCipher:
     clock = SystemClock()
     artifacts = make_artifact_store(StorePlace.of(settings), clock=clock)
     store = connect(settings.redis_url, pool_max=2)
-    return cipher_of(settings, store=store, artifacts=artifacts, clock=clock)
+    return opener_of(settings, store=store, artifacts=artifacts, clock=clock)
 
 
 def reaching(settings: Settings, data: Path) -> Settings:

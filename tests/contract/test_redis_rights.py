@@ -11,10 +11,15 @@ import redis
 import requests
 
 from kotaemon_node.adapters.redis import RedisApiKeys, connect, keys, rights
+from kotaemon_node.adapters.system import SystemClock
 from kotaemon_node.domain.credentials import ApiKey, digest_of
 from kotaemon_node.domain.errors import Forbidden
+from kotaemon_node.ports.cipher import SEALED_MARK, SealedPlace
+from kotaemon_node.sealing import cipher_of, opener_of
+from kotaemon_node.settings import Settings
 from tests.cluster import Cluster
 from tests.redis_server import RedisServer
+from tests.sealing_parts import MASTER
 
 _LUA = resources.files("kotaemon_node.adapters.redis").joinpath("lua")
 
@@ -132,6 +137,27 @@ def test_a_worker_reads_news_of_knowledge_and_cannot_make_any(server: RedisServe
         with pytest.raises(redis.exceptions.ResponseError):
             forge()
     assert len(worker.xrange(news)) == 1
+
+
+def test_the_sink_of_the_log_opens_texts_with_keys_that_it_only_reads(
+    server: RedisServer, tmp_path: Path
+) -> None:
+    file = tmp_path / "master.keys"
+    file.write_text(f"{MASTER}\n")
+    settings = Settings(encryption_key_file=file)
+    place = SealedPlace("shop", "turn_log message", session="s", turn="t")
+    clock = SystemClock()
+    pod = connect(known_as(server, "worker"))
+    sealed = cipher_of(settings, store=pod, artifacts=None, clock=clock).seal(b"hello", place)
+
+    log = connect(known_as(server, "turn-log"))
+    opener = opener_of(settings, store=log, artifacts=None, clock=clock)
+
+    assert sealed.startswith(SEALED_MARK)
+    assert opener.open(sealed, place) == b"hello"
+    assert opener.seal(b"hello", place) == b"hello"
+    with pytest.raises(redis.exceptions.NoPermissionError):
+        as_user(server, "turn-log").hset("kn:{sealing:shop}:keys", "x", "y")
 
 
 def test_a_worker_reads_api_keys_and_makes_none(server: RedisServer) -> None:

@@ -64,7 +64,9 @@ FAMILIES: Final = (
     Family(("kn:{api-keys}:keys", "kn:{api-keys}:stamp"), worker="r", coordinator="r"),
     Family(("kn:{api-keys}:session-secret",), coordinator="r"),
     Family(("kn:{audit:*}:*", "kn:audit-tenants")),
-    Family(("kn:{sealing}:tenants", "kn:{sealing:*}:keys")),
+    Family(("kn:{sealing}:tenants",)),
+    # Wrapped: who reads them opens nothing without the master key, which `--texts open` needs.
+    Family(("kn:{sealing:*}:keys",), turn_log="r"),
     Family(("kn:answer:{*}:*",), coordinator="", backup=""),
     Family(("kn:*:trace:*",)),
     Family(("kn:{counts:*}:*",)),
@@ -103,7 +105,16 @@ _SIGNALS: Final = (
 COMMANDS: Final[Mapping[Role, tuple[str, ...]]] = {
     "worker": (*_CONNECTION, *_READS, *_WRITES, *_GROUPS, *_SCRIPTS, *_SIGNALS),
     "coordinator": (*_CONNECTION, *_READS, *_WRITES, *_GROUPS, *_SCRIPTS, *_SIGNALS),
-    "turn-log": (*_CONNECTION, "xrange", "xrevrange", "xlen", "xinfo|stream", "xread", *_GROUPS),
+    "turn-log": (
+        *_CONNECTION,
+        "hgetall",
+        "xrange",
+        "xrevrange",
+        "xlen",
+        "xinfo|stream",
+        "xread",
+        *_GROUPS,
+    ),
     "backup": (*_CONNECTION, *_READS, *_WRITES, *_SCRIPTS, "scan", "dbsize"),
     "exporter": ("auth", "hello", "ping", "info", "dbsize", "client|setname"),
 }

@@ -4,7 +4,7 @@ from kotaemon_node.adapters.sealing.cipher import SealingCipher
 from kotaemon_node.adapters.sealing.copies import TENANTS_OF_KEYS, CopiesInArtifacts
 from kotaemon_node.adapters.sealing.keeping import KeyKeeper, Rewrapped
 from kotaemon_node.adapters.sealing.masters import MasterKeyLines, problem_of_master_key
-from kotaemon_node.adapters.sealing.reading import OpensOnly
+from kotaemon_node.adapters.sealing.reading import OpensOnly, ReadKeys
 from kotaemon_node.adapters.sealing.ring import DataKeyRing
 from kotaemon_node.adapters.sealing.values import is_sealed
 
@@ -15,6 +15,7 @@ __all__ = [
     "KeyKeeper",
     "MasterKeyLines",
     "OpensOnly",
+    "ReadKeys",
     "Rewrapped",
     "SealingCipher",
     "is_sealed",
