@@ -134,6 +134,19 @@ def test_secrets_of_ones_own_are_neither_made_nor_needed() -> None:
         if isinstance(source, dict) and "secretKeyRef" in source
     }
     assert named == {"mine"}
+    # Each part sees its own of it, and Redis starts where a password is missing.
+    mounted = {
+        (name, volume["name"]): volume["secret"]
+        for name, spec in pods(objects)
+        for volume in spec.get("volumes", ())
+        if "secret" in volume
+    }
+    assert {secret["secretName"] for secret in mounted.values()} == {"mine"}
+    assert all(secret.get("items") for secret in mounted.values())
+    for part in ("worker", "coordinator"):
+        keys = mounted[f"StatefulSet {F}-{part}", "audit"]["items"]
+        assert [it["key"] for it in keys] == ["audit.keys"]
+    assert mounted[f"StatefulSet {F}-redis", "passwords"]["optional"] is True
 
 
 def test_an_external_secret_fills_the_name_that_pods_read() -> None:

@@ -1,8 +1,14 @@
 {{/* The secret of the audit log's keys; "" where no log is kept. */}}
 {{- define "kotaemon.audit.secret" -}}
 {{- if .Values.audit.enabled -}}
-{{- .Values.audit.existingSecret | default (printf "%s-audit" (include "kotaemon.fullname" .)) -}}
+{{- $own := printf "%s-audit" (include "kotaemon.fullname" .) -}}
+{{- .Values.audit.existingSecret | default (ternary $own (include "kotaemon.secret" .) (eq (include "kotaemon.secret.own" .) "true")) -}}
 {{- end -}}
+{{- end }}
+
+{{/* Whether the chart makes it. */}}
+{{- define "kotaemon.audit.own" -}}
+{{- if and .Values.audit.enabled (not .Values.audit.existingSecret) (include "kotaemon.secret.own" .) }}true{{ end -}}
 {{- end }}
 
 {{/* What processes are told that write the log: those that have its keys mounted. */}}
