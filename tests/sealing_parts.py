@@ -38,7 +38,9 @@ class KeysInMemory:
         table = self._require().tables.get(row.tenant, DataKeyTable())
         if row.id in table.rows or row.id in table.destroyed:
             return False
-        self.tables[row.tenant] = replace(table, rows={**table.rows, row.id: row})
+        known = table.rows.get(table.newest)
+        newest = table.newest if known and known.made_ms >= row.made_ms else row.id
+        self.tables[row.tenant] = replace(table, rows={**table.rows, row.id: row}, newest=newest)
         return True
 
     def rewrap(self, old: DataKeyRow, new: DataKeyRow) -> bool:
@@ -60,6 +62,23 @@ class KeysInMemory:
         if self.away:
             raise StoreUnavailable("the session store does not answer")
         return self
+
+
+class NoCopies:
+    """``ports.data_keys.CopiesOfDataKeys`` that has none, and is only read."""
+
+    def read(self, tenant: str) -> DataKeyTable:
+        del tenant
+        return DataKeyTable()
+
+    def keep(self, row: DataKeyRow) -> None:
+        raise NotImplementedError
+
+    def destroy(self, tenant: str, ids: Collection[str]) -> None:
+        raise NotImplementedError
+
+    def tenants(self) -> Sequence[str]:
+        return []
 
 
 @dataclass
@@ -86,4 +105,4 @@ class ClusterOfKeys:
 
 
 def cluster_of_keys() -> ClusterOfKeys:
-    return ClusterOfKeys()
+    return ClusterOfKeys(copies=NoCopies())

@@ -159,4 +159,6 @@ def _cipher(url: str, key_file: Path, clock: SystemClock) -> SealingCipher:
     """Return the seal of the cluster's pods; its data keys are in the same Redis."""
     masters = MasterKeyLines(SecretLines(key_file, check=problem_of_master_key))
     keys = RedisDataKeys(connect(url, pool_max=2))
-    return SealingCipher(DataKeyRing(keys, masters, copies=None, clock=clock))
+    # Copies lie in an artifact store that a program does not know: what they decide, pods decide.
+    ring = DataKeyRing(keys, masters, copies=None, clock=clock, begins=False)
+    return SealingCipher(ring)

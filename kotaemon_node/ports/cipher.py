@@ -16,9 +16,17 @@ class SealedPlace:
 
     tenant: str
     field: str
-    """What it is: ``turn``, ``frame``, ``summary``, ``record``; never empty."""
+    """What it is: ``turn``, ``frame``, ``summary``, ``record``; never empty.
+
+    Its first word is the kind, others tell apart what lies there: ``job result 17``.
+    """
     session: str = ""
     turn: str = ""
+
+    @property
+    def kind(self) -> str:
+        """The first word of the field: what is of no session has a key of its kind."""
+        return self.field.partition(" ")[0]
 
 
 class FieldCipher(Protocol):

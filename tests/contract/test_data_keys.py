@@ -86,7 +86,17 @@ def test_a_key_that_the_store_lost_is_put_back_and_seals_by_its_age(keys: Any) -
     assert keys.put_back(NEXT)
 
     assert keys.read("t").by_age() == [NEXT, ROW]
+    assert keys.read("t").newest == NEXT.id
     assert keys.tenants() == ["t"]
+
+
+def test_the_newest_is_known_in_whichever_order_lost_keys_come_back(keys: Any) -> None:
+    assert keys.put_back(NEXT)
+    assert keys.put_back(ROW)
+
+    assert keys.read("t").newest == NEXT.id
+    # Who looked before they came makes no other first key.
+    assert not keys.add(replace(ROW, id="33" * 8), newest="")
 
 
 def test_a_row_that_cannot_be_read_hides_no_other(keys: Any) -> None:
@@ -115,7 +125,7 @@ def test_copies_outlive_the_store_and_a_destroyed_key_leaves_no_copy(tmp_path: P
     copies.destroy("t", [ROW.id])
     copies.keep(again)
     table = copies.read("t")
-    assert (table.rows, table.destroyed) == ({NEXT.id: NEXT}, {ROW.id})
+    assert (table.rows, table.destroyed) == ({NEXT.id: NEXT}, frozenset({ROW.id}))
     assert copies.tenants() == ["t"]
     assert not [
         path

@@ -1,13 +1,20 @@
 """The keys behind seals: found by every process, rotated, lost and given back, destroyed."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from kotaemon_node.adapters.sealing import CopiesInArtifacts, MasterKeyLines, problem_of_master_key
+from kotaemon_node.adapters.sealing import (
+    CopiesInArtifacts,
+    DataKeyRing,
+    MasterKeyLines,
+    problem_of_master_key,
+)
+from kotaemon_node.adapters.sealing.data_key import new_data_key
 from kotaemon_node.adapters.sealing.masters import MasterKeyLines as Masters
-from kotaemon_node.adapters.sealing.ring import new_data_key
 from kotaemon_node.adapters.store.file_store import FileArtifactStore
 from kotaemon_node.adapters.system import SecretLines
 from kotaemon_node.adapters.system.secret_file import FixedLines
@@ -15,7 +22,7 @@ from kotaemon_node.domain.data_keys import DataKeyTable
 from kotaemon_node.domain.errors import MasterKeyMissing, Sealed, StoreUnavailable, Unavailable
 from kotaemon_node.domain.sealing_limits import DATA_KEYS_KNOWN_S
 from kotaemon_node.ports.cipher import SealedPlace
-from tests.sealing_parts import MASTER, OTHER_MASTER, ClusterOfKeys, cluster_of_keys
+from tests.sealing_parts import MASTER, OTHER_MASTER, ClusterOfKeys, NoCopies, cluster_of_keys
 
 PLACE = SealedPlace("t", "turn", session="s", turn="1")
 
@@ -31,6 +38,22 @@ def rotated(cluster: ClusterOfKeys, master: str = MASTER) -> None:
         before=cluster.ring(MASTER, OTHER_MASTER).newest("t"),
     )
     assert cluster.keys.add(key.row, newest=table.newest)
+
+
+class SlowCopies(NoCopies):
+    """Who reads waits for ``let``, and then they are away."""
+
+    def __init__(self, let: threading.Event) -> None:
+        self.let, self.reached, self.reads = let, threading.Event(), 0
+
+    def read(self, tenant: str) -> DataKeyTable:
+        self.reads += 1
+        self.reached.set()
+        assert self.let.wait(60)
+        raise Unavailable(f"the copies of {tenant} are away")
+
+
+UNKNOWN = b"\xf5\x01" + bytes(8) + bytes(40)
 
 
 @pytest.fixture
@@ -189,6 +212,120 @@ def test_a_store_that_was_set_back_does_not_bring_a_destroyed_key_again(
     with pytest.raises(Sealed, match="destroyed"):
         copied.cipher().open(sealed, PLACE)
     assert copied.keys.read("t").destroyed == set(ids)
+
+
+def test_nobody_who_has_the_key_waits_for_the_copies() -> None:
+    cluster = cluster_of_keys()
+    sealed = cluster.cipher().seal(b"said", PLACE)
+    let = threading.Event()
+    cluster.copies = copies = SlowCopies(let)
+    cipher = cluster.cipher()
+    cipher.open(sealed, PLACE)
+
+    with ThreadPoolExecutor(8) as pool:
+        lost = [pool.submit(cipher.open, UNKNOWN, PLACE) for _ in range(8)]
+        assert copies.reached.wait(60)
+        assert cipher.open(cipher.seal(b"more", PLACE), PLACE) == b"more"
+        assert not any(future.done() for future in lost)
+        let.set()
+        # Nobody can tell now whether it was destroyed; one has looked for all of them.
+        assert {type(future.exception()) for future in lost} == {StoreUnavailable}
+    assert copies.reads == 1
+
+    with pytest.raises(StoreUnavailable):
+        cipher.open(UNKNOWN, PLACE)
+    assert copies.reads == 1
+    cluster.clock.sleep(10)
+    with pytest.raises(StoreUnavailable):
+        cipher.open(UNKNOWN, PLACE)
+    assert copies.reads == 2
+
+
+def test_a_key_is_given_back_while_others_seal_with_it() -> None:
+    cluster = cluster_of_keys()
+    let = threading.Event()
+    ring = cluster.ring()
+    cluster.cipher(ring=ring).seal(b"said", PLACE)
+    cluster.copies = copies = SlowCopies(let)
+    slow = cluster.ring()
+    cipher = cluster.cipher(ring=slow)
+    cipher.seal(b"said", PLACE)
+    cluster.keys.tables.clear()
+    cluster.clock.sleep(DATA_KEYS_KNOWN_S)
+
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(cipher.seal, b"first", PLACE)
+        assert copies.reached.wait(60)
+        assert cipher.open(cipher.seal(b"more", PLACE), PLACE) == b"more"
+        let.set()
+        assert cipher.open(first.result(), PLACE) == b"first"
+
+
+def test_no_first_key_is_made_while_nobody_can_tell_whether_there_was_one() -> None:
+    cluster = cluster_of_keys()
+    let = threading.Event()
+    let.set()
+    cluster.copies = SlowCopies(let)
+
+    with pytest.raises(StoreUnavailable):
+        cluster.cipher().digest(b"asked", "t")
+
+    assert not cluster.keys.tables
+    cluster.copies = NoCopies()
+    assert cluster.cipher().digest(b"asked", "t")
+
+
+def test_who_cannot_look_at_copies_calls_no_key_destroyed_and_begins_none() -> None:
+    cluster = cluster_of_keys()
+    sealed = cluster.cipher().seal(b"said", PLACE)
+    rows = cluster.keys.read("t").rows
+    cluster.keys.tables.clear()
+    lines = MasterKeyLines(FixedLines((MASTER,)))
+    ring = DataKeyRing(cluster.keys, lines, copies=None, clock=cluster.clock, begins=False)
+    program = cluster.cipher(ring=ring)
+
+    with pytest.raises(StoreUnavailable):
+        program.seal(b"said", PLACE)
+    with pytest.raises(StoreUnavailable):
+        program.open(sealed, PLACE)
+    cluster.keys.destroy("t", list(rows))
+    cluster.clock.sleep(DATA_KEYS_KNOWN_S)
+    with pytest.raises(Sealed, match="destroyed"):
+        program.open(sealed, PLACE)
+
+
+def test_a_tenant_whose_keys_come_back_meanwhile_gets_no_other_first_key(
+    copied: ClusterOfKeys,
+) -> None:
+    digest = copied.cipher().digest(b"asked", "t")
+    rows = copied.keys.read("t").rows
+    copied.keys.tables.clear()
+    late = copied.cipher()
+    read = copied.keys.read
+
+    def given_back(tenant: str) -> DataKeyTable:
+        table = read(tenant)
+        for row in rows.values():  # by who has it open, behind the look of the other
+            copied.keys.put_back(row)
+        return table
+
+    copied.keys.read = given_back  # type: ignore[method-assign]
+
+    assert late.digest(b"asked", "t") == digest
+    assert read("t").rows == rows
+
+
+def test_what_is_of_no_session_crowds_no_session_out() -> None:
+    cipher = cluster_of_keys().cipher()
+    cipher.seal(b"said", PLACE)
+    for number in range(20):
+        place = SealedPlace("t", f"job result {number}")
+        assert cipher.open(cipher.seal(b"done", place), place) == b"done"
+
+    assert len(cipher._subkeys) == 2
+    sealed = cipher.seal(b"done", SealedPlace("t", "job result 1"))
+    with pytest.raises(Sealed, match="another place"):
+        cipher.open(sealed, SealedPlace("t", "job result 2"))
 
 
 def test_two_that_make_the_first_key_at_once_agree() -> None:

@@ -9,6 +9,7 @@ from coordinator.data_keys import DataKeyCare
 from kotaemon_node.adapters.sealing import CopiesInArtifacts, KeyKeeper, MasterKeyLines
 from kotaemon_node.adapters.store.file_store import FileArtifactStore
 from kotaemon_node.adapters.system.secret_file import FixedLines
+from kotaemon_node.domain.data_keys import DataKeyTable
 from kotaemon_node.domain.errors import MasterKeyMissing, Overloaded, Sealed
 from kotaemon_node.domain.sealing_limits import DATA_KEYS_KNOWN_S, DATA_KEYS_MAX
 from kotaemon_node.ports.cipher import SealedPlace
@@ -91,6 +92,38 @@ def test_old_keys_are_rotated_by_the_coordinator_that_leads(cluster: ClusterOfKe
     care.look(keeper(cluster))
 
     assert (told, len(cluster.keys.read("t").rows)) == (["t"], 2)
+
+
+def test_one_tenant_whose_copies_fail_holds_up_no_other(tmp_path: Path) -> None:
+    class OneFails(CopiesInArtifacts):
+        def read(self, tenant: str) -> DataKeyTable:
+            if tenant == "t":
+                raise OSError(5, "a damaged folder")
+            return super().read(tenant)
+
+    cluster = ClusterOfKeys()
+    for tenant in ("t", "u"):
+        cluster.cipher().seal(b"said", replace(PLACE, tenant=tenant))
+    cluster.copies = OneFails(FileArtifactStore(tmp_path))
+    told: list[str] = []
+    care = DataKeyCare(keeper(cluster), age_s=DAY_S, leads=lambda: True, told=told.append)
+
+    care.look(keeper(cluster))
+    assert cluster.copies.read("u").rows
+    cluster.clock.sleep(DAY_S)
+    care.look(keeper(cluster))
+    assert told == ["u"]
+
+
+def test_the_age_of_keys_is_looked_at_rarely(cluster: ClusterOfKeys) -> None:
+    cluster.cipher().seal(b"said", PLACE)
+    keeps = keeper(cluster)
+    care = DataKeyCare(keeps, age_s=DAY_S, leads=lambda: True, told=lambda _: None)
+    care.look(keeps)
+    reads = cluster.keys.reads
+
+    care.look(keeps)
+    assert cluster.keys.reads == reads + 1  # of the mirror
 
 
 def test_another_master_key_wraps_all_and_opens_what_was_sealed(

@@ -8,7 +8,8 @@ from collections.abc import Callable
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from kotaemon_node.adapters.sealing.ring import DataKey, DataKeyRing
+from kotaemon_node.adapters.sealing.data_key import DataKey
+from kotaemon_node.adapters.sealing.ring import DataKeyRing
 from kotaemon_node.adapters.sealing.values import (
     is_sealed,
     key_id_of,
@@ -67,8 +68,8 @@ class SealingCipher:
         return sealed
 
     def _subkey(self, data_key: DataKey, place: SealedPlace) -> AESGCM:
-        """Return the key of a session, or of a field; deriving one takes as long as ten seals."""
-        name = (data_key, f"s{place.session}" if place.session else f"f{place.field}")
+        """Return the key of a session, or of a kind; deriving one takes as long as ten seals."""
+        name = (data_key, f"s{place.session}" if place.session else f"k{place.kind}")
         with self._lock:
             if (key := self._subkeys.get(name)) is not None:
                 self._subkeys.move_to_end(name)

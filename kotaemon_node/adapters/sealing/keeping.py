@@ -15,7 +15,7 @@ from functools import partial
 
 import structlog
 
-from kotaemon_node.adapters.sealing.ring import DataKey, new_data_key, opened_data_key
+from kotaemon_node.adapters.sealing.data_key import DataKey, new_data_key, opened_data_key
 from kotaemon_node.domain.data_keys import DataKeyRow, DataKeyTable
 from kotaemon_node.domain.errors import Overloaded, Sealed, Unavailable
 from kotaemon_node.domain.sealing_limits import DATA_KEYS_MAX
@@ -25,6 +25,7 @@ from kotaemon_node.ports.runtime import Clock
 _log = structlog.get_logger(__name__)
 
 _TRIES_MAX = 8
+_AGED_S = 3600.0  # ages are of days
 _EVERYWHERE_S = 3600.0  # so often copies are compared also where the store shows no change
 
 
@@ -61,19 +62,23 @@ class KeyKeeper:
         self._clock = clock
         self._mirrored: dict[str, DataKeyTable] = {}
         self._everywhere_s = float("-inf")
+        self._aged_s = float("-inf")
 
     def tables(self) -> Mapping[str, DataKeyTable]:
         """Return what is known of the keys of each tenant, of both places together."""
         return {tenant: self._joined(tenant) for tenant in self._tenants()}
 
     def mirror(self) -> int:
-        """Bring both places to the same; return how many tenants something was done for."""
+        """Bring both places to the same; return how many tenants something was done for.
+
+        One that it fails for is told, and holds up no other.
+        """
         now_s = self._clock.monotonic_s()
         if now_s - self._everywhere_s >= _EVERYWHERE_S:
             self._mirrored.clear()
             self._everywhere_s = now_s
         tenants = self._tenants() if not self._mirrored else self._keys.tenants()
-        return sum(self.mirror_of(tenant) for tenant in tenants)
+        return sum(_alone(self.mirror_of, tenant) for tenant in tenants)
 
     def mirror_of(self, tenant: str) -> bool:
         """Do so for one tenant, and return whether anything was done.
@@ -119,13 +124,17 @@ class KeyKeeper:
         raise Unavailable("the keys of the tenant change all the time; try again")
 
     def rotate_older_than(self, age_s: float, *, told: Callable[[str], None]) -> None:
-        """Rotate the tenants whose newest key is older, and tell of each."""
+        """Rotate the tenants whose newest key is older, and tell of each; looks once an hour."""
+        now_s = self._clock.monotonic_s()
+        if now_s - self._aged_s < _AGED_S:
+            return
+        self._aged_s = now_s
         for tenant in self._keys.tenants():
             rows = self._keys.read(tenant).by_age()
             if rows and rows[0].made_ms / 1000 + age_s <= self._clock.now_s():
                 try:
                     self.rotate(tenant)
-                except (Overloaded, Sealed) as error:
+                except (Overloaded, Sealed, Unavailable, OSError) as error:
                     _log.error("data_key_not_rotated", tenant=tenant, reason=str(error))
                 else:
                     told(tenant)
@@ -255,3 +264,11 @@ class KeyKeeper:
 def _kept(copies: CopiesOfDataKeys, row: DataKeyRow) -> bool:
     copies.keep(row)
     return True
+
+
+def _alone(mirror_of: Callable[[str], bool], tenant: str) -> bool:
+    try:
+        return mirror_of(tenant)
+    except (Unavailable, OSError) as error:
+        _log.warning("data_keys_not_looked_after", tenant=tenant, reason=str(error))
+        return False

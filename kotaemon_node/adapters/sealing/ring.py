@@ -4,21 +4,24 @@ Law 1: a key is in the store that all pods share before anything is sealed with 
     meets an id which it does not know looks once more, and then knows or it is gone.
 Law 2: what was destroyed on purpose is remembered as destroyed, in both places. What is missing and
     was not destroyed was lost by the store, and whoever still has it gives it back.
-Law 3: while the store is away, what is known counts; a destroyed key opens nothing any more after
+Law 3: the copies, which may be slow or away, are looked at outside of the tenant's lock
+    (``looking``): nobody who has the key waits for them.
+Law 4: while the store is away, what is known counts; a destroyed key opens nothing any more after
     ``DATA_KEYS_KNOWN_S``, or as soon as ``look_again`` was called.
 """
 
-import secrets
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import structlog
 
+from kotaemon_node.adapters.sealing.data_key import DataKey, new_data_key, opened_data_key
+from kotaemon_node.adapters.sealing.looking import LooksIntoCopies
 from kotaemon_node.domain import sealing_limits as limits
-from kotaemon_node.domain.data_keys import KEY_ID_BYTES, DataKeyRow, DataKeyTable
+from kotaemon_node.domain.data_keys import DataKeyRow, DataKeyTable
 from kotaemon_node.domain.errors import (
     MasterKeyMissing,
     NodeError,
@@ -31,24 +34,8 @@ from kotaemon_node.ports.runtime import Clock
 
 _log = structlog.get_logger(__name__)
 
-_SECRET_BYTES: Final = 32
 _TRIES_MAX: Final = 8  # others make a key in the same moment; each then finds theirs
 _FAILED_S: Final = 0.5  # for so long after a failure nobody waits for the store again
-
-
-@dataclass(slots=True, eq=False)
-class DataKey:
-    """A key in the clear: in memory and nowhere else."""
-
-    row: DataKeyRow
-    secret: bytes = field(repr=False)
-    digests: bytes = field(repr=False)
-    """Secret of the tenant's digests: handed from key to key, so that rotating changes none."""
-
-    @property
-    def raw_id(self) -> bytes:
-        """Its id as values hold it."""
-        return bytes.fromhex(self.row.id)
 
 
 @dataclass(slots=True)
@@ -62,18 +49,32 @@ class _Tenant:
     open: dict[str, DataKey] = field(default_factory=dict)
     gone: dict[str, float] = field(default_factory=dict)
     """Ids that were found nowhere, and until when nobody looks for them again."""
+    lost: list[DataKeyRow] = field(default_factory=list)
+    """What the store was found to have lost, and is open here."""
+    first: DataKey | None = None
+    """What ``newest`` found in the table."""
 
 
 class DataKeyRing:
     """Keys by tenant and id. Thread safe; one caller asks the store, others of the tenant wait."""
 
     def __init__(
-        self, keys: DataKeys, masters: MasterKeys, *, copies: CopiesOfDataKeys | None, clock: Clock
+        self,
+        keys: DataKeys,
+        masters: MasterKeys,
+        *,
+        copies: CopiesOfDataKeys | None,
+        clock: Clock,
+        begins: bool = True,
     ) -> None:
-        """``copies``: where keys are looked for that the store has lost."""
+        """``copies``: where keys are looked for that the store has lost.
+
+        Without ``begins`` no tenant's first key is made here.
+        """
         self._keys = keys
         self._masters = masters
-        self._copies = copies
+        self._looks = LooksIntoCopies(copies, clock=clock) if copies else None
+        self._begins = begins
         self._clock = clock
         self._lock = threading.Lock()
         self._tenants: OrderedDict[str, _Tenant] = OrderedDict()
@@ -83,26 +84,33 @@ class DataKeyRing:
     def newest(self, tenant: str) -> DataKey:
         """Return the key that seals, made now where there is none; ``StoreUnavailable``."""
         known = self._of_tenant(tenant)
-        with known.lock:
-            for _ in range(_TRIES_MAX):
+        for _ in range(_TRIES_MAX):
+            self._settle(tenant, known)
+            with known.lock:
                 table = self._looked(tenant, known)
                 if table.rows:
                     return self._first_open(known, table)
-                self._begin(tenant, known, table)
-                known.table = None
+            self._begin(tenant, known, table)
         raise StoreUnavailable("the keys of the tenant change all the time; try again")
 
     def of(self, tenant: str, key_id: str) -> DataKey:
         """Return the key of an id; raises ``Sealed``, and ``Unavailable`` where nobody can tell."""
         known = self._of_tenant(tenant)
+        self._settle(tenant, known)
         with known.lock:
-            table = self._looked(tenant, known)
-            row = table.rows.get(key_id)
-            if row is None and key_id not in table.destroyed:
-                row = self._found(tenant, known, key_id)
-            if row is None:
-                raise Sealed(f"the data key {key_id} of tenant {tenant} was destroyed")
-            return self._opened(known, row)
+            row = self._here(tenant, known, key_id)
+            if row is not None:
+                return self._opened(known, row)
+        row = self._copied(tenant, key_id)
+        with known.lock:
+            if row is not None:
+                _replace_row(known, row)
+                return self._opened(known, row)
+            _log.error("data_key_gone", tenant=tenant, key=key_id)
+            if len(known.gone) >= limits.DATA_KEYS_GONE_MAX:
+                known.gone.clear()
+            known.gone[key_id] = self._clock.monotonic_s() + limits.DATA_KEYS_KNOWN_S
+        raise _destroyed(tenant, key_id)
 
     def look_again(self, tenant: str) -> None:
         """Read the keys of the tenant before any is used again: some changed."""
@@ -110,28 +118,36 @@ class DataKeyRing:
             known = self._tenants.get(tenant)
         if known is not None:
             known.read_s, known.failed_s = float("-inf"), None
+        if self._looks is not None:
+            self._looks.forget(tenant)
 
     def _begin(self, tenant: str, known: _Tenant, table: DataKeyTable) -> None:
-        """Give the tenant's keys back to a store that lost all of them, or make the first one."""
-        copies = self._copies_of(tenant)
-        self._keys.destroy(tenant, copies.destroyed - table.destroyed)
-        if any([self._keys.put_back(row) for row in copies.rows.values()]):
-            _log.warning("data_keys_given_back", tenant=tenant, keys=list(copies.rows))
-            return
-        made = new_data_key(self._masters, tenant, table, now_s=self._clock.now_s())
-        if self._keys.add(made.row, newest=table.newest):
-            _log.info("data_key_made", tenant=tenant, key=made.row.id)
-            known.open[made.row.id] = made
+        """Give the tenant's keys back to a store that lost all of them, or make the first one.
 
-    def _copies_of(self, tenant: str) -> DataKeyTable:
-        try:
-            return self._copies.read(tenant) if self._copies else DataKeyTable()
-        except (Unavailable, OSError) as error:
-            # A new key opens as well as the old ones, which are found later.
-            _log.warning("copies_of_data_keys_unreadable", tenant=tenant, reason=str(error))
-            return DataKeyTable()
+        Raises ``StoreUnavailable`` where nobody can tell which it is: another first key would have
+        another secret of digests.
+        """
+        if not self._begins:
+            raise StoreUnavailable(
+                f"tenant {tenant} has no data key yet; a pod makes one for its first message"
+            )
+        copies = self._looks.table(tenant) if self._looks else DataKeyTable()
+        self._keys.destroy(tenant, copies.destroyed - table.destroyed)
+        if back := [row for key_id, row in copies.rows.items() if key_id not in table.destroyed]:
+            for row in back:
+                self._keys.put_back(row)
+            _log.warning("data_keys_given_back", tenant=tenant, keys=[row.id for row in back])
+        else:
+            made = new_data_key(self._masters, tenant, table, now_s=self._clock.now_s())
+            if self._keys.add(made.row, newest=table.newest):
+                _log.info("data_key_made", tenant=tenant, key=made.row.id)
+                with known.lock:
+                    known.open[made.row.id] = made
+        with known.lock:
+            known.table = None
 
     def _of_tenant(self, tenant: str) -> _Tenant:
+        left = None
         with self._lock:
             known = self._tenants.get(tenant)
             if known is None:
@@ -139,9 +155,11 @@ class DataKeyRing:
             self._tenants.move_to_end(tenant)
             if len(self._tenants) > limits.SEALING_TENANTS_MAX:
                 _, left = self._tenants.popitem(last=False)
+        if left is not None:
+            with left.lock:
                 for key in left.open.values():
                     self.dropped(key)
-            return known
+        return known
 
     def _looked(self, tenant: str, known: _Tenant) -> DataKeyTable:
         """Return the tenant's table, read again when it is old."""
@@ -163,56 +181,70 @@ class DataKeyRing:
     def _read(self, tenant: str, known: _Tenant) -> DataKeyTable:
         now_s = self._clock.monotonic_s()  # before: what comes meanwhile is not missed
         table = self._keys.read(tenant)
+        known.lost, known.first = [], None
         rows = dict(table.rows)
         for key_id, key in list(known.open.items()):
             if key_id in rows:
                 # Under another master key it is the same key, and is to be given back as that.
                 key.row = rows[key_id]
-            elif key_id not in table.destroyed and self._given_back(key.row):
+            elif key_id not in table.destroyed:
                 rows[key_id] = key.row
+                known.lost.append(key.row)
             else:
                 self.dropped(known.open.pop(key_id))
         known.table = DataKeyTable(rows, table.destroyed, table.newest)
         known.read_s, known.failed_s = now_s, None
         return known.table
 
-    def _given_back(self, row: DataKeyRow) -> bool:
-        """Give a key back that the store has lost; False where it was destroyed after all."""
-        try:
-            if self._copies and row.id in self._copies.read(row.tenant).destroyed:
-                self._keys.destroy(row.tenant, [row.id])
-                return False
-            # What is replied does not matter: another may have given it back in this moment.
-            self._keys.put_back(row)
-        except (Unavailable, OSError) as error:
-            _log.warning("data_key_not_given_back", key=row.id, reason=str(error))
-        else:
-            _log.warning("data_key_given_back", tenant=row.tenant, key=row.id)
-        return True
+    def _settle(self, tenant: str, known: _Tenant) -> None:
+        """Look at the tenant's keys, and give those back that the store has lost."""
+        with known.lock:
+            self._looked(tenant, known)
+            lost, known.lost = known.lost, []
+        for row in lost:
+            try:
+                self._give_back(known, row)
+            except (Unavailable, OSError) as error:
+                _log.warning("data_key_not_given_back", key=row.id, reason=str(error))
 
-    def _found(self, tenant: str, known: _Tenant, key_id: str) -> DataKeyRow | None:
-        """Look for a key that is not in the table; None where it is nowhere."""
-        now_s = self._clock.monotonic_s()
-        if known.gone.get(key_id, now_s) > now_s:
-            return None
-        row = self._read(tenant, known).rows.get(key_id)
-        if row is None and self._copies is not None:
-            row = self._copied(self._copies, tenant, key_id)
-        if row is None:
-            _log.error("data_key_gone", tenant=tenant, key=key_id)
-            if len(known.gone) >= limits.DATA_KEYS_GONE_MAX:
-                known.gone.clear()
-            known.gone[key_id] = now_s + limits.DATA_KEYS_KNOWN_S
-        elif known.table is not None:
-            rows = {**known.table.rows, key_id: row}
-            known.table = DataKeyTable(rows, known.table.destroyed, known.table.newest)
-        return row
+    def _give_back(self, known: _Tenant, row: DataKeyRow) -> None:
+        """Give a key back, or forget it where it was destroyed after all."""
+        if self._looks and row.id in self._looks.table(row.tenant).destroyed:
+            with known.lock:
+                self._forget(known, row.id)
+            self._keys.destroy(row.tenant, [row.id])
+            return
+        # What is replied does not matter: another may have given it back in this moment.
+        self._keys.put_back(row)
+        _log.warning("data_key_given_back", tenant=row.tenant, key=row.id)
 
-    def _copied(self, copies: CopiesOfDataKeys, tenant: str, key_id: str) -> DataKeyRow | None:
-        try:
-            table = copies.read(tenant)
-        except OSError as error:
-            raise Unavailable("the copies of data keys cannot be read now; ask again") from error
+    def _forget(self, known: _Tenant, key_id: str) -> None:
+        key = known.open.pop(key_id, None)
+        if key is not None:
+            self.dropped(key)
+        if (table := known.table) is not None:
+            rows = {name: row for name, row in table.rows.items() if name != key_id}
+            known.table = replace(table, rows=rows, destroyed=table.destroyed | {key_id})
+        known.first = None
+
+    def _here(self, tenant: str, known: _Tenant, key_id: str) -> DataKeyRow | None:
+        """Return the row of the shared store, looked for twice; ``Sealed`` where it is no more."""
+        table = self._looked(tenant, known)
+        gone = known.gone.get(key_id, float("-inf")) > self._clock.monotonic_s()
+        if key_id not in table.rows and key_id not in table.destroyed and not gone:
+            table = self._read(tenant, known)
+        if key_id in table.destroyed or (gone and key_id not in table.rows):
+            raise _destroyed(tenant, key_id)
+        return table.rows.get(key_id)
+
+    def _copied(self, tenant: str, key_id: str) -> DataKeyRow | None:
+        """Return a key that only the copies have; None where it is nowhere."""
+        if self._looks is None:
+            raise StoreUnavailable(
+                f"the data key {key_id} of tenant {tenant} is not in the session store, and copies"
+                " cannot be looked at from here; pods look for it"
+            )
+        table = self._looks.table(tenant)
         if key_id in table.destroyed:
             self._keys.destroy(tenant, [key_id])
             return None
@@ -224,15 +256,16 @@ class DataKeyRing:
 
     def _first_open(self, known: _Tenant, table: DataKeyTable) -> DataKey:
         """Return the newest key whose master key is known here: an older one seals as well."""
-        newest = known.open.get(table.newest)
-        if newest is not None and table.newest in table.rows:
-            return newest  # almost always, and once for each frame: nothing is sorted for it
+        if known.first is not None:
+            return known.first  # almost always, and once for each frame: nothing is sorted for it
         problem: NodeError | None = None
         for row in table.by_age():
             try:
-                return self._opened(known, row)
+                known.first = self._opened(known, row)
             except (MasterKeyMissing, Sealed) as error:
                 problem = problem or error
+            else:
+                return known.first
         raise StoreUnavailable(f"nothing can be sealed: {problem}")
 
     def _opened(self, known: _Tenant, row: DataKeyRow) -> DataKey:
@@ -242,29 +275,10 @@ class DataKeyRing:
         return key
 
 
-def new_data_key(
-    masters: MasterKeys,
-    tenant: str,
-    table: DataKeyTable,
-    *,
-    now_s: float,
-    before: DataKey | None = None,
-) -> DataKey:
-    """Return a fresh key, newer than those of ``table``, wrapped and kept nowhere yet.
-
-    ``before``: the one that it follows. Raises ``Unavailable`` where no master key wraps it.
-    """
-    # Clocks differ: the one that is made last is the newest all the same.
-    made_ms = max([int(now_s * 1000), *(row.made_ms + 1 for row in table.rows.values())])
-    row = DataKeyRow(secrets.token_hex(KEY_ID_BYTES), tenant, made_ms, master="", wrapped="")
-    secret = secrets.token_bytes(_SECRET_BYTES)
-    digests = before.digests if before else secrets.token_bytes(_SECRET_BYTES)
-    return DataKey(masters.wrap(secret + digests, row), secret, digests)
+def _replace_row(known: _Tenant, row: DataKeyRow) -> None:
+    if known.table is not None:
+        known.table = replace(known.table, rows={**known.table.rows, row.id: row})
 
 
-def opened_data_key(masters: MasterKeys, row: DataKeyRow) -> DataKey:
-    """Return the key of a row; raises ``Sealed``."""
-    both = masters.unwrap(row)
-    if len(both) != 2 * _SECRET_BYTES:
-        raise Sealed(f"what is kept of the data key {row.id} was altered", reason="altered")
-    return DataKey(row, both[:_SECRET_BYTES], both[_SECRET_BYTES:])
+def _destroyed(tenant: str, key_id: str) -> Sealed:
+    return Sealed(f"the data key {key_id} of tenant {tenant} was destroyed")

@@ -11,7 +11,7 @@ Law 1: a nonce is never used twice with a key. Nonces are random, and no two pro
     them, so the key is changed before chance repeats one: NIST SP 800-38D, 8.3, allows 2^32 values
     a key, by which two share a nonce with a probability of 2^-32. A data key seals nothing
     itself. What lies in a session is sealed by a key of that session, anything else by one of its
-    field (``subkey``): a session of a thousand frames a second would have to last for seven weeks.
+    kind (``subkey``): a session of a thousand frames a second would have to last for seven weeks.
     What is of no session is bounded by the age of data keys (``DATA_KEY_AGE_S``).
 Law 2: a value opens where it was sealed and nowhere else. The place is associated data: each part
     behind its length, so that no two places read the same; the head, with the key's id, before it.
@@ -38,7 +38,7 @@ OVERHEAD_BYTES: Final = _HEAD_BYTES + NONCE_BYTES + TAG_BYTES
 
 def subkey(data_key: bytes, place: SealedPlace) -> AESGCM:
     """Return what seals at ``place``: HKDF-Expand of RFC 5869, whose input is random already."""
-    whose = ("session", place.session) if place.session else ("field", place.field)
+    whose = ("session", place.session) if place.session else ("kind", place.kind)
     info = b"kotaemon seal" + _told_apart(place.tenant, *whose)
     return AESGCM(HKDFExpand(SHA256(), length=32, info=info).derive(data_key))
 

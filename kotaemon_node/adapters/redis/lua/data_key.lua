@@ -18,6 +18,14 @@ if ARGV[1] == 'add' then
 elseif ARGV[1] == 'back' then
   if there then return 'changed' end
   redis.call('HSET', KEYS[1], ARGV[2], ARGV[3])
+  -- The newest is lost as well, or it is an older one that came back first.
+  local newest = redis.call('HGET', KEYS[1], '#newest')
+  local row = newest and redis.call('HGET', KEYS[1], newest)
+  local readable, known = pcall(cjson.decode, row or '')
+  local made_ms = readable and type(known) == 'table' and tonumber(known.made_ms) or -1
+  if cjson.decode(ARGV[3]).made_ms > made_ms then
+    redis.call('HSET', KEYS[1], '#newest', ARGV[2])
+  end
 else
   if there ~= ARGV[4] then return 'changed' end
   redis.call('HSET', KEYS[1], ARGV[2], ARGV[3])
