@@ -9,6 +9,7 @@ Law 3: tenants are met, not made: by a folder of theirs, or by an order.
 import os
 import threading
 from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
@@ -87,7 +88,8 @@ class Tenants:
         self._show = show
         self._clock = clock
         self._look_s = 0.0
-        self._refused: set[str] = set()
+        self._refused: dict[str, str] = {}
+        """Why each of these is not led, as the log was told."""
         self._lock = threading.Lock()
         """Guards what other threads write: ``_woken`` and ``_stopped``."""
         self._woken: set[str] = set()
@@ -215,9 +217,7 @@ class Tenants:
         return named
 
     def _may_be_led(self, tenant: str) -> bool:
-        if tenant in self._refused:
-            return False
-        reason = ""
+        reason = self._shared(tenant)
         if len(self._turns) > limits.TENANTS_LED_MAX:
             reason = f"{limits.TENANTS_LED_MAX} tenants are led here already"
         try:
@@ -226,7 +226,18 @@ class Tenants:
             reason = str(error)
         if tenant == DEFAULT_TENANT:
             reason = "its documents lie in the knowledge folder itself"
-        if reason:
-            self._refused.add(tenant)
+        if not reason:
+            self._refused.pop(tenant, None)
+        elif self._refused.get(tenant) != reason:
+            self._refused[tenant] = reason
             _log.error("tenant_ignored", tenant=tenant, reason=reason)
         return not reason
+
+    def _shared(self, tenant: str) -> str:
+        """Say whose folder it shares, on a volume that does not tell A from a; "": nobody's."""
+        for other in self._turns:
+            if other.casefold() == tenant.casefold() and other != DEFAULT_TENANT:
+                with suppress(OSError):  # one of them is not there
+                    if os.path.samefile(self._folder / tenant, self._folder / other):
+                        return f"its folder is that of the tenant {other}, on this volume"
+        return ""

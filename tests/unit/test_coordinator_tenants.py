@@ -309,3 +309,37 @@ def test_who_stands_by_makes_no_folder(world: World) -> None:
     standby.tenants.round()
     assert not (world.knowledge / TENANTS_FOLDER).exists()
     assert list(standby.tenants.known()) == ["default"]
+
+
+def test_a_name_that_differs_by_case_shares_no_folder(
+    world: World, coordinator: Coordinator
+) -> None:
+    upload(world, "acme", "price.md", "It costs 2.")
+    coordinator.settle()
+    # As a volume that does not tell A from a shows it.
+    folder = world.knowledge / TENANTS_FOLDER
+    (folder / "Acme").symlink_to(folder / "acme")
+    upload(world, "Acme", "price.md", "It costs 3.")
+    coordinator.settle()
+
+    assert "Acme" not in coordinator.tenants.known()
+    assert documents(world, "acme").keys() == {"price.md"}
+    assert list(world.store.list(knowledge_bases_prefix("Acme"))) == []
+
+    # Where the volume tells them apart both are led, with nothing started anew.
+    (folder / "Acme").unlink()
+    coordinator.settle()
+    assert documents(world, "Acme") != documents(world, "acme")
+
+
+def test_a_tenant_for_which_there_was_no_room_is_led_once_there_is(
+    world: World, coordinator: Coordinator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "TENANTS_LED_MAX", 0)
+    upload(world, "acme", "price.md", "It costs 2.")
+    coordinator.settle()
+    assert "acme" not in coordinator.tenants.known()
+
+    monkeypatch.setattr(limits, "TENANTS_LED_MAX", 1)
+    coordinator.settle()
+    assert documents(world, "acme").keys() == {"price.md"}
