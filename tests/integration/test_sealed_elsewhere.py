@@ -97,7 +97,7 @@ class Whole:
             leads=lambda: True,
             metrics=CoordinatorMetrics().archive,
             clock=CLOCK,
-            tenant="shop",
+            known=lambda: ["shop"],
             after_s=1e-9,
             kept_s=90 * DAY_S,
             keys_copied=self.keeper.mirror_of,
@@ -239,7 +239,8 @@ def test_a_shredded_tenant_opens_neither_here_nor_from_a_backup(
     ids = list(cluster.keeper.tables()["shop"].rows)
     assert ids
 
-    cluster.keeper.destroy("shop", ids, [cluster.there])
+    cluster.keeper.destroy("shop", ids)
+    cluster.there.destroy("shop", ids)
     with pytest.raises(Sealed, match="destroyed"):
         view(cluster)
 
