@@ -21,7 +21,7 @@ from typing import Final
 import structlog
 from flask import Request
 
-from kotaemon_node.api.principal import KEY_HEADER, LOGIN_COOKIE
+from kotaemon_node.api.principal import KEY_HEADER, login_in
 from kotaemon_node.api.use_desk import network_of
 from kotaemon_node.domain.errors import (
     LimitReached,
@@ -161,5 +161,5 @@ class CredentialGuard:
 def shown_by(request: Request) -> str:
     """Return the credentials that a request carries, "" where it carries none."""
     carried = [request.headers.get(name, "") for name in _CARRIERS]
-    carried.append(request.cookies.get(LOGIN_COOKIE, ""))
+    carried.append(login_in(request))
     return "\n".join(carried) if any(carried) else ""

@@ -16,7 +16,7 @@ SECURITY_SCHEMES: Final[Mapping[str, Mapping[str, str]]] = {
         "type": "apiKey",
         "in": "cookie",
         "name": LOGIN_COOKIE,
-        "description": "Set by `POST /v1/login`, for the page.",
+        "description": "Set by `POST /v1/login`, for the page; over TLS `__Host-kotaemon_login`.",
     },
 }
 

@@ -13,7 +13,13 @@ from kotaemon_node.api.forms import CallerForm, IssuerForm, LoggedOut, WaysIn
 from kotaemon_node.api.inputs import EmptyBody, LeavingQuery, LoginBody, ReturningQuery
 from kotaemon_node.api.issuer_logins import PAGES, IssuerLogins, Returned
 from kotaemon_node.api.limited import trying
-from kotaemon_node.api.principal import LOGIN_COOKIE, behind_tls, from_elsewhere
+from kotaemon_node.api.principal import (
+    LOGIN_COOKIE,
+    behind_tls,
+    cookie_name,
+    from_elsewhere,
+    login_in,
+)
 from kotaemon_node.api.query import read_query
 from kotaemon_node.domain import oidc_limits
 from kotaemon_node.domain.errors import (
@@ -29,7 +35,7 @@ from kotaemon_node.domain.session import Principal
 routes: Final = Blueprint("login", __name__)
 
 LEAVING_COOKIE: Final = "kotaemon_leaving"
-"""What a browser carries while it is at the issuer; sent to the callback alone."""
+"""What a browser carries while it is at the issuer; without TLS sent to the callback alone."""
 _CALLBACK: Final = "/v1/login/oidc/callback"
 
 
@@ -78,13 +84,7 @@ def leave() -> Response:
         page="admin" if query.back == PAGES["admin"] else "page",
     )
     answer = _redirected(leaving.address)
-    _set(
-        answer,
-        LEAVING_COOKIE,
-        leaving.cookie,
-        max_age_s=oidc_limits.LOGIN_FLOW_S,
-        path=_CALLBACK,
-    )
+    _set(answer, LEAVING_COOKIE, leaving.cookie, max_age_s=oidc_limits.LOGIN_FLOW_S)
     return answer
 
 
@@ -93,7 +93,7 @@ def come_back() -> Response:
     """Let in who comes back from the issuer, and show the page; it says so where it failed."""
     query = read_query(ReturningQuery)
     logins = _logins()
-    cookie = request.cookies.get(LEAVING_COOKIE, "")
+    cookie = request.cookies.get(cookie_name(request, LEAVING_COOKIE), "")
     try:
         returned = _returned(logins, cookie, query)
     except (Unauthenticated, Unavailable, NotFound, LimitReached) as error:
@@ -105,9 +105,7 @@ def come_back() -> Response:
         answer = _redirected(returned.page)
         _set(answer, LOGIN_COOKIE, returned.token, max_age_s=returned.max_age_s)
     # A code counts once: so does what went with it.
-    answer.delete_cookie(
-        LEAVING_COOKIE, path=_CALLBACK, secure=behind_tls(request), httponly=True, samesite="Lax"
-    )
+    _remove(answer, LEAVING_COOKIE)
     return answer
 
 
@@ -124,9 +122,7 @@ def log_out() -> Response:
         logins = _authority().logins
         if logins is not None and (address := logins.logout_address(leaving)):
             answer = json_answer(LoggedOut(address))
-    answer.delete_cookie(
-        LOGIN_COOKIE, path="/", secure=behind_tls(request), httponly=True, samesite="Lax"
-    )
+    _remove(answer, LOGIN_COOKIE)
     return answer
 
 
@@ -163,7 +159,7 @@ def _returned(logins: IssuerLogins, cookie: str, query: ReturningQuery) -> Retur
 
 def _who_leaves() -> Principal | None:
     """Return whose login ends, None where it ended before or cannot be told now."""
-    token = request.cookies.get(LOGIN_COOKIE)
+    token = login_in(request)
     authority = services().authority
     if token and authority is not None:
         with suppress(NodeError):
@@ -188,16 +184,31 @@ def _redirected(address: str) -> Response:
     return answer
 
 
-def _set(answer: Response, name: str, value: str, *, max_age_s: int, path: str = "/") -> None:
+def _set(answer: Response, name: str, value: str, *, max_age_s: int) -> None:
     answer.set_cookie(
-        name,
+        cookie_name(request, name),
         value,
         max_age=max_age_s,
-        path=path,
+        path=_path(name),
         secure=behind_tls(request),
         httponly=True,
         samesite="Lax",
     )
+
+
+def _remove(answer: Response, name: str) -> None:
+    answer.delete_cookie(
+        cookie_name(request, name),
+        path=_path(name),
+        secure=behind_tls(request),
+        httponly=True,
+        samesite="Lax",
+    )
+
+
+def _path(name: str) -> str:
+    # A name with `__Host-` has no path but this one.
+    return _CALLBACK if name == LEAVING_COOKIE and not behind_tls(request) else "/"
 
 
 def _form(caller: Principal) -> CallerForm:

@@ -19,6 +19,7 @@ from kotaemon_node.domain.session import Principal
 ANONYMOUS: Final = Principal(DEFAULT_TENANT, "anonymous", "open")
 KEY_HEADER: Final = "X-API-Key"
 LOGIN_COOKIE: Final = "kotaemon_login"
+"""Of the page's login; ``cookie_name`` says how it is called on a request's way."""
 _CHECKED: Final = frozenset({"keys", "oidc"})
 
 # What a browser says of a request that our own page, or the person at the address bar, made.
@@ -38,13 +39,27 @@ def principal_of(request: Request, *, auth_mode: str, authority: Authority | Non
         raise Unauthenticated(f"this version cannot check credentials of mode {auth_mode!r}")
     if key := _key_in(request):
         return authority.admit(key)
-    login = request.cookies.get(LOGIN_COOKIE)
+    login = login_in(request)
     if login and not from_elsewhere(request):
         return authority.admit_login(login)
     raise Unauthenticated(
         "a key or a token is needed, as `Authorization: Bearer …` or `X-API-Key: …`; an"
         " administrator makes keys with `kotaemon keys create`"
     )
+
+
+def login_in(request: Request) -> str:
+    """Return the cookie of the page's login, "" where there is none."""
+    return request.cookies.get(cookie_name(request, LOGIN_COOKIE), "")
+
+
+def cookie_name(request: Request, name: str) -> str:
+    """Return what a cookie of ours is called: over TLS browsers take it from this host alone.
+
+    With ``__Host-`` (RFC 6265bis) no other host of our domain can set it, and so log somebody in as
+    somebody else. It asks for TLS and for the path ``/``.
+    """
+    return f"__Host-{name}" if behind_tls(request) else name
 
 
 def from_elsewhere(request: Request) -> bool:

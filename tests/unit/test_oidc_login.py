@@ -8,6 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
 
 from kotaemon_node.api.login import LEAVING_COOKIE
 from kotaemon_node.api.principal import LOGIN_COOKIE
@@ -193,14 +194,44 @@ def test_without_an_audience_tokens_do_not_count_and_logins_do(issuer: HostileIs
     assert_refused(refused, 401, "unauthenticated")
 
 
-def test_behind_tls_the_cookies_never_travel_without(issuer: HostileIssuer) -> None:
-    client = cluster_of(issuer).client()
+def test_behind_tls_the_cookies_never_travel_without_and_are_this_hosts_alone(
+    issuer: HostileIssuer,
+) -> None:
+    cluster = cluster_of(issuer)
+    tls = {"X-Forwarded-Proto": "https"}
 
-    answer = client.get("/v1/login/oidc", headers={"X-Forwarded-Proto": "https"})
+    def cookie(answer: TestResponse, name: str) -> str:
+        (told,) = (it for it in answer.headers.getlist("Set-Cookie") if it.startswith(f"{name}="))
+        # what browsers ask of a cookie with this prefix
+        assert {"Secure", "HttpOnly", "SameSite=Lax", "Path=/"} <= set(told.split("; "))
+        assert "Domain" not in told
+        return told.partition("=")[2].partition(";")[0]
 
-    cookie = answer.headers["Set-Cookie"]
-    assert {"Secure", "HttpOnly", "SameSite=Lax"} <= set(cookie.split("; "))
-    assert "Path=/v1/login/oidc/callback" in cookie
+    left = cluster.client().get("/v1/login/oidc", headers=tls)
+    asked = parse_qs(urlsplit(left.headers["Location"]).query)
+    carried = cookie(left, f"__Host-{LEAVING_COOKIE}")
+    claims = {"aud": "page", "nonce": asked["nonce"][0]}
+    issuer.token_answer = (200, {"id_token": issuer.token(now_s=cluster.clock.now_s(), **claims)})
+    query = {"state": asked["state"][0], "code": "c"}
+
+    def back(name: str) -> TestResponse:
+        client = cluster.client()
+        client.set_cookie(name, carried)
+        return client.get("/v1/login/oidc/callback", query_string=query, headers=tls)
+
+    # what another host of the domain may have set counts for nothing
+    assert back(LEAVING_COOKIE).headers["Location"] == "/?login=refused"
+    returned = back(f"__Host-{LEAVING_COOKIE}")
+    assert returned.headers["Location"] == "/"
+    login = cookie(returned, f"__Host-{LOGIN_COOKIE}")
+
+    def me(name: str) -> int:
+        client = cluster.client()
+        client.set_cookie(name, login)
+        return client.get("/v1/me", headers=tls).status_code
+
+    assert me(f"__Host-{LOGIN_COOKIE}") == 200
+    assert me(LOGIN_COOKIE) == 401
 
 
 def test_where_nobody_logs_in_by_an_issuer_the_routes_are_not_there() -> None:
