@@ -15,9 +15,9 @@ Markdown expects an address (GitHub Flavored Markdown, "Autolinks (extension)").
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
 from kotaemon_node.domain.door_limits import LINK_HELD_CHARS_MAX
@@ -43,6 +43,7 @@ _ADDRESS: Final = re.compile(r"[^\s<]*")
 _CLOSING: Final = re.compile(r"[)\]}>\"'`*_~.,;:!?，。；：！？、）】》」』”’…]+\Z")
 # Where an address may end though text follows without a blank.
 _BREAK: Final = re.compile(r"[()\[\]{}|\\^>\"'`*_~,;!]|[^\x00-\x7f]")
+_CODE: Final = re.compile(r"(?s)(?<!`)(`+)(?!`).+?(?<!`)\1(?!`)")
 _CONTEXT_CHARS: Final = 8
 _PARTS_MAX: Final = 64
 
@@ -93,8 +94,21 @@ class LinkGate:
 
     @classmethod
     def of(cls, terms: LinkTerms, read: Iterable[ChatMessage], *, language: Language) -> "LinkGate":
-        """Return a gate for what a model writes that ``read`` this."""
-        return cls(terms, terms.known(message.content for message in read), language)
+        """Return a gate for what a model writes that ``read`` this.
+
+        What it wrote itself does not count, or it could tell itself an address first: neither what
+        it wanted called, which results and proposals repeat, nor what a proposal shows as code.
+        """
+        told, answered, wanted = list[str](), list[str](), list[str]()
+        for message in read:
+            wanted += _texts([call.arguments for call in message.tool_calls])
+            if message.role == "tool":
+                answered.append(message.content)
+            else:
+                own = message.role == "assistant"
+                told.append(_CODE.sub(" ", message.content) if own else message.content)
+        results = terms.known(answered) - terms.known(wanted)
+        return cls(terms, terms.known(told) | results, language)
 
     def go_on_behind(self, prefix: str) -> None:
         """Say that ``prefix`` was let out before."""
@@ -183,6 +197,15 @@ class LinkGate:
     def _instead(self) -> str:
         self.left_out += 1
         return LEFT_OUT[self.language]
+
+
+def _texts(value: Any) -> list[str]:
+    """Return the texts in a value of JSON."""
+    if isinstance(value, str):
+        return [value]
+    if isinstance(value, Mapping):
+        return [text for one in value.values() for text in _texts(one)]
+    return [text for one in value for text in _texts(one)] if isinstance(value, list) else []
 
 
 def _addresses_in(text: str) -> Iterable[str]:

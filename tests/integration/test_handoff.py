@@ -6,6 +6,7 @@ from kotaemon_node.domain.errors import Conflict, KnowledgeBehind, TurnConflict
 from kotaemon_node.domain.session import SessionPlace
 from kotaemon_node.domain.turn import State
 from kotaemon_node.engine.answering import Draft
+from kotaemon_node.engine.lending import Lending
 from kotaemon_node.engine.writing import FrameWriter
 from kotaemon_node.ports.sessions import Work
 from tests.engine_pods import ANYBODY, PIECES, ScriptedAnswerer, Stall, key, text_of
@@ -88,7 +89,7 @@ def test_a_person_speaks_by_a_pod_that_is_behind_in_knowledge(server: RedisServe
     pod = DeskPod("pod", server)
     pod.ask("t1")
     pod.hand_off()
-    pod.engine._knowledge = Behind()  # type: ignore[assignment]
+    pod.engine._lending = Lending(Behind())  # type: ignore[arg-type]
 
     assert pod.say("I am here.", message_id="a1").answer == "I am here."
     with pytest.raises(KnowledgeBehind):

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from kotaemon_node.domain.door_limits import LINK_HELD_CHARS_MAX
 from kotaemon_node.engine.links import ANY_LINK, LinkGate, LinkTerms
+from kotaemon_node.ports.language_model import ChatMessage, ToolCall
 
 READ = (
     "See https://shop.example/returns?lang=en. Or write: (http://Help.Example/a_(b)), "
@@ -116,6 +117,20 @@ def test_the_text_passes_at_once() -> None:
     assert [one.feed(piece) for piece in ("The", " answer", " is", " here", ". ")] == [
         "The", " answer", " is", " here", ". ",
     ]  # fmt: skip
+
+
+def test_what_the_model_wrote_itself_makes_no_address_known() -> None:
+    evil, good = f"https://evil.example/{'x' * 9}", "https://shop.example/faq"
+    read = [
+        ChatMessage("user", f"A document: {good}"),
+        ChatMessage("assistant", f"I can do this: get (url: `{evil}`). Shall I?"),
+        ChatMessage("assistant", "", (ToolCall("c", "get", {"url": [{"to": evil}]}),)),
+        ChatMessage("tool", f"{evil} cannot be read, see https://shop.example/help", (), "c"),
+    ]
+    one = LinkGate.of(LinkTerms(), read, language="en")
+    assert let_out(f"{evil} {good} https://shop.example/help", one=one) == (
+        f"(link left out) {good} https://shop.example/help"
+    )
 
 
 PARTS = st.sampled_from(
