@@ -9,7 +9,7 @@ from kotaemon_node.adapters.redis import connect
 from kotaemon_node.adapters.redis.keys import SessionKeys
 from kotaemon_node.adapters.redis.question_keys import CountKeys
 from kotaemon_node.adapters.sealing import MasterKeyLines, OpensOnly
-from kotaemon_node.adapters.sealing.ring import new_data_key
+from kotaemon_node.adapters.sealing.data_key import new_data_key
 from kotaemon_node.adapters.system.secret_file import FixedLines
 from kotaemon_node.domain.errors import (
     Conflict,
