@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
@@ -37,7 +38,7 @@ def desk(cluster: FakeCluster, counts: RedisUse) -> UseDesk:
     return UseDesk(counts, table=lambda: TABLE, clock=cluster.clock, metrics=metrics)
 
 
-def told(client: FlaskClient, method: str, path: str, **options: object) -> tuple[int, str]:
+def told(client: FlaskClient, method: str, path: str, **options: Any) -> tuple[int, str]:
     answer = client.open(path, method=method, **options)
     assert answer.json is not None
     return answer.status_code, answer.json["error"]["code"]

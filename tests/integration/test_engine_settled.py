@@ -100,7 +100,7 @@ def test_a_cancelled_turn_is_paid_for_as_far_as_it_came(server: RedisServer, lat
         assert one.used() == (RESERVED, 0.4)  # until it is told
         one.model.go.set()
     else:
-        settling, other.tally = other.tally, Deaf()
+        settling, other.tally = other.tally, Deaf()  # type: ignore[assignment]
         other.engine.cancel(one.key, ANYBODY)
         one.model.go.set()
         assert one.told.wait(PATIENT_S)

@@ -327,8 +327,8 @@ def test_a_clock_that_is_set_lets_in_no_more_and_shrinks_nothing_for_good(
     store.client.set("now", now_ms + 62_000)
     assert {one.left for one in use.look(ann).levels} == {4, 60}
     store.client.set("now", now_ms + 62_001)
-    told = [use.take(ann, Wanted(requests=1)).refused is None for _ in range(5)]
-    assert told == [True] * 4 + [False]
+    anew = [use.take(ann, Wanted(requests=1)).refused is None for _ in range(5)]
+    assert anew == [True] * 4 + [False]
 
 
 def test_a_day_does_not_begin_anew_where_the_clock_is_set_back(store: RedisStore) -> None:
@@ -342,3 +342,17 @@ def test_a_day_does_not_begin_anew_where_the_clock_is_set_back(store: RedisStore
 
     store.client.set("now", MIDNIGHT_MS + 500)
     assert use.take(ann, Wanted(1, upload_bytes=80)).refused is None
+
+
+def test_what_is_never_settled_is_spent_for_the_day_as_it_was_reserved(store: RedisStore) -> None:
+    store.client.flushall()
+    use, ann = RedisUse(store), User("acme", "ann", Quota(cost_per_day=1.0), Quota())
+    store.client.set("now", MIDNIGHT_MS)
+    assert use.take(ann, Wanted(1, cost=0.6, turn="lost")).refused is None
+
+    store.client.set("now", MIDNIGHT_MS + int(RESERVED_S * 1000))
+    assert use.take(ann, Wanted(1, cost=0.6, turn="next")).refused is not None
+    assert round(use.look(ann).levels[0].left, 6) == 0.4
+
+    store.client.set("now", MIDNIGHT_MS + DAY_MS)
+    assert use.take(ann, Wanted(1, cost=0.6, turn="next")).refused is None
