@@ -6,7 +6,7 @@ from typing import Final
 from flask import Blueprint, Response
 
 from kotaemon_node.api.answers import json_answer
-from kotaemon_node.api.audit_forms import AuditQuery, page_form
+from kotaemon_node.api.audit_forms import AuditQuery, as_written, page_form
 from kotaemon_node.api.context import principal, services
 from kotaemon_node.api.query import read_query
 from kotaemon_node.audit_log.reading import Wanted
@@ -33,8 +33,8 @@ def read_audit() -> Response:
         query.subject,
         query.target,
         query.credential,
-        query.since or "",
-        query.until or "",
+        as_written(query.since),
+        as_written(query.until),
     )
     chain, _, seq = (query.before or "").partition("-")
     before = (int(chain), int(seq)) if seq else None

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
@@ -11,6 +12,7 @@ from kotaemon_node.audit_log.reading import Page
 from kotaemon_node.domain import audit_limits as limits
 from kotaemon_node.domain.audit import AuditOutcome
 from kotaemon_node.domain.audit_chain import Entry
+from kotaemon_node.domain.errors import Invalid
 
 _TEXT = Field(max_length=limits.AUDIT_TEXT_CHARS_MAX)
 _TIME = Field(pattern=r"^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d{1,3})?)?Z)?$")
@@ -65,6 +67,21 @@ class AuditPage:
     next: str | None
     tenants: Sequence[str]
     """Whose logs the caller may read."""
+
+
+def as_written(time: str | None) -> str:
+    """Return a time of the query as entries have it, to the millisecond; "" for none.
+
+    Entries are compared with it as text: ``…00Z`` would lie behind ``…00.500Z``. ``Invalid`` for
+    what is no time.
+    """
+    if not time:
+        return ""
+    try:
+        at = datetime.fromisoformat(time)
+    except ValueError as error:
+        raise Invalid(f"{time} is no time: {error}") from error
+    return at.replace(tzinfo=UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def page_form(page: Page, tenants: Sequence[str]) -> AuditPage:

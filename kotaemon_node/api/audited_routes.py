@@ -30,11 +30,16 @@ class Told:
 
 def of_another() -> bool:
     """Tell whether the session of the path is another's, whom the caller's role lets them see."""
+    return is_anothers((request.view_args or {})["sid"])
+
+
+def is_anothers(session_id: str) -> bool:
+    """Tell whether a session is another's, whom the caller's role lets them see."""
     authority, caller = services().authority, principal()
     if authority is None or not caller.sees_all:
         return False
     try:
-        authority.require_own(replace(caller, role="customer"), (request.view_args or {})["sid"])
+        authority.require_own(replace(caller, role="customer"), session_id)
     except SessionNotFound:
         return True
     except StoreUnavailable:
@@ -85,7 +90,7 @@ UNTOLD: Final[Mapping[str, str]] = {
     "sessions.create_session": "the caller's own, and empty",
     "turns.create_turn": "a turn",
     "voice.talk": "a turn",
-    "websocket.chat": "turns",
+    "websocket.chat": "turns; what is read or stopped of another's the desk tells itself",
     "audio.transcribe": "computes, and keeps nothing",
     "audio.speak": "computes, and keeps nothing",
     "feedback.rate_turn": "an opinion about an answer; kept beside it",

@@ -56,7 +56,8 @@ def push_plugin() -> Response:
         raw, signature, wish = _read_form()
         key_id, signed = signature_of(signature)
         row = _desk().push(raw, key_id=key_id, signature=signed, wish=wish, by=_caller())
-    note(target=row.name, signed_by=key_id, sha256=hashlib.sha256(raw).hexdigest())
+    sha256 = hashlib.sha256(raw).hexdigest()
+    note(target=row.name, signed_by=key_id, sha256=sha256, **_told(wish))
     return _shown(row, status=201)
 
 
@@ -68,13 +69,7 @@ def change_plugin(name: str) -> Response:
     """
     body = read_body(PluginBody)
     wish = PluginWish(body.enabled, body.config, body.rollout_percent, body.tenants)
-    # Of a configuration only that there is another one: it may hold what is nobody's business.
-    said = {"enabled": body.enabled, "rollout_percent": body.rollout_percent}
-    note(
-        target=name,
-        configured=body.config is not None,
-        **{name: value for name, value in said.items() if value is not None},
-    )
+    note(target=name, **_told(wish))
     return _shown(_desk().change(name, wish, by=_caller()))
 
 
@@ -90,6 +85,22 @@ def delete_plugin(name: str) -> Response:
     """Take a plugin out of use. One whose file lies in the plugin folder comes back."""
     _desk().remove(name, by=_caller())
     return Response(status=204)
+
+
+def _told(wish: PluginWish) -> dict[str, str | float]:
+    """Return what the audit log keeps of a wish: whom it concerns, and how far.
+
+    Of a configuration only that there is another one: it may hold what is nobody's business.
+    """
+    told: dict[str, str | float] = {"configured": wish.config is not None}
+    if wish.enabled is not None:
+        told["enabled"] = wish.enabled
+    if wish.rollout_percent is not None:
+        told["rollout_percent"] = wish.rollout_percent
+    if wish.tenants is not None:
+        # Long lists are cut as all texts are; how many there are is told in any case.
+        told["tenants"], told["tenant_count"] = ",".join(wish.tenants), len(wish.tenants)
+    return told
 
 
 def _desk() -> PluginService:

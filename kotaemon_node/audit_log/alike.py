@@ -38,7 +38,7 @@ class Alike:
             return event
         kind = _kind_of(event)
         if kind not in self._seen and len(self._seen) >= limits.AUDIT_ALIKE_MAX:
-            event = replace(event, subject="", credential="", target="", address=_OTHERS)
+            event = replace(event, subject="", credential="", target="", address=_OTHERS, detail={})
             kind = _kind_of(event)
         seen = self._seen.get(kind)
         if seen is None:

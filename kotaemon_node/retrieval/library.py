@@ -336,7 +336,8 @@ class KnowledgeLibrary:
             return True
         took_s = self._clock.monotonic_s() - started_s
         self._count_loaded(took_s)
-        _log.info("generation_served", kb=ref.kb, generation=ref.generation, took_s=took_s)
+        told = {"tenant": self._tenant, "kb": ref.kb, "generation": ref.generation}
+        _log.info("generation_served", **told, took_s=took_s)
         with self._changed:
             if not keep_reason:
                 self._refused.pop(ref.kb, None)
@@ -356,7 +357,8 @@ class KnowledgeLibrary:
             shelf.reader.swap(generation, searcher)
 
     def _refuse(self, ref: GenerationRef, error: Exception, *, keep_reason: bool) -> None:
-        _log.error("generation_refused", kb=ref.kb, generation=ref.generation, exc_info=error)
+        told = {"tenant": self._tenant, "kb": ref.kb, "generation": ref.generation}
+        _log.error("generation_refused", **told, exc_info=error)
         self._count_refused(ref.kb, _kind_of(error))
         with self._changed:
             if not (keep_reason and ref.kb in self._refused):

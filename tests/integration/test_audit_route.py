@@ -114,3 +114,23 @@ def test_without_a_log_the_route_says_how_to_have_one() -> None:
     answer = FakeCluster().client().get("/v1/audit")
     assert answer.status_code == 404
     assert "AUDIT_LOG" in answer.text
+
+
+def test_times_of_a_query_are_whole_milliseconds(door: Door) -> None:
+    """Entries are compared as text: a time without its milliseconds is not behind those with."""
+    write(door.url, 1, tenant="acme")
+    door.caller = Principal("acme", "cid", "admin", "key:4")
+    at = door.read("?action=faq")["entries"][0]["at"]
+    begin = f"{at[:19]}Z"
+    for query, fits in (
+        (f"since={begin}", True),
+        (f"until={begin}", False),
+        (f"since={at}", True),
+        (f"until={at}", False),
+        (f"since={at[:10]}", True),
+        (f"until={at[:10]}", False),
+    ):
+        entries = door.read(f"?action=faq&{query}")["entries"]
+        assert bool(entries) is fits, (query, at)
+    for query in ("since=2026-02-30", "until=2026-01-01T25:00Z"):
+        assert door.client.get(f"/v1/audit?{query}").status_code in {400, 422}, query

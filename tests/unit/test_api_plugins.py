@@ -2,6 +2,7 @@
 
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,7 +14,9 @@ from kotaemon_node.adapters.sandbox.manifest_file import read_manifest
 from kotaemon_node.adapters.signing import Ed25519Signer
 from kotaemon_node.adapters.store.file_store import FileArtifactStore
 from kotaemon_node.adapters.store.uploads import StoreUploads
+from kotaemon_node.api.app import create_app
 from kotaemon_node.domain import acting_limits as bounds
+from kotaemon_node.domain.audit import AuditEvent
 from kotaemon_node.domain.plugin_bundle import (
     digest_of,
     manifest_text,
@@ -322,3 +325,26 @@ def test_a_list_says_what_may_be_configured_and_whose_breaker_is_open(desk: Desk
     assert orders["config_schema"]["properties"] == {"url": {"type": "string"}}
     # Its bundle is gone: nothing is known of it, and it is shown all the same.
     assert (lost["breaker"], lost["config_schema"], lost["config_default"]) == ("closed", {}, {})
+
+
+def test_the_audit_log_says_whom_a_change_concerns_and_how_far(desk: Desk) -> None:
+    """Of a configuration it says only that there is one."""
+    kept: list[AuditEvent] = []
+    services = replace(desk.cluster.services(), audit=SimpleNamespace(record=kept.append))
+    desk.client = create_app(services).test_client()
+    assert desk.push(packed(FILES), rollout_percent=100, tenants=["acme"]).status_code == 201
+    change = {"tenants": ["acme", "beta"], "config": {"url": "secret"}, "enabled": False}
+    assert desk.client.put("/v1/plugins/orders", json=change).status_code == 200
+    pushed, changed = (dict(one.detail) for one in kept)
+    assert (pushed["tenants"], pushed["tenant_count"], pushed["rollout_percent"]) == (
+        "acme",
+        1,
+        100,
+    )
+    assert not pushed["configured"]
+    assert changed == {
+        "configured": True,
+        "enabled": False,
+        "tenants": "acme,beta",
+        "tenant_count": 2,
+    }

@@ -263,6 +263,7 @@ class Conversation:
                 self._followed[key] = task
             else:
                 before, task.turn, task.slot = task.turn, turn, task.slot or slot
+        self._desk.tell_read(key)
         if before is not None:
             before.stop()  # its task goes on with this one
             return

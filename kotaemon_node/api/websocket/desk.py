@@ -6,7 +6,15 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from kotaemon_node.api.asking import fresh_session_id, open_mode
-from kotaemon_node.api.context import principal, services, session_key, still_admitted, trace_id
+from kotaemon_node.api.audited_routes import is_anothers
+from kotaemon_node.api.context import (
+    audit,
+    principal,
+    services,
+    session_key,
+    still_admitted,
+    trace_id,
+)
 from kotaemon_node.api.limited import count_said, counted
 from kotaemon_node.api.sse import Frames
 from kotaemon_node.api.websocket.messages import MessageSaid
@@ -85,9 +93,16 @@ class Desk:
         """
         count_said(key)
 
+    def tell_read(self, key: TurnKey) -> None:
+        """Tell the audit log that the client reads a turn, where it is another's."""
+        if is_anothers(key.session.session_id):
+            audit("session.read", target=key.session.session_id)
+
     def cancel(self, key: TurnKey) -> None:
         """End a turn; one that is finished stays as it is."""
         self._services.turns.cancel(key, self._caller)
+        if is_anothers(key.session.session_id):
+            audit("turn.cancelled", target=f"{key.session.session_id}/{key.turn_id}")
 
     def _own_session(self) -> SessionKey:
         if self._session is None:
