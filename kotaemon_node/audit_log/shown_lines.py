@@ -32,7 +32,7 @@ def show(event: AuditEvent) -> None:
 
 
 def show_head(tenant: str, head: Head, entries: int) -> None:
-    """Write up to where the log goes now: ``kotaemon audit verify --lines`` compares."""
+    """Write up to where the log goes now, for people to compare with what verifies."""
     _log.info(
         "audit_head",
         tenant=tenant,
