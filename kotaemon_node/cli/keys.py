@@ -22,7 +22,7 @@ from kotaemon_node.domain import credentials, limits
 from kotaemon_node.domain.audit import Detail
 from kotaemon_node.domain.credentials import ApiKey, Role
 from kotaemon_node.domain.errors import NodeError, StoreUnavailable
-from kotaemon_node.domain.ids import DEFAULT_TENANT, checked_id
+from kotaemon_node.domain.ids import DEFAULT_TENANT, checked_tenant
 from kotaemon_node.local import cluster as clusters
 from kotaemon_node.local import places, preflight
 from kotaemon_node.local.errors import LocalError
@@ -73,7 +73,7 @@ def create(
         key = ApiKey(
             id=key_id,
             digest=credentials.digest_of(text),
-            tenant=checked_id("--tenant", tenant),
+            tenant=checked_tenant("--tenant", tenant),
             role=role,
             subject=credentials.subject_of(user, key_id),
             created_at=now_s,

@@ -13,7 +13,7 @@ from urllib.parse import quote, urlsplit
 from kotaemon_node.domain import oidc_limits as limits
 from kotaemon_node.domain.credentials import ROLES, SCOPES, Role
 from kotaemon_node.domain.errors import Malformed, Unauthenticated
-from kotaemon_node.domain.ids import DEFAULT_TENANT, checked_id
+from kotaemon_node.domain.ids import DEFAULT_TENANT, checked_tenant
 from kotaemon_node.domain.session import Principal
 
 ALGORITHMS: Final = (
@@ -173,9 +173,9 @@ def _claimed_tenant(issuer: Issuer, told: Any) -> str | None:
         return None
     if issuer.tenants:
         listed = issuer.tenants.get(told)
-        return None if listed is None else checked_id("tenant", listed)
+        return None if listed is None else checked_tenant("tenant", listed)
     # An admin of ``default`` runs the whole cluster: that is the operator's to say, in a table.
-    return None if told == DEFAULT_TENANT else checked_id("tenant", told)
+    return None if told == DEFAULT_TENANT else checked_tenant("tenant", told)
 
 
 def _role(issuer: Issuer, claims: Mapping[str, Any]) -> Role:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,10 +11,12 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from kotaemon_node.adapters.redis import RedisApiKeys, connect
+from kotaemon_node.adapters.redis import keys as schema
 from kotaemon_node.adapters.system import SecretLines
 from kotaemon_node.cli.main import app
 from kotaemon_node.cli.service import Place, place_of
 from kotaemon_node.domain.credentials import digest_of, key_id_of, problem_of
+from kotaemon_node.domain.ids import RESERVED_TENANTS
 from kotaemon_node.local import admin_key
 from kotaemon_node.local import cluster as clusters
 from kotaemon_node.local.errors import LocalError
@@ -67,6 +70,19 @@ def test_a_key_is_printed_once_and_its_hash_is_kept(store: RedisApiKeys) -> None
     assert text.rpartition("_")[2] not in listed.output
     assert key.digest not in listed.output
     assert key.id in keys("list").output
+
+
+def test_no_tenant_has_a_word_of_the_key_schema_for_its_name(store: RedisApiKeys) -> None:
+    # Alone in the place of a tenant, where other rows of the schema have a word.
+    words = {
+        row.split(":")[1] for row in re.findall(r"^\| (kn:[^| ]+)", schema.__doc__ or "", re.M)
+    }
+    taken = {word for word in words if word.isidentifier()} - {"pods", "handoffs"}
+    assert taken == RESERVED_TENANTS
+    for word in sorted(RESERVED_TENANTS):
+        made = keys("create", "--role", "editor", "--tenant", word)
+        assert f"--tenant must not be {word!r}" in str(made.exception)
+    assert store.table(None).keys == {}
 
 
 def test_a_key_is_narrowed_to_scopes_and_only_to_those_there_are(store: RedisApiKeys) -> None:

@@ -108,6 +108,7 @@ def read(tmp_path: Path, *rows: dict[str, Any]) -> tuple[DescribedIssuer, ...]:
         ({"keys_stale_s": 10}, "must not be less"),
         ({"roles": {"boss": "system"}}, "roles"),
         ({"tenants": {"a": "b c"}}, "tenants"),
+        ({"tenant": "kb"}, "must not be 'kb'"),
         ({"subject_prefix": "a:"}, "subject_prefix"),
         ({"rolls": {}}, "rolls"),
     ],

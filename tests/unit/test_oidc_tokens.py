@@ -183,7 +183,7 @@ def test_without_a_table_a_tenant_has_a_legal_name(issuer: HostileIssuer) -> Non
         return client.get("/v1/me", headers=bearer(token))
 
     assert asked({"id": "acme"}).json["tenant"] == "acme"
-    for wrong in ({"id": "a b"}, {"id": "../x"}, {"id": ""}, {}, "acme", None):
+    for wrong in ({"id": "a b"}, {"id": "kb"}, {"id": "../x"}, {"id": ""}, {}, "acme", None):
         assert_refused(asked(wrong), 401, "unauthenticated")
 
 

@@ -16,13 +16,21 @@ from pathlib import Path
 from typing import Annotated, Any, Final
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+)
 
 from kotaemon_node.adapters.oidc.issuers import DescribedIssuer
 from kotaemon_node.described import named_once, read_described
 from kotaemon_node.domain import oidc_limits as limits
 from kotaemon_node.domain.credentials import Role
-from kotaemon_node.domain.ids import DEFAULT_TENANT, ID_PATTERN
+from kotaemon_node.domain.errors import Malformed
+from kotaemon_node.domain.ids import DEFAULT_TENANT, ID_PATTERN, checked_tenant
 from kotaemon_node.domain.oidc import (
     ALGORITHMS,
     DEFAULT_ALGORITHMS,
@@ -37,7 +45,16 @@ CALLBACK: Final = "/v1/login/oidc/callback"
 SecretOf = Callable[[Path], Lines]
 """Makes what reads a secret from a file; raises ``ValueError``."""
 _SUBJECT_PREFIX: Final = r"^[A-Za-z0-9_.@+|-]{0,64}$"
-_Tenant = Annotated[str, Field(pattern=f"^{ID_PATTERN}$")]
+
+
+def _named(tenant: str) -> str:
+    try:
+        return checked_tenant("a tenant", tenant)
+    except Malformed as error:
+        raise ValueError(str(error)) from error
+
+
+_Tenant = Annotated[str, AfterValidator(_named)]
 
 
 def _listed(value: Any) -> Any:
