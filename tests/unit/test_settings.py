@@ -92,3 +92,8 @@ def test_headers_for_the_collector(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_settings_cannot_be_changed_afterwards() -> None:
     with pytest.raises(ValidationError):
         Settings().pod_name = "another"  # type: ignore[misc]
+
+
+def test_a_turn_reserves_something_where_tokens_are_limited() -> None:
+    with pytest.raises(ValidationError, match="limit_turn_tokens"):
+        Settings(limit_turn_tokens=0)

@@ -115,8 +115,8 @@
 |                                       |        | day                               |          |
 | … :streams                            | zset   | open streams by when their lease  | 20 s     |
 |                                       |        | ends (ms)                         |          |
-| … :held                               | zset   | reserved costs by when they are   | 40 min   |
-|                                       |        | given back (ms)                   |          |
+| … :held                               | zset   | reserved costs by when they count | 2 days   |
+|                                       |        | as spent (ms)                     |          |
 | kn:{use:<tenant>}:turn:<digest>       | hash   | what was reserved for a turn, and | 20 min,  |
 |                                       |        | how often it was asked for        | settled  |
 |                                       |        |                                   | 120 s    |
