@@ -211,3 +211,14 @@ def test_issuers_lie_in_a_secret_that_only_workers_see() -> None:
     assert (told["AUTH_MODE"], told["OIDC_FILE"]) == ("oidc", "/etc/kotaemon/oidc/oidc.yaml")
     users = [name for name, spec in pods(found) if "'secretName': 'login'" in str(spec)]
     assert users == [f"StatefulSet {F}-worker"]
+
+
+def test_backups_are_written_into_the_audit_log() -> None:
+    jobs = [it for it in pods(rendered(sets=("backup.enabled=true",))) if "CronJob" in it[0]]
+
+    assert len(jobs) == 2
+    for _, spec in jobs:
+        (container,) = containers(spec)
+        assert environment(container)["AUDIT_KEY_FILE"] == "/etc/kotaemon/audit/audit.keys"
+        assert "/etc/kotaemon/audit" in [it["mountPath"] for it in container["volumeMounts"]]
+        assert "audit" in [it["name"] for it in spec["volumes"]]

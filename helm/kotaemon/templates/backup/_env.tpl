@@ -8,6 +8,7 @@
 {{- with .Values.backup.region }}
 - {name: BACKUP_S3_REGION, value: {{ . | quote }}}
 {{- end }}
+{{- include "kotaemon.audit.env" . }}
 - {name: KNOWLEDGE_DIR, value: /var/lib/kotaemon/knowledge}
 {{- if ne .Values.artifacts.mode "s3" }}
 - {name: COORDINATOR_ARTIFACT_URL, value: "file:///var/lib/kotaemon/artifacts"}
