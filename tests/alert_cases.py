@@ -73,6 +73,12 @@ SERVED_0 = pod("worker-0", "kotaemon_knowledge_generation", 'kb="default"')
 SERVED_1 = pod("worker-1", "kotaemon_knowledge_generation", 'kb="default"')
 PUBLISHED = pod("coordinator-0", "kotaemon_coordinator_generation", 'kb="default"')
 REFUSED = pod("worker-0", "kotaemon_knowledge_refused", 'kb="default"')
+AUDIT_LOST = pod("worker-0", "kotaemon_audit_lost_total")
+AUDIT_WAITING = pod("worker-0", "kotaemon_audit_waiting")
+AUDIT_SET_BACK = pod("worker-0", "kotaemon_audit_set_back_total")
+AUDIT_UNSWEPT = pod("coordinator-0", "kotaemon_coordinator_audit_unswept_seconds")
+TENANTS_TROUBLE = pod("coordinator-0", "kotaemon_coordinator_tenants", 'state="trouble"')
+TENANT_REFUSED = pod("worker-0", "kotaemon_generation_refused_total", 'kb="*"', 'reason="corrupt"')
 UNLOADED = pod("worker-0", "kotaemon_plugins_unloaded")
 PROBLEM = pod("coordinator-0", "kotaemon_coordinator_problem")
 SILENT = pod("coordinator-0", "kotaemon_coordinator_loop_silent_seconds")
@@ -271,5 +277,17 @@ CASES: Mapping[str, Case] = {
     "KotaemonRestoreFailures": Case(
         fires=({RESTORED: "0+1x80", MISSING: "0x15 1x60"},),
         quiet=({RESTORED: "0+1x80", MISSING: STAYS_0},),
+    ),
+    "KotaemonAuditLost": Case(
+        fires=({AUDIT_LOST: "0x10 4x60"}, {AUDIT_WAITING: "0x10 3000x60"}),
+        quiet=({AUDIT_LOST: STAYS_0, AUDIT_WAITING: "500x80"},),
+    ),
+    "KotaemonAuditSetBack": Case(
+        fires=({AUDIT_SET_BACK: "0x10 1x60"}, {AUDIT_UNSWEPT: "1000x80"}),
+        quiet=({AUDIT_SET_BACK: STAYS_0, AUDIT_UNSWEPT: "30x80"},),
+    ),
+    "KotaemonTenantTrouble": Case(
+        fires=({TENANTS_TROUBLE: "1x80"}, {TENANT_REFUSED: "0x10 2x60"}),
+        quiet=({TENANTS_TROUBLE: "0x80", TENANT_REFUSED: STAYS_0},),
     ),
 }
