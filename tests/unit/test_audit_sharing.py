@@ -112,7 +112,7 @@ def test_a_log_that_takes_nothing_slows_no_other() -> None:
             logs.writer.stop()
         return signal.is_set()
 
-    logs.clock.wait = wait  # type: ignore[method-assign]
+    logs.clock.wait = wait  # type: ignore[assignment,method-assign]
     logs.record("acme", 1)
     logs.writer.run()
     assert waited == {1.0, limits.AUDIT_GROUP_S}
