@@ -50,7 +50,7 @@ def test_what_was_purged_while_a_worker_read_it_does_not_come_back(
     encoded = worker._encoded
 
     def purged(passages):  # type: ignore[no-untyped-def]
-        shop.pieces.remove_all("default")
+        shop.pieces.remove_all("default", "default")
         return encoded(passages)
 
     monkeypatch.setattr(worker, "_encoded", purged)
