@@ -30,6 +30,9 @@ _PROCESS = (
 # HAProxy's exporter: what we ask it for. The long test holds this against a real one.
 _FRONTEND, _BACKEND, _SERVER = {"proxy"}, {"proxy"}, {"proxy", "server"}
 HAPROXY: dict[str, set[str]] = {
+    # Of our own script in the balancer, at /certificate (test_haproxy_tls).
+    "kotaemon_balancer_certificate_not_after_seconds": set(),
+    "kotaemon_balancer_certificate_refused": set(),
     "haproxy_process_max_connections": set(),
     "haproxy_frontend_bytes_in_total": _FRONTEND,
     "haproxy_frontend_bytes_out_total": _FRONTEND,

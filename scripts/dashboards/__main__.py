@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from scripts.dashboards.acting import ACTING
+from scripts.dashboards.closed import CLOSED
 from scripts.dashboards.knowledge import KNOWLEDGE
 from scripts.dashboards.model import Dashboard, as_json
 from scripts.dashboards.overview import OVERVIEW
@@ -13,7 +14,9 @@ from scripts.dashboards.sessions import SESSIONS
 from scripts.dashboards.stores import STORES
 
 FOLDER: Final = Path(__file__).resolve().parents[2] / "helm" / "kotaemon" / "dashboards"
-DASHBOARDS: Final[tuple[Dashboard, ...]] = (OVERVIEW, PODS, KNOWLEDGE, STORES, SESSIONS, ACTING)
+DASHBOARDS: Final[tuple[Dashboard, ...]] = (
+    *(OVERVIEW, PODS, KNOWLEDGE, STORES, SESSIONS, ACTING, CLOSED),
+)
 
 
 def rendered() -> dict[str, str]:

@@ -61,7 +61,7 @@ def test_what_was_purged_while_a_worker_read_it_does_not_come_back(
 def test_a_document_that_fell_back_is_dropped_with_what_waits_for_it(shop: Shop) -> None:
     inner: Future[Ingested | None] = Future()
     dropped: list[object] = []
-    shop.here.begin = lambda kb, state: inner  # type: ignore[method-assign]
+    shop.here.begin_of = lambda *_: inner  # type: ignore[method-assign]
     shop.here.drop = dropped.append  # type: ignore[method-assign]
     begun = shop.shared.begin("default", shop.file("a.md"))
     shop.offered()
