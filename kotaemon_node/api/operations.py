@@ -27,7 +27,8 @@ from kotaemon_node.api.voice.forms import TRANSCRIPTION_FORM, SpeechBody, Transc
 from kotaemon_node.api.websocket.messages import SocketQuery
 from kotaemon_node.domain.session import Turn
 
-EVERYWHERE: Final = ("malformed", "internal")
+# too_large: the server itself says so of a first line or header that is too long.
+EVERYWHERE: Final = ("malformed", "too_large", "internal")
 GUARDED: Final = ("unauthenticated", "forbidden", "rate_limited", "issuer_unavailable")
 """Codes of every route that needs a caller."""
 _STORE: Final = ("store_unavailable", "overloaded")

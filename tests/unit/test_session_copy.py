@@ -129,7 +129,7 @@ def test_who_leads_sweeps_and_goes_on_after_whatever_fails(tmp_path: Path) -> No
         leads=leads.is_set,
         metrics=metrics.archive,
         clock=SystemClock(),
-        tenant="default",
+        known=lambda: ["default"],
         after_s=0.01,
         kept_s=90,
     )
