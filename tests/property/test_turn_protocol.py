@@ -93,7 +93,7 @@ MUTANTS: dict[str, Patches] = {
         ("commit", "started == '' or ", ""),
     ],
     "commit of a cancelled waiting turn starts the next": [
-        ("commit", "if before[1] == ARGV[4] then", "if true then")
+        ("commit", "if ends(meta, ARGV[4]) then", "if ends(meta, ARGV[4]) or true then")
     ],
     "claim does not compare digests": [
         ("claim", "if digest ~= ARGV[2] and digest ~= ARGV[30] then return {'conflict'} end", "")
