@@ -7,10 +7,10 @@ from typing import Final
 from kotaemon_node.adapters.redis import connect
 from kotaemon_node.adapters.redis.use import RedisUse
 from kotaemon_node.adapters.system.limits_file import LimitsFile
-from kotaemon_node.api.client_address import Proxies
 from kotaemon_node.api.credential_guard import CredentialGuard
 from kotaemon_node.api.use_desk import UseDesk
 from kotaemon_node.domain import limits
+from kotaemon_node.domain.client_address import Proxies
 from kotaemon_node.domain.session import Turn, TurnKey
 from kotaemon_node.engine.announcing import TellsTurns
 from kotaemon_node.engine.settling import Settling, Spent, nobody_told
@@ -51,7 +51,9 @@ class Limiting:
 
 def limiting_of(settings: Settings, *, clock: Clock, metrics: Metrics) -> Limiting:
     """Return it; connects when first used. Raises ``ValueError`` for a file that is wrong."""
-    proxies = Proxies.of(settings.balancer_networks, settings.trusted_proxies)
+    proxies = Proxies.of(
+        settings.balancer_networks, settings.trusted_proxies, pod_host=settings.pod_host
+    )
     guarded = settings.auth_mode != "open" and settings.limit_refused_per_minute > 0
     if not (settings.limits_are_on or guarded):
         return Limiting(proxies=proxies)

@@ -78,6 +78,12 @@ def trace_id() -> str:
     return cast(str, g.trace_id)
 
 
+def client_address() -> str:
+    """Return from which address the request comes, as far as that is known."""
+    connected, told = request.remote_addr or "", request.headers.get("X-Forwarded-For", "")
+    return services().proxies.client_of(connected, told)
+
+
 def audit(
     action: str, *, outcome: AuditOutcome = "done", target: str = "", **detail: str | float
 ) -> None:
@@ -92,7 +98,7 @@ def audit(
             role=caller.role if caller else "",
             credential=caller.credential if caller else "",
             target=target,
-            address=services().proxies.address_of(request),
+            address=client_address(),
             trace_id=trace_id(),
             detail=detail,
         )

@@ -19,7 +19,7 @@ from typing import Final
 
 from flask import Response, g, request
 
-from kotaemon_node.api.context import principal, services
+from kotaemon_node.api.context import client_address, principal, services
 from kotaemon_node.api.openai.errors import speaks_openai
 from kotaemon_node.api.streams import StreamSlots
 from kotaemon_node.api.use_desk import UseDesk
@@ -48,8 +48,7 @@ def user(caller: Principal | None = None) -> User:
     """Return whose use the request is."""
     desk = services().use
     assert desk is not None
-    address = services().proxies.address_of(request)
-    return desk.user(caller or principal(), address)
+    return desk.user(caller or principal(), client_address())
 
 
 def count_request(endpoint: str) -> None:
@@ -95,7 +94,7 @@ def trying(shown: str, *, once: bool = True) -> Iterator[None]:
     if guard is None:
         yield
         return
-    with guard.watching(shown, services().proxies.address_of(request), once=once):
+    with guard.watching(shown, client_address(), once=once):
         yield
 
 

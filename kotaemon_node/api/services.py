@@ -7,7 +7,6 @@ from typing import Any, Protocol
 
 from kotaemon_node.api.authority import Authority
 from kotaemon_node.api.channel_forms import ChannelDesk
-from kotaemon_node.api.client_address import Proxies
 from kotaemon_node.api.credential_guard import CredentialGuard
 from kotaemon_node.api.embeddings import Embed
 from kotaemon_node.api.people_services import FaqDraftService, HandoffService
@@ -15,6 +14,7 @@ from kotaemon_node.api.use_desk import UseDesk
 from kotaemon_node.api.voice.offer import VoiceOffer
 from kotaemon_node.api.websocket.rules import SocketRules
 from kotaemon_node.audit_log.reading import AuditReader
+from kotaemon_node.domain.client_address import Proxies
 from kotaemon_node.domain.faq_entries import FaqPage, FaqRow
 from kotaemon_node.domain.frames import Frame
 from kotaemon_node.domain.held import HeldBuild

@@ -5,15 +5,20 @@ import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
+from urllib.parse import unquote
 
 from kotaemon_node.client.errors import Refused
+from kotaemon_node.domain.client_address import Proxies
 from kotaemon_node.domain.ids import ID_PATTERN
 from kotaemon_node.rpc.kotaemon_pb2 import GenerateRequest
 
 PASSED_ON: Final = (
-    "authorization", "x-api-key", "traceparent", "x-trace-id", "x-turn-default", "x-forwarded-for",
+    "authorization", "x-api-key", "traceparent", "x-trace-id", "x-turn-default",
 )  # fmt: skip
 """Metadata of a call that goes on to the pod as headers: who asks, and under which trace."""
+FORWARDED: Final = "x-forwarded-for"
+"""Who calls, as far as whoever is connected may be believed; metadata of that name is not passed on
+as it came: of whoever calls a pod directly it is only said."""
 SESSION_KEY: Final = "x-session-id"
 """Metadata by which the balancer finds the session's pod; it may name the session alone, too."""
 
@@ -34,8 +39,13 @@ class Asked:
     """What becomes of the turn when the caller leaves or its deadline passes."""
 
 
-def asked_of(request: GenerateRequest, metadata: Sequence[tuple[str, Any]]) -> Asked:
-    """Return what is asked; raises ``Refused`` where a value cannot be read."""
+def asked_of(
+    request: GenerateRequest, metadata: Sequence[tuple[str, Any]], *, client: str = ""
+) -> Asked:
+    """Return what is asked; raises ``Refused`` where a value cannot be read.
+
+    ``client``: the address from which it comes, which the pod is told; "": unknown.
+    """
     sent = {name: value for name, value in metadata if isinstance(value, str)}
     said = {name: value for name, value in request.metadata.items() if value}
     named = said.get("turn_id") or ""
@@ -59,10 +69,27 @@ def asked_of(request: GenerateRequest, metadata: Sequence[tuple[str, Any]]) -> A
         turn_id=_legal("turn_id", str(body["turn_id"])),
         body={name: value for name, value in body.items() if value is not None},
         session={name: value for name, value in session.items() if value is not None},
-        headers={name: sent[name] for name in PASSED_ON if name in sent},
+        headers={
+            **{name: sent[name] for name in PASSED_ON if name in sent},
+            **({FORWARDED: client} if client else {}),
+        },
         after=_number(said, "after") or 0,
         on_leave=_on_leave(said.get("on_leave"), named=bool(named)),
     )
+
+
+def client_of(peer: str, metadata: Sequence[tuple[str, Any]], between: Proxies) -> str:
+    """Return from which address a call comes; "": unknown.
+
+    ``peer``: who is connected, as gRPC names it: ``ipv4:192.0.2.1:4711``, ``ipv6:%5B::1%5D:4711``.
+    """
+    kind, _, connected = peer.partition(":")
+    if kind not in {"ipv4", "ipv6"}:
+        return ""
+    host = unquote(connected).rpartition(":")[0].strip("[]")
+    # A proxy that was believed, and the balancer behind it, each wrote an entry of its own.
+    told = [text for name, text in metadata if name == FORWARDED and isinstance(text, str)]
+    return between.client_of(host, ",".join(told))
 
 
 def _legal(name: str, value: str) -> str:

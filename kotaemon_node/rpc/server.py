@@ -22,6 +22,7 @@ from kotaemon_node.client.config import Config
 from kotaemon_node.client.driving import AsyncWire, options_of
 from kotaemon_node.client.steps import Broken, Request, Send
 from kotaemon_node.domain import limits
+from kotaemon_node.domain.client_address import Proxies
 from kotaemon_node.rpc import kotaemon_pb2
 from kotaemon_node.rpc.kotaemon_pb2_grpc import add_KotaemonServicer_to_server
 from kotaemon_node.rpc.service import Service, server_options
@@ -36,8 +37,17 @@ _NAME: Final = kotaemon_pb2.DESCRIPTOR.services_by_name["Kotaemon"].full_name
 class RpcServer:
     """The gRPC server of one pod, reached at ``pod`` (an address with ``http://``)."""
 
-    def __init__(self, pod: str, *, transport: httpx2.AsyncBaseTransport | None = None) -> None:
-        """``transport``: for tests, in place of the network."""
+    def __init__(
+        self,
+        pod: str,
+        *,
+        between: Proxies | None = None,
+        transport: httpx2.AsyncBaseTransport | None = None,
+    ) -> None:
+        """``between``: who is believed in whose call one is; None: this machine alone.
+
+        ``transport``: for tests, in place of the network.
+        """
         config = Config(endpoint=pod, retries=0, timeout=limits.GRPC_POD_SILENCE_S * 1000)
         # No proxy of the environment stands between a pod and the process beside it.
         self._http = httpx2.AsyncClient(
@@ -53,7 +63,9 @@ class RpcServer:
             options=options, maximum_concurrent_rpcs=limits.GRPC_CALLS_PER_POD_MAX
         )
         self._health = health_aio.HealthServicer()
-        add_KotaemonServicer_to_server(Service(self._http, config), self._server)
+        add_KotaemonServicer_to_server(
+            Service(self._http, config, between or Proxies.of("")), self._server
+        )
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         known = (_NAME, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name)
         reflection.enable_server_reflection((*known, reflection.SERVICE_NAME), self._server)
@@ -88,8 +100,8 @@ class RpcServer:
             await self._health.set(name, status)
 
 
-async def _serve(address: str, pod: str) -> None:
-    server = RpcServer(pod)
+async def _serve(address: str, pod: str, between: Proxies) -> None:
+    server = RpcServer(pod, between=between)
     await server.start(address)
     sys.stdout.write(f"{LISTENING}\n")
     sys.stdout.flush()
@@ -105,11 +117,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m kotaemon_node.rpc.server")
     parser.add_argument("--listen", required=True, metavar="HOST:PORT")
     parser.add_argument("--pod", required=True, metavar="HOST:PORT")
+    parser.add_argument("--balancers", default="", metavar="NETWORKS")
+    parser.add_argument("--proxies", default="", metavar="NETWORKS")
     wanted = parser.parse_args(arguments)
     # Whoever stops the pod may tell its whole group; the pod decides when this one ends.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    asyncio.run(_serve(wanted.listen, f"http://{wanted.pod}"))
+    between = Proxies.of(wanted.balancers, wanted.proxies)
+    asyncio.run(_serve(wanted.listen, f"http://{wanted.pod}", between))
 
 
 if __name__ == "__main__":

@@ -20,7 +20,8 @@ from kotaemon_node.client.errors import KotaemonError, Unreachable, error_in_str
 from kotaemon_node.client.events import Events
 from kotaemon_node.client.steps import Broken, Open, Read, Reply, Request
 from kotaemon_node.client.values import session_made
-from kotaemon_node.rpc.asked import Asked, asked_of
+from kotaemon_node.domain.client_address import Proxies
+from kotaemon_node.rpc.asked import Asked, asked_of, client_of
 from kotaemon_node.rpc.errors import status_of, trailers_of
 from kotaemon_node.rpc.frames import frame_message, response_message
 from kotaemon_node.rpc.kotaemon_pb2 import GenerateRequest, GenerateResponse
@@ -39,9 +40,10 @@ Show = Callable[[str, Mapping[str, Any]], Awaitable[None]]
 class Service(KotaemonServicer):  # type: ignore[misc]
     """``kotaemon.v1.Kotaemon``."""
 
-    def __init__(self, http: httpx2.AsyncClient, config: Config) -> None:
-        """``http`` reaches the pod; ``config.retries`` is 0."""
+    def __init__(self, http: httpx2.AsyncClient, config: Config, between: Proxies) -> None:
+        """``http`` reaches the pod; ``config.retries`` is 0. ``between``: see ``RpcServer``."""
         self._http = http
+        self._between = between
         self._config = config
         self._leaving: set[asyncio.Task[None]] = set()
 
@@ -72,7 +74,9 @@ class Service(KotaemonServicer):  # type: ignore[misc]
     async def _run(self, request: GenerateRequest, context: Context, show: Show) -> None:
         """Show the frames of the turn with its session; a failure ends the call."""
         try:
-            asked = asked_of(request, context.invocation_metadata())
+            metadata = context.invocation_metadata()
+            client = client_of(context.peer(), metadata, self._between)
+            asked = asked_of(request, metadata, client=client)
             session_id = await self._session(asked)
             head = (("x-session-id", session_id), ("x-turn-id", asked.turn_id))
             await context.send_initial_metadata(head)

@@ -27,12 +27,16 @@ class GrpcChild:
         host: str,
         port: int,
         pod_address: str,
+        balancers: str = "",
+        proxies: str = "",
         clock: Clock,
         draining: Callable[[], bool],
     ) -> None:
+        """``balancers``, ``proxies``: networks, as ``domain.client_address`` takes them."""
         self._command = [
             sys.executable, "-m", "kotaemon_node.rpc.server",
             "--listen", f"{host}:{port}", "--pod", pod_address,
+            "--balancers", balancers, "--proxies", proxies,
         ]  # fmt: skip
         self._clock = clock
         self._draining = draining

@@ -28,6 +28,8 @@ if _settings.grpc_port is not None:
         host=_settings.pod_address.rpartition(":")[0],
         port=_settings.grpc_port,
         pod_address=_settings.pod_address,
+        balancers=_settings.balancer_networks,
+        proxies=_settings.trusted_proxies,
         clock=pod.clock,
         draining=lambda: pod.pod.draining,
     ).start(pod.tasks)

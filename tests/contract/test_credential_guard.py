@@ -11,9 +11,9 @@ from werkzeug.test import TestResponse
 from kotaemon_node.adapters.redis import RedisStore, connect
 from kotaemon_node.adapters.redis.use import RedisUse
 from kotaemon_node.api.app import create_app
-from kotaemon_node.api.client_address import Proxies
 from kotaemon_node.api.credential_guard import CredentialGuard
 from kotaemon_node.api.login import LEAVING_COOKIE
+from kotaemon_node.domain.client_address import Proxies
 from kotaemon_node.domain.oidc import Issuer, LoginClient
 from tests.fakes.credentials import KeyedCluster, bearer
 from tests.fakes.oidc import OidcCluster

@@ -1,10 +1,8 @@
 """From which address a request comes: nobody chooses it who is not believed."""
 
 import pytest
-from flask import Request
-from werkzeug.test import EnvironBuilder
 
-from kotaemon_node.api.client_address import Proxies
+from kotaemon_node.domain.client_address import Proxies
 from tests.fakes.oidc import KeptEvents, OidcCluster
 
 BALANCERS = "10.0.0.0/8,fd00::/8"
@@ -12,10 +10,7 @@ BALANCER, CLIENT = "10.1.1.1", "203.0.113.7"
 
 
 def told(connected: str, forwarded: str, *, proxies: str = "") -> str:
-    builder = EnvironBuilder(
-        environ_base={"REMOTE_ADDR": connected}, headers={"X-Forwarded-For": forwarded}
-    )
-    return Proxies.of(BALANCERS, proxies).address_of(Request(builder.get_environ()))
+    return Proxies.of(BALANCERS, proxies).client_of(connected, forwarded)
 
 
 @pytest.mark.parametrize(

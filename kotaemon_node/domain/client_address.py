@@ -11,8 +11,6 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from flask import Request
-
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -32,17 +30,25 @@ class Proxies:
     """Who stands before the balancers."""
 
     @classmethod
-    def of(cls, balancers: str, proxies: str = "") -> "Proxies":
-        """Return those of ``10.0.0.0/8,fd00::/8``; raises ``ValueError``, which names the part."""
-        return cls(_networks(f"{_LOOPBACK},{balancers},{proxies}"), _networks(proxies))
+    def of(cls, balancers: str, proxies: str = "", *, pod_host: str = "") -> "Proxies":
+        """Return those of ``10.0.0.0/8,fd00::/8``; raises ``ValueError``, which names the part.
 
-    def address_of(self, request: Request) -> str:
-        """Return the address that the last believed one saw, or who is connected; "": unknown."""
-        connected = request.remote_addr or ""
+        ``pod_host``: where the pod is reached, by itself as well; a name says nothing here.
+        """
+        own = _read(pod_host)
+        between = _networks(f"{_LOOPBACK},{balancers},{proxies},{own or ''}")
+        return cls(between, _networks(proxies))
+
+    def client_of(self, connected: str, forwarded: str) -> str:
+        """Return the address that the last believed one saw, or who is connected; "": unknown.
+
+        ``connected``: the other end of the connection; ``forwarded``: all that stands in
+        ``X-Forwarded-For``, in the order in which it came, parted by commas.
+        """
         found = _read(connected)
         if found is None or not _within(found, self.balancers):
             return connected
-        told = request.headers.get("X-Forwarded-For", "")[-_HEADER_CHARS_MAX:]
+        told = forwarded[-_HEADER_CHARS_MAX:]
         for step in reversed([step.strip() for step in told.split(",") if step.strip()]):
             read = _read(step)
             if read is None:
