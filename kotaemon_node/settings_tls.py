@@ -18,6 +18,8 @@ class TlsSettings(BaseSettings):
     """Seconds for which browsers ask that name by https alone; 0: nothing is said about it."""
     tls_http_port: int | None = Field(default=None, ge=1, le=65_535)
     """Port on which that balancer leads plain HTTP to https; None: none."""
+    redis_users: bool = False
+    """Whether the Redis that ``kotaemon up`` runs knows each part as a user with least rights."""
     trusted_proxies: str = Field(default="", pattern=r"^[0-9A-Fa-f.:/, ]*$")
     """Networks of proxies before the balancer whose ``X-Forwarded-…`` counts: ``10.0.0.0/8,…``."""
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import requests
 
-from kotaemon_node.local import launch, table
+from kotaemon_node.local import launch, redis_users, table
 from kotaemon_node.local.balancer import pods_in_use
 from kotaemon_node.local.folder import DataFolder
 from kotaemon_node.local.supervisor import NotRunning, Supervisor
@@ -45,9 +45,8 @@ class Target:
 
     @property
     def redis_url(self) -> str:
-        """Where its sessions are kept."""
-        cluster = launch.running_cluster(self.folder)
-        return cluster.redis_url or f"redis://127.0.0.1:{cluster.redis_port}/0"
+        """Where its sessions are kept, for somebody who may look at everything."""
+        return redis_users.url_of(launch.running_cluster(self.folder), "default")
 
     def ps(self) -> list[dict[str, Any]]:
         """Return the rows of ``kotaemon ps --json``."""

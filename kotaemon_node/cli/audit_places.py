@@ -20,7 +20,7 @@ from kotaemon_node.cli.service import ServiceError
 from kotaemon_node.domain.audit import AuditEvent, Detail
 from kotaemon_node.domain.audit_chain import AuditKey
 from kotaemon_node.domain.errors import CorruptArtifact, NodeError, Unavailable
-from kotaemon_node.local import audit_key, preflight
+from kotaemon_node.local import audit_key, preflight, redis_users
 from kotaemon_node.local import cluster as clusters
 from kotaemon_node.local.errors import LocalError
 from kotaemon_node.ports.artifacts import ArtifactStore
@@ -70,7 +70,7 @@ def record(
         settings = audit_key.known(folder, settings)
     if settings.audit_log == "off":
         return
-    local = cluster and (cluster.redis_url or f"redis://127.0.0.1:{cluster.redis_port}/0")
+    local = cluster and redis_users.url_of(cluster, "backup")
     # Results go to stdout, so what the writer has to say does not.
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     try:

@@ -29,7 +29,7 @@ from kotaemon_node.domain.document_names import TENANTS_FOLDER
 from kotaemon_node.domain.errors import Malformed
 from kotaemon_node.domain.ids import DEFAULT_TENANT, checked_id
 from kotaemon_node.local import cluster as clusters
-from kotaemon_node.local import encryption, places, preflight
+from kotaemon_node.local import encryption, places, preflight, redis_users
 from kotaemon_node.ports.artifacts import ArtifactStore
 from kotaemon_node.ports.encoder import Encoder
 from kotaemon_node.sealing import masters_of
@@ -154,7 +154,7 @@ def place_of(data: Path, knowledge: Path | None, tenant: str = DEFAULT_TENANT) -
         knowledge = knowledge / TENANTS_FOLDER / tenant
     redis_url = settings.redis_url
     if cluster is not None:
-        redis_url = cluster.redis_url or f"redis://127.0.0.1:{cluster.redis_port}/0"
+        redis_url = redis_users.url_of(cluster, "backup")
     key_file = encryption.used(folder, settings)
     return Place(
         settings=settings.model_copy(update={"encryption_key_file": key_file}),

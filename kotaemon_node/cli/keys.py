@@ -24,7 +24,7 @@ from kotaemon_node.domain.credentials import ApiKey, Role
 from kotaemon_node.domain.errors import NodeError, StoreUnavailable
 from kotaemon_node.domain.ids import DEFAULT_TENANT, checked_tenant
 from kotaemon_node.local import cluster as clusters
-from kotaemon_node.local import places, preflight
+from kotaemon_node.local import places, preflight, redis_users
 from kotaemon_node.local.errors import LocalError
 
 app = typer.Typer(help="API keys: who may use a cluster that was started with AUTH_MODE=keys.")
@@ -182,7 +182,7 @@ def _store(data: Path) -> RedisApiKeys:
     if named:
         url = settings.redis_url
     elif cluster is not None:
-        url = cluster.redis_url or f"redis://127.0.0.1:{cluster.redis_port}/0"
+        url = redis_users.url_of(cluster, "backup")
     else:
         raise LocalError(
             "There is no cluster in the data folder; start one with `kotaemon up`, name one with"

@@ -11,7 +11,7 @@ from kotaemon_node.adapters.store.factory import StorePlace, make_artifact_store
 from kotaemon_node.adapters.system import SystemClock
 from kotaemon_node.cli.cluster import folder_of
 from kotaemon_node.local import cluster as clusters
-from kotaemon_node.local import preflight
+from kotaemon_node.local import preflight, redis_users
 from kotaemon_node.local.errors import LocalError
 from kotaemon_node.ports.cipher import FieldCipher
 from kotaemon_node.sealing import opener_of
@@ -94,6 +94,6 @@ def reaching(settings: Settings, data: Path) -> Settings:
     cluster = None if named else clusters.load(folder_of(data))
     if cluster is None:
         return settings
-    redis = cluster.redis_url or f"redis://127.0.0.1:{cluster.redis_port}/0"
+    redis = redis_users.url_of(cluster, "turn-log")
     kafka = f"127.0.0.1:{cluster.kafka_port}" if cluster.own_kafka else ""
     return settings.model_copy(update={"redis_url": redis, "kafka_bootstrap_servers": kafka})

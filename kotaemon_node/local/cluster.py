@@ -53,6 +53,8 @@ class Cluster:
     """Of the balancer, where plain HTTP is led to https; None: nowhere."""
     trusted_proxies: str = ""
     """Networks of proxies before the balancer whose word is taken, separated by commas."""
+    redis_users: bool = False
+    """Its own Redis knows each part as a user of its own."""
 
     @property
     def redis_port(self) -> int:
@@ -151,6 +153,7 @@ def settle(
     hsts_s: int = 0,
     http_port: int | None = None,
     trusted_proxies: str = "",
+    redis_users: bool = False,
 ) -> Cluster:
     """Return this start's cluster: the kept identity and ports, new ones where they are taken."""
     kept = load(folder)
@@ -177,6 +180,7 @@ def settle(
         hsts_s=hsts_s,
         http_port=http_port,
         trusted_proxies=trusted_proxies,
+        redis_users=redis_users,
     )
     if now.first_port and all_free(range(now.first_port, now.first_port + BLOCK_PORTS)):
         return now

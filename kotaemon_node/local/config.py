@@ -1,10 +1,10 @@
 """Renders the configuration of one machine's Redis, HAProxy and supervisord; pure text."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from kotaemon_node.local import broker, haproxy
+from kotaemon_node.local import broker, haproxy, redis_users
 from kotaemon_node.local.cluster import Cluster
 from kotaemon_node.local.folder import TLS_FOLDER
 from kotaemon_node.local.haproxy_tls import Tls, own_host, port_suffix
@@ -62,10 +62,16 @@ def _tls(cluster: Cluster) -> Tls:
     )
 
 
-def redis_config(cluster: Cluster, *, fsync: Literal["everysec", "always"] = "everysec") -> str:
+def redis_config(
+    cluster: Cluster,
+    *,
+    fsync: Literal["everysec", "always"] = "everysec",
+    users: Sequence[str] = (),
+) -> str:
     """Return ``redis.conf``: durable to the second, never evicting, for this machine alone.
 
-    ``fsync="always"``: each reply waits until what it tells of is on the disk.
+    ``fsync="always"``: each reply waits until what it tells of is on the disk. ``users``: lines of
+    who is let in; none: everybody.
     """
     return "\n".join(
         (
@@ -80,6 +86,7 @@ def redis_config(cluster: Cluster, *, fsync: Literal["everysec", "always"] = "ev
             'save ""',
             "maxmemory-policy noeviction",
             "tcp-keepalive 60",
+            *users,
             "",
         )
     )
@@ -114,12 +121,17 @@ BUILDERS = "build-workers"
 def programs(cluster: Cluster) -> list[Program]:
     """Return every process of the cluster, all worker slots included."""
     python = '"%(ENV_KOTAEMON_PYTHON)s"'
+    leads = _as_user(cluster, "coordinator")
     table = [
-        Program("coordinator", f"{python} -m coordinator.main", 20, _STOP_WAIT_S),
+        Program("coordinator", f"{python} -m coordinator.main", 20, _STOP_WAIT_S, leads),
         Program("haproxy", "haproxy -W -db -f haproxy.cfg", 30, _STOP_WAIT_S),
     ]
     for slot, port in enumerate(cluster.build_worker_ports[: cluster.build_workers]):
-        environment = {"COORDINATOR_ROLE": "build-worker", "COORDINATOR_PORT": str(port)}
+        environment = {
+            "COORDINATOR_ROLE": "build-worker",
+            "COORDINATOR_PORT": str(port),
+            **leads,
+        }
         # Stopped before the coordinator, which reads itself what they leave.
         command = f"{python} -m coordinator.main"
         table.append(
@@ -128,7 +140,10 @@ def programs(cluster: Cluster) -> list[Program]:
     if cluster.turn_log:
         keeper = f"{python} -m kotaemon_node.cli.main turn-log"
         keeper += f" --health-port {cluster.turn_log_port}"
-        environment = {"KOTAEMON_TURN_LOG": cluster.turn_log.replace("%", "%%")}
+        environment = {
+            "KOTAEMON_TURN_LOG": cluster.turn_log.replace("%", "%%"),
+            **_as_user(cluster, "turn-log"),
+        }
         # Stopped behind the workers, whose last turns it takes.
         table.append(Program("turn-log", keeper, 15, _STOP_WAIT_S, environment))
     if cluster.shop:
@@ -157,6 +172,13 @@ def programs(cluster: Cluster) -> list[Program]:
             Program(name, gunicorn, 40, _WORKER_STOP_WAIT_S, environment, group=WORKER_GROUP)
         )
     return table
+
+
+def _as_user(cluster: Cluster, user: redis_users.User) -> dict[str, str]:
+    """Return how a process is let in by the cluster's Redis, where that asks; else nothing."""
+    if not cluster.redis_users:
+        return {}
+    return {"REDIS_URL": redis_users.url_of(cluster, user).replace("%", "%%")}
 
 
 # /proc/self/cwd is the data folder, whatever its name: a socket's path may only have 107 bytes.

@@ -18,6 +18,7 @@ from kotaemon_node.local import (
     haproxy,
     leftovers,
     preflight,
+    redis_users,
     table,
     tls,
 )
@@ -86,6 +87,7 @@ def up(wishes: Wishes, *, progress: Progress) -> Running:
             hsts_s=plan.hsts_s,
             http_port=plan.http_port,
             trusted_proxies=plan.trusted_proxies,
+            redis_users=redis_users.settle(folder, preflight.read_settings()),
         )
         if plan.shop:
             begin_plugins(plan.plugins, cluster, before)
@@ -152,7 +154,8 @@ def _write_configuration(folder: DataFolder, cluster: Cluster, plan: Plan) -> No
         tls.link(folder, plan.tls_cert, plan.tls_key)
     _write_balancer(folder, cluster, open_files_max=open_files_max)
     fsync: Literal["always", "everysec"] = "always" if plan.durability == "fsync" else "everysec"
-    write_whole(folder.redis_config, config.redis_config(cluster, fsync=fsync))
+    users = redis_users.lines(folder) if cluster.redis_users else []
+    write_whole(folder.redis_config, config.redis_config(cluster, fsync=fsync, users=users))
     if cluster.own_kafka:
         broker.prepare(
             folder,
@@ -183,7 +186,7 @@ def _environment(cluster: Cluster, plan: Plan) -> dict[str, str]:
         "PYTHONUNBUFFERED": "1",
         "KOTAEMON_PYTHON": sys.executable,
         "CLUSTER_ID": cluster.cluster_id,
-        "REDIS_URL": plan.redis_url or f"redis://127.0.0.1:{cluster.redis_port}/0",
+        "REDIS_URL": redis_users.url_of(cluster, "worker"),
         "KAFKA_BOOTSTRAP_SERVERS": f"127.0.0.1:{cluster.kafka_port}"
         if cluster.own_kafka
         else plan.kafka_servers,
