@@ -1,23 +1,14 @@
 """Composes a worker pod: the only module of the node that knows every adapter."""
 
 import os
-from functools import partial
 
 import structlog
 
 from kotaemon_node import __version__
 from kotaemon_node.acting import acting_of
-from kotaemon_node.adapters.redis import (
-    Archive,
-    RedisFrameLog,
-    RedisJobs,
-    RedisPresence,
-    RedisSessionStore,
-    SessionCache,
-    connect,
-)
+from kotaemon_node.adapters.redis import RedisJobs
 from kotaemon_node.adapters.redis.handoffs import RedisHandoffs
-from kotaemon_node.adapters.store.factory import StorePlace, make_artifact_store, reading_of
+from kotaemon_node.adapters.store.factory import StorePlace, make_artifact_store
 from kotaemon_node.adapters.system import RandomIds, SystemClock
 from kotaemon_node.adapters.system.gevent_tasks import GeventTasks
 from kotaemon_node.adapters.system.peers import HttpPeers
@@ -29,7 +20,6 @@ from kotaemon_node.api.websocket.rules import SocketRules
 from kotaemon_node.audited import audited_of
 from kotaemon_node.bookkeeping import books_of
 from kotaemon_node.channels import channels_of
-from kotaemon_node.domain import limits
 from kotaemon_node.domain.events import CONFIG_UPDATED, KNOWLEDGE_UPDATED, SESSION_UPDATED
 from kotaemon_node.domain.ids import DEFAULT_TENANT
 from kotaemon_node.domain.limits import TOP_K_DEFAULT
@@ -66,6 +56,7 @@ from kotaemon_node.retrieval.question_closeness import QuestionCloseness
 from kotaemon_node.running import RunningPod
 from kotaemon_node.sealing import sealing_of
 from kotaemon_node.settings import Settings
+from kotaemon_node.stores import durable_of, stores_of
 from kotaemon_node.telemetry.logs import configure_logs
 from kotaemon_node.telemetry.metrics import Metrics
 from kotaemon_node.telemetry.tracing import Tracing
@@ -82,54 +73,30 @@ def build_pod(settings: Settings) -> RunningPod:
     tasks = GeventTasks(native_threads=settings.native_threads)
     audited = audited_of(settings, clock=clock, ids=ids, counts=metrics.audit)
     tracing = Tracing.of(settings, instance=settings.pod_name, count=metrics.spans, clock=clock)
-    durable = partial(
-        connect,
-        settings.redis_url,
-        durability=settings.durability,
-        unconfirmed=metrics.unconfirmed_writes,
-        answered=metrics.store_answered,
-    )
     # Writing and flushing what is fetched must not hold up the threads that search.
     disk = GeventTasks(native_threads=1).compute
     artifacts = make_artifact_store(StorePlace.of(settings), clock=clock, native=disk)
     # Of its own pool: no request may have to wait for the keys of what it reads.
     sealing = sealing_of(
         settings,
-        store=durable(pool_max=4),
+        store=durable_of(settings, metrics=metrics)(pool_max=4),
         artifacts=artifacts,
         clock=clock,
         native=disk,
         count=metrics.seal_refused,
     )
-    store = durable(cipher=sealing.cipher)
-    # Reading the bus and the signals holds a connection for seconds; requests have their own pool.
-    waiting = connect(settings.redis_url, pool_max=8)
-    # What accepted turns write comes before new requests, which may use up their pool.
-    writing = durable(cipher=sealing.cipher, pool_max=limits.REDIS_WRITERS_MAX)
-    remembered = SessionCache(
-        count=metrics.session_cache, ttl_s=settings.session_ttl_s, now_s=clock.monotonic_s
+    stores = stores_of(
+        settings,
+        cipher=sealing.cipher,
+        artifacts=artifacts,
+        native=disk,
+        clock=clock,
+        tasks=tasks,
+        metrics=metrics,
     )
-    sessions = RedisSessionStore(
-        store,
-        ttl_s=settings.session_ttl_s,
-        idle_s=settings.session_idle_s,
-        cache=remembered,
-        writing=writing,
-        count_loss=metrics.session_gone,
-        open_user=settings.open_user,
-        archive=Archive(
-            artifacts,
-            kept_s=settings.archive_kept_s,
-            indexed=settings.archived_after_s > 0,
-            count=metrics.session_restored,
-            compute=tasks.compute,
-            reading=reading_of(artifacts, native=disk),
-        ),
-    )
-    frames = RedisFrameLog(store, waiting=waiting, writing=writing, clock=clock, tasks=tasks)
-    bus = bus_of(settings, store=store, waiting=waiting, clock=clock)
-    # Requests that use up their pool must not make a healthy pod look dead.
-    presence = RedisPresence(connect(settings.redis_url, pool_max=4), clock=clock)
+    store, sessions, frames = stores.store, stores.sessions, stores.frames
+    presence = stores.presence
+    bus = bus_of(settings, store=store, waiting=stores.waiting, clock=clock)
     neighbours = neighbours_of(settings, clock=clock, metrics=metrics)
     own = GeventTasks(native_threads=1)  # half a second of reading must not hold up searches
     reranking = reranking_of(settings, clock=clock, metrics=metrics, tasks=own)
@@ -302,7 +269,7 @@ def build_pod(settings: Settings) -> RunningPod:
         KNOWLEDGE_UPDATED: KnowledgeUpdatedListener(
             look=tenants.libraries.wake, traces=tracing.traces
         ),
-        SESSION_UPDATED: SessionUpdatedListener(newer=remembered.mark),
+        SESSION_UPDATED: SessionUpdatedListener(newer=stores.remembered.mark),
         CONFIG_UPDATED: DataKeysUpdatedListener(sealing.look_again, others=acting.listener),
     }
     services = Services(
