@@ -5,7 +5,8 @@
 | one that asks for a turn                | when the turn is handed in: with its tokens, its cost |
 |                                         | and, where it is followed, its stream; one that never |
 |                                         | got there for its own fault counts at its end         |
-| one that is followed                    | when it is opened, with its stream                    |
+| one that is followed                    | when it is opened, with its stream; one that never    |
+|                                         | got there for its own fault counts at its end         |
 | one that comes back to a turn, or ends  | before it begins, as no request up to ten times of a  |
 | it                                      | turn that was counted; with its stream                |
 | every other one that asks for a caller  | before it begins                                      |
@@ -65,12 +66,13 @@ def count_request(endpoint: str) -> None:
 
 
 def count_refused(endpoint: str, status: int) -> None:
-    """Count a request for a turn that was wrong in itself; raises ``LimitReached``, ``StoreBusy``.
+    """Count a request that counts where it is answered, and never got there for its own fault.
 
-    Whoever has no requests left is told that, and not what was wrong.
+    Whoever has no requests left is told that, and not what was wrong: raises ``LimitReached``, and
+    ``StoreBusy``.
     """
     desk = services().use
-    if desk is None or endpoint not in _ASK_FOR_TURNS or not 400 <= status < 500:
+    if desk is None or endpoint not in _ASK_FOR_TURNS | _FOLLOWED or not 400 <= status < 500:
         return
     if g.get("principal") is None or g.get(_MARK) is not None or status == 429:
         return

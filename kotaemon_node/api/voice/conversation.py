@@ -97,7 +97,7 @@ class VoiceConversation(Conversation):
 
     def _hear(self, said: str | bytes) -> None:
         trace_id = self._desk.fresh_trace_id()
-        with self._refusing({}, trace_id):
+        with self._refusing({}, trace_id), self._counted():
             if isinstance(said, bytes):
                 self._sound(said, trace_id)
             elif (found := read_voice_said(said)) is None:
@@ -110,19 +110,26 @@ class VoiceConversation(Conversation):
 
     def _do_voice(self, wanted: VoiceSaid, fields: dict[str, Any], trace_id: str) -> None:
         with self._refusing(fields, trace_id):
-            match wanted:
-                case StartSaid():
-                    self._begin(wanted, trace_id)
-                case EndSaid():
-                    if not self._rate_hz:
-                        raise Invalid("there is no utterance to end; begin one with start")
-                    self._put(Aloud(wanted, trace_id, fields))
-                case HushSaid():
-                    with self._acting:
-                        self._hush("hushed")
-                case VoiceResumeSaid():
-                    with self._acting:
-                        self._resume(wanted, trace_id)
+            if isinstance(wanted, VoiceResumeSaid):
+                with self._acting:
+                    self._resume(wanted, trace_id)
+                return
+            with self._counted():
+                self._do_aloud(wanted, fields, trace_id)
+
+    def _do_aloud(
+        self, wanted: StartSaid | EndSaid | HushSaid, fields: dict[str, Any], trace_id: str
+    ) -> None:
+        match wanted:
+            case StartSaid():
+                self._begin(wanted, trace_id)
+            case EndSaid():
+                if not self._rate_hz:
+                    raise Invalid("there is no utterance to end; begin one with start")
+                self._put(Aloud(wanted, trace_id, fields))
+            case HushSaid():
+                with self._acting:
+                    self._hush("hushed")
 
     @contextmanager
     def _refusing(self, fields: dict[str, Any], trace_id: str) -> Iterator[None]:
@@ -263,7 +270,9 @@ class VoiceConversation(Conversation):
     # --- speaking -------------------------------------------------------------------------------
 
     def _resume(self, said: VoiceResumeSaid, trace_id: str) -> None:
-        key = self._desk.key(said.session_id, said.turn_id)
+        with self._counted():
+            key = self._desk.key(said.session_id, said.turn_id)
+        self._desk.count(key)
         speaks = said.speak and self._offer.speech.speaks is not None
         self._voice = _voice_of(said) if speaks else None
         self._shown = {said.turn_id: said.after}

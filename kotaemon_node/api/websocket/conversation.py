@@ -173,6 +173,8 @@ class Conversation:
         """Count what is wrong in itself: it never gets to where turns are counted."""
         try:
             yield
+        except Unauthenticated:  # is sent away
+            raise
         except NodeError:
             self._desk.count()
             raise
