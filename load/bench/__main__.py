@@ -1,7 +1,10 @@
 """Runs every measure, one after the other, and writes load/results/.
 
     python -m load.bench [--only NAME]
+    python -m load.bench speed [--only NAME] [--quick]
 
+``speed`` stands by itself: the ratios to the physical limit and to the naive design
+(``load.bench.speed``).
 ``takeover`` runs a whole cluster and kills its pods for about twenty minutes, ``convergence`` for
 ten; ``swap`` asks one pod for seven, ``ingest_beside_chat`` for five, ``history`` for two;
 ``folder`` watches one for two.
@@ -17,6 +20,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from load.bench.speed.run import main as speed
+
 HERE = Path(__file__).parent
 RESULTS = HERE.parent / "results"
 MODELS = HERE.parents[1] / ".models"
@@ -28,6 +33,8 @@ MEASURES = ("concurrency", "frames", *WITHOUT_MODELS, *WITH_DATA)
 
 def main() -> int:
     """Return 0 when every measure that could run has run well."""
+    if sys.argv[1:2] == ["speed"]:
+        return speed(sys.argv[2:])
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", choices=MEASURES)
     only = parser.parse_args().only

@@ -1,0 +1,112 @@
+"""Runs the measures of speed, judges them by their goals, and keeps what came out."""
+
+import argparse
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from load import surroundings
+from load.bench.speed import throughput
+from load.bench.speed.arms import Context, Measured
+from load.bench.speed.cores import cores
+from load.bench.speed.knowledge import ROOM
+from load.bench.speed.report import kept_results, printed, write
+from load.bench.speed.servers import busy_elsewhere
+
+ROOT: Final = Path(__file__).resolve().parents[3]
+RESULTS: Final = ROOT / "load" / "results"
+
+MEASURES: Final[Mapping[str, Callable[[Context], Measured]]] = {
+    "throughput": throughput.run,
+}
+_QUICK: Final = {"rounds": 3, "seconds": 2.0, "share": 0.1}
+
+
+class DirtyTree(Exception):
+    """What is checked out is no commit, so nobody could measure it again."""
+
+
+def refuse_dirty(root: Path = ROOT) -> None:
+    """Raise ``DirtyTree`` where the tree differs from its commit; results are no part of it."""
+    done = subprocess.run(
+        ["git", "status", "--porcelain", "--", ".", ":!load/results"],
+        cwd=root,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    if done.stdout.strip():
+        files = "\n  ".join(done.stdout.splitlines()[:10])
+        raise DirtyTree(
+            f"The tree differs from its commit, so the figures would be of no commit:\n  {files}\n"
+            "Commit first, or use --dirty: then the figures are printed, and nothing is kept."
+        )
+
+
+def measure(names: Sequence[str], context: Context) -> dict[str, dict[str, Any]]:
+    """Run measures one after the other; return what is kept of each."""
+    found = {}
+    for name in names:
+        context.tell(f"→ {name}")
+        began_s = time.perf_counter()
+        with busy_elsewhere() as busy:
+            measured = MEASURES[name](context)
+        found[name] = {
+            "measured": measured,
+            "took_s": round(time.perf_counter() - began_s, 1),
+            "machine_taken_by_others": round(busy["others"], 3),
+        }
+    return found
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run as asked; return 0 when every goal of what was measured is met."""
+    parser = argparse.ArgumentParser(prog="python -m load.bench speed", description=__doc__)
+    parser.add_argument("--only", choices=[*MEASURES], action="append", help="may be repeated")
+    parser.add_argument("--quick", action="store_true", help="few, short rounds; keeps nothing")
+    parser.add_argument("--dirty", action="store_true", help="measure any tree; keeps nothing")
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--seconds", type=float, default=5.0, help="of an arm in a round")
+    parser.add_argument("--passages", type=int, default=10_000)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--models", type=Path, default=ROOT / ".models")
+    parser.add_argument("--room", type=Path, default=ROOM, help="keeps what was built")
+    parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the results")
+    asked = parser.parse_args(arguments)
+    keeps = not (asked.dirty or asked.quick)
+    if keeps:
+        try:
+            refuse_dirty()
+        except DirtyTree as refused:
+            print(refused)
+            return 2
+    few = _QUICK if asked.quick else {}
+    context = Context(
+        cores=cores(),
+        models=asked.models.absolute(),
+        rounds=int(few.get("rounds", asked.rounds)),
+        seconds=float(few.get("seconds", asked.seconds)),
+        passages=asked.passages,
+        share=float(few.get("share", 1.0)),
+        seed=asked.seed,
+        room=asked.room,
+        tell=lambda what: print(f"  {what}", flush=True),
+    )
+    around = {
+        "commit": surroundings.commit(),
+        "machine": surroundings.machine(),
+        "cores": context.cores.told,
+        "rounds": context.rounds,
+        "seconds": context.seconds,
+        "passages": context.passages,
+        "seed": context.seed,
+    }
+    found = measure(asked.only or [*MEASURES], context)
+    results = kept_results(around, found)
+    print(printed(results))
+    if keeps:
+        refuse_dirty()  # what was measured at last is what was there at first
+        write(results, found, out=asked.out)
+    return 0 if all(goal["met"] for goal in results["goals"].values()) else 1
