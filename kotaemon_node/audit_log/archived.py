@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from kotaemon_node.audit_log.findings import Verification, entries_text
+from kotaemon_node.audit_log.heads import Seen
 from kotaemon_node.audit_log.notes import Note, read_note
 from kotaemon_node.audit_log.volumes import unpacked
 from kotaemon_node.domain.audit_names import (
@@ -44,19 +45,22 @@ class Archived:
     volumes: list[Volume] = field(default_factory=list)
     anchors: list[Note] = field(default_factory=list)
     retired: Note | None = None
+    heads: Mapping[int, Sequence[Seen]] = field(default_factory=dict)
+    """What processes saw of it, by the number of the entry."""
 
     @property
-    def signed_to(self) -> Note | None:
-        """The newest entry that somebody signed for."""
-        notes = [volume.note for volume in self.volumes if volume.note] + self.anchors
-        return max(notes, key=lambda note: note.last, default=None)
+    def seen_to(self) -> Seen | None:
+        """The newest entry that somebody signed for, or that a process saw."""
+        seen = self.seen()
+        return seen[max(seen)][0] if seen else None
 
-    def signed(self) -> Mapping[int, Sequence[Note]]:
-        """Return what was signed for, by the number of the entry."""
-        found: dict[int, list[Note]] = {}
+    def seen(self) -> Mapping[int, Sequence[Seen]]:
+        """Return what was signed for, and what processes saw, by the number of the entry."""
+        found = {seq: list(seen) for seq, seen in self.heads.items()}
         notes = [volume.note for volume in self.volumes if volume.note] + self.anchors
         for note in notes:
-            found.setdefault(note.last, []).append(note)
+            by = f"signed for at {note.made_at}"
+            found.setdefault(note.last, []).insert(0, Seen(note.last, note.hash, by))
         return found
 
 

@@ -33,7 +33,7 @@ MEANINGS: Final[Mapping[Kind, str]] = {
     "truncated": "The newest entries are not there: something tells of later ones.",
     "begun_again": "The store lost its log, and another chain begins.",
     "set_back": "A process had seen more of the log than there was, and noted it in the log.",
-    "anchor": "The entry is not the one that the coordinator signed for.",
+    "anchor": "The entry is not the one that the coordinator signed for, or that a process saw.",
     "head": "The store says that the log ends elsewhere than it does.",
     "volume_gone": "A volume is not in the artifact store, and no retirement tells of it.",
     "volume_altered": "A volume is not as it was written.",
@@ -55,6 +55,16 @@ class Finding:
     """A sentence that names the place."""
 
 
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Entries of one chain that were looked at, and the hash of the last one."""
+
+    chain: int
+    first: int
+    last: int
+    hash: str
+
+
 @dataclass(slots=True)
 class Verification:
     """What was looked at, and what was found."""
@@ -71,6 +81,8 @@ class Verification:
     findings: list[Finding] = field(default_factory=list)
     more: int = 0
     """Findings beyond those that are told."""
+    spans: list[Span] = field(default_factory=list)
+    """By chain; for people to compare with what they know of the log."""
 
     def add(self, kind: Kind, chain: int, seq: int, text: str) -> None:
         """Note a finding."""

@@ -5,12 +5,14 @@ the session store is read, and volumes after it. So nothing that moved is missed
 newer than what was read.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from kotaemon_node.audit_log.archived import Archived, Volume, lines_of, listed
-from kotaemon_node.audit_log.findings import Verification, entries_text
+from kotaemon_node.audit_log.beginnings import compare_beginning
+from kotaemon_node.audit_log.findings import Span, Verification, entries_text
+from kotaemon_node.audit_log.heads import SeenByChain
 from kotaemon_node.audit_log.walking import ChainWalk
-from kotaemon_node.domain.audit_chain import GENESIS, AuditKey, Entry, Head
+from kotaemon_node.domain.audit_chain import GENESIS, AuditKey, Head
 from kotaemon_node.ports.artifacts import ArtifactStore
 from kotaemon_node.ports.audit import AuditStore, StoredLine
 from kotaemon_node.ports.signing import Verifier
@@ -32,7 +34,10 @@ class AuditVerifier:
         keys: Sequence[AuditKey],
         verifier: Verifier,
         progress: Progress = lambda done, total: None,
+        heads: Mapping[str, SeenByChain] | None = None,
     ) -> None:
+        """``heads``: what processes saw of the logs, by tenant."""
+        self._heads = heads or {}
         self._store = store
         self._artifacts = artifacts
         self._keys = keys
@@ -52,6 +57,8 @@ class AuditVerifier:
         there = listed(self._artifacts, tenant, verifier=self._verifier, found=found)
         for number, chain in signed.items():
             there.setdefault(number, Archived(number)).anchors = chain.anchors
+        for number, seen in self._heads.get(tenant, {}).items():
+            there.setdefault(number, Archived(number)).heads = seen
         total = _total(there, stored)
         excused = {str(number) for number, chain in there.items() if chain.retired}
         before: ChainWalk | None = None
@@ -63,7 +70,8 @@ class AuditVerifier:
                 continue
             found.chains += 1
             self._compare_ends(chain, walk, head, found)
-            self._compare_beginning(before, walk, found, excused=excused, since=since)
+            compare_beginning(before, walk, found, excused=excused, since=since)
+            _tell_span(walk, found)
             before = walk
         self._compare_whole(head, there, stored, found, since=since)
         return found
@@ -136,7 +144,7 @@ class AuditVerifier:
             chain.chain,
             found=found,
             keys=self._keys,
-            anchors=chain.signed(),
+            anchors=chain.seen(),
             begins_behind=begins,
             before=before or None,
         )
@@ -146,8 +154,8 @@ class AuditVerifier:
     ) -> None:
         """Compare where the entries end with what was signed, and with what the store says."""
         last = walk.next - 1
-        told = chain.signed_to
-        end, by = (told.last, f"signed for at {told.made_at}") if told else (0, "")
+        told = chain.seen_to
+        end, by = (told.seq, told.by) if told else (0, "")
         if head is not None and head.chain == chain.chain and head.seq > end:
             end, by = head.seq, "the store says so"
         if end > last:
@@ -162,33 +170,6 @@ class AuditVerifier:
                 found.add("head", chain.chain, head.seq, text)
         walk.finish()
 
-    def _compare_beginning(
-        self,
-        before: ChainWalk | None,
-        walk: ChainWalk,
-        found: Verification,
-        *,
-        excused: Collection[str],
-        since: str,
-    ) -> None:
-        """Compare what a chain says of the one before it with what there is of that.
-
-        ``excused``: chains of which the beginning, and perhaps all, may be gone.
-        """
-        first = walk.first
-        if first is None or first.seq != 1:
-            return
-        told = first.event.detail
-        if before is None:
-            named = told.get("before_chain")
-            if named and named not in excused and not since:
-                text = f"the log before it, up to entry {told.get('before_seq')}, is gone"
-                found.add("begun_again", walk.chain, 1, text)
-        elif not _follows(told, before.last):
-            end = f"entry {before.last.seq}" if before.last else "its beginning"
-            text = f"another log begins at {first.at}: the store had lost the one up to {end}"
-            found.add("begun_again", walk.chain, 1, text)
-
     def _compare_whole(
         self,
         head: Head | None,
@@ -198,19 +179,16 @@ class AuditVerifier:
         *,
         since: str,
     ) -> None:
-        if head is None and (stored or any(chain.signed_to for chain in there.values())):
+        if head is None and (stored or any(chain.seen_to for chain in there.values())):
             newest = max({*there, *(row.chain for row in stored)})
             found.add("head", newest, 0, "the store does not know any more where the log ends")
         if self._keys and found.entries and found.unkeyed == found.entries and not since:
             found.add("unkeyed", 0, 0, "no entry was made with a key, though keys are given")
 
 
-def _follows(told: object, known: Entry | None) -> bool:
-    """Tell whether a chain says that it follows exactly the end of the one before."""
-    if not isinstance(told, dict) or known is None:
-        return False
-    place = (told.get("before_chain"), told.get("before_seq"), told.get("before_hash"))
-    return place == (str(known.chain), known.seq, known.hash)
+def _tell_span(walk: ChainWalk, found: Verification) -> None:
+    if walk.first is not None and walk.last is not None:
+        found.spans.append(Span(walk.chain, walk.first.seq, walk.last.seq, walk.last.hash))
 
 
 def _covered(rows: Sequence[StoredLine], first: int, last: int) -> bool:

@@ -7,7 +7,7 @@ is one finding, and not one more for all that follow.
 from collections.abc import Mapping, Sequence
 
 from kotaemon_node.audit_log.findings import Kind, Verification, entries_text
-from kotaemon_node.audit_log.notes import Note
+from kotaemon_node.audit_log.heads import Seen
 from kotaemon_node.domain.audit_chain import GENESIS, AuditKey, Entry, is_whole, read_line
 
 _REMEMBERED = 20_000  # entries behind: two leaders' volumes overlap by less
@@ -22,7 +22,7 @@ class ChainWalk:
         *,
         found: Verification,
         keys: Sequence[AuditKey],
-        anchors: Mapping[int, Sequence[Note]],
+        anchors: Mapping[int, Sequence[Seen]],
         begins_behind: int = 0,
         before: str | None = GENESIS,
     ) -> None:
@@ -81,9 +81,9 @@ class ChainWalk:
         elif self._before is not None and entry.before != self._before:
             self._add("unlinked", entry.seq, _unlinked(entry.seq))
         self._check_key(entry)
-        for note in self._anchors.get(entry.seq, ()):
-            if note.hash != entry.hash:
-                text = f"entry {entry.seq} is not the one signed for at {note.made_at}"
+        for seen in self._anchors.get(entry.seq, ()):
+            if seen.hash != entry.hash:
+                text = f"entry {entry.seq} is not the one {seen.by}"
                 self._add("anchor", entry.seq, text)
         # What follows holds the hash of the entry as it was: of an altered one nobody knows that.
         self._before = entry.hash if whole else None

@@ -2,10 +2,11 @@
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
@@ -14,8 +15,10 @@ from rich.table import Table
 from rich.text import Text
 
 from kotaemon_node.audit_log.findings import MEANINGS, Verification
+from kotaemon_node.audit_log.heads import SeenByChain
 from kotaemon_node.audit_log.reading import AuditReader, Wanted
 from kotaemon_node.audit_log.verifying import AuditVerifier
+from kotaemon_node.cli.audit_lines import heads_of, verified_lines
 from kotaemon_node.cli.audit_places import AuditPlace, audit_place
 from kotaemon_node.cli.cluster import DataOption
 from kotaemon_node.cli.console import err, harmless, out
@@ -51,6 +54,22 @@ def verify(
     ] = "",
     *,
     since: SinceOption = "",
+    lines: Annotated[
+        str,
+        typer.Option(
+            "--lines",
+            help="Verify the lines of this file (-: the input), which `audit export` printed. No"
+            " cluster is asked; AUDIT_KEY_FILE names the keys that made them.",
+        ),
+    ] = "",
+    heads: Annotated[
+        list[Path],
+        typer.Option(
+            "--heads",
+            help="Logs of processes: their lines audit_head say how far the log went. May be"
+            " repeated.",
+        ),
+    ] = [],  # noqa: B006 - typer's
     as_json: JsonOption = False,
     data: DataOption = _DATA,
 ) -> None:
@@ -60,14 +79,20 @@ def verify(
     each volume that is gone. Ends with 1 where anything is wrong.
     """
     begin = _time(since)
-    with audit_place(data) as place:
-        tenants = [tenant] if tenant else _tenants(place)
-        found = [_verified(place, one, begin) for one in tenants]
+    seen = heads_of(heads)
+    if lines:
+        if tenant or since:
+            raise LocalError("--lines verifies all lines of the file: leave out --tenant, --since.")
+        found = verified_lines(lines, seen, data)
+    else:
+        with audit_place(data) as place:
+            tenants = [tenant] if tenant else sorted({*_tenants(place), *seen})
+            found = [_verified(place, one, begin, seen) for one in tenants]
     if as_json:
         print(json.dumps([_row(one) for one in found], indent=2, ensure_ascii=False))
     else:
         for one in found:
-            _show(one)
+            _show(one, spans=bool(lines))
         if not found:
             err.print("There is no audit log; AUDIT_LOG=on keeps one.")
     if not all(one.whole for one in found):
@@ -122,7 +147,9 @@ def _tenants(place: AuditPlace) -> Sequence[str]:
     return sorted(archived | set(place.store.tenants()))
 
 
-def _verified(place: AuditPlace, tenant: str, since: str) -> Verification:
+def _verified(
+    place: AuditPlace, tenant: str, since: str, heads: Mapping[str, SeenByChain]
+) -> Verification:
     with _bar(tenant) as told:
         verifier = AuditVerifier(
             place.store,
@@ -130,6 +157,7 @@ def _verified(place: AuditPlace, tenant: str, since: str) -> Verification:
             keys=place.keys,
             verifier=place.verifier,
             progress=told,
+            heads=heads,
         )
         return verifier.verify(tenant, since=since)
 
@@ -142,11 +170,15 @@ def _bar(tenant: str) -> Iterator[Any]:
         yield lambda done, total: progress.update(task, completed=done, total=total)
 
 
-def _show(found: Verification) -> None:
+def _show(found: Verification, *, spans: bool) -> None:
     span = f", {found.first_at} to {found.last_at}" if found.entries else ""
     volumes = f", {found.volumes} volumes" if found.volumes else ""
     state = "whole" if found.whole else f"[bold red]{len(found.findings) + found.more} findings[/]"
     out.print(f"{found.tenant}: {found.entries} entries{span}{volumes}: {state}", soft_wrap=True)
+    for it in found.spans if spans else ():
+        # What is outside the lines, they cannot prove: a person has to know where they should end.
+        text = f"  chain {it.chain}: entries {it.first} to {it.last}, whose hash is {it.hash}"
+        out.print(text, soft_wrap=True)
     for one in found.findings:
         text = Text.assemble(("  " + one.kind, "bold"), f"  {harmless(one.text)}")
         out.print(text, soft_wrap=True)

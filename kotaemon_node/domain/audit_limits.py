@@ -34,3 +34,4 @@ AUDIT_RETIRE_S: Final = 3_600.0  # how often is looked for what is too old
 AUDIT_PAGE_MAX: Final = 500  # entries in one answer
 AUDIT_SCANNED_MAX: Final = 10_000  # looked at for one answer, where few of them fit
 AUDIT_FINDINGS_MAX: Final = 1_000  # told of one log; the others are counted
+AUDIT_HEADS_MAX: Final = 100_000  # of a chain, from processes' logs: 40 MB

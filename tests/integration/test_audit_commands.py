@@ -65,7 +65,9 @@ def shell(server: RedisServer, tmp_path: Path) -> Shell:
 
 
 @pytest.mark.long
-def test_who_makes_a_key_is_in_the_log_and_the_log_is_verified(shell: Shell) -> None:
+def test_who_makes_a_key_is_in_the_log_and_the_log_is_verified(
+    shell: Shell, tmp_path: Path
+) -> None:
     """Keys that the command line makes and ends are entries; what was altered is named."""
     made = shell.run("keys", "create", "--role", "editor", "--label", "for ann")
     assert made.returncode == 0, made.stderr
@@ -90,6 +92,7 @@ def test_who_makes_a_key_is_in_the_log_and_the_log_is_verified(shell: Shell) -> 
 
     exported = shell.run("audit", "export").stdout.splitlines()
     assert [json.loads(line)["seq"] for line in exported] == [1, 2, 3, 4, 5, 6]
+    _look_at_exported(shell, tmp_path / "audit.jsonl", exported)
 
     client = store_of(shell.url)._store.client
     [(place, row), *_] = client.xrange("kn:{audit:default}:lines")
@@ -103,3 +106,31 @@ def test_who_makes_a_key_is_in_the_log_and_the_log_is_verified(shell: Shell) -> 
         ("truncated", 5),
     ]
     assert shell.run("audit", "verify", "--since", "soon").returncode == 2
+
+
+def _look_at_exported(shell: Shell, file: Path, exported: list[str]) -> None:
+    """Lines in a file are verified with the keys alone, and compared with logs of processes."""
+    file.write_text("\n".join(exported) + "\n", "utf-8")
+    nowhere = {"REDIS_URL": "redis://127.0.0.1:1/0", "ARTIFACT_URL": "file:///nowhere"}
+    cluster, shell.environment = shell.environment, shell.environment | nowhere
+    whole = shell.run("audit", "verify", "--lines", str(file))
+    assert whole.returncode == 0, whole.stdout + whole.stderr
+    last = json.loads(exported[-1])
+    assert f"entries 1 to 6, whose hash is {last['hash']}" in whole.stdout
+
+    heads = file.with_name("worker.log")
+    said = {"event": "audit_head", "tenant": "default", "at": "2026-05-01T10:00:00Z"}
+    said |= {"chain": str(last["chain"]), "seq": 7, "hash": "f" * 64, "entries": 1}
+    heads.write_text(json.dumps(said) + "\n", "utf-8")
+    short = shell.run("audit", "verify", "--lines", str(file), "--heads", str(heads), "--json")
+    assert short.returncode == 1
+    [found] = json.loads(short.stdout)
+    assert [(one["kind"], one["seq"]) for one in found["findings"]] == [("truncated", 7)]
+
+    file.write_text(file.read_text("utf-8").replace("for ann", "for bob"), "utf-8")
+    assert "altered  entry 2 is not as it was written" in (
+        shell.run("audit", "verify", "--lines", str(file)).stdout
+    )
+    assert shell.run("audit", "verify", "--lines", str(file), "--tenant", "shop").returncode == 2
+    assert shell.run("audit", "verify", "--lines", "nowhere.jsonl").returncode == 2
+    shell.environment = cluster

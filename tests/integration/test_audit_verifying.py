@@ -2,7 +2,7 @@
 
 import gzip
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -14,6 +14,7 @@ from kotaemon_node.adapters.signing import Ed25519Signer, TrustedKeys
 from kotaemon_node.adapters.store.file_store import FileArtifactStore
 from kotaemon_node.adapters.system import SystemClock
 from kotaemon_node.audit_log.findings import Verification
+from kotaemon_node.audit_log.heads import Seen, SeenByChain
 from kotaemon_node.audit_log.verifying import AuditVerifier
 from kotaemon_node.domain import audit_limits
 from kotaemon_node.domain.audit_chain import Head, line_of
@@ -61,9 +62,19 @@ class Logs:
             moved_after_s=moved_after_s,
         )
 
-    def verify(self, *, keys: tuple = (KEY,), since: str = "") -> Verification:
+    def verify(
+        self,
+        *,
+        keys: tuple = (KEY,),
+        since: str = "",
+        heads: Mapping[str, SeenByChain] | None = None,
+    ) -> Verification:
         verifier = AuditVerifier(
-            self.store, self.artifacts, keys=keys, verifier=TrustedKeys([SIGNER.public_key])
+            self.store,
+            self.artifacts,
+            keys=keys,
+            verifier=TrustedKeys([SIGNER.public_key]),
+            heads=heads,
         )
         return verifier.verify(TENANT, since=since)
 
@@ -220,6 +231,23 @@ def test_the_newest_volumes_and_all_of_the_store_are_cut_off(logs: Logs) -> None
     logs.client.flushall()
     assert ("truncated", 12) in told(logs.verify())
     assert ("head", 0) in told(logs.verify())
+
+
+def test_what_is_cut_off_in_both_stores_is_named_by_the_logs_of_processes(logs: Logs) -> None:
+    """Who may write both can remove what was signed; not the line that a pod's log has."""
+    write(logs.url, 10)
+    logs.mover(moved_after_s=3600).sweep()
+    last = entries_of(logs.url)[-1]
+    seen = {last.chain: {last.seq: [Seen(last.seq, last.hash, "seen by a process")]}}
+    assert told(logs.verify(heads={TENANT: seen})) == []
+    logs.put(logs.lines()[:7])
+    logs.head_right()
+    for note in logs.files("anchors"):
+        note.unlink()
+    assert told(logs.verify()) == []
+    assert told(logs.verify(heads={TENANT: seen})) == [("truncated", 8)]
+    logs.client.flushall()
+    assert ("truncated", 1) in told(logs.verify(heads={TENANT: seen}))
 
 
 def test_without_a_key_a_log_made_anew_is_named_by_what_was_signed(logs: Logs) -> None:

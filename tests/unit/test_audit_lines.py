@@ -1,0 +1,135 @@
+"""Exported lines of the audit log are verified with the keys alone; logs of processes tell more."""
+
+import json
+from collections.abc import Mapping, Sequence
+
+import pytest
+
+from kotaemon_node.audit_log.exported import ExportedLines
+from kotaemon_node.audit_log.findings import Verification
+from kotaemon_node.audit_log.heads import SeenByChain, read_heads
+from kotaemon_node.domain import audit_limits
+from kotaemon_node.domain.audit_chain import Head, line_of
+from tests.audit_logs import KEY, OLD_KEY, event
+
+CHAIN, LATER = 1_700_000_000_000, 1_800_000_000_000
+NO_HEADS: Mapping[str, SeenByChain] = {}
+
+
+def log_of(
+    count: int, *, chain: int = CHAIN, tenant: str = "default", key: object = KEY
+) -> tuple[list[bytes], list[Head]]:
+    """Return the lines of a chain, and the head behind each."""
+    head, lines, heads = Head.beginning(chain), [], []
+    for number in range(count):
+        line, head = line_of(
+            event(number, tenant=tenant),
+            behind=head,
+            at_ms=chain + number,
+            entry_id=f"e{number}",
+            key=key,  # type: ignore[arg-type]
+        )
+        lines.append(line)
+        heads.append(head)
+    return lines, heads
+
+
+def shown(head: Head, *, tenant: str = "default") -> bytes:
+    """Return a process's line that the log went so far, as ``docker compose logs`` prints it."""
+    said = {"event": "audit_head", "tenant": tenant, "chain": str(head.chain), "at": "noon"}
+    said |= {"seq": head.seq, "hash": head.hash, "entries": 1}  # type: ignore[dict-item]
+    return b"worker-1  | " + json.dumps(said).encode() + b"\n"
+
+
+def verified(
+    lines: Sequence[bytes], *, heads: Sequence[bytes] = (), keys: Sequence[object] = (KEY,)
+) -> list[Verification]:
+    return list(ExportedLines(keys=keys, heads=read_heads(heads)).take_all(lines))  # type: ignore[arg-type]
+
+
+def told(found: Sequence[Verification]) -> list[tuple[str, str, int]]:
+    return [(one.tenant, it.kind, it.seq) for one in found for it in one.findings]
+
+
+def test_lines_that_nobody_touched_are_whole() -> None:
+    """Of several tenants, of any beginning, with the breaks that an editor leaves."""
+    lines, heads = log_of(8)
+    others, _ = log_of(3, tenant="shop")
+    found = verified([*lines[2:], b"\n", *others], heads=[shown(heads[0]), shown(heads[-1])])
+    assert told(found) == []
+    assert [(one.tenant, one.entries) for one in found] == [("default", 6), ("shop", 3)]
+    [span] = found[0].spans
+    assert (span.first, span.last, span.hash) == (3, 8, heads[-1].hash)
+
+
+@pytest.mark.parametrize(
+    ("how", "expected"),
+    [
+        ("removed", ("missing", 4)),
+        ("altered", ("altered", 4)),
+        ("swapped", ("moved", 4)),
+        ("doubled", ("twice", 4)),
+        ("of another tenant", ("altered", 4)),
+        ("unreadable", ("altered", 4)),
+    ],
+)
+def test_what_was_done_to_a_line_is_named(how: str, expected: tuple[str, int]) -> None:
+    """And nothing else: what is behind it goes on."""
+    lines, _ = log_of(8)
+    match how:
+        case "removed":
+            del lines[3]
+        case "altered":
+            lines[3] = lines[3].replace(b"ann", b"bob")
+        case "swapped":
+            lines[3], lines[4] = lines[4], lines[3]
+        case "doubled":
+            lines.insert(4, lines[3])
+        case "of another tenant":
+            lines[3] = lines[3].replace(b'"tenant":"default"', b'"tenant":"shop"')
+        case _:
+            lines[3] = lines[3][:50]
+    assert told(verified(lines)) == [("default", *expected)]
+
+
+def test_without_the_key_nothing_passes_for_whole() -> None:
+    """A key that is not given is named once; hashes that anybody can make are told apart."""
+    lines, _ = log_of(4, key=OLD_KEY)
+    assert told(verified(lines)) == [("default", "unknown_key", 1)]
+    unkeyed, _ = log_of(4, key=None)
+    assert verified(unkeyed)[0].unkeyed == 4
+
+
+def test_logs_of_processes_tell_what_was_cut_off_or_made_anew() -> None:
+    """The lines alone cannot know that there was more; who saw it can."""
+    lines, heads = log_of(8)
+    assert told(verified(lines[:5])) == []
+    cut = verified(lines[:5], heads=[b"noise\n", shown(heads[6])])
+    assert told(cut) == [("default", "truncated", 6)]
+    assert "the log went to entry 7 (seen by a process at noon)" in cut[0].findings[0].text
+    anew, _ = log_of(9, key=None)
+    assert told(verified(anew, heads=[shown(heads[6])], keys=())) == [("default", "anchor", 7)]
+    later = Head(LATER, 2, "f" * 64)
+    assert told(verified(lines, heads=[shown(later)])) == [("default", "truncated", 1)]
+
+
+def test_a_chain_behind_another_has_to_be_whole_from_its_beginning() -> None:
+    """An export may begin anywhere; a chain that follows within it may not."""
+    lines, _ = log_of(3)
+    later, _ = log_of(4, chain=LATER)
+    assert told(verified([*lines, *later])) == [("default", "begun_again", 1)]
+    assert told(verified([*lines, *later[1:]])) == [("default", "missing", 1)]
+
+
+def test_lines_of_which_none_can_be_read_are_named() -> None:
+    """A file that is no export is no proof."""
+    assert told(verified([b"hello", b"{}"])) == [("?", "altered", 0), ("?", "altered", 0)]
+
+
+def test_the_newest_heads_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A log of years does not fill the memory; what tells the most stays."""
+    monkeypatch.setattr(audit_limits, "AUDIT_HEADS_MAX", 3)
+    _, heads = log_of(20)
+    known = read_heads(shown(head) for head in heads)["default"][CHAIN]
+    assert len(known) < 6
+    assert max(known) == 20
