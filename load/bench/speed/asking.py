@@ -34,6 +34,8 @@ class Plan:
     warm_s: float = WARM_S
     """What is answered in the first moments does not count."""
     turns_a_session: int = 10
+    sessions: list[str] = field(default_factory=list)
+    """These in turn in place of new ones; for one connection."""
     repeat: bool = False
     """Begin anew when all questions were asked; else running out of them is an error."""
 
@@ -73,15 +75,20 @@ class Connection:
 
     def send(self, question: str) -> None:
         """Send a question."""
-        session = f"{self._plan.prefix}-{self._number}-{self._turns // self._plan.turns_a_session}"
+        body = json.dumps({"session_id": self._session(), "message": question}).encode()
         self._turns += 1
-        body = json.dumps({"session_id": session, "message": question}).encode()
         head = (
             f"POST /chat HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\n"
             f"Content-Length: {len(body)}\r\n\r\n"
         )
         self.sent_s = time.perf_counter()
         self.socket.sendall(head.encode() + body)
+
+    def _session(self) -> str:
+        plan = self._plan
+        if plan.sessions:
+            return plan.sessions[self._turns % len(plan.sessions)]
+        return f"{plan.prefix}-{self._number}-{self._turns // plan.turns_a_session}"
 
     def answered(self) -> tuple[int, bytes] | None:
         """Take what arrived; return status and body when the answer is whole."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from load import surroundings
-from load.bench.speed import throughput
+from load.bench.speed import cached, remembering, scaling, starting, throughput
 from load.bench.speed.arms import Context, Measured
 from load.bench.speed.cores import cores
 from load.bench.speed.knowledge import ROOM
@@ -20,6 +20,10 @@ RESULTS: Final = ROOT / "load" / "results"
 
 MEASURES: Final[Mapping[str, Callable[[Context], Measured]]] = {
     "throughput": throughput.run,
+    "cached": cached.run,
+    "history": remembering.run,
+    "scaling": scaling.run,
+    "start": starting.run,
 }
 _QUICK: Final = {"rounds": 3, "seconds": 2.0, "share": 0.1}
 

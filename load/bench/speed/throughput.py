@@ -21,7 +21,7 @@ from load.bench.speed.figures import quantile
 from load.bench.speed.knowledge import MODEL, Knowledge
 from load.bench.speed.rounds import Sample, Samples, in_rounds
 from load.bench.speed.servers import Served, Stage, child, served_when_answering
-from tests.redis_server import free_port
+from tests.redis_server import RedisServer, free_port
 
 CLIENTS: Final = 32
 _A_SECOND_MAX: Final = 1_000
@@ -122,8 +122,12 @@ def asked_of(
     *,
     clients: int,
     repeated: list[str] | None = None,
+    sessions: list[str] | None = None,
 ) -> Sample:
-    """Have clients ask one or several servers; ``repeated``: the same questions over and over."""
+    """Have clients ask one or several servers.
+
+    ``repeated``: the same questions over and over; ``sessions``: in these, and not in new ones.
+    """
     needed = int((context.seconds + asking.WARM_S) * _A_SECOND_MAX * len(servers))
     plan = asking.Plan(
         ports=[one.port for one in servers],
@@ -132,6 +136,7 @@ def asked_of(
         seconds=context.seconds,
         prefix=feed.name(),
         repeat=repeated is not None,
+        sessions=sessions or [],
     )
     cpu_s = sum(one.cpu_s() for one in servers)
     asked = child("asking", asdict(plan), where=context.cores.around)
@@ -183,12 +188,14 @@ def _times(said: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def naive(stage: Stage, knowledge: Knowledge, *, encoder: str) -> Served:
-    """Start the naive server with a Redis of its own."""
+def naive(
+    stage: Stage, knowledge: Knowledge, *, encoder: str, store: RedisServer | None = None
+) -> Served:
+    """Start the naive server, with a Redis of its own where none is given."""
     port = free_port()
     environment = {
         **os.environ,
-        "NAIVE_REDIS_URL": stage.redis().url,
+        "NAIVE_REDIS_URL": (store or stage.redis()).url,
         "NAIVE_TEXTS": str(knowledge.texts),
         "NAIVE_VECTORS": str(knowledge.vectors),
         "NAIVE_ENCODER": encoder,
