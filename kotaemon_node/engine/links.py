@@ -10,18 +10,20 @@ Law 1: text passes at once; what may be the beginning of an address is held unti
 Law 2: what comes out depends on the text alone, not on how it was cut into pieces.
 Law 3: nothing may grow onto an address that was let out: a blank comes between.
 
-Addresses are what renderers of Markdown make links of: ``scheme://…``, ``www.…``, and ``//…`` where
-Markdown expects an address (GitHub Flavored Markdown, "Autolinks (extension)").
+Addresses are what renderers of Markdown make links of: ``scheme://…``, ``www.…`` (GitHub Flavored
+Markdown, "Autolinks (extension)"), and what browsers take for one in a link's destination: ``//…``,
+``https:…``, both with backslashes as well (WHATWG URL, "special authority slashes state").
 """
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
 from kotaemon_node.domain.door_limits import LINK_HELD_CHARS_MAX
 from kotaemon_node.domain.language import Language
+from kotaemon_node.engine.plain_addresses import PlainAddresses, plainly
 from kotaemon_node.ports.language_model import ChatMessage
 
 LinkRule = Literal["read", "listed", "any"]
@@ -29,16 +31,20 @@ LinkRule = Literal["read", "listed", "any"]
 LEFT_OUT: Final[dict[Language, str]] = {"en": "(link left out)", "zh": "（链接已略去）"}
 
 _BEGIN: Final = re.compile(
-    r"(?:(?<![A-Za-z0-9+.-])(?:https?|ftp))?://|(?<![A-Za-z0-9.@/-])www\."
-    r"|(?:(?<=[(<])|(?<=\]:)|(?<=\]: ))//",
+    r"(?<![A-Za-z0-9+.-])(?:https?|ftp):(?=[\w/\\\[%])|://|(?<![A-Za-z0-9.@/-])www\."
+    r"|(?<![A-Za-z0-9:/\\])[/\\]{2}(?=[\w\[%])",
     re.IGNORECASE,
 )
 # What may become the beginning of one with the characters that follow.
 _MAY_BEGIN: Final = re.compile(
-    r"(?:(?<![A-Za-z0-9+.-])(?:h|ht|htt|https?|f|ft|ftp))?(?::/?)?\Z"
-    r"|(?<![A-Za-z0-9.@/-])w{1,3}\Z|(?:(?<=[(<])|(?<=\]:)|(?<=\]: ))/\Z",
+    r"(?<![A-Za-z0-9+.-])(?:h|ht|htt|https?:?|f|ft|ftp:?)\Z|:/?\Z"
+    r"|(?<![A-Za-z0-9.@/-])w{1,3}\Z|(?<![A-Za-z0-9:/\\])[/\\]{1,2}\Z",
     re.IGNORECASE,
 )
+# Behind it stands a destination, which reaches as far as the second half of the pair.
+_DESTINATION: Final = re.compile(r"(?:\]\(|\]:|=)\s*[\"']?\Z|<\Z")
+_ENDS_WITH: Final = {"(": ")", "<": ">", '"': '"', "'": "'"}
+_CLOSING_CHARS_MAX: Final = 3
 _ADDRESS: Final = re.compile(r"[^\s<]*")
 _CLOSING: Final = re.compile(r"[)\]}>\"'`*_~.,;:!?，。；：！？、）】》」』”’…]+\Z")
 # Where an address may end though text follows without a blank.
@@ -61,7 +67,7 @@ class LinkTerms:
         """Return the addresses that may leave because they stand in ``texts``."""
         if self.rule != "read":
             return frozenset()
-        return frozenset(same for text in texts for same in _addresses_in(text))
+        return frozenset(same for text in texts for same in _addresses_in(plainly(text)))
 
     def lists(self, address: str) -> bool:
         """Tell whether the address is one of a listed host."""
@@ -84,6 +90,7 @@ class LinkGate:
     known: frozenset[str]
     language: Language
     left_out: int = 0
+    _plain: PlainAddresses = field(default_factory=PlainAddresses)
     _held: str = ""
     _before: str = ""
     """The end of what was let out."""
@@ -121,11 +128,12 @@ class LinkGate:
         """Take a piece and return what may be shown by now, perhaps nothing."""
         if self.terms.rule == "any":
             return piece
-        self._held += piece
+        self._held += self._plain.feed(piece)
         return self._let_out(whole=False)
 
     def finish(self) -> str:
         """Return what was held back; nothing follows."""
+        self._held += self._plain.finish()
         return self._let_out(whole=True)
 
     def _let_out(self, *, whole: bool) -> str:
@@ -180,7 +188,7 @@ class LinkGate:
         closing = _CLOSING.search(address)
         body = address[: closing.start()] if closing else address
         if self._may_leave(body):
-            return address
+            return body + self._apart(address[len(body) :])
         for found in list(_BREAK.finditer(address))[:_PARTS_MAX]:
             if self._may_leave(address[: found.start()]):
                 # The rest may hold another one.
@@ -188,6 +196,18 @@ class LinkGate:
                 self._behind_address = True
                 return address[: found.start()]
         return self._instead() + (closing[0] if closing else "")
+
+    def _apart(self, closing: str) -> str:
+        """Return what stands behind an address that leaves, apart where it could carry something.
+
+        Renderers end an address at different characters, so a choice of many would be data.
+        """
+        destination = _DESTINATION.search(self._before)
+        if destination is None:
+            grows = len(closing) > _CLOSING_CHARS_MAX
+        else:
+            grows = closing[:1] != _ENDS_WITH.get(destination[0].strip()[-1:], "")
+        return f" {closing}" if closing and grows else closing
 
     def _may_leave(self, address: str) -> bool:
         return _same(address) in self.known or (
@@ -222,7 +242,7 @@ def _same(address: str) -> str:
     """Return an address in the one form in which two are compared: host in small letters."""
     head, slashes, rest = _with_scheme(address).partition("://")
     host, slash, path = rest.partition("/")
-    return f"{head.lower()}{slashes}{host.lower()}{slash}{path}".rstrip("/")
+    return f"{head.lower()}{slashes}{host.lower()}{slash}{path}".removesuffix("/")
 
 
 def _with_scheme(address: str) -> str:

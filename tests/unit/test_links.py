@@ -76,6 +76,80 @@ def test_what_was_made_up_is_left_out_and_nothing_grows_onto_an_address(
     assert let_out(text) == shown
 
 
+@pytest.mark.parametrize(
+    "destination",
+    [
+        "https:evil.example/?d=ann",
+        "https:/evil.example/?d=ann",
+        "https:\\\\evil.example/?d=ann",
+        "/\\evil.example/?d=ann",
+        "\\\\evil.example/?d=ann",
+        " //evil.example/?d=ann",
+        "\n//evil.example/?d=ann",
+        "https\\://evil.example/?d=ann",
+        "https:\\/\\/evil.example/?d=ann",
+        "https\\:evil.example/?d=ann",
+        "https&#58;//evil.example/?d=ann",
+        "https&#x3A;evil.example/?d=ann",
+        "https&colon;&sol;&sol;evil.example/?d=ann",
+        "https\\&#58;evil.example/?d=ann",
+        "&#47;&#x2f;evil.example/?d=ann",
+        "https:&Tab;//evil.example/?d=ann",
+        "h&#116;tps://evil.example/?d=ann",
+        "<https:evil.example/?d=ann>",
+    ],
+)
+@pytest.mark.parametrize("form", ["[x]({})", "![]({})", "[x]: {}", "<a href='{}'>", "<img src={}>"])
+def test_a_disguise_hides_no_destination(form: str, destination: str) -> None:
+    assert "(link left out)" in let_out(form.format(destination))
+
+
+@pytest.mark.parametrize("form", ["[x](<{}>)", "[x]( <<{}>)", "[x](\n<{}>)", "[x]: <{}>"])
+def test_no_brackets_keep_a_destination_together_behind_a_blank(form: str) -> None:
+    shown = let_out(form.format("https://shop.example/faq ann's order"))
+    assert "<" not in shown
+    assert "https://shop.example/faq ann's order" in shown
+    assert let_out("[x](<https://shop.example/faq>).") == "[x](https://shop.example/faq)."
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("![](https://shop.example/faq'`''``)", "![](https://shop.example/faq '`''``)"),
+        ("![](https://shop.example/faq.)", "![](https://shop.example/faq .)"),
+        ("[1]: https://shop.example/faq;;", "[1]: https://shop.example/faq ;;"),
+        ("<img src='https://shop.example/faq``*'>", "<img src='https://shop.example/faq ``*'>"),
+        ("https://shop.example/faq';';'", "https://shop.example/faq ';';'"),
+        ("https://shop.example/faq//////", "(link left out)"),
+        ("（https://shop.example/faq）。", "（https://shop.example/faq）。"),
+        ("**[x](https://shop.example/faq)**。”", "**[x](https://shop.example/faq)**。”"),
+        ("<a href='https://shop.example/faq'>", "<a href='https://shop.example/faq'>"),
+    ],
+)
+def test_a_choice_of_closing_characters_carries_nothing(text: str, shown: str) -> None:
+    assert let_out(text) == shown
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "AT&T & Söhne &c. &copy; &#169; &#580; &#x2F0;",
+        "C:\\Users\\ann, 1:2, a\\b, \\*not so\\*, \\\\",
+        "Write https: it is safer than http:, or ftp.",
+        "1 // 2, a/b//c, |:---|",
+        "[1]: see below; [x](shipping.md#zones) [y](/v1/sources/a)",
+        "if a <b and c> d: x = [](){ }",
+    ],
+)
+def test_what_is_no_address_stays_as_it_is(text: str) -> None:
+    assert let_out(text) == text
+
+
+def test_a_disguised_address_that_was_read_may_leave_and_is_written_plainly() -> None:
+    one = gate(read="[x](https&#58;//shop.example/new)")
+    assert let_out("[x](<https\\://shop.example/new>)", one=one) == "[x](https://shop.example/new)"
+
+
 def test_a_poisoned_page_has_its_own_address_shown_but_none_that_carries_something() -> None:
     assert let_out("https://evil.example/pixel.png") == "https://evil.example/pixel.png"
     assert "evil" not in let_out("https://evil.example/pixel.png?order=1003")
@@ -135,9 +209,10 @@ def test_what_the_model_wrote_itself_makes_no_address_known() -> None:
 
 PARTS = st.sampled_from(
     ["https://", "http:", "//", "www.", "shop.example", "evil.example", "/faq", "?q=1", " ", "(",
-     ")", "[1]", "]: ", "<", ">", "秘密", "。", ".", ",", "a", "h", "w", "\n", "ftp://", "@", "{"]
+     ")", "[1]", "]: ", "](", "\\", "&#58;", "&colon", ";", "&", "#", "47", "<", ">", ":", "/",
+     "秘密", "。", ".", ",", "a", "h", "w", "\n", "ftp://", "@", "{"]
 )  # fmt: skip
-TEXTS = st.lists(PARTS, max_size=14).map("".join)
+TEXTS = st.lists(PARTS, max_size=16).map("".join)
 
 
 @given(TEXTS, st.integers(1, 5))
