@@ -131,6 +131,13 @@ def bombs() -> Mapping[str, Callable[[], bytes]]:
             '<row r="1"><c r="A1"><v>1</v></c></row>',
             '<mergeCells><mergeCell ref="A1:XFD1048576"/></mergeCells>',
         ),
+        "xhtml-laughs.xhtml": lambda: _LAUGHS + b"<html><body>&l9;</body></html>",
+        "deep.xhtml": lambda: b"<div>" * 100_000,
+        "many-slides.pptx": lambda: _pptx(20_000),
+        "laughs.pptx": lambda: _pptx(1, before=_LAUGHS),
+        "deep.faq.json": lambda: b"[" * 100_000 + b"]" * 100_000,
+        "numbers.faq.json": lambda: b'{"entries":[' + b"1e999999999," * 200_000 + b"1]}",
+        "repeated.tsv": lambda: b"\t" * 3_000_000,
         "wide.csv": lambda: b"a," * 2_000_000,
         "tall.csv": lambda: b"a,b\n" * 1_000_000,
         "quotes.csv": lambda: b'"' * 3_000_000,
@@ -233,6 +240,29 @@ def _xlsx(rows: str, behind: str = "") -> bytes:
                 b'officeDocument"', b'worksheet"'
             ),
             "xl/worksheets/sheet1.xml": sheet.encode(),
+        }
+    )
+
+
+def _pptx(slides: int, *, before: bytes = b"") -> bytes:
+    main = "http://schemas.openxmlformats.org/presentationml/2006/main"
+    listed = "".join(f'<p:sldId id="{at}" r:id="s"/>' for at in range(256, 256 + slides))
+    shown = (
+        f'<p:presentation xmlns:p="{main}" xmlns:r="{_OFFICE}"><p:sldIdLst>{listed}</p:sldIdLst>'
+        "</p:presentation>"
+    )
+    slide = f'<p:sld xmlns:p="{main}"><p:cSld><p:spTree/></p:cSld></p:sld>'
+    target = '<Relationship Id="s" Target="slides/s.xml" '
+    return _zipped(
+        {
+            "[Content_Types].xml": _types("ppt/presentation.xml", "presentationml.presentation"),
+            "_rels/.rels": _related("ppt/presentation.xml"),
+            "ppt/presentation.xml": shown.encode(),
+            "ppt/_rels/presentation.xml.rels": (
+                f'<Relationships xmlns="{_PACKAGE}/relationships">{target}'
+                f'Type="{_OFFICE}/slide"/></Relationships>'
+            ).encode(),
+            "ppt/slides/s.xml": before + slide.encode(),
         }
     )
 

@@ -9,13 +9,12 @@ not named keeps the figures that it has.
 """
 
 import argparse
-import hashlib
 import json
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -23,21 +22,18 @@ from typing import Any
 import psutil
 import structlog
 
-from coordinator.folder import FileState
-from coordinator.metrics import CoordinatorMetrics
-from coordinator.reading.pool import ChildReader
-from kotaemon_node.adapters.system import SystemClock
 from load import surroundings
 from load.bad_input import doors, forms
-from load.bad_input.documents import bombs, damaged
+from load.bad_input.children import Children, made_bombs
+from load.bad_input.documents import damaged
 from load.bad_input.messages import Player, messages
+from load.bad_input.neighbour import Neighbour
 from load.bad_input.site import Site
 from load.bad_input.slow import CROWDS, RATIO_MAX
 from load.kept import keep, progress
 from tests.cluster import Cluster
 from tests.redis_server import RedisServer
 
-_READ_S = 900.0
 _MB = 1024**2
 
 
@@ -85,15 +81,18 @@ def at_doors(data: Path, folder: Path, options: argparse.Namespace) -> dict[str,
             statuses.update(tried.statuses)
             faults.extend(tried.faults)
 
-        for number, door in enumerate(described):
-            if door.reads_json:
-                note("JSON texts", doors.try_json(caller, door, json_texts))
-            # Each string meets each door over the runs; in one run each so manieth of them.
-            chosen = strings[number % options.step :: options.step]
-            note("strings", doors.try_texts(caller, door, chosen))
-        progress(f"{sum(total.values())} requests at {len(described)} doors")
-        note("forms", forms.try_forms(caller))
-        note("names of files", forms.try_names(caller, strings[:: options.step]))
+        neighbour = Neighbour(cluster.port)
+        with neighbour:
+            for number, door in enumerate(described):
+                if door.reads_json:
+                    note("JSON texts", doors.try_json(caller, door, json_texts))
+                # Each string meets each door over the runs; in one run each so manieth of them.
+                chosen = strings[number % options.step :: options.step]
+                note("strings", doors.try_texts(caller, door, chosen))
+            progress(f"{sum(total.values())} requests at {len(described)} doors")
+            note("forms", forms.try_forms(caller))
+            note("names of files", forms.try_names(caller, strings[:: options.step]))
+        faults.extend(f"neighbour: {it}" for it in neighbour.failed)
         grown = {name: round((_rss(cluster, name) - it) / _MB, 1) for name, it in rss.items()}
         alive = doors.Caller(cluster.port).ask("GET", "/ask?q=shipping").status
         errors = sum('"level":"error"' in cluster.log(name) for name in rss)
@@ -104,43 +103,21 @@ def at_doors(data: Path, folder: Path, options: argparse.Namespace) -> dict[str,
         "faults": faults,
         "logs_with_errors": errors,
         "grown_mb": grown,
+        "neighbour": neighbour.told(),
         "an_ordinary_question_afterwards": alive,
     }
 
 
 def documents(data: Path, folder: Path, options: argparse.Namespace) -> dict[str, Any]:
-    """Read damaged documents and bombs in the children, each followed by a good one."""
-    made: dict[str, Callable[[], bytes]] = dict(bombs())
-    for document in damaged(data):
-        made[document.name] = lambda content=document.content: content  # type: ignore[misc]
-    reader = ChildReader(
-        lambda state: made[state.document](), metrics=CoordinatorMetrics(), clock=SystemClock()
-    )
-    rss = psutil.Process().memory_info().rss
-    reasons = Counter[str]()
-    faults, slowest = [], ("", 0.0)
-    try:
-        for name, make in made.items():
-            content = make()
-            state = FileState(name, hashlib.sha256(content).hexdigest(), len(content))
-            began_s = time.monotonic()
-            read = reader.begin("kb", state).result(timeout=_READ_S)
-            took_s = time.monotonic() - began_s
-            reason = (read.reason or "read") if read else "gone"
-            slowest = max(slowest, (name, took_s), key=lambda it: it[1])
-            reasons[reason.split(":")[0].split("(")[0][:60]] += 1
-            if "internal error" in reason or "crashed" in reason:
-                faults.append(f"{name}: {reason}")
-    finally:
-        reader.close()
-    grown = psutil.Process().memory_info().rss - rss
+    """Read bombs and damaged documents in the children, a good one beside each."""
+    with Children() as children:
+        bombed = children.read_all(made_bombs())
+        progress(f"{bombed.count} bombs")
+        broken = children.read_all(damaged(data))
     return {
-        "bombs": len(bombs()),
-        "damaged": len(made) - len(bombs()),
-        "outcomes": dict(reasons.most_common()),
-        "slowest": {"document": slowest[0], "seconds": round(slowest[1], 1)},
-        "coordinator_grown_mb": round(grown / _MB, 1),
-        "faults": faults,
+        "bombs": {"count": bombed.count, **bombed.told()},
+        "damaged": {"count": broken.count, **broken.told()},
+        "faults": bombed.faults + broken.faults,
     }
 
 
@@ -176,6 +153,13 @@ def report(results: Mapping[str, Any]) -> str:
         lines.append(
             f"| {name} | {tried} | {faults} | {memory} | `{part['commit']}` | {part['machine']} |"
         )
+    if neighbour := results.get("doors", {}).get("neighbour"):
+        lines += [
+            "",
+            f"A neighbour asked {neighbour['asked']:,} questions beside the doors' requests:"
+            f" {neighbour['failed']} failed, median {neighbour['alone_ms']} ms alone and"
+            f" {neighbour['beside_ms']} ms beside them (p99 {neighbour['beside_p99_ms']} ms).",
+        ]
     if "slow" in results:
         lines += ["", "A healthy client beside crowds (medians):", ""]
         lines += ["| crowd | connections | alone | beside | ratio | cut off after |"]
@@ -196,8 +180,9 @@ def _told(name: str, part: Mapping[str, Any]) -> tuple[str, str]:
         grown = ", ".join(f"{it} {mb:+} MB" for it, mb in part["grown_mb"].items())
         return f"{part['doors']} doors: {counts}", grown
     if name == "documents":
-        tried = f"{part['bombs']} bombs, {part['damaged']} damaged documents"
-        return tried, f"coordinator {part['coordinator_grown_mb']:+} MB"
+        bombed, broken = part["bombs"], part["damaged"]
+        tried = f"{bombed['count']} bombs, {broken['count']:,} damaged documents"
+        return tried, f"coordinator {broken['coordinator_grown_mb']:+} MB"
     grown = max(it["grown_bytes"] for it in part["crowds"]) / _MB
     return f"{len(part['crowds'])} crowds", f"pod {grown:+.1f} MB"
 
