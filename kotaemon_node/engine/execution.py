@@ -117,7 +117,8 @@ class Execution:
         try:
             return self._answer(work, out, live, started_s=started_s)
         except LEAVING as reason:
-            self.spent(work.lease.key, _noted_usage(out), isinstance(reason, Gone))
+            left = settling.LeftTurn(work.lease.key, work.attempts, _noted_usage(out), out.unkept)
+            self.spent(left, gone=isinstance(reason, Gone))
             raise
 
     def _answer(

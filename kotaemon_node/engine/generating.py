@@ -16,7 +16,7 @@ from kotaemon_node.engine.given import Given, is_alone
 from kotaemon_node.engine.links import LinkGate
 from kotaemon_node.engine.memory import MemoryRule
 from kotaemon_node.engine.prompt import build_prompt
-from kotaemon_node.engine.rounds import BothGates, Gate, Talk
+from kotaemon_node.engine.rounds import BothGates, Gate, Talk, unkept
 from kotaemon_node.engine.terms import FREE, ModelTerms
 from kotaemon_node.engine.tool_steps import DecidedCall, ToolSteps, caller_of
 from kotaemon_node.ports.language_model import ChatMessage, LanguageModel, Usage
@@ -102,6 +102,7 @@ class Generating:
             whole.add(Usage(*turn.draft.recognising))
             whole.add(usage)
             turn.draft.usage = self.terms.told(whole)
+            turn.out.unkept = self.terms.told(unkept(usage, turn.out))
             links = sum(one.left_out for one in left_out)
             noted |= {"usage": turn.draft.usage, "marks": dict(outcomes), "links_left_out": links}
             self.metrics.links_left_out(links)

@@ -311,6 +311,16 @@ class Talk:
         return text
 
 
+def unkept(usage: Usage, out: FrameWriter) -> Usage:
+    """Return what of the rounds' ``usage`` stands in no journal: no later owner knows of it."""
+    kept = Usage()
+    for _, said in out.steps("round:"):
+        kept.add(Round.from_json(said).usage)
+    prompt = max(0, usage.prompt_tokens - kept.prompt_tokens)
+    completion = max(0, usage.completion_tokens - kept.completion_tokens)
+    return Usage(prompt, completion, usage.estimated)
+
+
 def well_formed(piece: str) -> str:
     """Return ``piece`` with lone surrogates, which no UTF-8 can hold, as U+FFFD."""
     return piece.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

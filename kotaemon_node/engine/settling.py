@@ -1,26 +1,40 @@
 """Settles what was reserved for a turn, once it has ended on whichever pod."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import structlog
 
 from kotaemon_node.domain.errors import StoreFull, StoreUnavailable
 from kotaemon_node.domain.session import Turn, TurnKey
 from kotaemon_node.domain.turn import State
-from kotaemon_node.ports.use import UseCounts
+from kotaemon_node.ports.use import Left, UseCounts
 
 _log = structlog.get_logger(__name__)
 
 CRASHED: Final = "turn_crashed"
 """Error code of a turn whose pods were lost one after the other."""
 
-Spent = Callable[[TurnKey, Mapping[str, Any], bool], None]
-"""Is told key and usage of a turn that its pod leaves, and whether it is gone; must not raise."""
+
+@dataclass(frozen=True, slots=True)
+class LeftTurn:
+    """What a turn had taken when its pod left it to others."""
+
+    key: TurnKey
+    attempt: int
+    usage: Mapping[str, Any]
+    unkept: Mapping[str, Any]
+    """What of it stands in no journal."""
 
 
-def nobody_told(key: TurnKey, usage: Mapping[str, Any], gone: bool) -> None:
+class Spent(Protocol):
+    """Is told of a turn that its pod leaves, and whether it is gone; must not raise."""
+
+    def __call__(self, left: LeftTurn, *, gone: bool) -> None: ...
+
+
+def nobody_told(left: LeftTurn, *, gone: bool) -> None:
     """Tell nobody."""
 
 
@@ -40,7 +54,11 @@ class Settling:
         took = _Took() if _untold(turn) else _Took.of(turn.usage)
         try:
             self._counts.settle(
-                key.session.tenant, turn_name(key), tokens=took.tokens, cost=took.cost
+                key.session.tenant,
+                turn_name(key),
+                tokens=took.tokens,
+                cost=took.cost,
+                attempt=turn.attempts,
             )
         except StoreUnavailable as error:
             return isinstance(error, StoreFull)  # which takes nothing for a while
@@ -48,16 +66,21 @@ class Settling:
             _log.exception("turn_not_settled", turn_id=key.turn_id)
         return True
 
-    def spent(self, key: TurnKey, usage: Mapping[str, Any], gone: bool) -> None:
+    def spent(self, left: LeftTurn, *, gone: bool) -> None:
         """``Spent``: what is gone nobody else will settle."""
-        took = _Took.of(usage)
+        tenant, name = left.key.session.tenant, turn_name(left.key)
+        took, lost = _Took.of(left.usage), _Took.of(left.unkept)
         if not took.tokens and not took.cost:
             return
-        end = self._counts.settle if gone else self._counts.tell
         try:
-            end(key.session.tenant, turn_name(key), tokens=took.tokens or 0, cost=took.cost or 0.0)
+            if gone:
+                self._counts.settle(
+                    tenant, name, tokens=took.tokens, cost=took.cost, attempt=left.attempt
+                )
+            else:
+                self._counts.tell(tenant, name, _left(left.attempt, took, lost))
         except Exception as error:  # noqa: BLE001 - then it counts as it was reserved
-            _log.warning("turn_not_told", turn_id=key.turn_id, error=str(error))
+            _log.warning("turn_not_told", turn_id=left.key.turn_id, error=str(error))
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +94,10 @@ class _Took:
     def of(cls, usage: Mapping[str, Any]) -> "_Took":
         tokens = sum(int(usage.get(f"{it}_tokens") or 0) for it in ("prompt", "completion"))
         return cls(tokens, float(usage.get("cost") or 0.0))
+
+
+def _left(attempt: int, took: _Took, lost: _Took) -> Left:
+    return Left(attempt, took.tokens or 0, took.cost or 0.0, lost.tokens or 0, lost.cost or 0.0)
 
 
 def _untold(turn: Turn) -> bool:

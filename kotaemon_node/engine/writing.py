@@ -95,6 +95,8 @@ class FrameWriter:
         """When the first text of this owner was stored, by ``clock.monotonic_s``."""
         self.notes: dict[str, Any] = {}
         """What the steps note for the audit record, also of a turn that fails: step to JSON."""
+        self.unkept: Mapping[str, Any] = {}
+        """What this owner had the language model read and write that stands in no journal."""
         self._outbox = commit.open(
             work.lease,
             seq=stored[-1].seq or 0 if stored else 0,

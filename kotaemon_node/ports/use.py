@@ -5,6 +5,8 @@ Rule 2: in any sixty seconds no more is let in than a limit says. A place is fre
     after it could be, at the latest: what was used is kept by the second.
 Rule 3: what a turn takes is not known before it: so it is reserved when the turn is asked for, and
     settled once when it has ended. Beyond a limit goes only what a turn took above its reservation.
+    Where several pods attempted a turn, it took what the last one knows of, and what each of those
+    before it tells that nobody else can.
 Rule 4: what is never settled counts as it was reserved: who could have told is gone, and the model
     was asked perhaps. A stream that nobody keeps ends after ``STREAM_LEASE_S``.
 Rule 5: time is the store's. Where its clock is set back, what counted then counts as of now.
@@ -100,6 +102,19 @@ class OpenStream:
     stream: str
 
 
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What one attempt at a turn had taken when its pod left the turn to others."""
+
+    attempt: int
+    tokens: int
+    cost: float
+    """All that the turn had taken by then, as far as this attempt knows."""
+    lost_tokens: int = 0
+    lost_cost: float = 0.0
+    """What of it no later attempt knows of: it stands in no journal."""
+
+
 class UseCounts(Protocol):
     """Counts what is used. Thread safe; every call may raise ``StoreUnavailable``."""
 
@@ -111,18 +126,22 @@ class UseCounts(Protocol):
         """Return how the limits stand; counts nothing and refuses nothing."""
         ...
 
-    def settle(self, tenant: str, turn: str, *, tokens: int | None, cost: float | None) -> bool:
+    def settle(
+        self, tenant: str, turn: str, *, tokens: int | None, cost: float | None, attempt: int = 0
+    ) -> bool:
         """Count what a turn took in place of what was reserved; False: it was, or never reserved.
 
-        None: the caller does not know. Then as much counts as was told, or else reserved, until
-        somebody tells. May be repeated: only the first call counts.
+        ``attempt``: that which was under way. None: the caller does not know what it took; then as
+        much counts as it told, or else was reserved, until it tells. May be repeated: only the
+        first call counts.
         """
         ...
 
-    def tell(self, tenant: str, turn: str, *, tokens: int, cost: float) -> bool:
-        """Tell what a turn took by now that another ends, for ``settle`` by who does not know.
+    def tell(self, tenant: str, turn: str, left: Left) -> bool:
+        """Tell what an attempt took at a turn that others go on with, or end.
 
-        It may come before that or after. False: it is settled by who knew, or nothing is reserved.
+        It may come before ``settle`` or after, once for each attempt: what comes again is not
+        counted again. False: the turn was settled by the same attempt, or nothing is reserved.
         """
         ...
 

@@ -12,7 +12,7 @@ import pytest
 from kotaemon_node.adapters.redis import RedisStore, connect
 from kotaemon_node.adapters.redis.use import RedisUse
 from kotaemon_node.domain.quotas import Quota
-from kotaemon_node.ports.use import REPEATS_MAX, OpenStream, User, Verdict, Wanted
+from kotaemon_node.ports.use import REPEATS_MAX, Left, OpenStream, User, Verdict, Wanted
 from tests.fakes.use_hammer import OWN_MAX, PROCESSES, REQUESTS_MAX, TRIES
 from tests.redis_server import RedisServer, Server
 from tests.redis_sets import until
@@ -157,10 +157,10 @@ def test_what_is_told_stands_in_place_of_what_was_reserved(
     expected = {("principal", "tokens"): 100 - tokens, ("principal", "cost"): round(1 - cost, 6)}
 
     if before:
-        assert use.tell("acme", "a", tokens=tokens, cost=cost)
-    assert use.settle("acme", "a", tokens=None, cost=None)
+        assert use.tell("acme", "a", Left(1, tokens, cost))
+    assert use.settle("acme", "a", tokens=None, cost=None, attempt=1)
     for _ in range(2):  # a reply may be lost
-        assert use.tell("acme", "a", tokens=tokens, cost=cost)
+        assert use.tell("acme", "a", Left(1, tokens, cost))
 
     assert left(use.look(user)) == expected
     assert not use.settle("acme", "a", tokens=None, cost=None)
@@ -170,12 +170,41 @@ def test_what_is_told_stands_in_place_of_what_was_reserved(
 def test_who_ends_a_turn_and_knows_what_it_took_is_believed(use: RedisUse) -> None:
     user = replace(ANN, own=Quota(tokens_per_minute=100))
     use.take(user, Wanted(requests=1, tokens=60, turn="a"))
-    assert use.tell("acme", "a", tokens=90, cost=0.0)  # it was taken over
+    assert use.tell("acme", "a", Left(1, 90, 0.0, lost_tokens=90))  # the reply was lost
 
-    assert use.settle("acme", "a", tokens=20, cost=0.0)
+    assert use.settle("acme", "a", tokens=20, cost=0.0, attempt=1)
 
-    assert not use.tell("acme", "a", tokens=90, cost=0.0)
+    assert not use.tell("acme", "a", Left(1, 90, 0.0, lost_tokens=90))
     assert left(use.look(user)) == {("principal", "tokens"): 80}
+
+
+@pytest.mark.parametrize("knows", [True, False], ids=["ended by its last", "ended by another"])
+@pytest.mark.parametrize("late", [True, False])
+def test_what_each_of_many_attempts_took_counts_once(
+    use: RedisUse, late: bool, knows: bool
+) -> None:
+    user = replace(ANN, own=Quota(tokens_per_minute=1_000, cost_per_day=1.0), all=Quota(None, 900))
+    use.take(user, Wanted(requests=1, tokens=60, cost=0.6, turn="a"))
+    # Of the first 90 the next ones find 50 in the journal; of their own 30 and 20 nothing.
+    attempts = [Left(1, 90, 0.09, 40, 0.04), Left(2, 80, 0.08, 30, 0.03)]
+    last = Left(3, 70, 0.07, 20, 0.02)
+
+    def tell() -> None:
+        for one in (*attempts, *attempts):
+            assert use.tell("acme", "a", one)
+
+    if not late:
+        tell()
+    took = (last.tokens, last.cost) if knows else (None, None)
+    assert use.settle("acme", "a", tokens=took[0], cost=took[1], attempt=3)
+    if late:
+        tell()
+    assert use.tell("acme", "a", last) is not knows
+
+    found = left(use.look(user))
+    assert found["principal", "tokens"] == 1_000 - (40 + 30 + 70)
+    assert found["tenant", "tokens"] == 900 - (40 + 30 + 70)
+    assert found["principal", "cost"] == pytest.approx(1 - (0.04 + 0.03 + 0.07))
 
 
 def test_who_comes_back_to_a_turn_costs_nothing_ten_times(use: RedisUse) -> None:

@@ -10,7 +10,8 @@ from kotaemon_node.adapters.redis.use import RedisUse
 from kotaemon_node.domain.quotas import Quota
 from kotaemon_node.domain.session import SessionKey, TurnKey
 from kotaemon_node.domain.turn import State
-from kotaemon_node.engine.settling import Settling, turn_name
+from kotaemon_node.engine.rounds import Round, unkept
+from kotaemon_node.engine.settling import LeftTurn, Settling, turn_name
 from kotaemon_node.ports.language_model import ChatMessage, Usage
 from kotaemon_node.ports.use import User, Wanted
 from tests.book_pods import KNOWN, BookPod
@@ -56,8 +57,8 @@ class Limited:
         self.pod.begin("s1", "t1", KNOWN)
         assert self.model.begun.wait(PATIENT_S)
 
-    def _spent(self, *told: Any) -> None:
-        self.settling.spent(*told)
+    def _spent(self, left: LeftTurn, *, gone: bool) -> None:
+        self.settling.spent(left, gone=gone)
         self.told.set()
 
     def take(self, key: TurnKey) -> None:
@@ -141,3 +142,40 @@ def test_a_turn_whose_session_is_deleted_is_paid_for(server: RedisServer) -> Non
     one.model.go.set()
 
     one.pod.until(lambda: one.used() == (TOOK, 0.0))
+
+
+def test_a_turn_that_was_handed_over_is_paid_for_by_all_who_answered_it(
+    server: RedisServer,
+) -> None:
+    one = Limited(server)
+    heir = BookPod("two", server, model=(going_on := Writing()))
+    heir.tally = one.settling  # type: ignore[assignment]
+    one.pod.leaving = True
+    one.pod.engine.hand_over()
+    one.model.go.set()
+    assert one.told.wait(PATIENT_S)
+    one.pod.until_idle()
+
+    going_on.go.set()
+    assert heir.recovery.sweep() == 1
+    done = heir.engine.wait(one.key, ANYBODY, timeout_s=PATIENT_S)
+    heir.until_idle()
+
+    assert done is not None
+    assert (done.state, done.attempts) == (State.DONE, 2)
+    heir.until(lambda: one.used() == (2 * TOOK, 0.0))
+
+
+class Journal:
+    """Of a turn whose first round was decided."""
+
+    def steps(self, prefix: str) -> list[tuple[str, Any]]:
+        said = Round("Let me see.", usage=Usage(200, 20))
+        return [("1", said.as_json())] if prefix == "round:" else []
+
+
+def test_what_stands_in_the_journal_is_counted_by_whoever_goes_on() -> None:
+    out: Any = Journal()
+
+    assert unkept(Usage(500, 30), out) == Usage(300, 10)
+    assert unkept(Usage(200, 20), out) == Usage(0, 0)

@@ -22,6 +22,7 @@ from kotaemon_node.ports.use import (
     RESERVED_S,
     SETTLED_S,
     STREAM_LEASE_S,
+    Left,
     Level,
     OpenStream,
     Scope,
@@ -50,18 +51,21 @@ class RedisUse:
         """See the port."""
         return self._run("look", user, _NOTHING)
 
-    def settle(self, tenant: str, turn: str, *, tokens: int | None, cost: float | None) -> bool:
+    def settle(
+        self, tenant: str, turn: str, *, tokens: int | None, cost: float | None, attempt: int = 0
+    ) -> bool:
         """See the port."""
         took = ("" if tokens is None else tokens, "" if cost is None else _micro(cost))
-        return self._end("settle", tenant, turn, took)
+        return self._end("settle", tenant, turn, attempt, *took)
 
-    def tell(self, tenant: str, turn: str, *, tokens: int, cost: float) -> bool:
+    def tell(self, tenant: str, turn: str, left: Left) -> bool:
         """See the port."""
-        return self._end("tell", tenant, turn, (tokens, _micro(cost)))
+        took, lost = (left.tokens, _micro(left.cost)), (left.lost_tokens, _micro(left.lost_cost))
+        return self._end("tell", tenant, turn, left.attempt, *took, *lost)
 
     def forget(self, tenant: str, turn: str) -> bool:
         """See the port."""
-        return self._end("forget", tenant, turn, (0, 0))
+        return self._end("forget", tenant, turn)
 
     def keep(self, streams: Collection[OpenStream]) -> None:
         """See the port."""
@@ -91,14 +95,14 @@ class RedisUse:
         asked: Literal["settle", "tell", "forget"],
         tenant: str,
         turn: str,
-        took: tuple[int | str, int | str],
+        *told: int | str,
     ) -> bool:
         digest = _digest(turn)
         with store_errors():
             subject = self._store.client.hget(use_keys.turn(tenant, digest), "of")
         if subject is None:
             return False
-        arguments = [asked, "", 0, 1, digest, _ms(SETTLED_S), 0, "", 0, *took, 0]
+        arguments = [asked, "", 0, 1, digest, _ms(SETTLED_S), 0, "", *told]
         return bool(self._store.run("use", _keys(tenant, subject.decode(), digest), arguments))
 
     def _run(self, asked: Literal["take", "look"], user: User, wanted: Wanted) -> Verdict:

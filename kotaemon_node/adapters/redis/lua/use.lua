@@ -3,7 +3,9 @@
 -- ARGV: 1 take, look, settle, tell or forget  2 stream or ''  3 life of a stream (ms)
 --       4 1: of a turn, 2: comes back to one  5 its digest
 --       6 life of a reservation, or of a settled turn (ms)  7 how often a turn may be asked for again  8 subject
---       9 to 12 wanted: requests, tokens, cost, bytes; to settle: what the turn took, '' as reserved
+--       9 to 12 wanted: requests, tokens, cost, bytes
+--         to settle: the attempt, then what the turn took, '' where that is not known
+--         to tell: the attempt, tokens, cost, and what of both no other attempt knows of
 --       13 to 17 the principal's limits, 18 to 22 the tenant's: requests, tokens, cost, streams,
 --       bytes; -1: none
 -- The contract is that of ports/use.py. Costs are in millionths. Reply to settle and forget: 1, or 0
@@ -142,37 +144,56 @@ local function settle(row, tokens, cost, again)
   end
 end
 
+-- What a turn took: what the last attempt knows of, or else was reserved, and what of each of the
+-- others nobody knows but itself.
+local function whole(turn, last, reserved_tokens, reserved_cost)
+  local row, fields = {}, redis.call('HGETALL', turn)
+  for at = 1, #fields, 2 do row[fields[at]] = fields[at + 1] end
+  local tokens, cost = tonumber(row.took_tokens), tonumber(row.took_cost)
+  local lost_tokens, lost_cost = 0, 0
+  for field, told in pairs(row) do
+    local attempt = string.match(field, '^told(%d+)$')
+    if attempt then
+      local all, all_cost, more, more_cost = string.match(told, '(%d+):(%d+):(%d+):(%d+)')
+      if attempt ~= last then
+        lost_tokens, lost_cost = lost_tokens + tonumber(more), lost_cost + tonumber(more_cost)
+      elseif not row.took_tokens then
+        tokens, cost = tonumber(all), tonumber(all_cost)
+      end
+    end
+  end
+  return (tokens or reserved_tokens) + lost_tokens, (cost or reserved_cost) + lost_cost
+end
+
 if ARGV[1] == 'settle' or ARGV[1] == 'tell' or ARGV[1] == 'forget' then
-  local turn = KEYS[7]
+  local turn, attempt = KEYS[7], ARGV[9]
   local row = redis.call('HMGET', turn, 'second', 'tokens', 'cost', 'tokens_of', 'cost_of', 'settled',
-    'told_tokens', 'told_cost')
-  local untold = row[6] == 'untold'
-  if not row[1] or row[6] and not (untold and ARGV[1] == 'tell') then return 0 end
-  local tokens, cost = tonumber(ARGV[10]), tonumber(ARGV[11])
+    'now_tokens', 'now_cost', 'last')
+  local settled, last = row[6], row[9]
+  if not row[1] then return 0 end
   if ARGV[1] == 'tell' then
     -- Whoever ends the turn may do so before this, or after.
-    if untold then
-      settle(row, tokens, cost, true)
-      redis.call('HSET', turn, 'tokens', tokens, 'cost', cost)
-    else
-      redis.call('HSET', turn, 'told_tokens', tokens, 'told_cost', cost)
-    end
-    return 1
-  elseif ARGV[1] == 'settle' and tokens then
-    settle(row, tokens, cost)
-    redis.call('HSET', turn, 'settled', 1)
+    if settled == 'known' and last == attempt then return 0 end
+    local told = table.concat({ARGV[10], ARGV[11], ARGV[12], ARGV[13]}, ':')
+    if redis.call('HSETNX', turn, 'told' .. attempt, told) == 0 or not settled then return 1 end
+  elseif settled then
+    return 0
   elseif ARGV[1] == 'settle' then
-    tokens, cost = tonumber(row[7] or row[2]), tonumber(row[8] or row[3])
-    settle(row, tokens, cost)
-    redis.call('HSET', turn, 'settled', 'untold', 'tokens', tokens, 'cost', cost)
+    last = attempt
+    redis.call('HSET', turn, 'last', last, 'settled', ARGV[10] == '' and 'untold' or 'known')
+    if ARGV[10] ~= '' then redis.call('HSET', turn, 'took_tokens', ARGV[10], 'took_cost', ARGV[11]) end
   else
     -- Another request may have handed it in meanwhile, and been accepted.
     if redis.call('HINCRBY', turn, 'handed', -1) > 0 then return 0 end
     settle(row, 0, 0)
     -- How often it was asked for stays; whoever hands it in again reserves again.
-    redis.call('HDEL', turn, 'second', 'tokens', 'cost', 'tokens_of', 'cost_of', 'handed',
-      'told_tokens', 'told_cost')
+    redis.call('HDEL', turn, 'second', 'tokens', 'cost', 'tokens_of', 'cost_of', 'handed')
+    redis.call('PEXPIRE', turn, ARGV[6])
+    return 1
   end
+  local tokens, cost = whole(turn, last, tonumber(row[2]), tonumber(row[3]))
+  settle({row[1], row[7] or row[2], row[8] or row[3], row[4], row[5]}, tokens, cost, settled)
+  redis.call('HSET', turn, 'now_tokens', tokens, 'now_cost', cost)
   redis.call('PEXPIRE', turn, ARGV[6])
   return 1
 end
