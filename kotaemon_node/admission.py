@@ -11,12 +11,13 @@ from kotaemon_node.adapters.oidc import (
     described_issuer,
     read_issuers,
 )
-from kotaemon_node.adapters.redis import RedisApiKeys, RedisStore
+from kotaemon_node.adapters.redis import RedisApiKeys, RedisEndedLogins, RedisStore
 from kotaemon_node.adapters.system import RandomIds, SecretLines
 from kotaemon_node.adapters.system.secret_file import FixedLines
 from kotaemon_node.api.authority import Authority
 from kotaemon_node.api.issuer_logins import IssuerLogins
 from kotaemon_node.api.key_ring import KeyRing
+from kotaemon_node.api.live_logins import LiveLogins
 from kotaemon_node.domain.credentials import problem_of
 from kotaemon_node.ports.runtime import Clock
 from kotaemon_node.settings import Settings
@@ -46,14 +47,19 @@ def make_authority(settings: Settings, store: RedisStore, *, clock: Clock) -> Au
         ids=ids,
         stale_s=settings.api_keys_stale_s,
     )
+    live = LiveLogins(
+        RedisEndedLogins(store), clock=clock, random=ids.new_id, stale_s=settings.api_keys_stale_s
+    )
     if settings.auth_mode == "keys":
-        return Authority(ring, clock=clock)
+        return Authority(ring, live=live, clock=clock)
     try:
         issuers = OidcIssuers(issuers_of(settings), clock=clock)
     except ValueError as error:
         raise SystemExit(f"AUTH_MODE=oidc: {error}") from error
-    logins = IssuerLogins(issuers, secrets=ring.session_secrets, clock=clock, random=ids.new_id)
-    return Authority(ring, clock=clock, issuers=issuers, logins=logins)
+    logins = IssuerLogins(
+        issuers, live=live, secrets=ring.session_secrets, clock=clock, random=ids.new_id
+    )
+    return Authority(ring, live=live, clock=clock, issuers=issuers, logins=logins)
 
 
 def issuers_of(settings: Settings) -> Sequence[DescribedIssuer]:

@@ -79,6 +79,7 @@ TOLD: Final[Mapping[str, Told]] = {
     "plugins.change_plugin": Told("plugin.changed", ("name",)),
     "plugins.reload_plugin": Told("plugin.reloaded", ("name",)),
     "plugins.delete_plugin": Told("plugin.deleted", ("name",)),
+    "login.end_logins": Told("logins.ended"),
     "audit.read_audit": Told("audit.read", asked=("tenant",)),
 }
 

@@ -5,8 +5,8 @@ Rule 1: who leaves for the issuer carries ``<state>.<issuer>.<end>.<page>.<proof
     a cookie that was read tells neither.
 Rule 2: who comes back is let in only where the state of the address is that of the cookie: the one
     who left. A code counts once, at the issuer.
-Rule 3: a login is ``oidc.<who>.<proof>``. It ends by itself, and with the issuer's description:
-    what an operator changes there holds at once.
+Rule 3: a login is ``oidc.<who>.<proof>``. It ends by itself, with the issuer's description (what an
+    operator changes there holds at once), and where it is ended: ``live_logins``.
 """
 
 import base64
@@ -19,6 +19,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, cast
 
+from kotaemon_node.api.live_logins import LiveLogins
 from kotaemon_node.api.proofs import any_equal, proof_of
 from kotaemon_node.domain import oidc_limits as limits
 from kotaemon_node.domain.credentials import ROLES, Role
@@ -26,6 +27,7 @@ from kotaemon_node.domain.errors import NotFound, Unauthenticated
 from kotaemon_node.domain.oidc import Issuer, LoginClient
 from kotaemon_node.domain.session import Principal
 from kotaemon_node.ports.issuers import Issuers
+from kotaemon_node.ports.logins import LoginMark
 from kotaemon_node.ports.runtime import Clock
 
 _MARK: Final = "oidc."
@@ -64,12 +66,14 @@ class IssuerLogins:
         self,
         issuers: Issuers,
         *,
+        live: LiveLogins,
         secrets: Callable[[], Sequence[str]],
         clock: Clock,
         random: Callable[[], str],
     ) -> None:
         """``secrets``: those that all pods share, newest first; ``random``: letters and digits."""
         self._issuers = issuers
+        self._live = live
         self._secrets = secrets
         self._clock = clock
         self._random = random
@@ -127,17 +131,17 @@ class IssuerLogins:
         """Tell whether a cookie is one of these logins, good or not."""
         return token.startswith(_MARK)
 
-    def admit(self, token: str) -> Principal:
-        """Return who logged in; raises ``Unauthenticated``."""
+    def read(self, token: str) -> tuple[Principal, LoginMark]:
+        """Return who logged in, and by what it is ended; raises ``Unauthenticated``."""
         found = _LOGIN.fullmatch(token)
         if found is None:
             raise Unauthenticated(_ENDED)
-        issuer, caller, end_s = self._read(found[1])
+        issuer, caller, mark = self._read(found[1])
         digest = _digest(issuer)
         proofs = [proof_of(secret, "entered", digest, found[1]) for secret in self._secrets()]
-        if not any_equal(proofs, found[2]) or self._clock.now_s() >= end_s:
+        if not any_equal(proofs, found[2]) or self._clock.now_s() >= mark.end_s:
             raise Unauthenticated(_ENDED)
-        return caller
+        return caller, mark
 
     def logout_address(self, caller: Principal) -> str:
         """Return where a browser logs out at the issuer; "" where nobody is to."""
@@ -148,23 +152,24 @@ class IssuerLogins:
 
     def _entered(self, issuer: Issuer, caller: Principal, *, page: str) -> Returned:
         end_s = int(self._clock.now_s()) + limits.OIDC_LOGIN_S
-        who = [issuer.name, caller.tenant, caller.subject, caller.role, end_s]
+        mark = self._live.begin(caller, end_s=end_s)
+        who = [issuer.name, caller.tenant, caller.subject, caller.role, end_s, mark.id, mark.stamp]
         told = base64.urlsafe_b64encode(json.dumps(who).encode()).decode().rstrip("=")
         proof = proof_of(self._secrets()[0], "entered", _digest(issuer), told)
         return Returned(f"{_MARK}{told}.{proof}", limits.OIDC_LOGIN_S, caller, page)
 
-    def _read(self, told: str) -> tuple[Issuer, Principal, int]:
+    def _read(self, told: str) -> tuple[Issuer, Principal, LoginMark]:
         """Return what a login says, which may be anything: its proof is not looked at."""
         try:
             who = json.loads(base64.urlsafe_b64decode(told + "=" * (-len(told) % 4)))
-            name, tenant, subject, role, end_s = who
+            name, tenant, subject, role, end_s, login_id, stamp = who
             issuer = self._offered(name)
         except (ValueError, TypeError, binascii.Error, NotFound, RecursionError):
             raise Unauthenticated(_ENDED) from None
         if not (isinstance(end_s, int) and role in ROLES):
             raise Unauthenticated(_ENDED)
         caller = Principal(tenant, subject, cast(Role, role), f"oidc:{issuer.name}")
-        return issuer, caller, end_s
+        return issuer, caller, LoginMark(tenant, subject, login_id, stamp, end_s)
 
     def _offered(self, name: str) -> Issuer:
         for issuer, _ in self.offered():

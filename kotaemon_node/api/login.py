@@ -6,6 +6,7 @@ from typing import Final
 from flask import Blueprint, Response, g, request
 
 from kotaemon_node.api.answers import json_answer
+from kotaemon_node.api.audited_routes import note
 from kotaemon_node.api.authority import Authority
 from kotaemon_node.api.body import read_body
 from kotaemon_node.api.context import audit, principal, services
@@ -13,6 +14,7 @@ from kotaemon_node.api.forms import CallerForm, IssuerForm, LoggedOut, WaysIn
 from kotaemon_node.api.inputs import EmptyBody, LeavingQuery, LoginBody, ReturningQuery
 from kotaemon_node.api.issuer_logins import PAGES, IssuerLogins, Returned
 from kotaemon_node.api.limited import trying
+from kotaemon_node.api.login_forms import EndLoginsBody
 from kotaemon_node.api.principal import (
     LOGIN_COOKIE,
     behind_tls,
@@ -25,11 +27,11 @@ from kotaemon_node.domain import oidc_limits
 from kotaemon_node.domain.errors import (
     Forbidden,
     LimitReached,
-    NodeError,
     NotFound,
     Unauthenticated,
     Unavailable,
 )
+from kotaemon_node.domain.ids import DEFAULT_TENANT
 from kotaemon_node.domain.session import Principal
 
 routes: Final = Blueprint("login", __name__)
@@ -111,10 +113,13 @@ def come_back() -> Response:
 
 @routes.post("/v1/logout")
 def log_out() -> Response:
-    """Remove the page's cookie. The key itself stays valid; `kotaemon keys revoke` ends it."""
+    """End the login on all pods, and remove the page's cookie; keys stay as they are.
+
+    Where the end cannot be kept now, nobody is told that they are out: 503, and the cookie stays.
+    """
     read_body(EmptyBody)
     _require_own_page()
-    leaving = _who_leaves()
+    leaving = _ended_login()
     answer = Response(status=204)
     if leaving is not None:
         g.principal = leaving
@@ -124,6 +129,19 @@ def log_out() -> Response:
             answer = json_answer(LoggedOut(address))
     _remove(answer, LOGIN_COOKIE)
     return answer
+
+
+@routes.post("/v1/logins/end")
+def end_logins() -> Response:
+    """End all logins of a user on the page, on every device; their keys and tokens still count."""
+    body = read_body(EndLoginsBody)
+    authority, own = _authority(), principal().tenant
+    tenant = body.tenant or own
+    if own not in {tenant, DEFAULT_TENANT}:
+        raise Forbidden("only an administrator of the cluster may end logins of another tenant")
+    authority.end_logins(tenant, body.user)
+    note(target=body.user, tenant=tenant)
+    return Response(status=204)
 
 
 @routes.get("/v1/me")
@@ -157,13 +175,13 @@ def _returned(logins: IssuerLogins, cookie: str, query: ReturningQuery) -> Retur
         return logins.come_back(cookie, state=query.state, code=query.code, by=query.iss)
 
 
-def _who_leaves() -> Principal | None:
-    """Return whose login ends, None where it ended before or cannot be told now."""
+def _ended_login() -> Principal | None:
+    """End the request's login and return whose it was; None where none counts."""
     token = login_in(request)
     authority = services().authority
     if token and authority is not None:
-        with suppress(NodeError):
-            return authority.admit_login(token)
+        with suppress(Unauthenticated):
+            return authority.end_login(token)
     return None
 
 

@@ -18,6 +18,7 @@ from kotaemon_node.api import (
 from kotaemon_node.api.audit_forms import AuditPage, AuditQuery
 from kotaemon_node.api.convergence import ClusterForm
 from kotaemon_node.api.later_forms import DeadLetterList, LaterList
+from kotaemon_node.api.login_forms import EndLoginsBody
 from kotaemon_node.api.openai import forms as openai_forms
 from kotaemon_node.api.openai.bodies import ChatRequest
 from kotaemon_node.api.operation import Operation
@@ -334,7 +335,11 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         "access", {303: None}, ("not_found", "invalid"), query=inputs.ReturningQuery
     ),
     "login.log_out": Operation(
-        "access", {200: forms.LoggedOut, 204: None}, ("forbidden", *_BODY), body=inputs.EmptyBody
+        "access", {200: forms.LoggedOut, 204: None}, ("forbidden", *_BODY, "store_unavailable"),
+        body=inputs.EmptyBody,
+    ),
+    "login.end_logins": Operation(
+        "access", {204: None}, ("not_found", *_BODY, *_STORE), body=EndLoginsBody
     ),
     "login.me": Operation("access", {200: forms.CallerForm}),
     "limits.read_limits": Operation("access", {200: LimitsForm}, _STORE),

@@ -43,6 +43,8 @@ AUDITORS: Final = Access(False, frozenset({"admin", "agent", "open"}), scope="pe
 INSPECTORS: Final = replace(AUDITORS, scope="insight")
 OVERSEERS: Final = Access(False, frozenset({"admin", "open"}), scope="insight")
 """Of their own tenant; the route lets those of the cluster see all."""
+WARDENS: Final = replace(OVERSEERS, scope="people")
+"""Of their own tenant; the route lets those of the cluster name another."""
 ANALYSTS: Final = replace(KEEPERS, scope="insight")
 OPERATORS: Final = Access(False, frozenset({"admin", "open"}), whole_cluster=True, scope="cluster")
 
@@ -117,6 +119,7 @@ PERMISSIONS: Final[Mapping[str, Access]] = {
     "login.ways_in": PUBLIC,
     "login.leave": PUBLIC,
     "login.come_back": PUBLIC,
+    "login.end_logins": WARDENS,
     "login.me": KNOWN,
     "limits.read_limits": KNOWN,
 }

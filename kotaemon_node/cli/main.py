@@ -20,6 +20,7 @@ from kotaemon_node.cli import (
     ingest,
     knowledge,
     limits,
+    logins,
     models,
     plugin_authors,
     plugins,
@@ -85,6 +86,7 @@ app.command()(turn_log.turn_log)
 app.add_typer(backup.app, name="backup")
 app.command()(restore.restore)
 app.add_typer(api_keys.app, name="keys")
+app.add_typer(logins.app, name="logins")
 app.add_typer(audit.app, name="audit")
 app.add_typer(encryption.app, name="encryption")
 app.add_typer(rights.app, name="rights")

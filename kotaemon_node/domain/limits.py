@@ -192,6 +192,9 @@ API_KEYS_KNOWN_S: Final = 2.0  # a pod knows of a key, or of its end, within thi
 API_KEYS_STALE_S_MAX: Final = 3600.0  # longer, a key that was revoked is as good as any
 API_KEY_LABEL_CHARS_MAX: Final = 200
 LOGIN_S: Final = 7 * 86_400  # of the page's cookie; less where its key ends sooner
+LOGIN_KNOWN_S: Final = 2.0  # a pod knows that a login was ended elsewhere within this time
+LOGINS_KNOWN_MAX: Final = 10_000  # that a pod remembers as good, or ended; 2 MB
+LOGIN_USER_CHARS_MAX: Final = 1_000  # an issuer's name of somebody, percent-encoded, and a prefix
 
 # Presence.
 POD_HEARTBEAT_S: Final = 0.5

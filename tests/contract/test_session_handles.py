@@ -32,7 +32,7 @@ class StoredCluster(OidcCluster):
         ring = KeyRing(
             self.keys, admin=self.admin, secrets=self.kept, clock=self.clock, ids=RandomIds()
         )
-        self.authority = Authority(ring, clock=self.clock)
+        self.authority = Authority(ring, live=self.live, clock=self.clock)
 
 
 @pytest.fixture

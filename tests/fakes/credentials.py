@@ -8,9 +8,11 @@ from typing import Any
 from kotaemon_node.adapters.system.ids import RandomIds
 from kotaemon_node.api.authority import Authority
 from kotaemon_node.api.key_ring import KeyRing
+from kotaemon_node.api.live_logins import LiveLogins
 from kotaemon_node.domain.credentials import ApiKey, Role, Scope, digest_of, printed
 from kotaemon_node.domain.errors import Conflict, NotFound, StoreUnavailable
 from kotaemon_node.ports.credentials import KeyTable
+from kotaemon_node.ports.logins import EndedLogins, LoginMark
 from tests.fakes.services import FakeCluster
 
 ADMIN_KEY = "an-administrator-chose-this-key-herself"
@@ -62,6 +64,38 @@ class MemoryKeys:
             raise StoreUnavailable("the session store does not answer")
 
 
+class MemoryLogins:
+    """``ports.logins.EndedLogins`` in two dicts, which can be away, and counts who asks it."""
+
+    def __init__(self) -> None:
+        self.stamps: dict[tuple[str, str], str] = {}
+        self.gone: set[str] = set()
+        self.away = False
+        self.asked = 0
+
+    def stamp(self, tenant: str, subject: str) -> str:
+        self._ask()
+        return self.stamps.get((tenant, subject), "")
+
+    def ended(self, mark: LoginMark) -> bool:
+        self._ask()
+        stamp = self.stamps.get((mark.tenant, mark.subject), mark.stamp)
+        return mark.id in self.gone or stamp != mark.stamp
+
+    def end(self, mark: LoginMark, *, left_s: float) -> None:
+        self._ask()
+        self.gone.add(mark.id)
+
+    def end_all(self, tenant: str, subject: str) -> None:
+        self._ask()
+        self.stamps[tenant, subject] = secrets.token_hex(8)
+
+    def _ask(self) -> None:
+        self.asked += 1
+        if self.away:
+            raise StoreUnavailable("the session store does not answer")
+
+
 @dataclass
 class FixedLines:
     """``ports.credentials.Lines`` that a test may change."""
@@ -77,6 +111,7 @@ class KeyedCluster(FakeCluster):
     """A scripted pod in mode ``keys``."""
 
     keys: MemoryKeys = field(default_factory=MemoryKeys)
+    ended: EndedLogins = field(default_factory=MemoryLogins)
     admin: FixedLines = field(default_factory=lambda: FixedLines([ADMIN_KEY]))
     secrets: FixedLines | None = None
     stale_s: float = 0.0
@@ -92,7 +127,10 @@ class KeyedCluster(FakeCluster):
             ids=RandomIds(),
             stale_s=self.stale_s,
         )
-        self.authority = Authority(self.ring, clock=self.clock)
+        self.live = LiveLogins(
+            self.ended, clock=self.clock, random=RandomIds().new_id, stale_s=self.stale_s
+        )
+        self.authority = Authority(self.ring, live=self.live, clock=self.clock)
 
     def key(
         self,

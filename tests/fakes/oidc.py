@@ -43,12 +43,13 @@ class OidcCluster(KeyedCluster):
         self.oidc = OidcIssuers(described, clock=self.clock, timeout_s=self.timeout_s)
         self.logins = IssuerLogins(
             self.oidc,
+            live=self.live,
             secrets=self.ring.session_secrets,
             clock=self.clock,
             random=RandomIds().new_id,
         )
         self.authority = Authority(
-            self.ring, clock=self.clock, issuers=self.oidc, logins=self.logins
+            self.ring, live=self.live, clock=self.clock, issuers=self.oidc, logins=self.logins
         )
 
     def services(self) -> Services:

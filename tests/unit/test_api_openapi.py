@@ -240,6 +240,8 @@ CALLS: list[tuple[str, str, str, dict[str, Any], int]] = [
     ("/v1/login/oidc/callback", "get", "/v1/login/oidc/callback?state=a&code=b", {}, 404),
     ("/v1/logout", "post", "/v1/logout", {}, 204),
     ("/v1/logout", "post", "/v1/logout", {"headers": {"Sec-Fetch-Site": "cross-site"}}, 403),
+    ("/v1/logins/end", "post", "/v1/logins/end", {"json": {"user": "ann"}}, 404),
+    ("/v1/logins/end", "post", "/v1/logins/end", {"json": {"user": ""}}, 422),
     ("/v1/audit", "get", "/v1/audit", {}, 404),
     ("/v1/limits", "get", "/v1/limits", {}, 200),
     ("/healthz", "get", "/healthz", {}, 200),

@@ -15,6 +15,7 @@ from kotaemon_node.adapters.redis.jobs import RedisJobs
 from kotaemon_node.adapters.redis.last_good import RedisLastGood
 from kotaemon_node.adapters.redis.later import RedisLater
 from kotaemon_node.adapters.redis.leadership import RedisLeadership
+from kotaemon_node.adapters.redis.logins import RedisEndedLogins
 from kotaemon_node.adapters.redis.plugin_storage import RedisPluginStorage
 from kotaemon_node.adapters.redis.plugins import RedisPlugins
 from kotaemon_node.adapters.redis.pointer import RedisGenerationPointer
@@ -34,6 +35,7 @@ __all__ = [
     "RedisBreaker",
     "RedisColdSessions",
     "RedisDataKeys",
+    "RedisEndedLogins",
     "RedisFeedback",
     "RedisFrameLog",
     "RedisGenerationPointer",

@@ -67,6 +67,11 @@
 | kn:{api-keys}:stamp                   | string | random, new with each change      | -        |
 | kn:{api-keys}:session-secret          | string | what ids of sessions are made     | -        |
 |                                       |        | with, where no file says it       |          |
+| kn:{logins:<tenant>}:ended:<id>       | string | a login of the page that was ended| as it    |
+|                                       |        |                                   | had lived|
+| kn:{logins:<tenant>}:stamp:<digest>   | string | what logins of a person (digest of| 7 d      |
+|                                       |        | its subject) carry since all that |          |
+|                                       |        | it had were ended                 |          |
 | kn:{audit:<tenant>}:head              | hash   | chain, seq and hash of the newest | -        |
 |                                       |        | entry of the audit log            |          |
 | kn:{audit:<tenant>}:lines             | stream | its newest entries (e: JSON),     | bounded  |

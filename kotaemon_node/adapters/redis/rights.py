@@ -63,6 +63,8 @@ FAMILIES: Final = (
     # Who makes keys is an admin: `kotaemon keys`, as the user of backups. Pods read them.
     Family(("kn:{api-keys}:keys", "kn:{api-keys}:stamp"), worker="r", coordinator="r"),
     Family(("kn:{api-keys}:session-secret",), coordinator="r"),
+    # Pods end logins, by themselves and for administrators.
+    Family(("kn:{logins:*}:*",), coordinator="", backup=""),
     Family(("kn:{audit:*}:*", "kn:audit-tenants")),
     Family(("kn:{sealing}:tenants",)),
     # Wrapped: who reads them opens nothing without the master key, which `--texts open` needs.
