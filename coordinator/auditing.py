@@ -34,7 +34,7 @@ class Auditing:
         counts: LeaderAuditMetrics,
     ) -> "Auditing":
         """Return it; connects when first used. Raises ``ValueError`` for keys of no use."""
-        audited = audited_of(settings, clock=clock, ids=ids, counts=counts)
+        audited = audited_of(settings, clock=clock, ids=ids, counts=counts, program="coordinator")
         moving = AuditMoving(
             audited.store,
             artifacts,

@@ -11,7 +11,9 @@ from typing import Final
 import structlog
 
 from kotaemon_node.adapters.sealing import KeyKeeper
+from kotaemon_node.domain.audit import AuditEvent
 from kotaemon_node.domain.errors import Unavailable
+from kotaemon_node.ports.audit import AuditLog, NoAuditLog
 
 _log = structlog.get_logger(__name__)
 
@@ -28,11 +30,13 @@ class DataKeyCare:
         age_s: float,
         leads: Callable[[], bool],
         told: Callable[[str], None],
+        acts: AuditLog | None = None,
     ) -> None:
         """``age_s``: of the newest key of a tenant, which is then rotated; 0: never.
 
-        ``told`` is called for a tenant whose keys changed.
+        ``told`` is called for a tenant whose keys changed; ``acts`` is the log of what was done.
         """
+        self._acts = acts or NoAuditLog()
         self._keeper = keeper
         self._age_s = age_s
         self._leads = leads
@@ -55,9 +59,22 @@ class DataKeyCare:
         try:
             keeper.mirror()
             if self._age_s:
-                keeper.rotate_older_than(self._age_s, told=self._told)
+                keeper.rotate_older_than(self._age_s, told=self._rotated, begins=self._rotating)
         except (Unavailable, OSError) as error:
             _log.warning("data_keys_not_looked_after", reason=str(error))
+
+    def _rotating(self, tenant: str) -> None:
+        self._record("encryption.rotating", tenant)
+
+    def _rotated(self, tenant: str, key_id: str) -> None:
+        self._record("encryption.rotated", tenant, key_id)
+        self._told(tenant)
+
+    def _record(self, action: str, tenant: str, key_id: str = "") -> None:
+        detail = {"because": f"older than {self._age_s:.0f} s"}
+        self._acts.record(
+            AuditEvent(action, "done", tenant, role="system", target=key_id, detail=detail)
+        )
 
     def copied(self, tenant: str) -> None:
         """Return once every key that sealed anything until now has its copy.

@@ -122,6 +122,16 @@ def compose(settings: CoordinatorSettings) -> Coordinator:
     cipher = cipher_of(settings, store=redis, artifacts=store, clock=clock)
     sealed = connect(settings.redis_url, cipher=cipher)
     jobs = RedisJobs(sealed)
+    auditing = Auditing.of(
+        settings,
+        store,
+        signer=signer,
+        verifier=verifier,
+        leads=lambda: lease.fence is not None,
+        clock=clock,
+        ids=ids,
+        counts=metrics.audit,
+    )
     shared = Shared(
         store=store,
         pointer=pointer,
@@ -139,6 +149,7 @@ def compose(settings: CoordinatorSettings) -> Coordinator:
         tasks=ThreadTasks(),
         clock=clock,
         ids=ids,
+        acts=auditing.log,
     )
     loop = shared.loop(tenant, folder, reader, board=board, metrics=metrics)
     tenants_folder = settings.knowledge_dir / TENANTS_FOLDER
@@ -176,6 +187,7 @@ def compose(settings: CoordinatorSettings) -> Coordinator:
         age_s=settings.encryption_data_key_age_s,
         leads=lambda: lease.fence is not None,
         told=lambda of: tell_keys_changed(bus, of, clock=clock, ids=ids),
+        acts=auditing.log,
     )
     archiving = Archiving(
         RedisColdSessions(connect(settings.redis_url, pool_max=2, durability=settings.durability)),
@@ -206,16 +218,6 @@ def compose(settings: CoordinatorSettings) -> Coordinator:
         show=metrics.top_questions,
         clock=clock,
         tenant=tenant,
-    )
-    auditing = Auditing.of(
-        settings,
-        store,
-        signer=signer,
-        verifier=verifier,
-        leads=lambda: lease.fence is not None,
-        clock=clock,
-        ids=ids,
-        counts=metrics.audit,
     )
     low = settings.work_priority == "low"
     return Coordinator(

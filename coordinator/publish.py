@@ -20,11 +20,14 @@ from coordinator.audit import Audit
 from coordinator.build import Build, iso_time
 from coordinator.catalog import reference
 from kotaemon_node.domain.artifact_names import manifest_name, segment_file_name, text_name
+from kotaemon_node.domain.audit import AuditEvent, Detail
 from kotaemon_node.domain.errors import Unavailable
 from kotaemon_node.domain.events import KNOWLEDGE_UPDATED, KnowledgeUpdated, knowledge_key
 from kotaemon_node.domain.knowledge import GenerationRef, Manifest, SegmentEntry
+from kotaemon_node.domain.lineage import job_of, rolled_back_to
 from kotaemon_node.domain.trace_context import TraceContext, new_trace_id
 from kotaemon_node.ports.artifacts import ArtifactStore
+from kotaemon_node.ports.audit import AuditLog, NoAuditLog
 from kotaemon_node.ports.events import Bus, Message
 from kotaemon_node.ports.knowledge import GenerationPointer
 from kotaemon_node.ports.runtime import Clock, IdSource
@@ -53,7 +56,10 @@ class Publisher:
         clock: Clock,
         ids: IdSource,
         tenant: str,
+        acts: AuditLog | None = None,
     ) -> None:
+        """``acts``: the log of what was done, which is told of each generation."""
+        self._acts = acts or NoAuditLog()
         self._store = store
         self._signer = signer
         self._audit = audit
@@ -110,7 +116,9 @@ class Publisher:
         self._audit.require_segments(manifest)
         name = manifest_name(self._tenant, manifest.kb, manifest.generation)
         raw = signed(manifest, self._signer)
-        if not self._store.put_if_absent(name, raw) and self._store.get(name) != raw:
+        if self._store.put_if_absent(name, raw):
+            self._acts.record(_act_of(self._tenant, manifest))
+        elif self._store.get(name) != raw:
             raise NumberTaken(name)
 
     @spanned("publish")
@@ -147,3 +155,19 @@ class Publisher:
             at=iso_time(self._clock.now_s()),
             trace_id=traced.trace_id if traced is not None else new_trace_id(),
         )
+
+
+def _act_of(tenant: str, manifest: Manifest) -> AuditEvent:
+    """Return what the audit log keeps of a generation; its digest names all that it holds."""
+    detail: dict[str, Detail] = {
+        "generation": manifest.generation,
+        "sha256": manifest.digest,
+        "documents": len(manifest.documents),
+    }
+    if job := job_of(manifest):
+        detail["job"] = job
+    if before := rolled_back_to(manifest):
+        detail["rolled_back_to"] = before
+    return AuditEvent(
+        "generation.published", "done", tenant, role="system", target=manifest.kb, detail=detail
+    )

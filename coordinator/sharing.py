@@ -23,6 +23,7 @@ from coordinator.wiring import make_loop
 from kotaemon_node.domain.artifact_names import knowledge_bases_prefix
 from kotaemon_node.domain.knowledge import SegmentEntry
 from kotaemon_node.ports.artifacts import ArtifactStore
+from kotaemon_node.ports.audit import AuditLog, NoAuditLog
 from kotaemon_node.ports.encoder import Encoder
 from kotaemon_node.ports.events import Bus
 from kotaemon_node.ports.jobs import JobSource
@@ -69,6 +70,8 @@ class Shared:
     vector_store: VectorStore | None = None
     traces: Traces = NO_TRACES
     beside: Beside = field(default_factory=one_at_a_time)
+    acts: AuditLog = field(default_factory=NoAuditLog)
+    """The log of what was done."""
 
     def led(
         self,
@@ -126,6 +129,7 @@ class Shared:
                 clock=self.clock,
                 ids=self.ids,
                 tenant=tenant,
+                acts=self.acts,
             ),
             retention=Retention(
                 store=self.store,

@@ -8,6 +8,7 @@ from kotaemon_node.adapters.redis import RedisAuditStore, connect
 from kotaemon_node.adapters.store.factory import reading_of
 from kotaemon_node.adapters.system import SecretLines
 from kotaemon_node.audit_log.reading import AuditReader
+from kotaemon_node.audit_log.settings_told import SettingsTold, digests_of
 from kotaemon_node.audit_log.writer import AuditCounts, AuditWriter
 from kotaemon_node.domain import audit_limits as limits
 from kotaemon_node.domain.audit_chain import AuditKey
@@ -43,11 +44,13 @@ def audited_of(
     counts: AuditCounts | None = None,
     redis_url: str = "",
     lines: bool = True,
+    program: str = "",
 ) -> Audited:
     """Return it; connects when first used. Raises ``ValueError`` for keys that cannot be used.
 
     ``redis_url``: where the log is, unless the settings say it. ``lines`` False: for a program
-    whose own log nobody keeps.
+    whose own log nobody keeps. ``program``: whose settings are told where they are others than
+    those of the one that began before; "": of none.
     """
     # Connections of its own: nobody's request waits behind the log. What is in it was confirmed.
     store = RedisAuditStore(
@@ -60,7 +63,16 @@ def audited_of(
     if settings.audit_log == "off":
         return Audited(NoAuditLog(), store)
     keys = audit_keys(settings)
-    writer = AuditWriter(store, keys=keys, clock=clock, ids=ids, counts=counts, lines=lines)
+    told = SettingsTold(program, digests_of(settings), store) if program else None
+    writer = AuditWriter(
+        store,
+        keys=keys,
+        clock=clock,
+        ids=ids,
+        counts=counts,
+        lines=lines,
+        first=told.events if told else None,
+    )
     return Audited(writer, store, writer)
 
 

@@ -71,7 +71,7 @@ def build_pod(settings: Settings) -> RunningPod:
     configure_logs(settings.log_level)
     clock, ids, metrics = SystemClock(), RandomIds(), Metrics()
     tasks = GeventTasks(native_threads=settings.native_threads)
-    audited = audited_of(settings, clock=clock, ids=ids, counts=metrics.audit)
+    audited = audited_of(settings, clock=clock, ids=ids, counts=metrics.audit, program="worker")
     tracing = Tracing.of(settings, instance=settings.pod_name, count=metrics.spans, clock=clock)
     # Writing and flushing what is fetched must not hold up the threads that search.
     disk = GeventTasks(native_threads=1).compute

@@ -94,12 +94,16 @@ class AuditWriter:
         counts: AuditCounts | None = None,
         waiting_max: int = limits.AUDIT_WAITING_MAX,
         lines: bool = True,
+        first: Callable[[], Sequence[AuditEvent]] | None = None,
     ) -> None:
         """``keys``: newest first, the first one makes new entries; none makes them without.
+
+        ``first``: what there is to say once the store answers; may raise ``StoreUnavailable``.
 
         ``lines`` False: entries are no lines of the process's log, which nobody keeps.
         """
         self._lines = lines
+        self._first = first
         self._store = store
         self._keys = keys
         self._clock = clock
@@ -164,7 +168,7 @@ class AuditWriter:
         now_s = self._clock.monotonic_s()
         with self._lock:
             summed = self._alike.due(now_s=now_s)
-        self._tell(summed)
+        self._tell([*summed, *self._begun()])
         with self._lock:
             logs = list(self._logs.values())
         whole, away = True, False
@@ -188,6 +192,15 @@ class AuditWriter:
         self._failures = self._failures + 1 if away else 0
         self._counts.audit_waiting(self._waiting)
         return whole
+
+    def _begun(self) -> Sequence[AuditEvent]:
+        """Return what is said first; nothing where it was said, or where the store is away."""
+        first, self._first = self._first, None
+        try:
+            return first() if first else ()
+        except StoreUnavailable:
+            self._first = first
+            return ()
 
     def _tell(self, events: Sequence[AuditEvent]) -> None:
         with self._lock:

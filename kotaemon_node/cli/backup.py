@@ -154,7 +154,8 @@ def backup(
             )
             making = Making(source, store, clock=clock, ids=RandomIds())
             made = making.run(kind=kind, what=parts, tell=tell, lease_s=LEASE_S)
-            record(data, "backup.made", tenant=made.tenant, target=made.id)
+            told = {"to": place_below(url, tenant), "what": ",".join(made.what)}
+            record(data, "backup.made", tenant=made.tenant, target=made.id, detail=told)
     print_json(as_json(made)) if json_ else show_backup(made)
 
 

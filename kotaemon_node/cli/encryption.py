@@ -111,6 +111,7 @@ def rotate(tenant: TenantOption = "", *, data: DataOption = _DATA) -> None:
         keeper = at.keeper()
         tenants = [checked_id("--tenant", tenant)] if tenant else list(keeper.tables())
         for one in tenants:
+            record(data, "encryption.rotating", tenant=one)
             made = keeper.rotate(one)
             at.tell(one)
             record(data, "encryption.rotated", tenant=one, target=made.id)
@@ -123,10 +124,14 @@ def rotate(tenant: TenantOption = "", *, data: DataOption = _DATA) -> None:
 def rewrap(backup: BackupOption = [], *, data: DataOption = _DATA) -> None:  # noqa: B006 - typer's
     """Wrap all data keys by the first master key, so that the ones below it can be taken out."""
     with _place(data) as at, _backups(backup) as stores:
+        for tenant in at.keeper().tables():
+            record(data, "encryption.rewrapping", tenant=tenant)
         done = at.keeper().rewrap([copies for store in stores.values() for copies in held(store)])
         for tenant in at.keeper().tables():
             at.tell(tenant)
-            record(data, "encryption.rewrapped", tenant=tenant)
+            failed = sum(key.startswith(f"{tenant}/") for key in done.failed)
+            told = {"failed": failed} if failed else {}
+            record(data, "encryption.rewrapped", tenant=tenant, detail=told)
     err.print(f"{done.done} data keys were wrapped anew, {done.there} were already.")
     if done.failed:
         for key, reason in done.failed.items():

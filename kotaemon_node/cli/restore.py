@@ -113,6 +113,15 @@ def restore(
                 documents = None if without_documents else place.knowledge
                 how = _How(documents, keep_epochs, replace_generations)
                 restoring = _Restoring(place, shelf, how, tell)
+                if not dry_run:
+                    told = {"began_at": backup.began_at, "what": ",".join(backup.what)}
+                    record(
+                        data,
+                        "backup.restoring",
+                        tenant=backup.tenant,
+                        target=backup.id,
+                        detail=told,
+                    )
                 done = restoring.look(backup) if dry_run else restoring.run(backup)
                 if not dry_run:
                     record(data, "backup.restored", tenant=backup.tenant, target=backup.id)

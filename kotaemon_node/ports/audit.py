@@ -91,6 +91,13 @@ class AuditStore(Protocol):
         """Remove all lines up to a place; they lie elsewhere."""
         ...
 
+    def exchange(self, name: str, value: bytes) -> bytes | None:
+        """Keep ``value`` under a name of the whole cluster and return what was there; one step.
+
+        Beside the logs: what a process has to know in order to tell what changed.
+        """
+        ...
+
     def tenants(self) -> Collection[str]:
         """Return whose logs there are."""
         ...

@@ -10,12 +10,13 @@ import pytest
 import redis
 import requests
 
-from kotaemon_node.adapters.redis import RedisApiKeys, connect, keys, rights
-from kotaemon_node.adapters.system import SystemClock
+from kotaemon_node.adapters.redis import RedisApiKeys, RedisAuditStore, connect, keys, rights
+from kotaemon_node.adapters.system import RandomIds, SystemClock
 from kotaemon_node.domain.credentials import ApiKey, digest_of
 from kotaemon_node.domain.errors import Forbidden
+from kotaemon_node.places import bus_of
 from kotaemon_node.ports.cipher import SEALED_MARK, SealedPlace
-from kotaemon_node.sealing import cipher_of, opener_of
+from kotaemon_node.sealing import cipher_of, opener_of, tell_keys_changed
 from kotaemon_node.settings import Settings
 from tests.cluster import Cluster
 from tests.redis_server import RedisServer
@@ -158,6 +159,21 @@ def test_the_sink_of_the_log_opens_texts_with_keys_that_it_only_reads(
     assert opener.seal(b"hello", place) == b"hello"
     with pytest.raises(redis.exceptions.NoPermissionError):
         as_user(server, "turn-log").hset("kn:{sealing:shop}:keys", "x", "y")
+
+
+def test_who_rotates_keys_tells_the_pods_and_the_log(server: RedisServer) -> None:
+    """The user of backups, as which `kotaemon encryption` runs; pods may read what it says."""
+    redis_of = {role: connect(known_as(server, role)) for role in ("backup", "worker")}
+    bus = bus_of(
+        Settings(), store=redis_of["backup"], waiting=redis_of["backup"], clock=SystemClock()
+    )
+    tell_keys_changed(bus, "shop", clock=SystemClock(), ids=RandomIds())
+    [(_, row)] = as_user(server, "worker").xrange(keys.bus("config_updated"))
+    assert "data_keys" in str(row)
+    for role in ("worker", "coordinator", "backup"):
+        logs = RedisAuditStore(connect(known_as(server, role)))
+        assert logs.exchange(f"settings/{role}", b"{}") is None
+        assert logs.exchange(f"settings/{role}", b"{1}") == b"{}"
 
 
 def test_a_worker_reads_api_keys_and_makes_none(server: RedisServer) -> None:

@@ -17,6 +17,7 @@ class MemoryAuditStore:
         self._now_s = now_s
         self.lines: dict[str, list[bytes]] = {}
         self.heads: dict[str, Head] = {}
+        self.known: dict[str, bytes] = {}
         self.full: set[str] = set()
         """Tenants whose log takes no more."""
         self.asked: list[str] = []
@@ -53,6 +54,10 @@ class MemoryAuditStore:
     def trim(self, tenant: str, *, through: tuple[int, int]) -> None:
         kept = [row.line for row in self._rows(tenant) if (row.chain, row.seq) > through]
         self.lines[tenant] = kept
+
+    def exchange(self, name: str, value: bytes) -> bytes | None:
+        before, self.known[name] = self.known.get(name), value
+        return before
 
     def tenants(self) -> Collection[str]:
         return sorted(self.lines)

@@ -26,6 +26,7 @@ from kotaemon_node.ports.artifacts import ArtifactStore
 from kotaemon_node.ports.encoder import Encoder
 from kotaemon_node.ports.traces import NO_TRACES, Traces
 from kotaemon_node.ports.vectors import VectorStore
+from tests.fakes.acts import Acts
 from tests.fakes.encoder import HashingEncoder
 from tests.fakes.jobs import MemoryJobs
 from tests.fakes.knowledge_ports import (
@@ -54,6 +55,7 @@ class World:
         self.bus = MemoryBus()
         self.jobs = MemoryJobs()
         self.ids = CountedIds()
+        self.acts = Acts()
 
     def write(self, files: Mapping[str, str | bytes]) -> None:
         """Write files into the knowledge folder."""
@@ -130,6 +132,7 @@ class SteppedCoordinator:
             clock=world.clock,
             ids=world.ids,
             tenant=TENANT,
+            acts=world.acts,
         )
         self.retention = Retention(
             store=world.store,

@@ -13,6 +13,7 @@ from kotaemon_node.domain.data_keys import DataKeyTable
 from kotaemon_node.domain.errors import MasterKeyMissing, Overloaded, Sealed
 from kotaemon_node.domain.sealing_limits import DATA_KEYS_KNOWN_S, DATA_KEYS_MAX
 from kotaemon_node.ports.cipher import SealedPlace
+from tests.fakes.acts import Acts
 from tests.sealing_parts import MASTER, OTHER_MASTER, ClusterOfKeys
 
 PLACE = SealedPlace("t", "turn", session="s", turn="1")
@@ -83,7 +84,10 @@ def test_keys_are_not_made_without_end(cluster: ClusterOfKeys) -> None:
 def test_old_keys_are_rotated_by_the_coordinator_that_leads(cluster: ClusterOfKeys) -> None:
     cluster.cipher().seal(b"said", PLACE)
     told: list[str] = []
-    care = DataKeyCare(keeper(cluster), age_s=DAY_S, leads=lambda: True, told=told.append)
+    acts = Acts()
+    care = DataKeyCare(
+        keeper(cluster), age_s=DAY_S, leads=lambda: True, told=told.append, acts=acts
+    )
 
     care.look(keeper(cluster))
     assert (told, len(cluster.keys.read("t").rows)) == ([], 1)
@@ -92,6 +96,11 @@ def test_old_keys_are_rotated_by_the_coordinator_that_leads(cluster: ClusterOfKe
     care.look(keeper(cluster))
 
     assert (told, len(cluster.keys.read("t").rows)) == (["t"], 2)
+    newest = cluster.keys.read("t").newest
+    assert [(one.action, one.tenant, one.target) for one in acts.events] == [
+        ("encryption.rotating", "t", ""),
+        ("encryption.rotated", "t", newest),
+    ]
 
 
 def test_one_tenant_whose_copies_fail_holds_up_no_other(tmp_path: Path) -> None:

@@ -74,6 +74,12 @@ class RedisAuditStore:
         name, least = keys.lines(tenant), f"{through[0]}-{through[1] + 1}"
         self._store.pipelined(lambda pipe: pipe.xtrim(name, minid=least, approximate=False))
 
+    def exchange(self, name: str, value: bytes) -> bytes | None:
+        """See the port."""
+        key = keys.known(name)
+        [before] = self._store.pipelined(lambda pipe: pipe.set(key, value, get=True))
+        return bytes(before) if before is not None else None
+
     def tenants(self) -> Collection[str]:
         """See the port. Whatever else somebody put into the list is the name of no log."""
         [found] = self._store.pipelined(lambda pipe: pipe.smembers(keys.TENANTS))

@@ -2,6 +2,8 @@
 
 from typing import Final
 
+from kotaemon_node.domain.ids import DEFAULT_TENANT
+
 TENANTS: Final = "kn:audit-tenants"
 """Set."""
 
@@ -14,3 +16,8 @@ def head(tenant: str) -> str:
 def lines(tenant: str) -> str:
     """Stream."""
     return f"kn:{{audit:{tenant}}}:lines"
+
+
+def known(name: str) -> str:
+    """String."""
+    return f"kn:{{audit:{DEFAULT_TENANT}}}:known:{name}"

@@ -76,6 +76,8 @@
 |                                       |        | entry of the audit log            |          |
 | kn:{audit:<tenant>}:lines             | stream | its newest entries (e: JSON),     | bounded  |
 |                                       |        | <chain>-<seq>                     |          |
+| kn:{audit:default}:known:settings/    | string | digests of the settings of the    | -        |
+|   <program>                           |        | process that began last           |          |
 | kn:audit-tenants                      | set    | tenants that have an audit log    | -        |
 | kn:{sealing}:tenants                  | set    | tenants that have data keys       | -        |
 | kn:{sealing:<tenant>}:keys            | hash   | id → data key, wrapped by a       | until it |

@@ -55,7 +55,9 @@ FAMILIES: Final = (
     # What the pods serve: only who builds it says which generation that is, and tells of it.
     Family(("kn:kb:*",), worker="r"),
     Family(("kn:{bus}:knowledge_updated",), worker="r", backup=""),
-    Family(("kn:{bus}:session_updated", "kn:{bus}:config_updated"), backup=""),
+    Family(("kn:{bus}:session_updated",), backup=""),
+    # Who rotates or destroys data keys, as the user of backups, tells the pods.
+    Family(("kn:{bus}:config_updated",)),
     Family(("kn:{bus}:turn_log",), coordinator="", turn_log="rw", backup=""),
     Family(("kn:{jobs}:*",)),
     Family(("kn:{later:*}:*",)),

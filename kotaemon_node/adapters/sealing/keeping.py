@@ -123,8 +123,17 @@ class KeyKeeper:
                 return made.row
         raise Unavailable("the keys of the tenant change all the time; try again")
 
-    def rotate_older_than(self, age_s: float, *, told: Callable[[str], None]) -> None:
-        """Rotate the tenants whose newest key is older, and tell of each; looks once an hour."""
+    def rotate_older_than(
+        self,
+        age_s: float,
+        *,
+        told: Callable[[str, str], None],
+        begins: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        """Rotate the tenants whose newest key is older; looks once an hour.
+
+        ``begins`` is told of each tenant before, ``told`` of it and its new key's id behind.
+        """
         now_s = self._clock.monotonic_s()
         if now_s - self._aged_s < _AGED_S:
             return
@@ -132,12 +141,13 @@ class KeyKeeper:
         for tenant in self._keys.tenants():
             rows = self._keys.read(tenant).by_age()
             if rows and rows[0].made_ms / 1000 + age_s <= self._clock.now_s():
+                begins(tenant)
                 try:
-                    self.rotate(tenant)
+                    made = self.rotate(tenant)
                 except (Overloaded, Sealed, Unavailable, OSError) as error:
                     _log.error("data_key_not_rotated", tenant=tenant, reason=str(error))
                 else:
-                    told(tenant)
+                    told(tenant, made.id)
 
     def rewrap(self, more: Sequence[CopiesOfDataKeys] = ()) -> Rewrapped:
         """Wrap every data key by the first master key, in both places and in ``more``.
