@@ -8,19 +8,24 @@ import statistics
 import time
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import psutil
 
 from coordinator.folder import FileState
+from coordinator.ingest import Ingested
 from coordinator.metrics import CoordinatorMetrics
 from coordinator.reading.pool import ChildReader
+from coordinator.reading.reader import Begun
 from kotaemon_node.adapters.system import SystemClock
 from load.bad_input.documents import Document, bombs
 
 GOOD = Document("good.md", b"# Shipping\n\nParcels to Norway take three days.\n")
 _GOOD_TEXT = "three days"
+GONE = "gone"
 _READ_S = 900.0
 _MB = 1024**2
 # A parser that failed in a way that nobody foresaw, or an answer that says nothing.
@@ -38,6 +43,8 @@ class Readings:
     slowest: tuple[str, float] = ("", 0.0)
     parent_bytes: list[int] = field(default_factory=list)
     good_s: list[float] = field(default_factory=list)
+    child_bytes_max: int = 0
+    """The most memory that a child was seen to have had at once."""
 
     @property
     def grown_mb(self) -> float:
@@ -55,6 +62,7 @@ class Readings:
             "good_beside_ms": round(1000 * statistics.median(self.good_s), 1),
             "good_beside_slowest_ms": round(1000 * max(self.good_s), 1),
             "coordinator_grown_mb": round(self.grown_mb, 1),
+            "child_mb_max": round(self.child_bytes_max / _MB),
             "faults": self.faults,
         }
 
@@ -87,19 +95,27 @@ class Children:
             found.good_s.append(time.monotonic() - began_s)
             read = hostile.result(timeout=_READ_S)
             took_s = time.monotonic() - began_s
-            reason = (read.reason or "read") if read else "gone"
+            reason = (read.reason or "read") if read else GONE
             found.count += 1
             found.formats[document.name.rpartition(".")[2]] += 1
             found.outcomes[_kind(reason)] += 1
             found.slowest = max(found.slowest, (document.name, took_s), key=lambda it: it[1])
-            if any(it in reason for it in _FAULTS) or reason == "gone":
+            if any(it in reason for it in _FAULTS) or reason == GONE:
                 found.faults.append(f"{document.name}: {reason}")
             if sound is None or _GOOD_TEXT not in (sound.text or ""):
                 found.faults.append(f"{document.name}: the good one beside it was not read")
             found.parent_bytes.append(psutil.Process().memory_info().rss)
+            found.child_bytes_max = max(found.child_bytes_max, _child_bytes_max())
         return found
 
-    def _begin(self, document: Document) -> Any:
+    def read(self, document: Document) -> Ingested:
+        """Read one alone."""
+        self._content = {document.name: document.content}
+        read = self._begin(document).result(timeout=_READ_S)
+        assert read is not None, f"{document.name} was dropped"
+        return read
+
+    def _begin(self, document: Document) -> Begun:
         revision = hashlib.sha256(document.content).hexdigest()
         return self._reader.begin("kb", FileState(document.name, revision, len(document.content)))
 
@@ -108,6 +124,16 @@ def made_bombs() -> Iterable[Document]:
     """Yield the bombs, each made when it is asked for."""
     for name, make in bombs().items():
         yield Document(name, make())
+
+
+def _child_bytes_max() -> int:
+    """Return the most that a child that lives had at once, by the kernel's count."""
+    peaks = [0]
+    for child in psutil.Process().children():
+        with suppress(OSError):
+            status = Path(f"/proc/{child.pid}/status").read_text("ascii", "replace")
+            peaks += [1024 * int(it.split()[1]) for it in status.splitlines() if "VmHWM" in it]
+    return max(peaks)
 
 
 def _kind(reason: str) -> str:

@@ -182,7 +182,11 @@ def _told(name: str, part: Mapping[str, Any]) -> tuple[str, str]:
     if name == "documents":
         bombed, broken = part["bombs"], part["damaged"]
         tried = f"{bombed['count']} bombs, {broken['count']:,} damaged documents"
-        return tried, f"coordinator {broken['coordinator_grown_mb']:+} MB"
+        most = max(bombed["child_mb_max"], broken["child_mb_max"])
+        return (
+            tried,
+            f"coordinator {broken['coordinator_grown_mb']:+} MB, a child {most} MB at most",
+        )
     grown = max(it["grown_bytes"] for it in part["crowds"]) / _MB
     return f"{len(part['crowds'])} crowds", f"pod {grown:+.1f} MB"
 
