@@ -25,6 +25,7 @@ EVERYTHING = [(), *((path,) for path in (*PRESETS, *EXAMPLES))]
 REDIS_USERS = ("worker", "coordinator", "turn-log", "backup")
 KEYS = {"admin-key", "artifact-token", "redis-password", "signing.crt", "signing.pem"}
 KEYS |= {f"redis-{user}-password" for user in REDIS_USERS}
+KEYS |= {f"kafka-{user}-password" for user in ("worker", "coordinator", "turn-log")}
 ALL_ON = next(path for path in EXAMPLES if path.name == "all-values.yaml")
 
 
@@ -100,7 +101,7 @@ def test_made_secrets_are_a_key_pair_and_strong_words() -> None:
     assert all(made[name] != other[name] for name in KEYS)
     assert min(map(len, made.values())) >= 32
     for name in KEYS:
-        if name.startswith("redis-"):
+        if name.startswith(("redis-", "kafka-")):
             assert made[name].isalnum()  # it stands in a URL and in redis.conf
     private = serialization.load_pem_private_key(made["signing.pem"], password=None)
     certificate = load_pem_x509_certificate(made["signing.crt"])
@@ -111,7 +112,7 @@ def test_all_pods_are_marked_with_the_secrets_that_are_made() -> None:
     marks = {
         it["spec"]["template"]["metadata"]["annotations"]["checksum/secrets"]
         for it in rendered()
-        if it["kind"] == "StatefulSet" and not it["metadata"]["name"].endswith("-kafka")
+        if it["kind"] == "StatefulSet"
     }
 
     assert len(marks) == 1  # made once: each call would have made others

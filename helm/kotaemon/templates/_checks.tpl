@@ -51,11 +51,17 @@
 {{- if contains "@" $external.url -}}
 {{- fail "redis.external.url holds a password; put it into a secret as redis-password and name that in redis.external.existingSecret." -}}
 {{- end -}}
-{{- if and $external.caSecret (not (hasPrefix "rediss://" $external.url)) -}}
-{{- fail "redis.external.caSecret is for TLS: begin redis.external.url with rediss://." -}}
+{{- if and $external.tls $external.url (not (hasPrefix "rediss://" $external.url)) -}}
+{{- fail "redis.external.tls is for sentinels and nodes: begin redis.external.url with rediss:// instead." -}}
 {{- end -}}
-{{- if and (or $external.sentinelAuth $external.username) (not $external.existingSecret) -}}
-{{- fail "redis.external: a user or the sentinels' password need redis.external.existingSecret." -}}
+{{- if and (or $external.caSecret $external.certSecret) (not (or $external.tls (hasPrefix "rediss://" $external.url))) -}}
+{{- fail "redis.external.caSecret and .certSecret are for TLS: begin redis.external.url with rediss://, or set redis.external.tls for sentinels and nodes." -}}
+{{- end -}}
+{{- if and (or $external.sentinelAuth $external.username $external.users) (not $external.existingSecret) -}}
+{{- fail "redis.external: users or the sentinels' password need redis.external.existingSecret." -}}
+{{- end -}}
+{{- if and $external.users $external.username -}}
+{{- fail "redis.external.users and .username are both set; with users each part has a name of its own: leave username empty." -}}
 {{- end -}}
 {{- else -}}
 {{- if eq .Values.durability "replica" -}}
@@ -70,8 +76,15 @@
 {{- if not $kafka.external.bootstrapServers -}}
 {{- fail "kafka.mode is external: set kafka.external.bootstrapServers to host:port,host:port." -}}
 {{- end -}}
-{{- if and (hasPrefix "SASL" $kafka.external.securityProtocol) (not (and $kafka.external.username $kafka.external.existingSecret)) -}}
-{{- fail (printf "kafka.external.securityProtocol is %s: set kafka.external.username, and kafka.external.existingSecret to a secret with kafka-password." $kafka.external.securityProtocol) -}}
+{{- $sasl := hasPrefix "SASL" $kafka.external.securityProtocol -}}
+{{- if and $sasl (not (and (or $kafka.external.username $kafka.external.users) $kafka.external.existingSecret)) -}}
+{{- fail (printf "kafka.external.securityProtocol is %s: set kafka.external.username (or .users), and kafka.external.existingSecret to a secret with kafka-password." $kafka.external.securityProtocol) -}}
+{{- end -}}
+{{- if and $kafka.external.users (or $kafka.external.username (not $sasl)) -}}
+{{- fail "kafka.external.users is for SASL, and gives each part a name of its own: set kafka.external.securityProtocol to SASL_SSL, and leave kafka.external.username empty." -}}
+{{- end -}}
+{{- if and (or $kafka.external.caSecret $kafka.external.certSecret) (not (hasSuffix "SSL" $kafka.external.securityProtocol)) -}}
+{{- fail "kafka.external.caSecret and .certSecret are for TLS: set kafka.external.securityProtocol to SSL or SASL_SSL." -}}
 {{- end -}}
 {{- end -}}
 {{- if and (eq .Values.artifacts.mode "s3") (not (hasPrefix "s3://" .Values.artifacts.s3.url)) -}}

@@ -51,22 +51,7 @@ place, because Helm 4 and server-side apply refuse names that come twice. `$(NAM
 {{- end }}
 - {name: TRUSTED_KEYS, value: /etc/kotaemon/trusted/signing.crt}
 {{ include "kotaemon.env.redis" . }}
-{{- if eq .Values.kafka.mode "bundled" }}
-- {name: KAFKA_BOOTSTRAP_SERVERS, value: "{{ $name }}-kafka:9092"}
-{{- else if eq .Values.kafka.mode "external" }}
-{{- with .Values.kafka.external }}
-- {name: KAFKA_BOOTSTRAP_SERVERS, value: {{ .bootstrapServers | quote }}}
-- {name: KAFKA_SECURITY_PROTOCOL, value: {{ .securityProtocol }}}
-{{- if hasPrefix "SASL" .securityProtocol }}
-- {name: KAFKA_SASL_MECHANISM, value: {{ .saslMechanism }}}
-- {name: KAFKA_USERNAME, value: {{ .username | quote }}}
-{{ include "kotaemon.env.secret" (dict "name" "KAFKA_PASSWORD" "secret" .existingSecret "key" "kafka-password") }}
-{{- end }}
-{{- if .caSecret }}
-- {name: KAFKA_CA_FILE, value: /etc/kotaemon/kafka-ca/ca.crt}
-{{- end }}
-{{- end }}
-{{- end }}
+{{ include "kotaemon.env.kafka" . }}
 {{- if eq .Values.artifacts.mode "s3" }}
 {{- with .Values.artifacts.s3 }}
 - {name: ARTIFACT_URL, value: {{ .url | quote }}}
@@ -106,71 +91,5 @@ place, because Helm 4 and server-side apply refuse names that come twice. `$(NAM
 {{ include "kotaemon.env.secret" (dict "name" "OTEL_EXPORTER_OTLP_HEADERS" "secret" .existingSecret "key" .secretKey) }}
 {{- end }}
 {{- end }}
-{{- end }}
-{{- end }}
-
-{{/* {root, user}: how a part is known to the bundled Redis; goes before the common entries. */}}
-{{- define "kotaemon.env.redis.user" -}}
-{{- if eq .root.Values.redis.mode "bundled" -}}
-{{ include "kotaemon.env.secret" (dict "name" "REDIS_PASSWORD" "secret" (include "kotaemon.secret" .root) "key" (printf "redis-%s-password" .user)) }}
-- {name: REDIS_URL, value: "redis://{{ .user }}:$(REDIS_PASSWORD)@{{ include "kotaemon.fullname" .root }}-redis:6379/0"}
-{{- end -}}
-{{- end }}
-
-{{/* REDIS_URL, after the passwords that it names. */}}
-{{- define "kotaemon.env.redis" -}}
-{{- if eq .Values.redis.mode "bundled" -}}
-{{ include "kotaemon.env.redis.user" (dict "root" . "user" "worker") }}
-{{- else -}}
-{{- with .Values.redis.external -}}
-{{- $who := "" -}}
-{{- if .existingSecret -}}
-{{- $who = printf "%s:$(REDIS_PASSWORD)@" .username -}}
-{{ include "kotaemon.env.secret" (dict "name" "REDIS_PASSWORD" "secret" .existingSecret "key" "redis-password") }}
-{{ end -}}
-{{- $url := "" -}}
-{{- if .sentinels -}}
-{{- $url = printf "redis+sentinel://%s%s/%s" $who (join "," .sentinels) .service -}}
-{{- if .sentinelAuth -}}
-{{- $url = printf "%s?sentinel_password=$(REDIS_SENTINEL_PASSWORD)" $url -}}
-{{ include "kotaemon.env.secret" (dict "name" "REDIS_SENTINEL_PASSWORD" "secret" .existingSecret "key" "sentinel-password") }}
-{{ end -}}
-{{- else if .nodes -}}
-{{- $url = printf "redis+cluster://%s%s" $who (join "," .nodes) -}}
-{{- else -}}
-{{- $url = .url | replace "://" (printf "://%s" $who) -}}
-{{- if .caSecret }}{{ $url = printf "%s%sssl_ca_certs=/etc/kotaemon/redis-ca/ca.crt" $url (ternary "&" "?" (contains "?" $url)) }}{{ end -}}
-{{- end -}}
-- {name: REDIS_URL, value: {{ $url | quote }}}
-{{- end -}}
-{{- end -}}
-{{- end }}
-
-{{/* Files that all our pods read: volumes and mounts. */}}
-{{- define "kotaemon.volumes" -}}
-- name: tmp
-  emptyDir: {}
-- name: trusted
-  secret:
-    secretName: {{ include "kotaemon.secret" . }}
-    items: [{key: signing.crt, path: signing.crt}]
-{{- if and (eq .Values.kafka.mode "external") .Values.kafka.external.caSecret }}
-- name: kafka-ca
-  secret: {secretName: {{ .Values.kafka.external.caSecret }}}
-{{- end }}
-{{- if and (eq .Values.redis.mode "external") .Values.redis.external.caSecret }}
-- name: redis-ca
-  secret: {secretName: {{ .Values.redis.external.caSecret }}}
-{{- end }}
-{{- end }}
-
-{{- define "kotaemon.mounts" -}}
-- {name: tmp, mountPath: /tmp}
-- {name: trusted, mountPath: /etc/kotaemon/trusted, readOnly: true}
-{{- if and (eq .Values.kafka.mode "external") .Values.kafka.external.caSecret }}
-- {name: kafka-ca, mountPath: /etc/kotaemon/kafka-ca, readOnly: true}
-{{- end }}
-{{- if and (eq .Values.redis.mode "external") .Values.redis.external.caSecret }}
-- {name: redis-ca, mountPath: /etc/kotaemon/redis-ca, readOnly: true}
 {{- end }}
 {{- end }}

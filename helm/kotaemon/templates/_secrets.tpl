@@ -14,6 +14,9 @@ while templates are rendered, because a second call would make others than those
   "redis-coordinator-password" (randAlphaNum 40)
   "redis-turn-log-password" (randAlphaNum 40)
   "redis-backup-password" (randAlphaNum 40)
+  "kafka-worker-password" (randAlphaNum 40)
+  "kafka-coordinator-password" (randAlphaNum 40)
+  "kafka-turn-log-password" (randAlphaNum 40)
   "artifact-token" (randAlphaNum 40)
   "signing.pem" $key
   "signing.crt" (genSelfSignedCertWithKey (include "kotaemon.fullname" .) nil nil 36500 $key).Cert -}}

@@ -4,7 +4,7 @@ Whoever may write ``knowledge_updated`` makes every pod look for another generat
 knowledge may. What is not allowed here is denied by an authorizer that knows these rights.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -16,7 +16,10 @@ from kafka.admin import (
     ACLResourcePatternType,
     ResourcePattern,
     ResourceType,
+    ScramMechanism,
+    UserScramCredentialUpsertion,
 )
+from kafka.errors import KafkaError
 
 from kotaemon_node.adapters.kafka.task_group import GROUP
 from kotaemon_node.adapters.kafka.topics import TOPICS
@@ -78,6 +81,21 @@ def grant(admin: KafkaAdminClient, role: Role, user: str) -> int:
     for refused in admin.create_acls(rules)["failed"]:
         raise refused(f"{role} as User:{user}")
     return len(rules)
+
+
+def make_users(admin: KafkaAdminClient, passwords: Mapping[str, str]) -> None:
+    """Give each user its password for SCRAM-SHA-512; makes those that are missing.
+
+    May be repeated: connections that are open stay. Raises one of ``FAILURES``.
+    """
+    asked = [
+        UserScramCredentialUpsertion(user, ScramMechanism.SCRAM_SHA_512, password)
+        for user, password in passwords.items()
+    ]
+    told = admin.alter_user_scram_credentials(asked)
+    refused = [f"{user}: {reason}" for user, reason in told.items() if reason is not None]
+    if refused:
+        raise KafkaError("; ".join(refused))
 
 
 def _rules(role: Role, principal: str) -> Iterator[ACL]:

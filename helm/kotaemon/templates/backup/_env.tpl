@@ -1,6 +1,6 @@
 {{/* What `kotaemon backup` is told; it reads the coordinator's volume itself. */}}
 {{- define "kotaemon.backup.env" -}}
-{{ include "kotaemon.env.redis.user" (dict "root" . "user" "backup") }}
+{{ include "kotaemon.env.user" (dict "root" . "user" "backup") }}
 - {name: BACKUP_URL, value: {{ .Values.backup.destination | default "file:///backups" | quote }}}
 {{- with .Values.backup.endpoint }}
 - {name: BACKUP_S3_ENDPOINT, value: {{ . | quote }}}

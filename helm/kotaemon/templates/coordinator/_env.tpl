@@ -1,6 +1,6 @@
 {{/* What coordinators and build workers are told. */}}
 {{- define "kotaemon.coordinator.env" -}}
-{{ include "kotaemon.env.redis.user" (dict "root" . "user" "coordinator") }}
+{{ include "kotaemon.env.user" (dict "root" . "user" "coordinator") }}
 - name: POD_NAME
   valueFrom:
     fieldRef: {fieldPath: metadata.name}

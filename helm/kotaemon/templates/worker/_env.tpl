@@ -1,5 +1,6 @@
 {{/* What only workers are told. */}}
 {{- define "kotaemon.worker.env" -}}
+{{ include "kotaemon.env.user" (dict "root" . "user" "worker") }}
 - name: POD_IP
   valueFrom:
     fieldRef: {fieldPath: status.podIP}
