@@ -13,6 +13,10 @@ _TIMEOUT_S: Final = 2.0
 # With TLS 1.3 our certificate is refused behind the handshake, so something is asked that a broker
 # answers to anybody: which requests it knows (18, in version 0).
 _ASKED: Final = struct.pack(">ihhih", 10, 18, 0, 1, 0)
+_CLOSED: Final = (
+    "it closed the connection behind the handshake: it does not take the certificate of ours, or"
+    " wants one (KAFKA_CERT_FILE, KAFKA_KEY_FILE), or it is stopping"
+)
 
 
 def tls_problem(address: KafkaAddress) -> str:
@@ -32,9 +36,21 @@ def tls_problem(address: KafkaAddress) -> str:
             closing(socket.create_connection((name, int(port)), timeout=_TIMEOUT_S)) as plain,
             context.wrap_socket(plain, server_hostname=name) as line,
         ):
-            line.settimeout(_TIMEOUT_S)
-            line.sendall(_ASKED)
-            line.recv(1)
+            return _problem_behind(line)
     except OSError as error:
         return tls_advice(error)
-    return ""
+
+
+def _problem_behind(line: ssl.SSLSocket) -> str:
+    """Return what a broker has against us once the handshake is done; "" for nothing."""
+    line.settimeout(_TIMEOUT_S)
+    try:
+        line.sendall(_ASKED)
+        if line.recv(1):
+            return ""
+    except TimeoutError:
+        return ""  # it hangs, and TLS is not why
+    except OSError as error:
+        # Its reason may be lost: a connection with unread words is reset as it is closed.
+        return tls_advice(error) or _CLOSED
+    return _CLOSED
