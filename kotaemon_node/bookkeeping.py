@@ -57,6 +57,7 @@ def books_of(
         pool_max=limits.REDIS_BOOKKEEPERS_MAX,
         cipher=cipher,
         answered=metrics.store_answered,
+        shared=True,
     )
     analytics = RedisAnalytics(store)
     drafts = RedisFaqDrafts(store)

@@ -62,6 +62,7 @@ def limiting_of(settings: Settings, *, clock: Clock, metrics: Metrics) -> Limiti
         settings.redis_url,
         pool_max=limits.REDIS_USE_MAX,
         answered=metrics.store_answered,
+        shared=True,
     )
     counts = RedisUse(store)
     guard = desk = settling = None

@@ -78,6 +78,7 @@ def remembering_of(
         pool_max=limits.REDIS_HOT_ANSWERS_MAX,
         cipher=cipher,
         answered=metrics.store_answered,
+        shared=True,
     )
     return Remembering(
         RedisHotAnswers(store, ttl_s=settings.answer_cache_ttl_s),

@@ -43,6 +43,7 @@ def durable_of(settings: Settings, *, metrics: Metrics) -> Callable[..., RedisSt
         durability=settings.durability,
         unconfirmed=metrics.unconfirmed_writes,
         answered=metrics.store_answered,
+        shared=True,
     )
 
 

@@ -294,6 +294,7 @@ REDIS_WRITERS_MAX: Final = 16  # connections for what accepted turns write, befo
 REDIS_HOT_ANSWERS_MAX: Final = 16  # connections for hot answers; without one the answer is made
 REDIS_USE_MAX: Final = 16  # connections for counting what is used; without one it is not counted
 REDIS_BOOKKEEPERS_MAX: Final = 8  # for records, counts and feedback: nobody waits for most of it
+REDIS_LINK_CALLS_MAX: Final = 4096  # on their way over one shared connection, then 429
 REDIS_TIMEOUT_S: Final = 5.0  # for a reply, then 503
 REDIS_CONNECT_TIMEOUT_S: Final = 2.0
 # Less than the time-out of a socket; more than a hiccup of a replica, which answers in under 1 ms.

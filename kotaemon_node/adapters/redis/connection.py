@@ -43,6 +43,7 @@ from kotaemon_node.adapters.redis.durability import (
     Seal,
     Unconfirmed,
 )
+from kotaemon_node.adapters.redis.link import SharingClient, can_share
 from kotaemon_node.adapters.redis.login import encryption, login
 from kotaemon_node.adapters.redis.patience import (
     FULL_WORD,
@@ -63,6 +64,7 @@ from kotaemon_node.ports.cipher import FieldCipher, NoCipher
 
 _REFUSING = (*PASSING_WORDS, *MOVING_WORDS)
 _SILENT = "the session store does not answer"
+_RETRIES = 4  # of a call whose connection broke
 _READING = {"look"}
 """Scripts that write nothing."""
 
@@ -304,12 +306,15 @@ def connect(
     durability: Level = "local",
     unconfirmed: Callable[[int], None] = lambda _: None,
     answered: Answered = lambda operation, duration_s: None,
+    shared: bool = False,
 ) -> RedisStore:
     """Return a store at ``url``, whose forms are in ``address``; connects when first used.
 
-    Raises ``ValueError`` for a URL that names none. The other arguments are ``RedisStore``'s.
+    ``shared``: the tasks of this thread share a connection where they can (``link``), for many
+    small calls at the same time. Raises ``ValueError`` for a URL that names none. The other
+    arguments are ``RedisStore``'s.
     """
-    client = _client(url, pool_max=pool_max)
+    client = _client(url, pool_max=pool_max, shared=shared)
     return RedisStore(
         client,
         cipher=cipher,
@@ -319,7 +324,7 @@ def connect(
     )
 
 
-def _client(url: str, *, pool_max: int) -> redis.Redis:
+def _client(url: str, *, pool_max: int, shared: bool) -> redis.Redis:
     address = StoreAddress.of(url)
     options: dict[str, Any] = {
         "max_connections": pool_max,
@@ -342,11 +347,13 @@ def _client(url: str, *, pool_max: int) -> redis.Redis:
             # A restarted Redis is back in well under a second; a dead one must be told of soon. One
             # that is silent has had its time: redis-py tries again within each try, two minutes.
             backoff = ExponentialWithJitterBackoff(base=0.02, cap=0.3)
-            retry = Retry(backoff, 4, supported_errors=(RedisConnectionError,))
+            retry = Retry(backoff, _RETRIES, supported_errors=(RedisConnectionError,))
             if address.tls:
                 options["ssl_min_version"] = ssl.TLSVersion.TLSv1_2
             options |= login(address.credentials, address.password_file)
             pool = redis.BlockingConnectionPool.from_url(address.url, retry=retry, **options)
+            if shared and can_share():
+                return SharingClient.at(pool, backoff=backoff, retries=_RETRIES)
             return redis.Redis(connection_pool=pool)
 
 
