@@ -144,6 +144,8 @@ class Backup:
     format: int = FORMAT
     plugins: tuple[str, ...] = ()
     """Blobs: of what is wanted of them, then of their bundles. Part of ``knowledge``."""
+    audit: FilesSum | None = None
+    """The audit log, part of ``sessions``: volumes, signed notes, and the newest lines."""
 
     @property
     def what(self) -> tuple[Part, ...]:
@@ -154,7 +156,7 @@ class Backup:
     @property
     def size_bytes(self) -> int:
         """Of all that it consists of, whoever wrote it."""
-        parts = (self.sessions, self.artifacts, self.documents)
+        parts = (self.sessions, self.artifacts, self.documents, self.audit)
         return sum(part.size_bytes for part in parts if part is not None)
 
     def to_json(self) -> bytes:
@@ -162,6 +164,8 @@ class Backup:
         said = asdict(self)
         if not self.plugins:
             del said["plugins"]  # a program from before it reads the others
+        if not self.audit:
+            del said["audit"]
         return json.dumps({**said, "sum": _sum(said)}, sort_keys=True, indent=1).encode()
 
     @classmethod
@@ -177,6 +181,7 @@ class Backup:
             if said.pop("sum") != _sum(said):
                 raise CorruptArtifact(f"{name} is damaged: its checksum is another")
             parts = {at: _of(at, said[at]) for at in _SUMS}
+            parts["audit"] = _of("audit", said.get("audit"))
             return cls(**{**said, **parts, "plugins": tuple(said.get("plugins", ()))})
         except (ValueError, LookupError, TypeError, AttributeError) as error:
             raise CorruptArtifact(f"{name} cannot be read: {error!r}") from error
@@ -190,7 +195,8 @@ _SUMS: Final[Mapping[str, type[SessionsSum] | type[FilesSum]]] = {
 
 
 def _of(part: str, said: Mapping[str, Any] | None) -> SessionsSum | FilesSum | None:
-    return None if said is None else _SUMS[part](**{**said, "index": tuple(said["index"])})
+    kind = _SUMS.get(part, FilesSum)
+    return None if said is None else kind(**{**said, "index": tuple(said["index"])})
 
 
 def sum_from(part: str, said: Mapping[str, Any]) -> Any:

@@ -10,6 +10,7 @@ from typing import Final
 
 import structlog
 
+from kotaemon_node.backup.audit import AuditCopying
 from kotaemon_node.backup.format import (
     Backup,
     BackupRefused,
@@ -46,6 +47,7 @@ class Source:
     cluster: str
     tenant: str
     plugins: PluginsCopying | None = None
+    audit: AuditCopying | None = None
     copy_keys: Callable[[ArtifactStore], None] = lambda _: None
     """Copies the wrapped data keys, and what was destroyed, to a destination."""
 
@@ -141,6 +143,7 @@ class Making:
         artifacts: FilesSum | None = None
         documents: FilesSum | None = None
         sessions: SessionsSum | None = None
+        audit: FilesSum | None = None
         plugins: tuple[str, ...] = ()
         if "knowledge" in begun.what:
             if source.plugins is not None:
@@ -149,6 +152,7 @@ class Making:
             documents = source.knowledge.documents(onto)
         if "sessions" in begun.what:
             sessions = source.sessions.run(onto)
+            audit = source.audit.run(onto) if source.audit is not None else None
             # Behind them: whatever sealed what was copied has its key there.
             source.copy_keys(self._store)
         made = Backup(
@@ -165,6 +169,7 @@ class Making:
             artifacts=artifacts,
             documents=documents,
             plugins=plugins,
+            audit=audit,
         )
         sole.require()
         self._store.put_if_absent(manifest_name(made.id), made.to_json())

@@ -105,7 +105,7 @@ class Shelf:
 
     def blobs(self, backup: Backup) -> Iterator[str]:
         """Yield the checksums of all that a backup consists of; many of them more than once."""
-        for part in (backup.artifacts, backup.documents):
+        for part in (backup.artifacts, backup.documents, backup.audit):
             yield from part.index if part else ()
             yield from (row.sha256 for row in self.files(part))
         yield from backup.plugins

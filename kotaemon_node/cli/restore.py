@@ -1,7 +1,7 @@
 """``restore``: brings a backup back where nothing is, or shows in a drill that it would."""
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -10,6 +10,7 @@ from typing import Annotated, Final
 import typer
 
 from kotaemon_node.adapters.redis import (
+    RedisAuditStore,
     RedisGenerationPointer,
     RedisLeadership,
     RedisPlugins,
@@ -20,6 +21,7 @@ from kotaemon_node.adapters.sealing import CopiesInArtifacts
 from kotaemon_node.adapters.store.file_store import FileArtifactStore
 from kotaemon_node.adapters.system import RandomIds, SystemClock
 from kotaemon_node.backup.asking import Asking
+from kotaemon_node.backup.audit import AuditRestoring
 from kotaemon_node.backup.drill import Drill, Report, Scratch
 from kotaemon_node.backup.format import Backup, BackupRefused, Part
 from kotaemon_node.backup.leading import leading
@@ -113,7 +115,8 @@ def restore(
                 documents = None if without_documents else place.knowledge
                 how = _How(documents, keep_epochs, replace_generations)
                 restoring = _Restoring(place, shelf, how, tell)
-                if not dry_run:
+
+                def begins() -> None:
                     told = {"began_at": backup.began_at, "what": ",".join(backup.what)}
                     record(
                         data,
@@ -122,7 +125,8 @@ def restore(
                         target=backup.id,
                         detail=told,
                     )
-                done = restoring.look(backup) if dry_run else restoring.run(backup)
+
+                done = restoring.look(backup) if dry_run else restoring.run(backup, begins)
                 if not dry_run:
                     record(data, "backup.restored", tenant=backup.tenant, target=backup.id)
     if lacks:
@@ -164,11 +168,19 @@ class _Restoring:
                 done["plugins"] = plugins.look(backup)
             if backup.sessions is not None:
                 done["sessions"] = sessions.look(backup)
+        if backup.audit is not None:
+            done["audit log"] = self._audit_log(lambda audit: audit.look(backup))
         return done
 
-    def run(self, backup: Backup) -> dict[str, Restored]:
-        """Restore; knowledge first, so that turns that go on find what they know."""
+    def run(self, backup: Backup, begins: Callable[[], None]) -> dict[str, Restored]:
+        """Restore; knowledge first, so that turns that go on find what they know.
+
+        The audit log comes before all: what ``begins`` has it told goes on behind its end.
+        """
         done: dict[str, Restored] = {}
+        if backup.audit is not None:
+            done["audit log"] = self._audit_log(lambda audit: audit.run(backup))
+        begins()
         store, clock = self._place.redis(), SystemClock()
         holder = f"restore.{RandomIds().new_id()}"
         with self._parts() as (knowledge, sessions, plugins):
@@ -187,6 +199,11 @@ class _Restoring:
                     RedisGenerationPointer(store), self._place.tenant, done, replaces=replaces
                 )
         return done
+
+    def _audit_log(self, do: Callable[[AuditRestoring], Restored]) -> Restored:
+        store = RedisAuditStore(self._place.redis())
+        with self._place.artifacts(writes=True) as artifacts:
+            return do(AuditRestoring(self._shelf, store, artifacts, tell=self._tell))
 
     def _keys(self, store: RedisStore) -> None:
         """Bring back what opens the tenant's sessions."""
@@ -284,6 +301,7 @@ def _only(backup: Backup, parts: Sequence[Part], tenant: str) -> tuple[Backup, S
         artifacts=backup.artifacts if has_knowledge else None,
         documents=backup.documents if has_knowledge else None,
         plugins=backup.plugins if has_knowledge else (),
+        audit=backup.audit if has_sessions else None,
     )
     return kept, lacks
 

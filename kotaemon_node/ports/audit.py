@@ -91,6 +91,21 @@ class AuditStore(Protocol):
         """Remove all lines up to a place; they lie elsewhere."""
         ...
 
+    def put_back(
+        self,
+        tenant: str,
+        rows: Sequence[StoredLine],
+        *,
+        behind: tuple[int, int] | None,
+        head: Head | None,
+    ) -> bool:
+        """Put lines of a backup back behind the place ``behind``, None: the first ones.
+
+        ``head`` comes with the last ones, and only then is there a log to go on with. False, and
+        nothing is done, where one was begun meanwhile. May be repeated.
+        """
+        ...
+
     def exchange(self, name: str, value: bytes) -> bytes | None:
         """Keep ``value`` under a name of the whole cluster and return what was there; one step.
 

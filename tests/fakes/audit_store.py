@@ -55,6 +55,21 @@ class MemoryAuditStore:
         kept = [row.line for row in self._rows(tenant) if (row.chain, row.seq) > through]
         self.lines[tenant] = kept
 
+    def put_back(
+        self,
+        tenant: str,
+        rows: Sequence[StoredLine],
+        *,
+        behind: tuple[int, int] | None,
+        head: Head | None,
+    ) -> bool:
+        if tenant in self.heads:
+            return False
+        self.lines.setdefault(tenant, []).extend(row.line for row in rows)
+        if head is not None:
+            self.heads[tenant] = head
+        return True
+
     def exchange(self, name: str, value: bytes) -> bytes | None:
         before, self.known[name] = self.known.get(name), value
         return before

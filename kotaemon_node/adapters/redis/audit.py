@@ -74,6 +74,22 @@ class RedisAuditStore:
         name, least = keys.lines(tenant), f"{through[0]}-{through[1] + 1}"
         self._store.pipelined(lambda pipe: pipe.xtrim(name, minid=least, approximate=False))
 
+    def put_back(
+        self,
+        tenant: str,
+        rows: Sequence[StoredLine],
+        *,
+        behind: tuple[int, int] | None,
+        head: Head | None,
+    ) -> bool:
+        """See the port."""
+        self._store.pipelined(lambda pipe: pipe.sadd(keys.TENANTS, tenant))
+        place = f"{behind[0]}-{behind[1]}" if behind else ""
+        told = (head.chain, head.seq, head.hash) if head else ("", "", "")
+        lines = [part for row in rows for part in (f"{row.chain}-{row.seq}", row.line)]
+        names = [keys.head(tenant), keys.lines(tenant)]
+        return bool(self._store.run("audit_put_back", names, [place, *told, *lines]))
+
     def exchange(self, name: str, value: bytes) -> bytes | None:
         """See the port."""
         key = keys.known(name)
