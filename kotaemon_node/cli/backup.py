@@ -1,33 +1,35 @@
 """``backup``: copies knowledge and sessions elsewhere; its commands look after what lies there."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
-from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 
-from kotaemon_node.adapters.redis import RedisPlugins
-from kotaemon_node.adapters.sealing import CopiesInArtifacts
 from kotaemon_node.adapters.system import RandomIds, SystemClock
-from kotaemon_node.backup.format import Backup, BackupRefused, Kind
+from kotaemon_node.backup.format import Backup, BackupRefused
+from kotaemon_node.backup.keeping import Verified
 from kotaemon_node.backup.keeping import prune as prune_backups
 from kotaemon_node.backup.keeping import verify as verify_backup
-from kotaemon_node.backup.knowledge import KnowledgeCopying
-from kotaemon_node.backup.making import Making, Source
-from kotaemon_node.backup.plugins import PluginsCopying
-from kotaemon_node.backup.sessions import SessionsCopying
 from kotaemon_node.backup.shelf import Shelf
 from kotaemon_node.backup.writing import LEASE_S
-from kotaemon_node.cli.audit_places import record
-from kotaemon_node.cli.backup_places import backups_at, parts_of, place_below, place_of
+from kotaemon_node.cli.backup_making import Wishes, make
+from kotaemon_node.cli.backup_places import parts_of, place_of
 from kotaemon_node.cli.backup_showing import (
     as_json,
     backups_table,
     print_json,
-    show_backup,
+    show_backups,
     show_verified,
     showing,
+)
+from kotaemon_node.cli.backup_tenants import (
+    AllTenantsOption,
+    Destination,
+    of_each,
+    require_one_or_all,
+    tenants_here,
 )
 from kotaemon_node.cli.cluster import DataOption
 from kotaemon_node.cli.console import complain, err, out
@@ -111,6 +113,7 @@ def backup(
         int, typer.Option(min=0, help="Rest after each hundred sessions, to spare Redis.")
     ] = 20,
     tenant: TenantOption = DEFAULT_TENANT,
+    all_tenants: AllTenantsOption = False,
     endpoint: EndpointOption = "",
     region: RegionOption = "",
     data: DataOption = _DATA,
@@ -122,41 +125,27 @@ def backup(
     context.obj = to
     if context.invoked_subcommand is not None:
         return
-    kind: Kind | None = None if full is None else "full" if full else "incremental"
-    clock = SystemClock()
     with showing() as tell:
-        url, parts = required(to), parts_of(what)
-        place = place_of(data, knowledge, tenant)
-        with (
-            backups_at(
-                place_below(url, tenant), writes=True, endpoint=endpoint, region=region
-            ) as store,
-            place.artifacts(writes=False) as artifacts,
-        ):
-            redis = place.redis()
-            copying = SessionsCopying(
-                place.sessions(redis),
-                artifacts,
-                tenant=tenant,
-                clock=clock,
-                pause_s=pause_ms / 1000,
-            )
-            documents = None if without_documents else place.knowledge
-            keeper = place.keeper(redis, artifacts)
-            source = Source(
-                sessions=copying,
-                knowledge=KnowledgeCopying(artifacts, documents=documents, tenant=tenant),
-                product=version("kotaemon-cluster"),
-                cluster=place.cluster_id,
-                tenant=tenant,
-                plugins=PluginsCopying(RedisPlugins(redis), artifacts, tenant=tenant),
-                copy_keys=lambda to: keeper.copy_to(CopiesInArtifacts(to), tenant),
-            )
-            making = Making(source, store, clock=clock, ids=RandomIds())
-            made = making.run(kind=kind, what=parts, tell=tell, lease_s=LEASE_S)
-            told = {"to": place_below(url, tenant), "what": ",".join(made.what)}
-            record(data, "backup.made", tenant=made.tenant, target=made.id, detail=told)
-    print_json(as_json(made)) if json_ else show_backup(made)
+        wishes = Wishes(
+            url=required(to),
+            endpoint=endpoint,
+            region=region,
+            data=data,
+            knowledge=knowledge,
+            without_documents=without_documents,
+            parts=parts_of(what),
+            kind=None if full is None else "full" if full else "incremental",
+            pause_s=pause_ms / 1000,
+        )
+        require_one_or_all(tenant, all_tenants=all_tenants)
+        tenants = tenants_here(place_of(data, knowledge)) if all_tenants else [tenant]
+        made, failed = of_each(tenants, lambda it: make(wishes, it, tell))
+    if json_:
+        print_json([as_json(it) for it in made] if all_tenants else as_json(made[0]))
+    else:
+        show_backups(made)
+    if failed:
+        raise typer.Exit(1)
 
 
 @app.command("list")
@@ -166,24 +155,24 @@ def list_(
     *,
     json_: JsonOption = False,
     tenant: TenantOption = DEFAULT_TENANT,
+    all_tenants: AllTenantsOption = False,
     endpoint: EndpointOption = "",
     region: RegionOption = "",
 ) -> None:
     """List the backups that are whole, oldest first."""
-    with (
-        showing(),
-        backups_at(
-            place_below(required(to or context.obj), tenant),
-            writes=False,
-            endpoint=endpoint,
-            region=region,
-        ) as store,
-    ):
-        shelf = Shelf(store)
-        found = list(shelf.backups())
-        unreadable = sorted(set(shelf.ids()) - {it.id for it in found})
-    for backup_id in unreadable:
-        complain(f"The manifest of {backup_id} cannot be read; `backup verify --at` says why.")
+    found: list[Backup] = []
+    with showing():
+        at = Destination(required(to or context.obj), endpoint, region)
+        for one in at.tenants(tenant, all_tenants=all_tenants):
+            with at.of(one, writes=False) as store:
+                shelf = Shelf(store)
+                readable = list(shelf.backups())
+                for backup_id in sorted(set(shelf.ids()) - {it.id for it in readable}):
+                    complain(
+                        f"The manifest of {backup_id} cannot be read; `backup verify --at` says"
+                        " why."
+                    )
+                found += readable
     if json_:
         print_json([as_json(it) for it in found])
     elif found:
@@ -201,18 +190,24 @@ def verify(
     all_: Annotated[bool, typer.Option("--all", help="Every backup, not the newest only.")] = False,
     json_: JsonOption = False,
     tenant: TenantOption = DEFAULT_TENANT,
+    all_tenants: AllTenantsOption = False,
     endpoint: EndpointOption = "",
     region: RegionOption = "",
 ) -> None:
     """Read every byte of a backup again; ends with 1 where something is damaged."""
     with showing() as tell:
-        url = place_below(required(to or context.obj), tenant)
-        with backups_at(url, writes=False, endpoint=endpoint, region=region) as store:
-            shelf = Shelf(store)
-            chosen = shelf.ids() if all_ else [wanted(shelf, at).id]
-            found = [verify_backup(store, it, tell) for it in chosen]
+        place = Destination(required(to or context.obj), endpoint, region)
+
+        def of(one: str) -> Sequence[Verified]:
+            with place.of(one, writes=False) as store:
+                shelf = Shelf(store)
+                chosen = shelf.ids() if all_ else [wanted(shelf, at).id]
+                return [verify_backup(store, it, tell) for it in chosen]
+
+        each, failed = of_each(place.tenants(tenant, all_tenants=all_tenants), of)
+        found = [it for one in each for it in one]
     print_json([asdict(it) for it in found]) if json_ else show_verified(found)
-    if any(it.problems for it in found):
+    if failed or any(it.problems for it in found):
         raise typer.Exit(1)
 
 
@@ -224,18 +219,27 @@ def prune(
     keep: Annotated[int, typer.Option("--keep", help="How many of the newest stay.")] = 7,
     json_: JsonOption = False,
     tenant: TenantOption = DEFAULT_TENANT,
+    all_tenants: AllTenantsOption = False,
     endpoint: EndpointOption = "",
     region: RegionOption = "",
 ) -> None:
     """Remove old backups, and what none of those that stay needs."""
     with showing():
-        url = place_below(required(to or context.obj), tenant)
-        with backups_at(url, writes=True, endpoint=endpoint, region=region) as store:
+        place = Destination(required(to or context.obj), endpoint, region)
+
+        def of(one: str) -> tuple[Sequence[str], int]:
             holder = f"prune-{RandomIds().new_id()[:8]}"
-            removed, blobs = prune_backups(
-                store, keep=keep, holder=holder, clock=SystemClock(), lease_s=LEASE_S
-            )
+            with place.of(one, writes=True) as store:
+                return prune_backups(
+                    store, keep=keep, holder=holder, clock=SystemClock(), lease_s=LEASE_S
+                )
+
+        each, failed = of_each(place.tenants(tenant, all_tenants=all_tenants), of)
+        removed = [it for ids, _ in each for it in ids]
+        blobs = sum(count for _, count in each)
     if json_:
         print_json({"removed": removed, "blobs": blobs})
     else:
         out.print(f"Removed {len(removed)} backups and {blobs} blobs.")
+    if failed:
+        raise typer.Exit(1)

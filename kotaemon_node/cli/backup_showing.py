@@ -18,6 +18,7 @@ from kotaemon_node.backup.keeping import Verified
 from kotaemon_node.cli.console import complain, err, out
 from kotaemon_node.cli.signals import StopAsked, stop_signals
 from kotaemon_node.domain.errors import NodeError
+from kotaemon_node.domain.ids import DEFAULT_TENANT
 
 _FAILURE, _CANNOT_BE_DONE, _INTERRUPTED = 1, 2, 130
 
@@ -80,6 +81,9 @@ def backups_table(backups: Sequence[Backup]) -> Table:
     """Return the table of ``kotaemon backup list``."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("backup", no_wrap=True, min_width=26)
+    several = any(it.tenant != DEFAULT_TENANT for it in backups)
+    if several:
+        table.add_column("tenant")
     for name, right in (
         ("kind", False),
         ("sessions", True),
@@ -93,6 +97,7 @@ def backups_table(backups: Sequence[Backup]) -> Table:
     for it in backups:
         table.add_row(
             it.id,
+            *([it.tenant] if several else []),
             it.kind,
             str(it.sessions.sessions) if it.sessions else "-",
             str(it.artifacts.files) if it.artifacts else "-",
@@ -104,13 +109,15 @@ def backups_table(backups: Sequence[Backup]) -> Table:
     return table
 
 
-def show_backup(backup: Backup) -> None:
-    """Print one that was just made."""
-    out.print(backups_table([backup]))
-    if backup.sessions and backup.sessions.skipped:
-        complain(
-            f"{backup.sessions.skipped} sessions are not in it: the log above names them and why."
-        )
+def show_backups(backups: Sequence[Backup]) -> None:
+    """Print those that were just made."""
+    out.print(backups_table(backups))
+    for backup in backups:
+        if backup.sessions and backup.sessions.skipped:
+            complain(
+                f"{backup.sessions.skipped} sessions are not in {backup.id}: the log above names"
+                " them and why."
+            )
 
 
 def show_verified(found: Sequence[Verified]) -> None:

@@ -60,14 +60,19 @@ class WholeSessions(Protocol):
         ...
 
     def access(self) -> bytes | None:
-        """Return the digests of all API keys and the secret behind ids of sessions; None: none."""
+        """Return digests of API keys and the secret behind ids of sessions; None: there is none.
+
+        Of ``default``, whose admins run the cluster, all keys; of another tenant its own alone.
+        """
         ...
 
     def put_access(self, access: bytes, *, is_empty: bool) -> Sequence[str]:
         """Put ``access`` back; return, in words, what differs here and stays.
 
-        Keys come back only where there are none, for some may have been revoked. The secret is
-        replaced where the store ``is_empty`` of sessions: else ids of those would be unknown.
+        A tenant's keys come back only where it has none, for some may have been revoked; keys of
+        others, which a backup of ``default`` has, where there are none at all. The secret is
+        replaced where the store ``is_empty`` of sessions, those of other tenants, too: else ids of
+        those would be unknown.
         """
         ...
 

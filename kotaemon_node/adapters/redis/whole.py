@@ -8,7 +8,6 @@ import orjson
 from redis.exceptions import RedisError
 
 from kotaemon_node.adapters.redis import keys
-from kotaemon_node.adapters.redis.cluster import ClusterClient
 from kotaemon_node.adapters.redis.cold import NOT_COPIED, RedisColdSessions, history_rows
 from kotaemon_node.adapters.redis.connection import RedisStore, store_error, store_errors
 from kotaemon_node.adapters.redis.idle import IdleSessions
@@ -17,7 +16,9 @@ from kotaemon_node.adapters.redis.pointer import RedisGenerationPointer
 from kotaemon_node.adapters.redis.restoring import put_whole
 from kotaemon_node.adapters.redis.session_list import UNLISTED, SessionList
 from kotaemon_node.adapters.redis.stored_text import texts_of_flat
+from kotaemon_node.adapters.redis.tenants_met import has_sessions_of_others, servers_of
 from kotaemon_node.domain.errors import CorruptArtifact, StoreUnavailable
+from kotaemon_node.domain.ids import DEFAULT_TENANT
 from kotaemon_node.domain.session import SessionKey
 from kotaemon_node.domain.session_copy import SessionCopy
 from kotaemon_node.ports.backup import Head, PutBack
@@ -46,7 +47,7 @@ class RedisWholeSessions:
         """See the port."""
         for attempt in range(1, _TRIES_MAX + 1):
             try:
-                for server in self._servers():
+                for server in servers_of(self._store):
                     yield from self._scanned(server)
             except RedisError as error:
                 # Another server may answer now, where a cursor of the first one means nothing.
@@ -54,12 +55,6 @@ class RedisWholeSessions:
                     raise store_error(error) from error
             else:
                 return
-
-    def _servers(self) -> Sequence[Any]:
-        client = self._store.client
-        if isinstance(client, ClusterClient):
-            return [node.client for node in client.slots.primaries()]
-        return [client]
 
     def _scanned(self, server: Any) -> Iterator[SessionKey]:
         before, after = f"kn:{self._tenant}:{{".encode(), b"}:meta"
@@ -137,10 +132,13 @@ class RedisWholeSessions:
             pipe.get(keys.SESSION_SECRET)
 
         rows, secret = self._store.pipelined(fill)
-        if not rows and secret is None:
+        own = _texts(rows)
+        if self._tenant != DEFAULT_TENANT:
+            own = {it: row for it, row in own.items() if _tenant_of(row) == self._tenant}
+        if not own and secret is None:
             return None
         said = {
-            "keys": {key_id.decode(): row.decode() for key_id, row in rows.items()},
+            "keys": own,
             "session_secret": (secret or b"").decode(),
         }
         return orjson.dumps(said, option=orjson.OPT_SORT_KEYS)
@@ -150,11 +148,15 @@ class RedisWholeSessions:
         said = orjson.loads(access)
         secret = said["session_secret"].encode()
         differs: list[str] = []
+        # The secret is every tenant's: where another has sessions, their ids go by the present one.
+        is_empty = is_empty and not has_sessions_of_others(self._store, self._tenant)
         with store_errors():
             client = self._store.client
-            if said["keys"] and not client.exists(keys.API_KEYS):
-                client.hset(keys.API_KEYS, mapping=said["keys"])
-            elif said["keys"] and set(said["keys"]) - {it.decode() for it in self._key_ids()}:
+            here = _texts(client.hgetall(keys.API_KEYS))
+            back = self._keys_back(said["keys"], here)
+            if back:
+                client.hset(keys.API_KEYS, mapping=back)
+            if set(said["keys"]) - set(here) - set(back):
                 differs.append("the list of API keys (some of the backup are not in it)")
             # In any case: a restore that was killed before this left keys that no pod has read.
             client.set(keys.API_KEYS_STAMP, secrets.token_hex(8))
@@ -164,9 +166,17 @@ class RedisWholeSessions:
                 differs.append("the secret behind ids of sessions (SESSION_SECRET_FILE)")
         return differs
 
-    def _key_ids(self) -> Sequence[bytes]:
-        found: Sequence[bytes] = self._store.client.hkeys(keys.API_KEYS)
-        return found
+    def _keys_back(self, kept: Mapping[str, str], here: Mapping[str, str]) -> Mapping[str, str]:
+        """Return which keys of a backup come back; none of a tenant that has some here.
+
+        Others' keys, which a backup of the whole cluster's tenant has, come only where there are
+        none at all: else they come with the backups of those tenants.
+        """
+        if not here:
+            return kept
+        if self._tenant in {_tenant_of(row) for row in here.values()}:
+            return {}
+        return {it: row for it, row in kept.items() if _tenant_of(row) == self._tenant}
 
     def known(self, key: SessionKey) -> bool:
         """See the port."""
@@ -189,6 +199,19 @@ def require_empty(store: RedisStore) -> None:
     with store_errors():
         if store.client.dbsize():
             raise StoreUnavailable("the scratch Redis is not empty: give one that holds nothing")
+
+
+def _texts(rows: Mapping[bytes, bytes]) -> dict[str, str]:
+    return {name.decode(): row.decode() for name, row in rows.items()}
+
+
+def _tenant_of(row: str) -> str:
+    """Return whose an API key is; "" for a row that cannot be read, which opens nothing."""
+    try:
+        tenant = orjson.loads(row)["tenant"]
+    except (ValueError, TypeError, LookupError):
+        return ""
+    return tenant if isinstance(tenant, str) else ""
 
 
 def _head(row: Sequence[bytes | None]) -> Head | None:

@@ -1,0 +1,43 @@
+"""Which tenants Redis has something of that is backed up: sessions, or a generation served."""
+
+import re
+from collections.abc import Sequence
+from typing import Any, Final
+
+from kotaemon_node.adapters.redis.cluster import ClusterClient
+from kotaemon_node.adapters.redis.connection import RedisStore, store_errors
+
+_SCANNED_AT_ONCE: Final = 500  # keys looked at in one step of Redis: well below a millisecond
+_PATTERNS: Final = ("kn:*:{*}:meta", "kn:kb:*")
+_TENANT: Final = re.compile(rb"kn:([^:{}]+):\{[^{}]*\}:meta|kn:kb:([^:{}]+)")
+
+
+def tenants_met(store: RedisStore) -> set[str]:
+    """Return them; goes once through all names, a part at a time, and holds up nobody."""
+    found: set[str] = set()
+    with store_errors():
+        for server in servers_of(store):
+            for pattern in _PATTERNS:
+                for name in server.scan_iter(match=pattern, count=_SCANNED_AT_ONCE):
+                    if match := _TENANT.fullmatch(name):
+                        found.add((match[1] or match[2]).decode())
+    return found
+
+
+def has_sessions_of_others(store: RedisStore, tenant: str) -> bool:
+    """Tell whether any other tenant has a session."""
+    with store_errors():
+        for server in servers_of(store):
+            for name in server.scan_iter(match=_PATTERNS[0], count=_SCANNED_AT_ONCE):
+                match = _TENANT.fullmatch(name)
+                if match and match[1] != tenant.encode():
+                    return True
+    return False
+
+
+def servers_of(store: RedisStore) -> Sequence[Any]:
+    """Return every server that has keys of its own."""
+    client = store.client
+    if isinstance(client, ClusterClient):
+        return [node.client for node in client.slots.primaries()]
+    return [client]

@@ -1,0 +1,175 @@
+"""``kotaemon backup --all-tenants``: each tenant has its own backup, and one comes back alone."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from kotaemon_node.adapters.redis import RedisApiKeys, RedisWholeSessions, connect
+from kotaemon_node.adapters.redis.tenants_met import tenants_met
+from kotaemon_node.adapters.store.file_store import FileArtifactStore
+from kotaemon_node.cli.main import app
+from kotaemon_node.domain.credentials import ApiKey, digest_of
+from kotaemon_node.domain.session import SessionKey
+from tests.archived_pods import ArchivedPod
+from tests.redis_server import RedisServer
+
+TENANTS = ("default", "acme", "globex", "talker")
+
+
+@pytest.fixture(scope="module")
+def redis_server() -> Iterator[RedisServer]:
+    server = RedisServer()
+    server.start()
+    yield server
+    server.remove()
+
+
+class Kept:
+    """What a cluster keeps, without its programs: Redis, artifacts, documents."""
+
+    def __init__(self, server: RedisServer, folder: Path) -> None:
+        self.folder = folder
+        self.store = connect(server.url)
+        self.artifacts = FileArtifactStore(folder / "artifacts")
+        self.knowledge = folder / "knowledge"
+        self.url = (folder / "backups").as_uri()
+
+    def fill(self) -> None:
+        """Give each tenant a key and a session, and all but the last one a document."""
+        pod = ArchivedPod(self.store, "pod-0", self.artifacts)
+        for tenant in TENANTS:
+            RedisApiKeys(self.store).add(key_of(tenant))
+            pod.turn("t1", session=SessionKey(tenant, f"s-{tenant}"))
+            if tenant != "talker":
+                root = self.knowledge if tenant == "default" else self.place_of(tenant)
+                root.mkdir(parents=True, exist_ok=True)
+                (root / "prices.md").write_text(f"what {tenant} sells")
+        RedisApiKeys(self.store).session_secret("the-secret-of-this-cluster")
+
+    def place_of(self, tenant: str) -> Path:
+        return self.knowledge / ".tenants" / tenant
+
+    def sessions_of(self, tenant: str) -> RedisWholeSessions:
+        return RedisWholeSessions(self.store, tenant=tenant, ttl_s=60, kept_s=60, indexed=False)
+
+    def ids_of(self, tenant: str) -> list[str]:
+        return [key.session_id for key in self.sessions_of(tenant).keys()]  # noqa: SIM118
+
+    def keys(self) -> set[str]:
+        return set(RedisApiKeys(self.store).table(None).keys)
+
+
+def key_of(tenant: str) -> ApiKey:
+    return ApiKey(f"key-{tenant}", digest_of(tenant), tenant, "admin", "boss", 0.0)
+
+
+@pytest.fixture
+def kept(
+    redis_server: RedisServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Kept]:
+    redis_server.wipe()
+    monkeypatch.setenv("REDIS_URL", redis_server.url)
+    monkeypatch.setenv("ARTIFACT_URL", (tmp_path / "artifacts").as_uri())
+    monkeypatch.setenv("KNOWLEDGE_DIR", str(tmp_path / "knowledge"))
+    monkeypatch.setenv("BACKUP_URL", (tmp_path / "backups").as_uri())
+    monkeypatch.setenv("AUDIT_LOG", "off")
+    here = Kept(redis_server, tmp_path)
+    here.fill()
+    yield here
+    here.store.client.close()
+
+
+def command(*words: str, exit_code: int = 0) -> Any:
+    done = CliRunner().invoke(app, [*words, "--json"])
+    assert done.exit_code == exit_code, done.output
+    return json.loads(done.stdout)
+
+
+def test_every_tenant_is_backed_up_and_one_comes_back_alone(
+    kept: Kept, redis_server: RedisServer
+) -> None:
+    made = command("backup", "--all-tenants")
+    assert [it["tenant"] for it in made] == list(TENANTS)
+    assert [it["sessions"]["sessions"] for it in made] == [1, 1, 1, 1]
+    assert [it["documents"]["files"] for it in made] == [1, 1, 1, 0]
+    again = command("backup", "--all-tenants")
+    assert {it["kind"] for it in again} == {"incremental"}
+
+    listed = command("backup", "list", "--all-tenants")
+    assert [it["tenant"] for it in listed] == [it for it in TENANTS for _ in range(2)]
+    assert {it["problems"] == [] for it in command("backup", "verify", "--all-tenants")} == {True}
+    assert len(command("backup", "prune", "--keep", "1", "--all-tenants")["removed"]) == 4
+    assert len(command("backup", "list", "--all-tenants")) == 4
+
+    redis_server.wipe()
+    shutil.rmtree(kept.knowledge)
+    command("restore", "--tenant", "acme")
+
+    assert tenants_met(kept.store) == {"acme"}
+    assert kept.ids_of("acme") == ["s-acme"]
+    assert [path.name for path in kept.knowledge.rglob("*.md")] == ["prices.md"]
+    assert (kept.place_of("acme") / "prices.md").read_text() == "what acme sells"
+    assert kept.keys() == {"key-acme"}
+
+    # And then the rest, in any order: nobody's keys are lost by who came first.
+    for tenant in ("globex", "default", "talker"):
+        command("restore", "--tenant", tenant)
+    assert kept.keys() == {f"key-{tenant}" for tenant in TENANTS}
+    assert all(kept.ids_of(tenant) == [f"s-{tenant}"] for tenant in TENANTS)
+
+
+def test_a_tenants_backup_holds_no_others_key(kept: Kept) -> None:
+    command("backup", "--tenant", "acme")
+
+    held = b"".join(path.read_bytes() for path in kept.folder.glob("backups/**/blobs/*/*"))
+    assert b"key-acme" in held
+    assert b"key-globex" not in held
+    assert digest_of("default").encode() not in held
+
+
+def test_a_tenant_that_comes_back_takes_no_ones_ids_away(kept: Kept) -> None:
+    command("backup", "--tenant", "acme")
+    kept.store.client.delete("kn:acme:{s-acme}:meta")
+    kept.store.client.set("kn:{api-keys}:session-secret", "that which everybody's ids go by now")
+
+    done = command("restore", "--tenant", "acme")
+
+    assert kept.ids_of("acme") == ["s-acme"]
+    assert RedisApiKeys(kept.store).session_secret("") == "that which everybody's ids go by now"
+    assert any("SESSION_SECRET_FILE" in it for it in done["sessions"]["differs"])
+
+
+def test_keys_that_were_revoked_stay_so_where_the_tenant_has_others(kept: Kept) -> None:
+    command("backup", "--all-tenants")
+    keys = RedisApiKeys(kept.store)
+    keys.remove("key-acme")
+    keys.remove("key-globex")
+    keys.add(ApiKey("key-acme-2", digest_of("2"), "acme", "admin", "boss", 0.0))
+
+    command("restore", "--tenant", "acme")
+    command("restore")
+
+    assert kept.keys() == {"key-default", "key-talker", "key-acme-2"}
+
+
+def test_trouble_with_one_tenant_is_told_and_the_others_are_saved(kept: Kept) -> None:
+    command("backup", "--all-tenants")
+    writing = kept.folder / "backups" / "tenants" / "acme"
+    shutil.rmtree(writing)
+    writing.write_text("no folder any more")
+
+    made = command("backup", "--all-tenants", exit_code=1)
+
+    assert [it["tenant"] for it in made] == ["default", "globex", "talker"]
+
+
+def test_one_and_all_are_not_named_together(kept: Kept) -> None:
+    for words in ((), ("list",), ("prune",), ("verify",)):
+        done = CliRunner().invoke(app, ["backup", *words, "--all-tenants", "--tenant", "acme"])
+        assert done.exit_code == 2
+    assert not (kept.folder / "backups").exists()
