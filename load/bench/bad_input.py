@@ -3,9 +3,10 @@
     python -m load.bench.bad_input --data ../shared/data --out load/results/bad-input [PART …]
 
 Parts: ``http`` (malformed and smuggling messages through the balancer and straight to a pod),
-``doors`` (JSON texts and strings at every door of a whole cluster), ``documents`` (damaged files
-and bombs through the children that read), ``slow`` (crowds beside a healthy client). A part that is
-not named keeps the figures that it has.
+``http2`` (broken frames, strange requests and floods over TLS), ``doors`` (JSON texts and strings
+at every door of a whole cluster), ``documents`` (damaged files and bombs through the children that
+read), ``slow`` (crowds beside a healthy client). A part that is not named keeps the figures that it
+has.
 """
 
 import argparse
@@ -14,7 +15,8 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -30,11 +32,13 @@ from load.bad_input.messages import Player, messages
 from load.bad_input.neighbour import Neighbour
 from load.bad_input.site import Site
 from load.bad_input.slow import CROWDS, RATIO_MAX
+from load.bad_input.tls_site import TlsSite, all_faults
 from load.kept import keep, progress
 from tests.cluster import Cluster
 from tests.redis_server import RedisServer
 
 _MB = 1024**2
+_FLOOD = 20_000
 
 
 def http(data: Path, folder: Path, options: argparse.Namespace) -> dict[str, Any]:
@@ -62,6 +66,12 @@ def http(data: Path, folder: Path, options: argparse.Namespace) -> dict[str, Any
             for way, results in found.items()
         },
     }
+
+
+def http2(data: Path, folder: Path, options: argparse.Namespace) -> dict[str, Any]:
+    """Play broken frames, requests that HTTP/1.1 reads otherwise, and floods of 20,000."""
+    with _store() as redis, TlsSite(folder, redis.url) as site:
+        return dict(all_faults(site, count=_FLOOD))
 
 
 def at_doors(data: Path, folder: Path, options: argparse.Namespace) -> dict[str, Any]:
@@ -130,7 +140,7 @@ def slow(data: Path, folder: Path, options: argparse.Namespace) -> dict[str, Any
     return {"crowds": rows, "ratio_max": RATIO_MAX, "faults": harmed}
 
 
-PARTS = {"http": http, "doors": at_doors, "documents": documents, "slow": slow}
+PARTS = {"http": http, "http2": http2, "doors": at_doors, "documents": documents, "slow": slow}
 
 
 def report(results: Mapping[str, Any]) -> str:
@@ -175,6 +185,14 @@ def report(results: Mapping[str, Any]) -> str:
 def _told(name: str, part: Mapping[str, Any]) -> tuple[str, str]:
     if name == "http":
         return f"{part['messages']:,} messages, each in two ways", f"pod {part['grown_mb']:+} MB"
+    if name == "http2":
+        floods = part["floods"].values()
+        tried = f"{part['broken']} broken frames, {part['strange']} strange requests"
+        frames = f"{sum(it['frames'] for it in floods):,} frames of {len(floods)} floods"
+        balancer, pod = (
+            max(it[of] for it in floods) / _MB for of in ("balancer_bytes", "pod_bytes")
+        )
+        return f"{tried}, {frames}", f"balancer {balancer:+.1f} MB, pod {pod:+.1f} MB"
     if name == "doors":
         counts = ", ".join(f"{count:,} {kind}" for kind, count in part["requests"].items())
         grown = ", ".join(f"{it} {mb:+} MB" for it, mb in part["grown_mb"].items())
@@ -200,21 +218,21 @@ def _rss(cluster: Cluster, name: str) -> int:
     return found
 
 
-class _site:
-    """A site on a Redis of its own."""
+@contextmanager
+def _store() -> Iterator[RedisServer]:
+    redis = RedisServer()
+    redis.start()
+    try:
+        yield redis
+    finally:
+        redis.remove()
 
-    def __init__(self, folder: Path) -> None:
-        self._redis = RedisServer()
-        self._folder = folder
 
-    def __enter__(self) -> Site:
-        self._redis.start()
-        self._site = Site(self._folder, self._redis.url)
-        return self._site.__enter__()
-
-    def __exit__(self, *_: object) -> None:
-        self._site.__exit__()
-        self._redis.remove()
+@contextmanager
+def _site(folder: Path) -> Iterator[Site]:
+    """Run a site on a Redis of its own."""
+    with _store() as redis, Site(folder, redis.url) as site:
+        yield site
 
 
 def main(arguments: list[str]) -> int:
