@@ -70,7 +70,8 @@ def asked_of(
         body={name: value for name, value in body.items() if value is not None},
         session={name: value for name, value in session.items() if value is not None},
         headers={
-            **{name: sent[name] for name in PASSED_ON if name in sent},
+            # Blanks around a value are none of it in HTTP, which takes them from nobody.
+            **{name: value for name in PASSED_ON if (value := sent.get(name, "").strip())},
             **({FORWARDED: client} if client else {}),
         },
         after=_number(said, "after") or 0,

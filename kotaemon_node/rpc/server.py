@@ -25,6 +25,7 @@ from kotaemon_node.domain import limits
 from kotaemon_node.domain.client_address import Proxies
 from kotaemon_node.rpc import kotaemon_pb2
 from kotaemon_node.rpc.kotaemon_pb2_grpc import add_KotaemonServicer_to_server
+from kotaemon_node.rpc.reading import ReadMessages
 from kotaemon_node.rpc.service import Service, server_options
 
 LOOK_S: Final = 0.5
@@ -60,7 +61,9 @@ class RpcServer:
             streams_max=limits.GRPC_STREAMS_PER_CONNECTION_MAX,
         )
         self._server = grpc.aio.server(
-            options=options, maximum_concurrent_rpcs=limits.GRPC_CALLS_PER_POD_MAX
+            options=options,
+            interceptors=(ReadMessages(),),
+            maximum_concurrent_rpcs=limits.GRPC_CALLS_PER_POD_MAX,
         )
         self._health = health_aio.HealthServicer()
         add_KotaemonServicer_to_server(

@@ -20,6 +20,7 @@ from kotaemon_node.client.errors import KotaemonError, Unreachable, error_in_str
 from kotaemon_node.client.events import Events
 from kotaemon_node.client.steps import Broken, Open, Read, Reply, Request
 from kotaemon_node.client.values import session_made
+from kotaemon_node.domain import limits
 from kotaemon_node.domain.client_address import Proxies
 from kotaemon_node.rpc.asked import Asked, asked_of, client_of
 from kotaemon_node.rpc.errors import status_of, trailers_of
@@ -67,7 +68,11 @@ class Service(KotaemonServicer):  # type: ignore[misc]
         """Run a turn and send its frames as they are stored."""
 
         async def show(session_id: str, frame: Mapping[str, Any]) -> None:
-            await context.write(frame_message(frame, session_id=session_id))
+            try:
+                async with asyncio.timeout(limits.CLIENT_STALL_S):
+                    await context.write(frame_message(frame, session_id=session_id))
+            except TimeoutError:
+                raise _broken("you took nothing for a while; send the request again") from None
 
         await self._run(request, context, show)
 
@@ -94,7 +99,9 @@ class Service(KotaemonServicer):  # type: ignore[misc]
             await self._abort(context, error)
 
     async def _abort(self, context: Context, error: KotaemonError) -> None:
-        await context.abort(status_of(error), error.message, trailers_of(error))
+        # To who takes nothing no end can be told; what it held here is free all the same.
+        async with asyncio.timeout(limits.CLIENT_STALL_S):
+            await context.abort(status_of(error), error.message, trailers_of(error))
 
     async def _session(self, asked: Asked) -> str:
         """Return the session's id; a session that is to be made is, once for each turn id."""
