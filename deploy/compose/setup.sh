@@ -26,8 +26,35 @@ settle() {
     fi
 }
 
+digest() {
+    printf '%s' "$(cat "$1")" | sha256sum | cut -d ' ' -f 1
+}
+
+# redis_user PART WORD: a password of the part's own, where only that part finds it; prints its line
+# of Redis's users, from the table of rights, in which WORD stands for the digest of the password.
+redis_user() {
+    settle "$secrets/$1/redis-password" ''
+    put "$secrets/$1/environment" <<EOF
+REDIS_URL=redis://$1@redis:6379/0?password_file=/var/lib/kotaemon/secrets/own/redis-password
+EOF
+    chmod 600 "$secrets/$1/redis-password"
+    printf '%s\n' "$rights" | grep "^user $1 " |
+        sed "s/#$2/#$(digest "$secrets/$1/redis-password")/; s/\$/$more/"
+}
+
+# Of Redis's own default user, who may do everything: for Redis's health check, and for people.
 settle "$secrets/redis/password" ''
-printf 'requirepass %s\n' "$(cat "$secrets/redis/password")" | put "$secrets/redis/password.conf"
+rights=$(kotaemon rights redis)
+more=
+# Asked for alone: a Redis before 7.2 does not know it.
+[ "${DURABILITY:-local}" != fsync ] || more=' +waitaof'
+{
+    echo "user default on #$(digest "$secrets/redis/password") ~* &* +@all"
+    redis_user worker SHA256_OF_THE_PASSWORD_OF_WORKER
+    redis_user coordinator SHA256_OF_THE_PASSWORD_OF_COORDINATOR
+    redis_user backup SHA256_OF_THE_PASSWORD_OF_BACKUP
+} | put "$secrets/redis/users.acl"
+rm -f "$secrets/redis/password.conf"
 settle "$secrets/cluster/artifact-token" ''
 settle "$secrets/cluster/admin-key" "${ADMIN_KEY:-}"
 # Never replaced: without it no entry of the audit log can be verified any more.
@@ -36,7 +63,6 @@ settle "$secrets/cluster/audit.keys" ''
 settle "$secrets/cluster/master.keys" ''
 settle "$secrets/grafana/password" "${GRAFANA_ADMIN_PASSWORD:-}"
 put "$secrets/cluster/environment" <<EOF
-REDIS_URL=redis://:$(cat "$secrets/redis/password")@redis:6379/0
 ARTIFACT_TOKEN=$(cat "$secrets/cluster/artifact-token")
 EOF
 

@@ -204,8 +204,8 @@ def test_prometheus_finds_every_process_and_the_rules(composed: Composed) -> Non
 def test_a_second_start_keeps_keys_and_passwords(composed: Composed) -> None:
     secrets = sorted((composed.folder / "volumes").glob("secrets-*/*"))
     assert {path.name for path in secrets} == {
-        "admin-key", "artifact-token", "environment", "password", "password.conf",
-        "signing.pem", "signing.pub",
+        "admin-key", "artifact-token", "audit.keys", "environment", "master.keys", "password",
+        "redis-password", "signing.pem", "signing.pub", "users.acl",
     }  # fmt: skip
     before = [path.read_text() for path in secrets]
     setup = composed.project["setup"]

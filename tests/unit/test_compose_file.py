@@ -24,7 +24,7 @@ COMPOSE = compose_file.load()
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 WORKERS = sorted(name for name in SERVICES if name.startswith("worker-"))
 OURS = sorted(name for name, told in SERVICES.items() if "kotaemon-cluster" in told["image"])
-ONE_SHOT = {"setup"}
+ONE_SHOT = {"setup", "admin"}
 # gunicorn's own; and what only setup.sh reads.
 NO_SETTINGS = {"GUNICORN_CMD_ARGS", "KNOWLEDGE", "GRAFANA_ADMIN_PASSWORD"}
 
@@ -179,8 +179,12 @@ def test_the_signing_key_and_the_other_secrets_are_where_they_are_needed_and_now
     coordinators = {"coordinator-0", "coordinator-1", "build-worker"}
     assert readers == {
         "secrets-signing": {"setup", *coordinators},
-        "secrets-cluster": {"setup", *coordinators, *WORKERS},
+        "secrets-cluster": {"setup", "admin", *coordinators, *WORKERS},
         "secrets-redis": {"setup", "redis"},
+        # As whom Redis knows them, and by which password.
+        "secrets-worker": {"setup", *WORKERS},
+        "secrets-coordinator": {"setup", *coordinators},
+        "secrets-backup": {"setup", "admin"},
         "secrets-grafana": {"setup", "grafana"},
     }
     for name, told in SERVICES.items():
