@@ -82,7 +82,11 @@ class TurnService(Protocol):
         ...
 
     def wait(self, key: TurnKey, principal: Principal, *, timeout_s: float) -> Turn | None:
-        """Return the finished turn, or None when it is not finished within ``timeout_s``."""
+        """Return the finished turn, or None when it is not finished within ``timeout_s``.
+
+        For callers whose ``submit`` of this turn was accepted for ``principal`` before: who may
+        see a turn that runs on this pod is not asked again.
+        """
         ...
 
     def cancel(self, key: TurnKey, principal: Principal) -> Turn:

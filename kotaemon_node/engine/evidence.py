@@ -15,6 +15,8 @@ languages together, and is little beyond closeness and coverage: load/results/an
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from itertools import pairwise
 from typing import Final
 
@@ -32,6 +34,42 @@ _FOREIGN_WEIGHT: Final = 2.0
 _WORDS_ALONE_WEIGHT: Final = 1.5
 # Longer ones tell a story; what they name is not all asked for, and looking it up takes long.
 _NAMES_MAX: Final = 32
+_PASSAGES_KEPT: Final = 2_048
+"""Whose words are remembered: some 5 kB each. What is asked about often is weighed often."""
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """The words of a passage, which no question changes."""
+
+    passage: Passage
+
+    @cached_property
+    def evidence(self) -> Evidence:
+        """What numbers and names are looked for in."""
+        return Evidence.of(self.passage)
+
+    @cached_property
+    def above(self) -> frozenset[str]:
+        """Those that stand above its sentences."""
+        question = self._parts[0]
+        return stems_of("\n".join((self.passage.title, *self.passage.heading, question)))
+
+    @cached_property
+    def neighbours(self) -> tuple[frozenset[str], ...]:
+        """Those of each two neighbouring sentences; of the only one where there are no two."""
+        text = self._parts[1]
+        held = [stems_of(text[start:end]) for start, end in sentence_spans(text)]
+        return tuple(one | other for one, other in pairwise(held)) or tuple(held)
+
+    @property
+    def _parts(self) -> tuple[str, str]:
+        question, _, answer = self.passage.text.partition("\n")
+        asked = self.passage.kind == "faq" and answer
+        return (question, answer) if asked else ("", self.passage.text)
+
+
+_read = lru_cache(maxsize=_PASSAGES_KEPT)(_Reading)
 
 
 class Weighing:
@@ -64,24 +102,18 @@ class Weighing:
         total = sum(self._weights.values())
         if not total:
             return 0.0
-        question, _, answer = passage.text.partition("\n")
-        text = answer if passage.kind == "faq" and answer else passage.text
-        above = [passage.title, *passage.heading, question if text is answer else ""]
-        known = self._held("\n".join(above))
-        held = [self._held(text[start:end]) for start, end in sentence_spans(text)]
-        pairs = [one | other for one, other in pairwise(held)] or held
-        shares = [sum(map(self._weights.__getitem__, sorted(known | pair))) for pair in pairs]
+        reading, asked = _read(passage), self._weights.keys()
+        known = asked & reading.above
+        pairs = [known | (asked & words) for words in reading.neighbours]
+        shares = [sum(map(self._weights.__getitem__, sorted(pair))) for pair in pairs]
         return max(shares, default=0.0) / total
-
-    def _held(self, text: str) -> set[str]:
-        return self._weights.keys() & stems_of(text)
 
     def _missing(self, passage: Passage) -> float:
         """Return the share of the numbers and names asked about that the passage lacks."""
         asked = len(self._numbers) + len(self._names)
         if not asked:
             return 0.0
-        known = Evidence.of(passage)
+        known = _read(passage).evidence
         numbers = known.numbers if self._numbers else frozenset[str]()
         lacking = sum(number not in numbers for number in self._numbers)
         return (lacking + sum(not known.names(name) for name in self._names)) / asked

@@ -236,7 +236,7 @@ class Execution:
             )
             following = (committed.next, opened)
         shown = replace(turn, version=committed.version)
-        live.publish([*handoff_frames(turn, ending), terminal_frame(shown, seq=ending.seq)])
+        live.end(shown, [*handoff_frames(turn, ending), terminal_frame(shown, seq=ending.seq)])
         self._count(turn, duration_s)
         self.persons.committed(work.lease.key.session, turn, handoff)
         self.announce(work, committed, shown)

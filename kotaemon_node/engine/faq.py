@@ -6,14 +6,16 @@ there while a language model is not.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final, Literal
 
 from kotaemon_node.domain.knowledge import Hit
 from kotaemon_node.engine.extractive import CitedSentence, ExtractiveAnswer
-from kotaemon_node.engine.wording import same_text, say_same, wording_of
+from kotaemon_node.engine.wording import Wording, plain_words, say_same, wording_of
 
 # Nobody's FAQ asks at such length; a longer message tells a story around its question.
 _QUESTION_CHARS_MAX: Final = 500
+_ENTRIES_KEPT: Final = 2_048  # whose questions are remembered as read; a few megabytes
 # A citation mark behind such a line would become a part of it.
 _BLOCK_MARKS: Final = ("```", "~~~", "|")
 
@@ -53,15 +55,21 @@ def faq_answer(question: str, hits: Sequence[Hit]) -> FaqAnswer | None:
     entries = [hit for hit in hits if hit.passage.kind == "faq" and "\n" in hit.passage.text]
     if not entries or len(question) > _QUESTION_CHARS_MAX:
         return None
+    words = plain_words(question)
     for hit in entries:
-        if same_text(question, _question_of(hit)):
+        if words and words == _entry(hit)[0]:
             return FaqAnswer(hit, "exact")
     asked = wording_of(question)
     for hit in entries:
-        if say_same(asked, wording_of(_question_of(hit))):
+        if say_same(asked, _entry(hit)[1]):
             return FaqAnswer(hit, "near")
     return None
 
 
-def _question_of(hit: Hit) -> str:
-    return hit.passage.text.partition("\n")[0]
+def _entry(hit: Hit) -> tuple[tuple[str, ...], Wording]:
+    return _read(hit.passage.text.partition("\n")[0])
+
+
+@lru_cache(maxsize=_ENTRIES_KEPT)
+def _read(question: str) -> tuple[tuple[str, ...], Wording]:
+    return plain_words(question), wording_of(question)

@@ -16,6 +16,7 @@ from kotaemon_node.domain.frames import Frame
 from kotaemon_node.domain.session import Principal, Turn, TurnKey
 from kotaemon_node.domain.turn import FINISHED
 from kotaemon_node.engine.live import LiveTurn, LiveTurns
+from kotaemon_node.ports.runtime import Clock
 from kotaemon_node.ports.sessions import FrameLog, SessionStore
 
 # The subscription may begin a moment after the first read, and a signal may be lost: so a follower
@@ -37,6 +38,7 @@ class Following:
     """Takes a turn over if nobody executes it."""
     leaving: Callable[[], bool]
     """Tells whether this pod drains."""
+    clock: Clock
     count_gone: Callable[[], None] = lambda: None
     """Is called when somebody is told that the store lost what was shown of a turn."""
     tick_s: float = limits.HEARTBEAT_RUNNING_S
@@ -69,6 +71,22 @@ class Following:
         except Gone:
             self.count_gone()
             raise
+
+    def wait(self, key: TurnKey, principal: Principal, *, timeout_s: float) -> Turn | None:
+        """See ``api.services.TurnService.wait``."""
+        deadline_s = self.clock.monotonic_s() + timeout_s
+        # Most turns end here, soon: what was committed is known without asking for it again.
+        live = self.live.get(key)
+        if live is not None:
+            turn = live.ended(timeout_s=min(timeout_s, self.tick_s))
+            if turn is not None:
+                return turn
+        for frame in self.follow(key, principal, after=0, stay=True):
+            if frame is not None and frame.terminal:
+                return self.sessions.turn(key, principal)
+            if self.clock.monotonic_s() >= deadline_s:
+                return None
+        return self.sessions.turn(key, principal)
 
 
 class _Reader:

@@ -5,7 +5,6 @@ served by now or the old one is gone. So the passages themselves are journalled,
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any, Final
 
 from kotaemon_node.domain.knowledge import Hit, Passage, SearchResult
@@ -20,7 +19,8 @@ DEGRADED: Final = "degraded"
 
 def retrieval_to_json(found: SearchResult) -> Mapping[str, Any]:
     """Return a search result as a JSON object."""
-    return asdict(found)
+    hits = [{**_fields(hit), "passage": _fields(hit.passage)} for hit in found.hits]
+    return {**_fields(found), "hits": hits}
 
 
 def retrieval_from_json(fields: Mapping[str, Any]) -> SearchResult:
@@ -29,6 +29,11 @@ def retrieval_from_json(fields: Mapping[str, Any]) -> SearchResult:
         Hit(**{**hit, "passage": _passage_from_json(hit["passage"])}) for hit in fields["hits"]
     )
     return SearchResult(**{**fields, "hits": hits})
+
+
+def _fields(value: SearchResult | Hit | Passage) -> dict[str, Any]:
+    """Return what ``asdict`` would, of one whose fields hold nothing to be copied."""
+    return {name: getattr(value, name) for name in value.__slots__}
 
 
 def _passage_from_json(fields: Mapping[str, Any]) -> Passage:

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Sequence
 
 from kotaemon_node.domain.frames import Frame
-from kotaemon_node.domain.session import TurnKey
+from kotaemon_node.domain.session import Turn, TurnKey
 from kotaemon_node.engine.stopping import Stop
 
 
@@ -22,6 +22,7 @@ class LiveTurn:
         self._frames = list(stored)
         self._changed = threading.Condition()
         self._over = False
+        self._ended: Turn | None = None
 
     def on_doubt(self, ask: Callable[[], None]) -> None:
         """Have ``ask`` find out, when there is doubt, whether the turn is still this pod's."""
@@ -36,6 +37,19 @@ class LiveTurn:
         with self._changed:
             self._frames.extend(frames)
             self._changed.notify_all()
+
+    def end(self, turn: Turn, frames: Sequence[Frame]) -> None:
+        """Show the last frames of a turn that was just committed as ``turn``."""
+        with self._changed:
+            self._ended = turn
+            self._frames.extend(frames)
+            self._changed.notify_all()
+
+    def ended(self, *, timeout_s: float) -> Turn | None:
+        """Return the turn as it was committed here; None where it was not within that time."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._ended is not None or self._over, timeout_s)
+            return self._ended
 
     def close(self) -> None:
         """Nothing more comes from this pod: the turn ended, or another pod owns it."""

@@ -120,6 +120,7 @@ class TurnEngine:
             live=self._live,
             rescue=self._rescue,
             leaving=draining,
+            clock=clock,
             count_gone=lambda: metrics.session_gone("turn"),
         )
         self._session_following = SessionFollowing(
@@ -252,13 +253,7 @@ class TurnEngine:
 
     def wait(self, key: TurnKey, principal: Principal, *, timeout_s: float) -> Turn | None:
         """See the protocol."""
-        deadline_s = self._clock.monotonic_s() + timeout_s
-        for frame in self._following.follow(key, principal, after=0, stay=True):
-            if frame is not None and frame.terminal:
-                return self._sessions.turn(key, principal)
-            if self._clock.monotonic_s() >= deadline_s:
-                return None
-        return self._sessions.turn(key, principal)
+        return self._following.wait(key, principal, timeout_s=timeout_s)
 
     def cancel(self, key: TurnKey, principal: Principal) -> Turn:
         """See the protocol."""

@@ -150,10 +150,9 @@ def wording_of(question: str) -> Wording:
     )
 
 
-def same_text(one: str, other: str) -> bool:
-    """Tell whether two questions are the same but for case, blanks, script and marks."""
-    first = _tokens(_plain(one), singular=False)
-    return bool(first) and first == _tokens(_plain(other), singular=False)
+def plain_words(question: str) -> tuple[str, ...]:
+    """Return its words; two have the same that differ in case, blanks, script and marks alone."""
+    return tuple(_tokens(_plain(question), singular=False))
 
 
 def say_same(one: Wording, other: Wording) -> bool:

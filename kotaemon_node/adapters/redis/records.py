@@ -3,6 +3,7 @@
 import json
 import zlib
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -20,6 +21,7 @@ from kotaemon_node.ports.sessions import Activity, ClaimRequest, Lease, Work
 _STEP = "j:"
 _QUEUED = b'{"phase":"queued","latency":0.0}'  # written by ``claim.lua``, and by no user
 _COMPRESSED_FROM_BYTES = 4_096  # shorter ones would gain little and cost as much
+_KEPT_BYTES_MAX, _KEPT_TURNS_MAX = 4_096, 4_096  # of rows that are remembered as read: 30 MB
 _COMPRESSION_LEVEL = 1  # 136 kB of English: 0.7 ms, 2.2 times smaller; level 6: 2.6 ms, 2.6 times
 
 # Fields of a finished turn that are left out of its JSON while they have their default.
@@ -53,6 +55,21 @@ def turn_json(turn: Turn, *, last_seq: int) -> bytes:
 def turn_of(stored: bytes, seals: SessionSeals, *, version: int) -> tuple[Turn, int]:
     """Read a row of the history; returns the turn and the number of its terminal frame."""
     raw = seals.row(stored, version=version)
+    if raw is stored and len(raw) <= _KEPT_BYTES_MAX:
+        return _kept_turn(raw, version)
+    return _read_turn(raw, version)
+
+
+@lru_cache(maxsize=_KEPT_TURNS_MAX)
+def _kept_turn(raw: bytes, version: int) -> tuple[Turn, int]:
+    """As ``_read_turn``, remembered: each claim reads the same last turns of its session again.
+
+    Never of what was sealed, whose text is to be in memory for no longer than its key.
+    """
+    return _read_turn(raw, version)
+
+
+def _read_turn(raw: bytes, version: int) -> tuple[Turn, int]:
     row = orjson.loads(raw if raw.startswith(b"{") else zlib.decompress(raw))
     last_seq = row.pop("last_seq")
     sources = tuple(row.pop("sources", ()))
