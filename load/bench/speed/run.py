@@ -8,12 +8,21 @@ from pathlib import Path
 from typing import Any, Final
 
 from load import surroundings
-from load.bench.speed import cached, remembering, scaling, starting, throughput
+from load.bench.speed import (
+    cached,
+    durable,
+    ingesting,
+    remembering,
+    scaling,
+    starting,
+    streams,
+    throughput,
+)
 from load.bench.speed.arms import Context, Measured
 from load.bench.speed.cores import cores
 from load.bench.speed.knowledge import ROOM
+from load.bench.speed.processes import busy_elsewhere
 from load.bench.speed.report import kept_results, printed, write
-from load.bench.speed.servers import busy_elsewhere
 
 ROOT: Final = Path(__file__).resolve().parents[3]
 RESULTS: Final = ROOT / "load" / "results"
@@ -22,7 +31,10 @@ MEASURES: Final[Mapping[str, Callable[[Context], Measured]]] = {
     "throughput": throughput.run,
     "cached": cached.run,
     "history": remembering.run,
+    "durable": durable.run,
     "scaling": scaling.run,
+    "streams": streams.run,
+    "ingest": ingesting.run,
     "start": starting.run,
 }
 _QUICK: Final = {"rounds": 3, "seconds": 2.0, "share": 0.1}

@@ -9,8 +9,8 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -24,12 +24,16 @@ from kotaemon_node.domain.ids import DEFAULT_TENANT
 from kotaemon_node.settings import Settings
 from load.bench.speed.cores import Cores, kept_on, move
 from load.bench.speed.knowledge import Knowledge
+from load.bench.speed.processes import waited_s
 from tests.redis_server import RedisServer, free_port
 
 ROOT = Path(__file__).resolve().parents[3]
 _START_S = 60.0
 _POLL_S = 0.01
 _STOP_S = 10.0
+_LOOK_S = 0.5
+_IDLE_SHARE = 0.1
+_TOLD_LINES = 15
 _POD = (
     "gunicorn",
     "-c",
@@ -61,6 +65,10 @@ class Served:
         family = [serving, *serving.children(recursive=True)]
         return sum(one.cpu_times().user + one.cpu_times().system for one in family)
 
+    def waited_s(self) -> float:
+        """Return how long its serving thread could have run and got no core, until now."""
+        return waited_s(self.pid)
+
 
 class Stage:
     """Starts what a measure needs; ends all of it."""
@@ -74,7 +82,11 @@ class Stage:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None:
+            for path in sorted(self.folder.glob("*.log")):
+                lines = path.read_text("utf-8", errors="replace").splitlines()[-_TOLD_LINES:]
+                print("\n  ".join([f"--- {path.stem}", *lines]), file=sys.stderr)
         self.cleanup.close()
 
     def redis(self) -> RedisServer:
@@ -128,7 +140,8 @@ class Stage:
         self, command: Sequence[str], environment: Mapping[str, str], *, where: frozenset[int]
     ) -> "Log":
         """Start a program on these cores; what it writes goes to a file."""
-        path = self.folder / f"{len(list(self.folder.glob('*.log')))}.log"
+        number = len(list(self.folder.glob("*.log")))
+        path = self.folder / f"{number}-{Path(command[-1]).name}.log"
         with path.open("wb") as file:
             process = subprocess.Popen(
                 [*kept_on(where), *command],
@@ -151,7 +164,7 @@ class Log:
 
     def tail(self) -> str:
         """Return its last lines."""
-        return "\n".join(self.path.read_text("utf-8", errors="replace").splitlines()[-15:])
+        return "\n".join(self.path.read_text("utf-8", errors="replace").splitlines()[-_TOLD_LINES:])
 
 
 def served_when_answering(port: int, path: str, log: Log) -> Served:
@@ -161,28 +174,15 @@ def served_when_answering(port: int, path: str, log: Log) -> Served:
     return Served(port, log.process.pid, time.perf_counter() - began_s)
 
 
-@contextmanager
-def busy_elsewhere() -> Iterator[Mapping[str, float]]:
-    """Tell which share of the machine others took while the block ran, as ``others``."""
-    found: dict[str, float] = {}
-    before, own, began_s = _busy_s(), _family_s(), time.perf_counter()
-    yield found
-    took_s = (time.perf_counter() - began_s) * (os.cpu_count() or 1)
-    found["others"] = max(0.0, (_busy_s() - before - (_family_s() - own)) / took_s)
-
-
-def _busy_s() -> float:
-    times = psutil.cpu_times()
-    return float(sum(times) - times.idle - times.iowait - times.guest - times.guest_nice)
-
-
-def _family_s() -> float:
-    me = psutil.Process()
-    total = sum(os.times()[:4])  # children that ended are in it
-    for one in me.children(recursive=True):
-        with suppress(psutil.NoSuchProcess):
-            total += one.cpu_times().user + one.cpu_times().system
-    return total
+def wait_idle(served: Served) -> None:
+    """Return when a server has nothing left to do; ``RuntimeError`` where it does not end."""
+    until_s = time.perf_counter() + _START_S
+    while time.perf_counter() < until_s:
+        before_s = served.cpu_s()
+        time.sleep(_LOOK_S)
+        if served.cpu_s() - before_s < _IDLE_SHARE * _LOOK_S:
+            return
+    raise RuntimeError(f"a server is busy {_START_S:.0f} s behind the last question")
 
 
 def _ready(port: int) -> bool:

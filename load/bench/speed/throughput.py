@@ -138,7 +138,7 @@ def asked_of(
         repeat=repeated is not None,
         sessions=sessions or [],
     )
-    cpu_s = sum(one.cpu_s() for one in servers)
+    cpu_s, waited_s = sum(one.cpu_s() for one in servers), sum(one.waited_s() for one in servers)
     asked = child("asking", asdict(plan), where=context.cores.around)
     if asked["errors"]:
         raise RuntimeError(f"questions were refused: {asked['errors']}")
@@ -149,6 +149,7 @@ def asked_of(
         **_times(asked),
         "per_cpu_s": whole / used_s,
         "client_cpu_share": asked["cpu_s"] / asked["seconds"],
+        "waited_s": sum(one.waited_s() for one in servers) - waited_s,
     }
 
 

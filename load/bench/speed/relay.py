@@ -1,0 +1,44 @@
+"""The undurable variant: a model's words are passed on as they come, and kept nowhere.
+
+Our own adapter reads the model and our own frames are sent, under gevent as in a pod; what is left
+out is all that makes an answer survive: session, fence, store, group commit. ``RELAY_MODEL_URL``
+names the model.
+"""
+
+import os
+from collections.abc import Iterator
+
+from flask import Flask, Response, request
+
+from kotaemon_node.adapters.llm.openai import make_language_model
+from kotaemon_node.api.sse import EVENT_STREAM, encoded
+from kotaemon_node.domain.frames import Frame
+from kotaemon_node.engine.stopping import Stop
+from kotaemon_node.ports.language_model import ChatMessage, Usage
+
+
+def make_app() -> Flask:
+    """Return the application."""
+    app = Flask(__name__)
+    model = make_language_model(os.environ["RELAY_MODEL_URL"], "", "paced", "none")
+
+    def frames(message: str, turn: str) -> Iterator[bytes]:
+        pieces = model.stream([ChatMessage("user", message)], prefix="", usage=Usage(), stop=Stop())
+        offset = 0
+        for number, piece in enumerate(pieces, start=1):
+            assert isinstance(piece, str)
+            fields = {"content": piece, "offset": offset}
+            offset += len(piece)
+            yield encoded(Frame("text", fields, turn, turn, number))
+        yield encoded(Frame("done", {"state": "done"}, turn, turn, None))
+
+    @app.post("/v1/sessions/<sid>/turns")
+    def talk(sid: str) -> Response:
+        asked = request.get_json()
+        return Response(frames(asked["message"], asked["turn_id"]), mimetype=EVENT_STREAM)
+
+    @app.get("/")
+    def alive() -> Response:
+        return Response("{}", mimetype="application/json")
+
+    return app
