@@ -37,7 +37,8 @@ _OWN_SETTINGS: Final = frozenset(
         encryption_data_key_age_s encryption_key_file encryption_plain experiment_file
         kafka_bootstrap_servers kafka_ca_file kafka_password kafka_sasl_mechanism
         artifact_ca_file kafka_cert_file kafka_key_file kafka_password_file rabbitmq_cert_file
-        rabbitmq_key_file tls_cert_file tls_hsts_s tls_http_port tls_key_file trusted_proxies
+        rabbitmq_key_file rabbitmq_password_file tls_cert_file tls_hsts_s tls_http_port
+        tls_key_file trusted_proxies
         balancer_networks redis_users limit_by_address limit_cost_per_day limit_refused_per_minute
         limit_requests_per_minute limit_streams limit_tokens_per_minute limit_turn_tokens
         limit_upload_bytes_per_day limits_file

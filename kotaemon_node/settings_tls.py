@@ -33,6 +33,8 @@ class TlsSettings(BaseSettings):
     """Certificate by which RabbitMQ knows us (mutual TLS); None: none is shown."""
     rabbitmq_key_file: Path | None = None
     """Its private key; None: it stands in the file of the certificate."""
+    rabbitmq_password_file: Path | None = None
+    """File that holds the password of RABBITMQ_URL's user instead; each new connection reads it."""
     artifact_ca_file: Path | None = None
     """Certificates that sign those of an artifact store over https; None: those of the system."""
 

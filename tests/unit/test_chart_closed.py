@@ -180,6 +180,48 @@ def test_only_named_parts_reach_each_other() -> None:
     assert all("to" in rule for rule in workers["egress"])
 
 
+@pytest.mark.parametrize("files", EVERYTHING, ids=lambda files: files[0].name if files else "none")
+def test_pods_are_reached_by_the_balancer_each_other_and_prometheus_alone(
+    files: tuple[Any, ...],
+) -> None:
+    """What goes to pods is not encrypted: it is this that keeps others from port 8000."""
+    policies = [it["spec"] for it in rendered(*files) if it["kind"] == "NetworkPolicy"]
+    if not policies:
+        return  # networkPolicy.enabled=false: somebody else's network sees to it
+    pod = {
+        "app.kubernetes.io/name": "kotaemon",
+        "app.kubernetes.io/instance": "shop",
+        "app.kubernetes.io/component": "worker",
+    }
+    coming = [
+        spec
+        for spec in policies
+        if selects(spec["podSelector"], pod) and "Ingress" in spec["policyTypes"]
+    ]
+    assert coming, "a pod that no policy selects is open to everybody"
+    rules = [rule for spec in coming for rule in spec.get("ingress", [])]
+    allowed: dict[int, set[str]] = {}
+    for rule in rules:
+        assert rule.get("from"), "nobody named is everybody"
+        assert rule.get("ports"), "no port named is every port"
+        for port in rule["ports"]:
+            allowed.setdefault(port["port"], set()).update(who(rule["from"]))
+    assert allowed.pop(8000) == {"haproxy", "worker", "monitoring"}
+    # gRPC, where it is on; the port by which a pod is told to leave is nobody's.
+    assert allowed in ({}, {9090: {"haproxy"}})
+
+
+def selects(selector: Object, labels: dict[str, str]) -> bool:
+    """Tell whether a selector is for a pod of these labels, as Kubernetes reads it."""
+    if not selector.get("matchLabels", {}).items() <= labels.items():
+        return False
+    for term in selector.get("matchExpressions", []):
+        assert term["operator"] == "In"
+        if labels.get(term["key"]) not in term["values"]:
+            return False
+    return True
+
+
 def who(peers: list[Object]) -> set[str]:
     """Return the parts that a rule names, and the namespaces."""
     labels = [next(iter(peer.values()))["matchLabels"] for peer in peers]

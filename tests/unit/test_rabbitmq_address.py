@@ -1,6 +1,7 @@
 """What the settings say of a RabbitMQ server, as py-amqp's options."""
 
 import ssl
+from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
@@ -55,6 +56,23 @@ def test_a_certificate_of_ours_is_shown(monkeypatch: pytest.MonkeyPatch) -> None
     shown = RabbitmqAddress.of(settings(monkeypatch, RABBITMQ_URL="amqps://rabbit", **names))
     told = shown.options()["ssl"]
     assert (told["certfile"], told["keyfile"]) == ("/etc/own.pem", "/etc/own-key.pem")
+
+
+def test_a_password_in_a_file_is_read_for_each_connection(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file = tmp_path / "password"
+    told = settings(
+        monkeypatch, RABBITMQ_URL="amqp://shop@rabbit", RABBITMQ_PASSWORD_FILE=str(file)
+    )
+    found = RabbitmqAddress.of(told)
+    for password in ("first", "second"):
+        file.write_text(f"{password}\n")
+        options = found.options()
+        assert (options["userid"], options["password"]) == ("shop", password)
+    file.unlink()
+    with pytest.raises(FileNotFoundError):
+        found.options()
 
 
 @pytest.mark.parametrize(

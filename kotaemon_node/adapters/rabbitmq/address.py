@@ -7,6 +7,7 @@ from typing import Any, Final, Protocol, Self
 from urllib.parse import unquote, urlsplit
 
 CONNECT_TIMEOUT_S: Final = 2.0
+_PASSWORD_CHARS_MAX: Final = 4_096
 _PORTS: Final = {"amqp": 5672, "amqps": 5671}
 
 
@@ -21,6 +22,8 @@ class RabbitmqSettings(Protocol):
     def rabbitmq_cert_file(self) -> Path | None: ...
     @property
     def rabbitmq_key_file(self) -> Path | None: ...
+    @property
+    def rabbitmq_password_file(self) -> Path | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,8 @@ class RabbitmqAddress:
     """Certificate by which the server knows us; None: none is shown."""
     key_file: Path | None = None
     """Its key; None: in the same file."""
+    password_file: Path | None = None
+    """Where the password stands instead; each new connection reads it."""
 
     @classmethod
     def of(cls, settings: RabbitmqSettings) -> Self:
@@ -66,16 +71,24 @@ class RabbitmqAddress:
             ca_file=settings.rabbitmq_ca_file,
             cert_file=settings.rabbitmq_cert_file,
             key_file=settings.rabbitmq_key_file,
+            password_file=settings.rabbitmq_password_file,
         )
 
+    def current_password(self) -> str:
+        """Return the password that counts now. Raises ``OSError`` where it cannot be read."""
+        if self.password_file is None:
+            return self.password
+        with self.password_file.open(encoding="utf-8") as file:
+            return file.readline(_PASSWORD_CHARS_MAX).strip()
+
     def options(self) -> dict[str, Any]:
-        """Return what a connection is made with."""
+        """Return what a connection is made with. Raises ``OSError`` as ``current_password``."""
         options: dict[str, Any] = {
             "host": f"[{self.host}]:{self.port}"
             if ":" in self.host
             else f"{self.host}:{self.port}",
             "userid": self.user,
-            "password": self.password,
+            "password": self.current_password(),
             "login_method": "PLAIN",
             "virtual_host": self.virtual_host,
             "connect_timeout": CONNECT_TIMEOUT_S,
