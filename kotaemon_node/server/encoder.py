@@ -4,10 +4,10 @@ It has the encoder of the settings and nothing else: no Redis, no knowledge, no 
 cluster's own network.
 """
 
-from gevent import monkey
+from kotaemon_node.server.patching import patch_all
 
 # Before anything imports ssl or threading.
-monkey.patch_all()
+patch_all()
 
 import signal  # noqa: E402 - after the patch
 import socket  # noqa: E402

@@ -5,10 +5,10 @@ parent that forked a fresh server would hide the death from the supervisor and k
 open, so that the balancer's connections hang instead of being refused.
 """
 
-from gevent import monkey
+from kotaemon_node.server.patching import patch_all
 
 # Before anything imports ssl or threading; the forked server inherits it.
-monkey.patch_all()
+patch_all()
 
 import os  # noqa: E402 - after the patch
 import socket  # noqa: E402

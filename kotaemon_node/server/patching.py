@@ -1,0 +1,18 @@
+"""gevent's patches of the standard library, for programs that begin with them."""
+
+from gevent import events, monkey
+
+
+def patch_all() -> None:
+    """Patch all that gevent patches; nothing may have imported ssl or threading before.
+
+    gevent tells of each of its 25 steps all that any installed package registered for it, and reads
+    the metadata of every package for each: half a second of a pod's start. Nobody registers but
+    gevent itself, for who patches signals without processes; this patches both.
+    """
+    asks_packages = events.notify_and_call_entry_points
+    events.notify_and_call_entry_points = events.notify
+    try:
+        monkey.patch_all()
+    finally:
+        events.notify_and_call_entry_points = asks_packages
