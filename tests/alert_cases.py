@@ -77,6 +77,11 @@ AUDIT_LOST = pod("worker-0", "kotaemon_audit_lost_total")
 AUDIT_WAITING = pod("worker-0", "kotaemon_audit_waiting")
 AUDIT_SET_BACK = pod("worker-0", "kotaemon_audit_set_back_total")
 AUDIT_UNSWEPT = pod("coordinator-0", "kotaemon_coordinator_audit_unswept_seconds")
+LIMITED_TOKENS = pod("worker-0", "kotaemon_limited_total", 'limit="tokens"')
+LIMITED_STREAMS = pod("worker-1", "kotaemon_limited_total", 'limit="streams"')
+LIMITED_KEYS = pod("worker-0", "kotaemon_limited_total", 'limit="credentials"')
+UNCHECKED = pod("worker-0", "kotaemon_limits_unchecked_total")
+ASKED = pod("worker-0", "kotaemon_http_requests_total", 'status="200"')
 TENANTS_TROUBLE = pod("coordinator-0", "kotaemon_coordinator_tenants", 'state="trouble"')
 TENANT_REFUSED = pod("worker-0", "kotaemon_generation_refused_total", 'kb="*"', 'reason="corrupt"')
 UNLOADED = pod("worker-0", "kotaemon_plugins_unloaded")
@@ -289,5 +294,25 @@ CASES: Mapping[str, Case] = {
     "KotaemonTenantTrouble": Case(
         fires=({TENANTS_TROUBLE: "1x80"}, {TENANT_REFUSED: "0x10 2x60"}),
         quiet=({TENANTS_TROUBLE: "0x80", TENANT_REFUSED: STAYS_0},),
+    ),
+    "KotaemonManyLimited": Case(
+        fires=(
+            {LIMITED_TOKENS: "0+20x80", ASKED: "0+100x80"},
+            # each limit by itself; all of them together are another matter
+            {LIMITED_TOKENS: "0+1x80", LIMITED_STREAMS: "0+30x80", ASKED: "0+100x80"},
+        ),
+        quiet=(
+            {LIMITED_TOKENS: "0+5x80", ASKED: "0+100x80"},
+            {LIMITED_TOKENS: "0+0.5x80", ASKED: "0+1x80"},  # of a few requests half are not many
+            {LIMITED_KEYS: "0+50x80", ASKED: "0+100x80"},
+        ),
+        at_min=20,
+    ),
+    "KotaemonLimitsUnchecked": Case(
+        fires=({UNCHECKED: "0x10 4x60"},), quiet=({UNCHECKED: STAYS_0},)
+    ),
+    "KotaemonCredentialsTried": Case(
+        fires=({LIMITED_KEYS: "0x10 4x60"},),
+        quiet=({LIMITED_KEYS: STAYS_0, LIMITED_TOKENS: "0+5x80"},),
     ),
 }

@@ -113,6 +113,7 @@ class CredentialGuard:
     def _asked(self, ask: Callable[[], Verdict]) -> Verdict | None:
         failed_s = self._failed_s
         if failed_s is not None and self._clock.monotonic_s() - failed_s < _AWAY_S:
+            self._metrics.unchecked()
             return None
         try:
             return ask()
@@ -120,6 +121,7 @@ class CredentialGuard:
             raise
         except StoreUnavailable as error:
             self._failed_s = self._clock.monotonic_s()
+            self._metrics.unchecked()
             _log.warning("credentials_uncounted", error=str(error))
             return None
 

@@ -2,8 +2,9 @@
 
 Rule 1: a store that does not answer refuses nothing by itself. What needs it fails anyway; what
     does not is still answered, and not after a wait for each request: for ``_AWAY_S`` after a
-    failure nobody is asked about. A pod that has no connection to it left is overloaded, and says
-    so: else whoever fills them would be let in uncounted.
+    failure nobody of the tenant is asked about. Others are: theirs may lie on another shard. A pod
+    that has no connection to it left is overloaded, and says so: else whoever fills them would be
+    let in uncounted.
 Rule 2: what a turn reserves is never more than a limit as a whole, else it could never be let in.
 Rule 3: whoever comes back to a turn after its pod has died finds the place of before; beyond
     ``_SHARING_MAX`` who follow it in this pod each needs one of its own.
@@ -11,7 +12,7 @@ Rule 3: whoever comes back to a turn after its pod has died finds the place of b
 
 import ipaddress
 import math
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -38,6 +39,7 @@ from kotaemon_node.telemetry.use_metrics import UseMetrics
 _log = structlog.get_logger(__name__)
 
 _AWAY_S: Final = 0.5
+_AWAY_TENANTS_MAX: Final = 1_000
 _SHARING_MAX: Final = 2
 """One that follows, and one that comes back before the first is known to be gone."""
 _WORDS: Final = {
@@ -74,7 +76,8 @@ class UseDesk:
         self._tokens = reserved_tokens
         self._cost = reserved_cost
         self._by_address = by_address
-        self._failed_s: float | None = None
+        self._failed_s: OrderedDict[str, float] = OrderedDict()
+        """Tenants whose use could not be counted a moment ago, the latest at the end."""
         self._open: Counter[OpenStream] = Counter()
         self._sharing: Counter[OpenStream] = Counter()
         self._lock = Lock()
@@ -92,14 +95,14 @@ class UseDesk:
 
         Raises ``LimitReached`` and ``StoreBusy``, and counts nothing then.
         """
-        if not _concerned(user, wanted) or self._away:
+        if not _concerned(user, wanted) or self._away(user.tenant):
             return None
         try:
             verdict = self._counts.take(user, wanted)
         except StoreBusy:
             raise
         except StoreUnavailable as error:
-            self._failed(error)
+            self._failed(user.tenant, error)
             return None
         if verdict.refused is not None:
             self._metrics.limited(verdict.refused.name)
@@ -171,18 +174,23 @@ class UseDesk:
 
     # --- the store ------------------------------------------------------------------------------
 
-    @property
-    def _away(self) -> bool:
-        failed_s = self._failed_s
+    def _away(self, tenant: str) -> bool:
+        failed_s = self._failed_s.get(tenant)
         if failed_s is None or self._clock.monotonic_s() - failed_s >= _AWAY_S:
             return False
         self._metrics.unchecked()
         return True
 
-    def _failed(self, error: StoreUnavailable) -> None:
-        self._failed_s = self._clock.monotonic_s()
+    def _failed(self, tenant: str, error: StoreUnavailable) -> None:
+        now_s = self._clock.monotonic_s()
+        with self._lock:
+            failed = self._failed_s
+            failed[tenant] = now_s
+            failed.move_to_end(tenant)
+            while len(failed) > _AWAY_TENANTS_MAX or now_s - next(iter(failed.values())) >= _AWAY_S:
+                failed.popitem(last=False)
         self._metrics.unchecked()
-        _log.warning("limits_unchecked", error=str(error))
+        _log.warning("limits_unchecked", tenant=tenant, error=str(error))
 
 
 def network_of(address: str) -> str:

@@ -13,6 +13,19 @@ _LIMITS = Row(
             stacked=True,
         ),
         Panel(
+            "Refused, of all requests",
+            "Above 10 % a program does not wait, or a limit is too low for what is wanted.",
+            (
+                Query(
+                    'sum by (limit) (rate(kotaemon_limited_total{NS,limit!="credentials"}[R]))'
+                    " / on () group_left sum(rate(kotaemon_http_requests_total{NS}[R]))",
+                    "{{limit}}",
+                ),
+            ),
+            unit="percentunit",
+            steps=((0.1, "orange"),),
+        ),
+        Panel(
             "Let in uncounted",
             "Requests that no limit was asked for, because the store did not answer.",
             (Query("sum(rate(kotaemon_limits_unchecked_total{NS}[R]))", "requests"),),
