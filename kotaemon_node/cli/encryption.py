@@ -2,16 +2,14 @@
 
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 import structlog
 import typer
-from rich.table import Table
 
 from kotaemon_node.adapters.redis import RedisDataKeys, RedisStore
 from kotaemon_node.adapters.sealing import CopiesInArtifacts, KeyKeeper
@@ -19,9 +17,18 @@ from kotaemon_node.adapters.store.factory import here
 from kotaemon_node.adapters.system import RandomIds, SystemClock
 from kotaemon_node.backup.format import BackupRefused
 from kotaemon_node.cli.audit_places import record
-from kotaemon_node.cli.backup_places import Place, backups_at, folder_below, held, place_of
+from kotaemon_node.cli.backup_places import (
+    Place,
+    backups_at,
+    folder_below,
+    held,
+    place_below,
+    place_of,
+)
 from kotaemon_node.cli.cluster import DataOption, folder_of
 from kotaemon_node.cli.console import err, out
+from kotaemon_node.cli.encryption_showing import keys_table, looking, rows_of
+from kotaemon_node.cli.encryption_uses import uses_of
 from kotaemon_node.cli.service import ServiceError
 from kotaemon_node.cli.turn_log import reaching
 from kotaemon_node.cli.turn_log_texts import opened_lines
@@ -84,24 +91,42 @@ def new_key(
 @app.command()
 def status(
     data: DataOption = _DATA,
+    uses: Annotated[
+        bool,
+        typer.Option(
+            "--uses",
+            help="Look through Redis and the archive, and say which keys nothing needs any more.",
+        ),
+    ] = False,
+    *,
+    backup: BackupOption = [],  # noqa: B006 - typer's
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Show the master keys that are known here, and the data keys of each tenant."""
-    with _place(data) as at:
+    """Show the master keys that are known here, and the data keys of each tenant.
+
+    A key that gave way still opens what it had sealed. --uses counts that, with --backup also in
+    backups; a key of which nothing is left may be dropped with `kotaemon encryption shred --key`.
+    """
+    with _place(data) as at, ExitStack() as stack:
         tables, ids = at.keeper().tables(), list(at.masters.ids())
+        found = None
+        if uses or backup:
+            stores = {one: _backups_of(backup, one, stack) for one in tables}
+            with looking() as told:
+                found = uses_of(tables, at.redis, at.artifacts, stores, told)
+    rows = rows_of(tables, found, now_s=_CLOCK.now_s())
     if as_json:
-        print(json.dumps({"masters": ids, "tenants": _rows(tables)}, indent=2))
+        print(json.dumps({"masters": ids, "tenants": rows}, indent=2))
         return
     err.print(f"Master keys known here, the one that wraps first: {', '.join(ids)}.")
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("tenant", "key", "made", "wrapped by", ""):
-        table.add_column(heading)
-    for tenant, keys in _rows(tables).items():
-        for key in keys["keys"]:
-            known = "" if key["master"] in ids else "unknown here"
-            made = datetime.fromtimestamp(key["made_ms"] / 1000, UTC).strftime("%Y-%m-%d %H:%M UTC")
-            table.add_row(tenant, key["id"], made, key["master"], known or key["state"])
+    table = keys_table(rows, ids)
     out.print(table) if table.row_count else err.print("There are no data keys yet.")
+    if found is not None and not backup:
+        err.print(
+            "Backups were not looked through: name each destination with --backup before you drop"
+            " a key, else what it sealed in them can never be read again.",
+            soft_wrap=True,
+        )
 
 
 @app.command()
@@ -258,6 +283,20 @@ def _backups(urls: list[str]) -> Iterator[dict[str, ArtifactStore]]:
         }
 
 
+def _backups_of(urls: list[str], tenant: str, stack: ExitStack) -> list[ArtifactStore]:
+    found: list[ArtifactStore] = []
+    for url in urls:
+        below = place_below(url, tenant)
+        try:
+            lent = backups_at(below, writes=False, endpoint="", region="")
+            found.append(stack.enter_context(lent))
+        except BackupRefused:
+            if below == url:
+                raise
+            err.print(f"{url} has no backup of tenant {tenant}.", soft_wrap=True)
+    return found
+
+
 def _destroyed_at(store: ArtifactStore, tenant: str, ids: list[str]) -> bool:
     """Destroy keys wherever backups of the destination have them; False where it failed."""
     try:
@@ -268,21 +307,3 @@ def _destroyed_at(store: ArtifactStore, tenant: str, ids: list[str]) -> bool:
         err.print(f"{error}", soft_wrap=True)
         return False
     return True
-
-
-def _rows(tables: Mapping[str, DataKeyTable]) -> dict[str, Any]:
-    return {
-        tenant: {
-            "keys": [
-                {
-                    "id": row.id,
-                    "made_ms": row.made_ms,
-                    "master": row.master,
-                    "state": "opens" if number else "seals",
-                }
-                for number, row in enumerate(table.by_age())
-            ],
-            "destroyed": sorted(table.destroyed),
-        }
-        for tenant, table in tables.items()
-    }
