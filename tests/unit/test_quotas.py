@@ -1,5 +1,6 @@
 """The table of limits: the most particular row speaks, and what is wrong in a file is named."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +81,24 @@ def test_the_file_is_read_anew_when_it_changes(tmp_path: Path) -> None:
     clock.sleep(1.0)
 
     assert file.table().of_principal(ANN).streams == 30
+
+
+def test_a_file_that_is_replaced_as_kubernetes_does_is_read_anew(tmp_path: Path) -> None:
+    for version, streams in (("v1", 2), ("v2", 3)):
+        (tmp_path / version).mkdir()
+        (tmp_path / version / "limits.yaml").write_text(f"principal: {{streams: {streams}}}\n")
+        os.utime(tmp_path / version / "limits.yaml", ns=(0, 0))  # alike, but for the file it is
+    data, path, clock = tmp_path / "..data", tmp_path / "limits.yaml", FakeClock()
+    data.symlink_to("v1")
+    path.symlink_to("..data/limits.yaml")
+    file = LimitsFile(path, fixed={}, clock=clock)
+    assert file.table().of_principal(ANN).streams == 2
+
+    (tmp_path / "new").symlink_to("v2")
+    (tmp_path / "new").replace(data)
+    clock.sleep(1.0)
+
+    assert file.table().of_principal(ANN).streams == 3
 
 
 @pytest.mark.parametrize("broken", ["principal: [", "principal: {streams: none}", ""])
