@@ -113,7 +113,7 @@ class LinkGate:
                 answered.append(message.content)
             else:
                 own = message.role == "assistant"
-                told.append(_CODE.sub(" ", message.content) if own else message.content)
+                told.append(without_code(message.content) if own else message.content)
         results = terms.known(answered) - terms.known(wanted)
         return cls(terms, terms.known(told) | results, language)
 
@@ -217,6 +217,11 @@ class LinkGate:
     def _instead(self) -> str:
         self.left_out += 1
         return LEFT_OUT[self.language]
+
+
+def without_code(answer: str) -> str:
+    """Return an answer without its code: a proposal shows there what a model wanted to call."""
+    return _CODE.sub(" ", answer)
 
 
 def _texts(value: Any) -> list[str]:

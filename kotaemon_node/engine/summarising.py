@@ -10,7 +10,7 @@ Laws of this file:
 
 import re
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -21,6 +21,7 @@ from kotaemon_node.domain.limits import PROMPT_HISTORY_TEXT_CHARS_MAX
 from kotaemon_node.domain.session import SessionView, Turn
 from kotaemon_node.domain.summary import Summary
 from kotaemon_node.domain.words import telling_words
+from kotaemon_node.engine.links import LinkTerms, without_code
 from kotaemon_node.engine.memory import MemoryRule, summary_by_rules
 from kotaemon_node.engine.prompt import fence_mark, visible_text
 from kotaemon_node.engine.stopping import Stop
@@ -165,8 +166,20 @@ def summarised(said: str, before: str, turns: Sequence[Turn], *, mark: str) -> s
     talk = "\n".join([before, *(f"{turn.message}\n{turn.answer}" for turn in turns)])
     if not set(_CODE.findall(text)) <= set(_CODE.findall(talk)):
         return None
+    # What the summary says counts as read from here on, so an address that a model made up for it
+    # could leave in the next answer.
+    links = LinkTerms()
+    if not links.known([text]) <= links.known(_addressed(before, turns)):
+        return None
     words, known = telling_words(text), set(telling_words(talk))
     return text if sum(word in known for word in words) >= _SAID_BEFORE_MIN * len(words) else None
+
+
+def _addressed(before: str, turns: Sequence[Turn]) -> Iterator[str]:
+    yield before
+    for turn in turns:
+        yield turn.message
+        yield without_code(turn.answer)
 
 
 def _shown(text: str, *, mark: str) -> str:
