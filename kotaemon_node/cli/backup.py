@@ -139,7 +139,7 @@ def backup(
         )
         require_one_or_all(tenant, all_tenants=all_tenants)
         tenants = tenants_here(place_of(data, knowledge)) if all_tenants else [tenant]
-        made, failed = of_each(tenants, lambda it: make(wishes, it, tell))
+        made, failed = of_each(tenants, lambda it: make(wishes, it, tell, named=not all_tenants))
     if json_:
         print_json([as_json(it) for it in made] if all_tenants else as_json(made[0]))
     else:

@@ -35,8 +35,11 @@ class Wishes:
     pause_s: float
 
 
-def make(wishes: Wishes, tenant: str, tell: Tell) -> Backup:
-    """Copy what a tenant has, and tell the audit log."""
+def make(wishes: Wishes, tenant: str, tell: Tell, *, named: bool) -> Backup:
+    """Copy what a tenant has, and tell the audit log.
+
+    ``named``: somebody says that there is such a tenant, so its documents have to be there.
+    """
     clock = SystemClock()
     place = place_of(wishes.data, wishes.knowledge, tenant)
     below = place_below(wishes.url, tenant)
@@ -50,7 +53,11 @@ def make(wishes: Wishes, tenant: str, tell: Tell) -> Backup:
         copying = SessionsCopying(
             place.sessions(redis), artifacts, tenant=tenant, clock=clock, pause_s=wishes.pause_s
         )
-        documents = None if wishes.without_documents or _has_none(place) else place.knowledge
+        documents = (
+            None
+            if wishes.without_documents or (not named and _has_none(place))
+            else place.knowledge
+        )
         keeper = place.keeper(redis, artifacts)
         source = Source(
             sessions=copying,

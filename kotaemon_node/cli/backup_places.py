@@ -148,7 +148,7 @@ def place_of(data: Path, knowledge: Path | None, tenant: str = DEFAULT_TENANT) -
         knowledge = (
             settings.knowledge_dir
             if cluster is None or "knowledge_dir" in given
-            else folder.knowledge
+            else Path(cluster.knowledge or folder.knowledge)
         )
     if tenant != DEFAULT_TENANT:
         knowledge = knowledge / TENANTS_FOLDER / tenant

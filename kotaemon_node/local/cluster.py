@@ -55,6 +55,8 @@ class Cluster:
     """Networks of proxies before the balancer whose word is taken, separated by commas."""
     redis_users: bool = False
     """Its own Redis knows each part as a user of its own."""
+    knowledge: str = ""
+    """Folder of the documents; empty: that of the data folder."""
 
     @property
     def redis_port(self) -> int:
@@ -154,6 +156,7 @@ def settle(
     http_port: int | None = None,
     trusted_proxies: str = "",
     redis_users: bool = False,
+    knowledge: str = "",
 ) -> Cluster:
     """Return this start's cluster: the kept identity and ports, new ones where they are taken."""
     kept = load(folder)
@@ -181,6 +184,7 @@ def settle(
         http_port=http_port,
         trusted_proxies=trusted_proxies,
         redis_users=redis_users,
+        knowledge=knowledge,
     )
     if now.first_port and all_free(range(now.first_port, now.first_port + BLOCK_PORTS)):
         return now

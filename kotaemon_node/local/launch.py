@@ -82,6 +82,7 @@ def up(wishes: Wishes, *, progress: Progress) -> Running:
             build_workers=wishes.build_workers,
             shop=plan.shop,
             turn_log=wishes.turn_log,
+            knowledge="" if plan.knowledge == folder.knowledge.absolute() else str(plan.knowledge),
             grpc_port=plan.grpc_port,
             tls=plan.tls_cert is not None,
             hsts_s=plan.hsts_s,

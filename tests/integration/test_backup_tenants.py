@@ -12,9 +12,12 @@ from typer.testing import CliRunner
 from kotaemon_node.adapters.redis import RedisApiKeys, RedisWholeSessions, connect
 from kotaemon_node.adapters.redis.tenants_met import tenants_met
 from kotaemon_node.adapters.store.file_store import FileArtifactStore
+from kotaemon_node.cli.backup_places import place_of
 from kotaemon_node.cli.main import app
 from kotaemon_node.domain.credentials import ApiKey, digest_of
 from kotaemon_node.domain.session import SessionKey
+from kotaemon_node.local import cluster as clusters
+from kotaemon_node.local.folder import DataFolder
 from tests.archived_pods import ArchivedPod
 from tests.redis_server import RedisServer
 
@@ -166,6 +169,30 @@ def test_trouble_with_one_tenant_is_told_and_the_others_are_saved(kept: Kept) ->
     made = command("backup", "--all-tenants", exit_code=1)
 
     assert [it["tenant"] for it in made] == ["default", "globex", "talker"]
+
+
+def test_a_tenant_that_somebody_names_has_its_documents_or_they_are_asked_for(kept: Kept) -> None:
+    done = CliRunner().invoke(app, ["backup", "--tenant", "talker"])
+
+    assert done.exit_code == 2
+    command("backup", "--tenant", "talker", "--without-documents")
+
+
+def test_the_folder_that_a_local_cluster_was_given_is_the_one_that_is_backed_up(
+    tmp_path: Path,
+) -> None:
+    data, given = DataFolder(tmp_path / "data"), tmp_path / "documents"
+    data.prepare()
+    for knowledge in ("", str(given)):
+        clusters.save(
+            data,
+            clusters.settle(
+                data, port=1, host="x", workers=1, redis_url="redis://x", knowledge=knowledge
+            ),
+        )
+        own = given if knowledge else data.knowledge
+        assert place_of(data.path, None).knowledge == own
+        assert place_of(data.path, None, "acme").knowledge == own / ".tenants" / "acme"
 
 
 def test_one_and_all_are_not_named_together(kept: Kept) -> None:
