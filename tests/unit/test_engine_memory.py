@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kotaemon_node.adapters.system import SystemClock, ThreadTasks
@@ -61,6 +61,7 @@ def test_turns_leave_together_once_more_than_the_threshold_stand_behind_the_wind
     assert len(rule.leaving(replace(session(21), summary_to=6), version=22)) == 6
 
 
+@settings(deadline=None)
 @given(
     st.integers(1, 12),
     st.integers(0, 8),
@@ -125,6 +126,7 @@ def test_what_is_old_loses_its_answer_then_its_line_but_not_its_number() -> None
     assert "1001" not in text
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.text(max_size=400), st.text(max_size=900)), max_size=12))
 def test_a_summary_is_bounded_whatever_was_said(talk: list[tuple[str, str]]) -> None:
     text = told("", [turn(one, *said) for one, said in enumerate(talk, 1)], chars_max=500)

@@ -1,7 +1,7 @@
 """The gate of links: what a model made up does not leave, whole or in pieces."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kotaemon_node.domain.door_limits import LINK_HELD_CHARS_MAX
@@ -215,11 +215,13 @@ PARTS = st.sampled_from(
 TEXTS = st.lists(PARTS, max_size=16).map("".join)
 
 
+@settings(deadline=None)
 @given(TEXTS, st.integers(1, 5))
 def test_it_does_not_matter_how_a_text_was_cut(text: str, size: int) -> None:
     assert let_out(text, pieces=size) == let_out(text)
 
 
+@settings(deadline=None)
 @given(TEXTS)
 def test_every_address_that_leaves_is_known(text: str) -> None:
     one = gate()
