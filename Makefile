@@ -5,7 +5,7 @@ WORKERS ?= 3
 DATA ?= .data
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-long bench chaos image e2e-k8s lock chart audit sbom
+.PHONY: help install run test test-long bench bench-parts chaos image e2e-k8s lock chart audit sbom
 
 help: ## Print the targets
 	@echo 'kotaemon: answers from your documents, by a cluster of equal pods'
@@ -30,9 +30,13 @@ test-long: ## Run the tests that take minutes each
 	@LONG=1 sh scripts/install.sh test
 	@HF_HUB_OFFLINE=1 .venv/bin/python -m pytest -m long
 
-bench: ## Measure side by side; writes load/results/
+bench: ## Measure speed side by side; writes load/results/bench.*; ARGS='--only throughput --quick'
 	@sh scripts/install.sh test
-	@.venv/bin/python -m load.bench
+	@.venv/bin/python -m load.bench speed $(ARGS)
+
+bench-parts: ## Measure single parts (take-over, swap, frames, …), an hour; ARGS='--only frames'
+	@sh scripts/install.sh test
+	@.venv/bin/python -m load.bench $(ARGS)
 
 chaos: ## Disturb all that can be for ten minutes and judge what clients saw; ARGS='--seconds 60 --store sentinel'
 	@sh scripts/install.sh test

@@ -29,6 +29,8 @@ class Context:
     seed: int = 1
     room: Path = ROOM
     """Where what was built is kept for the next run."""
+    peers: Path | None = None
+    """Folder of servers by others that are measured beside ours."""
     tell: Callable[[str], None] = print
 
     def knowledge(self) -> Knowledge:

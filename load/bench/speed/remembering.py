@@ -16,7 +16,8 @@ from load.bench.speed.arms import Context, Figures, Measured, at_most
 from load.bench.speed.corpus import questions
 from load.bench.speed.rounds import Sample, in_rounds
 from load.bench.speed.servers import Served, Stage
-from load.bench.speed.throughput import Feed, asked_of, naive
+from load.bench.speed.throughput import Feed, asked_of
+from load.bench.speed.yardsticks import naive
 from tests.redis_server import RedisServer
 
 _GROWTH_MAX: Final = 1.1

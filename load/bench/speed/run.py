@@ -89,6 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--models", type=Path, default=ROOT / ".models")
     parser.add_argument("--room", type=Path, default=ROOM, help="keeps what was built")
+    parser.add_argument("--peers", type=Path, help="folder of naive/app.py, measured beside ours")
     parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the results")
     asked = parser.parse_args(arguments)
     keeps = not (asked.dirty or asked.quick)
@@ -108,6 +109,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         share=float(few.get("share", 1.0)),
         seed=asked.seed,
         room=asked.room,
+        peers=asked.peers,
         tell=lambda what: print(f"  {what}", flush=True),
     )
     around = {

