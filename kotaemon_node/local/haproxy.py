@@ -70,7 +70,10 @@ ${bind}    maxconn ${clients_max}
     option dontlog-normal
     http-request set-header X-Turn-Default %[unique-id]
     acl named req.hdr(x-session-id) -m len 1:128
-${origin}    option forwardfor
+${origin}    # Of a header that comes twice gRPC gives its server the last alone: both entries are in one.
+    acl told req.fhdr(X-Forwarded-For) -m found
+    http-request set-header X-Forwarded-For "%[req.fhdr(X-Forwarded-For)], %[src]" if told
+    http-request set-header X-Forwarded-For %[src] if !told
     http-request set-var(txn.key) req.hdr(x-session-id) if named
     http-request set-var(txn.key) unique-id if !{ var(txn.key) -m len 1:128 }
     default_backend grpc_workers

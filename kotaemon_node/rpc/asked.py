@@ -88,7 +88,7 @@ def client_of(peer: str, metadata: Sequence[tuple[str, Any]], between: Proxies) 
     if kind not in {"ipv4", "ipv6"}:
         return ""
     host = unquote(connected).rpartition(":")[0].strip("[]")
-    # A proxy that was believed, and the balancer behind it, each wrote an entry of its own.
+    # gRPC gives the last of these alone; so the balancer puts all entries into one.
     told = [text for name, text in metadata if name == FORWARDED and isinstance(text, str)]
     return between.client_of(host, ",".join(told))
 
