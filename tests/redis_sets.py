@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
 import redis
 
 from kotaemon_node.adapters.redis import RedisStore
@@ -224,6 +225,12 @@ KINDS: dict[str, Callable[[], RedisServer | RedisSentinel | RedisCluster]] = {
     "sentinel": RedisSentinel,
     "cluster": RedisCluster,
 }
+
+SETS_LONG = [
+    "single",
+    *(pytest.param(kind, marks=pytest.mark.long) for kind in KINDS if kind != "single"),
+]
+"""The kinds as parameters of tests that the short suite runs on one Redis alone."""
 
 
 def names_like(store: RedisStore, pattern: str) -> list[bytes]:

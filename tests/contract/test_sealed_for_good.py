@@ -27,28 +27,31 @@ from kotaemon_node.ports.jobs import Order
 from kotaemon_node.ports.later import LaterJob
 from kotaemon_node.ports.sessions import Claim, ClaimRequest
 from kotaemon_node.ports.turn_records import TurnRecord
-from tests.redis_server import RedisServer
+from tests.redis_server import Server
+from tests.redis_sets import KINDS, SETS_LONG
 from tests.sealed_story import ANN, AT, SAID, Story, session, turn
 from tests.sealing_parts import MASTER, ClusterOfKeys, cluster_of_keys
 
 NAMES = SessionKeys.of(session("talk"))
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[RedisServer]:
-    server = RedisServer()
-    server.start()
-    yield server
-    server.remove()
+@pytest.fixture(scope="module", params=SETS_LONG)
+def server(request: pytest.FixtureRequest) -> Iterator[Server]:
+    server = KINDS[request.param]()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.remove()
 
 
 @pytest.fixture
-def cluster(server: RedisServer) -> ClusterOfKeys:
+def cluster(server: Server) -> ClusterOfKeys:
     server.wipe()
     return cluster_of_keys()
 
 
-def pod(server: RedisServer, cipher: FieldCipher | None) -> Story:
+def pod(server: Server, cipher: FieldCipher | None) -> Story:
     """Return one more process on the same store."""
     return Story(connect(server.url, cipher=cipher))
 
@@ -84,7 +87,7 @@ def repeated(story: Story, of: str, *, digest: str = "0" * 32) -> Claim:
 
 
 def test_a_turn_of_a_session_whose_key_was_destroyed_ends_and_is_told(
-    server: RedisServer, cluster: ClusterOfKeys
+    server: Server, cluster: ClusterOfKeys
 ) -> None:
     story = pod(server, cluster.cipher())
     story.finish(story.run("talk", "t1"))
@@ -108,7 +111,7 @@ def test_a_turn_of_a_session_whose_key_was_destroyed_ends_and_is_told(
 
 
 def test_what_waited_behind_a_turn_that_nobody_opens_ends_as_well(
-    server: RedisServer, cluster: ClusterOfKeys
+    server: Server, cluster: ClusterOfKeys
 ) -> None:
     story = pod(server, cluster.cipher())
     story.run("talk", "t1")
@@ -128,7 +131,7 @@ def test_what_waited_behind_a_turn_that_nobody_opens_ends_as_well(
 
 
 def test_a_turn_that_is_sealed_for_a_pod_is_not_tried_again_at_once_and_counts_nothing(
-    server: RedisServer, cluster: ClusterOfKeys
+    server: Server, cluster: ClusterOfKeys
 ) -> None:
     story = pod(server, cluster.cipher())
     story.finish(story.run("talk", "t1"))
@@ -148,7 +151,7 @@ def test_a_turn_that_is_sealed_for_a_pod_is_not_tried_again_at_once_and_counts_n
 
 
 def test_a_handoff_that_nobody_opens_hides_no_other_and_can_be_ended(
-    server: RedisServer, cluster: ClusterOfKeys
+    server: Server, cluster: ClusterOfKeys
 ) -> None:
     story = pod(server, cluster.cipher())
     for name in ("old", "new"):
@@ -170,7 +173,7 @@ def test_a_handoff_that_nobody_opens_hides_no_other_and_can_be_ended(
 
 
 def test_feedback_is_replaced_though_what_was_said_before_cannot_be_opened(
-    server: RedisServer, cluster: ClusterOfKeys
+    server: Server, cluster: ClusterOfKeys
 ) -> None:
     story = pod(server, cluster.cipher())
     story.finish(story.run("talk", "t1"))
@@ -183,7 +186,7 @@ def test_feedback_is_replaced_though_what_was_said_before_cannot_be_opened(
 
 
 def test_a_record_that_nobody_opens_hides_no_other_of_its_trace(
-    server: RedisServer, cluster: ClusterOfKeys
+    server: Server, cluster: ClusterOfKeys
 ) -> None:
     story = pod(server, cluster.cipher())
     for name in ("old", "new"):
@@ -219,7 +222,7 @@ class CopiesAway:
 
 
 def test_a_job_whose_key_cannot_be_looked_up_now_loses_nobody_elses(
-    server: RedisServer, cluster: ClusterOfKeys
+    server: Server, cluster: ClusterOfKeys
 ) -> None:
     story = pod(server, cluster.cipher())
     for tenant in ("shop", "bank"):
@@ -237,7 +240,7 @@ def test_a_job_whose_key_cannot_be_looked_up_now_loses_nobody_elses(
 
 @pytest.mark.parametrize("why", ["no key", "copies away"])
 def test_an_order_that_cannot_be_opened_here_is_not_counted_as_begun(
-    server: RedisServer, cluster: ClusterOfKeys, why: str
+    server: Server, cluster: ClusterOfKeys, why: str
 ) -> None:
     story = pod(server, cluster.cipher())
     order = Order("j1", "faq", "shop", "kb", fields={"question": SAID})
@@ -257,7 +260,7 @@ def test_an_order_that_cannot_be_opened_here_is_not_counted_as_begun(
 
 
 def test_a_repeat_at_a_pod_without_the_key_or_behind_a_shred_is_no_conflict(
-    server: RedisServer, cluster: ClusterOfKeys
+    server: Server, cluster: ClusterOfKeys
 ) -> None:
     story = pod(server, cluster.cipher())
     story.finish(story.run("talk", "t1"))
@@ -274,7 +277,7 @@ def test_a_repeat_at_a_pod_without_the_key_or_behind_a_shred_is_no_conflict(
 
 
 def test_a_question_that_is_asked_again_is_sealed_by_the_key_of_now(
-    server: RedisServer, cluster: ClusterOfKeys
+    server: Server, cluster: ClusterOfKeys
 ) -> None:
     def ask(of: Story, number: int) -> None:
         of.drafts.note(Unmet(turn("talk", f"t{number}"), "kb", SAID, version=1, at=1e9, down=False))
@@ -297,7 +300,7 @@ def test_a_question_that_is_asked_again_is_sealed_by_the_key_of_now(
 
 
 def test_plain_values_are_refused_where_they_are_to_be(
-    server: RedisServer, cluster: ClusterOfKeys
+    server: Server, cluster: ClusterOfKeys
 ) -> None:
     story = pod(server, cluster.cipher())
     story.run("talk", "t1")
@@ -313,7 +316,7 @@ def test_plain_values_are_refused_where_they_are_to_be(
 
 
 def test_a_cluster_changes_over_in_two_steps_and_back_and_every_pod_reads_what_it_meets(
-    server: RedisServer, cluster: ClusterOfKeys
+    server: Server, cluster: ClusterOfKeys
 ) -> None:
     old, first, second = (
         pod(server, None),

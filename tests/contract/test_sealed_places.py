@@ -17,7 +17,8 @@ from kotaemon_node.domain.session import SessionKey, TurnKey
 from kotaemon_node.ports.jobs import Order
 from kotaemon_node.ports.later import LaterJob
 from kotaemon_node.ports.sessions import FrameBatch
-from tests.redis_server import RedisServer
+from tests.redis_server import Server
+from tests.redis_sets import KINDS, SETS_LONG
 from tests.sealed_story import ANN, AT, SAID, Story, session, turn
 from tests.sealing_parts import ClusterOfKeys, cluster_of_keys
 
@@ -26,12 +27,14 @@ NEXT = Order("next", "faq", "shop", "kb", fields={"question": SAID})
 ELSEWHERE = SessionKeys.of(SessionKey("bank", "talk"))
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[RedisServer]:
-    server = RedisServer()
-    server.start()
-    yield server
-    server.remove()
+@pytest.fixture(scope="module", params=SETS_LONG)
+def server(request: pytest.FixtureRequest) -> Iterator[Server]:
+    server = KINDS[request.param]()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.remove()
 
 
 @pytest.fixture
@@ -40,7 +43,7 @@ def cluster() -> ClusterOfKeys:
 
 
 @pytest.fixture
-def story(server: RedisServer, cluster: ClusterOfKeys) -> Iterator[Story]:
+def story(server: Server, cluster: ClusterOfKeys) -> Iterator[Story]:
     """Two sessions, each with two finished turns, one that runs and one that waits."""
     server.wipe()
     story = Story(connect(server.url, cipher=cluster.cipher()))
@@ -179,7 +182,7 @@ def test_an_order_that_nobody_opens_fails_and_the_next_is_begun(story: Story) ->
 
 
 def test_a_turn_that_makes_another_version_is_sealed_for_that_one(
-    story: Story, server: RedisServer, cluster: ClusterOfKeys
+    story: Story, server: Server, cluster: ClusterOfKeys
 ) -> None:
     # This pod remembers nothing of the session: it learns from the store which version it makes.
     pod = Story(connect(server.url, cipher=cluster.cipher()))
@@ -194,7 +197,7 @@ def test_a_turn_that_makes_another_version_is_sealed_for_that_one(
 
 
 def test_a_history_goes_on_over_pods_and_rotations(
-    story: Story, server: RedisServer, cluster: ClusterOfKeys
+    story: Story, server: Server, cluster: ClusterOfKeys
 ) -> None:
     rotate(cluster)
     heir = Story(connect(server.url, cipher=cluster.cipher()))
@@ -220,7 +223,7 @@ def test_a_history_goes_on_over_pods_and_rotations(
 
 
 def test_frames_of_a_tenant_without_keys_now_stop_those_of_no_other(
-    story: Story, server: RedisServer, cluster: ClusterOfKeys
+    story: Story, server: Server, cluster: ClusterOfKeys
 ) -> None:
     mine = story.sessions.seize(turn("talk", "t3"), "heir", from_owner=None)
     assert mine is not None
