@@ -177,8 +177,8 @@ def _show(found: Verification, *, spans: bool) -> None:
     out.print(f"{found.tenant}: {found.entries} entries{span}{volumes}: {state}", soft_wrap=True)
     for it in found.spans if spans else ():
         # What is outside the lines, they cannot prove: a person has to know where they should end.
-        text = f"  chain {it.chain}: entries {it.first} to {it.last}, whose hash is {it.hash}"
-        out.print(text, soft_wrap=True)
+        told = f"  chain {it.chain}: entries {it.first} to {it.last}, whose hash is {it.hash}"
+        out.print(told, soft_wrap=True)
     for one in found.findings:
         text = Text.assemble(("  " + one.kind, "bold"), f"  {harmless(one.text)}")
         out.print(text, soft_wrap=True)
