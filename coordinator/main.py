@@ -217,7 +217,7 @@ def compose(settings: CoordinatorSettings) -> Coordinator:
         leads=lambda: lease.fence is not None,
         show=metrics.top_questions,
         clock=clock,
-        tenant=tenant,
+        tenants=tenants.known,
     )
     low = settings.work_priority == "low"
     return Coordinator(

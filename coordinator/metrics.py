@@ -73,9 +73,9 @@ GAUGES: Final = (
     ),
     (
         "kotaemon_top_question_turns",
-        "How often the ten most frequent questions were asked in seven days, where"
+        "How often the ten most frequent questions of a tenant were asked in seven days, where"
         " QUESTIONS_IN_METRICS is set.",
-        ("question",),
+        ("tenant", "question"),
     ),
 )
 COUNTERS: Final = (
@@ -190,12 +190,12 @@ class CoordinatorMetrics:
         """Say how well the encoder agrees with its full-precision model, on its worst probe."""
         self._gauges["kotaemon_encoder_agreement"].labels(model).set(cosine)
 
-    def top_questions(self, turns: Mapping[str, int]) -> None:
-        """Show how often these questions were asked, and no others."""
+    def top_questions(self, turns: Mapping[tuple[str, str], int]) -> None:
+        """Show how often these tenants asked these questions, and no others."""
         gauge = self._gauges["kotaemon_top_question_turns"]
         gauge.clear()
-        for question, number in turns.items():
-            gauge.labels(question).set(number)
+        for (tenant, question), number in turns.items():
+            gauge.labels(tenant, question).set(number)
 
     def step_failed(self) -> None:
         """Count a step of the work loop that ended in trouble."""

@@ -3,13 +3,14 @@
 Law 1: nothing of what people ask is told unless ``QUESTIONS_IN_METRICS`` says so: whoever reads
        metrics may not be whom conversations are for.
 Law 2: only the coordinator that leads tells them, and at most ``TOP_QUESTIONS_SHOWN`` at a time of
-       ``TOP_QUESTION_CHARS_MAX`` characters, so that the number of series stays small.
+       ``TOP_QUESTION_CHARS_MAX`` characters for each of ``TOP_QUESTIONS_TENANTS_MAX`` tenants, so
+       that the number of series stays small. Tenants that asked most come first.
 """
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
 
 import structlog
 
@@ -19,6 +20,7 @@ from kotaemon_node.domain.limits import (
     TOP_QUESTIONS_DAYS,
     TOP_QUESTIONS_EVERY_S,
     TOP_QUESTIONS_SHOWN,
+    TOP_QUESTIONS_TENANTS_MAX,
 )
 from kotaemon_node.ports.analytics import Analytics
 from kotaemon_node.ports.runtime import Clock
@@ -35,17 +37,17 @@ class TopQuestions:
         *,
         wished: bool,
         leads: Callable[[], bool],
-        show: Callable[[Mapping[str, int]], None],
+        show: Callable[[Mapping[tuple[str, str], int]], None],
         clock: Clock,
-        tenant: str,
+        tenants: Callable[[], Collection[str]],
     ) -> None:
-        """``show`` is given question to turns, and shows nothing else from then on."""
+        """``show`` is given tenant and question to turns, and shows nothing else from then on."""
         self._analytics = analytics
         self._wished = wished
         self._leads = leads
         self._show = show
         self._clock = clock
-        self._tenant = tenant
+        self._tenants = tenants
         self._stopped = threading.Event()
 
     def run(self) -> None:
@@ -66,13 +68,25 @@ class TopQuestions:
         today = datetime.fromtimestamp(self._clock.now_s(), UTC).date()
         days = [today - timedelta(days=number) for number in range(TOP_QUESTIONS_DAYS)]
         try:
-            counted = self._analytics.days(self._tenant, days)
+            asked = {tenant: self._asked(tenant, days) for tenant in self._tenants()}
         except (StoreUnavailable, MasterKeyMissing) as error:
             # What was shown stays until the store is back.
             _log.info("top_questions_not_read", reason=str(error))
             return
+        busiest = sorted(asked, key=lambda tenant: (-asked[tenant].total(), tenant))
+        shown = {
+            (tenant, question[:TOP_QUESTION_CHARS_MAX]): turns
+            for tenant in busiest[:TOP_QUESTIONS_TENANTS_MAX]
+            for question, turns in _ranked(asked[tenant])[:TOP_QUESTIONS_SHOWN]
+        }
+        self._show(shown)
+
+    def _asked(self, tenant: str, days: Sequence[date]) -> Counter[str]:
         asked = Counter[str]()
-        for day in counted:
+        for day in self._analytics.days(tenant, days):
             asked.update(day.asked)
-        ranked = sorted(asked.items(), key=lambda one: (-one[1], one[0]))[:TOP_QUESTIONS_SHOWN]
-        self._show({question[:TOP_QUESTION_CHARS_MAX]: turns for question, turns in ranked})
+        return asked
+
+
+def _ranked(asked: Counter[str]) -> Sequence[tuple[str, int]]:
+    return sorted(asked.items(), key=lambda one: (-one[1], one[0]))

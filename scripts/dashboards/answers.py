@@ -38,7 +38,7 @@ ANSWERS = Row(
             "TOP 10 questions",
             "Asked most often in seven days, and how often. Empty unless QUESTIONS_IN_METRICS is"
             " set: whoever sees this panel reads what people ask. /admin shows them, too.",
-            (Query("sort_desc(max by (question) (kotaemon_top_question_turns{NS}))"),),
+            (Query("sort_desc(max by (tenant, question) (kotaemon_top_question_turns{NS}))"),),
             kind="table",
             width=12,
         ),

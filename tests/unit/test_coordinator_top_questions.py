@@ -1,5 +1,6 @@
 """The questions asked most often, as metrics: bounded, by the leader, only where wished."""
 
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from coordinator.metrics import CoordinatorMetrics
 from coordinator.top_questions import TopQuestions
 from kotaemon_node.domain.errors import StoreUnavailable
-from kotaemon_node.domain.limits import TOP_QUESTION_CHARS_MAX
+from kotaemon_node.domain.limits import TOP_QUESTION_CHARS_MAX, TOP_QUESTIONS_TENANTS_MAX
 from kotaemon_node.ports.analytics import Day
 from tests.fakes.knowledge_ports import HandClock
 
@@ -22,9 +23,10 @@ class Counted:
     def days(self, tenant: str, days: list[date]) -> list[Day]:
         if self.away:
             raise StoreUnavailable("away")
-        assert tenant == "default"
         assert days[0] == TODAY
         assert len(days) == 7
+        if tenant == "quiet":
+            return [Day(days[0], asked={"secret of another": 1})]
         many = {f"question {number}": number for number in range(1, 13)}
         return [Day(days[0], asked=many), Day(days[1], asked={"question 1": 20, "long" * 90: 99})]
 
@@ -40,7 +42,11 @@ def shown(metrics: CoordinatorMetrics) -> list[str]:
 
 
 def looking(
-    metrics: CoordinatorMetrics, *, wished: bool = True, leads: bool = True
+    metrics: CoordinatorMetrics,
+    *,
+    wished: bool = True,
+    leads: bool = True,
+    tenants: Sequence[str] = ("default",),
 ) -> TopQuestions:
     at = datetime(2026, 11, 21, 12, tzinfo=UTC).timestamp()
     return TopQuestions(
@@ -49,7 +55,7 @@ def looking(
         leads=lambda: leads,
         show=metrics.top_questions,
         clock=HandClock(at),
-        tenant="default",
+        tenants=lambda: tenants,
     )
 
 
@@ -58,9 +64,27 @@ def test_the_leader_tells_ten_of_a_week_and_cuts_long_ones(metrics: CoordinatorM
 
     rows = shown(metrics)
     assert len(rows) == 10
-    assert 'kotaemon_top_question_turns{question="question 1"} 21.0' in rows
-    assert f'{{question="{("long" * 90)[:TOP_QUESTION_CHARS_MAX]}"}} 99.0' in "\n".join(rows)
+    assert 'kotaemon_top_question_turns{question="question 1",tenant="default"} 21.0' in rows
+    assert (
+        f'{{question="{("long" * 90)[:TOP_QUESTION_CHARS_MAX]}",tenant="default"}} 99.0'
+        in "\n".join(rows)
+    )
     assert not any('"question 4"' in row for row in rows)
+
+
+def test_each_tenants_questions_are_its_own_and_so_many_tenants_are_told(
+    metrics: CoordinatorMetrics,
+) -> None:
+    looking(metrics, tenants=("default", "quiet")).look()
+    rows = shown(metrics)
+    assert len(rows) == 11
+    assert 'kotaemon_top_question_turns{question="secret of another",tenant="quiet"} 1.0' in rows
+
+    many = [f"tenant-{number}" for number in range(TOP_QUESTIONS_TENANTS_MAX)]
+    looking(metrics, tenants=("quiet", *many)).look()
+    rows = shown(metrics)
+    assert len(rows) == 10 * TOP_QUESTIONS_TENANTS_MAX
+    assert not any("quiet" in row for row in rows)
 
 
 def test_another_than_the_leader_tells_none(metrics: CoordinatorMetrics) -> None:
