@@ -236,3 +236,16 @@ def test_who_reads_hears_at_once_that_another_task_ended_it(
     threading.Timer(0.05, connection.abort).start()
 
     assert ended(connection) == 1006
+
+
+@pytest.mark.parametrize("piece", [frame(PONG), frame(0, fin=False)], ids=["pongs", "pieces"])
+def test_small_frames_are_read_no_faster_than_their_rate(
+    ends: tuple[Connection, Peer], monkeypatch: pytest.MonkeyPatch, piece: bytes
+) -> None:
+    monkeypatch.setattr(door_limits, "SOCKET_FRAMES_PER_S", 0.01)
+    monkeypatch.setattr(door_limits, "SOCKET_FRAMES_AT_ONCE", 10)
+    connection, peer = ends
+    flood = piece * (2 * door_limits.SOCKET_READ_BYTES // len(piece))
+    peer.send(frame(TEXT, fin=False) + flood + frame(0, b"!"))
+
+    assert connection.receive(0.2) is None

@@ -4,7 +4,9 @@ Law 1: nothing is read that nobody asked for. What a peer sends meanwhile stays 
     TCP slows it down.
 Law 2: nothing waits here to be sent. ``send`` returns when the kernel has all of it; a peer that
     takes no byte for ``CLIENT_STALL_S`` is cut off.
-Law 3: every way a connection ends is told as ``ConnectionEnded``, once it is over, with the code
+Law 3: who sends frames faster than ``SOCKET_FRAMES_PER_S`` is read as fast as that. Seven bytes of
+    an empty frame cost us as much as a long one.
+Law 4: every way a connection ends is told as ``ConnectionEnded``, once it is over, with the code
     that was said, or 1006 where none was.
 
 One task calls ``receive``; any task may send, ping or close.
@@ -77,6 +79,8 @@ class Connection:
         self._said: int | None = None
         self._said_at_s = 0.0
         self._over = False
+        self._paid_at_s = 0.0
+        """When the frames that were read are paid for, by the second."""
         self.pings_unanswered = 0
         """Pings sent since the peer's last pong."""
 
@@ -104,6 +108,7 @@ class Connection:
 
     def _met(self, event: Event) -> str | bytes | None:
         """Act on one event; return a message that is whole now."""
+        self._charge(event)
         if isinstance(event, Ping):
             self._put(event.response())
         elif isinstance(event, Pong):
@@ -126,6 +131,22 @@ class Connection:
         whole, self._message = bytes(self._message), bytearray()
         return whole.decode() if isinstance(event, TextMessage) else whole
 
+    def _charge(self, event: Event) -> None:
+        if isinstance(event, TextMessage | BytesMessage) and not event.message_finished:
+            large = len(event.data) >= door_limits.SOCKET_SMALL_BYTES
+            if large or not event.frame_finished:
+                return
+        since_s = max(self._paid_at_s, time.monotonic())
+        self._paid_at_s = since_s + 1 / door_limits.SOCKET_FRAMES_PER_S
+
+    def _wait_paid(self, until_s: float) -> bool:
+        """Wait until the next frame may be read; False where it may not by ``until_s``."""
+        at_once_s = door_limits.SOCKET_FRAMES_AT_ONCE / door_limits.SOCKET_FRAMES_PER_S
+        now_s = time.monotonic()
+        may_s = self._paid_at_s - at_once_s
+        threading.Event().wait(max(0.0, min(may_s, until_s) - now_s))
+        return may_s <= until_s
+
     def _closed(self, event: CloseConnection) -> None:
         if self._protocol.state is ConnectionState.OPEN:
             # Not the peer's: wsproto reports a fault of the peer's as the close that it calls for.
@@ -143,8 +164,9 @@ class Connection:
             self._readable = select.poll()
             self._readable.register(self._socket.fileno(), select.POLLIN)
         close_s = math.inf if self._said is None else self._said_at_s + door_limits.SOCKET_CLOSE_S
+        paid = self._wait_paid(min(deadline_s, close_s))
         wait_s = max(0.0, min(deadline_s, close_s) - time.monotonic())
-        ready = self._readable.poll(math.ceil(wait_s * 1000))
+        ready = paid and self._readable.poll(math.ceil(wait_s * 1000))
         if time.monotonic() >= close_s:
             self.abort()
             raise ConnectionEnded(ABNORMAL, "the peer did not close")

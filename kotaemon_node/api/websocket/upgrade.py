@@ -70,6 +70,8 @@ def _accepted_key() -> str:
         raise UpgradeRequired("this route speaks WebSocket only")
     if "upgrade" not in {word.strip().lower() for word in headers.get("Connection", "").split(",")}:
         raise UpgradeRequired("the header Connection must hold Upgrade")
+    if request.environ.get("SERVER_PROTOCOL") == "HTTP/1.0":
+        raise UpgradeRequired("a WebSocket needs HTTP/1.1")
     if headers.get("Sec-WebSocket-Version", "").strip() != _VERSION:
         raise UpgradeRequired(f"Sec-WebSocket-Version must be {_VERSION}")
     key = headers.get("Sec-WebSocket-Key", "").strip()
