@@ -24,4 +24,20 @@ class GeventTasks:
 
     def compute(self, work: Callable[..., Any], *arguments: Any) -> Any:
         """See the port."""
-        return self._pool.apply(work, arguments)
+        found, error = self._pool.apply(_attempted, (work, arguments))
+        if error is not None:
+            raise error
+        return found
+
+
+def _attempted(
+    work: Callable[..., Any], arguments: tuple[Any, ...]
+) -> tuple[Any, BaseException | None]:
+    """Return what was computed, or what it raised: gevent writes what leaves a thread into the log.
+
+    Whoever asked knows whether that is a fault of ours or a file that cannot be read.
+    """
+    try:
+        return work(*arguments), None
+    except BaseException as error:  # noqa: BLE001 - raised again where it was asked for
+        return None, error
