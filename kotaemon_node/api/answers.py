@@ -24,8 +24,22 @@ def kept(answer: Response, *, cache_control: str) -> Response:
     """Let others keep the answer; whoever has it already gets 304 without the body."""
     answer.headers["Cache-Control"] = cache_control
     answer.set_etag(hashlib.sha256(answer.get_data()).hexdigest()[:32])
-    answer.make_conditional(request)
+    only_if_changed(answer)
     return answer
+
+
+def only_if_changed(answer: Response) -> None:
+    """Make it 304 where whoever asks has it already."""
+    ignore_if_match()
+    answer.make_conditional(request)
+
+
+def ignore_if_match() -> None:
+    """Let no read be refused for what its reader has: 412 would come with the whole body.
+
+    Nothing here is changed under a condition, which is what the header is for.
+    """
+    request.environ.pop("HTTP_IF_MATCH", None)
 
 
 def _plain(value: object) -> Any:

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from flask import Blueprint, Response, request, send_from_directory
+from flask import Blueprint, Response, send_from_directory
 
+from kotaemon_node.api.answers import ignore_if_match, only_if_changed
 from kotaemon_node.api.packing import ASK_FIRST, FOR_EVER, packed, unversioned, with_versions
 from kotaemon_node.domain.errors import NotFound
 
@@ -66,7 +67,7 @@ def _page(name: str) -> Response:
     text = with_versions((WEB_DIR / name).read_text(encoding="utf-8"), WEB_DIR / "assets")
     answer = Response(text, mimetype="text/html")
     answer.add_etag()
-    answer.make_conditional(request)
+    only_if_changed(answer)
     return _headed(packed(answer, Path(name)), MEDIA_TYPES[".html"], kept=ASK_FIRST)
 
 
@@ -74,6 +75,7 @@ def _file(folder: Path, name: str, *, kept: str) -> Response:
     media_type = MEDIA_TYPES.get(Path(name).suffix)
     if media_type is None:
         raise NotFound("there is no such file")
+    ignore_if_match()
     # Refuses every way out of the folder, sends an ETag and answers If-None-Match with 304.
     answer = send_from_directory(folder, name, mimetype=media_type, conditional=True, max_age=None)
     # A first visit has these hundred times, for each of its files.

@@ -169,6 +169,7 @@ def try_texts(caller: Caller, door: Door, wanted: Sequence[str]) -> Tried:
     tried = Tried()
     body = b"{}" if door.reads_json else None
     for number, text in enumerate(wanted):
+        asked: list[tuple[str, dict[str, str]]]
         asked = [(door.target({place: text}), {}) for place in door.places]
         asked += [(f"{door.target()}?{name}={quote(text, safe='')}", {}) for name in door.query]
         # All headers with all texts at all doors would be a million; each meets each in turn.
