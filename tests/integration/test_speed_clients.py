@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from load.bench.speed.asking import Plan, ask
+from load.bench.speed.asking import Asked, Plan, ask
 from load.bench.speed.cores import Cores, cores
 
 
-class Asked(BaseHTTPRequestHandler):
+class Answers(BaseHTTPRequestHandler):
     """Notes what is asked, and answers with a status."""
 
     protocol_version = "HTTP/1.1"
@@ -39,7 +39,7 @@ class Asked(BaseHTTPRequestHandler):
 @contextmanager
 def server(*, status: int = 200, closes: bool = False) -> Iterator[tuple[int, list[Any]]]:
     bodies: list[Any] = []
-    handler = type("H", (Asked,), {"bodies": bodies, "status": status, "closes": closes})
+    handler = type("H", (Answers,), {"bodies": bodies, "status": status, "closes": closes})
     running = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     thread = threading.Thread(target=running.serve_forever)
     thread.start()
@@ -57,32 +57,43 @@ def plan(port: int, **changed: Any) -> Plan:
                    **changed})  # fmt: skip
 
 
+def asked_some(port: int, bodies: list[Any], **changed: Any) -> Asked:
+    """Ask for ever longer, until something was answered: the machine may be busy."""
+    seconds = 0.5
+    while True:
+        bodies.clear()
+        found = ask(plan(port, seconds=seconds, **changed))
+        if found.answers:
+            return found
+        seconds *= 2
+
+
 @pytest.mark.parametrize("closes", [False, True])
 def test_each_connection_asks_when_it_was_answered(closes: bool) -> None:
     with server(closes=closes) as (port, bodies):
-        asked = ask(plan(port, turns_a_session=2))
-    assert asked.answers == len(asked.latencies_ms) > 0
+        asked = asked_some(port, bodies, turns_a_session=2)
+    assert asked.answers == len(asked.latencies_ms)
     assert not asked.errors
-    # One question is on its way for each connection, at most.
     assert asked.answers <= len(bodies)
     for client in range(3):
         mine = [body["session_id"] for body in bodies if body["session_id"][2] == str(client)]
         assert mine == [f"p-{client}-{turn // 2}" for turn in range(len(mine))]
-    assert {body["message"] for body in bodies[:3]} == {"q0", "q1", "q2"}
 
 
 def test_sessions_that_are_given_are_used_in_turn() -> None:
     with server() as (port, bodies):
-        ask(plan(port, connections=1, sessions=["a", "b", "c"]))
+        asked_some(port, bodies, connections=1, sessions=["a", "b", "c"])
     assert [body["session_id"] for body in bodies] == [
         "abc"[turn % 3] for turn in range(len(bodies))
     ]
-    assert bodies
+    assert [body["message"] for body in bodies[:20]] == [
+        f"q{turn}" for turn in range(min(20, len(bodies)))
+    ]
 
 
 def test_what_is_refused_is_told_and_no_answer() -> None:
-    with server(status=503) as (port, _):
-        asked = ask(plan(port))
+    with server(status=503) as (port, bodies):
+        asked = asked_some(port, bodies)
     assert set(asked.errors) == {'503 {"response": "yes"}'}
 
 
