@@ -16,6 +16,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Self
 
+from kotaemon_node.domain.limits import CLIENT_STALL_S
 from tests.balanced_pods import BalancedPods
 from tests.scripted_pods import ScriptedPod
 
@@ -28,24 +29,35 @@ class Site:
     """HAProxy, a pod and what it noted; a context manager that leaves no process behind."""
 
     def __init__(
-        self, folder: Path, redis_url: str, *, settings: Mapping[str, str] | None = None
+        self,
+        folder: Path,
+        redis_url: str,
+        *,
+        settings: Mapping[str, str] | None = None,
+        stall_s: float = CLIENT_STALL_S,
+        **balancer: Any,
     ) -> None:
+        """``balancer``: fields of ``kotaemon_node.local.cluster.Cluster``."""
         self._stack = ExitStack()
         self._journal = folder / _JOURNAL
-        self._balanced = _Balancer(folder / "balancer", count=1)
+        self._balanced = _Balancer(folder / "balancer", count=1, **balancer)
+        self.cluster = self._balanced.cluster
+        rpc = {"GRPC_PORT": str(self.cluster.grpc_ports[0])} if self.cluster.grpc_port else {}
         self.pod = ScriptedPod(
             folder,
             redis_url,
             name="worker-0",
-            port=self._balanced.cluster.worker_ports[0],
+            port=self.cluster.worker_ports[0],
+            stall_s=stall_s,
             settings={
-                "CLUSTER_ID": self._balanced.cluster.cluster_id,
+                "CLUSTER_ID": self.cluster.cluster_id,
                 "REQUEST_JOURNAL": str(self._journal),
+                **rpc,
                 **(settings or {}),
             },
             application="tests.fakes.journaled_pod:app",
         )
-        self.balancer_port = self._balanced.cluster.port
+        self.balancer_port = self.cluster.port
         self.pod_port = self.pod.port
         self.url = self._balanced.url
 
