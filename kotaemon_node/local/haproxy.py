@@ -70,7 +70,7 @@ ${bind}    maxconn ${clients_max}
     option dontlog-normal
     http-request set-header X-Turn-Default %[unique-id]
     acl named req.hdr(x-session-id) -m len 1:128
-${origin}    # Of a header that comes twice gRPC gives its server the last alone: both entries are in one.
+${origin}    # Of a header that comes twice gRPC shows the last alone: all entries go into one.
     acl told req.fhdr(X-Forwarded-For) -m found
     http-request set-header X-Forwarded-For "%[req.fhdr(X-Forwarded-For)], %[src]" if told
     http-request set-header X-Forwarded-For %[src] if !told
