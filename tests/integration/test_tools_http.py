@@ -125,6 +125,16 @@ def test_a_tool_that_is_slow_may_have_acted(tools: ToolServer) -> None:
     assert time.monotonic() - began_s < 5
 
 
+def test_a_time_limit_is_told_as_one_where_the_socket_finds_it_first(
+    tools: ToolServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given a machine that is so busy that the timer's thread has no turn
+    monkeypatch.setattr(threading.Timer, "run", lambda timer: None)
+    tools.doings.delay_s = 30
+    with pytest.raises(ToolOutcomeUnknown, match=r"did not answer within 0\.3 s"):
+        call(tools, timeout_s=0.3)
+
+
 @pytest.mark.parametrize("head", ["HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\n", "HTTP"])
 def test_a_tool_that_drips_is_late_all_the_same(tools: ToolServer, head: str) -> None:
     # Given a server that sends a byte now and then, and never ends

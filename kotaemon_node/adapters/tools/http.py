@@ -111,6 +111,9 @@ class _Session(requests.Session):
         """Know of no redirect: requests reads the body of one whole, however long it is."""
 
 
+_TIMEOUTS: Final = (requests.Timeout, urllib3.exceptions.TimeoutError, TimeoutError)
+
+
 class _Answer(NamedTuple):
     status: int
     kind: str
@@ -130,11 +133,13 @@ def _exchange(tool: HttpTool, arguments: Mapping[str, Any], *, key: str, line: L
             raise ToolFailed(
                 f"{name} cannot be reached; nothing was done, try again later", reached=False
             ) from error
-        raise ToolOutcomeUnknown(_lost_message(tool, line)) from error
+        # The socket's own limit may end before the timer's thread had its turn.
+        late = line.late or isinstance(error, _TIMEOUTS)
+        raise ToolOutcomeUnknown(_lost_message(tool, late=late)) from error
     finally:
         timer.cancel()
     if line.late:  # a body that ends with its connection looks whole when we hung up
-        raise ToolOutcomeUnknown(_lost_message(tool, line))
+        raise ToolOutcomeUnknown(_lost_message(tool, late=True))
     return answer
 
 
@@ -197,8 +202,8 @@ def _reason(tool: HttpTool, answer: _Answer) -> str:
     return text[:_REASON_CHARS_MAX] or "no reason given"
 
 
-def _lost_message(tool: HttpTool, line: Line) -> str:
-    if line.late:
+def _lost_message(tool: HttpTool, *, late: bool) -> str:
+    if late:
         return f"{tool.spec.name} did not answer within {tool.timeout_s:g} s"
     return f"the connection to {tool.spec.name} broke before its answer was there"
 
