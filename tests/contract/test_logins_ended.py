@@ -231,7 +231,7 @@ def test_logins_by_an_issuer_end_as_those_by_a_key(redis_server: RedisServer) ->
             for _ in range(2)
         )
         first, second, third = (issuers_login(here, issuer) for _ in range(3))
-        me = with_cookie(there, first).get("/v1/me").json
+        me = with_cookie(there, first).get("/v1/me").get_json()
         assert [status(there, one) for one in (first, second, third)] == [200] * 3
 
         with_cookie(here, first).post("/v1/logout")
