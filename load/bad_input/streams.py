@@ -119,3 +119,23 @@ def played(
         "memory": memory.told(),
         "neighbour": neighbour.told(),
     }
+
+
+def report(found: Mapping[str, Any]) -> list[str]:
+    """Return the doors for people, as lines of Markdown."""
+    lines = ["", "Doors that stream, each beside a neighbour who talks:", ""]
+    lines += [
+        "| door | cases | ends | memory, by 1,000 cases | neighbour |",
+        "|---|---|---|---|---|",
+    ]
+    for door, it in found.items():
+        cases = ", ".join(f"{count:,} {kind}" for kind, count in it["cases"].items())
+        ends = ", ".join(f"{end}: {count:,}" for end, count in list(it["ends"].items())[:8])
+        memory = ", ".join(
+            f"{name} {held['first_mb']} → {held['last_mb']} MB ({held['kb_per_1000_cases']:+} kB)"
+            for name, held in it["memory"].items()
+        )
+        other = it["neighbour"]
+        told = f"{other['turns']:,} turns, p50 {other['p50_ms']} ms, p99 {other['p99_ms']} ms"
+        lines.append(f"| {door} | {cases} | {ends} | {memory} | {told} |")
+    return lines

@@ -25,13 +25,14 @@ import psutil
 import structlog
 
 from load import surroundings
-from load.bad_input import doors, forms
+from load.bad_input import doors, forms, streams
 from load.bad_input.children import Children, made_bombs
 from load.bad_input.documents import damaged
 from load.bad_input.messages import Player, messages
 from load.bad_input.neighbour import Neighbour
 from load.bad_input.site import Site
 from load.bad_input.slow import CROWDS, RATIO_MAX
+from load.bad_input.streaming import StreamingSite
 from load.bad_input.tls_site import TlsSite, all_faults
 from load.kept import keep, progress
 from tests.cluster import Cluster
@@ -140,7 +141,28 @@ def slow(data: Path, folder: Path, options: argparse.Namespace) -> dict[str, Any
     return {"crowds": rows, "ratio_max": RATIO_MAX, "faults": harmed}
 
 
-PARTS = {"http": http, "http2": http2, "doors": at_doors, "documents": documents, "slow": slow}
+def streaming(data: Path, folder: Path, options: argparse.Namespace) -> dict[str, Any]:
+    """Play what is wrong at the doors that stream, each beside a neighbour who talks."""
+    texts = doors.texts(data)[:: options.step]
+    found = {}
+    with _store() as store, StreamingSite(folder, store.url, voice=True) as site:
+        for name, play in streams.plays(data).items():
+            found[name] = streams.played(
+                site, play, texts, count=options.count, rounds=options.rounds
+            )
+            progress(f"{name}: {found[name]['cases']}")
+    faults = [f"{name}, {fault}" for name, it in found.items() for fault in it.pop("faults")]
+    return {"doors": found, "faults": faults}
+
+
+PARTS = {
+    "http": http,
+    "http2": http2,
+    "doors": at_doors,
+    "documents": documents,
+    "slow": slow,
+    "streams": streaming,
+}
 
 
 def report(results: Mapping[str, Any]) -> str:
@@ -170,6 +192,8 @@ def report(results: Mapping[str, Any]) -> str:
             f" {neighbour['failed']} failed, median {neighbour['alone_ms']} ms alone and"
             f" {neighbour['beside_ms']} ms beside them (p99 {neighbour['beside_p99_ms']} ms).",
         ]
+    if "streams" in results:
+        lines += streams.report(results["streams"]["doors"])
     if "slow" in results:
         lines += ["", "A healthy client beside crowds (medians):", ""]
         lines += ["| crowd | connections | alone | beside | ratio | cut off after |"]
@@ -185,6 +209,9 @@ def report(results: Mapping[str, Any]) -> str:
 def _told(name: str, part: Mapping[str, Any]) -> tuple[str, str]:
     if name == "http":
         return f"{part['messages']:,} messages, each in two ways", f"pod {part['grown_mb']:+} MB"
+    if name == "streams":
+        cases = {door: sum(it["cases"].values()) for door, it in part["doors"].items()}
+        return ", ".join(f"{count:,} at {door}" for door, count in cases.items()), "below"
     if name == "http2":
         floods = part["floods"].values()
         tried = f"{part['broken']} broken frames, {part['strange']} strange requests"
@@ -242,6 +269,8 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--out", type=Path, default=Path("load/results/bad-input"))
     parser.add_argument("--step", type=int, default=5, help="of the strings each so manieth a door")
+    parser.add_argument("--count", type=int, default=60, help="random cases of each kind")
+    parser.add_argument("--rounds", type=int, default=4, help="of the doors that stream")
     parser.add_argument("--crowd", type=int, default=2_000)
     options = parser.parse_args(arguments)
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(40))
