@@ -138,6 +138,16 @@ def test_where_another_log_was_begun_that_stays_and_the_gap_is_named(kept: Kept)
     assert {kind for kind, _ in told(kept.verify())} == {"truncated", "begun_again"}
 
 
+def test_lines_that_came_back_are_put_once(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A restore that is run again, also of a log of one piece, finds it there and leaves it."""
+    monkeypatch.setattr(audit_part, "_LINES", 100)
+    made = kept.back_up()
+    kept.lose_all()
+    assert kept.restoring().run(made).restored == 4  # volume, its note, anchor, lines
+    again = kept.restoring().run(made)
+    assert (again.restored, again.there, again.differs) == (0, 4, [])
+
+
 def test_an_incremental_backup_copies_what_is_new_and_pruning_spares_it(kept: Kept) -> None:
     """A volume is copied once; what a backup needs stays."""
     first = kept.back_up()
