@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from kotaemon_node.cli.console import err, out
+from kotaemon_node.cli.plugins import app
 from kotaemon_node.domain.errors import NodeError
 from kotaemon_node.local.errors import LocalError
 from kotaemon_node.plugins.template import write_template
@@ -17,7 +18,10 @@ from kotaemon_node.telemetry.logs import configure_logs
 
 PathArgument = Annotated[Path, typer.Argument(help="The plugin: NAME.py or the folder NAME.")]
 
+__all__ = ["app"]
 
+
+@app.command("new")
 def begin(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Letters, digits and _.")],
     folder: Annotated[Path, typer.Option("--folder", help="Where plugins lie.")] = Path("plugins"),
@@ -32,6 +36,7 @@ def begin(
     err.print(f"Try it: kotaemon plugins try {written[0]} 'say hello'")
 
 
+@app.command("try")
 def attempt(
     path: PathArgument,
     text: Annotated[str, typer.Argument(help="What a user says, for its hook.")] = "",

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from kotaemon_node.adapters.kafka.address import KafkaAddress
 from kotaemon_node.adapters.redis.address import StoreAddress
 from kotaemon_node.adapters.redis.connection import connect
 from kotaemon_node.adapters.redis.durability import Level, NeverDurable
@@ -142,6 +141,9 @@ def kafka_answers(settings: Settings) -> bool:
 
     A broker behind TLS cannot be asked from here; the pods will.
     """
+    # Kafka's client takes a quarter of the start of a command; most clusters have no Kafka.
+    from kotaemon_node.adapters.kafka.address import KafkaAddress  # noqa: PLC0415 - see above
+
     try:
         address = KafkaAddress.of(settings)
     except ValueError as error:
