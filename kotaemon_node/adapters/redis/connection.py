@@ -157,6 +157,33 @@ class RedisStore:
             self._tell(signals, replies)
         return [store_error(reply) if isinstance(reply, Exception) else reply for reply in replies]
 
+    def run_before(
+        self,
+        script: str,
+        keys: Sequence[str],
+        arguments: Sequence[Any],
+        fill: Callable[[Any], None],
+    ) -> Any:
+        """Run a script and return its reply; ``fill`` puts commands behind it, in the same trip.
+
+        They are run whatever the script replied, and may be run twice. For what need not be
+        confirmed: nothing is waited for.
+        """
+        with self._timed(script), store_errors():
+            for again in (True, False):
+                pipe = self.client.pipeline(transaction=False)
+                pipe.evalsha(self._sha_of(script), len(keys), *keys, *arguments)
+                fill(pipe)
+                replies = self._execute(pipe, None, raise_on_error=False)
+                if again and isinstance(replies[0], NoScriptError):
+                    self._load()
+                    continue
+                break
+            for reply in replies:
+                if isinstance(reply, Exception):
+                    raise reply
+            return replies[0]
+
     def publish(self, channel: str, text: str) -> None:
         """Tell who listens now."""
         with store_errors():

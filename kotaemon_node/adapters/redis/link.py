@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Self
 
 import gevent
+import hiredis
 import redis
 from gevent import monkey
 from gevent.event import AsyncResult, Event
@@ -141,7 +142,7 @@ class Link:
         packed: list[Any] = []
         for call in calls:
             try:
-                packed += connection.pack_commands(call.commands)
+                packed += map(_packed, call.commands)
             except Exception as error:  # noqa: BLE001 - what cannot be packed is its caller's bug
                 call.fail(error, final=True)
             else:
@@ -186,6 +187,17 @@ class Link:
         connection.disconnect()
         for call in calls:
             call.fail(error)
+
+
+def _packed(command: Command) -> bytes:
+    """Return a command as it is sent.
+
+    As redis-py's own packing, which looks at each argument for kinds of bytes that nobody gives:
+    a tenth of all calls of functions in a turn.
+    """
+    name, *arguments = command
+    packed: bytes = hiredis.pack_command((*name.split(), *arguments))
+    return packed
 
 
 def _reply(connection: Any) -> Any:

@@ -117,31 +117,29 @@ class SessionList:
             _log.warning("title_sealed", session_id=key.session_id, reason=str(error))
             return ""
 
-    def note(self, key: SessionKey, subject: str) -> None:
+    def note(self, key: SessionKey) -> None:
         """Put the session where its last activity belongs.
 
         One that is gone is left out, and of the lists one that was made for a single request.
         """
-        indexes = _indexes(key.tenant, subject)
+        [head] = self._store.pipelined(
+            lambda pipe: pipe.hmget(SessionKeys.of(key).meta, "principal", "active_ms", UNLISTED)
+        )
+        subject, active_ms, unlisted = head
+        if subject is None or active_ms is None:
+            return
+        indexes = () if unlisted else _indexes(key.tenant, subject.decode())
 
         def fill(pipe: Any) -> None:
-            pipe.hmget(SessionKeys.of(key).meta, "active_ms", UNLISTED)
             for index in indexes:
-                pipe.zremrangebyrank(index, 0, -limits.SESSIONS_INDEX_MAX - 1)
-
-        active_ms, unlisted = self._store.pipelined(fill)[0]
-        if active_ms is None:
-            return
-
-        def fill_indexes(pipe: Any) -> None:
-            for index in () if unlisted else indexes:
                 pipe.zadd(index, {key.session_id: int(active_ms)})
+                pipe.zremrangebyrank(index, 0, -limits.SESSIONS_INDEX_MAX - 1)
                 pipe.expire(index, self._ttl_s)
             if self._idle is not None:
                 self._idle.fill(pipe, key, at_ms=int(active_ms))
 
-        if self._idle is not None or not unlisted:
-            self._store.pipelined(fill_indexes)
+        if self._idle is not None or indexes:
+            self._store.pipelined(fill)
 
     def remove(self, key: SessionKey, subject: str) -> None:
         """Take a deleted session out."""

@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import Any
 
 from kotaemon_node.adapters.redis import keys
-from kotaemon_node.adapters.redis.connection import RedisStore, store_errors
+from kotaemon_node.adapters.redis.connection import RedisStore
 from kotaemon_node.adapters.redis.idle import IdleSessions
 from kotaemon_node.adapters.redis.keys import SessionKeys
 from kotaemon_node.adapters.redis.records import turn_json
@@ -92,7 +92,7 @@ class RedisSessionStore(SessionReads):
         arguments = self._writes.create(principal, self.seals(key), epoch=epoch, fields=fields)
         if self._store.run("create", [names.meta, names.archived], arguments) != b"ok":
             raise Conflict("a session of this id exists")
-        self._list.note(key, principal.subject)
+        self._list.note(key)
         return self.load(key, principal, after_version=0, limit=0)
 
     def list(
@@ -245,10 +245,7 @@ class RedisSessionStore(SessionReads):
 
     def relist(self, key: SessionKey) -> None:
         """See the port."""
-        with store_errors():
-            subject = self._store.client.hget(SessionKeys.of(key).meta, "principal")
-        if subject is not None:
-            self._list.note(key, subject.decode())
+        self._list.note(key)
 
     def settle(self, key: TurnKey, *, listed: bool = False) -> None:
         """See the port."""

@@ -35,26 +35,22 @@ class RedisTurnRecords:
         names = SessionKeys.of(session)
         packed = zlib.compress(orjson.dumps(dict(record.content)), _COMPRESSION_LEVEL)
         content = SessionSeals(self._store.cipher, session).sealed(packed, _FIELD, turn=turn_id)
-        kept = self._store.run(
-            "record",
-            [names.meta, names.record(turn_id)],
-            [record.epoch, record.fence, content, self._kept_s],
-        )
-        if kept == b"ok":
-            self._enter(record)
-
-    def _enter(self, record: TurnRecord) -> None:
-        """Have the record found by its trace; in another slot, so apart from it."""
-        index = keys.trace(record.key.session.tenant, record.trace_id)
-        member = f"{record.key.session.session_id}/{record.key.turn_id}"
+        # In another slot, so beside the script. An entry without a record says nothing: where the
+        # script refuses, the turn is another owner's, who makes the same one.
+        index = keys.trace(session.tenant, record.trace_id)
         at_ms = int(float(record.content["at"]) * 1000)
 
         def enter(pipe: Any) -> None:
-            pipe.zadd(index, {member: at_ms})
+            pipe.zadd(index, {f"{session.session_id}/{turn_id}": at_ms})
             pipe.zremrangebyrank(index, 0, -limits.AUDIT_TURNS_MAX - 1)
             pipe.expire(index, self._kept_s)
 
-        self._store.pipelined(enter)
+        self._store.run_before(
+            "record",
+            [names.meta, names.record(turn_id)],
+            [record.epoch, record.fence, content, self._kept_s],
+            enter,
+        )
 
     def find(self, tenant: str, trace_id: str) -> Sequence[Mapping[str, Any]]:
         """See the port."""

@@ -101,7 +101,7 @@ class RedisWholeSessions:
         """See the port."""
         match put_whole(self._store, copy, mark_raw=b"", ttl_s=self._ttl_s, epoch=epoch):
             case "ok":
-                self._list.note(copy.key, copy.meta["principal"])
+                self._list.note(copy.key)
                 return "ok"
             case "told":
                 return "ended"
