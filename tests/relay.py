@@ -19,10 +19,17 @@ class Relay:
     """
 
     def __init__(
-        self, target: int, *, delay_s: tuple[float, float] | None = None, seed: int = 0
+        self,
+        target: int,
+        *,
+        delay_s: tuple[float, float] | None = None,
+        seed: int = 0,
+        source: str = "127.0.0.1",
     ) -> None:
+        """``source``: the address of this machine from which it seems to come, there."""
         self.target = target
         """The port of the loopback address to which new connections lead."""
+        self._source = (source, 0)
         self._delay_s = delay_s
         self._random = random.Random(seed)
         self._lock = threading.Lock()
@@ -90,7 +97,9 @@ class Relay:
             except OSError:
                 return
             try:
-                far = socket.create_connection(("127.0.0.1", self.target), timeout=5)
+                far = socket.create_connection(
+                    ("127.0.0.1", self.target), timeout=5, source_address=self._source
+                )
             except OSError:
                 _reset(near)
                 continue
