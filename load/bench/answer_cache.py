@@ -22,7 +22,7 @@ from typing import Any
 from kotaemon_node.adapters.encoder.factory import make_encoder
 from kotaemon_node.adapters.faiss import FaissSegmentFormat
 from kotaemon_node.adapters.redis import RedisHotAnswers, connect
-from kotaemon_node.adapters.redis.keys import HotKeys
+from kotaemon_node.adapters.redis.hot_keys import HotKeys
 from kotaemon_node.adapters.system import ThreadTasks
 from kotaemon_node.domain import limits
 from kotaemon_node.domain.knowledge import Manifest, Passage

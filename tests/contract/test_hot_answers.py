@@ -7,7 +7,7 @@ from itertools import count
 import pytest
 
 from kotaemon_node.adapters.redis import RedisHotAnswers, RedisStore
-from kotaemon_node.adapters.redis.keys import HotKeys
+from kotaemon_node.adapters.redis.hot_keys import HotKeys
 from kotaemon_node.domain import limits
 from kotaemon_node.domain.session import SessionKey, TurnKey
 from kotaemon_node.ports.hot_answers import AnswerName, Found, HotAnswer

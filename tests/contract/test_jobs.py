@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from kotaemon_node.adapters.redis import RedisJobs, connect
-from kotaemon_node.adapters.redis.keys import JobKeys
+from kotaemon_node.adapters.redis.job_keys import JobKeys
 from kotaemon_node.domain import limits
 from kotaemon_node.domain.errors import Conflict, NotFound, Overloaded
 from kotaemon_node.ports.jobs import UPLOAD, Order

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from kotaemon_node.adapters.redis import connect
-from kotaemon_node.adapters.redis.keys import JobKeys, SessionKeys
+from kotaemon_node.adapters.redis.job_keys import JobKeys
+from kotaemon_node.adapters.redis.keys import SessionKeys
 from kotaemon_node.adapters.redis.later_keys import LaterKeys
 from kotaemon_node.adapters.redis.session_cache import carried_on
 from kotaemon_node.adapters.sealing.ring import new_data_key

@@ -12,7 +12,7 @@ import orjson
 import structlog
 
 from kotaemon_node.adapters.redis.connection import RedisStore
-from kotaemon_node.adapters.redis.keys import HotKeys
+from kotaemon_node.adapters.redis.hot_keys import HotKeys
 from kotaemon_node.domain import limits
 from kotaemon_node.domain.errors import Sealed
 from kotaemon_node.domain.session import SessionKey, TurnKey

@@ -149,14 +149,12 @@ from dataclasses import dataclass
 
 from kotaemon_node.domain import limits
 from kotaemon_node.domain.session import SessionKey, TurnKey
-from kotaemon_node.ports.hot_answers import AnswerName
 
 PODS = "kn:pods"
 HANDOFFS = "kn:handoffs"
 API_KEYS = "kn:{api-keys}:keys"
 API_KEYS_STAMP = "kn:{api-keys}:stamp"
 SESSION_SECRET = "kn:{api-keys}:session-secret"
-JOB_TENANTS = "kn:{jobs}:tenants"
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,49 +295,6 @@ def knowledge_bases(tenant: str) -> str:
 def bus(topic: str) -> str:
     """Return the key of a topic's stream."""
     return f"kn:{{bus}}:{topic}"
-
-
-@dataclass(frozen=True, slots=True)
-class JobKeys:
-    """The keys of a tenant's jobs."""
-
-    tenant: str
-
-    @property
-    def queue(self) -> str:
-        """Stream."""
-        return f"kn:{{jobs}}:{self.tenant}:queue"
-
-    @property
-    def index(self) -> str:
-        """Sorted set."""
-        return f"kn:{{jobs}}:{self.tenant}:index"
-
-    @property
-    def dead(self) -> str:
-        """Stream."""
-        return f"kn:{{jobs}}:{self.tenant}:dead"
-
-    def record(self, job_id: str) -> str:
-        """Hash."""
-        return f"kn:{{jobs}}:{self.tenant}:job:{job_id}"
-
-
-@dataclass(frozen=True, slots=True)
-class HotKeys:
-    """The keys that are read and written together for one hot answer; all are strings."""
-
-    answer: str
-    asked: str
-    before: str
-    kept: str
-
-    @classmethod
-    def of(cls, name: AnswerName) -> "HotKeys":
-        """Return the keys of ``name``; of ``HOT_SHARES`` shares that of its question."""
-        share = f"kn:answer:{{{name.question[:2]}}}:"
-        asked = f"{share}asked:{name.tenant}"
-        return cls(share + name.digest, asked, f"{asked}:before", share + "kept")
 
 
 def trace(tenant: str, trace_id: str) -> str:
