@@ -1,6 +1,10 @@
 """gevent's patches of the standard library, for programs that begin with them."""
 
+from typing import Any
+
 from gevent import events, monkey
+
+_EVENTS: Any = events  # its type stubs know the events only
 
 
 def patch_all() -> None:
@@ -10,9 +14,9 @@ def patch_all() -> None:
     the metadata of every package for each: half a second of a pod's start. Nobody registers but
     gevent itself, for who patches signals without processes; this patches both.
     """
-    asks_packages = events.notify_and_call_entry_points
-    events.notify_and_call_entry_points = events.notify
+    asks_packages = _EVENTS.notify_and_call_entry_points
+    _EVENTS.notify_and_call_entry_points = _EVENTS.notify
     try:
         monkey.patch_all()
     finally:
-        events.notify_and_call_entry_points = asks_packages
+        _EVENTS.notify_and_call_entry_points = asks_packages
