@@ -93,6 +93,7 @@ def slow_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
             yield running
 
 
+@pytest.mark.long  # a cluster of its own; the page's part: test_page_elsewhere.py, a cut stream
 def test_a_pod_killed_in_the_middle_of_an_answer_is_hardly_noticed(
     slow_cluster: Cluster, open_page: OpenPage
 ) -> None:

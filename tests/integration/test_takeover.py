@@ -121,6 +121,7 @@ def extractive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Clust
         yield cluster, stack.enter_context(StoreView(cluster.redis_url))
 
 
+@pytest.mark.long  # a cluster of its own; shown without one: tests/golden, takeover_extractive.txt
 @pytest.mark.parametrize("frames", [0, 4])
 def test_an_extractive_answer_is_continued_too(
     extractive: tuple[Cluster, StoreView], frames: int
