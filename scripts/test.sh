@@ -14,8 +14,18 @@ check() {
 
 check "ruff check" ruff check --quiet
 check "ruff format" ruff format --check --quiet
+# Each of the two computes on one core: side by side.
+imports=$(mktemp)
+trap 'rm -f "$imports"' EXIT
+lint-imports >"$imports" 2>&1 &
+linting=$!
 check "mypy" mypy
-check "lint-imports" lint-imports
+shown_imports() {
+    wait "$linting" && return 0
+    cat "$imports"
+    return 1
+}
+check "lint-imports" shown_imports
 # Two at a time, a file after the other: what waits for processes beside what computes. What fails
 # once is run again, once, and named as RERUN at the end: it passed, but somebody must look at it.
 say "→ pytest"
