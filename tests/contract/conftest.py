@@ -35,11 +35,14 @@ def store_server(request: pytest.FixtureRequest) -> Iterator[Server]:
         server.remove()
 
 
-@pytest.fixture
-def redis_store(store_server: Server) -> Iterator[RedisStore]:
-    """A store of each kind; on one of them everything is sealed, and every test holds there."""
+@pytest.fixture(params=["", pytest.param("other-seal", marks=pytest.mark.long)])
+def redis_store(request: pytest.FixtureRequest, store_server: Server) -> Iterator[RedisStore]:
+    """A store of each kind; every test holds where everything is sealed, and where nothing is.
+
+    In the short suite one Redis is sealed and the sets are not; the long one has it the other way.
+    """
     store_server.wipe()
-    sealed = isinstance(store_server, RedisServer)
+    sealed = isinstance(store_server, RedisServer) != bool(request.param)
     store = connect(store_server.url, cipher=cluster_of_keys().cipher() if sealed else None)
     yield store
     store.client.close()
