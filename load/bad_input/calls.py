@@ -107,10 +107,10 @@ def try_leaving(tally: Tally, channel: Any, count: int) -> None:
     slow = GenerateRequest(input='{"pieces": 50, "pause_ms": 20}').SerializeToString()
     for number in range(count):
         leaving = channel.unary_stream(GENERATE_STREAM)(slow)
-        if number % 2:
-            next(leaving)
-        leaving.cancel()
-        tally.note("left midway", str(number), "CANCELLED")
+        with _ended(tally, "left midway", str(number)):
+            if number % 2:
+                next(leaving)
+            leaving.cancel()
         with _ended(tally, "deadlines", str(number), may=frozenset({"DEADLINE_EXCEEDED"})):
             channel.unary_unary(GENERATE)(slow, timeout=0.001 * (number % 3))
 
