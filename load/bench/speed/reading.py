@@ -25,7 +25,8 @@ import psutil
 from load.bench.speed.model import QUIETLY
 from load.bench.speed.processes import waited_s
 
-_WORD = re.compile(rb"t(\d{9,}) ")
+_WORD = re.compile(rb"t(\d{9,})(?=\D)")
+_HEAD = b"HTTP/1.1 "
 _HEARTBEAT = b": heartbeat\n"
 _TEXT, _DONE, _ERROR = b"event: text\n", b"event: done\n", b"event: error\n"
 _OPENING_AT_ONCE = 128
@@ -81,7 +82,7 @@ class Seen:
 class Stream:
     """One connection and what it waits for."""
 
-    __slots__ = ("asked_s", "beat_s", "left", "opens", "request", "socket", "spoke", "turn")
+    __slots__ = ("asked_s", "beat_s", "left", "opens", "over", "request", "socket", "spoke", "turn")
 
     def __init__(self, request: Callable[[int], bytes]) -> None:
         self.request = request
@@ -89,6 +90,8 @@ class Stream:
         self.turn = 0
         self.opens = True
         """Nothing came of it yet."""
+        self.over = True
+        """What comes before the next head is the rest of an answer that was whole before."""
         self.left = b""
         self.asked_s = self.beat_s = 0.0
         self.spoke = False
@@ -200,28 +203,37 @@ class Readers:
             self._lose(descriptor, one, "a stream was closed")
             return
         now_s = time.monotonic()
-        if received.startswith(b"HTTP/1.1") and received[9:12] != b"200":
-            self._lose(descriptor, one, received[:300].decode(errors="replace"))
-            return
-        seen = one.left + received
-        self._note(one, seen, now_s)
-        one.beat_s = now_s
+        if one.over:
+            at = received.find(_HEAD)
+            if at < 0:
+                return
+            received, one.over = received[at:], False
+            if not received.startswith(_HEAD + b"200"):
+                self._lose(descriptor, one, received[:300].decode(errors="replace"))
+                return
+        self._take(one, one.left + received, now_s)
+
+    def _take(self, one: Stream, seen: bytes, now_s: float) -> None:
         if _ERROR in seen:
             self._errors[seen[-300:].decode(errors="replace")] += 1
-        ended = _DONE in seen or _ERROR in seen
-        behind = max((at.end() for at in _WORD.finditer(seen)), default=0)
+        # The last frame says the whole answer once more.
+        lively, ended, _ = seen.partition(_ERROR if _ERROR in seen else _DONE)
+        self._note(one, lively, now_s)
+        one.beat_s = now_s
+        behind = max((at.end() for at in _WORD.finditer(lively)), default=0)
         # A line that has not ended may be the beginning of what is looked for.
-        one.left = b"" if ended else seen[behind:].rpartition(b"\n")[2]
+        one.left = b"" if ended else lively[behind:].rpartition(b"\n")[2]
         if ended:
+            self._opened(one)
+            one.over = True
             self.seen.turns += self._counts
             if self._plan.again:
                 self._ask(one)
 
     def _note(self, one: Stream, seen: bytes, now_s: float) -> None:
         beats, texts = seen.count(_HEARTBEAT), seen.count(_TEXT)
-        if one.opens and (beats or texts):
-            one.opens = False
-            self._waiting -= 1
+        if beats or texts:
+            self._opened(one)
         first = bool(texts) and not one.spoke
         one.spoke = one.spoke or first
         if not self._counts:
@@ -236,10 +248,14 @@ class Readers:
             self.seen.words += 1
             self._delays[_up(now_s * 1e3 - int(word) / 1e3)] += 1
 
+    def _opened(self, one: Stream) -> None:
+        self._waiting -= one.opens
+        one.opens = False
+
     def _lose(self, descriptor: int, one: Stream, why: str) -> None:
         self.seen.lost += 1
         self._errors[why] += 1
-        self._waiting -= one.opens
+        self._opened(one)
         self._close(descriptor)
 
     def _close(self, descriptor: int) -> None:
