@@ -62,12 +62,13 @@ Shape = Mapping[str, tuple[str, int]]
 """Topic → its id, which changes when it is deleted and made again, and its partitions."""
 
 
-def ensure(admin: KafkaAdminClient, names: Iterable[str]) -> None:
+def ensure(admin: KafkaAdminClient, names: Iterable[str], *, alone: bool = False) -> None:
     """Make the topics that do not exist. A broker that forbids it has been told by its people.
 
-    Raises one of ``FAILURES`` where the broker does not answer.
+    ``alone``: those of all pods are not looked at, for who has no right to. Raises one of
+    ``FAILURES`` where the broker does not answer.
     """
-    wanted = {*names, *TOPICS}
+    wanted = {*names} if alone else {*names, *TOPICS}
     missing = wanted.difference(_described(admin, wanted))
     if not missing:
         return

@@ -44,7 +44,7 @@ class KafkaTurnLog:
         while not stop.is_set():
             try:
                 with administrator(self._address) as admin:
-                    topics.ensure(admin, [TURN_LOG])
+                    topics.ensure(admin, [TURN_LOG], alone=True)
                 with self._consumer() as consumer:
                     failures = 0
                     self._read(consumer, take, stop)
