@@ -1,10 +1,12 @@
 """Runs the measures of speed, judges them by their goals, and keeps what came out."""
 
 import argparse
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import FrameType
 from typing import Any, Final
 
 from load import surroundings
@@ -77,6 +79,10 @@ def measure(names: Sequence[str], context: Context) -> dict[str, dict[str, Any]]
     return found
 
 
+def _leave(_number: int, _frame: FrameType | None) -> None:
+    raise SystemExit(143)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run as asked; return 0 when every goal of what was measured is met."""
     parser = argparse.ArgumentParser(prog="python -m load.bench speed", description=__doc__)
@@ -121,6 +127,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "passages": context.passages,
         "seed": context.seed,
     }
+    # Whoever ends us ends what we started, too: it would compute on beside the next run.
+    signal.signal(signal.SIGTERM, _leave)
     found = measure(asked.only or [*MEASURES], context)
     results = kept_results(around, found)
     print(printed(results))
