@@ -21,11 +21,12 @@ from kotaemon_node.local.errors import LocalError
 from kotaemon_node.local.folder import DataFolder
 from kotaemon_node.settings import Settings
 
-User = Literal["worker", "coordinator", "turn-log", "backup", "default"]
+Part = Literal["worker", "coordinator", "turn-log", "backup"]
+User = Literal[Part, "default"]
 """A part of the cluster, or Redis's own ``default``, who may do everything: for people."""
 
-_PARTS: Final[tuple[rights.Role, ...]] = ("worker", "coordinator", "turn-log", "backup")
-_EVERYBODY: Final[tuple[User, ...]] = ("worker", "coordinator", "turn-log", "backup", "default")
+_PARTS: Final[tuple[Part, ...]] = ("worker", "coordinator", "turn-log", "backup")
+_EVERYBODY: Final[tuple[User, ...]] = (*_PARTS, "default")
 _SINCE: Final = (7, 0)
 _NEWER: Final = (7, 2)
 
