@@ -7,18 +7,18 @@ import os
 import signal
 import ssl
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 import requests
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Page, sync_playwright
 from websockets.sync.client import connect
 
 from kotaemon_node.client import Client
-from tests.browser.conftest import ARGUMENTS, CHROMIUM
+from tests.browser.conftest import ARGUMENTS, CHROMIUM, ask, finished
 from tests.integration.test_haproxy_tls import TlsPods
 from tests.redis_server import RedisServer
 from tests.scripted_pods import ScriptedPod
@@ -114,7 +114,9 @@ def test_a_websocket_and_a_login_whose_cookie_stays_within_tls(cluster: TlsClust
     assert login.headers["Strict-Transport-Security"] == "max-age=600"
 
 
-def test_chromium_talks_over_https_http_2_and_wss(cluster: TlsCluster) -> None:
+@contextmanager
+def browsing(cluster: TlsCluster) -> Iterator[Page]:
+    """Lend a page of a Chromium that trusts the balancer's key and no other."""
     certificate = x509.load_pem_x509_certificate(
         cluster.balancer.files.certificate.read_bytes()
     ).public_key()
@@ -123,12 +125,58 @@ def test_chromium_talks_over_https_http_2_and_wss(cluster: TlsCluster) -> None:
     )
     pin = base64.b64encode(hashlib.sha256(spki).digest()).decode()
     with sync_playwright() as playwright:
-        # This one key is trusted, and no other: a browser has no option for an authority.
+        # A browser has no option for an authority.
         browser = playwright.chromium.launch(
             executable_path=CHROMIUM,
             args=[*ARGUMENTS, f"--ignore-certificate-errors-spki-list={pin}"],
         )
-        page = browser.new_page()
+        page = browser.new_page(locale="en-US")
+        page.set_default_timeout(60_000)
+        try:
+            yield page
+        finally:
+            browser.close()
+
+
+def test_the_page_logs_in_streams_and_keeps_its_cookie_to_this_host(
+    cluster: TlsCluster, tmp_path: Path
+) -> None:
+    said: list[str] = []
+    with browsing(cluster) as page:
+        # A 401 before the login is reported by the browser itself.
+        page.on(
+            "console",
+            lambda it: (
+                said.append(it.text)
+                if it.type in ("error", "warning") and "Failed to load resource" not in it.text
+                else None
+            ),
+        )
+        page.goto(cluster.url)
+        page.get_by_label("API key").fill(KEY)
+        page.keyboard.press("Enter")
+        ask(page, json.dumps({"pieces": 20, "pause_ms": 100}))
+        page.wait_for_selector(".turn:not([data-state=done]) .text:not(:empty)")  # it streams
+        finished(page)
+        shown = page.locator(".text").inner_text()
+        page.screenshot(path=tmp_path / "page.png")
+
+        [cookie] = page.context.cookies()
+        assert cookie["name"] == "__Host-kotaemon_login"
+        assert (cookie["secure"], cookie["httpOnly"], cookie["sameSite"]) == (True, True, "Lax")
+        assert (cookie["path"], cookie["domain"]) == ("/", "127.0.0.1")
+        assert page.evaluate("document.cookie") == ""
+        loaded = page.evaluate("performance.getEntriesByType('resource').map((it) => it.name)")
+        assert loaded
+        assert all(name.startswith(cluster.url) for name in loaded), loaded
+        page.reload()
+        finished(page)
+        assert page.locator(".text").inner_text() == shown != ""
+    assert said == []
+
+
+def test_chromium_talks_over_https_http_2_and_wss(cluster: TlsCluster) -> None:
+    with browsing(cluster) as page:
         page.goto(f"{cluster.url}/openapi.json")
         assert page.evaluate("isSecureContext")
         assert (
@@ -157,6 +205,5 @@ def test_chromium_talks_over_https_http_2_and_wss(cluster: TlsCluster) -> None:
             }""",
             [KEY, '{"pieces": 3}'],
         )
-        browser.close()
     assert frames[-1]["type"] == "done"
     assert text_of(frames) == frames[-1]["answer"] != ""
