@@ -68,6 +68,12 @@ ${bind}    maxconn ${clients_max}
     timeout client ${turn_s}s
     log stdout format raw daemon err
     option dontlog-normal
+    # What names no method is told so here: bytes that are no text would end a pod's gRPC server.
+    acl method pathq -m reg ^/[A-Za-z0-9_.]+/[A-Za-z0-9_]+$$
+    http-request return status 200 hdr grpc-status 12 hdr grpc-message UNIMPLEMENTED unless method
+    # HAProxy says no type of an answer without a body, and callers take none without a type.
+    acl typed res.hdr(content-type) -m found
+    http-after-response set-header content-type application/grpc if !typed
     http-request set-header X-Turn-Default %[unique-id]
     acl named req.hdr(x-session-id) -m len 1:128
 ${origin}    # Of a header that comes twice gRPC shows the last alone: all entries go into one.

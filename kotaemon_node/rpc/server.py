@@ -25,6 +25,7 @@ from kotaemon_node.domain import limits
 from kotaemon_node.domain.client_address import Proxies
 from kotaemon_node.rpc import kotaemon_pb2
 from kotaemon_node.rpc.kotaemon_pb2_grpc import add_KotaemonServicer_to_server
+from kotaemon_node.rpc.listening import Listening, tell_once
 from kotaemon_node.rpc.reading import ReadMessages
 from kotaemon_node.rpc.service import Service, server_options
 
@@ -56,40 +57,46 @@ class RpcServer:
             trust_env=False,
             transport=transport,
         )
+        self._service = Service(self._http, config, between or Proxies.of(""))
+        self._health = health_aio.HealthServicer()
+        self._listening = Listening(self._made)
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self, address: str) -> int:
+        """Listen at ``address`` and return the port; raises ``RuntimeError`` where it is taken."""
+        await self._tell(ready=False)
+        port = await self._listening.start(address)
+        self._tasks = [asyncio.create_task(it) for it in (self._listening.keep(), self._look())]
+        return port
+
+    async def wait(self) -> None:
+        """Wait for what ends it unasked, and raise that."""
+        await asyncio.gather(*self._tasks)
+
+    async def stop(self) -> None:
+        """End every call at once."""
+        for task in self._tasks:
+            task.cancel()
+        await self._listening.stop()
+        await self._http.aclose()
+
+    def _made(self) -> Any:
         options = server_options(
             message_bytes_max=limits.GRPC_MESSAGE_BYTES_MAX,
             streams_max=limits.GRPC_STREAMS_PER_CONNECTION_MAX,
         )
-        self._server = grpc.aio.server(
+        server = grpc.aio.server(
             options=options,
             interceptors=(ReadMessages(),),
             maximum_concurrent_rpcs=limits.GRPC_CALLS_PER_POD_MAX,
         )
-        self._health = health_aio.HealthServicer()
-        add_KotaemonServicer_to_server(
-            Service(self._http, config, between or Proxies.of("")), self._server
-        )
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        add_KotaemonServicer_to_server(self._service, server)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         known = (_NAME, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name)
-        reflection.enable_server_reflection((*known, reflection.SERVICE_NAME), self._server)
-        self._looking: asyncio.Task[None] | None = None
+        reflection.enable_server_reflection((*known, reflection.SERVICE_NAME), server)
+        return server
 
-    async def start(self, address: str) -> int:
-        """Listen at ``address`` and return the port; raises ``RuntimeError`` where it is taken."""
-        port: int = self._server.add_insecure_port(address)
-        await self._tell(ready=False)
-        await self._server.start()
-        self._looking = asyncio.create_task(self._keep_looking())
-        return port
-
-    async def stop(self) -> None:
-        """End every call at once."""
-        if self._looking is not None:
-            self._looking.cancel()
-        await self._server.stop(None)
-        await self._http.aclose()
-
-    async def _keep_looking(self) -> None:
+    async def _look(self) -> None:
         """Have the health service say what ``/readyz`` says."""
         while True:
             answer: Any = await AsyncWire(self._http).do(Send(Request("GET", "/readyz")))
@@ -108,11 +115,12 @@ async def _serve(address: str, pod: str, between: Proxies) -> None:
     await server.start(address)
     sys.stdout.write(f"{LISTENING}\n")
     sys.stdout.flush()
-    ended = asyncio.Event()
-    asyncio.get_running_loop().add_reader(sys.stdin.fileno(), ended.set)
-    await ended.wait()
-    # The pod is gone: nobody is to wait for what cannot be finished here.
-    os._exit(0)
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(tell_once)
+    # Once the pod is gone nobody is to wait for what cannot be finished here.
+    loop.add_reader(sys.stdin.fileno(), os._exit, 0)
+    # A process that serves no more ends, so that the pod starts another.
+    await server.wait()
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

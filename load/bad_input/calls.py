@@ -3,6 +3,7 @@
 import contextlib
 import random
 import struct
+import time
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
@@ -29,6 +30,7 @@ from load.bad_input.rpc_wire import GENERATE, GENERATE_STREAM, RawCaller, call, 
 from load.bad_input.tally import Tally
 
 _PATIENCE_S: Final = 30.0
+_AWAY_MAX_S: Final = 5.0
 _FIELDS: Final = (
     "session_id", "turn_id", "kb", "user", "channel", "intent_filter", "min_generation", "on_busy",
     "epoch", "after", "on_leave", "", "__proto__",
@@ -147,6 +149,7 @@ def garbage(count: int, *, seed: int = 0) -> Iterator[tuple[str, bytes]]:
     yield "a window of nothing", begun + frame(WINDOW_UPDATE, bytes(4))
     yield "a window without end", begun + frame(WINDOW_UPDATE, b"\x7f\xff\xff\xff") * 2
     yield "a push", begun + frame(PUSH_PROMISE, bytes(4) + head(GENERATE), flags=4, stream=1)
+    yield "a method that is no text", begun + frame(HEADERS, head("/\xff"), flags=5, stream=1)
     yield "GOAWAY", begun + frame(GOAWAY, bytes(8))
     more = frame(CONTINUATION, b"\x00\x01a\x01b", stream=1) * 20_000
     yield "continuations", begun + frame(HEADERS, head(GENERATE), stream=1) + more
@@ -170,6 +173,18 @@ def garbage(count: int, *, seed: int = 0) -> Iterator[tuple[str, bytes]]:
 
 def try_garbage(tally: Tally, port: int, name: str, sent: bytes) -> None:
     """Send it and read a moment; what it did to the process is seen by the next good call."""
-    with RawCaller(port, begin=sent) as caller:
+    with _opened(port, sent) as caller:
         caller.frames(within_s=0.05)
         tally.note("HTTP/2", name, "closed" if caller.ended else "still open")
+
+
+def _opened(port: int, sent: bytes) -> RawCaller:
+    """Return a caller that sent it; a server that ended unasked is followed by another."""
+    end_s = time.monotonic() + _AWAY_MAX_S
+    while True:
+        try:
+            return RawCaller(port, begin=sent)
+        except ConnectionRefusedError:
+            if time.monotonic() > end_s:
+                raise
+            time.sleep(0.01)

@@ -20,6 +20,7 @@ from tests.socket_talk import hear_turn, say, text_of
 from tests.speech import PHRASES
 
 _RPC = "kotaemon_node.rpc.server"
+_RESTARTED = "the gRPC server ended unasked"
 _NEIGHBOURS_SCRIPT = json.dumps({"pieces": 3})
 _PATIENCE_S = 60.0
 # What a pod writes about trouble of its own; what clients do wrong is told on lower levels.
@@ -73,6 +74,10 @@ class StreamingSite(Site):
             if _RPC in child.cmdline():
                 return child.pid
         raise AssertionError("the pod has no process for gRPC")
+
+    def rpc_restarts(self) -> int:
+        """Return how many servers of that process ended unasked, and were followed by another."""
+        return self._log_file.read_text("utf-8", errors="replace").count(_RESTARTED)
 
     def trouble(self) -> list[str]:
         """Return the lines in which the pod, or a process of it, speaks of trouble of its own."""
