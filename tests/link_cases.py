@@ -72,6 +72,31 @@ def a_refusal_is_its_callers_alone(server: RedisServer, store: RedisStore) -> No
     _together(task)
 
 
+def what_cannot_be_sent_leaves_no_reply_behind(server: RedisServer, store: RedisStore) -> None:
+    def fill(pipe: Any) -> None:
+        pipe.echo("sent by nobody")
+        pipe.echo(object())
+
+    def task(number: int) -> None:
+        if number % 2:
+            with pytest.raises(TypeError, match="must be str, int, float or bytes"):
+                store.pipelined(fill)
+        else:
+            assert store.client.echo(f"{number}") == f"{number}".encode()
+
+    _together(task)
+
+
+def attempts_to_connect_are_not_kept(server: RedisServer, store: RedisStore) -> None:
+    store.client.echo("connected")
+    server.kill()
+    for _ in range(3):
+        with pytest.raises(StoreUnavailable):
+            store.pipelined(lambda pipe: pipe.echo("away"))
+    pool = store.client.connection_pool
+    assert len(pool._connections) <= 1, "the pool's own"
+
+
 def calls_are_repeated_when_the_connection_breaks(server: RedisServer, store: RedisStore) -> None:
     done = [0]
 
@@ -116,8 +141,13 @@ def what_comes_late_is_nobodys(server: RedisServer, store: RedisStore) -> None:
         except StoreUnavailable:
             failed.append(f"late-{number}")
 
-    _together(task, tasks=10)
+    old = [gevent.spawn(task, number) for number in range(10)]
+    gevent.sleep(limits.REDIS_TIMEOUT_S * 0.8)
+    young = gevent.spawn(store.pipelined, lambda pipe: pipe.echo("young"))
+    for one in gevent.joinall(old):
+        one.get()
     assert len(failed) == 10
+    assert young.get() == [b"young"], "it did not wait for so long itself"
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline:
         with suppress(StoreUnavailable):
@@ -198,6 +228,8 @@ CASES: dict[str, Callable[[RedisServer, RedisStore], None]] = {
     for case in (
         each_task_gets_its_own_replies,
         a_refusal_is_its_callers_alone,
+        what_cannot_be_sent_leaves_no_reply_behind,
+        attempts_to_connect_are_not_kept,
         calls_are_repeated_when_the_connection_breaks,
         a_server_that_comes_back_is_found,
         what_comes_late_is_nobodys,

@@ -39,4 +39,4 @@ def test_link(case: str) -> None:
 
 
 def test_there_are_cases() -> None:
-    assert len(_cases()) == 10
+    assert len(_cases()) == 12

@@ -13,6 +13,7 @@ Law 2: calls on a connection that broke are repeated on a new one, as redis-py r
 Law 3: at most ``limits.REDIS_LINK_CALLS_MAX`` calls wait; further ones are refused.
 """
 
+import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Self
@@ -26,6 +27,7 @@ from redis.backoff import AbstractBackoff
 from redis.client import Pipeline
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import MaxConnectionsError, ResponseError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from kotaemon_node.domain import limits
 
@@ -48,7 +50,7 @@ Command = tuple[Any, ...]
 class _Call:
     """Commands of one task, in their order, and where their replies go."""
 
-    __slots__ = ("commands", "final", "replies")
+    __slots__ = ("commands", "final", "replies", "sent_s")
 
     def __init__(self, commands: Sequence[Command]) -> None:
         self.commands = commands
@@ -56,6 +58,8 @@ class _Call:
         self.final = False
         """An error of it is not worth another try: nothing could be sent, for as long as it was
         tried."""
+        self.sent_s = 0.0
+        """When it was sent, by ``time.monotonic``."""
 
     def fail(self, error: Exception, *, final: bool = False) -> None:
         """Let its caller know."""
@@ -139,15 +143,18 @@ class Link:
             self._send(connection, calls)
 
     def _send(self, connection: Any, calls: Sequence[_Call]) -> None:
-        packed: list[Any] = []
+        packed: list[bytes] = []
+        sent_s = time.monotonic()
         for call in calls:
             try:
-                packed += map(_packed, call.commands)
+                own = [_packed(command) for command in call.commands]
             except Exception as error:  # noqa: BLE001 - what cannot be packed is its caller's bug
                 call.fail(error, final=True)
-            else:
-                # Before the write: replies may be here before that returns.
-                self._sent.append(call)
+                continue
+            packed += own
+            call.sent_s = sent_s
+            # Before the write: replies may be here before that returns.
+            self._sent.append(call)
         self._to_read.set()
         try:
             connection.send_packed_command([b"".join(packed)], check_health=False)
@@ -173,20 +180,32 @@ class Link:
     def _connected(self) -> Any:
         if self._connection is None:
             connection = self._make()
-            connection.connect()
+            try:
+                connection.connect()
+            except BaseException:
+                connection.disconnect()
+                raise
             self._connection = connection
         return self._connection
 
     def _break(self, connection: Any, error: Exception) -> None:
-        """Close a connection; all that was sent on it gets ``error``."""
+        """Close a connection; all that was sent on it gets ``error``.
+
+        Where a reply is late, only calls that have waited for long enough: it is those before that
+        keep the others waiting, and they are repeated.
+        """
         if connection is None or connection is not self._connection:
             return
         self._connection = None
         calls = list(self._sent)
         self._sent.clear()
-        connection.disconnect()
+        late_s = time.monotonic() - limits.REDIS_TIMEOUT_S
         for call in calls:
-            call.fail(error)
+            if isinstance(error, RedisTimeoutError) and call.sent_s > late_s:
+                call.fail(RedisConnectionError("a reply before this one was late"))
+            else:
+                call.fail(error)
+        connection.disconnect()
 
 
 def _packed(command: Command) -> bytes:
@@ -219,7 +238,12 @@ class SharingClient(redis.Redis):
     def at(cls, pool: redis.ConnectionPool, *, backoff: AbstractBackoff, retries: int) -> Self:
         """Return a client of the server that ``pool`` knows."""
         client = cls(connection_pool=pool)
-        client.link = Link(pool.make_connection, backoff=backoff, retries=retries)
+
+        def make() -> Any:
+            # Not the pool's own: it keeps every connection that it made, also one that failed.
+            return pool.connection_class(**pool.connection_kwargs)
+
+        client.link = Link(make, backoff=backoff, retries=retries)
         return client
 
     def execute_command(self, *args: Any, **options: Any) -> Any:
