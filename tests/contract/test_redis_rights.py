@@ -11,6 +11,7 @@ import redis
 import requests
 
 from kotaemon_node.adapters.redis import RedisApiKeys, RedisAuditStore, connect, keys, rights
+from kotaemon_node.adapters.redis.contents import contents, may_hold_values
 from kotaemon_node.adapters.system import RandomIds, SystemClock
 from kotaemon_node.domain.credentials import ApiKey, digest_of
 from kotaemon_node.domain.errors import Forbidden
@@ -90,6 +91,28 @@ def test_what_a_worker_must_not_write_no_pattern_covers_by_chance() -> None:
         assert not allowed("worker", key, writing=True)
         assert allowed("coordinator", key, writing=True)
     assert allowed("worker", keys.bus("knowledge_updated"), writing=False)
+
+
+def test_who_looks_for_what_a_data_key_sealed_reads_all_that_may_hold_it(
+    server: RedisServer,
+) -> None:
+    """Or it stops and says so: what it passes over might be the last thing that needs a key."""
+    held = [key for key in schema() if not key.endswith((":signal", ":losses"))]
+    held += ["kn:podium:{s}:meta", "kn:audit-tenants-x:{s}:turns"]  # tenants may have such names
+    open_to_it = [key for key in held if allowed("backup", key, writing=False)]
+    kept = [key for key in held if may_hold_values(key.encode())]
+    assert [key for key in kept if key not in open_to_it] == []
+    assert {*held[-2:], keys.bus("turn_log"), "kn:good:{x}"} < set(kept)
+
+    admin = redis.Redis(port=server.port)
+    for key in held:
+        admin.set(key, key)
+    backup = connect(known_as(server, "backup"))
+    assert {value.decode() for _, value in contents(backup)} == set(kept)
+    admin.set("kn:of-another-release", "x")
+    with pytest.raises(Forbidden, match="least-rights"):
+        list(contents(backup))
+    admin.flushdb()
 
 
 def test_every_command_of_every_script_is_a_workers() -> None:

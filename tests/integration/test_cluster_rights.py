@@ -240,7 +240,7 @@ def commands(running: Cluster, folder: Path) -> None:
     command(running, "keys", "rotate", key)
     command(running, "keys", "revoke", key)
     command(running, "limits")
-    command(running, "encryption", "status")
+    command(running, "encryption", "status", "--uses")
     command(running, "encryption", "rotate")
     command(running, "logins", "end", "nobody")
     for arguments in (("--full",), (), ("--all-tenants",)):

@@ -1,31 +1,59 @@
 """Everything that Redis holds of the product, value by value; for who looks through all of it."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Final
 
+from redis.exceptions import NoPermissionError
+
+from kotaemon_node.adapters.redis import audit_keys, keys
 from kotaemon_node.adapters.redis.connection import RedisStore, store_errors
 from kotaemon_node.adapters.redis.tenants_met import servers_of
+from kotaemon_node.domain.errors import Forbidden
 
 _NAMES: Final = 200
 _PAGE: Final = 200  # entries of a list or a stream in one reply
-_NO_VALUES: Final = (b"kn:{sealing", b"kn:{audit:", b"kn:pod", b"kn:{use:")
+# Whole words: a tenant may be called `podium`. No tenant may be called as one of these.
+_NO_VALUES: Final = (
+    *(b"kn:{sealing}:", b"kn:{sealing:", b"kn:{audit:", b"kn:{use:", b"kn:{logins:"),
+    *(b"kn:pod:", b"kn:leader:", b"kn:breaker:"),
+)
+_ONLY_NAMES: Final = (keys.PODS.encode(), audit_keys.TENANTS.encode())
 
 
 def contents(store: RedisStore) -> Iterator[tuple[str, bytes]]:
     """Yield the name of a key and one of its values, of all servers; members of sets are names.
 
-    What changes meanwhile may be missed or come twice. Raises ``StoreUnavailable``.
+    What changes meanwhile may be missed or come twice. Raises ``StoreUnavailable``, and
+    ``Forbidden`` where this user of Redis may not read all of it: what was passed over might be
+    what is looked for.
     """
-    with store_errors():
+    with store_errors(), _all_readable():
         for server in servers_of(store):
             names: list[bytes] = []
             for name in server.scan_iter(match=b"kn:*", count=_NAMES):
-                if not name.startswith(_NO_VALUES):
+                if may_hold_values(name):
                     names.append(name)
                 if len(names) == _NAMES:
                     yield from _values(server, names)
                     names = []
             yield from _values(server, names)
+
+
+def may_hold_values(name: bytes) -> bool:
+    """Tell whether a key is one that is looked into; of the others nothing was ever sealed."""
+    return not name.startswith(_NO_VALUES) and name not in _ONLY_NAMES
+
+
+@contextmanager
+def _all_readable() -> Iterator[None]:
+    try:
+        yield
+    except NoPermissionError as error:
+        raise Forbidden(
+            f"this user of Redis may not read everything ({error}): name one that may in REDIS_URL,"
+            " as `backup`, with its rights of this release (docs/how-to/least-rights.md)"
+        ) from error
 
 
 def _values(server: Any, names: Sequence[bytes]) -> Iterator[tuple[str, bytes]]:

@@ -54,11 +54,13 @@ FAMILIES: Final = (
     Family(("kn:pod:*", "kn:pods"), coordinator="r", backup=""),
     # What the pods serve: only who builds it says which generation that is, and tells of it.
     Family(("kn:kb:*",), worker="r"),
-    Family(("kn:{bus}:knowledge_updated",), worker="r", backup=""),
-    Family(("kn:{bus}:session_updated",), backup=""),
+    # Who looks for what a data key has sealed (`kotaemon encryption status --uses`) reads whatever
+    # may hold any of it, as the user of backups.
+    Family(("kn:{bus}:knowledge_updated",), worker="r", backup="r"),
+    Family(("kn:{bus}:session_updated",), backup="r"),
     # Who rotates or destroys data keys, as the user of backups, tells the pods.
     Family(("kn:{bus}:config_updated",)),
-    Family(("kn:{bus}:turn_log",), coordinator="", turn_log="rw", backup=""),
+    Family(("kn:{bus}:turn_log",), coordinator="", turn_log="rw", backup="r"),
     Family(("kn:{jobs}:*",)),
     Family(("kn:{later:*}:*",)),
     Family(("kn:leader:*",), worker="", backup=""),
@@ -71,11 +73,12 @@ FAMILIES: Final = (
     Family(("kn:{sealing}:tenants",)),
     # Wrapped: who reads them opens nothing without the master key, which `--texts open` needs.
     Family(("kn:{sealing:*}:keys",), turn_log="r"),
-    Family(("kn:answer:{*}:*",), coordinator="", backup=""),
+    Family(("kn:answer:{*}:*",), coordinator="", backup="r"),
     Family(("kn:*:trace:*",)),
     Family(("kn:{counts:*}:*",)),
     Family(("kn:{drafts:*}:*",)),
-    Family(("kn:breaker:{*}", "kn:good:{*}"), backup=""),
+    Family(("kn:breaker:{*}",), backup=""),
+    Family(("kn:good:{*}",), backup="r"),
     Family(("kn:{plugins:*}:desired",)),
     Family(("kn:{kept:*}:*", "kn:{kept:*}#keys")),
     Family(("kn:{use:*}:*",), backup=""),
