@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from kotaemon_node.adapters.redis import RedisApiKeys, RedisWholeSessions, connect
+from kotaemon_node.adapters.redis.keys import API_KEYS
 from kotaemon_node.adapters.redis.tenants_met import tenants_met
 from kotaemon_node.adapters.store.file_store import FileArtifactStore
 from kotaemon_node.cli.backup_places import place_of
@@ -158,6 +159,42 @@ def test_keys_that_were_revoked_stay_so_where_the_tenant_has_others(kept: Kept) 
     command("restore")
 
     assert kept.keys() == {"key-default", "key-talker", "key-acme-2"}
+
+
+@pytest.mark.parametrize("here", [{}, {"bot": "shop"}], ids=["no-keys", "the-same-id"])
+def test_a_tenants_backup_opens_no_other_tenants_door(
+    kept: Kept, redis_server: RedisServer, here: dict[str, str]
+) -> None:
+    """Neither one from before each had its own keys, nor one that somebody wrote by hand."""
+    redis_server.wipe()
+    rows = {it: row_of(tenant, "theirs") for it, tenant in here.items()}
+    if rows:
+        kept.store.client.hset(API_KEYS, mapping=rows)
+    written = {"mine": "acme", "bot": "acme", "root": "default", "other": "globex"}
+    said = {it: row_of(tenant, "written") for it, tenant in written.items()}
+    access = json.dumps({"keys": said, "session_secret": ""}).encode()
+
+    differs = kept.sessions_of("acme").put_access(access, is_empty=True)
+
+    found = kept.store.client.hgetall(API_KEYS)
+    own = {it: said[it] for it in ("mine", "bot")}
+    assert {it.decode(): row.decode() for it, row in found.items()} == own | rows
+    assert any("API keys" in it for it in differs)
+
+
+def test_the_backup_of_the_clusters_own_tenant_brings_all_keys_where_none_are(
+    kept: Kept, redis_server: RedisServer
+) -> None:
+    access = kept.sessions_of("default").access()
+    assert access is not None
+    redis_server.wipe()
+
+    assert kept.sessions_of("default").put_access(access, is_empty=True) == []
+    assert kept.keys() == {f"key-{tenant}" for tenant in TENANTS}
+
+
+def row_of(tenant: str, digest: str) -> str:
+    return json.dumps({"tenant": tenant, "digest": digest, "role": "admin"})
 
 
 def test_trouble_with_one_tenant_is_told_and_the_others_are_saved(kept: Kept) -> None:

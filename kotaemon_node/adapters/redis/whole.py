@@ -153,10 +153,12 @@ class RedisWholeSessions:
         with store_errors():
             client = self._store.client
             here = _texts(client.hgetall(keys.API_KEYS))
-            back = self._keys_back(said["keys"], here)
+            kept: Mapping[str, str] = said["keys"]
+            back = self._keys_back(kept, here)
             if back:
                 client.hset(keys.API_KEYS, mapping=back)
-            if set(said["keys"]) - set(here) - set(back):
+            there = {**here, **back}
+            if any(_tenant_of(there.get(it, "")) != _tenant_of(row) for it, row in kept.items()):
                 differs.append("the list of API keys (some of the backup are not in it)")
             # In any case: a restore that was killed before this left keys that no pod has read.
             client.set(keys.API_KEYS_STAMP, secrets.token_hex(8))
@@ -169,14 +171,16 @@ class RedisWholeSessions:
     def _keys_back(self, kept: Mapping[str, str], here: Mapping[str, str]) -> Mapping[str, str]:
         """Return which keys of a backup come back; none of a tenant that has some here.
 
-        Others' keys, which a backup of the whole cluster's tenant has, come only where there are
-        none at all: else they come with the backups of those tenants.
+        Others' keys come with the backups of those tenants; only that of the cluster's own tenant,
+        into a store that has none at all, brings everybody's. A backup that somebody wrote so is
+        no way to another tenant's door, nor does a key that is here ever give way.
         """
-        if not here:
+        if not here and self._tenant == DEFAULT_TENANT:
             return kept
         if self._tenant in {_tenant_of(row) for row in here.values()}:
             return {}
-        return {it: row for it, row in kept.items() if _tenant_of(row) == self._tenant}
+        own = {it: row for it, row in kept.items() if _tenant_of(row) == self._tenant}
+        return {it: row for it, row in own.items() if it not in here}
 
     def known(self, key: SessionKey) -> bool:
         """See the port."""
