@@ -24,7 +24,8 @@ _NUMBERS: Final = (
 def prepare(site: StreamingSite) -> None:
     """Have one turn answered in a session of mine, and one in another's."""
     for session in (_MINE, _OTHERS):
-        assert site.pod.ask(session, _TURN, pieces=3).status_code == 200
+        answer = site.pod.ask(session, _TURN, pieces=3)
+        assert answer.status_code == 200, answer.text
 
 
 def places(texts: Sequence[str], count: int, *, seed: int = 0) -> Iterator[tuple[str, str]]:
