@@ -5,11 +5,13 @@ from dataclasses import replace
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+import redis
 from flask.testing import FlaskClient
 
-from kotaemon_node.adapters.redis import RedisEndedLogins, RedisStore, connect, login_keys
+from kotaemon_node.adapters.redis import RedisEndedLogins, RedisStore, connect, login_keys, rights
 from kotaemon_node.api.principal import LOGIN_COOKIE
 from kotaemon_node.domain import limits
+from kotaemon_node.domain.errors import StoreUnavailable
 from kotaemon_node.domain.oidc import Issuer, LoginClient
 from kotaemon_node.ports.logins import LoginMark
 from tests.fakes.credentials import ADMIN_KEY, FixedLines, KeyedCluster, MemoryKeys, bearer
@@ -86,6 +88,44 @@ def pods(redis_server: RedisServer) -> Iterator[tuple[KeyedCluster, KeyedCluster
     yield here, there
     for store in stores:
         store.client.close()
+
+
+@pytest.fixture
+def of_before(redis_server: RedisServer) -> Iterator[RedisStore]:
+    """A pod's way to a Redis whose users have the rights of a release without such keys."""
+    words = [
+        word
+        for word in rights.acl_line("worker", ">worker").split()[2:]
+        if not word.startswith("~kn:{logins")
+    ]
+    admin = redis.Redis.from_url(redis_server.url)
+    admin.execute_command("ACL", "SETUSER", "of-before", *words)
+    store = connect(redis_server.url.replace("://", "://of-before:worker@"))
+    yield store
+    store.client.close()
+    admin.acl_deluser("of-before")
+
+
+def test_rights_of_a_release_before_are_told_and_no_fault_of_ours(
+    pods: tuple[KeyedCluster, KeyedCluster], of_before: RedisStore
+) -> None:
+    """Redis is closed then, as far as logins go; what comes with a key is answered."""
+    here, _ = pods
+    key = here.key(user="ann")
+    cookie = login_at(here, key)
+    upgraded = KeyedCluster(keys=here.keys, ended=RedisEndedLogins(of_before))
+
+    for refused in (
+        upgraded.client().post("/v1/login", json={"key": key}),
+        with_cookie(upgraded, cookie).get("/v1/me"),
+        with_cookie(upgraded, cookie).post("/v1/logout"),
+    ):
+        assert_refused(refused, 503, "store_unavailable")
+        assert "kotaemon rights redis" in refused.get_json()["error"]["message"]
+    assert upgraded.client().get("/v1/me", headers=bearer(key)).status_code == 200
+    assert status(here, cookie) == 200
+    with pytest.raises(StoreUnavailable, match="kotaemon rights redis"):
+        RedisEndedLogins(of_before).end_all("acme", "ann")
 
 
 def with_cookie(pod: KeyedCluster, cookie: str) -> FlaskClient:

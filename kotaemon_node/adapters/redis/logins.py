@@ -2,6 +2,8 @@
 
 import math
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from redis.exceptions import NoPermissionError
@@ -9,7 +11,7 @@ from redis.exceptions import NoPermissionError
 from kotaemon_node.adapters.redis import login_keys
 from kotaemon_node.adapters.redis.connection import RedisStore
 from kotaemon_node.domain import limits
-from kotaemon_node.domain.errors import Forbidden
+from kotaemon_node.domain.errors import StoreUnavailable
 from kotaemon_node.ports.logins import LoginMark
 
 _CLOCKS_APART_S = 300
@@ -24,7 +26,9 @@ class RedisEndedLogins:
 
     def stamp(self, tenant: str, subject: str) -> str:
         """See the port."""
-        (found,) = self._store.pipelined(lambda pipe: pipe.get(login_keys.stamp(tenant, subject)))
+        name = login_keys.stamp(tenant, subject)
+        with _rights_told():
+            (found,) = self._store.pipelined(lambda pipe: pipe.get(name))
         return _text(found)
 
     def ended(self, mark: LoginMark) -> bool:
@@ -34,7 +38,8 @@ class RedisEndedLogins:
             pipe.exists(login_keys.ended(mark.tenant, mark.id))
             pipe.get(login_keys.stamp(mark.tenant, mark.subject))
 
-        itself, stamp = self._store.pipelined(fill)
+        with _rights_told():
+            itself, stamp = self._store.pipelined(fill)
         # A stamp that is gone was older than any login may be: all that live were made under it.
         return bool(itself) or (stamp is not None and _text(stamp) != mark.stamp)
 
@@ -49,14 +54,21 @@ class RedisEndedLogins:
 
     def _keep(self, key: str, value: str, left_s: float) -> None:
         life_s = math.ceil(max(0.0, left_s)) + _CLOCKS_APART_S
-        try:
+        with _rights_told():
             # Who was told that a login has ended may rely on it.
             self._store.pipelined(lambda pipe: pipe.set(key, value, ex=life_s), confirmed=True)
-        except NoPermissionError as error:
-            raise Forbidden(
-                "this user of Redis may not end logins; name one that may in REDIS_URL, as"
-                " `backup` (docs/how-to/api-keys.md)"
-            ) from error
+
+
+@contextmanager
+def _rights_told() -> Iterator[None]:
+    """Say what to do where the users of Redis are those of a release that knew no such keys."""
+    try:
+        yield
+    except NoPermissionError as error:
+        raise StoreUnavailable(
+            "the session store does not let this pod look after logins: give its users the rights"
+            " of this release (`kotaemon rights redis`; docs/how-to/least-rights.md)"
+        ) from error
 
 
 def _text(value: bytes | None) -> str:
