@@ -65,7 +65,8 @@ class AuditVerifier:
         for number in sorted({*there, *(row.chain for row in stored)}):
             chain = there.get(number, Archived(number))
             rows = [row for row in stored if row.chain == number]
-            walk = self._walk(chain, rows, found, since, total)
+            keyed = before is not None and before.keyed
+            walk = self._walk(chain, rows, found, since, total, keyed=keyed)
             if walk is None:
                 continue
             found.chains += 1
@@ -101,6 +102,8 @@ class AuditVerifier:
         found: Verification,
         since: str,
         total: int,
+        *,
+        keyed: bool,
     ) -> ChainWalk | None:
         """Walk one chain; None where nothing of it is wanted."""
         volumes = [
@@ -108,7 +111,7 @@ class AuditVerifier:
         ]
         if not volumes and not rows and (since or chain.retired) and not chain.anchors:
             return None
-        walk = self._begun(chain, volumes, rows, found)
+        walk = self._begun(chain, volumes, rows, found, keyed=keyed)
         for volume in volumes:
             if chain.retired and volume.last <= chain.retired.last:
                 continue  # its time is over, and it is about to be removed
@@ -131,6 +134,8 @@ class AuditVerifier:
         volumes: Sequence[Volume],
         rows: Sequence[StoredLine],
         found: Verification,
+        *,
+        keyed: bool,
     ) -> ChainWalk:
         """Return the walk before its first step: behind which entry, and which hash, it begins."""
         begins, before = 0, str(GENESIS)
@@ -147,6 +152,7 @@ class AuditVerifier:
             anchors=chain.seen(),
             begins_behind=begins,
             before=before or None,
+            keyed=keyed,
         )
 
     def _compare_ends(

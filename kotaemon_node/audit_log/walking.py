@@ -25,17 +25,22 @@ class ChainWalk:
         anchors: Mapping[int, Sequence[Seen]],
         begins_behind: int = 0,
         before: str | None = GENESIS,
+        keyed: bool = False,
     ) -> None:
-        """``before``: the hash that the first entry has to hold; None: nobody knows."""
+        """``before``: the hash that the first entry has to hold; None: nobody knows.
+
+        ``keyed``: an older chain of the log has entries made with a key; see ``keyed``.
+        """
         self.chain = chain
         self.last: Entry | None = None
         self.first: Entry | None = None
         self.next = begins_behind + 1
+        self.keyed = keyed
+        """Whether a key was used: whoever had one never writes without it again."""
         self._found = found
         self._keys = keys
         self._anchors = anchors
         self._before = before
-        self._keyed = False
         self._gaps: list[tuple[int, int]] = []
         self._recent: dict[int, str] = {}
         self._strange_keys: set[str] = set()
@@ -58,6 +63,8 @@ class ChainWalk:
             self._foreign(place, "is not as it was written")  # nor is the number that it says
         elif entry.chain != self.chain:
             self._foreign(place, "is an entry of another chain")
+        elif entry.event.tenant != self._found.tenant:
+            self._foreign(place, "is an entry of another tenant's log")
         elif entry.seq < self.next:
             self._seen_before(entry)
         else:
@@ -102,8 +109,8 @@ class ChainWalk:
 
     def _check_key(self, entry: Entry) -> None:
         if entry.key:
-            self._keyed = True
-        elif self._keyed:
+            self.keyed = True
+        elif self.keyed:
             self._add("unkeyed", entry.seq, f"entry {entry.seq} was made without a key")
         else:
             self._found.unkeyed += 1
