@@ -8,6 +8,7 @@ from kotaemon_node.audit_log.findings import Verification, entries_text
 from kotaemon_node.audit_log.heads import Seen
 from kotaemon_node.audit_log.notes import Note, read_note
 from kotaemon_node.audit_log.volumes import unpacked
+from kotaemon_node.domain.audit_chain import read_line
 from kotaemon_node.domain.audit_names import (
     audit_prefix,
     chain_of,
@@ -36,6 +37,14 @@ class Volume:
         """The hash before its first entry; "" where nobody signed for it."""
         return self.note.before if self.note else ""
 
+    @property
+    def until(self) -> str:
+        """The time up to which it may hold entries; what nobody signed for may hold any.
+
+        Entries say themselves when they were made, and may lie; when they were moved, they do not.
+        """
+        return max(self.note.to_at, self.note.made_at) if self.note else "9"
+
 
 @dataclass(slots=True)
 class Archived:
@@ -53,6 +62,16 @@ class Archived:
         """The newest entry that somebody signed for, or that a process saw."""
         seen = self.seen()
         return seen[max(seen)][0] if seen else None
+
+    def parted(self, since: str) -> tuple[Sequence[Volume], Sequence[Volume]]:
+        """Return the volumes before the one of a time ("": none is), and those from it on.
+
+        Those whose time is over, which are about to be removed, are neither.
+        """
+        over = self.retired.last if self.retired else 0
+        kept = [volume for volume in self.volumes if volume.last > over]
+        at = next((at for at, one in enumerate(kept) if one.until >= since), len(kept))
+        return kept[:at], kept[at:]
 
     def seen(self) -> Mapping[int, Sequence[Seen]]:
         """Return what was signed for, and what processes saw, by the number of the entry."""
@@ -112,6 +131,19 @@ def _take(chain: Archived, note: Note) -> None:
         case "retired":
             if chain.retired is None or note.last > chain.retired.last:
                 chain.retired = note
+
+
+def ends_keyed(store: ArtifactStore, volume: Volume) -> bool:
+    """Tell whether the last entry of a volume was made with a key; so, too, if nobody can tell."""
+    content = store.get(volume.name)
+    if content is None or volume.note is None:
+        return True
+    if hashlib.sha256(content).hexdigest() != volume.note.sha256:
+        return True
+    try:
+        return bool(read_line(unpacked(content)[-1]).key)
+    except (CorruptArtifact, ValueError, IndexError):
+        return True
 
 
 def lines_of(store: ArtifactStore, volume: Volume, *, found: Verification) -> Iterator[bytes]:

@@ -6,8 +6,10 @@ newer than what was read.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
 
-from kotaemon_node.audit_log.archived import Archived, Volume, lines_of, listed
+from kotaemon_node.audit_log.archived import Archived, Volume, ends_keyed, lines_of, listed
 from kotaemon_node.audit_log.beginnings import compare_beginning
 from kotaemon_node.audit_log.findings import Span, Verification, entries_text
 from kotaemon_node.audit_log.heads import SeenByChain
@@ -20,7 +22,52 @@ from kotaemon_node.ports.signing import Verifier
 Progress = Callable[[int, int], None]
 """Told how many entries were looked at, and about how many there are."""
 
-_PAGE: int = 2_000
+_PAGE: Final = 2_000
+_AGAIN_MAX: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What is looked at of one chain."""
+
+    chain: Archived
+    older: Sequence[Volume]
+    """Not looked at: of before the time from which on it is wanted."""
+    volumes: Sequence[Volume]
+    rows: Sequence[StoredLine]
+    head: Head | None
+    """What the session store says, of the chain that it says is the newest."""
+
+    @property
+    def nothing(self) -> bool:
+        """Whether there is nothing to look at, and nothing tells that there should be."""
+        return not self.volumes and not self.rows and self.told_to[0] <= self._passed_over
+
+    @property
+    def told_to(self) -> tuple[int, str]:
+        """The newest entry that anybody tells of, and who."""
+        told = self.chain.seen_to
+        end, by = (told.seq, told.by) if told else (0, "")
+        if self.head is not None and self.head.seq > end:
+            return self.head.seq, "the store says so"
+        return end, by
+
+    @property
+    def begins(self) -> tuple[int, str]:
+        """Behind which entry the walk begins, and its hash; "": nobody knows that one."""
+        if self.older:
+            last = max(self.older, key=lambda volume: volume.last)
+            firsts = [volume.first for volume in self.volumes] + [row.seq for row in self.rows]
+            if firsts and firsts[0] <= last.last:  # moved twice, or not removed yet
+                return firsts[0] - 1, self.volumes[0].before if self.volumes else ""
+            return last.last, last.note.hash if last.note else ""
+        retired = self.chain.retired
+        return (retired.last, retired.hash) if retired else (0, GENESIS)
+
+    @property
+    def _passed_over(self) -> int:
+        ends = [volume.last for volume in self.older]
+        return max([*ends, self.chain.retired.last if self.chain.retired else 0])
 
 
 class AuditVerifier:
@@ -62,23 +109,42 @@ class AuditVerifier:
         total = _total(there, stored)
         excused = {str(number) for number, chain in there.items() if chain.retired}
         before: ChainWalk | None = None
-        for number in sorted({*there, *(row.chain for row in stored)}):
+        keyed = False
+        ends = {head.chain} if head else set()
+        for number in sorted({*there, *(row.chain for row in stored), *ends}):
             chain = there.get(number, Archived(number))
             rows = [row for row in stored if row.chain == number]
-            keyed = before is not None and before.keyed
-            walk = self._walk(chain, rows, found, since, total, keyed=keyed)
-            if walk is None:
+            older, volumes = chain.parted(since)
+            if self._keys and not keyed and older:
+                keyed = ends_keyed(self._artifacts, older[-1])
+            wanted = _Wanted(chain, older, volumes, rows, head if number in ends else None)
+            if wanted.nothing:
                 continue
+            walk = self._walk(wanted, found, total, keyed=keyed)
+            keyed = walk.keyed
             found.chains += 1
-            self._compare_ends(chain, walk, head, found)
+            self._compare_ends(wanted, walk, found)
             compare_beginning(before, walk, found, excused=excused, since=since)
             _tell_span(walk, found)
-            before = walk
-        self._compare_whole(head, there, stored, found, since=since)
+            before = before if walk.last is None else walk
+        self._compare_whole(head, there, stored, found)
         return found
 
     def _stored(self, tenant: str) -> tuple[Head | None, Sequence[StoredLine]]:
         """Return the session store's part: what its head says, and all lines up to that."""
+        head, rows = self._read_once(tenant)
+        for _ in range(_AGAIN_MAX):
+            newer, _ms = self._store.head(tenant)
+            if (newer and newer.chain) == (head and head.chain):
+                break
+            head, rows = self._read_once(tenant)  # another chain was begun while we read
+        if head is None or newer is None or newer.seq <= head.seq:
+            return head, rows
+        # What was written while we read is behind the head that we compare with.
+        end = (head.chain, head.seq)
+        return head, [row for row in rows if (row.chain, row.seq) <= end]
+
+    def _read_once(self, tenant: str) -> tuple[Head | None, Sequence[StoredLine]]:
         head, _ = self._store.head(tenant)
         rows: list[StoredLine] = []
         place = (0, 0)
@@ -87,34 +153,24 @@ class AuditVerifier:
             place = (page[-1].chain, page[-1].seq)
             if head is not None and place >= (head.chain, head.seq):
                 break
-        newer, _ = self._store.head(tenant)
-        if head is None or newer is None or newer.chain != head.chain:
-            return newer, rows
-        # What was written while we read is behind the head that we compare with.
-        later = newer.seq > head.seq
-        end = (head.chain, head.seq)
-        return head, [row for row in rows if not later or (row.chain, row.seq) <= end]
+        return head, rows
 
     def _walk(
-        self,
-        chain: Archived,
-        rows: Sequence[StoredLine],
-        found: Verification,
-        since: str,
-        total: int,
-        *,
-        keyed: bool,
-    ) -> ChainWalk | None:
-        """Walk one chain; None where nothing of it is wanted."""
-        volumes = [
-            one for one in chain.volumes if not (since and one.note and one.note.to_at < since)
-        ]
-        if not volumes and not rows and (since or chain.retired) and not chain.anchors:
-            return None
-        walk = self._begun(chain, volumes, rows, found, keyed=keyed)
-        for volume in volumes:
-            if chain.retired and volume.last <= chain.retired.last:
-                continue  # its time is over, and it is about to be removed
+        self, wanted: "_Wanted", found: Verification, total: int, *, keyed: bool
+    ) -> ChainWalk:
+        """Walk what is wanted of one chain."""
+        chain, rows = wanted.chain, wanted.rows
+        begins, before = wanted.begins
+        walk = ChainWalk(
+            chain.chain,
+            found=found,
+            keys=self._keys,
+            anchors=chain.seen(),
+            begins_behind=begins,
+            before=before or None,
+            keyed=keyed,
+        )
+        for volume in wanted.volumes:
             walk.begin_source()
             if volume.note is None and not _covered(rows, volume.first, volume.last):
                 text = f"nobody has signed for {entries_text(volume.first, volume.last)}"
@@ -128,46 +184,15 @@ class AuditVerifier:
         self._progress(found.entries, total)
         return walk
 
-    def _begun(
-        self,
-        chain: Archived,
-        volumes: Sequence[Volume],
-        rows: Sequence[StoredLine],
-        found: Verification,
-        *,
-        keyed: bool,
-    ) -> ChainWalk:
-        """Return the walk before its first step: behind which entry, and which hash, it begins."""
-        begins, before = 0, str(GENESIS)
-        if len(volumes) < len(chain.volumes):  # older ones are not wanted
-            begins, before = rows[0].seq - 1 if rows else 0, ""
-            if volumes:
-                begins, before = volumes[0].first - 1, volumes[0].before
-        elif chain.retired is not None:
-            begins, before = chain.retired.last, chain.retired.hash
-        return ChainWalk(
-            chain.chain,
-            found=found,
-            keys=self._keys,
-            anchors=chain.seen(),
-            begins_behind=begins,
-            before=before or None,
-            keyed=keyed,
-        )
-
-    def _compare_ends(
-        self, chain: Archived, walk: ChainWalk, head: Head | None, found: Verification
-    ) -> None:
+    def _compare_ends(self, wanted: "_Wanted", walk: ChainWalk, found: Verification) -> None:
         """Compare where the entries end with what was signed, and with what the store says."""
+        chain, head = wanted.chain, wanted.head
         last = walk.next - 1
-        told = chain.seen_to
-        end, by = (told.seq, told.by) if told else (0, "")
-        if head is not None and head.chain == chain.chain and head.seq > end:
-            end, by = head.seq, "the store says so"
+        end, by = wanted.told_to
         if end > last:
             text = f"the log ends with entry {last}, and went to entry {end} ({by})"
             found.add("truncated", chain.chain, last + 1, text)
-        elif head is not None and head.chain == chain.chain:
+        elif head is not None:
             same = walk.last is None or walk.last.seq != last or head.hash == walk.last.hash
             if head.seq != last or not same:
                 text = (
@@ -182,13 +207,11 @@ class AuditVerifier:
         there: dict[int, Archived],
         stored: Sequence[StoredLine],
         found: Verification,
-        *,
-        since: str,
     ) -> None:
         if head is None and (stored or any(chain.seen_to for chain in there.values())):
             newest = max({*there, *(row.chain for row in stored)})
             found.add("head", newest, 0, "the store does not know any more where the log ends")
-        if self._keys and found.entries and found.unkeyed == found.entries and not since:
+        if self._keys and found.entries and found.unkeyed == found.entries:
             found.add("unkeyed", 0, 0, "no entry was made with a key, though keys are given")
 
 
