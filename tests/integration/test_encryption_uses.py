@@ -2,16 +2,25 @@
 
 import base64
 import json
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
-from kotaemon_node.adapters.redis import RedisJobs, RedisSessionStore, RedisStore, connect
+from kotaemon_node.adapters.redis import (
+    RedisDataKeys,
+    RedisJobs,
+    RedisSessionStore,
+    RedisStore,
+    connect,
+)
 from kotaemon_node.adapters.store.file_store import FileArtifactStore
 from kotaemon_node.adapters.system import RandomIds, SystemClock
 from kotaemon_node.cli import encryption_uses
 from kotaemon_node.cli.encryption import app
+from kotaemon_node.cli.encryption_uses import uses_of
+from kotaemon_node.domain.artifact_names import SESSION_BUCKETS
 from kotaemon_node.domain.frames import FrameBody
 from kotaemon_node.domain.key_uses import KeyUses
 from kotaemon_node.domain.session import Principal, SessionKey, Turn, TurnKey
@@ -121,6 +130,56 @@ def test_a_key_is_needed_as_long_as_anything_that_it_sealed_is_somewhere(
     _, (_, old, may) = looked("--backup", backups.as_uri())
     assert old["backups"] >= 1
     assert not may
+
+
+class Moving(FileArtifactStore):
+    """An archive in which a session moves while somebody looks."""
+
+    def __init__(self, root: Path, moves: Callable[[], None], *, after: int) -> None:
+        """``moves`` is called once, after so many buckets were listed."""
+        super().__init__(root)
+        self._moves, self._left = moves, after
+
+    def list(self, prefix: str) -> Sequence[str]:
+        """See the port."""
+        found = super().list(prefix)
+        self._left -= 1
+        if self._left == 0:
+            self._moves()
+            return []
+        return found
+
+
+@pytest.mark.parametrize("wakes", [True, False], ids=["wakes", "goes-to-rest"])
+def test_a_session_that_moves_while_somebody_looks_is_met(
+    artifacts: FileArtifactStore, tmp_path: Path, wakes: bool
+) -> None:
+    talk("t1")
+    redis = store()
+    keys = {"default": RedisDataKeys(redis).read("default")}
+    whole = whole_sessions(redis)
+    copy = whole.copy(KEY)
+    assert copy is not None
+    redis.client.flushdb()
+
+    def wake() -> None:
+        artifacts.delete(copy.name.of(KEY))
+        assert whole.put_back(copy, epoch="e2") == "ok"
+
+    def rest() -> None:
+        redis.client.flushdb()
+        artifacts.put_if_absent(copy.name.of(KEY), copy.packed())
+
+    rest() if wakes else wake()
+    moving = Moving(
+        tmp_path / "artifacts",
+        wake if wakes else rest,
+        after=1 if wakes else SESSION_BUCKETS,
+    )
+    [uses] = uses_of(keys, redis, moving, {}, lambda count: None).uses.values()
+
+    assert uses.total >= 2
+    assert list(uses.values) == ["redis" if wakes else "archive"]
 
 
 def test_a_key_that_gave_way_this_moment_may_still_seal(
