@@ -62,6 +62,8 @@ class ExportedLines:
                     )
                 before = walk
                 self._tell_span(tenant, walk)
+            if self._keys:
+                self._verification(tenant).tell_unkeyed()
         return list(self._found.values())
 
     def _entry(self, line: bytes) -> Entry | None:
@@ -98,6 +100,7 @@ class ExportedLines:
                 anchors=self._heads.get(tenant, {}).get(entry.chain, {}),
                 begins_behind=begins_behind,
                 before=None if begins_behind else GENESIS,
+                keyed=any(one.keyed for one in walks.values()),
             )
         return walk
 

@@ -38,7 +38,7 @@ MEANINGS: Final[Mapping[Kind, str]] = {
     "volume_gone": "A volume is not in the artifact store, and no retirement tells of it.",
     "volume_altered": "A volume is not as it was written.",
     "unsigned": "A note was not signed by anybody who is trusted.",
-    "unkeyed": "An entry was made without a key behind others that were made with one.",
+    "unkeyed": "An entry was made without a key though one was in use, or no entry was made with one.",
     "unknown_key": "An entry was made with a key that the verifier was not given.",
 }
 
@@ -90,6 +90,11 @@ class Verification:
             self.findings.append(Finding(kind, chain, seq, text))
         else:
             self.more += 1
+
+    def tell_unkeyed(self) -> None:
+        """Note it where, though keys are given, no entry was made with any: who has none did."""
+        if self.entries and self.unkeyed == self.entries:
+            self.add("unkeyed", 0, 0, "no entry was made with a key, though keys are given")
 
     @property
     def whole(self) -> bool:

@@ -211,8 +211,8 @@ class AuditVerifier:
         if head is None and (stored or any(chain.seen_to for chain in there.values())):
             newest = max({*there, *(row.chain for row in stored)})
             found.add("head", newest, 0, "the store does not know any more where the log ends")
-        if self._keys and found.entries and found.unkeyed == found.entries:
-            found.add("unkeyed", 0, 0, "no entry was made with a key, though keys are given")
+        if self._keys:
+            found.tell_unkeyed()
 
 
 def _tell_span(walk: ChainWalk, found: Verification) -> None:

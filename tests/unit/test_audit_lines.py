@@ -9,7 +9,8 @@ from kotaemon_node.audit_log.exported import ExportedLines
 from kotaemon_node.audit_log.findings import Verification
 from kotaemon_node.audit_log.heads import SeenByChain, read_heads
 from kotaemon_node.domain import audit_limits
-from kotaemon_node.domain.audit_chain import Head, line_of
+from kotaemon_node.domain.audit import AuditEvent
+from kotaemon_node.domain.audit_chain import BEGUN, Head, line_of
 from tests.audit_logs import KEY, OLD_KEY, event
 
 CHAIN, LATER = 1_700_000_000_000, 1_800_000_000_000
@@ -97,7 +98,8 @@ def test_without_the_key_nothing_passes_for_whole() -> None:
     lines, _ = log_of(4, key=OLD_KEY)
     assert told(verified(lines)) == [("default", "unknown_key", 1)]
     unkeyed, _ = log_of(4, key=None)
-    assert verified(unkeyed)[0].unkeyed == 4
+    assert told(verified([*unkeyed, *log_of(2, tenant="shop")[0]])) == [("default", "unkeyed", 0)]
+    assert told(verified(unkeyed, keys=())) == []
 
 
 def test_logs_of_processes_tell_what_was_cut_off_or_made_anew() -> None:
@@ -119,6 +121,39 @@ def test_a_chain_behind_another_has_to_be_whole_from_its_beginning() -> None:
     later, _ = log_of(4, chain=LATER)
     assert told(verified([*lines, *later])) == [("default", "begun_again", 1)]
     assert told(verified([*lines, *later[1:]])) == [("default", "missing", 1)]
+
+
+def chain_behind(head: Head, count: int, *, key: object = KEY) -> list[bytes]:
+    """Return the lines of a later chain that says rightly where the log ended."""
+    place: dict[str, str | int] = {"before_chain": str(head.chain), "before_seq": head.seq}
+    detail = place | {"before_hash": head.hash}
+    said = AuditEvent(BEGUN, "done", "default", role="system", detail=detail)
+    lines, behind = [], Head.beginning(LATER)
+    for number in range(count):
+        line, behind = line_of(
+            said if number == 0 else event(number),
+            behind=behind,
+            at_ms=LATER + number,
+            entry_id=f"l{number}",
+            key=key,  # type: ignore[arg-type]
+        )
+        lines.append(line)
+    return lines
+
+
+def test_a_chain_that_somebody_without_the_key_put_behind_is_named() -> None:
+    """Its hashes are right, and it follows: that a key was used before is what tells."""
+    lines, heads = log_of(3)
+    assert told(verified([*lines, *chain_behind(heads[-1], 2)])) == []
+    forged = verified([*lines, *chain_behind(heads[-1], 2, key=None)])
+    assert told(forged) == [("default", "unkeyed", 1), ("default", "unkeyed", 2)]
+
+
+def test_entries_of_before_there_was_a_key_stand_before_those_made_with_it() -> None:
+    """The first one made with it holds the hash of all that was before."""
+    lines, heads = log_of(3, key=None)
+    found = verified([*lines, *chain_behind(heads[-1], 2)])
+    assert (told(found), found[0].unkeyed) == ([], 3)
 
 
 def test_lines_of_which_none_can_be_read_are_named() -> None:
