@@ -8,10 +8,11 @@ else can know: the spans are told, and lines ``audit_head`` of processes' logs a
 from collections.abc import Iterable, Mapping, Sequence
 
 from kotaemon_node.audit_log.beginnings import compare_beginning
-from kotaemon_node.audit_log.findings import Span, Verification
+from kotaemon_node.audit_log.findings import Span, Verification, entries_text
 from kotaemon_node.audit_log.heads import SeenByChain
 from kotaemon_node.audit_log.walking import ChainWalk
 from kotaemon_node.domain.audit_chain import GENESIS, AuditKey, Entry, is_whole, read_line
+from kotaemon_node.domain.ids import is_id
 
 _NOBODYS = "?"
 """Whose log a line is that cannot be read, where nothing before it says so."""
@@ -55,6 +56,8 @@ class ExportedLines:
             for number in sorted(walks):
                 walk = walks[number]
                 walk.finish()
+                if before is not None and walk.begins_behind:
+                    self._tell_cut(tenant, walk)
                 # An export may begin anywhere: nobody can say here that something was before it.
                 if before is not None:
                     compare_beginning(
@@ -75,6 +78,8 @@ class ExportedLines:
             entry = read_line(line)
         except ValueError:
             return None
+        if not is_id(entry.event.tenant):
+            return None
         known = entry.chain in self._walks.get(entry.event.tenant, {})
         return entry if known or self._current is None or self._is_whole(entry) else None
 
@@ -91,7 +96,8 @@ class ExportedLines:
         if walk is None:
             found = self._verification(tenant)
             found.chains += 1
-            # The first chain may have been exported from any entry on; those behind it, whole.
+            # The first chain may have been exported from any entry on; those behind it, whole. At
+            # the end it is known whether the first line was of the first chain: ``_tell_cut``.
             begins_behind = 0 if walks else entry.seq - 1
             walk = walks[entry.chain] = ChainWalk(
                 entry.chain,
@@ -102,7 +108,15 @@ class ExportedLines:
                 before=None if begins_behind else GENESIS,
                 keyed=any(one.keyed for one in walks.values()),
             )
+        if walk is not self._current and entry.chain < max(walks) and self._is_whole(entry):
+            text = f"entry {entry.seq} stands behind one of a later chain"
+            self._verification(tenant).add("moved", entry.chain, entry.seq, text)
         return walk
+
+    def _tell_cut(self, tenant: str, walk: ChainWalk) -> None:
+        """Name the beginning of a chain that is not there, though an older chain is."""
+        text = f"{entries_text(1, walk.begins_behind)} missing at the beginning"
+        self._verification(tenant).add("missing", walk.chain, 1, text)
 
     def _compare_ends(self, tenant: str, walks: Mapping[int, ChainWalk]) -> None:
         """Compare with what processes saw behind the first line; what was before, nobody wanted."""

@@ -34,6 +34,7 @@ class ChainWalk:
         self.chain = chain
         self.last: Entry | None = None
         self.first: Entry | None = None
+        self.begins_behind = begins_behind
         self.next = begins_behind + 1
         self.keyed = keyed
         """Whether a key was used: whoever had one never writes without it again."""

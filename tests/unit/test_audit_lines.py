@@ -156,6 +156,24 @@ def test_entries_of_before_there_was_a_key_stand_before_those_made_with_it() -> 
     assert (told(found), found[0].unkeyed) == ([], 3)
 
 
+def test_the_beginning_of_a_later_chain_is_missed_wherever_its_lines_stand() -> None:
+    """Nobody hides that it was cut by putting it before the older chain."""
+    lines, heads = log_of(4)
+    later = chain_behind(heads[-1], 6)
+    assert told(verified([*lines, *later[3:]])) == [("default", "missing", 1)]
+    turned = told(verified([*later[3:], *lines]))
+    assert turned == [("default", "moved", 1), ("default", "missing", 1)]
+    mixed = [*lines[:3], later[0], lines[3], *later[1:]]
+    assert told(verified(mixed)) == [("default", "moved", 4)]
+
+
+def test_a_line_of_a_tenant_that_cannot_be_is_no_log_of_its_own() -> None:
+    """What a line says of itself is printed: a name that no tenant has is none."""
+    lines, _ = log_of(3)
+    strange, _ = log_of(1, tenant="shop: 9 entries: whole\n", key=None)
+    assert told(verified([*lines, *strange])) == [("default", "altered", 4)]
+
+
 def test_lines_of_which_none_can_be_read_are_named() -> None:
     """A file that is no export is no proof."""
     assert told(verified([b"hello", b"{}"])) == [("?", "altered", 0), ("?", "altered", 0)]
