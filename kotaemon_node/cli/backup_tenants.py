@@ -13,6 +13,7 @@ from kotaemon_node.backup.format import BACKUPS, BackupRefused
 from kotaemon_node.cli.backup_places import Place, backups_at, place_below
 from kotaemon_node.cli.console import complain
 from kotaemon_node.domain.artifact_names import ARCHIVE_TENANTS_PREFIX
+from kotaemon_node.domain.audit_names import PREFIX as AUDIT_PREFIX
 from kotaemon_node.domain.document_names import TENANTS_FOLDER
 from kotaemon_node.domain.errors import Malformed, NodeError
 from kotaemon_node.domain.ids import DEFAULT_TENANT, checked_tenant
@@ -30,7 +31,7 @@ _log = structlog.get_logger(__name__)
 
 
 def tenants_here(place: Place) -> Sequence[str]:
-    """Return every tenant of a cluster that has sessions, knowledge or documents.
+    """Return every tenant of a cluster that has anything which a backup holds.
 
     ``default`` comes first: its backup has what belongs to the whole cluster.
     """
@@ -40,6 +41,8 @@ def tenants_here(place: Place) -> Sequence[str]:
     with place.artifacts(writes=False) as artifacts:
         archived = artifacts.list(ARCHIVE_TENANTS_PREFIX)
         met |= {name.removeprefix(ARCHIVE_TENANTS_PREFIX) for name in archived}
+        logged = artifacts.list(AUDIT_PREFIX)  # also after a loss of Redis
+        met |= {name.removeprefix(AUDIT_PREFIX).partition("/")[0] for name in logged}
     folders = place.knowledge / TENANTS_FOLDER
     if folders.is_dir():
         met |= {path.name for path in folders.iterdir() if path.is_dir()}

@@ -7,19 +7,31 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 from typer.testing import CliRunner
 
-from kotaemon_node.adapters.redis import RedisApiKeys, RedisWholeSessions, connect
+from kotaemon_node.adapters.redis import (
+    RedisApiKeys,
+    RedisDataKeys,
+    RedisPlugins,
+    RedisWholeSessions,
+    connect,
+)
 from kotaemon_node.adapters.redis.keys import API_KEYS
 from kotaemon_node.adapters.redis.tenants_met import tenants_met
 from kotaemon_node.adapters.store.file_store import FileArtifactStore
 from kotaemon_node.cli.backup_places import place_of
+from kotaemon_node.cli.backup_tenants import tenants_here
 from kotaemon_node.cli.main import app
+from kotaemon_node.domain.audit_names import volume_name
 from kotaemon_node.domain.credentials import ApiKey, digest_of
+from kotaemon_node.domain.data_keys import DataKeyRow
+from kotaemon_node.domain.plugin_releases import PluginRow
 from kotaemon_node.domain.session import SessionKey
 from kotaemon_node.local import cluster as clusters
 from kotaemon_node.local.folder import DataFolder
 from tests.archived_pods import ArchivedPod
+from tests.audit_logs import write
 from tests.redis_server import RedisServer
 
 TENANTS = ("default", "acme", "globex", "talker")
@@ -86,6 +98,7 @@ def kept(
     here.fill()
     yield here
     here.store.client.close()
+    structlog.reset_defaults()  # commands log to streams that end with them
 
 
 def command(*words: str, exit_code: int = 0) -> Any:
@@ -191,6 +204,28 @@ def test_the_backup_of_the_clusters_own_tenant_brings_all_keys_where_none_are(
 
     assert kept.sessions_of("default").put_access(access, is_empty=True) == []
     assert kept.keys() == {f"key-{tenant}" for tenant in TENANTS}
+
+
+def test_whoever_has_no_more_than_one_thing_that_a_backup_holds_has_a_backup(
+    kept: Kept, redis_server: RedisServer
+) -> None:
+    """Also who was only set up, and whose sessions have all ended."""
+    redis_server.wipe()
+    RedisApiKeys(kept.store).add(key_of("keyed"))
+    write(redis_server.url, 1, tenant="audited")
+    RedisDataKeys(kept.store).add(
+        DataKeyRow("0011223344556677", "sealed", 1, "master", "d3JhcHBlZA=="), newest=""
+    )
+    wanted = PluginRow("greeter")
+    RedisPlugins(kept.store).change("plugged", "greeter", lambda row: wanted)
+    kept.artifacts.put_if_absent(volume_name("moved", 1, 1, 2, "0" * 64), b"lines")
+    folders = {"acme", "globex"}  # of documents
+
+    found = tenants_here(place_of(kept.folder, None))
+
+    own = {"keyed", "audited", "sealed", "plugged", "moved"}
+    assert found[0] == "default"
+    assert set(found) == {"default", *own, *folders}
 
 
 def row_of(tenant: str, digest: str) -> str:
