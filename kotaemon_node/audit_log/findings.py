@@ -38,7 +38,7 @@ MEANINGS: Final[Mapping[Kind, str]] = {
     "volume_gone": "A volume is not in the artifact store, and no retirement tells of it.",
     "volume_altered": "A volume is not as it was written.",
     "unsigned": "A note was not signed by anybody who is trusted.",
-    "unkeyed": "An entry was made without a key though one was in use, or no entry was made with one.",
+    "unkeyed": "An entry was made without a key though one was in use; or all were.",
     "unknown_key": "An entry was made with a key that the verifier was not given.",
 }
 

@@ -17,21 +17,42 @@ from kotaemon_node.ports.audit import AuditStore
 VERSION_CHARS: Final = 12
 _SECRET: Final = re.compile(r"(password|secret|_token|headers|_key)$")
 """Ends of names whose values are secrets; of a file that holds one the name is told."""
-_USERINFO: Final = re.compile(r"(?<=://)[^/@\s]*@")
+_WHO: Final = re.compile(r"(?<=://).*@", re.DOTALL)
+"""Users and passwords of URLs, whatever marks a password holds."""
+_QUERY: Final = re.compile(r"[?#].*", re.DOTALL)
+"""Behind it a URL may name another password, as ``sentinel_password=``."""
 _OWN: Final = frozenset(
     {"pod_name", "pod_address", "pod_pid_file", "leave_port", "otel_service_name"}
 )
 """What each process has for itself."""
+_OWN_IF_ANY: Final = frozenset({"grpc_port"})
+"""What each has for itself, where all or none have it: told is which of the two."""
 
 
 def digests_of(settings: Any) -> Mapping[str, str]:
     """Return a digest of each setting that is no secret, by its name in the environment."""
     said: Mapping[str, Any] = settings.model_dump(mode="json")
     return {
-        name.upper(): _digest(_USERINFO.sub("", json.dumps(value, sort_keys=True)))
+        name.upper(): _digest(json.dumps(_compared(name, value), sort_keys=True))
         for name, value in said.items()
         if name not in _OWN and not _SECRET.search(name)
     }
+
+
+def _compared(name: str, value: Any) -> Any:
+    """Return what is compared of a setting's value."""
+    return value is not None if name in _OWN_IF_ANY else _without_secrets(value)
+
+
+def _without_secrets(value: Any) -> Any:
+    """Return a value without what URLs in it may hold of secrets: rather too little than that."""
+    if isinstance(value, str):
+        return _QUERY.sub("", _WHO.sub("", value)) if "://" in value else value
+    if isinstance(value, list):
+        return [_without_secrets(one) for one in value]
+    if isinstance(value, dict):
+        return {name: _without_secrets(one) for name, one in value.items()}
+    return value
 
 
 class SettingsTold:

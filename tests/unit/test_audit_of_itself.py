@@ -60,6 +60,37 @@ def test_no_secret_is_kept_not_even_its_digest(store: MemoryAuditStore) -> None:
     assert store.known == kept
 
 
+@pytest.mark.parametrize(
+    "secret",
+    [
+        "redis://redis:6379/0?sentinel_password=hunter6",
+        "redis://:hunter5@redis:6379/0?password=hunter6&health_check_interval=5",
+        "redis://:hun?ter@5@redis:6379/0",
+        'redis://worker:hun"te/r5, "@redis:6379/0#hunter',
+    ],
+)
+def test_no_secret_of_a_url_is_kept_not_even_its_digest(
+    store: MemoryAuditStore, secret: str
+) -> None:
+    """Wherever the URL has it, and whatever marks it holds."""
+    told(store, Settings(redis_url="redis://redis:6379/0"))
+    kept = dict(store.known)
+    assert told(store, Settings(redis_url=secret)) == []
+    assert store.known == kept
+    [changed] = told(store, Settings(redis_url=secret.replace("redis:6379", "other:6379")))
+    assert changed.detail["settings"] == "REDIS_URL"
+
+
+def test_ports_that_each_worker_has_for_itself_are_no_change(store: MemoryAuditStore) -> None:
+    """Several on one machine begin with a port each; that there is one at all is told."""
+    told(store, Settings())
+    [changed] = told(store, Settings(grpc_port=50_051))
+    assert changed.detail["settings"] == "GRPC_PORT"
+    assert told(store, Settings(grpc_port=50_052, pod_name="worker-1")) == []
+    [changed] = told(store, Settings())
+    assert changed.detail["settings"] == "GRPC_PORT"
+
+
 def test_a_store_that_is_away_is_told_later(store: MemoryAuditStore) -> None:
     """What a process has to say first waits until there is somebody to hear it."""
     away = [True]
