@@ -3,7 +3,7 @@
 from collections.abc import Collection
 
 from kotaemon_node.audit_log.findings import Verification
-from kotaemon_node.audit_log.walking import ChainWalk
+from kotaemon_node.audit_log.walking import ChainWalk, number_of
 from kotaemon_node.domain.audit_chain import Entry
 
 
@@ -26,7 +26,7 @@ def compare_beginning(
     if before is None:
         named = told.get("before_chain")
         if named and named not in excused and not since:
-            text = f"the log before it, up to entry {told.get('before_seq')}, is gone"
+            text = f"the log before it, up to entry {number_of(told.get('before_seq'))}, is gone"
             found.add("begun_again", walk.chain, 1, text)
     elif not _follows(told, before.last):
         end = f"entry {before.last.seq}" if before.last else "its beginning"

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from kotaemon_node.domain import audit_limits as limits
+from kotaemon_node.domain.ids import is_id
 
 _NAME: Final = b'"audit_head"'
 
@@ -56,6 +57,7 @@ def _told(line: bytes) -> tuple[str, int, Seen] | None:
             return None
         by = f"seen by a process at {said['at']}"
         seen = Seen(int(said["seq"]), str(said["hash"]), by)
-        return str(said["tenant"]), int(said["chain"]), seen
-    except (ValueError, KeyError, TypeError, RecursionError):
+        tenant, chain = str(said["tenant"]), int(said["chain"])
+        return (tenant, chain, seen) if is_id(tenant) and chain > 0 and seen.seq > 0 else None
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return None  # a line of another program, or one that was cut

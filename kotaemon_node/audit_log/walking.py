@@ -125,7 +125,7 @@ class ChainWalk:
         self._found.first_at = self._found.first_at or entry.at
         self._found.last_at = entry.at
         if entry.event.action == "audit.set_back":
-            seen = entry.event.detail.get("seen_seq", "?")
+            seen = number_of(entry.event.detail.get("seen_seq"))
             text = f"entry {entry.seq} says that the log had been cut off: it went to entry {seen}"
             self._add("set_back", entry.seq, text)
 
@@ -159,6 +159,11 @@ class ChainWalk:
 
     def _add(self, kind: Kind, seq: int, text: str) -> None:
         self._found.add(kind, self.chain, seq, text)
+
+
+def number_of(said: object) -> str:
+    """Return the number that an entry tells, as text: whoever made it may have told anything."""
+    return str(said) if isinstance(said, int) else "?"
 
 
 def _unlinked(seq: int) -> str:

@@ -12,12 +12,13 @@ stored, never as they would be written anew, so no later version of the program 
 import hashlib
 import hmac
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, cast, get_args
 
-from kotaemon_node.domain.audit import AuditEvent
+from kotaemon_node.domain.audit import AuditEvent, AuditOutcome
 from kotaemon_node.domain.credentials import problem_of
 
 GENESIS: Final = "0" * 64
@@ -28,6 +29,10 @@ _PURPOSE: Final = b"kotaemon audit entry 1\n"
 _KEY_PURPOSE: Final = b"kotaemon audit key 1\n"
 _MARK: Final = '{"hash":"'
 _BODY_AT: Final = len(_MARK) + 64 + len('",')
+_HASH: Final = re.compile(r"[0-9a-f]{64}")
+_TIME: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z")
+_MAYBE_HALF: Final = b"\\ud"
+"""Begins, in JSON, half of a character of two; we write none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,23 +120,29 @@ def hash_of(body: bytes, key: AuditKey | None) -> str:
 
 
 def read_line(line: bytes) -> Entry:
-    """Read a line; it proves nothing yet. Raises ``ValueError`` where it is none."""
+    """Read a line; it proves nothing yet. Raises ``ValueError`` where it is none.
+
+    Who may write the store chose every byte of it: what is no hash, number, time or outcome is
+    refused here, and nobody behind has to ask.
+    """
     try:
         fields: Mapping[str, Any] = json.loads(line)
+        if _MAYBE_HALF in line:
+            json.dumps(fields, ensure_ascii=False).encode()  # half a character nobody can print
         if not line.startswith(_MARK.encode()) or line[_BODY_AT - 1 : _BODY_AT] != b",":
             raise ValueError("it does not begin with its hash")
         return Entry(
             raw=line,
-            hash=_text(fields, "hash"),
-            before=_text(fields, "before"),
+            hash=_formed(fields, "hash", _HASH),
+            before=_formed(fields, "before", _HASH),
             chain=_number(fields, "chain"),
             seq=_number(fields, "seq"),
-            at=_text(fields, "at"),
+            at=_formed(fields, "at", _TIME),
             id=_text(fields, "id"),
             key=_text(fields, "key"),
             event=AuditEvent(
                 action=_text(fields, "action"),
-                outcome=fields["outcome"],
+                outcome=_outcome(fields["outcome"]),
                 detail=dict(fields["detail"]),
                 **{name: _text(fields, name) for name in _TEXTS},
             ),
@@ -167,8 +178,22 @@ def _text(fields: Mapping[str, Any], name: str) -> str:
     return value
 
 
+def _formed(fields: Mapping[str, Any], name: str, form: re.Pattern[str]) -> str:
+    value = _text(fields, name)
+    if form.fullmatch(value) is None:
+        raise ValueError(f"its {name} is none")
+    return value
+
+
+def _outcome(value: object) -> AuditOutcome:
+    for known in get_args(AuditOutcome):
+        if value == known:
+            return cast(AuditOutcome, known)
+    raise ValueError("its outcome is none")
+
+
 def _number(fields: Mapping[str, Any], name: str) -> int:
     value = fields[name]
-    if not isinstance(value, int) or isinstance(value, bool):
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise TypeError(name)
     return value
