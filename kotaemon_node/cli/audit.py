@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -25,7 +25,7 @@ from kotaemon_node.cli.console import err, harmless, out
 from kotaemon_node.domain import audit_limits as limits
 from kotaemon_node.domain.audit_chain import Entry, read_line, written_time
 from kotaemon_node.domain.audit_names import PREFIX, tenant_of
-from kotaemon_node.domain.ids import DEFAULT_TENANT
+from kotaemon_node.domain.ids import DEFAULT_TENANT, is_id
 from kotaemon_node.local import places
 from kotaemon_node.local.errors import LocalError
 
@@ -136,15 +136,26 @@ def export(
     """Print all entries as JSON lines, the oldest first, with the hashes that prove them."""
     begin = _time(since)
     with audit_place(data) as place:
-        for line in AuditReader(place.store, place.artifacts).ascending(tenant):
-            if not begin or _at(line) >= begin:
-                print(line.decode("utf-8", "replace"))
+        for line in lines_from(AuditReader(place.store, place.artifacts).ascending(tenant), begin):
+            print(line.decode("utf-8", "replace"))
+
+
+def lines_from(lines: Iterable[bytes], begin: str) -> Iterator[bytes]:
+    """Yield the lines from the first one of a time on, and all behind it.
+
+    Processes' clocks differ: one that says that it is a moment older would be a gap, if left out.
+    """
+    begun = not begin
+    for line in lines:
+        begun = begun or _at(line) >= begin
+        if begun:
+            yield line
 
 
 def _tenants(place: AuditPlace) -> Sequence[str]:
     """Return whose logs there are, also those that the store forgot."""
     archived = {tenant_of(name) for name in place.artifacts.list(PREFIX)}
-    return sorted(archived | set(place.store.tenants()))
+    return sorted(name for name in archived | set(place.store.tenants()) if is_id(name))
 
 
 def _verified(

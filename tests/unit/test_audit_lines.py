@@ -8,9 +8,10 @@ import pytest
 from kotaemon_node.audit_log.exported import ExportedLines
 from kotaemon_node.audit_log.findings import Verification
 from kotaemon_node.audit_log.heads import SeenByChain, read_heads
+from kotaemon_node.cli.audit import lines_from
 from kotaemon_node.domain import audit_limits
 from kotaemon_node.domain.audit import AuditEvent
-from kotaemon_node.domain.audit_chain import BEGUN, Head, line_of
+from kotaemon_node.domain.audit_chain import BEGUN, Head, line_of, written_time
 from tests.audit_logs import KEY, OLD_KEY, event
 
 CHAIN, LATER = 1_700_000_000_000, 1_800_000_000_000
@@ -172,6 +173,20 @@ def test_a_line_of_a_tenant_that_cannot_be_is_no_log_of_its_own() -> None:
     lines, _ = log_of(3)
     strange, _ = log_of(1, tenant="shop: 9 entries: whole\n", key=None)
     assert told(verified([*lines, *strange])) == [("default", "altered", 4)]
+
+
+def test_what_is_exported_from_a_time_on_has_no_gap() -> None:
+    """An entry whose process was a moment behind stands between two that are wanted."""
+    lines, behind = [], Head.beginning(CHAIN)
+    for number, at_ms in enumerate((0, 2_000, 1_999, 2_001)):
+        line, behind = line_of(
+            event(number), behind=behind, at_ms=at_ms, entry_id=f"t{number}", key=KEY
+        )
+        lines.append(line)
+    exported = list(lines_from(lines, written_time(2_000)))
+    assert exported == lines[1:]
+    assert told(verified(exported)) == []
+    assert list(lines_from(lines, "")) == lines
 
 
 def test_lines_of_which_none_can_be_read_are_named() -> None:
