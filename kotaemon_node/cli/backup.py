@@ -38,6 +38,7 @@ from kotaemon_node.local import places
 
 _DATA: Final = places.data_folder()
 _ALL: Final = "knowledge,sessions"
+_SOME_FAILED: Final = 3  # of --all-tenants; again, the others would be saved once more
 
 UrlOption = Annotated[
     str,
@@ -145,7 +146,7 @@ def backup(
     else:
         show_backups(made)
     if failed:
-        raise typer.Exit(1)
+        raise typer.Exit(_SOME_FAILED if made else 1)
 
 
 @app.command("list")

@@ -12,6 +12,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from kotaemon_node.adapters.redis.rights import REFUSED
 from kotaemon_node.backup.drill import Report
 from kotaemon_node.backup.format import Backup, BackupRefused, seconds
 from kotaemon_node.backup.keeping import Verified
@@ -58,7 +59,7 @@ def showing(totals: dict[str, int] | None = None) -> Iterator[Shown]:
     except BackupRefused as error:
         complain(str(error))
         raise typer.Exit(_CANNOT_BE_DONE) from None
-    except (NodeError, OSError, ValueError) as error:
+    except (NodeError, OSError, ValueError, REFUSED) as error:
         complain(f"{error}.")
         raise typer.Exit(_FAILURE) from None
 

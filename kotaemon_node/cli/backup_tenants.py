@@ -8,6 +8,7 @@ from typing import Annotated, TypeVar
 import structlog
 import typer
 
+from kotaemon_node.adapters.redis.rights import REFUSED
 from kotaemon_node.adapters.redis.tenants_met import tenants_met
 from kotaemon_node.backup.format import BACKUPS, BackupRefused
 from kotaemon_node.cli.backup_places import Place, backups_at, place_below
@@ -93,7 +94,7 @@ def of_each(
     for tenant in tenants:
         try:
             done.append(work(tenant))
-        except (BackupRefused, NodeError, OSError, ValueError) as error:
+        except (BackupRefused, NodeError, OSError, ValueError, REFUSED) as error:
             complain(f"Tenant {tenant}: {str(error).rstrip('.')}. The others are gone on with.")
             failed.append(tenant)
     return done, failed

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -232,13 +232,25 @@ def row_of(tenant: str, digest: str) -> str:
     return json.dumps({"tenant": tenant, "digest": digest, "role": "admin"})
 
 
-def test_trouble_with_one_tenant_is_told_and_the_others_are_saved(kept: Kept) -> None:
-    command("backup", "--all-tenants")
+def spoil_the_folder(kept: Kept) -> None:
     writing = kept.folder / "backups" / "tenants" / "acme"
     shutil.rmtree(writing)
     writing.write_text("no folder any more")
 
-    made = command("backup", "--all-tenants", exit_code=1)
+
+def spoil_redis(kept: Kept) -> None:
+    """As where a user lacks a right: Redis refuses what is asked about this tenant."""
+    kept.store.client.set("kn:{plugins:acme}:desired", "no hash")
+
+
+@pytest.mark.parametrize("spoil", [spoil_the_folder, spoil_redis])
+def test_trouble_with_one_tenant_is_told_and_the_others_are_saved(
+    kept: Kept, spoil: Callable[[Kept], None]
+) -> None:
+    command("backup", "--all-tenants")
+    spoil(kept)
+
+    made = command("backup", "--all-tenants", exit_code=3)
 
     assert [it["tenant"] for it in made] == ["default", "globex", "talker"]
 

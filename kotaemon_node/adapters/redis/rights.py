@@ -12,6 +12,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from redis.exceptions import ResponseError
+
+REFUSED: Final = ResponseError
+"""What is raised where a user lacks a right, or a key holds what it should not."""
+
 Role = Literal["worker", "coordinator", "turn-log", "backup", "exporter"]
 Access = Literal["", "r", "rw"]
 
