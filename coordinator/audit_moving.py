@@ -21,13 +21,16 @@ from kotaemon_node.domain import audit_limits as limits
 from kotaemon_node.domain.audit import AuditEvent, AuditOutcome
 from kotaemon_node.domain.audit_chain import Head, read_line, written_time
 from kotaemon_node.domain.audit_names import (
+    PREFIX,
     NoteKind,
     audit_prefix,
     chain_of,
     kind_of_note,
+    tenant_of,
     volume_name,
 )
 from kotaemon_node.domain.errors import CorruptArtifact, StoreUnavailable, Unavailable
+from kotaemon_node.domain.ids import is_id
 from kotaemon_node.ports.artifacts import ArtifactStore
 from kotaemon_node.ports.audit import AuditLog, AuditStore, StoredLine
 from kotaemon_node.ports.runtime import Clock
@@ -82,6 +85,8 @@ class AuditMoving:
         self._stop = threading.Event()
         self._anchored: dict[str, tuple[Head | None, float]] = {}
         """What was anchored last, and when by our clock."""
+        self._archived: set[str] = set()
+        """Tenants of whose logs there was something in the artifact store."""
         self._retired_s = 0.0
         self._whole_s: float | None = None
         """When a sweep treated every log; at first, since when we lead."""
@@ -111,7 +116,7 @@ class AuditMoving:
         if self._whole_s is None:
             self._whole_s = now_s
         retires = not self._retired_s or now_s - self._retired_s >= limits.AUDIT_RETIRE_S
-        tenants, whole = list(self._store.tenants()), True
+        tenants, whole = self._tenants(anew=retires), True
         random.shuffle(tenants)  # whoever is the last to fail, the others have their turn
         for tenant in tenants:
             self._show_age()
@@ -123,6 +128,17 @@ class AuditMoving:
         if retires:
             self._retired_s = now_s
         self._show_age()
+
+    def _tenants(self, *, anew: bool) -> list[str]:
+        """Return whose logs there are, also those that somebody took out of the list of them.
+
+        ``anew``: look through the artifact store for such, too.
+        """
+        listed = set(self._store.tenants())
+        if anew:
+            self._archived = {tenant_of(name) for name in self._artifacts.list(PREFIX)}
+        others = {one for one in {*self._anchored, *self._archived} - listed if is_id(one)}
+        return [*listed, *(one for one in others if self._store.head(one)[0] is not None)]
 
     def _treat(self, tenant: str, *, retires: bool) -> bool:
         """Anchor, move and retire; False where that failed."""
@@ -196,7 +212,7 @@ class AuditMoving:
         return True
 
     def retire(self, tenant: str) -> None:
-        """Remove the volumes whose newest entry is older than entries are kept."""
+        """Remove the volumes of which all was made, and moved, longer ago than entries are kept."""
         if not self._kept_s:
             return
         _, now_ms = self._store.head(tenant)
@@ -204,7 +220,8 @@ class AuditMoving:
         for chain in self._chains(tenant):
             over: list[Note] = []
             for note in self._notes(tenant, chain, "volume"):
-                if note.to_at >= end:
+                # An entry says itself when it was made, and may lie; when it was moved, we know.
+                if max(note.to_at, note.made_at) >= end:
                     break
                 over.append(note)
             if over:

@@ -15,6 +15,7 @@ from kotaemon_node.ports.audit import AuditStore
 Place = tuple[int, int]
 """Chain and number of an entry."""
 _PAGE = 500
+_NOWHERE: Place = (0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +91,9 @@ class AuditReader:
     def ascending(self, tenant: str) -> Iterator[bytes]:
         """Yield all lines in their order, each once: volumes, then what is in the session store."""
         place: Place = (0, 0)
-        for name, _ in self._volumes(tenant):
+        for name, numbers in self._volumes(tenant):
             for line in self._lines(name):
-                at = _place_of(line, place)
+                at = _place_of(line, place, numbers)
                 if at > place:
                     place = at
                     yield line
@@ -107,11 +108,13 @@ class AuditReader:
             for row in rows:
                 place = (row.chain, row.seq)
                 yield from _read(row.line)
-        for name, (chain, first, _) in reversed(self._volumes(tenant)):
-            if place is not None and (chain, first) >= place:
+        for name, numbers in reversed(self._volumes(tenant)):
+            if place is not None and numbers[:2] >= place:
                 continue
             for line in reversed(self._lines(name)):
-                at = _place_of(line, (0, 0))
+                at = _place_of(line, _NOWHERE, numbers)
+                if at == _NOWHERE:
+                    continue
                 if place is None or at < place:
                     place = at
                     yield from _read(line)
@@ -141,9 +144,15 @@ def _read(line: bytes) -> Iterator[Entry]:
         return  # the verifier names it
 
 
-def _place_of(line: bytes, otherwise: Place) -> Place:
+def _place_of(line: bytes, otherwise: Place, numbers: tuple[int, int, int]) -> Place:
+    """Return where a line of a volume stands; ``otherwise``, where it says nothing that can be.
+
+    One that says that it stands elsewhere would hide what lies between.
+    """
     try:
         entry = read_line(line)
     except ValueError:
         return otherwise
-    return entry.chain, entry.seq
+    chain, first, last = numbers
+    inside = entry.chain == chain and first <= entry.seq <= last
+    return (entry.chain, entry.seq) if inside else otherwise
