@@ -30,7 +30,7 @@ digest() {
     printf '%s' "$(cat "$1")" | sha256sum | cut -d ' ' -f 1
 }
 
-# redis_user PART WORD: a password of the part's own, where only that part finds it; prints its line
+# redis_user PART WORD: a password of the part's own, where only that part finds it; adds its line
 # of Redis's users, from the table of rights, in which WORD stands for the digest of the password.
 redis_user() {
     settle "$secrets/$1/redis-password" ''
@@ -38,8 +38,10 @@ redis_user() {
 REDIS_URL=redis://$1@redis:6379/0?password_file=/var/lib/kotaemon/secrets/own/redis-password
 EOF
     chmod 600 "$secrets/$1/redis-password"
-    printf '%s\n' "$rights" | grep "^user $1 " |
-        sed "s/#$2/#$(digest "$secrets/$1/redis-password")/; s/\$/$more/"
+    line=$(printf '%s\n' "$rights" | grep "^user $1 ")
+    password=$(digest "$secrets/$1/redis-password")
+    users="$users
+$(printf '%s\n' "$line" | sed "s/#$2/#$password/; s/\$/$more/")"
 }
 
 # Of Redis's own default user, who may do everything: for Redis's health check, and for people.
@@ -48,12 +50,12 @@ rights=$(kotaemon rights redis)
 more=
 # Asked for alone: a Redis before 7.2 does not know it.
 [ "${DURABILITY:-local}" != fsync ] || more=' +waitaof'
-{
-    echo "user default on #$(digest "$secrets/redis/password") ~* &* +@all"
-    redis_user worker SHA256_OF_THE_PASSWORD_OF_WORKER
-    redis_user coordinator SHA256_OF_THE_PASSWORD_OF_COORDINATOR
-    redis_user backup SHA256_OF_THE_PASSWORD_OF_BACKUP
-} | put "$secrets/redis/users.acl"
+# Into a variable first: a pipe would put a cut file in place and go on, where a line fails.
+users="user default on #$(digest "$secrets/redis/password") ~* &* +@all"
+redis_user worker SHA256_OF_THE_PASSWORD_OF_WORKER
+redis_user coordinator SHA256_OF_THE_PASSWORD_OF_COORDINATOR
+redis_user backup SHA256_OF_THE_PASSWORD_OF_BACKUP
+printf '%s\n' "$users" | put "$secrets/redis/users.acl"
 rm -f "$secrets/redis/password.conf"
 settle "$secrets/cluster/artifact-token" ''
 settle "$secrets/cluster/admin-key" "${ADMIN_KEY:-}"

@@ -95,3 +95,21 @@ def test_each_part_gets_in_as_itself_and_a_second_run_keeps_passwords(secrets: P
     assert all(line.endswith(" +waitaof") for line in lines[1:])
     del made["redis/users.acl"]
     assert again == made
+
+
+def test_users_stay_as_they_are_where_one_of_them_cannot_be_written(
+    secrets: Path, tmp_path: Path
+) -> None:
+    """A file that ends midway would shut out the parts that it does not name."""
+    users = secrets / "redis/users.acl"
+    users.write_text("user default on nopass ~* &* +@all\n")
+    before = users.read_text()
+    program = tmp_path / "bin" / "kotaemon"
+    program.parent.mkdir()
+    program.write_text("#!/bin/sh\necho 'user worker on #SHA256_OF_THE_PASSWORD_OF_WORKER'\n")
+    program.chmod(0o755)
+
+    with pytest.raises(subprocess.CalledProcessError):
+        set_up(secrets, PATH=f"{program.parent}:{os.environ['PATH']}")
+
+    assert users.read_text() == before
