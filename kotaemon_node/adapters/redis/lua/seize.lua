@@ -27,14 +27,16 @@ if held[1] == 'queued' then
     return {'none'}
   end
 elseif held[1] == 'running' then
-  -- The same owner again: the reply of its first call was lost, or a task of it lost the turn.
-  if not any and before ~= ARGV[3] and before ~= ARGV[2] then return {'none'} end
+  -- The same owner again: the reply of its first call was lost, or a task of it lost the turn. But
+  -- who looked when nobody had it, and was given it since, as the turn before it ended, has it.
+  local again = before == ARGV[2] and held[3] == ARGV[8]
+  local mine = before == ARGV[2] and (ARGV[3] ~= '' or again)
+  if not any and before ~= ARGV[3] and not mine then return {'none'} end
   local fence = redis.call('HINCRBY', meta, 'fence', 1)
   redis.call('HSET', turn, 'owner', ARGV[2], 'fence', fence, 'progress_ms', now)
   if before ~= ARGV[2] then had_by(turn, before) end
   -- One that was handed over has no owner, and is no loss. One that its own pod takes anew is: the
-  -- task that had it is gone. Not so by this very call again: its reply was lost, no task had it.
-  local again = before == ARGV[2] and held[3] == ARGV[8]
+  -- task that had it is gone. Not so by this very call again: no task had it.
   if not any and before ~= '' and not again then redis.call('HINCRBY', turn, 'losses', 1) end
   if not any and before ~= ARGV[2] then redis.call('HINCRBY', turn, 'attempts', 1) end
 else
