@@ -8,7 +8,7 @@ from typing import Any
 
 from kotaemon_node.adapters.system import ThreadTasks
 from kotaemon_node.domain.intent_book import IntentBook, IntentRule, SlotRule
-from kotaemon_node.domain.knowledge import Hit, Passage, SearchResult
+from kotaemon_node.domain.knowledge import GenerationRef, Hit, Passage, SearchResult
 from kotaemon_node.domain.language import language_of
 from kotaemon_node.domain.session import Turn, TurnRequest
 from kotaemon_node.engine.acting import Acting
@@ -101,6 +101,8 @@ class Shop:
 
 class Policies:
     """Finds the shipping policy in the question's language, of one generation."""
+
+    ref = GenerationRef("default", 7, "d", "m")
 
     def __init__(self) -> None:
         self.searches = 0

@@ -19,6 +19,7 @@ from kotaemon_node.adapters.system import RandomIds, ThreadTasks
 from kotaemon_node.domain import limits
 from kotaemon_node.domain.events import SESSION_UPDATED
 from kotaemon_node.domain.frames import Frame
+from kotaemon_node.domain.knowledge import GenerationRef
 from kotaemon_node.domain.session import Principal, SessionKey, TurnKey, TurnRequest
 from kotaemon_node.engine.answering import Draft
 from kotaemon_node.engine.owners import Owners
@@ -58,9 +59,11 @@ class ScriptedAnswerer:
 class AnyKnowledge:
     """Has every knowledge base; nothing is searched."""
 
+    ref = GenerationRef("default", 7, "digest", "manifest")
+
     @contextmanager
-    def pinned(self, kb: str, *, min_generation: int = 0) -> Iterator[None]:
-        yield
+    def pinned(self, kb: str, *, min_generation: int = 0) -> Iterator[Any]:
+        yield self
 
 
 def trusts_the_store(owners: Owners) -> None:

@@ -9,7 +9,7 @@ from kotaemon_node.adapters.llm.openai import OpenAiLanguageModel
 from kotaemon_node.adapters.tools.described import HttpTool
 from kotaemon_node.adapters.tools.http import HttpToolbox
 from kotaemon_node.domain.frames import Frame
-from kotaemon_node.domain.knowledge import Hit, Passage, SearchResult
+from kotaemon_node.domain.knowledge import GenerationRef, Hit, Passage, SearchResult
 from kotaemon_node.engine.answering import Answerer
 from kotaemon_node.ports.tools import ToolSpec
 from kotaemon_node.ports.traces import NO_TRACES, Traces
@@ -28,6 +28,10 @@ class OneGeneration:
     def __init__(self, number: int) -> None:
         self._number = number
         self.searches = 0
+
+    @property
+    def ref(self) -> GenerationRef:
+        return GenerationRef("default", self._number, "d", "m")
 
     @contextmanager
     def pinned(self, kb: str, *, min_generation: int = 0) -> Iterator["OneGeneration"]:

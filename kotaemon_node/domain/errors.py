@@ -195,6 +195,15 @@ class KnowledgeBehind(Unavailable):
     code = "behind"
 
 
+class SessionAhead(KnowledgeBehind):
+    """The session was answered from a newer generation than the one that is served here."""
+
+    def __init__(self, message: str, *, generation: int) -> None:
+        """``generation``: that which it has seen."""
+        super().__init__(message)
+        self.generation = generation
+
+
 class Draining(Unavailable):
     """This pod is leaving and takes no new work."""
 

@@ -5,15 +5,24 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from kotaemon_node.domain.knowledge import GenerationRef
 from kotaemon_node.domain.session import TurnRequest
 from kotaemon_node.engine.given import ALONE
 from kotaemon_node.ports.sessions import ClaimRequest
 
 
 def claim_of(
-    request: TurnRequest, options: Mapping[str, Any], *, owner: str, new_epoch: str
+    request: TurnRequest,
+    options: Mapping[str, Any],
+    *,
+    owner: str,
+    new_epoch: str,
+    served: GenerationRef | None = None,
 ) -> ClaimRequest:
-    """Return the claim of ``owner``; ``options`` are those of the request, and its trace's."""
+    """Return the claim of ``owner``; ``options`` are those of the request, and its trace's.
+
+    ``served``: the generation that is to answer; None: none is needed.
+    """
     return ClaimRequest(
         key=request.key,
         principal=request.principal,
@@ -27,6 +36,8 @@ def claim_of(
         new_epoch=new_epoch,
         epoch=request.epoch,
         listed=request.options.get(ALONE) is not True,
+        kb=served.kb if served else "",
+        generation=served.generation if served else 0,
     )
 
 

@@ -67,6 +67,11 @@ class Lending:
                 lent = Nothing(kb)
             yield lent
 
+    def served(self, kb: str, *, tenant: str, min_generation: int) -> GenerationRef:
+        """Return the generation that is served now; errors as ``pinned``."""
+        with self.pinned(kb, tenant=tenant, min_generation=min_generation) as lent:
+            return lent.ref
+
     def _knowledge(self, tenant: str) -> Knowledge:
         if tenant == DEFAULT_TENANT:
             return self.default

@@ -1,6 +1,7 @@
 """The turn engine: what the routes call to run, follow, await and cancel turns."""
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import structlog
 
@@ -11,10 +12,11 @@ from kotaemon_node.domain.errors import (
     Gone,
     NodeError,
     Overloaded,
-    SessionNotFound,
+    SessionAhead,
 )
 from kotaemon_node.domain.frames import Frame
 from kotaemon_node.domain.ids import DEFAULT_KNOWLEDGE_BASE
+from kotaemon_node.domain.knowledge import GenerationRef
 from kotaemon_node.domain.session import (
     Principal,
     SessionKey,
@@ -47,7 +49,9 @@ from kotaemon_node.ports.events import Bus
 from kotaemon_node.ports.later import FOLLOW_UP
 from kotaemon_node.ports.runtime import Clock, IdSource, Tasks
 from kotaemon_node.ports.sessions import (
+    Claim,
     ClaimOutcome,
+    ClaimRequest,
     FrameLog,
     Orphan,
     SessionStore,
@@ -216,12 +220,16 @@ class TurnEngine:
 
     def submit(self, request: TurnRequest) -> ClaimOutcome:
         """See the protocol."""
-        self._admit(request)
+        self._admit()
         options = with_trace(request.options, self._traces)
-        asked = claim_of(request, options, owner=self._owner, new_epoch=self._ids.new_id())
-        with span("claim") as claiming:
-            claim = self._sessions.claim(asked)
-            claiming.tell({"kotaemon.claim.outcome": claim.outcome.value})
+        claiming = partial(
+            claim_of, request, options, owner=self._owner, new_epoch=self._ids.new_id()
+        )
+        try:
+            claim = self._claimed(claiming(served=self._served(request)))
+        except SessionAhead as behind:
+            # What it has seen is on its way here: that is waited for, a moment.
+            claim = self._claimed(claiming(served=self._served(request, behind.generation)))
         if claim.work is not None:
             self.start(claim.work)
         elif request.on_busy == "interrupt" and self._waits(request, claim.outcome):
@@ -270,30 +278,26 @@ class TurnEngine:
         """Send events again that nobody else will send; returns at once."""
         self._announcer.resend(unsent)
 
-    def _admit(self, request: TurnRequest) -> None:
+    def _admit(self) -> None:
         """Refuse, before anything is written, what this pod cannot do."""
         if self._draining():
             raise Draining("this pod is leaving; another one answers")
         if self.running >= limits.RUNNING_TURNS_PER_POD_MAX:
             raise Overloaded(f"this pod runs {self.running} turns already")
-        if FOLLOW_UP in request.options or "said" in request.options:
-            return  # what is told or said by a person needs no knowledge
-        kb = request.options.get("kb") or DEFAULT_KNOWLEDGE_BASE
-        asked = int(request.options.get("min_generation") or 0)
-        newest = max(asked, self._seen(request, kb))
-        tenant = request.key.session.tenant
-        with self._lending.pinned(kb, tenant=tenant, min_generation=newest):
-            pass  # raises where the knowledge base is unknown or this pod is behind
 
-    def _seen(self, request: TurnRequest, kb: str) -> int:
-        """Return the generation that the session has seen; a pod behind it must not answer."""
-        try:
-            session = self._sessions.load(
-                request.key.session, request.principal, after_version=0, limit=0
-            )
-        except SessionNotFound:
-            return 0  # a new session has seen nothing; the claim decides whether it may be made
-        return int(session.generations.get(kb, 0))
+    def _claimed(self, asked: ClaimRequest) -> Claim:
+        with span("claim") as claiming:
+            claim = self._sessions.claim(asked)
+            claiming.tell({"kotaemon.claim.outcome": claim.outcome.value})
+            return claim
+
+    def _served(self, request: TurnRequest, newest: int = 0) -> GenerationRef | None:
+        """Return the generation that would answer, ``newest`` at least; None: none is needed."""
+        if FOLLOW_UP in request.options or "said" in request.options:
+            return None  # what is told or said by a person needs no knowledge
+        kb = request.options.get("kb") or DEFAULT_KNOWLEDGE_BASE
+        least = max(newest, int(request.options.get("min_generation") or 0))
+        return self._lending.served(kb, tenant=request.key.session.tenant, min_generation=least)
 
     def _waits(self, request: TurnRequest, outcome: ClaimOutcome) -> bool:
         """Tell whether the turn waits; a request that was repeated may not have interrupted yet."""

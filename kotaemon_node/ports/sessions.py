@@ -63,6 +63,11 @@ class ClaimRequest:
     """The epoch by which the caller knows the session: in another one nothing is accepted."""
     listed: bool = True
     """Whether a session that it makes stands in the lists of sessions; it is read by its id."""
+    kb: str = ""
+    """The knowledge base that is to answer; "": none is needed."""
+    generation: int = 0
+    """The one of ``kb`` that the caller serves: where the session has seen a newer one, nothing is
+    accepted."""
 
 
 class ClaimOutcome(Enum):

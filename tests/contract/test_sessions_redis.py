@@ -17,6 +17,7 @@ from kotaemon_node.domain.errors import (
     Invalid,
     Overloaded,
     SequenceGap,
+    SessionAhead,
     SessionBusy,
     SessionNotFound,
     TurnConflict,
@@ -65,6 +66,8 @@ def claim(
     principal: Principal = ANYBODY,
     create: bool = True,
     epoch: str = "",
+    kb: str = "",
+    generation: int = 0,
 ) -> Claim:
     return sessions.claim(
         ClaimRequest(
@@ -78,6 +81,8 @@ def claim(
             trace_id=f"trace-{turn_id}",
             create_session=create,
             new_epoch=epoch or RandomIds().new_id(),
+            kb=kb,
+            generation=generation,
         )
     )
 
@@ -183,6 +188,26 @@ def test_a_full_queue_refuses_and_reject_does_not_wait(sessions: RedisSessionSto
         claim(sessions, f"q{number}")
     with pytest.raises(Overloaded):
         claim(sessions, "one-too-many")
+
+
+def test_a_pod_behind_what_a_session_has_seen_gets_no_turn_of_it(
+    sessions: RedisSessionStore,
+) -> None:
+    work = owned(sessions, "t1", kb="default", generation=3)
+    sessions.commit(work.lease, ending("t1"), take_next=True)  # by generation 3
+
+    with pytest.raises(SessionAhead) as refused:
+        claim(sessions, "t2", kb="default", generation=2)
+
+    assert refused.value.generation == 3
+    with pytest.raises(TurnNotFound):
+        sessions.turn(key("t2"), ANYBODY)
+    # Who asks again for what was answered is told, and who needs no knowledge, or another one,
+    # is not behind.
+    assert claim(sessions, "t1", kb="default", generation=2).outcome is ClaimOutcome.FINISHED
+    assert claim(sessions, "t2", kb="other", generation=0).outcome is ClaimOutcome.OWNED
+    assert claim(sessions, "t3").outcome is ClaimOutcome.QUEUED
+    assert claim(sessions, "t4", kb="default", generation=3).outcome is ClaimOutcome.QUEUED
 
 
 def test_two_pods_claiming_one_turn_make_one_owner(sessions: RedisSessionStore) -> None:
@@ -301,6 +326,18 @@ def test_a_turn_is_taken_only_from_the_owner_named(sessions: RedisSessionStore) 
     assert again is not None
     assert again.lease.fence > first.lease.fence
     assert again.attempts == 2
+
+
+def test_who_was_given_the_next_turn_does_not_take_it_from_nobody_as_well(
+    sessions: RedisSessionStore,
+) -> None:
+    first = owned(sessions, "t1", owner="pod-b")
+    claim(sessions, "t2")  # waits, owned by nobody: so a task of pod-b reads it
+    following = sessions.commit(first.lease, ending("t1"), take_next=True).next
+    assert following is not None
+
+    assert sessions.seize(key("t2"), "pod-b", from_owner="") is None
+    sessions.commit(following.lease, ending("t2", seq=2), take_next=True)  # not fenced
 
 
 def test_a_repeated_commit_changes_nothing_and_names_the_same_next_turn(

@@ -50,9 +50,11 @@ class AnyKnowledge:
         hit = Hit(PASSAGE, score=0.9, dense=0.8, lexical=3.5, coverage=1.0)
         return SearchResult(kb, 1, "0" * 64, (hit,))
 
+    ref = GenerationRef("default", 1, "0" * 64, "manifest")
+
     @contextmanager
-    def pinned(self, kb: str, *, min_generation: int = 0) -> Iterator[None]:
-        yield
+    def pinned(self, kb: str, *, min_generation: int = 0) -> Iterator[Any]:
+        yield self
 
 
 class ScriptedAnswerer:

@@ -9,7 +9,7 @@ from kotaemon_node.adapters.redis import RedisFrameLog, RedisSessionStore, Redis
 from kotaemon_node.adapters.system import RandomIds, ThreadTasks
 from kotaemon_node.domain.errors import LanguageModelError, NodeError
 from kotaemon_node.domain.frames import Frame
-from kotaemon_node.domain.knowledge import Hit, Passage, SearchResult
+from kotaemon_node.domain.knowledge import GenerationRef, Hit, Passage, SearchResult
 from kotaemon_node.domain.session import OnBusy, Principal, SessionKey, TurnKey, TurnRequest
 from kotaemon_node.engine.answering import Answerer
 from kotaemon_node.engine.turns import TurnEngine
@@ -70,6 +70,8 @@ class ScriptedModel:
 
 class TwoPassages:
     """Knowledge that always finds the same."""
+
+    ref = GenerationRef("default", 7, "digest", "manifest")
 
     def pinned(self, kb: str, *, min_generation: int = 0) -> AbstractContextManager[Any]:
         return nullcontext(self)

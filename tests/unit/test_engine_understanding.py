@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from kotaemon_node.adapters.system import SystemClock, ThreadTasks
-from kotaemon_node.domain.knowledge import Hit, Passage, SearchResult
+from kotaemon_node.domain.knowledge import GenerationRef, Hit, Passage, SearchResult
 from kotaemon_node.domain.session import SessionKey, SessionView, Turn, TurnKey
 from kotaemon_node.domain.turn import State
 from kotaemon_node.domain.words import telling_words
@@ -32,6 +32,8 @@ ASKED_BEFORE = "How long does shipping to Germany take?"
 
 class Shop:
     """Knowledge that finds passages by the words they share with a question."""
+
+    ref = GenerationRef("default", 7, "digest", "manifest")
 
     def __init__(self) -> None:
         self.searched: list[str] = []

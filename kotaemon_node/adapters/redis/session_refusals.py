@@ -12,11 +12,13 @@ from kotaemon_node.domain.errors import (
     Overloaded,
     Sealed,
     SequenceGap,
+    SessionAhead,
     SessionBusy,
     SessionNotFound,
     TurnConflict,
     Unavailable,
 )
+from kotaemon_node.ports.sessions import ClaimRequest
 
 CLAIM_ERRORS: Final[Mapping[str, NodeError]] = {
     "late": Unavailable("the turn was accepted too slowly; send it again"),
@@ -34,3 +36,12 @@ WRITE_ERRORS: Final[Mapping[str, type[NodeError]]] = {
     "gap": SequenceGap,
     "full": Overloaded,
 }
+
+
+def behind(request: ClaimRequest, newest: int) -> SessionAhead:
+    """Return what says that the session has seen ``newest``, which its caller does not serve."""
+    return SessionAhead(
+        f"this pod serves generation {request.generation} of {request.kb}, and the session was "
+        f"answered from {newest} already",
+        generation=newest,
+    )

@@ -94,6 +94,8 @@ class SessionWrites:
             # A pod that seals nothing, or one that does, may have accepted it under the other.
             digests[1],
             "1" if request.options.get(SAID) else "",
+            request.kb,
+            request.generation,
         ]
 
     def commit(

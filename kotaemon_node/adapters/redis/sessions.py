@@ -15,7 +15,7 @@ from kotaemon_node.adapters.redis.running import RunningTurns
 from kotaemon_node.adapters.redis.session_cache import Remembered, SessionCache, told
 from kotaemon_node.adapters.redis.session_list import SessionList
 from kotaemon_node.adapters.redis.session_reads import SessionReads
-from kotaemon_node.adapters.redis.session_refusals import CLAIM_ERRORS, WRITE_ERRORS
+from kotaemon_node.adapters.redis.session_refusals import CLAIM_ERRORS, WRITE_ERRORS, behind
 from kotaemon_node.adapters.redis.session_writes import SessionWrites
 from kotaemon_node.adapters.redis.store_losses import LossReason, StoreLosses
 from kotaemon_node.adapters.redis.work_opening import WorkOpening
@@ -162,6 +162,8 @@ class RedisSessionStore(SessionReads):
             # Digests of what was sealed are compared in vain without its key: that is told instead.
             with suppress(TurnNotFound):
                 self.turn(request.key, request.principal)
+        if outcome == "behind":
+            raise behind(request, int(reply[1]))
         if outcome in CLAIM_ERRORS:
             error = CLAIM_ERRORS[outcome]
             raise type(error)(str(error))

@@ -9,6 +9,7 @@
 --       26 '1': the archive was looked into  27 principal of a session that it makes
 --       28 user id of the same ('' = none)  29 of the same '1': no list shows it
 --       30 its other digest, with the tenant's secret or without  31 '1': a person says it
+--       32 knowledge base that is to answer ('' = none)  33 its generation at the caller
 -- Message, options and title may be sealed; nothing here looks into them.
 -- Accepts, recognises or refuses a turn. Reply: {outcome, …}.
 -- A store that has lost what the caller remembers says so, before anything is accepted.
@@ -68,6 +69,12 @@ end
 local busy = head[3] ~= '' or redis.call('LLEN', queue) > 0
 if busy and ARGV[9] == 'reject' then return {'busy'} end
 if busy and redis.call('LLEN', queue) >= tonumber(ARGV[10]) then return {'full'} end
+-- Answers of a session never go back to an older generation.
+if ARGV[32] ~= '' then
+  local generations = redis.call('HGET', meta, 'generations')
+  local newest = generations and cjson.decode(generations)[ARGV[32]]
+  if newest and newest > tonumber(ARGV[33]) then return {'behind', tostring(newest)} end
+end
 
 if ARGV[18] ~= '' and not redis.call('HGET', meta, 'title') then redis.call('HSET', meta, 'title', ARGV[18]) end
 -- A long pause closes the dialogue context and what was known of it; the history stays.
