@@ -52,7 +52,7 @@ def test_each_part_is_a_user_of_its_own_in_the_bundled_kafka(pod: str) -> None:
     assert found["KAFKA_SASL_MECHANISM"] == "SCRAM-SHA-512"
 
 
-def test_backups_have_nothing_to_say_in_kafka() -> None:
+def test_backups_are_no_user_of_kafka() -> None:
     for objects in (rendered(ALL_ON), rendered(FILES["external-values.yaml"], sets=EXTERNAL)):
         found = told(objects, f"CronJob {F}-backup-full")
         assert found["KAFKA_BOOTSTRAP_SERVERS"] == ""

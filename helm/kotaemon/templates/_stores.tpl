@@ -9,7 +9,8 @@ ones in their place, because lists of environments are merged by name.
 {{- if ne .user "backup" }}
 {{ include "kotaemon.env.kafka.user" . }}
 {{- else if include "kotaemon.kafka.users" .root }}
-# It has no user there, and nothing to say.
+# It has no user there. What it says of data keys goes to Redis, where pods of such a cluster do not
+# listen: they read the keys themselves within five seconds.
 - {name: KAFKA_BOOTSTRAP_SERVERS, value: ""}
 {{- end }}
 {{- end }}

@@ -63,7 +63,8 @@ FAMILIES: Final = (
     # may hold any of it, as the user of backups.
     Family(("kn:{bus}:knowledge_updated",), worker="r", backup="r"),
     Family(("kn:{bus}:session_updated",), backup="r"),
-    # Who rotates or destroys data keys, as the user of backups, tells the pods.
+    # Who rotates or destroys data keys, as the user of backups, tells the pods where Redis is the
+    # bus; where it is another they learn by themselves (DATA_KEYS_KNOWN_S).
     Family(("kn:{bus}:config_updated",)),
     Family(("kn:{bus}:turn_log",), coordinator="", turn_log="rw", backup="r"),
     Family(("kn:{jobs}:*",)),
