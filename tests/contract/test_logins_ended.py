@@ -99,7 +99,7 @@ def of_before(redis_server: RedisServer) -> Iterator[RedisStore]:
         if not word.startswith("~kn:{logins")
     ]
     admin = redis.Redis.from_url(redis_server.url)
-    admin.execute_command("ACL", "SETUSER", "of-before", *words)
+    admin.execute_command("ACL", "SETUSER", "of-before", *words)  # type: ignore[no-untyped-call]
     store = connect(redis_server.url.replace("://", "://of-before:worker@"))
     yield store
     store.client.close()

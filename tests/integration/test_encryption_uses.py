@@ -2,7 +2,7 @@
 
 import base64
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -140,13 +140,13 @@ class Moving(FileArtifactStore):
         super().__init__(root)
         self._moves, self._left = moves, after
 
-    def list(self, prefix: str) -> Sequence[str]:
+    def list(self, prefix: str) -> Iterator[str]:
         """See the port."""
         found = super().list(prefix)
         self._left -= 1
         if self._left == 0:
             self._moves()
-            return []
+            return iter(())
         return found
 
 
