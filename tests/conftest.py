@@ -5,10 +5,15 @@ from collections.abc import Generator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.cluster import cluster, shared_cluster
 
 __all__ = ["cluster", "public_data", "shared_cluster"]
+
+# How long an example takes says how busy the machine is.
+settings.register_profile("tests", deadline=None)
+settings.load_profile("tests")
 
 _VARIABLE = "KOTAEMON_TEST_DATA"
 RERUNS_MAX = 5
