@@ -1,6 +1,8 @@
 """Asks each process whether it is ready, the way its own clients would."""
 
+import http
 import http.client
+import json
 import socket
 import ssl
 import struct
@@ -39,6 +41,20 @@ def is_ready(cluster: Cluster, name: str) -> bool:
             return _get(port_of(cluster, name), "/readyz") is not None
 
 
+def reading(cluster: Cluster) -> str:
+    """Return how far a coordinator that is not ready yet has read its folder; "" where unknown."""
+    answer = _asked(cluster.coordinator_port, "/readyz")
+    if answer is None:
+        return ""
+    try:
+        known = json.loads(answer[1])["knowledge"].values()
+        passages = sum(one["passages"] for one in known)
+        waiting = sum(one["documents"]["waiting"] for one in known)
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return ""  # another version's, or nobody's we know
+    return f"{passages:,} passages are indexed, {waiting:,} documents wait" if passages else ""
+
+
 def port_of(cluster: Cluster, name: str) -> int:
     """Return the port on which a process listens."""
     fixed = {
@@ -63,7 +79,13 @@ def _is_our_balancer(cluster: Cluster) -> bool:
 
 
 def _get(port: int, path: str, *, host: str = "", tls: bool = False) -> bytes | None:
-    """Return the body of a 200, else None. Probing must not fail, whatever is on the port."""
+    """Return the body of a 200, else None."""
+    answer = _asked(port, path, host=host, tls=tls)
+    return answer[1] if answer is not None and answer[0] == http.HTTPStatus.OK else None
+
+
+def _asked(port: int, path: str, *, host: str = "", tls: bool = False) -> tuple[int, bytes] | None:
+    """Return status and body; None without an answer. Probing must not fail, whoever is there."""
     name = (urlsplit(host).hostname if host else None) or "127.0.0.1"
     connection = http.client.HTTPConnection(name, port, timeout=_TIMEOUT_S)
     if tls:
@@ -73,12 +95,11 @@ def _get(port: int, path: str, *, host: str = "", tls: bool = False) -> bytes | 
     try:
         connection.request("GET", path)
         response = connection.getresponse()
-        body = response.read()
+        return response.status, response.read()
     except (OSError, http.client.HTTPException):
         return None
     finally:
         connection.close()
-    return body if response.status == 200 else None
 
 
 def _whoever_answers() -> ssl.SSLContext:

@@ -11,8 +11,11 @@ from kotaemon_node.local.folder import DataFolder
 from kotaemon_node.local.supervisor import ProcessInfo, Supervisor
 
 POLL_S = 0.1
+POLL_LATER_S = 0.5
+"""Of what takes long anyway: looking more often would take from it."""
+_SOON_S = 10.0
 START_S = 180.0
-"""A first start indexes the sample knowledge, perhaps on a slow machine."""
+"""Without any progress. A first start indexes the knowledge folder, however large."""
 DEATHS_MAX = 3
 """A process that died so often while starting will not come up by itself."""
 
@@ -37,14 +40,44 @@ class Deaths:
         return self._count.get(info.name, 0)
 
 
+class Advance:
+    """Tells a start that takes long from one that is stuck."""
+
+    def __init__(self, now_s: Callable[[], float] = time.monotonic) -> None:
+        self._now_s = now_s
+        self._begun_s = self._since_s = now_s()
+        self._read = ""
+
+    def made(self) -> None:
+        """Take note that something got on."""
+        self._since_s = self._now_s()
+
+    def read(self, how_far: str) -> bool:
+        """Take note of how far a folder was read; True where that is further than before."""
+        if not how_far or how_far == self._read:
+            return False
+        self._read = how_far
+        self.made()
+        return True
+
+    @property
+    def stuck(self) -> bool:
+        """Nothing got on for ``START_S``."""
+        return self._now_s() - self._since_s > START_S
+
+    @property
+    def pause_s(self) -> float:
+        """How long to wait before the next look."""
+        return POLL_S if self._now_s() - self._begun_s < _SOON_S else POLL_LATER_S
+
+
 def wait_ready(
     folder: DataFolder, cluster: Cluster, names: Sequence[str], *, progress: Progress
 ) -> None:
-    """Return when all are ready; ``StartFailed`` for one that keeps dying or is too slow."""
+    """Return when all are ready; ``StartFailed`` for one that keeps dying or is stuck."""
     supervisor = Supervisor(folder)
-    deaths = Deaths()
+    deaths, advance = Deaths(), Advance()
     waiting = list(names)
-    deadline = time.monotonic() + START_S
     while True:
         processes = supervisor.processes()
         for name in waiting:
@@ -54,11 +87,15 @@ def wait_ready(
         for name in [name for name in waiting if ready.get(name)]:
             progress(name, "ready")
             waiting.remove(name)
+            advance.made()
         if not waiting:
             return
-        if time.monotonic() > deadline:
-            raise _failed(folder, waiting[0], f"{waiting[0]} is not ready after {START_S:.0f} s")
-        time.sleep(POLL_S)
+        if "coordinator" in waiting and advance.read(how_far := probes.reading(cluster)):
+            progress("coordinator", how_far)
+        if advance.stuck:
+            said = f"{waiting[0]} is not ready, and nothing got on for {START_S:.0f} s"
+            raise _failed(folder, waiting[0], said)
+        time.sleep(advance.pause_s)
 
 
 def wait_balanced(folder: DataFolder, workers: Sequence[str]) -> None:
