@@ -107,7 +107,7 @@ MUTANTS: dict[str, Patches] = {
     ],
     "delete keeps no ids": [("delete", "redis.call('HSET', KEYS[4], id, 'gone')", "")],
     "seize takes from anybody": [
-        ("seize", "if not any and before ~= ARGV[3] and before ~= ARGV[2]", "if false")
+        ("seize", "if not any and before ~= ARGV[3] and not mine", "if false")
     ],
     "seize raises no fence": [
         (

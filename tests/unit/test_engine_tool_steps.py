@@ -37,6 +37,10 @@ class Notes:
     def decided(self, step: str) -> Any:
         return self.journal.get(step)
 
+    def steps(self, prefix: str) -> list[tuple[str, Any]]:
+        found = [it for it in self.journal.items() if it[0].startswith(prefix)]
+        return [(step.removeprefix(prefix), said) for step, said in found]
+
     def decide(self, step: str, result: Any) -> None:
         self.journal[step] = result
         self.order.append(step)

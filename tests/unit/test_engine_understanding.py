@@ -70,6 +70,10 @@ class Out:
     def decided(self, step: str) -> Any:
         return self.journal.get(step)
 
+    def steps(self, prefix: str) -> list[tuple[str, Any]]:
+        found = [it for it in self.journal.items() if it[0].startswith(prefix)]
+        return [(step.removeprefix(prefix), said) for step, said in found]
+
     def decide(self, step: str, value: Any) -> None:
         self.journal[step] = value
 

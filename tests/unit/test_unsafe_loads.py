@@ -64,6 +64,9 @@ HOMES: Final[Mapping[tuple[str, str], str]] = {
     ("kotaemon_node/adapters/bundles/sources.py", "compile"): (
         "checks the syntax of a plugin's source and throws the code away"
     ),
+    ("kotaemon_node/cli/commands.py", "importlib.import_module"): (
+        "loads the command that was asked for, by a table in the same file"
+    ),
     ("kotaemon_node/adapters/faiss/spaces.py", "faiss.read_index"): (
         "reads segments whose checksums a signed manifest holds, verified before"
     ),
