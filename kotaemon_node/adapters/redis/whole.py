@@ -158,7 +158,10 @@ class RedisWholeSessions:
             if back:
                 client.hset(keys.API_KEYS, mapping=back)
             there = {**here, **back}
-            if any(_tenant_of(there.get(it, "")) != _tenant_of(row) for it, row in kept.items()):
+            if any(
+                it not in there or _tenant_of(there[it]) != _tenant_of(row)
+                for it, row in kept.items()
+            ):
                 differs.append("the list of API keys (some of the backup are not in it)")
             # In any case: a restore that was killed before this left keys that no pod has read.
             client.set(keys.API_KEYS_STAMP, secrets.token_hex(8))
