@@ -1,13 +1,10 @@
 """Which cluster's audit log a command is about, and what commands record there themselves."""
 
 import getpass
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-
-import structlog
 
 from kotaemon_node.adapters.signing import TrustedKeys
 from kotaemon_node.adapters.system import RandomIds, SystemClock
@@ -71,8 +68,6 @@ def record(
     if settings.audit_log == "off":
         return
     local = cluster and redis_users.url_of(cluster, "backup")
-    # Results go to stdout, so what the writer has to say does not.
-    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     try:
         audited = audited_of(
             settings,

@@ -1,13 +1,11 @@
 """How backups are shown: progress and words to stderr, results to stdout."""
 
 import json
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
 
-import structlog
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -42,8 +40,6 @@ class Shown:
 @contextmanager
 def showing(totals: dict[str, int] | None = None) -> Iterator[Shown]:
     """Show progress in the body, and errors as a sentence and an exit code."""
-    # Results go to stdout, so logs do not.
-    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     columns = (
         TextColumn("{task.description:<10}"),
         BarColumn(),

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-import structlog
 import typer
 
 from kotaemon_node.adapters.redis import RedisDataKeys, RedisStore
@@ -251,8 +250,6 @@ class _Opened:
 @contextmanager
 def _place(data: Path, *, writes: bool = True) -> Iterator[_Opened]:
     """Lend the cluster that is meant, and turn errors of the product into sentences."""
-    # Results go to stdout, so logs do not.
-    structlog.configure(logger_factory=lambda *_: structlog.PrintLogger(sys.stderr))
     try:
         place: Place = place_of(data, None)
         path = files.used(folder_of(data), place.settings)

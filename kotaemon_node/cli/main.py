@@ -4,6 +4,7 @@ import sys
 from importlib.metadata import version
 from typing import Annotated, Any
 
+import structlog
 import typer
 
 from kotaemon_node.adapters.encoder.errors import EncoderSetupError
@@ -61,6 +62,8 @@ def _options(
     ] = False,
 ) -> None:
     """A cluster that answers questions from your documents, on this machine."""
+    # Results go to stdout, so logs do not: ``KEY=$(kotaemon keys create …)`` is a key.
+    structlog.configure(logger_factory=lambda *_: structlog.PrintLogger(sys.stderr))
 
 
 if __name__ == "__main__":

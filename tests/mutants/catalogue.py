@@ -43,7 +43,7 @@ BOOTSTRAP, RUNNING = "kotaemon_node/bootstrap.py", "kotaemon_node/running.py"
 ENGINE = "kotaemon_node/engine"
 GROUP, EXECUTION = f"{ENGINE}/group_commit.py", f"{ENGINE}/execution.py"
 WRITING, ANSWERING = f"{ENGINE}/writing.py", f"{ENGINE}/answering.py"
-TURNS, TOOLS = f"{ENGINE}/turns.py", f"{ENGINE}/tool_steps.py"
+TOOLS = f"{ENGINE}/tool_steps.py"
 FINDING = f"{ENGINE}/finding.py"
 FOLLOWING, OWNERS = f"{ENGINE}/following.py", f"{ENGINE}/owners.py"
 RECOVERY = f"{ENGINE}/recovery.py"
@@ -56,7 +56,7 @@ NO_LOSS_IS_TOLD: Final = Change(
     WORK, "if known.epoch == '' then return nil end\n", "if known then return nil end\n"
 )
 SEEN_STANDS: Final = "return max(asked, int(self.work.session.generations.get(self.kb, 0)))"
-SEEN_COUNTS: Final = "newest = max(asked, self._seen(request, kb))"
+SEEN_COUNTS: Final = "if newest and newest > tonumber(ARGV[33]) then"
 
 _FRAMES = (
     Mutant(
@@ -101,9 +101,9 @@ _FRAMES = (
             ),
             Change(
                 EXECUTION,
-                "        live.publish("
+                "        live.end(shown, "
                 "[*handoff_frames(turn, ending), terminal_frame(shown, seq=ending.seq)])\n",
-                "",
+                "        live.end(shown, [])\n",
             ),
         ),
         FRAMES,
@@ -219,7 +219,7 @@ _KNOWLEDGE = (
     Mutant(
         "a pod that is behind the session answers, and pods learn of nothing new",
         (
-            Change(TURNS, SEEN_COUNTS, "newest = asked"),
+            Change(CLAIM, SEEN_COUNTS, "if false then"),
             Change(ANSWERING, SEEN_STANDS, "return asked"),
             Change(BOOTSTRAP, "look=tenants.libraries.wake", "look=lambda *_: None"),
             Change(RUNNING, "period_s = limits.RECONCILE_S if", "period_s = 600.0 if"),
