@@ -20,7 +20,7 @@ from kotaemon_node.telemetry.metrics import Metrics
 from tests.fakes.bus import InProcessBus
 from tests.kafka_broker import KafkaBroker
 from tests.rabbitmq_server import RabbitmqServer
-from tests.redis_server import RedisServer, free_port
+from tests.redis_server import RedisServer, ServerClock, free_port
 
 CLOCK = SystemClock()
 TOPICS = (KNOWLEDGE_UPDATED, SESSION_UPDATED)
@@ -28,6 +28,7 @@ LAST = b"the readers of a test end here"
 # Far beyond what anything takes: a slow machine must not look like a lost message.
 PATIENCE_S = 60.0
 REFUSED_WITHIN_S = 10.0
+READING: list[threading.Thread] = []
 
 
 class Kind(Protocol):
@@ -102,7 +103,7 @@ class OnRedis:
         self.server.start()
 
     def bus(self) -> Bus:
-        return RedisStreamsBus(connect(self.server.url), clock=CLOCK)
+        return RedisStreamsBus(connect(self.server.url), clock=ServerClock(self.server))
 
     def absent(self) -> Bus:
         return RedisStreamsBus(connect(f"redis://127.0.0.1:{free_port()}/0"), clock=CLOCK)
@@ -150,7 +151,9 @@ class Reader:
         self._changed = threading.Condition()
         self._then = on_positioned
         self._bus = bus
-        threading.Thread(target=self._run, daemon=True).start()
+        thread = threading.Thread(target=self._run, daemon=True)
+        READING.append(thread)
+        thread.start()
         self.until(lambda: self.positioned == 1)
 
     @property
@@ -199,6 +202,11 @@ def kind(carried: Kind) -> Iterator[Kind]:
     bus = carried.bus()
     for topic in TOPICS:
         taken(bus, Message(topic, "end", LAST))
+    # One whose broker goes away first would try again for as long as this process runs.
+    while READING:
+        thread = READING.pop()
+        thread.join(PATIENCE_S)
+        assert not thread.is_alive()
 
 
 def taken(bus: Bus, message: Message) -> None:

@@ -16,7 +16,7 @@ from kotaemon_node.adapters.sandbox.memory_storage import MemoryPluginStorage
 from kotaemon_node.adapters.sandbox.start import start_plugin
 from kotaemon_node.adapters.store.file_store import FileArtifactStore
 from kotaemon_node.adapters.store.uploads import StoreUploads
-from kotaemon_node.adapters.system import RandomIds, SystemClock, ThreadTasks
+from kotaemon_node.adapters.system import RandomIds, ThreadTasks
 from kotaemon_node.domain.events import CONFIG_UPDATED
 from kotaemon_node.domain.plugin_bundle import manifest_text, plugin_name_of
 from kotaemon_node.domain.plugin_manifest import Manifest
@@ -27,7 +27,7 @@ from kotaemon_node.listeners.dispatch import Dispatch
 from kotaemon_node.ports.plugins import Caller, Plugin, PluginCall
 from kotaemon_node.telemetry.metrics import Metrics
 from tests.fakes.signing import SIGNER, VERIFIER
-from tests.redis_server import RedisServer
+from tests.redis_server import RedisServer, ServerClock
 
 SOURCE = """
 import time
@@ -53,11 +53,12 @@ class NeverStops:
 class Pods:
     """A coordinator over a plugin folder, and two pods that follow it."""
 
-    def __init__(self, root: Path, url: str) -> None:
+    def __init__(self, root: Path, server: RedisServer) -> None:
+        url = server.url
         self.folder, self.secrets = root / "plugins", root / "secrets"
         self.folder.mkdir()
         self.secrets.mkdir()
-        self.clock, self.tasks = SystemClock(), ThreadTasks()
+        self.clock, self.tasks = ServerClock(server), ThreadTasks()
         store = FileArtifactStore(root / "artifacts")
         redis = connect(url)
         self.registry = RedisPlugins(redis)
@@ -143,7 +144,7 @@ def called(plugin: Plugin, **arguments: Any) -> Any:
 
 @pytest.fixture
 def pods(tmp_path: Path, server: RedisServer) -> Iterator[Pods]:
-    pods = Pods(tmp_path, server.url)
+    pods = Pods(tmp_path, server)
     yield pods
     pods.close()
 

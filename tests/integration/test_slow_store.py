@@ -120,7 +120,7 @@ def assert_well_again(scene: Scene) -> None:
     assert scene.connections_most <= 2 * CONNECTIONS_MAX
 
 
-def test_a_slow_store_makes_answers_slow_or_429_and_moves_no_turn(scene: Scene) -> None:
+def test_a_slow_store_makes_answers_slow_and_moves_no_turn(scene: Scene) -> None:
     long: list[requests.Response] = []
     running = [
         threading.Thread(
@@ -138,7 +138,7 @@ def test_a_slow_store_makes_answers_slow_or_429_and_moves_no_turn(scene: Scene) 
     took = scene.ask_at_once(250, name="slow")
 
     scene.assert_honest(took)
-    assert len(took[429]) > 0
+    # They share a connection, so none waits for one; how many may wait is tests/link_cases.py's.
     assert len(took[200]) > 0
     for one in running:
         one.join(60)
@@ -187,7 +187,7 @@ def test_a_silent_store_is_told_of_within_its_time_out(scene: Scene) -> None:
 
     scene.relay.resume()
     scene.assert_honest(took)
-    assert took.keys() == {429, 503}
+    assert took.keys() == {503}
     # One wait for a connection and one for a reply; twice that for a machine that is busy.
     most_s = 2 * (limits.REDIS_POOL_WAIT_S + limits.REDIS_TIMEOUT_S)
     assert max(seconds for code in took for seconds in took[code]) < most_s
