@@ -13,7 +13,8 @@ compile() {
 }
 
 step "requirements/run.lock" compile "$@" pyproject.toml -o requirements/run.lock
-step "requirements/test.lock" compile "$@" pyproject.toml --extra torch --extra s3 --extra test \
+step "requirements/test.lock" compile "$@" pyproject.toml \
+    --extra torch --extra s3 --extra load --extra test \
     -c requirements/run.lock -o requirements/test.lock
 step "requirements/image.lock" compile "$@" pyproject.toml --extra s3 \
     -c requirements/test.lock -o requirements/image.lock

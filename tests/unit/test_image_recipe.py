@@ -53,13 +53,14 @@ def test_folders_are_those_that_the_chart_mounts(name: str):
     assert f"{name}={wanted[name]}" in FINAL
 
 
-def test_the_image_installs_what_was_tested_and_s3_but_no_torch():
+def test_the_image_installs_what_was_tested_and_s3_but_no_torch_and_no_load():
     image, run, test = (packages_of(f"{name}.lock") for name in ("image", "run", "test"))
 
     assert run.items() <= image.items()
     assert image.items() <= test.items()
     assert "boto3" in image
-    assert "torch" not in image
+    assert not {"torch", "locust"} & image.keys()
+    assert "locust" in test
 
 
 def test_only_what_is_built_from_is_sent_to_the_builder():
