@@ -201,6 +201,8 @@ POD_HEARTBEAT_S: Final = 0.5
 POD_TTL_S: Final = 2.0
 SWEEP_S: Final = 1.0
 SWEEP_TURNS_MAX: Final = 32  # turns taken over in one sweep
+SWEEP_LOOKS: Final = 8  # of all pods at each part of the index, within SWEEP_S; fewer pods each look
+SWEEP_ASKS_PER_S: Final = 8.0  # addresses of owners that have heartbeats, by one pod's sweeps
 RUNNING_SHARDS: Final = 16
 LEAVE_WAIT_S: Final = 5.0  # from "you will be stopped" until every balancer has seen it, and more
 LEAVE_ENDS_S: Final = 60.0  # a pod that was told to leave and not stopped ends by itself
@@ -259,6 +261,7 @@ ARTIFACT_GRACE_S: Final = TURN_TIMEOUT_S + 300.0  # what a running turn may stil
 BEHIND_WAIT_S: Final = 2.0
 BEHIND_LEAVES_S: Final = 30.0  # as long as a pod may take that no event reached: RECONCILE_S
 BEHIND_LOOK_S: Final = 2.0  # between looks at who serves what: each reads a row of every pod
+PODS_READ_PER_S: Final = 50.0  # such rows, by one pod: a thousand pods look every 20 s
 
 # Orders to the coordinator.
 JOBS_QUEUED_MAX: Final = 1_000  # that have not ended; then 429

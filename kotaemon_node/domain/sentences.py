@@ -7,9 +7,14 @@ together only read as long.
 """
 
 import re
+from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final
 
 Span = tuple[int, int]
+
+_TEXTS_KEPT: Final = 512
+_KEPT_CHARS_MAX: Final = 4_096  # a passage; together two megabytes at most
 
 _HAN: Final = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 _CLOSERS: Final = "\"'”’」』）】》〉\\])"
@@ -63,12 +68,20 @@ _STANDS_ALONE: Final = re.compile(r"\s*(?:#{1,6}\s|\||```)")
 _MARGIN_COLUMNS: Final = 60
 
 
-def sentence_spans(text: str) -> list[Span]:
+def sentence_spans(text: str) -> Sequence[Span]:
     """Return the spans of the sentences; a heading, list item or table row counts as one."""
+    return _kept(text) if len(text) <= _KEPT_CHARS_MAX else _spans(text)
+
+
+def _spans(text: str) -> tuple[Span, ...]:
     spans: list[Span] = []
     for start, end in _blocks(text):
         _split_block(text, start, end, spans)
-    return spans
+    return tuple(spans)
+
+
+# An answer asks twice about each of its passages: as evidence, and for what is to be shown.
+_kept = lru_cache(maxsize=_TEXTS_KEPT)(_spans)
 
 
 def _blocks(text: str) -> list[Span]:

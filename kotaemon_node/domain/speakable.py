@@ -1,7 +1,7 @@
 """What of an answer is read aloud, and how: without marks, with numbers that voices read well."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -103,7 +103,7 @@ class SentenceFeed:
         spans = sentence_spans(self._pending)
         # The last one may go on, unless a blank stands behind its end.
         if spans and not self._is_over(spans[-1][1]):
-            spans.pop()
+            spans = spans[:-1]
         found = self._given(spans, spans[-1][1] if spans else 0)
         if len(self._pending) <= SPOKEN_PENDING_CHARS_MAX:
             return found
@@ -118,7 +118,7 @@ class SentenceFeed:
     def _is_over(self, end: int) -> bool:
         return self._pending[end - 1] in "。！？.!?…" and end < len(self._pending)
 
-    def _given(self, spans: list[tuple[int, int]], until: int) -> list[SpokenSentence]:
+    def _given(self, spans: Sequence[tuple[int, int]], until: int) -> list[SpokenSentence]:
         found = [
             SpokenSentence(self._start + start, self._start + end, text)
             for first, last in spans

@@ -215,8 +215,7 @@ class Answerer:
         if answer.cited:
             turn.out.source(citations(answer.cited, found, quotes=answer.quotes))
         turn.phase(phase)
-        for piece in answer.pieces():
-            turn.out.text(piece)
+        turn.out.text(answer.text)
         turn.out.finish()
 
     def _generate(self, model: LanguageModel, turn: Answering, found: SearchResult) -> None:

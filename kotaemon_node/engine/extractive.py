@@ -5,7 +5,7 @@ made of exact pieces of passages, of citation marks and blanks, and of the fixed
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -34,8 +34,6 @@ _FOREIGN: Final[Mapping[Language, str]] = {
     "en": "The documents say this in another language:",
     "zh": "文档中只有其他语言的说明，原文如下：",
 }
-_PIECE: Final = re.compile(r"\s*(?:[\u2e80-\uffef]{1,3}|[^\s\u2e80-\uffef]+)")
-_WORDS_PER_PIECE: Final = 4
 _LINE_MARK: Final = re.compile(r"\s*(?:[-*+•]\s|#{1,6}\s|\d{1,3}[.)、]|\||>|```)")
 
 
@@ -83,13 +81,6 @@ class ExtractiveAnswer:
             tuple(it.span for it in self.sentences if it.n == n)
             for n in range(1, len(self.cited) + 1)
         )
-
-    def pieces(self) -> Iterator[str]:
-        """Yield the text in pieces of some words, as a stream shows them; always cut alike."""
-        text = self.text
-        words = [match.group() for match in _PIECE.finditer(text)]
-        for start in range(0, len(words), _WORDS_PER_PIECE):
-            yield "".join(words[start : start + _WORDS_PER_PIECE])
 
 
 def extract(

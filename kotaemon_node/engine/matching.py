@@ -42,7 +42,7 @@ def shares(question: str, texts: Sequence[frozenset[str]]) -> list[float]:
 @lru_cache(maxsize=_TEXTS_KEPT)
 def stems_of(text: str) -> frozenset[str]:
     """Return the stems of the words of a text."""
-    return frozenset(map(stem, words(text)))
+    return frozenset(map(stem, set(words(text))))
 
 
 def importance(word: str) -> float:

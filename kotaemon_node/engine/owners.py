@@ -10,14 +10,15 @@ Two witnesses, each enough:
 
 import threading
 from collections import OrderedDict
+from collections.abc import Sequence
 from typing import TypeVar
 
 from kotaemon_node.domain import limits
-from kotaemon_node.ports.knowledge import Presence
+from kotaemon_node.ports.knowledge import PodReport, Presence
 from kotaemon_node.ports.peers import PeerRefused, Peers, PeerSilent
 from kotaemon_node.ports.runtime import Clock
 
-_REMEMBERED_MAX = 1_000
+_REMEMBERED_MAX = 4_000  # a thousand pods, and those before them of three rolling updates
 # A pause of the store so long can let a heartbeat expire that was sent just before the one here.
 _GAP_S = limits.POD_TTL_S - limits.POD_HEARTBEAT_S
 # A thousand readers of one dead pod come at once; one question answers them all.
@@ -39,7 +40,9 @@ class Owners:
         self._lock = threading.Lock()
         self._asking: dict[str, threading.Lock] = {}
         self._asked_at_s: OrderedDict[str, float] = OrderedDict()
+        self._living_at_s: OrderedDict[str, float] = OrderedDict()
         self._addresses: OrderedDict[str, str] = OrderedDict()
+        self._pods = 1
         self._gone: OrderedDict[str, float] = OrderedDict()
         """Incarnations whose process has ended, and since when that is known here."""
         self._misled: OrderedDict[str, None] = OrderedDict()
@@ -64,10 +67,24 @@ class Owners:
             return False
         return now_s - since_s >= 2 * limits.POD_TTL_S
 
-    def lost(self, owner: str) -> bool:
+    @property
+    def pods(self) -> int:
+        """How many pods lived when this one looked last, itself among them; 1 at least."""
+        return self._pods
+
+    def learn(self, pods: Sequence[PodReport]) -> None:
+        """Note who lives and where: for the time when a heartbeat that tells it is gone."""
+        self._pods = max(1, len(pods))
+        with self._lock:
+            for pod in pods:
+                self._learn(pod)
+
+    def lost(self, owner: str, *, waited_for: bool = True) -> bool:
         """Tell whether this incarnation is known to execute nothing any more.
 
-        May take a fraction of a second. Raises ``StoreUnavailable``.
+        Where somebody is ``waited_for`` the owner's address is asked. A sweep looks at turns of all
+        pods, and each pod sweeps: it asks ``SWEEP_ASKS_PER_S`` addresses, each in its turn, and goes
+        by heartbeats between. May take a fraction of a second. Raises ``StoreUnavailable``.
         """
         if not owner:
             return True  # it was handed over, or never had one
@@ -77,25 +94,33 @@ class Owners:
             asking = self._asking.setdefault(owner, threading.Lock())
         try:
             with asking:
-                return self._lost(owner)
+                return self._lost(owner, self._asked_again_s(waited_for))
         finally:
             with self._lock:
                 if not asking.locked():
                     self._asking.pop(owner, None)
 
-    def _lost(self, owner: str) -> bool:
+    def _asked_again_s(self, waited_for: bool) -> float:
+        """Return for how long an address that was asked is not asked again."""
+        return _FRESH_S if waited_for else max(_FRESH_S, self._pods / limits.SWEEP_ASKS_PER_S)
+
+    def _lost(self, owner: str, again_s: float) -> bool:
         with self._lock:
             gone_at_s = self._gone.get(owner)
             asked_at_s = self._asked_at_s.get(owner)
-        if asked_at_s is not None and self._clock.monotonic_s() - asked_at_s < _FRESH_S:
-            return False
+            living_at_s = self._living_at_s.get(owner)
         now_s = self._clock.monotonic_s()
-        if gone_at_s is not None and now_s - gone_at_s < limits.POD_TTL_S:
+        if _within(_FRESH_S, living_at_s, now_s):
+            return False
+        if _within(limits.POD_TTL_S, gone_at_s, now_s):
             return True
-        beating = self._beating()
+        report = self._presence.pod(owner)
+        beating = report is not None
         with self._lock:
+            if report is not None:
+                self._learn(report)
             address = self._addresses.get(owner)
-            if gone_at_s is not None and owner in beating:
+            if gone_at_s is not None and beating:
                 # No dead process has a heartbeat so long after: its address leads elsewhere from
                 # here, or is closed to us. Of this one only its heartbeat is believed.
                 del self._gone[owner]
@@ -103,26 +128,25 @@ class Owners:
             misled = owner in self._misled
         if gone_at_s is not None and not misled:
             return True
-        gone = bool(address) and not misled and self._is_gone_from(str(address), owner)
-        with self._lock:
-            if gone:
-                _remember(self._gone, owner, self._clock.monotonic_s())
+        # Who has no heartbeat is asked whenever: it is the exception.
+        if not misled and address and not (beating and _within(again_s, asked_at_s, now_s)):
+            if self._is_gone_from(address, owner):
+                self._note(self._gone, owner)
                 return True
-        if owner not in beating and self.may_judge():
+            self._note(self._asked_at_s, owner)
+        if not beating and self.may_judge():
             # Not remembered: a frozen pod may wake up. And asked only now: the read may itself
             # have waited for a store that was away.
             return True
-        with self._lock:
-            _remember(self._asked_at_s, owner, self._clock.monotonic_s())
+        self._note(self._living_at_s, owner)
         return False
 
-    def _beating(self) -> frozenset[str]:
-        """Return who has a heartbeat, and learn where they are."""
-        pods = self._presence.pods()
+    def _learn(self, pod: PodReport) -> None:
+        _remember(self._addresses, str(pod["incarnation"]), str(pod.get("address", "")))
+
+    def _note(self, table: OrderedDict[str, float], owner: str) -> None:
         with self._lock:
-            for pod in pods:
-                _remember(self._addresses, str(pod["incarnation"]), str(pod.get("address", "")))
-        return frozenset(str(pod["incarnation"]) for pod in pods)
+            _remember(table, owner, self._clock.monotonic_s())
 
     def _is_gone_from(self, address: str, owner: str) -> bool:
         try:
@@ -131,6 +155,10 @@ class Owners:
             return True
         except PeerSilent:
             return False
+
+
+def _within(duration_s: float, since_s: float | None, now_s: float) -> bool:
+    return since_s is not None and now_s - since_s < duration_s
 
 
 def _remember(table: OrderedDict[str, V], key: str, value: V) -> None:

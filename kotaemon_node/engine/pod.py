@@ -200,7 +200,7 @@ class Pod:
             self._beaten()
             owners.store_answered()
             self._cut_off.answered()
-            self._look_at_others()
+            self._look_at_others(owners)
 
     def _beaten(self) -> None:
         now_s = self._clock.monotonic_s()
@@ -208,13 +208,17 @@ class Pod:
             self._metrics.heartbeat_gap(now_s - self._beaten_at_s)
         self._beaten_at_s = now_s
 
-    def _look_at_others(self) -> None:
+    def _look_at_others(self, owners: Owners) -> None:
+        """Read what all pods say, so rarely that it costs the store no more the more they are."""
         now_s = self._clock.monotonic_s()
-        if self._looked_at_s is not None and now_s - self._looked_at_s < limits.BEHIND_LOOK_S:
+        period_s = max(limits.BEHIND_LOOK_S, owners.pods / limits.PODS_READ_PER_S)
+        if self._looked_at_s is not None and now_s - self._looked_at_s < period_s:
             return
         self._looked_at_s = now_s
         try:
-            pods = [pod for pod in self._presence.pods() if not pod.get("guest")]
+            living = self._presence.pods()
+            owners.learn(living)
+            pods = [pod for pod in living if not pod.get("guest")]
             self._cut_off.learn(pods)
             self._aside.look(pods)
         except Exception:  # noqa: BLE001 - a heart that stops for one error kills the pod

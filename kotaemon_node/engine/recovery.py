@@ -2,10 +2,16 @@
 
 Suspicion may be wrong at any time; the fence keeps it safe, and ``owners`` keeps it rare. A sweep
 takes over at most ``SWEEP_TURNS_MAX`` turns.
+
+What all pods read of the index does not grow with their number: where there are more than
+``SWEEP_LOOKS``, each looks at each part of it by chance, so that ``SWEEP_LOOKS`` pods do in
+``SWEEP_S``. Chance needs no agreement: whoever died is missed by nobody.
 """
 
+import random
 from collections.abc import Callable, Sequence
 from enum import Enum
+from functools import partial
 
 import structlog
 
@@ -13,7 +19,7 @@ from kotaemon_node.domain import limits
 from kotaemon_node.domain.errors import Sealed, Unavailable
 from kotaemon_node.engine.owners import Owners
 from kotaemon_node.engine.turns import TurnEngine
-from kotaemon_node.ports.sessions import Orphan, SessionStore
+from kotaemon_node.ports.sessions import ALL_SHARDS, Orphan, SessionStore
 
 _log = structlog.get_logger(__name__)
 
@@ -69,26 +75,37 @@ class Recovery:
         engine: TurnEngine,
         draining: Callable[[], bool],
         count_unsent: Callable[[int], None] = lambda turns: None,
+        chance: Callable[[], float] = random.random,
     ) -> None:
-        """``count_unsent`` is told of how many turns a sweep found events that wait."""
+        """``count_unsent`` is told of how many turns events wait, by what a sweep looked at.
+
+        ``chance`` returns a number in [0, 1), another one each time.
+        """
         self._owner = owner
         self._sessions = sessions
         self._owners = owners
         self._engine = engine
         self._draining = draining
         self._count_unsent = count_unsent
+        self._chance = chance
 
     def sweep(self) -> int:
-        """Look through the index once; return how many turns were taken over."""
-        if self._draining():
+        """Look through this pod's share of the index; return how many turns were taken over."""
+        shards = self._looked_at()
+        if self._draining() or not shards:
             return 0
         try:
-            return self._treat(self._sessions.orphans(limit=limits.SWEEP_TURNS_MAX * 4))
+            found = self._sessions.orphans(limit=limits.SWEEP_TURNS_MAX * 4, shards=shards)
+            return self._treat(found, of_all=len(shards) / limits.RUNNING_SHARDS)
         except Unavailable as error:
             _log.warning("sweep_failed", error=str(error))
             return 0
 
-    def _treat(self, orphans: Sequence[Orphan]) -> int:
+    def _looked_at(self) -> Sequence[int]:
+        share = limits.SWEEP_LOOKS / self._owners.pods
+        return ALL_SHARDS if share >= 1 else [it for it in ALL_SHARDS if self._chance() < share]
+
+    def _treat(self, orphans: Sequence[Orphan], *, of_all: float) -> int:
         taken = 0
         unsent: list[Orphan] = []
         for orphan in orphans:
@@ -101,7 +118,7 @@ class Recovery:
                 _log.warning("turn_sealed", turn_id=orphan.key.turn_id, reason=str(error))
             except Exception:  # noqa: BLE001 - one entry that cannot be read must not hide the rest
                 _log.exception("orphan_not_treated", turn_id=orphan.key.turn_id)
-        self._count_unsent(len(unsent))
+        self._count_unsent(round(len(unsent) / of_all))
         self._engine.resend(unsent)
         return taken
 
@@ -109,7 +126,7 @@ class Recovery:
         """Return how many turns were taken over: one at most. Adds to ``unsent``."""
         verdict = judge(
             orphan,
-            lost=self._owners.lost,
+            lost=partial(self._owners.lost, waited_for=False),
             believing=self._owners.may_judge(),
             mine=self._owner,
             executing=self._engine.executes(orphan.key),

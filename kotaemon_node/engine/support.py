@@ -29,6 +29,8 @@ _YES_OR_NO: Final = re.compile(
 )
 
 _NUMBER: Final = re.compile(r"\d+(?:[.,]\d+)*")
+_NO_LETTER: Final = re.compile(r"[\W_]+")
+_THOUSANDS: Final = re.compile(r",(?=\d{3}(?:\D|$))")
 _DIGITS_ONLY: Final = re.compile(r"[\d.,]+")
 _LATIN: Final = r"A-Za-z0-9\u00c0-\u024f"
 _LATIN_WORD: Final = re.compile(rf"[{_LATIN}](?:[{_LATIN}._+'-]*[{_LATIN}+])?")
@@ -75,7 +77,7 @@ class Evidence:
     @cached_property
     def stems(self) -> frozenset[str]:
         """Its words."""
-        return frozenset(map(stem, words(self.text)))
+        return frozenset(map(stem, set(words(self.text))))
 
     @cached_property
     def numbers(self) -> frozenset[str]:
@@ -192,14 +194,15 @@ def _stems(text: str) -> frozenset[str]:
 
 def _numbers(text: str) -> Iterable[str]:
     for found in _NUMBER.findall(unicodedata.normalize("NFKC", text)):
-        whole = re.sub(r",(?=\d{3}(?:\D|$))", "", found)
-        for part in re.split(r",", whole):
+        for part in _THOUSANDS.sub("", found).split(",") if "," in found else (found,):
             yield _plain_number(part)
 
 
 def _plain_number(text: str) -> str:
     """Return "3.50" as "3.5", "007" as "7"."""
     before, dot, behind = text.partition(".")
+    if not dot:
+        return text.lstrip("0") or "0"
     behind = behind.rstrip("0") if "." not in behind else behind
     return (before.lstrip("0") or "0") + (f"{dot}{behind}" if behind else "")
 
@@ -214,4 +217,4 @@ def _has_digit(word: str) -> bool:
 
 
 def _squeezed(text: str) -> str:
-    return re.sub(r"[\W_]+", "", unicodedata.normalize("NFKC", text).lower())
+    return _NO_LETTER.sub("", unicodedata.normalize("NFKC", text).lower())

@@ -30,7 +30,11 @@ class Presence(Protocol):
         ...
 
     def pods(self) -> Sequence["PodReport"]:
-        """Return the pods that live, by name."""
+        """Return the pods that live, by name. Costs a row of each: not for what every turn does."""
+        ...
+
+    def pod(self, incarnation: str) -> "PodReport | None":
+        """Return what one pod said last; None where no heartbeat of it stands."""
         ...
 
 

@@ -320,8 +320,11 @@ class SessionStore(Protocol):
         """Hand a running turn over to whoever takes it first; raises ``Fenced``, ``Gone``."""
         ...
 
-    def orphans(self, *, limit: int) -> Sequence[Orphan]:
-        """Return the turns in the running index, at most ``limit`` a shard, oldest first."""
+    def orphans(self, *, limit: int, shards: Sequence[int] = ALL_SHARDS) -> Sequence[Orphan]:
+        """Return the turns in the running index, at most ``limit`` a shard, oldest first.
+
+        ``shards``: those of its parts that are looked at, of ``RUNNING_SHARDS``.
+        """
         ...
 
 

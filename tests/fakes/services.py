@@ -148,6 +148,9 @@ class FakePresence:
     def pods(self) -> Sequence[PodReport]:
         return self.reports
 
+    def pod(self, incarnation: str) -> PodReport | None:
+        return next((row for row in self.reports if row["incarnation"] == incarnation), None)
+
 
 class FakeSessions:
     """Sessions in a dict. Only what routes call is there."""

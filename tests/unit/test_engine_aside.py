@@ -52,6 +52,9 @@ class Table:
     def pods(self) -> Sequence[PodReport]:
         return sorted(self.rows.values(), key=lambda report: str(report["name"]))
 
+    def pod(self, incarnation: str) -> PodReport | None:
+        return self.rows.get(incarnation)
+
 
 class Node:
     """A pod with the generation that a test gives it."""
@@ -97,6 +100,10 @@ class Line:
     def pods(self) -> Sequence[PodReport]:
         self._check()
         return self._table.pods()
+
+    def pod(self, incarnation: str) -> PodReport | None:
+        self._check()
+        return self._table.pod(incarnation)
 
     def _check(self) -> None:
         if self._node.cut_off:

@@ -25,6 +25,9 @@ class Cluster:
             for incarnation, address in self.beating.items()
         ]
 
+    def pod(self, incarnation: str) -> PodReport | None:
+        return next((pod for pod in self.pods() if pod["incarnation"] == incarnation), None)
+
     def incarnation_at(self, address: str) -> str:
         self.asked += 1
         return self.answers[address]()

@@ -129,14 +129,3 @@ def test_what_is_known_in_the_other_language_only_is_shown_and_said_to_be() -> N
 def test_at_most_three_sentences_are_shown() -> None:
     text = " ".join(f"A lamp of kind {number} is sold." for number in range(20))
     assert len(extract("Which lamps are sold?", [hit(text)]).sentences) == 3
-
-
-@pytest.mark.parametrize("question", ["Which lamps are sold?", "台灯送货要多长时间？", "Why?"])
-def test_the_pieces_make_the_text_and_are_always_cut_alike(question: str) -> None:
-    hits = [hit(SHIPPING + "\n\n- an item  with blanks"), hit(SHIPPING_ZH, document="zh")]
-    answer = extract(question, hits)
-    pieces = list(answer.pieces())
-    assert "".join(pieces) == answer.text
-    assert len(pieces) > 1
-    assert max(map(len, pieces)) < 60
-    assert list(extract(question, hits).pieces()) == pieces

@@ -53,3 +53,9 @@ class RedisPresence:
         rows = self._store.pipelined(fill)
         reports = [PodReport(orjson.loads(row)) for row in rows if row]
         return sorted(reports, key=lambda report: str(report["name"]))
+
+    def pod(self, incarnation: str) -> PodReport | None:
+        """See the port."""
+        with store_errors():
+            row = self._store.client.get(keys.pod(incarnation))
+        return PodReport(orjson.loads(row)) if row else None

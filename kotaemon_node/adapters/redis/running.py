@@ -8,7 +8,7 @@ from kotaemon_node.adapters.redis.connection import RedisStore, store_errors
 from kotaemon_node.adapters.redis.keys import SessionKeys
 from kotaemon_node.domain import limits
 from kotaemon_node.domain.session import TurnKey
-from kotaemon_node.ports.sessions import Orphan
+from kotaemon_node.ports.sessions import ALL_SHARDS, Orphan
 
 
 class RunningTurns:
@@ -33,12 +33,12 @@ class RunningTurns:
         shard, member = keys.running(key)
         self._store.run("forget", [shard], [member, int(older_than_s * 1000)])
 
-    def orphans(self, *, limit: int) -> Sequence[Orphan]:
+    def orphans(self, *, limit: int, shards: Sequence[int] = ALL_SHARDS) -> Sequence[Orphan]:
         """See ``SessionStore.orphans``."""
 
         def fill(pipe: Any) -> None:
             pipe.time()
-            for shard in range(limits.RUNNING_SHARDS):
+            for shard in shards:
                 name = keys.running_shard(shard)
                 # The oldest need it most; but many long turns that are well must not hide the rest.
                 pipe.zrange(name, 0, (limit + 1) // 2 - 1, withscores=True)

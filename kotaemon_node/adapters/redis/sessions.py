@@ -301,6 +301,6 @@ class RedisSessionStore(SessionReads):
         if loser:
             self._store.publish(keys.losses(loser), keys.running(key)[1])
 
-    def orphans(self, *, limit: int) -> Sequence[Orphan]:
+    def orphans(self, *, limit: int, shards: Sequence[int] = ALL_SHARDS) -> Sequence[Orphan]:
         """See the port."""
-        return self._running.orphans(limit=limit)
+        return self._running.orphans(limit=limit, shards=shards)

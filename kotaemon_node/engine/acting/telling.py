@@ -103,7 +103,5 @@ def write(turn: "Answering", text: str, documents: FromDocuments | None = None) 
     turn.phase("generation")
     out.text(text)
     if answer is not None:
-        out.text("\n\n")
-        for piece in answer.pieces():
-            out.text(piece)
+        out.text("\n\n" + answer.text)
     out.finish()
