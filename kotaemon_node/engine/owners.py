@@ -69,12 +69,12 @@ class Owners:
 
     @property
     def pods(self) -> int:
-        """How many pods lived when this one looked last, itself among them; 1 at least."""
+        """How many pods served when this one looked last, itself among them; 1 at least."""
         return self._pods
 
     def learn(self, pods: Sequence[PodReport]) -> None:
         """Note who lives and where: for the time when a heartbeat that tells it is gone."""
-        self._pods = max(1, len(pods))
+        self._pods = max(1, sum(not pod.get("guest") for pod in pods))
         with self._lock:
             for pod in pods:
                 self._learn(pod)
@@ -82,9 +82,9 @@ class Owners:
     def lost(self, owner: str, *, waited_for: bool = True) -> bool:
         """Tell whether this incarnation is known to execute nothing any more.
 
-        Where somebody is ``waited_for`` the owner's address is asked. A sweep looks at turns of all
-        pods, and each pod sweeps: it asks ``SWEEP_ASKS_PER_S`` addresses, each in its turn, and goes
-        by heartbeats between. May take a fraction of a second. Raises ``StoreUnavailable``.
+        Where somebody is ``waited_for`` the owner's address is asked. A sweep meets turns of all
+        pods, and each pod sweeps: it asks ``SWEEP_ASKS_PER_S`` addresses, each in its turn, and
+        goes by heartbeats between. May take a fraction of a second. Raises ``StoreUnavailable``.
         """
         if not owner:
             return True  # it was handed over, or never had one
@@ -94,26 +94,23 @@ class Owners:
             asking = self._asking.setdefault(owner, threading.Lock())
         try:
             with asking:
-                return self._lost(owner, self._asked_again_s(waited_for))
+                return self._lost(owner, waited_for)
         finally:
             with self._lock:
                 if not asking.locked():
                     self._asking.pop(owner, None)
 
-    def _asked_again_s(self, waited_for: bool) -> float:
-        """Return for how long an address that was asked is not asked again."""
-        return _FRESH_S if waited_for else max(_FRESH_S, self._pods / limits.SWEEP_ASKS_PER_S)
-
-    def _lost(self, owner: str, again_s: float) -> bool:
+    def _lost(self, owner: str, waited_for: bool) -> bool:
         with self._lock:
             gone_at_s = self._gone.get(owner)
             asked_at_s = self._asked_at_s.get(owner)
-            living_at_s = self._living_at_s.get(owner)
+            # What a sweep judged by a heartbeat alone is no answer for who waits.
+            living_at_s = asked_at_s if waited_for else self._living_at_s.get(owner)
         now_s = self._clock.monotonic_s()
-        if _within(_FRESH_S, living_at_s, now_s):
-            return False
         if _within(limits.POD_TTL_S, gone_at_s, now_s):
             return True
+        if _within(_FRESH_S, living_at_s, now_s):
+            return False
         report = self._presence.pod(owner)
         beating = report is not None
         with self._lock:
@@ -128,12 +125,12 @@ class Owners:
             misled = owner in self._misled
         if gone_at_s is not None and not misled:
             return True
+        again_s = _FRESH_S if waited_for else max(_FRESH_S, self._pods / limits.SWEEP_ASKS_PER_S)
         # Who has no heartbeat is asked whenever: it is the exception.
-        if not misled and address and not (beating and _within(again_s, asked_at_s, now_s)):
-            if self._is_gone_from(address, owner):
-                self._note(self._gone, owner)
-                return True
-            self._note(self._asked_at_s, owner)
+        asks = not misled and not (beating and _within(again_s, asked_at_s, now_s))
+        if asks and address and self._is_gone_from(address, owner):
+            self._note(self._gone, owner)
+            return True
         if not beating and self.may_judge():
             # Not remembered: a frozen pod may wake up. And asked only now: the read may itself
             # have waited for a store that was away.
@@ -149,6 +146,7 @@ class Owners:
             _remember(table, owner, self._clock.monotonic_s())
 
     def _is_gone_from(self, address: str, owner: str) -> bool:
+        self._note(self._asked_at_s, owner)
         try:
             return self._peers.incarnation_at(address) != owner
         except PeerRefused:

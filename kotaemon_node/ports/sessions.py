@@ -9,8 +9,9 @@ repeated after a lost reply without a second effect.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
+from kotaemon_node.domain import limits
 from kotaemon_node.domain.dialogue import DialogueState
 from kotaemon_node.domain.frames import Frame, FrameBody
 from kotaemon_node.domain.handoff import Handoff
@@ -24,6 +25,9 @@ from kotaemon_node.domain.session import (
     TurnKey,
 )
 from kotaemon_node.domain.summary import Summary
+
+ALL_SHARDS: Final = range(limits.RUNNING_SHARDS)
+"""The parts of the index of running turns."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -259,7 +259,7 @@ def test_a_follower_in_doubt_takes_nothing_from_its_own_pod(server: RedisServer)
     log.read = read  # type: ignore[method-assign]
     # The turn has long been in the index, and this pod's own sweep looks at it.
     pod.judges()
-    pod.sessions.orphans = lambda *, limit: [  # type: ignore[method-assign]
+    pod.sessions.orphans = lambda *, limit, shards: [  # type: ignore[method-assign]
         replace(orphan, age_s=2 * limits.RUNNING_ENTRY_YOUNG_S)
         for orphan in other.sessions.orphans(limit=limit)
     ]

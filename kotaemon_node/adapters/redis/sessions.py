@@ -30,6 +30,7 @@ from kotaemon_node.domain.errors import (
 )
 from kotaemon_node.domain.session import Principal, SessionKey, SessionRow, SessionView, TurnKey
 from kotaemon_node.ports.sessions import (
+    ALL_SHARDS,
     Claim,
     ClaimOutcome,
     ClaimRequest,
