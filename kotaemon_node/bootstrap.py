@@ -245,6 +245,7 @@ def build_pod(settings: Settings) -> RunningPod:
         tally=limiting.telling(afterwards.telling(books.tally, channels=channels.replies)),
         memory=memory_of(settings, adviser, tasks=tasks, metrics=metrics),
         persons=persons,
+        session_events=settings.session_events,
     )
     people = HandoffDesk(
         sessions=sessions,

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from functools import partial
 from urllib.parse import urlsplit
 
-from kotaemon_node.adapters.llm.openai import make_language_model
+from kotaemon_node.adapters.llm.openai import Windows, make_language_model
 from kotaemon_node.adapters.redis import RedisBreaker, connect
 from kotaemon_node.adapters.reranker import RerankerPlace, make_reranker
+from kotaemon_node.adapters.system import SystemClock
 from kotaemon_node.adapters.system.secret_file import SecretLines
 from kotaemon_node.domain import limits
 from kotaemon_node.engine.breaking import GuardedModel, SharedBreaker
@@ -16,6 +17,7 @@ from kotaemon_node.engine.pod import Pod
 from kotaemon_node.engine.summarising import Advice, Memory
 from kotaemon_node.engine.terms import ModelTerms
 from kotaemon_node.engine.understanding.asking import Adviser
+from kotaemon_node.engine.windows import text_window_s
 from kotaemon_node.ports.language_model import LanguageModel, Usage
 from kotaemon_node.ports.runtime import Clock, IdSource, Tasks
 from kotaemon_node.retrieval.reranking import Reranking
@@ -36,6 +38,7 @@ def language_model_of(
         settings.llm_continue,
         key_now=_key_now_of(settings),
         sampling=sampling_of(settings) if sampling is None else sampling,
+        windows=Windows(text_window_s, SystemClock().sleep),
     )
 
 

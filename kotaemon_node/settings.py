@@ -11,6 +11,7 @@ from pydantic import AliasChoices, Field, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from kotaemon_node.domain import acting_limits, door_limits, limits
+from kotaemon_node.domain.events import SessionEvents
 from kotaemon_node.settings_limits import LimitSettings
 from kotaemon_node.settings_oidc import OidcSettings
 from kotaemon_node.settings_tls import TlsSettings
@@ -45,6 +46,8 @@ class Settings(TlsSettings, OidcSettings, LimitSettings):
     """RabbitMQ that carries the bus, as ``amqp(s)://user:password@host:port/virtual-host``."""
     rabbitmq_ca_file: Path | None = None
     """Certificates that sign its own; None: those of the system."""
+    session_events: SessionEvents = "all"
+    """After which turns the other pods are told that a session has a newer version."""
     turn_log: Literal["auto", "on", "off"] = "auto"
     """Whether each finished turn is told on the bus; ``auto``: where the bus is Kafka."""
     turn_log_texts: bool = False

@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from kotaemon_node.domain.ids import DEFAULT_TENANT
 
 KNOWLEDGE_UPDATED: Final = "knowledge_updated"
 SESSION_UPDATED: Final = "session_updated"
+SessionEvents = Literal["all", "moved", "none"]
+"""Of which turns it is told: of all, of those whose session another pod may remember, of none."""
 CONFIG_UPDATED: Final = "config_updated"
 TURN_LOG: Final = "turn_log"
 BUILD_TASK: Final = "build_task"

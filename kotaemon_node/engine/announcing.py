@@ -20,7 +20,7 @@ from kotaemon_node.domain.errors import (
     StoreUnavailable,
     TurnNotFound,
 )
-from kotaemon_node.domain.events import SESSION_UPDATED, TURN_LOG, SessionUpdated
+from kotaemon_node.domain.events import SESSION_UPDATED, TURN_LOG, SessionEvents, SessionUpdated
 from kotaemon_node.domain.session import Principal, Turn, TurnKey
 from kotaemon_node.engine.turn_log import TurnLog
 from kotaemon_node.ports.events import Bus, Message
@@ -54,8 +54,10 @@ class Announcer:
         metrics: Metrics,
         turn_log: TurnLog | None = None,
         tally: TellsTurns | None = None,
+        session_events: SessionEvents = "all",
     ) -> None:
         """``tally`` counts each turn before its events count as sent."""
+        self._session_events = session_events
         self._tally = tally
         self._sessions = sessions
         self._bus = bus
@@ -82,8 +84,8 @@ class Announcer:
                     # First of all: who has just been answered looks at the list.
                     listed = self._relisted(lease.key)
                     if listed and self._counted(lease.key, head, turn):
-                        hint = _hint(lease.key, head)
-                        self._publish(lease.key, [hint, *self._logged(lease.key, head, turn)])
+                        hints = self._hints(lease.key, head, unmoved=work.unmoved)
+                        self._publish(lease.key, [*hints, *self._logged(lease.key, head, turn)])
             finally:
                 self._sending -= 1
 
@@ -134,10 +136,24 @@ class Announcer:
         logged = self._logged(key, head, turn) if turn is not None else ()
         # A hint that old is worth nothing; a bus that is back is not kept busy with it.
         stale = bool(logged) and orphan.age_s > limits.EVENT_UNSENT_MAX_S
-        taken = self._publish(key, logged if stale else [_hint(key, head), *logged])
+        hints = () if stale else self._hints(key, head)
+        taken = self._publish(key, [*hints, *logged])
         if taken and stale:
             self._metrics.event(SESSION_UPDATED, "dropped")
         return taken
+
+    def _hints(
+        self, key: TurnKey, head: SessionHead, *, unmoved: bool = False
+    ) -> Sequence[Message]:
+        """Return ``session_updated``, or nothing where no pod is to hear of it.
+
+        Where the session is ``unmoved`` nobody else remembers a version that they were not told is
+        behind: others were told when it came here.
+        """
+        if self._session_events == "none" or (self._session_events == "moved" and unmoved):
+            self._metrics.event(SESSION_UPDATED, "spared")
+            return ()
+        return (_hint(key, head),)
 
     def _logged(self, key: TurnKey, head: SessionHead, turn: Turn) -> Sequence[Message]:
         """Return the turn as the log has it: one message, or none where there is no log."""
@@ -185,7 +201,8 @@ class Announcer:
                 self._metrics.event(message.topic, "sent")
             self._sessions.settle(key, listed=True)
         except Exception as error:  # noqa: BLE001 - the sweep does it again; nobody waits for this
-            self._metrics.event(messages[0].topic, "failed")
+            topic = messages[0].topic if messages else SESSION_UPDATED
+            self._metrics.event(topic, "failed")
             _log.warning("event_not_sent", turn_id=key.turn_id, error=str(error))
             return False
         return True

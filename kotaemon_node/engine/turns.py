@@ -14,6 +14,7 @@ from kotaemon_node.domain.errors import (
     Overloaded,
     SessionAhead,
 )
+from kotaemon_node.domain.events import SessionEvents
 from kotaemon_node.domain.frames import Frame
 from kotaemon_node.domain.ids import DEFAULT_KNOWLEDGE_BASE
 from kotaemon_node.domain.knowledge import GenerationRef
@@ -91,6 +92,7 @@ class TurnEngine:
         memory: Memory | None = None,
         persons: Persons | None = None,
         knowledge_of: KnowledgeOf | None = None,
+        session_events: SessionEvents = "all",
     ) -> None:
         """``profile_of`` is that of ``answerer``. ``tally`` counts finished turns.
 
@@ -108,6 +110,7 @@ class TurnEngine:
             metrics=metrics,
             turn_log=turn_log,
             tally=tally,
+            session_events=session_events,
         )
         self._lending = Lending(knowledge, knowledge_of)
         self._clock = clock

@@ -11,6 +11,7 @@ from kotaemon_node.domain.frames import Frame, FrameBody
 from kotaemon_node.engine.group_commit import GroupCommit
 from kotaemon_node.engine.live import LiveTurn
 from kotaemon_node.engine.stopping import Stop
+from kotaemon_node.engine.windows import TextWindows
 from kotaemon_node.ports.runtime import Clock
 from kotaemon_node.ports.sessions import Work
 from kotaemon_node.ports.traces import current
@@ -86,8 +87,8 @@ class FrameWriter:
         self._docs = stored_docs(stored)
         self._open_calls = open_calls(stored)
         self._written = ""
-        self._texts_since_s: float | None = None
-        self._text_at_s = self._noted_at_s = -math.inf
+        self._windows = TextWindows()
+        self._noted_at_s = -math.inf
         self._journal = dict(work.journal)
         self._decided: list[tuple[str, Any]] = []
         self._span = current()  # frames are stored by another task
@@ -262,13 +263,8 @@ class FrameWriter:
     def _show(self, new: str) -> None:
         offset = len(self._shown)
         self._shown += new
-        now_s = self._clock.monotonic_s()
-        begun_s = self._texts_since_s if self._texts_since_s is not None else now_s
-        window_s = text_window_s(now_s - begun_s)
-        if now_s - self._text_at_s >= window_s:
-            window_s = 0.0  # the first piece, and one that comes after a while, is waited for
-        self._texts_since_s, self._text_at_s = begun_s, now_s
-        self._put([FrameBody("text", {"content": new, "offset": offset})], within_s=window_s)
+        within_s = self._windows.rest_s(self._clock.monotonic_s())
+        self._put([FrameBody("text", {"content": new, "offset": offset})], within_s=within_s)
 
     def _put(self, bodies: Sequence[FrameBody], *, within_s: float = 0.0) -> None:
         self.stop.check()
@@ -298,15 +294,9 @@ class FrameWriter:
 
     def _note_first_text(self) -> None:
         self.first_text_at_s = self._clock.monotonic_s()
-        if self._texts_since_s is not None:
-            self._span.past("group_commit", self.first_text_at_s - self._texts_since_s)
+        if self._windows.since_s is not None:
+            self._span.past("group_commit", self.first_text_at_s - self._windows.since_s)
         self._span.event("first_text")
-
-
-def text_window_s(elapsed_s: float) -> float:
-    """Return how long a text may wait for more, ``elapsed_s`` after the owner's first text."""
-    grown = min(1.0, elapsed_s / limits.TEXT_WINDOW_GROWS_S)
-    return limits.TEXT_WINDOW_MIN_S + grown * (limits.TEXT_WINDOW_MAX_S - limits.TEXT_WINDOW_MIN_S)
 
 
 def persistently(call: Callable[[], T], *, clock: Clock) -> T:

@@ -75,6 +75,9 @@ class LanguageModel(Protocol):
     ) -> Iterator[str | ToolCall]:
         """Yield the answer in pieces as they arrive; close the iterator to stop the server.
 
+        Behind the first piece, text may be held for a short while so that more of it is one piece;
+        its end is not waited for longer than that.
+
         ``prefix`` is the beginning of the answer that is already known ("" for none) and is not
         yielded again; it must be "" where ``continues_prefix`` is False. ``usage`` is filled in by
         the end, however it ends. ``sampling`` (``temperature``, ``seed``) goes before what the

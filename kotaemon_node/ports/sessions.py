@@ -111,6 +111,8 @@ class Work:
     """Time since the turn was first executed, by the store's clock."""
     owners: tuple[str, ...] = ()
     """Who had it before this owner, in order."""
+    unmoved: bool = False
+    """No turn of the session ended anywhere else since this pod remembers it, if any ended."""
 
 
 @dataclass(frozen=True, slots=True)

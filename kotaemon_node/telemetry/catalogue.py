@@ -189,8 +189,8 @@ CATALOGUE: Final = (
     MetricRow(
         "kotaemon_events_total",
         "counter",
-        "Events of the bus. Sent: sent, failed (sent again later) or dropped (the bus was away for"
-        " too long). Read: handled, ignored (known already) or poison (skipped).",
+        "Events of the bus. Sent: sent, failed (sent again later), dropped (the bus was away for"
+        " too long) or spared (SESSION_EVENTS). Read: handled, ignored (known already) or poison (skipped).",
         ("topic", "outcome"),
     ),
     MetricRow(

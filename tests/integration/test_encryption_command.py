@@ -11,7 +11,7 @@ from kotaemon_node.adapters.redis import RedisDataKeys, connect
 from kotaemon_node.adapters.sealing import CopiesInArtifacts
 from kotaemon_node.adapters.store.file_store import FileArtifactStore
 from kotaemon_node.adapters.system import SystemClock
-from kotaemon_node.cli.encryption import app
+from kotaemon_node.cli.main import app
 from kotaemon_node.cli.service import ServiceError
 from kotaemon_node.domain.errors import Sealed
 from kotaemon_node.local.errors import LocalError
@@ -47,7 +47,7 @@ def place(server: RedisServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 def run(*arguments: str) -> Result:
-    return CliRunner().invoke(app, list(arguments))
+    return CliRunner().invoke(app, ["encryption", *arguments])
 
 
 def done(*arguments: str) -> str:
@@ -184,7 +184,7 @@ def test_nothing_is_destroyed_without_a_yes_or_by_a_wrong_name(place: Path) -> N
     done("new-key", str(place))
     sealed = pod().seal(b"said", PLACE)
 
-    assert CliRunner().invoke(app, ["shred", "--tenant", "t"], input="n\n").exit_code == 1
+    assert CliRunner().invoke(app, ["encryption", "shred", "--tenant", "t"], input="n\n").exit_code == 1
     assert isinstance(run("shred", "--tenant", "u", "--yes").exception, LocalError)
     wrong = run("shred", "--tenant", "t", "--key", "ab" * 8, "--yes").exception
     assert isinstance(wrong, LocalError)

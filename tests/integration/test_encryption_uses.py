@@ -18,7 +18,7 @@ from kotaemon_node.adapters.redis import (
 from kotaemon_node.adapters.store.file_store import FileArtifactStore
 from kotaemon_node.adapters.system import RandomIds, SystemClock
 from kotaemon_node.cli import encryption_uses
-from kotaemon_node.cli.encryption import app
+from kotaemon_node.cli.main import app
 from kotaemon_node.cli.encryption_uses import uses_of
 from kotaemon_node.domain.artifact_names import SESSION_BUCKETS
 from kotaemon_node.domain.frames import FrameBody
@@ -51,7 +51,7 @@ def artifacts(
 
 
 def run(*arguments: str) -> str:
-    result = CliRunner().invoke(app, list(arguments))
+    result = CliRunner().invoke(app, ["encryption", *arguments])
     assert result.exit_code == 0, (result.output, result.exception)
     return result.stdout
 

@@ -10,7 +10,8 @@ from kotaemon_node.domain.errors import LanguageModelError, LanguageModelRefusal
 from kotaemon_node.domain.limits import ANSWER_CHARS_MAX
 from kotaemon_node.ports.language_model import ToolCall, Usage
 
-_STREAM_END = "[DONE]"
+STREAM_END = "[DONE]"
+"""The data of the last event."""
 
 
 class AnswerStream:
@@ -20,13 +21,24 @@ class AnswerStream:
     sign of life: a part of a call arrived.
     """
 
-    def __init__(self, receive: Callable[[], bytes], *, prefix: str, usage: Usage) -> None:
+    def __init__(
+        self,
+        receive: Callable[[], bytes],
+        *,
+        prefix: str,
+        usage: Usage,
+        together: bool = False,
+    ) -> None:
+        """``together``: the text of all that one ``receive`` returns is one piece."""
         self._receive = receive
+        self._together = together
         self._prefix = prefix
         self._chars = len(prefix)
         self._usage = usage
         self._complete = False
         self._counted = False
+        self._done = False
+        """The stream said that it is over."""
         self._said: list[str] = []
         self._calls = OpenCalls()
 
@@ -39,17 +51,25 @@ class AnswerStream:
 
     def streamed(self) -> Iterator[str | ToolCall]:
         """Yield the pieces of an event stream as they arrive."""
-        for event in self._events():
-            if event.data == _STREAM_END:
+        for events in self._received():
+            pieces = self._pieces(events)
+            yield from _joined(pieces) if self._together else pieces
+            if self._done:
                 break
-            chunk = read_chunk(event.data)
-            piece = self._take(chunk)
-            if piece or chunk.calls:
-                yield piece
         else:
             if not self._complete:
                 raise LanguageModelError("the language model's stream ended in the middle")
         yield from self._calls.closed()
+
+    def _pieces(self, events: Iterator[ServerSentEvent]) -> Iterator[str]:
+        for event in events:
+            if event.data == STREAM_END:
+                self._done = True
+                return
+            chunk = read_chunk(event.data)
+            piece = self._take(chunk)
+            if piece or chunk.calls:
+                yield piece
 
     def whole(self) -> Iterator[str | ToolCall]:
         """Yield the answer of a server that does not stream, in one piece."""
@@ -66,16 +86,12 @@ class AnswerStream:
             yield piece
         yield from self._calls.closed()
 
-    def _events(self) -> Iterator[ServerSentEvent]:
+    def _received(self) -> Iterator[Iterator[ServerSentEvent]]:
+        """Yield, for all that one ``receive`` returned, the events that it completes."""
         parser = EventStreamParser()
-        try:
-            while received := self._receive():
-                yield from parser.feed(received)
-        except EventTooLarge as error:
-            raise LanguageModelError(f"the language model's stream: {error}") from error
-        for event in parser.finish():
-            if event.data == _STREAM_END or _is_whole(event):
-                yield event
+        while received := self._receive():
+            yield _told(parser.feed(received))
+        yield (one for one in parser.finish() if one.data == STREAM_END or _is_whole(one))
 
     def _take(self, chunk: Chunk) -> str:
         """Note what a chunk says besides its text, and return the text."""
@@ -96,6 +112,27 @@ class AnswerStream:
     @staticmethod
     def _too_long() -> LanguageModelError:
         return LanguageModelRefusal(f"the answer is longer than {ANSWER_CHARS_MAX} characters")
+
+
+def _joined(pieces: Iterator[str]) -> Iterator[str]:
+    """Yield ``pieces`` as one; what came before something failed is given, too."""
+    said, failure = list[str](), None
+    try:
+        for piece in pieces:
+            said.append(piece)
+    except LanguageModelError as error:
+        failure = error
+    if said:
+        yield "".join(said)
+    if failure is not None:
+        raise failure
+
+
+def _told(events: Iterator[ServerSentEvent]) -> Iterator[ServerSentEvent]:
+    try:
+        yield from events
+    except EventTooLarge as error:
+        raise LanguageModelError(f"the language model's stream: {error}") from error
 
 
 def _is_whole(event: ServerSentEvent) -> bool:

@@ -5,11 +5,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+import orjson
+
 from kotaemon_node.adapters.llm.tool_calls import CallDelta, call_deltas
 from kotaemon_node.domain.errors import LanguageModelError
 
 REASON_CHARS_MAX: Final = 300
 """A server's reason is shown to people: a sentence or two, never a page of HTML."""
+_NO_CHOICES: Final = "the language model sent choices that are not a list of objects"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +41,7 @@ def read_chunk(text: str) -> Chunk:
     Only the first choice counts, since one is asked for. Raises ``LanguageModelError`` for
     anything else, error objects included.
     """
-    try:
-        fields = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise LanguageModelError("the language model sent something that is not JSON") from error
+    fields = _fields(text)
     if not isinstance(fields, dict):
         raise LanguageModelError("the language model sent JSON that is not an object")
     if fields.get("error") or fields.get("object") == "error":
@@ -55,6 +55,18 @@ def read_chunk(text: str) -> Chunk:
         tokens=_tokens_of(fields.get("usage")),
         calls=call_deltas(delta),
     )
+
+
+def _fields(text: str) -> object:
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        pass
+    try:
+        # It takes what a strict reader does not: half a pair of surrogates, numbers of any size.
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise LanguageModelError("the language model sent something that is not JSON") from error
 
 
 def reason_of(fields: object) -> str:
@@ -79,10 +91,15 @@ def reason_of_body(body: bytes) -> str:
 
 def _first_choice(fields: Mapping[str, Any]) -> Mapping[str, Any]:
     choices = fields.get("choices") or []
-    if not isinstance(choices, list) or not all(isinstance(choice, dict) for choice in choices):
-        raise LanguageModelError("the language model sent choices that are not a list of objects")
-    # The chunk that carries the usage has no choice.
-    return next((choice for choice in choices if choice.get("index", 0) == 0), {})
+    if not isinstance(choices, list):
+        raise LanguageModelError(_NO_CHOICES)
+    first: Mapping[str, Any] = {}  # the chunk that carries the usage has no choice
+    for choice in reversed(choices):
+        if not isinstance(choice, dict):
+            raise LanguageModelError(_NO_CHOICES)
+        if choice.get("index", 0) == 0:
+            first = choice
+    return first
 
 
 def _text_of(content: object) -> str:

@@ -5,22 +5,25 @@ Laws of this file:
    for. The one exception is a refusal of ``stream_options``, which comes before any work.
 2. The key goes into one header and nowhere else: not into messages, not to a redirect's target.
 3. A call owns its connection and closes it with the iterator: closing tells the server to stop.
+4. What comes within a window behind a piece may be one piece: its reader stores it as one frame, so
+   taking it word by word would be work that nobody sees. The first text never waits.
 """
 
-import socket
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 import requests
 import urllib3
 
-from kotaemon_node.adapters.llm.answer import AnswerStream
+from kotaemon_node.adapters.llm.answer import STREAM_END, AnswerStream
 from kotaemon_node.adapters.llm.asking import ContinueMode, request_body
+from kotaemon_node.adapters.llm.body import ResponseBody
 from kotaemon_node.adapters.llm.completion import REASON_CHARS_MAX, reason_of_body
 from kotaemon_node.adapters.llm.estimating import estimated_prompt_tokens
-from kotaemon_node.adapters.llm.interruptible import InterruptibleAdapter, hang_up, stopped_by
+from kotaemon_node.adapters.llm.interruptible import InterruptibleAdapter, stopped_by
 from kotaemon_node.bearer import Bearer
 from kotaemon_node.domain.errors import LanguageModelError, LanguageModelRefusal
 from kotaemon_node.domain.limits import (
@@ -40,7 +43,17 @@ from kotaemon_node.ports.runtime import StopSignal
 from kotaemon_node.ports.tools import ToolSpec
 from kotaemon_node.ports.traces import outgoing
 
-_RECEIVE_BYTES: Final = 64 * 1024
+
+@dataclass(frozen=True, slots=True)
+class Windows:
+    """Behind a piece of text, the time within which more of it may join the next one."""
+
+    length_s: Callable[[float], float]
+    """Returns how long it is, by the seconds since the first text of the answer."""
+    sleep: Callable[[float], None]
+
+
+_END: Final = STREAM_END.encode()
 _REFUSAL_BYTES_MAX: Final = 16 * 1024
 _UNFIT: Final = frozenset({400, 413, 422})
 """Statuses by which a server refuses a request for what it holds."""
@@ -54,11 +67,13 @@ def make_language_model(
     *,
     sampling: Mapping[str, float] | None = None,
     key_now: Callable[[], str] | None = None,
+    windows: Windows | None = None,
 ) -> LanguageModel:
     """Return the language model behind ``base_url`` (``http://host:port/v1``); does no I/O.
 
     ``key_now`` gives the key of each request in place of ``api_key``. ``sampling``
-    (``temperature``, ``seed``) is sent with each request; None: the server's own.
+    (``temperature``, ``seed``) is sent with each request; None: the server's own. ``windows``: None
+    gives each piece as it comes.
 
     ``ValueError`` when ``base_url`` is not an http or https address, or ``api_key`` holds what a
     header cannot carry.
@@ -70,6 +85,7 @@ def make_language_model(
         continue_mode=continue_mode,
         sampling=sampling,
         key_now=key_now,
+        windows=windows,
     )
 
 
@@ -85,6 +101,7 @@ class OpenAiLanguageModel:
         continue_mode: ContinueMode,
         sampling: Mapping[str, float] | None = None,
         key_now: Callable[[], str] | None = None,
+        windows: Windows | None = None,
         first_text_timeout_s: float = FIRST_TEXT_TIMEOUT_S,
         progress_timeout_s: float = PROGRESS_TIMEOUT_S,
     ) -> None:
@@ -97,6 +114,7 @@ class OpenAiLanguageModel:
         self._url = f"{base_url.rstrip('/')}/chat/completions"
         self._key_now = key_now or (lambda: api_key)
         self._model = model
+        self._windows = windows
         self._continue_mode = continue_mode
         self._sampling = dict(sampling or {})
         self._first_text_timeout_s = first_text_timeout_s
@@ -143,14 +161,17 @@ class OpenAiLanguageModel:
         stop: StopSignal,
         with_calls: bool,
     ) -> Iterator[str | ToolCall]:
-        patience = _Patience(self._first_text_timeout_s)
+        patience = _Patience(self._first_text_timeout_s, self._progress_timeout_s)
         try:
             with (
                 self._post(body, stop) as response,
-                stop.breaking_off(lambda: _hang_up(response)),
+                stop.breaking_off((reading := ResponseBody(response)).hang_up),
             ):
                 answer = AnswerStream(
-                    lambda: _receive(response, patience), prefix=prefix, usage=usage
+                    lambda: _received(reading, patience, self._windows),
+                    prefix=prefix,
+                    usage=usage,
+                    together=self._windows is not None,
                 )
                 try:
                     for piece in _pieces(answer, response):
@@ -158,11 +179,11 @@ class OpenAiLanguageModel:
                         if with_calls or isinstance(piece, str):
                             yield piece
                         # Counted from here: the reader's own time is not the server's silence.
-                        patience = _Patience(self._progress_timeout_s)
+                        patience.renew()
                 finally:
                     # What was broken off was begun, and is charged for as well.
                     answer.estimate(estimated_prompt_tokens(body))
-        except (requests.Timeout, urllib3.exceptions.TimeoutError) as error:
+        except (requests.Timeout, urllib3.exceptions.TimeoutError, TimeoutError) as error:
             raise LanguageModelError(patience.message) from error
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             raise LanguageModelError(_broken_message(error)) from error
@@ -210,9 +231,26 @@ class OpenAiLanguageModel:
 class _Patience:
     """How long the server may still be without a new piece of text."""
 
-    def __init__(self, limit_s: float) -> None:
-        self._deadline_s = time.monotonic() + limit_s
-        self.message = f"the language model sent no text for {limit_s:g} s"
+    def __init__(self, first_s: float, later_s: float) -> None:
+        self._limit_s = first_s
+        self._later_s = later_s
+        self._deadline_s = time.monotonic() + first_s
+        self.first_s: float | None = None
+        """When the first piece was taken."""
+        self.last_s = 0.0
+        """When the last one was."""
+
+    def renew(self) -> None:
+        """Say that a piece came, and was taken."""
+        self.last_s = time.monotonic()
+        if self.first_s is None:
+            self.first_s, self._limit_s = self.last_s, self._later_s
+        self._deadline_s = self.last_s + self._later_s
+
+    @property
+    def message(self) -> str:
+        """What is said when it is at its end."""
+        return f"the language model sent no text for {self._limit_s:g} s"
 
     def remaining_s(self) -> float:
         """Return what is left, above 0. Raises ``LanguageModelError`` when nothing is."""
@@ -231,32 +269,15 @@ def _pieces(answer: AnswerStream, response: requests.Response) -> Iterator[str |
     raise LanguageModelError(f"the language model answered with {kind[:80]}, not with a stream")
 
 
-def _hang_up(response: requests.Response) -> None:
-    if not response.raw.closed:
-        hang_up(_socket_of(response))
-
-
-def _receive(response: requests.Response, patience: _Patience) -> bytes:
-    """Return some bytes of the body as soon as there are any; b"" at its end."""
+def _received(body: ResponseBody, patience: _Patience, windows: Windows | None) -> bytes:
+    """Return some bytes of the body, those of a whole window where there is one; b"" at its end."""
+    if windows is not None and patience.first_s is not None:
+        until_s = patience.last_s + windows.length_s(patience.last_s - patience.first_s)
+        if gathered := body.gather(until_s, last=_END, sleep=windows.sleep):
+            return gathered
     # Comments and empty chunks keep a connection busy but are no answer, so the time runs on
     # through them: each read gets what is left of it.
-    remaining_s = patience.remaining_s()
-    if not response.raw.closed:
-        _socket_of(response).settimeout(remaining_s)
-    received: bytes = response.raw.read1(_RECEIVE_BYTES, decode_content=True)
-    return received
-
-
-def _socket_of(response: requests.Response) -> socket.socket:
-    """Return the socket that a response is read from.
-
-    ``requests`` takes one time-out for the whole call, while ours differs before and after the
-    first text; and urllib3 gives its connection's socket away where the server ends a body by
-    closing. So the way leads through ``http.client``: response, buffered file, raw file, socket.
-    """
-    raw: Any = response.raw
-    found: socket.socket = raw._fp.fp.raw._sock
-    return found
+    return body.receive(patience.remaining_s())
 
 
 def _broken_message(error: Exception) -> str:

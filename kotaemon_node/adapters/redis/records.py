@@ -202,7 +202,7 @@ def lease_of(key: TurnKey, reply: Sequence[Any]) -> Lease:
     )
 
 
-def work_of(key: TurnKey, reply: Sequence[Any], seals: SessionSeals) -> Work:
+def work_of(key: TurnKey, reply: Sequence[Any], seals: SessionSeals, *, unmoved: bool) -> Work:
     """Read what ``work`` in ``lua/_work.lua`` returns."""
     meta, past, turn, frames, now_ms = reply
     head, row = texts_of_flat(meta), texts_of_flat(turn)
@@ -230,6 +230,7 @@ def work_of(key: TurnKey, reply: Sequence[Any], seals: SessionSeals) -> Work:
         ending=row.get("ending", ""),
         age_s=max(0.0, (now_ms - int(row["started_ms"])) / 1000),
         owners=tuple(filter(None, row.get("owners", "").split("\n"))),
+        unmoved=unmoved,
     )
 
 

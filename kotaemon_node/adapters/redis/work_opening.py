@@ -99,7 +99,14 @@ class WorkOpening:
         head = Head.of(texts_of_flat(meta))
         past = self._cache.completed(key.session, known, head, rows, fetch=fetch)
         seals = SessionSeals(self._store.cipher, key.session)
-        return work_of(key, [meta, past, *rest], seals)
+        return work_of(key, [meta, past, *rest], seals, unmoved=_unmoved(head, known))
+
+
+def _unmoved(head: Head, known: Remembered | None) -> bool:
+    """Tell whether no other pod may remember an older version than this one does."""
+    if known is None:
+        return head.version == 0
+    return (known.epoch, known.version, known.hash) == (head.epoch, head.version, head.hash)
 
 
 def _check(reply: bytes, lease: Lease) -> None:

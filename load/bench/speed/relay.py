@@ -1,8 +1,9 @@
-"""The undurable variant: a model's words are passed on as they come, and kept nowhere.
+"""The undurable variant: a model's words are passed on, and kept nowhere.
 
 Our own adapter reads the model and our own frames are sent, under gevent as in a pod; what is left
 out is all that makes an answer survive: session, fence, store, group commit. ``RELAY_MODEL_URL``
-names the model.
+names the model. ``RELAY_WINDOWS`` set: words come in the windows of a turn, a frame each, as where
+frames are stored; else each word is a frame, as it comes.
 """
 
 import os
@@ -10,17 +11,23 @@ from collections.abc import Iterator
 
 from flask import Flask, Response, request
 
-from kotaemon_node.adapters.llm.openai import make_language_model
+from kotaemon_node.adapters.llm.openai import Windows, make_language_model
+from kotaemon_node.adapters.system import SystemClock
 from kotaemon_node.api.sse import EVENT_STREAM, encoded
 from kotaemon_node.domain.frames import Frame
 from kotaemon_node.engine.stopping import Stop
+from kotaemon_node.engine.windows import text_window_s
 from kotaemon_node.ports.language_model import ChatMessage, Usage
 
 
 def make_app() -> Flask:
     """Return the application."""
     app = Flask(__name__)
-    model = make_language_model(os.environ["RELAY_MODEL_URL"], "", "paced", "none")
+    windows = None
+    if os.environ.get("RELAY_WINDOWS"):
+        windows = Windows(text_window_s, SystemClock().sleep)
+    address = os.environ["RELAY_MODEL_URL"]
+    model = make_language_model(address, "", "paced", "none", windows=windows)
 
     def frames(message: str, turn: str) -> Iterator[bytes]:
         pieces = model.stream([ChatMessage("user", message)], prefix="", usage=Usage(), stop=Stop())
