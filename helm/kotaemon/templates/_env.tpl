@@ -46,6 +46,9 @@ place, because Helm 4 and server-side apply refuse names that come twice. `$(NAM
 - {name: CLUSTER_ID, value: {{ include "kotaemon.clusterId" . | quote }}}
 - {name: AUTH_MODE, value: {{ .Values.auth.mode }}}
 - {name: DURABILITY, value: {{ .Values.durability }}}
+{{- if ne .Values.sessionEvents "all" }}
+- {name: SESSION_EVENTS, value: {{ .Values.sessionEvents }}}
+{{- end }}
 {{- if .Values.turnLog.to }}
 - {name: TURN_LOG, value: "on"}
 {{- end }}
