@@ -26,7 +26,7 @@ from kotaemon_node.telemetry.use_metrics import UseMetrics
 METRICS_MEDIA_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 ProfileOutcome = Literal["answered", "unanswered", "failed", "stopped"]
-EventOutcome = Literal["sent", "failed", "dropped", "handled", "ignored", "poison"]
+EventOutcome = Literal["sent", "failed", "dropped", "spared", "handled", "ignored", "poison"]
 
 ANY_TENANTS: Final = "*"
 """The label of all knowledge bases of tenants besides ``default``; none can be called so."""
