@@ -190,7 +190,8 @@ CATALOGUE: Final = (
         "kotaemon_events_total",
         "counter",
         "Events of the bus. Sent: sent, failed (sent again later), dropped (the bus was away for"
-        " too long) or spared (SESSION_EVENTS). Read: handled, ignored (known already) or poison (skipped).",
+        " too long) or spared (SESSION_EVENTS). Read: handled, ignored (known already) or poison"
+        " (skipped).",
         ("topic", "outcome"),
     ),
     MetricRow(
