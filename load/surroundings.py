@@ -1,4 +1,4 @@
-"""Where a figure was taken: every results file names it."""
+"""Where a figure was taken: every results file names it, and it has to be a commit."""
 
 import os
 import platform
@@ -6,6 +6,27 @@ import subprocess
 from pathlib import Path
 
 _ROOT = Path(__file__).resolve().parents[1]
+
+
+class DirtyTree(Exception):
+    """What is checked out is no commit, so nobody could measure it again."""
+
+
+def refuse_dirty(root: Path = _ROOT) -> None:
+    """Raise ``DirtyTree`` where the tree differs from its commit; results are no part of it."""
+    done = subprocess.run(
+        ["git", "status", "--porcelain", "--", ".", ":!load/results"],
+        cwd=root,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    if done.stdout.strip():
+        files = "\n  ".join(done.stdout.splitlines()[:10])
+        raise DirtyTree(
+            f"The tree differs from its commit, so the figures would be of no commit:\n  {files}\n"
+            "Commit first, or use --dirty: then the figures are printed, and nothing is kept."
+        )
 
 
 def commit(*, required: bool = True) -> str:

@@ -14,7 +14,8 @@ from load.bench.speed.durable import sample_of
 from load.bench.speed.figures import quantile, ratio, significant, spread
 from load.bench.speed.report import kept_results, printed, write
 from load.bench.speed.rounds import Samples, in_rounds, interleaved
-from load.bench.speed.run import DirtyTree, main, refuse_dirty
+from load.bench.speed.run import main
+from load.surroundings import DirtyTree, refuse_dirty
 
 
 def test_quantiles_lie_between_samples() -> None:

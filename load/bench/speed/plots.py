@@ -8,7 +8,7 @@ from load.bench.speed.figures import Spread
 _WIDTH, _LABELS, _RIGHT, _TOP, _ROW = 720, 190, 90, 40, 26
 _COLOUR = "#2f74c0"
 # A page may be dark or light; a picture that it shows cannot know which.
-_STYLE = (
+STYLE = (
     "text{font:12px system-ui,sans-serif;fill:#222}.t{font-weight:600;font-size:13px}"
     ".g{stroke:#999;stroke-opacity:.35}"
     "@media(prefers-color-scheme:dark){text{fill:#ddd}}"
@@ -41,7 +41,7 @@ def spreads_plot(title: str, rows: Sequence[tuple[str, Spread]], *, unit: str) -
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {bottom + 26}"'
         f' width="{_WIDTH}" role="img" aria-label="{escape(title)}">'
-        f"<style>{_STYLE}</style>{''.join(parts)}</svg>\n"
+        f"<style>{STYLE}</style>{''.join(parts)}</svg>\n"
     )
 
 

@@ -2,7 +2,6 @@
 
 import argparse
 import signal
-import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -25,6 +24,7 @@ from load.bench.speed.cores import cores
 from load.bench.speed.knowledge import ROOM
 from load.bench.speed.processes import busy_elsewhere
 from load.bench.speed.report import kept_results, printed, write
+from load.surroundings import DirtyTree, refuse_dirty
 
 ROOT: Final = Path(__file__).resolve().parents[3]
 RESULTS: Final = ROOT / "load" / "results"
@@ -40,27 +40,6 @@ MEASURES: Final[Mapping[str, Callable[[Context], Measured]]] = {
     "start": starting.run,
 }
 _QUICK: Final = {"rounds": 3, "seconds": 2.0, "share": 0.1}
-
-
-class DirtyTree(Exception):
-    """What is checked out is no commit, so nobody could measure it again."""
-
-
-def refuse_dirty(root: Path = ROOT) -> None:
-    """Raise ``DirtyTree`` where the tree differs from its commit; results are no part of it."""
-    done = subprocess.run(
-        ["git", "status", "--porcelain", "--", ".", ":!load/results"],
-        cwd=root,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    if done.stdout.strip():
-        files = "\n  ".join(done.stdout.splitlines()[:10])
-        raise DirtyTree(
-            f"The tree differs from its commit, so the figures would be of no commit:\n  {files}\n"
-            "Commit first, or use --dirty: then the figures are printed, and nothing is kept."
-        )
 
 
 def measure(names: Sequence[str], context: Context) -> dict[str, dict[str, Any]]:
