@@ -5,8 +5,12 @@ parent that forked a fresh server would hide the death from the supervisor and k
 open, so that the balancer's connections hang instead of being refused.
 """
 
+import gc
+
 from kotaemon_node.server.patching import patch_all
 
+# Imports leave next to no garbage, and looking for it takes a sixth of their time.
+gc.disable()
 # Before anything imports ssl or threading; the forked server inherits it.
 patch_all()
 
@@ -20,6 +24,10 @@ from typing import Any  # noqa: E402
 import kotaemon_node.bootstrap  # noqa: E402, F401
 from kotaemon_node.domain import limits  # noqa: E402
 from kotaemon_node.settings import Settings  # noqa: E402
+
+# What was imported stays: no collection looks at it again, nor copies pages shared with the parent.
+gc.freeze()
+gc.enable()
 
 _settings = Settings()
 

@@ -96,17 +96,18 @@ def _only_quotes(answer: ExtractiveAnswer, docs: Sequence[Any]) -> None:
         assert re.match("I don't know|我不知道", answer.text)
         assert docs == []
         return
-    rest, opening, quoted = answer.text, "", 0
+    # A quote may be a single mark, which the opening holds as well: that is taken away first.
+    opening = next((one for one in _OPENINGS if one and answer.text.startswith(one)), "")
+    rest, quoted = answer.text.removeprefix(opening).lstrip(), 0
     for sentence in answer.sentences:
         before, found, rest = rest.partition(sentence.text)
         assert found
-        opening += before
+        assert not before.strip()
         mark = re.match(r" ?\[(\d+)\]", rest)
         assert mark is not None
         assert int(mark[1]) == sentence.n <= len(docs)
         rest, quoted = rest[mark.end() :], quoted + 1
     assert rest == ""
-    assert opening.strip() in _OPENINGS
     assert quoted == sum(len(doc["quotes"]) for doc in docs)
     for doc in docs:
         ends = [0, *(end for _, end in doc["quotes"])]

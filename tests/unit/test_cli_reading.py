@@ -5,6 +5,8 @@ import json
 import threading
 import time
 from collections.abc import Iterator
+from importlib import import_module
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,6 +19,7 @@ from werkzeug.serving import WSGIRequestHandler
 from kotaemon_node.api.app import create_app
 from kotaemon_node.cli import orders
 from kotaemon_node.cli import status as status_command
+from kotaemon_node.cli.commands import PLACES
 from kotaemon_node.cli.main import app
 from kotaemon_node.cli.service import ServiceError
 from tests.artifact_stores import serving
@@ -89,7 +92,10 @@ def test_watching_goes_on_until_it_is_interrupted(
             raise KeyboardInterrupt
         cluster.presence.reports.pop()
 
-    monkeypatch.setattr(status_command.time, "sleep", sleep)
+    # Not in the module of all: whatever else runs in this process sleeps as it did.
+    monkeypatch.setattr(
+        status_command, "time", SimpleNamespace(sleep=sleep, monotonic=time.monotonic)
+    )
 
     done = run("status", "-w", "--every", "0.5", "--json", url=url)
 
@@ -130,6 +136,9 @@ def listed(monkeypatch: pytest.MonkeyPatch, rows: Any, *words: str, terminal: bo
     console = Console(
         file=shown, force_terminal=terminal, width=80, color_system=None, highlight=False
     )
+    # What imports it for the first time now would keep it.
+    for place in PLACES.values():
+        import_module(f"kotaemon_node.cli.{place.partition(':')[0]}")
     monkeypatch.setattr("kotaemon_node.cli.console.out", console)
     monkeypatch.setattr("kotaemon_node.cli.service.get", lambda *_, **__: rows)
     done = run(*words, url="http://127.0.0.1:1")
@@ -160,7 +169,9 @@ def test_ids_of_a_list_are_never_cut(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_knowledge_is_listed(url: str) -> None:
-    documents = run("knowledge", "documents", url=url).stdout
+    listed = run("knowledge", "documents", url=url)
+    assert listed.exit_code == 0, listed.exception
+    documents = listed.stdout
     assert "broken.md" in documents
     assert "this is not text" in documents
     assert "served" in run("knowledge", "generations", url=url).stdout
