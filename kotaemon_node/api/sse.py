@@ -11,7 +11,7 @@ Rule 4: a stream ends with the credential that opened it: whoever is sent away m
 import random
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from typing import Final
+from typing import Any, Final, cast
 
 import structlog
 from flask import Response
@@ -94,11 +94,42 @@ def stream_answer(
     except BaseException:
         slots.give_back()
         raise
-    answer = Response(events, mimetype=EVENT_STREAM)
+    answer = StreamedAnswer(events, mimetype=EVENT_STREAM)
     answer.headers["Cache-Control"] = "no-store"
     # A proxy that collects a stream before it passes it on would hide the answer until its end.
     answer.headers["X-Accel-Buffering"] = "no"
     return answer
+
+
+class LastingBody:
+    """The body of an answer that lasts, and nothing else of it: thousands are open at once."""
+
+    __slots__ = ("_closing", "_events")
+
+    def __init__(self, events: "EventStream", closing: list[Callable[[], object]]) -> None:
+        self._events = events
+        self._closing = closing
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self._events
+
+    def close(self) -> None:
+        """Close the stream, and whatever waits for the end of the answer."""
+        try:
+            self._events.close()
+        finally:
+            for call in self._closing:
+                call()
+
+
+class StreamedAnswer(Response):
+    """An answer whose body the server may go on with when the request is over."""
+
+    def get_app_iter(self, environ: Any) -> Any:
+        """Return the body; nothing where only the head was asked for."""
+        if environ["REQUEST_METHOD"] == "HEAD":
+            return super().get_app_iter(environ)
+        return LastingBody(cast(EventStream, self.response), self._on_close)
 
 
 class EventStream:
@@ -107,6 +138,11 @@ class EventStream:
     A class and not a generator: a generator that was never started ignores ``close``, and a client
     can leave before the first byte.
     """
+
+    # A subclass may have more attributes than these; those of most streams take no dict.
+    __slots__ = (
+        "_admitted", "_closed", "_ended", "_frames", "_slots", "_trace_id", "_turn_id", "_waiting",
+    )  # fmt: skip
 
     def __init__(
         self,

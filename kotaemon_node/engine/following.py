@@ -16,6 +16,7 @@ from kotaemon_node.domain.frames import Frame
 from kotaemon_node.domain.session import Principal, Turn, TurnKey
 from kotaemon_node.domain.turn import FINISHED
 from kotaemon_node.engine.live import LiveTurn, LiveTurns
+from kotaemon_node.engine.waiting import Waiter
 from kotaemon_node.ports.runtime import Clock
 from kotaemon_node.ports.sessions import FrameLog, SessionStore
 
@@ -116,13 +117,15 @@ class _Reader:
     def from_memory(self, live: LiveTurn) -> Iterator[Frame | None]:
         """Yield until the turn ends, or leaves this pod."""
         self._compare(live.frame(self.position))
-        closed = False
+        closed, tick_s = False, self._following.tick_s
+        waiter = Waiter(self._following.live.time)
         while not closed and not self.over:
-            frames, closed = live.after(self.position, timeout_s=self._following.tick_s)
+            frames, closed = live.after(self.position, timeout_s=tick_s, waiter=waiter)
             yield from self._shown(frames)
             if not frames and not closed:
                 yield None
-                if self._stored_last() > live.last:
+                now_s = self._following.clock.monotonic_s()
+                if live.to_look(now_s, every_s=tick_s / 2) and self._stored_last() > live.last:
                     # Written by another pod, or by this one and not shown yet: the store knows.
                     live.doubt()
 

@@ -3,12 +3,15 @@
 Only frames that are stored get here: shown after stored.
 """
 
+import math
 import threading
 from collections.abc import Callable, Sequence
 
 from kotaemon_node.domain.frames import Frame
 from kotaemon_node.domain.session import Turn, TurnKey
 from kotaemon_node.engine.stopping import Stop
+from kotaemon_node.engine.waiting import SharedTime, Waiter
+from kotaemon_node.ports.runtime import Clock, Tasks
 
 
 class LiveTurn:
@@ -20,9 +23,11 @@ class LiveTurn:
         """Stops the execution behind it."""
         self._doubt: Callable[[], None] = lambda: None
         self._frames = list(stored)
-        self._changed = threading.Condition()
+        self._changed = threading.Condition(threading.Lock())
         self._over = False
         self._ended: Turn | None = None
+        self._waiting: set[Waiter] = set()
+        self._looked_s = -math.inf
 
     def on_doubt(self, ask: Callable[[], None]) -> None:
         """Have ``ask`` find out, when there is doubt, whether the turn is still this pod's."""
@@ -32,18 +37,34 @@ class LiveTurn:
         """Somebody says that another pod has the turn: ask the store, and stop if it is so."""
         self._doubt()
 
+    def to_look(self, now_s: float, *, every_s: float) -> bool:
+        """Tell a follower to look whether the store has more than is shown here.
+
+        One of them does for all: thousands may follow, and each look is a read.
+        """
+        with self._changed:
+            looks = now_s - self._looked_s >= every_s
+            if looks:
+                self._looked_s = now_s
+            return looks
+
     def publish(self, frames: Sequence[Frame]) -> None:
         """Show frames that were just stored."""
+        self._go_on(frames)
+
+    def _go_on(self, frames: Sequence[Frame] = (), *, over: bool = False) -> None:
         with self._changed:
             self._frames.extend(frames)
+            self._over = self._over or over
+            woken, self._waiting = self._waiting, set()
             self._changed.notify_all()
+        for waiter in woken:
+            waiter.wake()
 
     def end(self, turn: Turn, frames: Sequence[Frame]) -> None:
         """Show the last frames of a turn that was just committed as ``turn``."""
-        with self._changed:
-            self._ended = turn
-            self._frames.extend(frames)
-            self._changed.notify_all()
+        self._ended = turn
+        self._go_on(frames)
 
     def ended(self, *, timeout_s: float) -> Turn | None:
         """Return the turn as it was committed here; None where it was not within that time."""
@@ -53,15 +74,23 @@ class LiveTurn:
 
     def close(self) -> None:
         """Nothing more comes from this pod: the turn ended, or another pod owns it."""
-        with self._changed:
-            self._over = True
-            self._changed.notify_all()
+        self._go_on(over=True)
 
-    def after(self, seq: int, *, timeout_s: float) -> tuple[Sequence[Frame], bool]:
-        """Return the frames above ``seq``, waiting for one, and whether there will be no more."""
+    def after(
+        self, seq: int, *, timeout_s: float, waiter: Waiter | None = None
+    ) -> tuple[Sequence[Frame], bool]:
+        """Return the frames above ``seq``, waiting for one, and whether there will be no more.
+
+        Who asks again and again has a ``waiter``.
+        """
         with self._changed:
-            if len(self._frames) <= seq and not self._over:
-                self._changed.wait(timeout_s)
+            if len(self._frames) > seq or self._over:
+                return self._frames[seq:], self._over
+            waiter = waiter or Waiter()
+            self._waiting.add(waiter)
+        waiter.wait(timeout_s)
+        with self._changed:
+            self._waiting.discard(waiter)
             return self._frames[seq:], self._over
 
     def shown(self) -> Sequence[Frame]:
@@ -88,7 +117,9 @@ class LiveTurn:
 class LiveTurns:
     """The running turns of this pod. Thread safe."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, clock: Clock | None = None, tasks: Tasks | None = None) -> None:
+        """With both, one task keeps the time of all followers; else each has its own timers."""
+        self.time = SharedTime(clock=clock, tasks=tasks) if clock and tasks else None
         self._lock = threading.Lock()
         self._turns: dict[TurnKey, LiveTurn] = {}
 

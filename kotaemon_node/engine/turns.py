@@ -118,7 +118,7 @@ class TurnEngine:
         self._tasks = tasks
         self._metrics = metrics
         self._draining = draining
-        self._live = LiveTurns()
+        self._live = LiveTurns(clock=clock, tasks=tasks)
         self._taking: set[TurnKey] = set()
         self._commit = GroupCommit(frames, clock=clock, tasks=tasks, metrics=metrics)
         self._following = Following(

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from gevent import events, monkey
+from gevent import config, events, monkey
 
 _EVENTS: Any = events  # its type stubs know the events only
 
@@ -14,6 +14,8 @@ def patch_all() -> None:
     the metadata of every package for each: half a second of a pod's start. Nobody registers but
     gevent itself, for who patches signals without processes; this patches both.
     """
+    # Which task began which, with four frames of its stack each: for people who debug gevent.
+    config.track_greenlet_tree = False
     asks_packages = _EVENTS.notify_and_call_entry_points
     _EVENTS.notify_and_call_entry_points = _EVENTS.notify
     try:

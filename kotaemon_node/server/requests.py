@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from kotaemon_node.api.observed import ACTIVE
+from kotaemon_node.api.sse import LastingBody
 from kotaemon_node.domain import limits
 
 StartResponse = Callable[..., Any]
@@ -33,22 +34,34 @@ class CountedRequests:
         except BaseException:
             self.active -= 1
             raise
-        return _CountedBody(body, self)
+        return CountedBody(body, self, start_response)
 
 
-class _CountedBody:
+class CountedBody:
     """A response body that says when it is finished, also when the client went away."""
 
-    def __init__(self, body: Iterable[bytes], requests: CountedRequests) -> None:
+    __slots__ = ("_body", "_open", "_requests", "start_response")
+
+    def __init__(
+        self, body: Iterable[bytes], requests: CountedRequests, start_response: StartResponse
+    ) -> None:
         self._body = body
         self._requests = requests
         self._open = True
+        self.start_response: StartResponse | None = start_response
+        """What the head was given to, for as long as somebody may need it."""
+
+    @property
+    def lasts(self) -> bool:
+        """Whether it is to be sent by a task of its own."""
+        return isinstance(self._body, LastingBody)
 
     def __iter__(self) -> Iterator[bytes]:
-        size = limits.CLIENT_PIECE_BYTES
-        for item in self._body:
-            for start in range(0, len(item), size):
-                yield item[start : start + size]
+        return (piece for item in self._body for piece in in_pieces(item))
+
+    def items(self) -> Iterator[bytes]:
+        """Return what the application gives, as it gives it."""
+        return iter(self._body)
 
     def close(self) -> None:
         """Called by the server once, whatever happened; see PEP 3333."""
@@ -60,3 +73,9 @@ class _CountedBody:
             if self._open:
                 self._open = False
                 self._requests.active -= 1
+
+
+def in_pieces(item: bytes) -> Iterator[bytes]:
+    """Cut into pieces for each of which a client has ``CLIENT_STALL_S``."""
+    size = limits.CLIENT_PIECE_BYTES
+    return (item[start : start + size] for start in range(0, len(item), size))

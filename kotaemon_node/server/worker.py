@@ -14,9 +14,20 @@ from gunicorn.workers.ggevent import GeventWorker
 
 from kotaemon_node.domain import limits
 from kotaemon_node.domain.trace_context import new_trace_id
+from kotaemon_node.server import lasting
 from kotaemon_node.server.refusals import failure, refusal
 
 _AT_ONCE = struct.pack("ii", 1, 0)  # close now and drop what was not sent
+
+
+class _Listener:
+    """Stands for the socket that a connection came by, whose name is all that is asked of it."""
+
+    def __init__(self, name: Any) -> None:
+        self._name = name
+
+    def getsockname(self) -> Any:
+        return self._name
 
 
 class PodWorker(GeventWorker):  # type: ignore[misc]
@@ -28,6 +39,8 @@ class PodWorker(GeventWorker):  # type: ignore[misc]
 
     left = mmap.mmap(-1, 1)
     """Shared with the parent: not zero once the serving process has left as it should."""
+    _apart = 0
+    """Connections that tasks of their own serve, since an answer went on there."""
 
     def load_wsgi(self) -> None:
         """Build and start the pod; where that fails, say why and end at once.
@@ -51,14 +64,50 @@ class PodWorker(GeventWorker):  # type: ignore[misc]
         """Answer one request; a client that takes or sends nothing for a while is cut off."""
         sock.settimeout(limits.CLIENT_STALL_S)
         try:
-            answered = super().handle_request(listener_name, req, sock, addr)
+            try:
+                answered = super().handle_request(listener_name, req, sock, addr)
+            except lasting.Lasts as lasts:
+                self._go_on_apart(lasts, listener_name, sock, addr)
+                raise StopIteration from None
         except TimeoutError:
-            # What it did not take would stay in the kernel for minutes; it can resume.
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
-            self.log.warning("a client was cut off: it took nothing for a while")
+            self._cut_off(sock)
             raise StopIteration from None
         sock.settimeout(None)
         return answered
+
+    def is_already_handled(self, respiter: Any) -> bool:
+        """Leave the handling of a request whose answer goes on in a task of its own."""
+        # What is apart does not count among the connections that gunicorn bounds.
+        if self._apart < self.worker_connections and lasting.may_last(respiter):
+            raise lasting.Lasts(respiter)
+        return bool(super().is_already_handled(respiter))
+
+    def _go_on_apart(self, lasts: lasting.Lasts, listener_name: Any, sock: Any, addr: Any) -> None:
+        def next_request(connection: Any) -> None:
+            try:
+                self.handle(_Listener(listener_name), connection, addr)
+            finally:
+                self._apart -= 1
+
+        def went_wrong(connection: Any, error: BaseException) -> None:
+            self._apart -= 1
+            if isinstance(error, TimeoutError):
+                self._cut_off(connection)
+            elif not isinstance(error, OSError):  # a client may leave at any time
+                self.log.error("a stream failed", exc_info=error)
+            connection.close()
+
+        def over(connection: Any) -> None:
+            self._apart -= 1
+            connection.close()
+
+        lasting.begin(lasts, sock, went_wrong=went_wrong, over=over, next_request=next_request)
+        self._apart += 1
+
+    def _cut_off(self, sock: Any) -> None:
+        # What it did not take would stay in the kernel for minutes; it can resume.
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
+        self.log.warning("a client was cut off: it took nothing for a while")
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
         """Answer what the application never saw, in the form of all other errors."""
