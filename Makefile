@@ -5,7 +5,7 @@ WORKERS ?= 3
 DATA ?= .data
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-long bench bench-parts chaos image e2e-k8s lock chart audit sbom
+.PHONY: help install run test test-long bench bench-parts scenarios soak chaos image e2e-k8s lock chart audit sbom
 
 help: ## Print the targets
 	@echo 'kotaemon: answers from your documents, by a cluster of equal pods'
@@ -37,6 +37,14 @@ bench: ## Measure speed side by side; writes load/results/bench.*; ARGS='--only 
 bench-parts: ## Measure single parts (take-over, swap, frames, …), an hour; ARGS='--only frames'
 	@sh scripts/install.sh test
 	@.venv/bin/python -m load.bench $(ARGS)
+
+scenarios: ## Talk to a cluster as its users do, to size it; ARGS='--host URL --headless -u 50 -t 5m'
+	@sh scripts/install.sh test
+	@PYTHONPATH=. .venv/bin/locust -f load/scenarios/locustfile.py $(ARGS)
+
+soak: ## Let 8,000 connected users ask for 12 hours; writes load/results/soak.*; ARGS='--minutes 30'
+	@sh scripts/install.sh test
+	@.venv/bin/python -m load.soak $(ARGS)
 
 chaos: ## Disturb all that can be for ten minutes and judge what clients saw; ARGS='--seconds 60 --store sentinel'
 	@sh scripts/install.sh test

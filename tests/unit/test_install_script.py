@@ -278,5 +278,7 @@ def test_the_targets_are_printed_by_make_alone() -> None:
         ["make", "-C", str(ROOT), "-s"], capture_output=True, text=True, check=True
     )
 
-    for target in ("install", "run", "test", "test-long", "bench", "lock", "help"):
+    for target in (
+        "install", "run", "test", "test-long", "bench", "scenarios", "soak", "lock", "help",
+    ):  # fmt: skip
         assert f"make {target} " in done.stdout

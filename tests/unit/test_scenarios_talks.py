@@ -99,7 +99,8 @@ def test_each_customer_has_orders_of_its_own_and_of_four_digits(tmp_path: Path) 
 
 def test_the_shop_has_the_orders_beside_its_own(tmp_path: Path) -> None:
     orders.write(tmp_path, 2, now_s=NOW_S)
-    orders.write(tmp_path, 3, now_s=NOW_S)  # again: made anew, not twice
+    file = orders.write(tmp_path, 3, now_s=NOW_S)  # again: made anew, not twice
+    assert file.read_text("utf-8").count('"placed_at"') == 8 + 3 * orders.ORDERS_EACH
 
     with served_shop(tmp_path) as shop:
         for user, count in (("load-0", orders.ORDERS_EACH), ("load-2", 10), ("demo", 3)):

@@ -1,0 +1,161 @@
+"""Runs a cluster, its users and the watcher, and puts together what they saw."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from types import FrameType
+from typing import Any, Final
+
+from load import surroundings
+from load.bench.speed.corpus import write_documents
+from load.soak import figures
+from load.soak.plan import Plan, Row
+from load.soak.watching import Look, Watcher, answer_cache, restarts
+from tests.cluster import Cluster
+
+_ROOT: Final = Path(__file__).resolve().parents[2]
+_TOLD_EVERY_S: Final = 60.0
+_LOOKS_MIN: Final = 2
+_LINES_KEPT: Final = 20
+
+Tell = Callable[[str], None]
+
+
+class NotRun(Exception):
+    """The users' process failed, or nothing was asked: there is nothing to keep."""
+
+
+@dataclass(slots=True)
+class Seen:
+    """What came of the users' process."""
+
+    rows: list[Row] = field(default_factory=list)
+    began_s: float = 0.0
+    """When the first question was due, on the clock of ``time.monotonic``."""
+    stopped_early: bool = False
+
+
+def soak(
+    plan: Plan, *, workers: int, look_s: float, tell: Tell
+) -> tuple[dict[str, Any], Sequence[Look]]:
+    """Return what is kept, and the looks that its plots show. Raises ``NotRun``."""
+    commit, machine = surroundings.commit(), surroundings.machine()
+    with tempfile.TemporaryDirectory(prefix="kn-soak-") as name:
+        folder = Path(name)
+        write_documents(folder / "knowledge", passages=plan.documents)
+        tell(f"starting {workers} workers; {plan.documents} documents are read")
+        with Cluster(folder / "data", workers=workers, knowledge=folder / "knowledge") as cluster:
+            plan = replace(plan, port=cluster.port)
+            before, logged = answer_cache(cluster), len(cluster.log("haproxy"))
+            with Watcher(cluster, look_s) as watcher:
+                seen = _users(plan, tell)
+            after = answer_cache(cluster)
+            taken_out = pods_taken_out(cluster.log("haproxy")[logged:])
+    looks = [it for it in watcher.looks if it.at_s >= seen.began_s]
+    if len(looks) < _LOOKS_MIN:
+        raise NotRun(f"The run was shorter than {_LOOKS_MIN} looks of {look_s:g} s; ask longer.")
+    users, found = figures.summary(seen.rows), figures.processes(looks)
+    results = {
+        "commit": commit,
+        "machine": machine,
+        "workers": workers,
+        "plan": asdict(plan),
+        "wrong": figures.verdict(
+            users, found, restarted=restarts(watcher.looks), taken_out=len(taken_out)
+        ),
+        "pods_taken_out": taken_out[:_LINES_KEPT],
+        "long_enough_for_growth": figures.long_enough(looks),
+        "stopped_early": seen.stopped_early,
+        "machine_taken_by_others": figures.others(
+            looks, clients_cores=users["client_cores"], cores=os.cpu_count() or 1
+        ),
+        "users": users,
+        "answer_cache": {name: count - before.get(name, 0.0) for name, count in after.items()},
+        "over_time": figures.over_time(seen.rows),
+        "processes": found,
+        "redis": figures.store(looks, turns=users["answered"]),
+        "looks_missed": watcher.missed,
+    }
+    return results, looks
+
+
+def pods_taken_out(log: str) -> list[str]:
+    """Return the lines by which HAProxy says that it uses a pod no more."""
+    return [line for line in log.splitlines() if " is DOWN" in line]
+
+
+def _users(plan: Plan, tell: Tell) -> Seen:
+    """Let the users come and ask, until their time is over or somebody ends the run."""
+    seen = Seen()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "load.soak.users"],
+        cwd=_ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    with _ended_early(process, seen):
+        json.dump(asdict(plan), process.stdin)
+        process.stdin.close()
+        told_s = time.monotonic()
+        for line in process.stdout:
+            _note(seen, _row(line))
+            if time.monotonic() - told_s >= _TOLD_EVERY_S or len(seen.rows) == 1:
+                told_s = time.monotonic()
+                tell(_progress(seen))
+        if process.wait() or not seen.began_s:
+            raise NotRun("The users' process ended before it asked; the lines above say why.")
+    return seen
+
+
+@contextmanager
+def _ended_early(process: "subprocess.Popen[str]", seen: Seen) -> Iterator[None]:
+    """While the block runs, signals end the users, so that what was seen is put together."""
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        seen.stopped_early = True
+        process.terminate()
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+
+
+def _note(seen: Seen, row: Row) -> None:
+    seen.rows.append(row)
+    if row.at_s and not seen.began_s:
+        seen.began_s = time.monotonic() - row.at_s
+
+
+def _row(line: str) -> Row:
+    """Return a row as the users' process told it: JSON makes texts of numbers as names."""
+    said = json.loads(line)
+    for name in ("first_ms", "whole_ms", "lag_ms"):
+        said[name] = {int(value): count for value, count in said[name].items()}
+    return Row(**said)
+
+
+def _progress(seen: Seen) -> str:
+    row = seen.rows[-1]
+    shown = figures.summary(seen.rows[-6:])
+    return (
+        f"minute {row.at_s / 60:.0f}: {row.connected} connected,"
+        f" {shown['answered_per_s']:g} answers/s, p99 {shown['whole_ms']['p99']} ms,"
+        f" errors so far {sum(sum(one.errors.values()) for one in seen.rows)}"
+    )
