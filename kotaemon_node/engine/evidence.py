@@ -34,6 +34,8 @@ _FOREIGN_WEIGHT: Final = 2.0
 _WORDS_ALONE_WEIGHT: Final = 1.5
 # Longer ones tell a story; what they name is not all asked for, and looking it up takes long.
 _NAMES_MAX: Final = 32
+_ROUNDED: Final = 1e-9
+"""Shares add up to a little more than 1 where they are rounded."""
 _PASSAGES_KEPT: Final = 2_048
 """Whose words are remembered: some 5 kB each. What is asked about often is weighed often."""
 
@@ -92,6 +94,14 @@ class Weighing:
         if closeness is None:
             return _WORDS_ALONE_WEIGHT * said - missing
         return closeness + said - missing
+
+    def most(self, hit: Hit) -> float:
+        """Return what ``of`` cannot exceed, without looking at the passage's words."""
+        closeness = hit.contrast if hit.contrast is not None else hit.dense
+        if hit.passage.language != self.language:
+            return _FOREIGN_WEIGHT * (closeness or 0.0)
+        said = _COVERAGE_WEIGHT * hit.coverage + _NEARNESS_WEIGHT + _ROUNDED
+        return _WORDS_ALONE_WEIGHT * said if closeness is None else closeness + said
 
     def best(self, hits: Sequence[Hit]) -> float:
         """Return the evidence of the best passage; 0 where there is none."""

@@ -17,7 +17,7 @@ from kotaemon_node.engine.choosing import Candidate, choose
 from kotaemon_node.engine.evidence import Weighing
 
 # Passages whose evidence is this much weaker than the best one's are about something else.
-_EVIDENCE_SHARE_MIN: Final = 0.7
+EVIDENCE_SHARE_MIN: Final = 0.7
 
 _UNKNOWN: Final[Mapping[Language, str]] = {
     "en": (
@@ -116,11 +116,26 @@ def _usable(
     own = [hit for hit in hits if hit.passage.language == weighing.language]
     foreign = [hit for hit in hits if hit.passage.language != weighing.language]
     for group in (own, foreign):
-        weighed = [(hit, weighing.of(hit)) for hit in group]
-        best = max((weight for _, weight in weighed), default=0.0)
-        if weighed and best >= evidence_min:
-            return [one for one in weighed if one[1] >= _EVIDENCE_SHARE_MIN * best]
+        kept = weighed(group, weighing)
+        best = max((weight for _, weight in kept), default=0.0)
+        if kept and best >= evidence_min:
+            return [one for one in kept if one[1] >= EVIDENCE_SHARE_MIN * best]
     return []
+
+
+def weighed(hits: Sequence[Hit], weighing: Weighing) -> list[tuple[Hit, float]]:
+    """Return the evidence of those that may be near enough to the best, in their order.
+
+    Looking at the words of a passage takes long; whatever they say, some cannot come near it.
+    """
+    found: dict[int, float] = {}
+    best = 0.0
+    for at in sorted(range(len(hits)), key=lambda at: -weighing.most(hits[at])):
+        if weighing.most(hits[at]) < EVIDENCE_SHARE_MIN * best:
+            break
+        found[at] = weighing.of(hits[at])
+        best = max(best, found[at])
+    return [(hits[at], found[at]) for at in sorted(found)]
 
 
 def _cite(hits: Sequence[Hit], chosen: Sequence[Candidate], language: Language) -> ExtractiveAnswer:

@@ -1,6 +1,7 @@
 """Tells whether two passages say the same twice."""
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -15,6 +16,9 @@ _SPAN_SHARE_MAX: Final = 0.5
 # 30 days"), so the vector only says where a look at the words is worth its time.
 _CLOSENESS_SUSPECT: Final = 0.95
 _TERMS_SHARE_MAX: Final = 0.9
+
+# One search compares each of its passages with every better one.
+_TEXTS_KEPT: Final = 128
 
 Vectors = Mapping[str, NDArray[np.float32]]
 
@@ -35,7 +39,12 @@ def same_words(one: Passage, other: Passage, vectors: tuple[Vectors, Vectors]) -
     common = vectors[0].keys() & vectors[1].keys()
     if not any(float(vectors[0][at] @ vectors[1][at]) >= _CLOSENESS_SUSPECT for at in common):
         return False
-    words, others = set(terms(one.text)), set(terms(other.text))
+    words, others = _terms_of(one.text), _terms_of(other.text)
     if any(char.isdigit() for term in words ^ others for char in term):
         return False
     return len(words & others) >= _TERMS_SHARE_MAX * len(words | others)
+
+
+@lru_cache(maxsize=_TEXTS_KEPT)
+def _terms_of(text: str) -> frozenset[str]:
+    return frozenset(terms(text))

@@ -15,7 +15,8 @@ from kotaemon_node.engine.answering import Answerer
 from kotaemon_node.engine.choosing import PIECES_MAX
 from kotaemon_node.engine.citations import citations
 from kotaemon_node.engine.courtesies import courteous
-from kotaemon_node.engine.extractive import ExtractiveAnswer, extract
+from kotaemon_node.engine.evidence import Weighing
+from kotaemon_node.engine.extractive import EVIDENCE_SHARE_MIN, ExtractiveAnswer, extract, weighed
 from kotaemon_node.telemetry.metrics import Metrics
 from tests.unit.test_engine_understanding import work
 from tests.unit.test_faq_turn import Away, Shelf, Shown
@@ -169,3 +170,21 @@ def test_the_score_of_the_search_decides_nothing(
 
 def _found(hits: Sequence[Hit]) -> SearchResult:
     return SearchResult("default", 3, "digest", tuple(hits))
+
+
+@settings(max_examples=120, deadline=None)
+@given(_documents(), _text)
+def test_no_passage_that_was_not_looked_at_would_have_been_used(
+    documents: list[tuple[str, Hit]], question: str
+) -> None:
+    hits = [hit for _, hit in documents if hit.passage.text.strip()]
+    weighing = Weighing(question)
+    all_of_them = [weighing.of(hit) for hit in hits]
+    best = max(all_of_them, default=0.0)
+
+    looked_at = dict(weighed(hits, weighing))
+
+    assert all(weighing.most(hit) >= one for hit, one in zip(hits, all_of_them, strict=True))
+    for hit, one in zip(hits, all_of_them, strict=True):
+        if one >= EVIDENCE_SHARE_MIN * best:
+            assert looked_at[hit] == one
