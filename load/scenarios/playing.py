@@ -1,6 +1,7 @@
 """What the users of the scenarios do. Each function is one conversation, told step by step.
 
-What is wrong is told as a failure and ends the conversation: what follows would not be one.
+A line that is cut is no failure where the user comes back and lacks nothing; it is told. What is
+wrong is told as a failure and ends the conversation: what follows would not be one.
 """
 
 import random
@@ -18,6 +19,8 @@ from load.scenarios.watched import Event, Watched, WrongAnswer, frame_turn, mark
 FAILURES: Final = (WrongAnswer, Refused, Unreachable)
 _TOLD_WITHIN_S: Final = 15.0
 """When an answer was whole for who asked, the session's own stream tells it, too."""
+_TRIES_MAX: Final = 20
+_BACK_S: Final = 0.5
 _CUT_BEHIND: Final = (1, 1, 2)
 """Pieces of text: many answers of documents have two, and the end."""
 
@@ -186,7 +189,7 @@ def _say(player: Player, what: str, session_id: str, step: Step) -> tuple[Watche
     watched, timed = Watched(turn_id), Timed()
     began_s = time.perf_counter()
     try:
-        player.door.ask(session_id, step.ask, watched, turn_id=turn_id, timed=timed)
+        _to_the_end(player, what, session_id, step.ask, watched=watched, timed=timed)
         over = _has(watched.text, step.unless)
         if not over:
             _check(player, session_id, step, watched)
@@ -196,6 +199,26 @@ def _say(player: Player, what: str, session_id: str, step: Step) -> tuple[Watche
     player.tell(f"{what}: first text", timed.first_s)
     player.tell(f"{what}: answer", timed.whole_s, chars=len(watched.text))
     return watched, over
+
+
+def _to_the_end(
+    player: Player, what: str, session_id: str, message: str, *, watched: Watched, timed: Timed
+) -> None:
+    """Ask, and come back where the line is cut, as the page does: behind the last frame."""
+    turn_id = watched.turn_id
+    for tries_left in reversed(range(_TRIES_MAX)):
+        try:
+            if watched.last:
+                player.door.come_back(session_id, watched, turn_id=turn_id, timed=timed)
+            else:
+                player.door.ask(session_id, message, watched, turn_id=turn_id, timed=timed)
+        except Unreachable:
+            if not tries_left:
+                raise
+            player.tell(f"{what}: cut off, came back", 0.0)
+            time.sleep(_BACK_S)
+        else:
+            return
 
 
 def _check(player: Player, session_id: str, step: Step, watched: Watched) -> None:
