@@ -13,7 +13,7 @@ class Plan:
     """Of asking; opening comes before."""
     every_s: float = 60.0
     """Between two questions of a user."""
-    open_per_s: float = 100.0
+    open_per_s: float = 50.0
     row_s: float = 10.0
     documents: int = 500
     known: int = 1_000
