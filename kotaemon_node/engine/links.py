@@ -41,6 +41,7 @@ _MAY_BEGIN: Final = re.compile(
     r"|(?<![A-Za-z0-9.@/-])w{1,3}\Z|(?<![A-Za-z0-9:/\\])[/\\]{1,2}\Z",
     re.IGNORECASE,
 )
+_MAY_BEGIN_CHARS: Final = len("https:")
 # Behind it stands a destination, which reaches as far as the second half of the pair.
 _DESTINATION: Final = re.compile(r"(?:\]\(|\]:|=)\s*[\"']?\Z|<\Z")
 _ENDS_WITH: Final = {"(": ")", "<": ">", '"': '"', "'": "'"}
@@ -156,9 +157,11 @@ class LinkGate:
             if _ADDRESS.match(self._held) and self._held[0] not in " \t\r\n<":
                 return " "
         looked_at = self._before + self._held
-        begin = _BEGIN.search(looked_at, len(self._before))
+        begin = _begin_in(looked_at, len(self._before))
         if begin is None and not whole:
-            begin = _MAY_BEGIN.search(looked_at, len(self._before))
+            # Nothing that may become one is longer, so no more is looked at.
+            last = len(looked_at) - _MAY_BEGIN_CHARS
+            begin = _MAY_BEGIN.search(looked_at, max(len(self._before), last))
             if begin is not None and begin.start() == len(self._before):
                 return None
         ready = (begin.start() if begin else len(looked_at)) - len(self._before)
@@ -217,6 +220,13 @@ class LinkGate:
     def _instead(self) -> str:
         self.left_out += 1
         return LEFT_OUT[self.language]
+
+
+def _begin_in(text: str, at: int) -> re.Match[str] | None:
+    """Return the beginning of the first address behind ``at``; most texts have none."""
+    if ":" in text or "/" in text or "\\" in text or "www." in text.lower():
+        return _BEGIN.search(text, at)
+    return None
 
 
 def without_code(answer: str) -> str:

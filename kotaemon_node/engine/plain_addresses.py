@@ -47,6 +47,9 @@ class PlainAddresses:
     def feed(self, piece: str) -> str:
         """Take a piece and return what is plain by now, perhaps nothing."""
         text = self._held + piece
+        if "&" not in text and "\\" not in text:  # most texts: nothing is disguised
+            self._held = ""
+            return self._unbracketed(text)
         pairs = [found.end() for found in _DISGUISED.finditer(text) if found["pair"]]
         tail = _MAY_BE.search(text, pairs[-1] if pairs else 0)
         ready = tail.start() if tail else len(text)
@@ -60,6 +63,9 @@ class PlainAddresses:
 
     def _unbracketed(self, piece: str) -> str:
         text = self._before + piece
+        if not (self._opened or self._bracketed) and "]" not in text:
+            self._before = text[-1:]
+            return piece
         out, at = list[str](), len(self._before)
         self._before = text[-1:]
         while at < len(text):

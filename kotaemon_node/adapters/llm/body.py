@@ -16,9 +16,11 @@ from urllib3.exceptions import ProtocolError
 
 _RECEIVE_BYTES: Final = 64 * 1024
 _HEAD: Final = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\r\n]*)?\r?\n")
+_PLAIN: Final = re.compile(rb"[0-9A-Fa-f]{1,6}\r\n")
+_PLAIN_HEAD_BYTES: Final = len(b"ffffff\r\n")
 _HEAD_BYTES_MAX: Final = 4 * 1024
 """Of a chunk's size with its extensions, or of a line behind the last chunk."""
-_LOOK_S: Final = 0.025
+_LOOK_S: Final = 0.05
 """By so much an end is noticed late while a window is open."""
 _NOTHING_YET: Final = (BlockingIOError, ssl.SSLWantReadError)
 
@@ -44,12 +46,31 @@ class Chunks:
                 self._left -= len(found[-1])
                 self._behind_chunk = not self._left
                 continue
-            after = self._line(seen, at)
+            after = self._whole(seen, at, found) or self._line(seen, at)
             if after == at:
                 break
             at = after
         self._rest = seen[at:]
         return b"".join(found)
+
+    def _whole(self, seen: bytes, at: int, found: list[bytes]) -> int:
+        """Take a chunk that is there whole and has a plain head, as nearly all are; 0: it has not.
+
+        A third of the time that its three lines would take one by one.
+        """
+        begin = seen.find(b"\r\n", at, at + _PLAIN_HEAD_BYTES) + 2
+        if (
+            self._behind_chunk
+            or self._trailing
+            or begin < 2
+            or not _PLAIN.fullmatch(seen, at, begin)
+        ):
+            return 0
+        end = begin + int(seen[at : begin - 2], 16)
+        if end == begin or seen[end : end + 2] != b"\r\n":
+            return 0
+        found.append(seen[begin:end])
+        return end + 2
 
     def _line(self, seen: bytes, at: int) -> int:
         """Read a line of the framing; return what is behind it, ``at`` where it is not whole."""

@@ -2,8 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 _LINE_END: Final = re.compile(rb"\r\n|\r|\n")
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
@@ -12,9 +11,8 @@ EVENT_BYTES_MAX: Final = 1024 * 1024
 """A chunk of a completion is a few hundred bytes; what is larger by three orders is no chunk."""
 
 
-@dataclass(frozen=True, slots=True)
-class ServerSentEvent:
-    """One event of a stream."""
+class ServerSentEvent(NamedTuple):
+    """One event of a stream; a tuple, as ``completion.Chunk``."""
 
     data: str
     type: str = "message"
