@@ -65,6 +65,8 @@ class Metrics:
         )
         self.taken_over = 0
         """Turns that this pod took over since it started."""
+        self._store_timed: dict[str, Histogram] = {}
+        """By operation: ten calls of the store a turn need not look for their labels."""
         self._maxima: dict[str, int] = {}
         self._load: dict[str, float] = {}
         self._kbs_lock = threading.Lock()
@@ -332,7 +334,11 @@ class Metrics:
 
     def store_answered(self, operation: str, duration_s: float) -> None:
         """Note how long the session store took; ``operation`` is a script's name, or ``read``."""
-        self._histograms["kotaemon_store_seconds"].labels(operation).observe(duration_s)
+        timed = self._store_timed.get(operation)
+        if timed is None:
+            timed = self._histograms["kotaemon_store_seconds"].labels(operation)
+            self._store_timed[operation] = timed
+        timed.observe(duration_s)
 
     def store_refused(self, reason: str) -> None:
         """The store failed a request or a heartbeat; ``reason`` is ``StoreUnavailable.refusal``."""

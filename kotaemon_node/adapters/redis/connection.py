@@ -127,13 +127,18 @@ class RedisStore:
 
     def run(self, script: str, keys: Sequence[str], arguments: Sequence[Any]) -> Any:
         """Run a script and return its reply."""
-        with self._timed(script), store_errors(), self._counted(script):
+        with self._timed(script), store_errors():
             seal = self._durability.seal()
             try:
-                return self._run(seal, script, keys, arguments)
-            except NoScriptError:
-                self._load()
-                return self._run(seal, script, keys, arguments)
+                try:
+                    return self._run(seal, script, keys, arguments)
+                except NoScriptError:
+                    self._load()
+                    return self._run(seal, script, keys, arguments)
+            except Unconfirmed:
+                if script not in _READING:
+                    self._unconfirmed(1)
+                raise
 
     def run_many(
         self, script: str, calls: Sequence[Call], *, signals: Sequence[Signal] = ()
@@ -207,15 +212,6 @@ class RedisStore:
             yield
         finally:
             self._answered(operation, time.perf_counter() - began_s)
-
-    @contextmanager
-    def _counted(self, script: str) -> Iterator[None]:
-        try:
-            yield
-        except Unconfirmed:
-            if script not in _READING:
-                self._unconfirmed(1)
-            raise
 
     def _run(
         self, seal: Seal | None, script: str, keys: Sequence[str], arguments: Sequence[Any]
