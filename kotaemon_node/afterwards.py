@@ -79,6 +79,7 @@ def afterwards_of(
     tasks: Tasks,
     metrics: Metrics,
     draining: Callable[[], bool],
+    pods: Callable[[], int] = lambda: 1,
 ) -> Afterwards:
     """Return them; connects when first used. Raises ``ValueError`` for a wrong WEBHOOKS_FILE."""
     # Connections of their own: what is done later must not hold up what is asked now.
@@ -107,6 +108,7 @@ def afterwards_of(
         tasks=tasks,
         draining=draining,
         jitter=random.random,
+        pods=pods,
         noting=Noting(ended=metrics.acting.later_ended, counted=metrics.acting.later_counts),
     )
     later = Waking(queue, worker.wake)

@@ -154,6 +154,7 @@ def build_pod(settings: Settings) -> RunningPod:
         tasks=tasks,
         metrics=metrics,
         draining=lambda: pod.draining,
+        pods=lambda: owners.pods,
     )
     channels = channels_of(
         settings,

@@ -44,6 +44,7 @@ LATER_BACKOFF_S_MAX: Final = 900.0
 LATER_LEASE_S: Final = 20.0  # renewed at a third of it: a dead pod's jobs go on after this
 LATER_RUN_S_MAX: Final = 960.0  # more than the slowest call; after it a job loses its lease
 LATER_POLL_S: Final = 0.5
+LATER_LOOKERS: Final = 8  # pods that look so often; more look the more rarely, every 3 s at least
 LATER_RUNNING_MAX: Final = 8  # jobs of a kind that a pod carries out at once
 LATER_POOL_MAX: Final = 8  # connections of a pod to its Redis for all of this
 LATER_ERROR_CHARS_MAX: Final = 500

@@ -35,7 +35,7 @@ Handler = Callable[[LaterJob], None]
 
 Outcome = Literal["done", "again", "failed", "dead", "lost"]
 
-_COUNTED_EVERY_S: Final = 10.0
+COUNTED_EVERY_S: Final = 10.0
 _STORE_AWAY_S: Final = 2.0
 
 
@@ -86,8 +86,13 @@ class LaterWorker:
         draining: Callable[[], bool],
         jitter: Callable[[], float],
         noting: Noting | None = None,
+        pods: Callable[[], int] = lambda: 1,
     ) -> None:
-        """``jitter`` returns a number from 0 up to 1, another one each time."""
+        """``jitter`` returns a number from 0 up to 1, another one each time.
+
+        ``pods``: how many look for jobs. Where they are more than ``LATER_LOOKERS``, each looks the
+        more rarely, so that all together do as often.
+        """
         self._source = source
         self._handlers = dict(handlers)
         self._clock = clock
@@ -96,6 +101,7 @@ class LaterWorker:
         self._draining = draining
         self._jitter = jitter
         self._noting = noting or Noting()
+        self._pods = pods
         self._held: dict[tuple[str, str], _Held] = {}
         self._lock = threading.Lock()
         self._woken = threading.Event()
@@ -119,7 +125,7 @@ class LaterWorker:
         while not self._draining() or self._held:
             try:
                 began = self.step()
-                pause_s = 0.0 if began else limits.LATER_POLL_S * (0.5 + self._jitter())
+                pause_s = 0.0 if began else self.period_s * (0.5 + self._jitter())
             except StoreUnavailable as error:
                 _log.info("later_store_away", error=str(error))
                 pause_s = _STORE_AWAY_S
@@ -130,12 +136,18 @@ class LaterWorker:
                 self._clock.wait(self._woken, pause_s)
             self._woken.clear()
 
+    @property
+    def period_s(self) -> float:
+        """Between two looks, which renew leases, too: never so long that one could end meanwhile."""
+        crowded = max(1.0, self._pods() / limits.LATER_LOOKERS)
+        return min(limits.LATER_POLL_S * crowded, limits.LATER_LEASE_S / 6)
+
     def step(self) -> int:
         """Renew leases and begin what is due, beside the caller; return how many it began."""
         self._renew()
         if self._draining():
             return 0
-        if self._clock.monotonic_s() - self._counted_s >= _COUNTED_EVERY_S:
+        if self._clock.monotonic_s() - self._counted_s >= COUNTED_EVERY_S:
             self._counted_s = self._clock.monotonic_s()
             self._noting.counted(self._source.counts(sorted(self._handlers)))
         free = self._free()

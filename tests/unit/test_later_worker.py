@@ -26,6 +26,7 @@ class Bench:
     waits: bool = False
     leaving: bool = False
     names: int = 0
+    pods: int = 1
 
     def __post_init__(self) -> None:
         self.worker = LaterWorker(
@@ -37,6 +38,7 @@ class Bench:
             draining=lambda: self.leaving,
             jitter=lambda: 0.5,
             noting=Noting(ended=lambda kind, outcome: self.ended.append((kind, outcome))),
+            pods=lambda: self.pods,
         )
 
     def _handle(self, job: LaterJob) -> None:
@@ -210,3 +212,13 @@ def test_where_the_store_is_away_at_the_end_the_job_is_begun_once_more() -> None
     bench.later.away, bench.does = False, lambda job: None
     bench.passes(limits.LATER_LEASE_S)
     assert bench.begun == [("one", 1), ("one", 2)]
+
+
+def test_many_pods_look_together_as_often_as_a_few_and_each_in_time_for_its_leases() -> None:
+    pod = Bench()
+    for pods, period_s in ((1, 0.5), (8, 0.5), (16, 1.0), (1_000, limits.LATER_LEASE_S / 6)):
+        pod.pods = pods
+        assert pod.worker.period_s == pytest.approx(period_s)
+    # The longest pause behind a look that came just before a renewal was due.
+    longest_s = pod.worker.period_s * 1.5 + limits.LATER_LEASE_S / 3
+    assert longest_s < limits.LATER_LEASE_S * 0.75
