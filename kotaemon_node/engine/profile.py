@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from typing import Final, Literal
 
 from kotaemon_node.domain.experiment import (
@@ -23,7 +24,7 @@ GeneratorType = Literal["model", "extractive"]
 DEFAULT_NAME: Final = "default"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class AnswerProfile:
     """One configuration. ``generator`` "model" is extractive where no language model is set."""
 
@@ -52,7 +53,7 @@ class AnswerProfile:
             case one:
                 return frozenset({one})
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """16 hex digits over everything but the name: alike where answers are made alike."""
         said = {**asdict(self), "name": ""}
@@ -72,7 +73,17 @@ def always_default(work: Work) -> AnswerProfile:
 
 def asking_for(profile_of: ProfileOf, evidence_min: float) -> ProfileOf:
     """Have every configuration ask for so much evidence."""
-    return lambda work: replace(profile_of(work), evidence_min=evidence_min)
+    made: dict[str, tuple[AnswerProfile, AnswerProfile]] = {}
+
+    def profile(work: Work) -> AnswerProfile:
+        given = profile_of(work)
+        known = made.get(given.name)
+        if known is None or known[0] is not given:
+            # One object for all turns: its fingerprint is worked out once.
+            known = made[given.name] = (given, replace(given, evidence_min=evidence_min))
+        return known[1]
+
+    return profile
 
 
 def split(experiment: LiveExperiment) -> ProfileOf:
