@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -69,6 +69,12 @@ class Costs:
             return cls.of(json.loads(path.read_text("utf-8")))
         except FileNotFoundError:
             raise SystemExit(f"{path} is not there; run: python -m load.scale measure") from None
+
+    def in_commands(self, steps: Mapping[str, float]) -> Self:
+        """Return the same with the number of commands in place of their computing, of loops."""
+        named = ("beat", "row", "table", "owner", "sweep_shard", "entry", "later_poll")
+        counted = {f"{name}_us": steps[f"{name}_commands"] for name in (*named, "later_count")}
+        return replace(self, **counted)
 
     @classmethod
     def of(cls, results: Mapping[str, Any]) -> Self:

@@ -10,6 +10,7 @@ computed is divided by the seconds that the crowd lived through.
 import heapq
 import itertools
 import random
+import statistics
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -67,13 +68,20 @@ class Crowd:
         for number in range(pods):
             self._join(f"pod-{number}")
 
-    def live(self, duration_s: float) -> dict[str, float]:
-        """Return what each second of it cost Redis, and how many addresses were asked."""
+    def live(self, duration_s: float, *, rounds: int) -> dict[str, float]:
+        """Return what each second cost Redis in the cheapest round: others on its core only add.
+
+        ``asked``: how many addresses were asked.
+        """
         self._run(limits.BEHIND_LOOK_S)  # all have beaten, and looked once
-        asked, before = self.asked, Usage.of(self._client)
-        self._run(duration_s)
-        used = (Usage.of(self._client) - before).per(duration_s)
-        return {**used, "asked": (self.asked - asked) / duration_s}
+        found = []
+        for _ in range(rounds):
+            asked, before = self.asked, Usage.of(self._client)
+            self._run(duration_s)
+            used = (Usage.of(self._client) - before).per(duration_s)
+            found.append({**used, "asked": (self.asked - asked) / duration_s})
+        means = {name: statistics.mean(it[name] for it in found) for name in found[0]}
+        return {**means, "cpu_us": min(it["cpu_us"] for it in found)}
 
     def _run(self, duration_s: float) -> None:
         until_s = self._time.at_s + duration_s
@@ -166,12 +174,12 @@ class _Longer:
         return self._presence.pod(incarnation)
 
 
-def lived(*, pods: int, running: int, duration_s: float) -> dict[str, float]:
+def lived(*, pods: int, running: int, duration_s: float, rounds: int = 3) -> dict[str, float]:
     """Have so many pods live for so long on a Redis of their own."""
     server = RedisServer(options=())
     server.start()
     try:
-        return Crowd(server, pods=pods, running=running).live(duration_s)
+        return Crowd(server, pods=pods, running=running).live(duration_s, rounds=rounds)
     finally:
         server.remove()
 

@@ -9,6 +9,7 @@ from typing import Any, Final
 import psutil
 import structlog
 
+from kotaemon_node.domain import limits
 from load import surroundings
 from load.kept import keep, progress
 from load.scale import (
@@ -24,7 +25,7 @@ from load.scale.report import measured_report
 
 CROWDS = ((25, 100), (100, 400))
 """Pods and turns that run, for which the model is compared with what was not measured for it."""
-_CROWD_S = 4.0
+_CROWD_S = limits.BEHIND_LOOK_S  # in which each looks at the others once
 _TURNS = 240
 _IDLE_S = 6.0
 
