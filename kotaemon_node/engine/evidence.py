@@ -124,6 +124,5 @@ class Weighing:
         if not asked:
             return 0.0
         known = _read(passage).evidence
-        numbers = known.numbers if self._numbers else frozenset[str]()
-        lacking = sum(number not in numbers for number in self._numbers)
+        lacking = sum(not known.has_number(number) for number in self._numbers)
         return (lacking + sum(not known.names(name) for name in self._names)) / asked

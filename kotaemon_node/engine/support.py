@@ -42,8 +42,9 @@ _BEGINS_CHARS_MAX: Final = 16
 # of a long run of marks every one would be tried as a beginning.
 _LABEL: Final = re.compile(r"\A\W*\*\*[^*\n]{1,80}\*\*")
 _LIST_MARK: Final = re.compile(r"\A[\W_]*(?:\(?\d{1,3}[.)、:]|#{1,6})\s+")
-_NUMBER_WORDS: Final = {
-    word: str(value)
+# By the number, the stems of the words for it.
+_SPELLED: Final = {
+    str(value): tuple(map(stem, written.split("/")))
     for value, written in enumerate(
         re.findall(
             r"\S+",
@@ -51,7 +52,6 @@ _NUMBER_WORDS: Final = {
             " ten/十 eleven/十一 twelve/十二",
         )
     )
-    for word in written.split("/")
 }
 # Capitals that name nothing.
 _CAPITALISED: Final = frozenset(
@@ -82,8 +82,18 @@ class Evidence:
     @cached_property
     def numbers(self) -> frozenset[str]:
         """Its numbers, those written as words among them."""
-        spelled = (value for word, value in _NUMBER_WORDS.items() if word in self.stems)
-        return frozenset((*_numbers(self.text), *spelled))
+        return self._digits.union(filter(self._spells, _SPELLED))
+
+    @cached_property
+    def _digits(self) -> frozenset[str]:
+        return frozenset(_numbers(self.text))
+
+    def has_number(self, number: str) -> bool:
+        """Tell whether ``number`` is one of its numbers, without looking for all of them."""
+        return number in self._digits or self._spells(number)
+
+    def _spells(self, number: str) -> bool:
+        return any(word in self.stems for word in _SPELLED.get(number, ()))
 
     @cached_property
     def squeezed(self) -> str:

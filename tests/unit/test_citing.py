@@ -1,5 +1,6 @@
 """Marks of a language model: which pass, which go, and what is held back meanwhile."""
 
+import re
 from collections import Counter
 
 import pytest
@@ -178,3 +179,16 @@ def test_yes_and_no_are_borne_by_what_bears_the_question(
     question: str, text: str, shown: str
 ) -> None:
     assert let_out(text, question=question)[0] == shown
+
+
+@pytest.mark.parametrize(
+    ("number", "word"),
+    enumerate(
+        re.findall(r"\S+", "zero one two three four five six seven eight nine ten eleven twelve")
+    ),
+)
+def test_a_number_is_borne_by_the_word_for_it(number: int, word: str) -> None:
+    text = f"Parcels leave within {number} days [1]."
+    assert let_out(text, (hit(f"Parcels leave within {word} days."),))[0] == text
+    other = (hit("Parcels leave within thirty days."),)
+    assert let_out(text, other)[0] == f"Parcels leave within {number} days."
