@@ -73,7 +73,9 @@ class Costs:
     def in_commands(self, steps: Mapping[str, float]) -> Self:
         """Return the same with the number of commands in place of their computing, of loops."""
         named = ("beat", "row", "table", "owner", "sweep_shard", "entry", "later_poll")
-        counted = {f"{name}_us": steps[f"{name}_commands"] for name in (*named, "later_count")}
+        counted: dict[str, Any] = {
+            f"{name}_us": steps[f"{name}_commands"] for name in (*named, "later_count")
+        }
         return replace(self, **counted)
 
     @classmethod
