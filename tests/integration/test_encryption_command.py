@@ -184,7 +184,10 @@ def test_nothing_is_destroyed_without_a_yes_or_by_a_wrong_name(place: Path) -> N
     done("new-key", str(place))
     sealed = pod().seal(b"said", PLACE)
 
-    assert CliRunner().invoke(app, ["encryption", "shred", "--tenant", "t"], input="n\n").exit_code == 1
+    assert (
+        CliRunner().invoke(app, ["encryption", "shred", "--tenant", "t"], input="n\n").exit_code
+        == 1
+    )
     assert isinstance(run("shred", "--tenant", "u", "--yes").exception, LocalError)
     wrong = run("shred", "--tenant", "t", "--key", "ab" * 8, "--yes").exception
     assert isinstance(wrong, LocalError)
