@@ -35,6 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--every", type=float, default=60.0, help="seconds between two questions")
     parser.add_argument("--fresh", type=float, default=0.1, help="share of questions that are new")
     parser.add_argument("--cuts", type=float, default=1.0, help="of a user's line, each hour")
+    parser.add_argument("--turns", type=int, default=30, help="of a session, then it is another")
+    parser.add_argument("--ttl", type=int, default=900, help="seconds that a session is kept then")
     parser.add_argument("--documents", type=int, default=500)
     parser.add_argument("--look", type=float, default=10.0, help="seconds between two looks")
     parser.add_argument("--seed", type=int, default=1)
@@ -42,8 +44,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, default=_RESULTS, help="folder of the results")
     asked = parser.parse_args(arguments)
     seconds = asked.minutes * 60 if asked.minutes is not None else asked.hours * 3_600
-    if asked.users < 1 or asked.workers < 1 or seconds <= 0 or asked.every <= 0:
-        parser.error("users, workers, the length and --every are more than nothing")
+    least = (asked.users, asked.workers, asked.turns, asked.ttl, asked.documents)
+    if min(least) < 1 or min(seconds, asked.every, asked.look) <= 0:
+        parser.error("users, workers, turns, documents and all times are more than nothing")
     try:
         if not asked.dirty:
             surroundings.refuse_dirty()
@@ -59,6 +62,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         documents=asked.documents,
         fresh=asked.fresh,
         cuts_per_hour=asked.cuts,
+        turns=asked.turns,
+        session_ttl_s=asked.ttl,
         seed=asked.seed,
     )
     try:

@@ -122,7 +122,7 @@ def summary(rows: Sequence[Row]) -> dict[str, Any]:
         name: sum(getattr(row, name) for row in rows)
         for name in (
             "asked", "answered", "told", "skipped", "cuts", "cut_off", "sent_away", "reconnects",
-            "heartbeats",
+            "sessions", "heartbeats",
         )
     }  # fmt: skip
     return {

@@ -23,6 +23,10 @@ class Plan:
     """Share of questions that nobody asked before."""
     cuts_per_hour: float = 1.0
     """How often the line of a user is cut, by the user; then it comes back."""
+    turns: int = 30
+    """Of a session; then its user goes, and another one comes with a new session."""
+    session_ttl_s: int = 900
+    """How long the store keeps a session behind its last turn: so much is kept, and no more."""
     seed: int = 1
 
 
@@ -49,6 +53,8 @@ class Row:
     """Streams that a pod ended with ``reconnect``."""
     reconnects: int = 0
     """How often somebody came back behind the last event, or asked the same turn again."""
+    sessions: int = 0
+    """That were begun."""
     heartbeats: int = 0
     cpu_s: float = 0.0
     """Computed by the clients."""

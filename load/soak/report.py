@@ -71,7 +71,9 @@ def page(results: Mapping[str, Any]) -> str:
             f" sentences of {plan['documents']} documents, without a language model. Of the"
             f" questions {plan['fresh']:.0%} are new, the others are {plan['known']:,} that are"
             f" asked again and again (Zipf, {plan['skew']:g}). A user's line is cut"
-            f" {plan['cuts_per_hour']:g} times an hour. Others took"
+            f" {plan['cuts_per_hour']:g} times an hour. A session has {plan['turns']} turns, then"
+            " its user goes and another comes; it is kept for"
+            f" {plan['session_ttl_s'] / 60:g} minutes more. Others took"
             f" {results['machine_taken_by_others']:.0%} of the machine meanwhile.",
             "",
             *_verdict(results),
@@ -126,7 +128,7 @@ def _users(users: Mapping[str, Any], cache: Mapping[str, float]) -> Iterator[str
     looks = sum(cache.values()) or 1.0
     hits = sum(cache.get(name, 0.0) for name in ("hit", "similar", "joined"))
     rows = {
-        "questions asked": f"{users['asked']:,}",
+        "questions asked, in sessions": f"{users['asked']:,}, {users['sessions']:,}",
         "answered, by numbers and text as they have to be": f"{users['answered']:,}",
         "told alike by the session's own stream": f"{users['told']:,}",
         "due before the last answer was there, not asked": f"{users['skipped']:,}",
@@ -180,8 +182,8 @@ def _store(found: Mapping[str, Any]) -> Iterator[str]:
     used = found["used_mib"]
     yield (
         f"Redis used {used['first']:g} MiB at first and {used['last']:g} at last, for"
-        f" {found['keys']['last']:g} keys: {found['kib_a_turn'] or 0:g} KiB a turn, which it keeps"
-        " as long as sessions live; so it has to grow."
+        f" {found['keys']['last']:g} keys: {found['kib_a_turn'] or 0:g} KiB a turn. It keeps frames"
+        " for ten minutes and the rest as long as sessions live: so long it has to grow."
     )
 
 

@@ -25,6 +25,8 @@ _ROOT: Final = Path(__file__).resolve().parents[2]
 _TOLD_EVERY_S: Final = 60.0
 _LOOKS_MIN: Final = 2
 _LINES_KEPT: Final = 20
+_ARCHIVED_TIMES: Final = 4
+"""So long as sessions are kept are they kept in the archive: the disk is to fill no more either."""
 
 Tell = Callable[[str], None]
 
@@ -52,7 +54,15 @@ def soak(
         folder = Path(name)
         write_documents(folder / "knowledge", passages=plan.documents)
         tell(f"starting {workers} workers; {plan.documents} documents are read")
-        with Cluster(folder / "data", workers=workers, knowledge=folder / "knowledge") as cluster:
+        with Cluster(
+            folder / "data",
+            workers=workers,
+            knowledge=folder / "knowledge",
+            environment={
+                "SESSION_TTL_S": str(plan.session_ttl_s),
+                "ARCHIVE_KEPT_S": str(plan.session_ttl_s * _ARCHIVED_TIMES),
+            },
+        ) as cluster:
             plan = replace(plan, port=cluster.port)
             before, logged = answer_cache(cluster), len(cluster.log("haproxy"))
             with Watcher(cluster, look_s) as watcher:

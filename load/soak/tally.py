@@ -24,6 +24,7 @@ class Tally:
     cut_off: int = 0
     sent_away: int = 0
     reconnects: int = 0
+    sessions: int = 0
     heartbeats: int = 0
     first_ms: Counter[int] = field(default_factory=Counter)
     whole_ms: Counter[int] = field(default_factory=Counter)

@@ -25,12 +25,13 @@ class User:
     """Somebody whose page is open."""
 
     __slots__ = (
-        "_around", "_coming", "_events", "_known", "_last_id", "_stream", "_turns", "_wanted",
-        "connected", "question", "session_id",
+        "_around", "_coming", "_events", "_first", "_known", "_last_id", "_stream", "_turns",
+        "_turns_max", "_wanted", "connected", "question", "session_id",
     )  # fmt: skip
 
-    def __init__(self, around: Around) -> None:
+    def __init__(self, around: Around, *, turns_max: int) -> None:
         self._around = around
+        self._turns_max = turns_max
         self.session_id = ""
         self.connected = False
         self.question: Question | None = None
@@ -39,6 +40,8 @@ class User:
         self._stream: Line | None = None
         self._known = False
         self._turns = 0
+        self._first: tuple[float, str] | None = None
+        """What is asked as soon as the new session is followed, and when it was due."""
         self._events = Events()
         self._coming: dict[str, Watched | None] = {}
         """Turns that the stream tells now; None: something was wrong, the rest is passed over."""
@@ -51,14 +54,19 @@ class User:
 
     def follow(self, _due_s: float = 0.0) -> None:
         """Open the session's stream behind what is known of it."""
+        if self._stream is not None or not self.session_id:
+            return  # another one came meanwhile
         self._events = Events()
         request = sent.follow(self.session_id, self._last_id)
         self._stream = self._around.lines.open(request, _Following(self, self._around))
 
     def ask(self, due_s: float, text: str) -> None:
         """Ask, where the answer before is there; the time counts from when it was due."""
-        if self.question is not None:
+        if self.question is not None or self._first is not None:
             self._around.tally.skipped += 1
+            return
+        if self._turns >= self._turns_max and self.settled:
+            self._begin_anew(due_s, text)
             return
         self._turns += 1
         self._around.tally.asked += 1
@@ -67,6 +75,12 @@ class User:
             self._around, self.session_id, watched, text, due_s=due_s, over=self._answered
         )
         self.question.ask()
+
+    def begun(self, session_id: str) -> None:
+        """The session is there."""
+        self._around.tally.sessions += 1
+        self.session_id = session_id
+        self.follow()
 
     def cut(self) -> None:
         """Hang up in the middle of whatever there is, and come back."""
@@ -88,6 +102,9 @@ class User:
         else:
             self._around.opened()
         self.connected = self._known = True
+        first, self._first = self._first, None
+        if first is not None:
+            self.ask(*first)
 
     def tell(self, received: bytes, now_s: float) -> bool:
         """Take what the session's stream says; returns whether it sends the user away."""
@@ -114,7 +131,17 @@ class User:
     @property
     def settled(self) -> bool:
         """Nothing is asked or waited for."""
-        return self.question is None and not self._wanted
+        return self.question is None and self._first is None and not self._wanted
+
+    def _begin_anew(self, due_s: float, text: str) -> None:
+        """Somebody else comes in the place of this user, with a session of their own, and asks."""
+        if self._stream is not None:
+            self._around.lines.close(self._stream)
+        self._stream, self.connected, self._known = None, False, False
+        self.session_id, self._last_id, self._turns = "", "", 0
+        self._coming.clear()
+        self._first = (due_s, text)
+        self.come(due_s)
 
     def _answered(self, watched: Watched | None, now_s: float) -> None:
         self.question = None
@@ -169,8 +196,7 @@ class _Making:
             self._around.tally.refused[why or refusal(line, self._body)] += 1
             self._around.later(self._around.between(*_LEFT_S), self._user.come)
             return
-        self._user.session_id = json.loads(self._body)["session_id"]
-        self._user.follow()
+        self._user.begun(json.loads(self._body)["session_id"])
 
 
 class _Following:

@@ -67,7 +67,7 @@ class Crowd:
         self.stopped = False
         self.lines = Lines(plan.port)
         self.tally = Tally()
-        self.users = [User(self) for _ in range(plan.users)]
+        self.users = [User(self, turns_max=plan.turns) for _ in range(plan.users)]
 
     def run(self) -> None:
         """Open, ask, let the last answers end. Raises ``TimeoutError`` where not all connect."""

@@ -102,7 +102,7 @@ def test_what_cannot_be_used_is_refused_before_anybody_is_asked(
 def test_a_short_soak_is_right_and_tells_what_it_took() -> None:
     plan = Plan(
         port=0, users=30, seconds=40.0, every_s=10.0, documents=12, known=20, row_s=5.0,
-        cuts_per_hour=180.0,
+        cuts_per_hour=180.0, turns=2,
     )  # fmt: skip
     results, looks = soak(plan, workers=2, look_s=2.0, tell=print)
 
@@ -110,6 +110,7 @@ def test_a_short_soak_is_right_and_tells_what_it_took() -> None:
     assert users["errors"] == {}
     assert users["asked"] == users["answered"] == users["told"] > 30
     assert users["cuts"] > 0
+    assert users["sessions"] > plan.users
     assert users["reconnects"] >= users["cuts"] // 2
     assert not results["long_enough_for_growth"]
     assert {"haproxy", "redis", "coordinator", "worker-0", "worker-1", "supervisord"} <= set(

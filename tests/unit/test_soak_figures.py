@@ -209,7 +209,7 @@ def results(**changed: Any) -> dict[str, Any]:
     return {
         "commit": "abc123", "machine": "2 cores", "workers": 3, "stopped_early": False,
         "plan": {"users": 8_000, "every_s": 60.0, "documents": 500, "fresh": 0.1, "known": 1_000,
-                 "skew": 1.1, "cuts_per_hour": 1.0},
+                 "skew": 1.1, "cuts_per_hour": 1.0, "turns": 30, "session_ttl_s": 900},
         "wrong": [], "long_enough_for_growth": True, "machine_taken_by_others": 0.03,
         "users": figures.summary(seen),
         "answer_cache": {"hit": 90.0, "made": 10.0}, "over_time": figures.over_time(seen),
@@ -222,7 +222,7 @@ def test_the_page_tells_where_what_and_whether_it_was_right() -> None:
     for part in (
         "Commit abc123; 2 cores", "8,000 users", "**No error, and nothing grows.**",
         "| of them asked before (hot answers) | 90% |", "| 0 | 100 | 2 | 20 / 20 / 20 |",
-        "| worker-0 |", "soak/latency.svg", "as long as sessions live",
+        "| worker-0 |", "soak/latency.svg", "15 minutes more",
     ):  # fmt: skip
         assert part in shown, part
     assert "stopped" not in shown

@@ -176,7 +176,12 @@ def erring(fault: str) -> Iterator[tuple[int, Erring]]:
 
 
 def told(
-    fault: str, monkeypatch: pytest.MonkeyPatch, *, told_s: float = 60.0, cuts: float = 0.0
+    fault: str,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    told_s: float = 60.0,
+    cuts: float = 0.0,
+    turns: int = 1_000,
 ) -> tuple[Row, Erring]:
     """Let three users ask until both streams told twelve answers; return what was counted.
 
@@ -192,7 +197,7 @@ def told(
     with erring(fault) as (port, state):
         plan = Plan(
             port=port, users=3, seconds=60.0, every_s=0.2, row_s=0.05, documents=20, known=30,
-            cuts_per_hour=cuts,
+            cuts_per_hour=cuts, turns=turns,
         )  # fmt: skip
 
         def take(row: Row) -> None:
@@ -204,7 +209,7 @@ def told(
         crowd.run()
     total = Row()
     for row in rows:
-        for name in ("asked", "answered", "told", "cut_off", "reconnects", "cuts", "skipped"):
+        for name in ("asked", "answered", "told", "cut_off", "reconnects", "cuts", "sessions"):
             setattr(total, name, getattr(total, name) + getattr(row, name))
         for name in ("errors", "refused", "whole_ms", "first_ms"):
             counted = getattr(total, name)
@@ -272,6 +277,15 @@ def test_users_hang_up_themselves_and_lack_nothing(monkeypatch: pytest.MonkeyPat
     assert total.errors == {}
     assert total.cut_off == 0
     assert total.told == total.asked
+
+
+def test_a_session_of_enough_turns_is_followed_by_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    total, state = told("", monkeypatch, turns=2)
+    assert total.errors == {}
+    assert total.told == total.asked == len(state.asked)
+    assert total.sessions == len(state.turns) > 3
+    assert max(len(turns) for turns in state.turns.values()) == 2
+    assert total.reconnects == total.cut_off == 0
 
 
 def test_a_cluster_that_lets_nobody_in_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
