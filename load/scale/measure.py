@@ -23,7 +23,7 @@ from load.scale import (
 from load.scale.costs import Costs
 from load.scale.report import measured_report
 
-CROWDS = ((25, 100), (100, 400))
+CROWDS = ((25, 100), (100, 400), (200, 800))
 """Pods and turns that run, for which the model is compared with what was not measured for it."""
 _CROWD_S = limits.BEHIND_LOOK_S  # in which each looks at the others once
 _TURNS = 240

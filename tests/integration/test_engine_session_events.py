@@ -8,7 +8,7 @@ from kotaemon_node.domain import limits
 from kotaemon_node.domain.events import SessionEvents
 from kotaemon_node.engine.turn_log import TurnLog
 from kotaemon_node.ports.cipher import NoCipher
-from tests.engine_pods import ANYBODY, TestPod, key
+from tests.engine_pods import ANYBODY, Stall, TestPod, key
 from tests.redis_server import RedisServer
 
 
@@ -54,10 +54,15 @@ def test_which_turns_are_told(
 def test_turns_that_wait_for_each_other_on_one_pod_are_told_to_nobody(
     server: RedisServer,
 ) -> None:
-    pod = TestPod("a", server, session_events="moved")
+    # They wait before the first ends: one that comes just as it ends may be told, which harms none.
+    first = Stall(1)
+    pod = TestPod("a", server, first, session_events="moved")
     pod.judges()
-    for turn_id in ("t1", "t2", "t3"):
-        pod.submit(turn_id)
+    pod.submit("t1")
+    assert first.reached.wait(60)
+    pod.submit("t2")
+    pod.submit("t3")
+    first.go.set()
     for turn_id in ("t1", "t2", "t3"):
         assert pod.engine.wait(key(turn_id), ANYBODY, timeout_s=60) is not None
     pod.until_idle()
