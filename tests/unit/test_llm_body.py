@@ -1,7 +1,9 @@
 """The body of a response: HTTP's chunks, cut anywhere, and what is held of a window."""
 
 import itertools
+import socket
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -126,12 +128,44 @@ def test_what_comes_within_a_window_is_one_piece_and_the_end_does_not_wait_for_i
 @pytest.mark.parametrize("fault", ["cut", "error"])
 def test_what_came_before_the_server_failed_is_given(llm: FakeLlmServer, fault: str) -> None:
     # Given a server that breaks off, or says that it failed, behind three words
+    llm.behaviour.token_ms = 5
     llm.break_with(fault, after_tokens=3)
     pieces: list[str] = []
     # When its reader has a window open by then, then it gets them all, and the error behind them
     with pytest.raises(LanguageModelError):
         pieces.extend(asked(model_of(llm, length_s=ENDLESS_S), Stop()))
     assert "".join(pieces) == "The document says:"
+
+
+def test_an_end_that_is_said_ends_a_window_though_the_body_goes_on() -> None:
+    # Given a server that says that the answer is over, and keeps the body open
+    answered = threading.Event()
+    events = [b'{"choices": [{"index": 0, "delta": {"content": "word "}}]}'] * 3 + [b"[DONE]"]
+
+    def answer() -> None:
+        connection, _ = listener.accept()
+        with connection:
+            connection.recv(65_536)
+            head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
+            connection.sendall(head + b"Transfer-Encoding: chunked\r\n\r\n")
+            for event in events:
+                line = b"data: %b\n\n" % event
+                connection.sendall(b"%x\r\n%b\r\n" % (len(line), line))
+                time.sleep(0.005)
+            answered.wait(60)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=answer, daemon=True).start()
+        model = OpenAiLanguageModel(
+            base_url=f"http://127.0.0.1:{listener.getsockname()[1]}/v1",
+            api_key="",
+            model="fake",
+            continue_mode="none",
+            windows=Windows(lambda _: ENDLESS_S, SystemClock().sleep),
+        )
+        # When its reader has a window that never closes, then the answer is whole at once
+        assert "".join(asked(model, Stop())) == "word word word "
+        answered.set()
 
 
 def test_a_stop_ends_a_window(llm: FakeLlmServer) -> None:

@@ -42,9 +42,9 @@ def test_what_comes_after_a_while_waits_for_nothing() -> None:
     assert dues([100.0, 105.0, 110.0]) == [100.0, 105.0, 110.0]
 
 
-@pytest.mark.parametrize("late_s", [0.0, 0.001, 0.004])
+@pytest.mark.parametrize("late_s", [-0.001, 0.0, 0.004])
 def test_who_gives_text_in_windows_is_not_held_again(late_s: float) -> None:
-    # Given pieces that come at the ends of windows, or a little later
+    # Given pieces that come at the ends of windows, as another clock tells them
     times = [100.0]
     for _ in range(30):
         times.append(times[-1] + text_window_s(times[-1] - times[0]) + late_s)
