@@ -138,7 +138,7 @@ class LaterWorker:
 
     @property
     def period_s(self) -> float:
-        """Between two looks, which renew leases, too: never so long that one could end meanwhile."""
+        """Between two looks, which renew leases, too: so short that none can end meanwhile."""
         crowded = max(1.0, self._pods() / limits.LATER_LOOKERS)
         return min(limits.LATER_POLL_S * crowded, limits.LATER_LEASE_S / 6)
 

@@ -229,7 +229,7 @@ class Pod:
         """Sweep the running turns until the pod drains; ``jitter`` returns a number in [0, 1)."""
         while not self._draining.wait(limits.SWEEP_S * (0.5 + jitter())):
             try:
-                recovery.sweep()
+                recovery.sweep(chance=jitter)
             except Exception:  # noqa: BLE001 - a pod that sweeps no more strands turns for ever
                 _log.exception("sweep_broken")
 

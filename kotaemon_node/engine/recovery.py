@@ -8,7 +8,6 @@ What all pods read of the index does not grow with their number: where there are
 ``SWEEP_S``. Chance needs no agreement: whoever died is missed by nobody.
 """
 
-import random
 from collections.abc import Callable, Sequence
 from enum import Enum
 from functools import partial
@@ -75,23 +74,21 @@ class Recovery:
         engine: TurnEngine,
         draining: Callable[[], bool],
         count_unsent: Callable[[int], None] = lambda turns: None,
-        chance: Callable[[], float] = random.random,
     ) -> None:
-        """``count_unsent`` is told of how many turns events wait, by what a sweep looked at.
-
-        ``chance`` returns a number in [0, 1), another one each time.
-        """
+        """``count_unsent`` is told of how many turns events wait, by what a sweep looked at."""
         self._owner = owner
         self._sessions = sessions
         self._owners = owners
         self._engine = engine
         self._draining = draining
         self._count_unsent = count_unsent
-        self._chance = chance
 
-    def sweep(self) -> int:
-        """Look through this pod's share of the index; return how many turns were taken over."""
-        shards = self._looked_at()
+    def sweep(self, *, chance: Callable[[], float] = lambda: 0.0) -> int:
+        """Look through this pod's share of the index; return how many turns were taken over.
+
+        ``chance`` returns a number in [0, 1), another one each time; always 0 looks at all of it.
+        """
+        shards = self._looked_at(chance)
         if self._draining() or not shards:
             return 0
         try:
@@ -101,9 +98,9 @@ class Recovery:
             _log.warning("sweep_failed", error=str(error))
             return 0
 
-    def _looked_at(self) -> Sequence[int]:
+    def _looked_at(self, chance: Callable[[], float]) -> Sequence[int]:
         share = limits.SWEEP_LOOKS / self._owners.pods
-        return ALL_SHARDS if share >= 1 else [it for it in ALL_SHARDS if self._chance() < share]
+        return ALL_SHARDS if share >= 1 else [it for it in ALL_SHARDS if chance() < share]
 
     def _treat(self, orphans: Sequence[Orphan], *, of_all: float) -> int:
         taken = 0

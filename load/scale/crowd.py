@@ -135,7 +135,6 @@ class Crowd:
             owners=owners,
             engine=engine,
             draining=lambda: False,
-            chance=self._dice.random,
         )
 
         def beat() -> float:
@@ -143,7 +142,7 @@ class Crowd:
             return limits.POD_HEARTBEAT_S
 
         def sweep() -> float:
-            recovery.sweep()
+            recovery.sweep(chance=self._dice.random)
             return limits.SWEEP_S * (0.5 + self._dice.random())
 
         def poll() -> float:

@@ -82,6 +82,7 @@ class Sweeper:
     """One pod of them."""
 
     def __init__(self, crowd: Crowd, chance: Callable[[], float] = lambda: 0.0) -> None:
+        self._chance = chance
         self.clock = FakeClock()
         self.owners = Owners(
             mine="inc-0",
@@ -100,7 +101,6 @@ class Sweeper:
             engine=engine,
             draining=lambda: False,
             count_unsent=crowd.unsent.append,
-            chance=chance,
         )
         self.owners.learn(crowd.pods())
 
@@ -111,7 +111,7 @@ class Sweeper:
     def sweep(self, times: int = 1) -> None:
         for _ in range(times):
             self.clock.at_s += limits.SWEEP_S
-            self.recovery.sweep()
+            self.recovery.sweep(chance=self._chance)
 
 
 def test_a_sweep_reads_one_row_for_each_owner_that_it_meets() -> None:
