@@ -18,8 +18,8 @@ from kotaemon_node.adapters.redis import (
 from kotaemon_node.adapters.store.file_store import FileArtifactStore
 from kotaemon_node.adapters.system import RandomIds, SystemClock
 from kotaemon_node.cli import encryption_uses
-from kotaemon_node.cli.main import app
 from kotaemon_node.cli.encryption_uses import uses_of
+from kotaemon_node.cli.main import app
 from kotaemon_node.domain.artifact_names import SESSION_BUCKETS
 from kotaemon_node.domain.frames import FrameBody
 from kotaemon_node.domain.key_uses import KeyUses
