@@ -13,6 +13,7 @@ from typing import Final
 from kotaemon_node.domain.knowledge import Passage
 from kotaemon_node.domain.sentences import Span, sentence_spans
 from kotaemon_node.engine.matching import shares, stems_of
+from kotaemon_node.engine.support import YES_OR_NO
 
 PIECES_MAX: Final = 3
 # A table or an FAQ's answer is shown whole up to here, and a list below the line that opens it.
@@ -81,7 +82,7 @@ def choose(
 
     ``evidence`` is how much speaks for each passage; there is at least one.
     """
-    candidates = list(_candidates(passages))
+    candidates = list(_candidates(question, passages))
     has = _asked_for(question)
     asked_for = [has(it.text) if has is not None else None for it in candidates]
     matches = _matches(question, candidates, asked_for)
@@ -160,14 +161,12 @@ def _asked_for(question: str) -> Callable[[str], float] | None:
     return None
 
 
-def _candidates(passages: Sequence[Passage]) -> Iterator[Candidate]:
+def _candidates(question: str, passages: Sequence[Passage]) -> Iterator[Candidate]:
     """Cut passages into what may be shown of them."""
     first = 0
     for number, passage in enumerate(passages):
         text = passage.text
-        # An entry without an answer is all there is to show.
-        start = text.find("\n") + 1 if passage.kind == "faq" else 0
-        start = start if text[start:].strip() else 0
+        start = _answer_begins(question, text) if passage.kind == "faq" else 0
         spans = _pieces(passage, start)
         above = "\n".join((passage.title, *passage.heading))
         for at, (begin, end) in enumerate(spans):
@@ -178,6 +177,19 @@ def _candidates(passages: Sequence[Passage]) -> Iterator[Candidate]:
                 number, (begin, end), piece, question=text[:start], above=above, needs=needed
             )
         first += len(spans)
+
+
+def _answer_begins(question: str, entry: str) -> int:
+    """Return where that begins which is shown of an entry of an FAQ: behind its question, mostly.
+
+    "No." is an answer to the entry's own question alone: beside another one it is told with it.
+    """
+    start = entry.find("\n") + 1
+    if not entry[start:].strip():
+        return 0  # an entry without an answer is all there is to show
+    other = stems_of(entry[:start]) != stems_of(question)
+    short = len(entry.strip()) <= _BLOCK_CHARS_MAX
+    return 0 if other and short and YES_OR_NO.match(entry[start:].lower()) else start
 
 
 def _pieces(passage: Passage, start: int) -> list[Span]:

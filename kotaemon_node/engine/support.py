@@ -23,7 +23,7 @@ SHARE_MIN: Final = 0.5
 # Of several passages cited together each need bring a part only.
 _SHARE_TOGETHER_MIN: Final = 0.25
 # What begins an answer and says nothing without the question.
-_YES_OR_NO: Final = re.compile(
+YES_OR_NO: Final = re.compile(
     r"[\W_]*(?:(?:yes|no|ok|okay|sure|correct|certainly|of course)\b"
     r"|(?:是的|不是|可以|不可以|不能|不行|没有|对的)(?![\w]))"
 )
@@ -127,7 +127,7 @@ class Claim:
     @cached_property
     def stems(self) -> frozenset[str]:
         """Its telling words; those of the question where it only says yes or no to it."""
-        return _stems(_YES_OR_NO.sub("", self.said.lower(), count=1)) or _stems(self.question)
+        return _stems(YES_OR_NO.sub("", self.said.lower(), count=1)) or _stems(self.question)
 
     @cached_property
     def numbers(self) -> frozenset[str]:

@@ -129,3 +129,30 @@ def test_what_is_known_in_the_other_language_only_is_shown_and_said_to_be() -> N
 def test_at_most_three_sentences_are_shown() -> None:
     text = " ".join(f"A lamp of kind {number} is sold." for number in range(20))
     assert len(extract("Which lamps are sold?", [hit(text)]).sentences) == 3
+
+
+@pytest.mark.parametrize(
+    ("asked", "shown"),
+    [
+        ("Do you ship to Europe?", "No. We ship to Singapore and Hong Kong. [1]"),
+        ("do you ship to Europe", "No. We ship to Singapore and Hong Kong. [1]"),
+        (
+            "Do you ship lamps to Hong Kong?",
+            "Do you ship to Europe?\nNo. We ship to Singapore and Hong Kong. [1]",
+        ),
+    ],
+)
+def test_a_no_stands_beside_the_question_that_it_answers(asked: str, shown: str) -> None:
+    entry = "Do you ship to Europe?\nNo. We ship to Singapore and Hong Kong."
+    assert extract(asked, [hit(entry, kind="faq")]).text == shown
+
+
+def test_an_entry_that_says_more_than_yes_or_no_answers_other_questions_by_itself() -> None:
+    entry = "Where do you ship to?\nWe ship to Singapore and Hong Kong."
+    answer = extract("Do you ship lamps to Hong Kong?", [hit(entry, kind="faq")])
+    assert answer.text == "We ship to Singapore and Hong Kong. [1]"
+    answer = extract(
+        "台灯能送到香港吗？",
+        [hit("能送到欧洲吗？\n不可以。我们只送到香港。", kind="faq", document="zh")],
+    )
+    assert answer.text == "能送到欧洲吗？\n不可以。我们只送到香港。[1]"
