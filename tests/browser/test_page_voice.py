@@ -5,8 +5,10 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import OpenPage
+from tests.browser.conftest import OpenPage, wait_until
 from tests.browser.stub import Stub
+
+# Asked from outside: the page's own policy lets nobody wait for a text of code in it.
 
 # A microphone that a test grants, and what became of all that was opened.
 FAKE = """() => {
@@ -39,7 +41,7 @@ def hearing(stub: Stub, open_page: OpenPage) -> Page:
     page = open_page(stub.url)
     page.evaluate(FAKE)
     page.get_by_label("Ask by voice").click()
-    page.wait_for_function("window.grant !== undefined")
+    wait_until(lambda: page.evaluate("window.grant !== undefined"))
     return page
 
 
@@ -52,14 +54,14 @@ def test_what_fails_behind_the_permission_leaves_no_microphone_on(hearing: Page)
 
     expect(hearing.get_by_text("The microphone cannot be used.")).to_be_visible()
     assert hearing.evaluate("opened.tracks.length") == 1
-    hearing.wait_for_function(ALL_OFF)
+    wait_until(lambda: hearing.evaluate(ALL_OFF))
 
 
 def test_a_refused_microphone_leaves_nothing_open(hearing: Page) -> None:
     hearing.evaluate("refuse()")
 
     expect(hearing.get_by_text("The microphone cannot be used.")).to_be_visible()
-    hearing.wait_for_function(ALL_OFF)
+    wait_until(lambda: hearing.evaluate(ALL_OFF))
 
 
 def test_stopped_while_the_permission_is_asked_for_it_stays_off(hearing: Page) -> None:
@@ -68,7 +70,7 @@ def test_stopped_while_the_permission_is_asked_for_it_stays_off(hearing: Page) -
 
     hearing.evaluate("grant()")
 
-    hearing.wait_for_function(ALL_OFF)
+    wait_until(lambda: hearing.evaluate(ALL_OFF))
     expect(hearing.get_by_label("Ask by voice")).to_have_attribute("aria-pressed", "false")
     assert hearing.evaluate("opened.tracks.length") == 1
 

@@ -240,11 +240,7 @@ _KNOWLEDGE = (
 _SURVIVORS = (
     Mutant(
         "a stale heartbeat is believed",
-        (
-            Change(
-                OWNERS, "if owner not in beating and self.may_judge():", "if owner not in beating:"
-            ),
-        ),
+        (Change(OWNERS, "if not beating and self.may_judge():", "if not beating:"),),
         frozenset(),
         faults="kill_redis,slow_redis,kill_worker",
         survives="the fence refuses the owner that was wrongly given up, so another one finishes "
