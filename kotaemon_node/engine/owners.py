@@ -23,6 +23,8 @@ _REMEMBERED_MAX = 4_000  # a thousand pods, and those before them of three rolli
 _GAP_S = limits.POD_TTL_S - limits.POD_HEARTBEAT_S
 # A thousand readers of one dead pod come at once; one question answers them all.
 _FRESH_S = 0.1
+# A frozen pod leaves many turns; each question to it takes as long as silence is waited for.
+_SILENT_S = 0.5
 
 V = TypeVar("V")
 
@@ -40,6 +42,8 @@ class Owners:
         self._lock = threading.Lock()
         self._asking: dict[str, threading.Lock] = {}
         self._asked_at_s: OrderedDict[str, float] = OrderedDict()
+        """When the answer was here, or that there is none: who waited for it asks no more."""
+        self._asked_living_at_s: OrderedDict[str, float] = OrderedDict()
         self._living_at_s: OrderedDict[str, float] = OrderedDict()
         self._addresses: OrderedDict[str, str] = OrderedDict()
         self._pods = 1
@@ -105,7 +109,8 @@ class Owners:
             gone_at_s = self._gone.get(owner)
             asked_at_s = self._asked_at_s.get(owner)
             # What a sweep judged by a heartbeat alone is no answer for who waits.
-            living_at_s = asked_at_s if waited_for else self._living_at_s.get(owner)
+            living = self._asked_living_at_s if waited_for else self._living_at_s
+            living_at_s = living.get(owner)
         now_s = self._clock.monotonic_s()
         if _within(limits.POD_TTL_S, gone_at_s, now_s):
             return True
@@ -126,8 +131,8 @@ class Owners:
         if gone_at_s is not None and not misled:
             return True
         again_s = _FRESH_S if waited_for else max(_FRESH_S, self._pods / limits.SWEEP_ASKS_PER_S)
-        # Who has no heartbeat is asked whenever: it is the exception.
-        asks = not misled and not (beating and _within(again_s, asked_at_s, now_s))
+        # Who has no heartbeat is the exception, and asked more often.
+        asks = not misled and not _within(again_s if beating else _SILENT_S, asked_at_s, now_s)
         if asks and address and self._is_gone_from(address, owner):
             self._note(self._gone, owner)
             return True
@@ -135,7 +140,7 @@ class Owners:
             # Not remembered: a frozen pod may wake up. And asked only now: the read may itself
             # have waited for a store that was away.
             return True
-        self._note(self._living_at_s, owner)
+        self._note_living(owner, asked=asks)
         return False
 
     def _learn(self, pod: PodReport) -> None:
@@ -145,14 +150,20 @@ class Owners:
         with self._lock:
             _remember(table, owner, self._clock.monotonic_s())
 
+    def _note_living(self, owner: str, *, asked: bool) -> None:
+        self._note(self._living_at_s, owner)
+        if asked:
+            self._note(self._asked_living_at_s, owner)
+
     def _is_gone_from(self, address: str, owner: str) -> bool:
-        self._note(self._asked_at_s, owner)
         try:
             return self._peers.incarnation_at(address) != owner
         except PeerRefused:
             return True
         except PeerSilent:
             return False
+        finally:
+            self._note(self._asked_at_s, owner)
 
 
 def _within(duration_s: float, since_s: float | None, now_s: float) -> bool:

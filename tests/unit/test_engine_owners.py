@@ -178,3 +178,44 @@ def test_a_thousand_questions_at_once_are_one_question(
     clock.at_s += 1
     assert not owners.lost("pod.1")
     assert cluster.asked == 2
+
+
+def slowly(clock: FakeClock) -> Callable[[], str]:
+    """Return what a pod does that takes the question and never answers it."""
+
+    def answer() -> str:
+        clock.at_s += 0.3
+        raise PeerSilent
+
+    return answer
+
+
+def test_one_question_to_a_silent_pod_answers_all_who_read_its_turns(
+    owners: Owners, cluster: Cluster, clock: FakeClock
+) -> None:
+    beat_for(owners, clock, 3 * limits.POD_TTL_S)
+    cluster.answers["host:1"] = slowly(clock)
+    assert not any(owners.lost("pod.1") for _ in range(100))
+    assert cluster.asked == 1
+
+
+def test_a_frozen_pod_is_not_asked_for_each_of_its_turns(
+    owners: Owners, cluster: Cluster, clock: FakeClock
+) -> None:
+    owners.learn(cluster.pods())
+    beat_for(owners, clock, 3 * limits.POD_TTL_S)
+    cluster.answers["host:1"] = slowly(clock)
+    cluster.beating.clear()
+    assert all(owners.lost("pod.1", waited_for=turn % 2 == 0) for turn in range(100))
+    assert cluster.asked == 1
+
+
+def test_a_pod_that_was_silent_and_dies_is_found_dead_by_who_waits(
+    owners: Owners, cluster: Cluster, clock: FakeClock
+) -> None:
+    beat_for(owners, clock, 3 * limits.POD_TTL_S)
+    cluster.answers["host:1"] = slowly(clock)
+    assert not owners.lost("pod.1")
+    cluster.answers["host:1"] = refused
+    clock.at_s += 0.2
+    assert owners.lost("pod.1")
