@@ -23,7 +23,10 @@ class LiveTurn:
         """Stops the execution behind it."""
         self._doubt: Callable[[], None] = lambda: None
         self._frames = list(stored)
-        self._changed = threading.Condition(threading.Lock())
+        # No condition: under gevent telling one lets all other tasks run while it is held.
+        self._lock = threading.Lock()
+        self._settled = threading.Event()
+        """Set when nobody who waits for the end need wait on."""
         self._over = False
         self._ended: Turn | None = None
         self._waiting: set[Waiter] = set()
@@ -42,7 +45,7 @@ class LiveTurn:
 
         One of them does for all: thousands may follow, and each look is a read.
         """
-        with self._changed:
+        with self._lock:
             looks = now_s - self._looked_s >= every_s
             if looks:
                 self._looked_s = now_s
@@ -53,11 +56,10 @@ class LiveTurn:
         self._go_on(frames)
 
     def _go_on(self, frames: Sequence[Frame] = (), *, over: bool = False) -> None:
-        with self._changed:
+        with self._lock:
             self._frames.extend(frames)
             self._over = self._over or over
             woken, self._waiting = self._waiting, set()
-            self._changed.notify_all()
         for waiter in woken:
             waiter.wake()
 
@@ -65,16 +67,17 @@ class LiveTurn:
         """Show the last frames of a turn that was just committed as ``turn``."""
         self._ended = turn
         self._go_on(frames)
+        self._settled.set()
 
     def ended(self, *, timeout_s: float) -> Turn | None:
         """Return the turn as it was committed here; None where it was not within that time."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._ended is not None or self._over, timeout_s)
-            return self._ended
+        self._settled.wait(timeout_s)
+        return self._ended
 
     def close(self) -> None:
         """Nothing more comes from this pod: the turn ended, or another pod owns it."""
         self._go_on(over=True)
+        self._settled.set()
 
     def after(
         self, seq: int, *, timeout_s: float, waiter: Waiter | None = None
@@ -83,24 +86,24 @@ class LiveTurn:
 
         Who asks again and again has a ``waiter``.
         """
-        with self._changed:
+        with self._lock:
             if len(self._frames) > seq or self._over:
                 return self._frames[seq:], self._over
             waiter = waiter or Waiter()
             self._waiting.add(waiter)
         waiter.wait(timeout_s)
-        with self._changed:
+        with self._lock:
             self._waiting.discard(waiter)
             return self._frames[seq:], self._over
 
     def shown(self) -> Sequence[Frame]:
         """Return all frames, from number 1 on."""
-        with self._changed:
+        with self._lock:
             return list(self._frames)
 
     def frame(self, seq: int) -> Frame | None:
         """Return one frame; None where there is none of that number."""
-        with self._changed:
+        with self._lock:
             return self._frames[seq - 1] if 0 < seq <= len(self._frames) else None
 
     @property

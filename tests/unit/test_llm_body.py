@@ -2,21 +2,25 @@
 
 import itertools
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+import requests
 from hypothesis import given
 from hypothesis import strategies as st
 from urllib3.exceptions import ProtocolError
 
-from kotaemon_node.adapters.llm.body import Chunks, Plain
+from kotaemon_node.adapters.llm.body import Chunks, Plain, ResponseBody
 from kotaemon_node.adapters.llm.openai import OpenAiLanguageModel, Windows
 from kotaemon_node.adapters.system import SystemClock
 from kotaemon_node.domain.errors import Fenced, LanguageModelError
 from kotaemon_node.engine.stopping import Stop
 from kotaemon_node.ports.language_model import ChatMessage, Usage
+from tests.certificates import Authority
 from tests.fakes.llm_server import FakeLlmServer
 
 CONTENT = [b"one", "zwölf 三".encode(), b"\r\n0\r\n\r\n", b"x" * 300]
@@ -189,3 +193,38 @@ def test_a_stop_ends_a_window(llm: FakeLlmServer) -> None:
     stop.request(reason)
     reader.join(30)
     assert raised == [reason]
+
+
+def test_over_tls_each_look_takes_all_that_has_come(tmp_path: Path) -> None:
+    """TLS gives out a record a read, and a server sends each word as one."""
+    authority = Authority(tmp_path / "authority")
+    pair = authority.pair()
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(pair.certificate, pair.key)
+    sent, over = threading.Event(), threading.Event()
+
+    def answer() -> None:
+        plain, _ = listener.accept()
+        with context.wrap_socket(plain, server_side=True) as connection:
+            connection.recv(65_536)
+            head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+            connection.sendall(head + b"1\r\n0\r\n")
+            for _ in range(40):
+                connection.sendall(b"1\r\nw\r\n")
+            connection.sendall(b"1\r\nZ\r\n")
+            sent.set()
+            over.wait(60)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=answer, daemon=True).start()
+        url = f"https://127.0.0.1:{listener.getsockname()[1]}/"
+        response = requests.get(url, stream=True, verify=authority.file, timeout=60)
+        body, slept = ResponseBody(response), list[float]()
+        begun = body.receive(60.0)
+        assert sent.wait(60)
+        # When it waits for a window, then it need not wait once for each word
+        end_s = time.monotonic() + 60
+        rest = body.gather(end_s, last=b"Z", sleep=lambda s: slept.append(s) or time.sleep(s))
+        over.set()
+    assert begun + rest == b"0" + b"w" * 40 + b"Z"
+    assert len(slept) < 20

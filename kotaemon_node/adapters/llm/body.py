@@ -22,6 +22,8 @@ _HEAD_BYTES_MAX: Final = 4 * 1024
 """Of a chunk's size with its extensions, or of a line behind the last chunk."""
 _LOOK_S: Final = 0.05
 """By so much an end is noticed late while a window is open."""
+_READS_MAX: Final = 64
+"""At one look: a server that is faster than anybody reads is not read for ever."""
 _NOTHING_YET: Final = (BlockingIOError, ssl.SSLWantReadError)
 
 
@@ -170,18 +172,29 @@ class ResponseBody:
         while not self.ended and (rest_s := until_s - time.monotonic()) > 0:
             # Not a wait for the next byte: each word would wake this task for itself.
             sleep(min(rest_s, _LOOK_S))
+            looked = len(found)
             try:
-                content = self._take(self._socket.recv(_RECEIVE_BYTES))
+                self._look(found, last)
             except _NOTHING_YET:
-                continue
+                pass
             except (OSError, ProtocolError):
                 if any(found):
                     break  # what came before is given; the next read fails as this one did
                 raise
-            found.append(content)
-            if last in content:
+            if any(last in content for content in found[looked:]):
                 break
         return b"".join(found)
+
+    def _look(self, found: list[bytes], last: bytes) -> None:
+        """Add to ``found`` what has come; that nothing more is there raises ``_NOTHING_YET``.
+
+        One read is not all: TLS gives out a record a call, and servers send each word as one.
+        """
+        assert self._socket is not None
+        for _ in range(_READS_MAX):
+            found.append(self._take(self._socket.recv(_RECEIVE_BYTES)))
+            if self.ended or last in found[-1]:
+                return
 
     def hang_up(self) -> None:
         """End the connection under whoever waits for it; they find its end."""
