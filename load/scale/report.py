@@ -14,9 +14,12 @@ SHARDS: Final = (1, 3, 6, 16, 32)
 GIGABIT: Final = 125e6
 
 
-def sites(turns_per_pod: float) -> Mapping[str, Site]:
-    """Return the clusters that are compared, without their size."""
-    plain = Site(pods=1, turns_per_s=turns_per_pod)
+def sites(turns_per_pod: float, *, turn_s: float | None) -> Mapping[str, Site]:
+    """Return the clusters that are compared, without their size.
+
+    ``turn_s``: so long a turn lasts, and is in the index; None: as it was measured.
+    """
+    plain = Site(pods=1, turns_per_s=turns_per_pod, indexed_s=turn_s)
     moved = replace(plain, session_events="moved")
     return {
         "one Redis, all events": plain,
@@ -37,38 +40,41 @@ def sized(site: Site, pods: int, turns_per_pod: float) -> Site:
     return replace(site, pods=pods, turns_per_s=pods * turns_per_pod)
 
 
-def model_report(costs: Costs, *, turns_per_pod: float, made_from: str) -> str:
+def model_report(
+    costs: Costs, *, turns_per_pod: float, turn_s: float | None, made_from: str
+) -> str:
     """Return the tables."""
+    compared = sites(turns_per_pod, turn_s=turn_s)
+    lasts_s = costs.indexed_s if turn_s is None else turn_s
     return "\n".join(
         [
             "# A cluster on paper",
             "",
             f"Made by `python -m load.scale` from {made_from}.",
-            f"Each pod answers {turns_per_pod:g} turns a second; loads are cores (1.00: one is",
-            "full), of the busiest server where there are several."
+            f"Each pod answers {turns_per_pod:g} turns a second, each of which lasts"
+            f" {lasts_s:.2g} s; loads are cores",
+            "(1.00: one is full), of the busiest server where there are several."
             " [How](../../docs/explanation/scale.md).",
             "",
             "## Redis, one server: which reason takes how much",
             "",
-            *_terms(sites(turns_per_pod)["one Redis, all events"], costs, turns_per_pod),
+            *_terms(compared["one Redis, all events"], costs, turns_per_pod),
             "",
             "## The busiest Redis server",
             "",
-            *_over_pods(
-                sites(turns_per_pod), turns_per_pod, lambda site: demand.redis_load(site, costs)
-            ),
+            *_over_pods(compared, turns_per_pod, lambda site: demand.redis_load(site, costs)),
             "",
             "What it sends and gets, Gbit/s:",
             "",
             *_over_pods(
-                sites(turns_per_pod),
+                compared,
                 turns_per_pod,
                 lambda site: demand.redis_bytes_per_s(site, costs) / GIGABIT,
             ),
             "",
             f"## Pods that fit, at {CORE:.0%} of a core",
             "",
-            *_carried(costs, turns_per_pod),
+            *_carried(costs, turns_per_pod, turn_s),
             "",
             "## Kafka, HAProxy and the pods",
             "",
@@ -98,7 +104,7 @@ def _over_pods(
         yield f"| {name} | " + " | ".join(f"{it:.3f}" for it in loads) + " |"
 
 
-def _carried(costs: Costs, turns_per_pod: float) -> Iterator[str]:
+def _carried(costs: Costs, turns_per_pod: float, turn_s: float | None) -> Iterator[str]:
     yield "| session_updated, tenants | " + " | ".join(f"{it} shards" for it in SHARDS) + " |"
     yield "|---" * (len(SHARDS) + 1) + "|"
     for events in ("all", "moved", "none"):
@@ -112,6 +118,7 @@ def _carried(costs: Costs, turns_per_pod: float) -> Iterator[str]:
                         shards=shards,
                         bus=bus,
                         tenants=tenants,
+                        indexed_s=turn_s,
                     ),
                     lambda site: demand.redis_load(site, costs),
                     turns_per_pod=turns_per_pod,

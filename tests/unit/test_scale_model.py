@@ -12,7 +12,7 @@ from load.scale.costs import Costs, Shares
 from load.scale.demand import Site, Term
 from load.scale.families import family_of
 from load.scale.plot import lines_plot
-from load.scale.report import model_report
+from load.scale.report import model_report, sites
 from load.scale.saturation import carried
 
 NOTHING: Any = {field.name: 0.0 for field in fields(Costs)}
@@ -206,9 +206,24 @@ def test_every_key_of_the_schema_has_a_family() -> None:
         assert family_of(["GET", row])
 
 
+def test_turns_that_last_are_in_the_index_for_as_long_in_every_table() -> None:
+    assert {site.indexed_s for site in sites(2.5, turn_s=10.0).values()} == {10.0}
+    assert {site.indexed_s for site in sites(25, turn_s=None).values()} == {None}
+    known = costs(entry_us=210, indexed_s=0.1)
+    brief = model_report(known, turns_per_pod=2.5, turn_s=None, made_from="nothing")
+    long = model_report(known, turns_per_pod=2.5, turn_s=10.0, made_from="nothing")
+    # 10 pods × 2.5/s × 0.1 s = 2.5 turns, × 10 s = 250; each is read 8 times a second, 210 µs.
+    assert "| sweeps | 0.000 | 0.000 | 0.004 |" in brief
+    assert "| sweeps | 0.005 | 0.047 | 0.420 |" in long
+    assert "each of which lasts 10 s" in long
+    # 0.7 s / 210 µs / 8 = 416.7 turns: of pods with 0.25, or with 25 of them.
+    assert "| `none`, 1, over Redis | 1,666 |" in brief
+    assert "| `none`, 1, over Redis | 16 |" in long
+
+
 def test_tables_and_plots_are_made_of_any_costs() -> None:
     known = costs(turn_us=300, beat_us=30, told_us=20, haproxy_turn_us=400)
-    text = model_report(known, turns_per_pod=25, made_from="nothing")
+    text = model_report(known, turns_per_pod=25, turn_s=None, made_from="nothing")
     # 1,000 pods × 2/s × 30 µs.
     assert "| heartbeats | 0.000 | 0.000 | 0.001 | 0.002 | 0.006 | 0.018 | 0.060 |" in text
     plot = lines_plot("Load", {"a": [(1, 0.0), (10, 0.1), (100, 1.0)]}, x="pods", y="cores")
