@@ -122,7 +122,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--backend", default="onnx")
     parser.add_argument("--threads", type=int, default=1)
     asked = parser.parse_args(arguments)
-    configure_logs("error")
+    configure_logs("error", to=sys.stderr)  # facts go to stdout
 
     def say(**facts: Any) -> None:
         sys.stdout.write(json.dumps(facts, ensure_ascii=False) + "\n")

@@ -22,8 +22,9 @@ _HEAD = """\
 - **Which cluster.** Commands that ask a cluster take `--url` (else `KOTAEMON_URL`), or `--data`:
   the data folder of a cluster of this machine. `--key` (else `KOTAEMON_API_KEY`) is the API key;
   of a cluster of this machine its own admin key is read.
-- **Results** go to stdout, everything else (progress, hints, errors) to stderr. `--json` prints the
-  result as JSON, in the form of the route behind it.
+- **Results** go to stdout, everything else (progress, hints, errors, logs) to stderr. `--json`
+  prints the result as JSON, in the form of the route behind it. `turn-log` is a service and prints
+  no results: its [logs](../how-to/observe.md#logs) go to stdout, as those of pods.
 - **Exit codes**: 0 done; 1 it failed, or the cluster refused; 2 it cannot be done as asked
   (arguments, no cluster in the data folder); 130 interrupted.
 - **Colours** are left out where `NO_COLOR` is set or where the output is no terminal; there, `chat`

@@ -1,6 +1,7 @@
 """``kotaemon plugins new`` and ``try``: for who writes a plugin, without a cluster."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -53,7 +54,7 @@ def attempt(
     ] = True,
 ) -> None:
     """Call a plugin once and print what it answers."""
-    configure_logs("error")
+    configure_logs("error", to=sys.stderr)
     try:
         with PluginTest(
             path,

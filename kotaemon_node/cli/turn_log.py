@@ -60,7 +60,7 @@ def turn_log(
     settings = reaching(preflight.read_settings(), data)
     if settings.turn_log == "off":
         raise LocalError("TURN_LOG=off: no turn is logged; set it to on, for the workers as well.")
-    configure_logs(settings.log_level)
+    configure_logs(settings.log_level)  # on stdout, as pods: a service prints no results
     wanted = turn_logs.Wanted(
         to,
         name=name,

@@ -1,4 +1,4 @@
-"""Logs: one JSON object a line on stdout, with the ``trace_id`` of the request or turn it is of.
+"""Logs: one JSON object a line, with the ``trace_id`` of the request or turn it is of.
 
 Where traces are on, ``span_id`` says which part of it wrote the line. No line names a session, but
 those of the audit log (logger ``audit``), which are there to be searched by what was touched.
@@ -10,7 +10,7 @@ search by ``trace_id`` finds both.
 import logging
 import sys
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, TextIO
 
 import orjson
 import structlog
@@ -44,9 +44,10 @@ _SHARED: Final[tuple[Processor, ...]] = (
 )
 
 
-def configure_logs(level: str) -> None:
+def configure_logs(level: str, *, to: TextIO | None = None) -> None:
     """Send all logs of the process to stdout as JSON lines. Call once, before the first request.
 
+    ``to``: stderr, for what prints results on stdout.
     ``level`` is ``debug``, ``info``, ``warning`` or ``error``; a ``KeyError`` otherwise.
     """
     threshold = _LEVELS[level]
@@ -63,7 +64,7 @@ def configure_logs(level: str) -> None:
     )
     # Whatever else is worth a line: a copy of the audit log has no gaps.
     logging.getLogger(AUDIT_LOGGER).setLevel(logging.INFO)
-    handler = logging.StreamHandler(sys.stdout)
+    handler = logging.StreamHandler(to or sys.stdout)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=_SHARED,
