@@ -124,6 +124,7 @@ class LinkGate:
         tail = prefix[-LINK_HELD_CHARS_MAX:][last[-1].start() :] if last else ""
         self._behind_address = bool(tail) and _ADDRESS.fullmatch(tail) is not None
         self._before = prefix[-_CONTEXT_CHARS:]
+        self._plain.go_on_behind(prefix)
 
     def feed(self, piece: str) -> str:
         """Take a piece and return what may be shown by now, perhaps nothing."""

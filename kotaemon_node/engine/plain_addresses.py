@@ -44,6 +44,11 @@ class PlainAddresses:
     _bracketed: bool = False
     """A bracket was taken away, and the other is still to come."""
 
+    def go_on_behind(self, prefix: str) -> None:
+        """Say that ``prefix`` came out before, from another one of these."""
+        self._before = prefix[-1:]
+        self._opened = prefix.rstrip().endswith(("](", "]:"))
+
     def feed(self, piece: str) -> str:
         """Take a piece and return what is plain by now, perhaps nothing."""
         text = self._held + piece

@@ -75,15 +75,23 @@ class SharedTime:
         self._due.setdefault(look, []).append(waiter)
 
     def _keep(self) -> None:
-        while True:
-            for waiter in self._look():
-                waiter.wake()
+        try:
+            while self._looked():
+                with self._lock:
+                    rest_s = self._next * _EVERY_S - self._clock.monotonic_s()
+                self._clock.sleep(max(0.0, rest_s))
+        except BaseException:
             with self._lock:
-                if not self._due:
-                    self._running = False
-                    return
-                rest_s = self._next * _EVERY_S - self._clock.monotonic_s()
-            self._clock.sleep(max(0.0, rest_s))
+                self._running = False  # whoever waits next begins it again
+            raise
+
+    def _looked(self) -> bool:
+        """Wake whose time is up; False where nobody waits any more."""
+        for waiter in self._look():
+            waiter.wake()
+        with self._lock:
+            self._running = bool(self._due)
+            return self._running
 
     def _look(self) -> list[Waiter]:
         """Return whose time is up by now."""

@@ -42,6 +42,8 @@ keepalive = 90
 # A process frozen for less than this goes on when it wakes up, and finds itself fenced.
 timeout = 60
 graceful_timeout = 30
+# Its file is in the user's home, the same one for all pods of a machine, and nobody here asks it.
+control_socket_disable = True
 accesslog = None
 errorlog = "-"
 loglevel = "warning"

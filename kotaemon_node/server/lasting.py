@@ -13,6 +13,7 @@ from typing import Any
 
 import gevent
 from gunicorn.http.body import LengthReader
+from gunicorn.http.wsgi import Response
 
 from kotaemon_node.domain import limits
 from kotaemon_node.server.requests import CountedBody, in_pieces
@@ -29,11 +30,15 @@ class Lasts(StopIteration):
 def may_last(body: object) -> bool:
     """Tell whether the answer with this body can be sent by another task.
 
-    Not where the client has sent more than this request: those bytes are in the parser's hands.
+    Not where the client has sent more than this request: those bytes are in the parser's hands. Nor
+    where something stands between the application and gunicorn: it may want to see the answer.
     """
     if not isinstance(body, CountedBody) or not body.lasts:
         return False
-    request = _answer_of(body).req
+    answer = _answer_of(body)
+    if answer is None:
+        return False
+    request = answer.req
     reader = request.body.reader
     read = isinstance(reader, LengthReader) and reader.length == 0
     return read and not request.unreader.buf.getbuffer().nbytes
@@ -70,9 +75,9 @@ def begin(
 
 
 def _answer_of(body: CountedBody) -> Any:
-    """Return gunicorn's own view of the answer."""
-    begun: Any = body.start_response
-    return begun.__self__
+    """Return gunicorn's own view of the answer, None where somebody else took its head."""
+    answer = getattr(body.start_response, "__self__", None)
+    return answer if isinstance(answer, Response) else None
 
 
 def _send(

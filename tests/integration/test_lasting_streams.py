@@ -4,10 +4,14 @@ import http.client
 import json
 import socket
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import requests
 
+from kotaemon_node.api.sse import LastingBody
+from kotaemon_node.server.lasting import may_last
+from kotaemon_node.server.requests import CountedRequests
 from tests.redis_server import RedisServer
 from tests.scripted_pods import ScriptedPod, until
 
@@ -104,3 +108,12 @@ def test_a_reader_that_vanishes_is_forgotten(pod: ScriptedPod) -> None:
     for connection in readers:
         connection.close()
     until(lambda: open_streams(pod) == 0, what="no stream is open", within_s=30, told=pod.log)
+
+
+def test_a_stream_whose_head_somebody_else_took_is_answered_as_always() -> None:
+    """As where a middleware of WSGI stands before the application."""
+    lasting: Any = LastingBody(iter([b"data"]), [])  # type: ignore[arg-type]
+    around = CountedRequests(lambda environ, begin: lasting)
+    body = around({}, lambda status, headers: None)
+    assert body.lasts  # type: ignore[attr-defined]
+    assert not may_last(body)

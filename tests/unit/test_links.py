@@ -186,6 +186,18 @@ def test_who_goes_on_behind_an_address_cannot_lengthen_it() -> None:
     assert other.feed("over") == "over"
 
 
+@pytest.mark.parametrize("shown", ["[x](", "[x]:", "[x]", "[x](  \n ", "[x](" + " " * 400])
+@pytest.mark.parametrize(
+    "rest", ["<https://shop.example/faq my secret>)", "(<https://shop.example/faq my secret>)"]
+)
+def test_who_goes_on_behind_a_bracket_takes_no_more_along(shown: str, rest: str) -> None:
+    first, second, whole = gate(), gate(), gate()
+    let_out = first.feed(shown)
+    second.go_on_behind(let_out)
+    both = let_out + second.feed(rest) + second.finish()
+    assert both == whole.feed(let_out + rest) + whole.finish()
+
+
 def test_the_text_passes_at_once() -> None:
     one = gate()
     assert [one.feed(piece) for piece in ("The", " answer", " is", " here", ". ")] == [

@@ -76,6 +76,13 @@ def test_chunks_that_are_none(body: bytes, told: str) -> None:
         Chunks().feed(body)
 
 
+@pytest.mark.parametrize("size", [b"5", b"05", b"0" * 40 + b"5"])
+def test_zeros_before_the_size_of_a_chunk_say_nothing(size: bytes) -> None:
+    chunks = Chunks()
+    assert chunks.feed(size + b"\r\nhello\r\n" + b"0" * len(size) + b"\r\n\r\n") == b"hello"
+    assert chunks.ended
+
+
 def test_a_body_of_known_length() -> None:
     plain = Plain(5)
     assert (plain.feed(b"abc"), plain.ended) == (b"abc", False)
@@ -228,3 +235,29 @@ def test_over_tls_each_look_takes_all_that_has_come(tmp_path: Path) -> None:
         over.set()
     assert begun + rest == b"0" + b"w" * 40 + b"Z"
     assert len(slept) < 20
+
+
+def test_a_stop_is_noticed_behind_a_proxy_that_says_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stop, reason = Stop(), Fenced("another pod owns the turn")
+    with socket.create_server(("127.0.0.1", 0)) as proxy:
+        monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{proxy.getsockname()[1]}")
+        monkeypatch.delenv("NO_PROXY", raising=False)
+        monkeypatch.delenv("no_proxy", raising=False)
+
+        def stop_behind_the_request() -> None:
+            connection, _ = proxy.accept()
+            with connection:
+                connection.recv(65_536)
+                stop.request(reason)
+                stop_noticed.wait(60)
+
+        stop_noticed = threading.Event()
+        threading.Thread(target=stop_behind_the_request, daemon=True).start()
+        model = OpenAiLanguageModel(
+            base_url="http://model.example/v1", api_key="", model="fake", continue_mode="none"
+        )
+        with pytest.raises(Fenced):
+            list(asked(model, stop))
+        stop_noticed.set()

@@ -89,3 +89,22 @@ def test_who_was_woken_before_and_waits_again_has_its_whole_time(shared: SharedT
     assert not gone_on.is_set()
     waiter.wake()
     assert gone_on.wait(PATIENCE_S)
+
+
+def test_a_time_that_failed_is_kept_again_for_who_waits_next(tasks: CountedTasks) -> None:
+    class Fails(SystemClock):
+        left = 1
+
+        def sleep(self, duration_s: float) -> None:
+            if self.left:
+                self.left -= 1
+                raise OSError("no clock")
+            super().sleep(duration_s)
+
+    shared = SharedTime(clock=Fails(), tasks=tasks)
+    waits(Waiter(shared), FOR_EVER_S)
+    deadline_s = time.monotonic() + PATIENCE_S
+    while shared._running:
+        assert time.monotonic() < deadline_s
+        time.sleep(0.01)
+    assert waits(Waiter(shared), SHORT_S).wait(PATIENCE_S)

@@ -91,7 +91,8 @@ class AnswerStream:
         parser = EventStreamParser()
         while received := self._receive():
             yield _told(parser.feed(received))
-        yield (one for one in parser.finish() if one.data == STREAM_END or _is_whole(one))
+        rest = _told(parser.finish())
+        yield (one for one in rest if one.data == STREAM_END or _is_whole(one))
 
     def _take(self, chunk: Chunk) -> str:
         """Note what a chunk says besides its text, and return the text."""

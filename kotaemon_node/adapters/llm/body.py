@@ -15,7 +15,7 @@ import requests
 from urllib3.exceptions import ProtocolError
 
 _RECEIVE_BYTES: Final = 64 * 1024
-_HEAD: Final = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\r\n]*)?\r?\n")
+_HEAD: Final = re.compile(rb"0*+([0-9A-Fa-f]{0,15})(?<=[0-9A-Fa-f])[ \t]*(?:;[^\r\n]*)?\r?\n")
 _PLAIN: Final = re.compile(rb"[0-9A-Fa-f]{1,6}\r\n")
 _PLAIN_HEAD_BYTES: Final = len(b"ffffff\r\n")
 _HEAD_BYTES_MAX: Final = 4 * 1024
@@ -92,7 +92,7 @@ class Chunks:
         head = _HEAD.fullmatch(line)
         if head is None:
             raise ProtocolError("what should be the size of a chunk is none")
-        self._left = int(head[1], 16)
+        self._left = int(head[1] or b"0", 16)
         self._trailing = not self._left
         return end
 
@@ -151,9 +151,14 @@ class ResponseBody:
 
     def receive(self, timeout_s: float) -> bytes:
         """Return some bytes as soon as there are any; b"" at the end. ``TimeoutError``."""
+        until_s = time.monotonic() + timeout_s
         while not self.ended:
             assert self._socket is not None
-            self._socket.settimeout(timeout_s)
+            # Framing without content, such as trailers without end, does not begin it anew.
+            rest_s = until_s - time.monotonic()
+            if rest_s <= 0:
+                raise TimeoutError("the server sent no content in time")
+            self._socket.settimeout(rest_s)
             if self._encoded is not None:
                 return self._decoded()
             if content := self._take(self._read()):
