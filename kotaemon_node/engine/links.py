@@ -51,6 +51,7 @@ _CLOSING: Final = re.compile(r"[)\]}>\"'`*_~.,;:!?，。；：！？、）】》
 # Where an address may end though text follows without a blank.
 _BREAK: Final = re.compile(r"[()\[\]{}|\\^>\"'`*_~,;!]|[^\x00-\x7f]")
 _CODE: Final = re.compile(r"(?s)(?<!`)(`+)(?!`).+?(?<!`)\1(?!`)")
+_LOOKED_AT_CHARS: Final = 4_096
 _CONTEXT_CHARS: Final = 8
 _PARTS_MAX: Final = 64
 
@@ -130,8 +131,12 @@ class LinkGate:
         """Take a piece and return what may be shown by now, perhaps nothing."""
         if self.terms.rule == "any":
             return piece
-        self._held += self._plain.feed(piece)
-        return self._let_out(whole=False)
+        out: list[str] = []
+        # What is held is copied for each address in it, so of a long piece only some is at a time.
+        for start in range(0, len(piece), _LOOKED_AT_CHARS):
+            self._held += self._plain.feed(piece[start : start + _LOOKED_AT_CHARS])
+            out.append(self._let_out(whole=False))
+        return "".join(out)
 
     def finish(self) -> str:
         """Return what was held back; nothing follows."""
