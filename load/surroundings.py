@@ -29,6 +29,24 @@ def refuse_dirty(root: Path = _ROOT) -> None:
         )
 
 
+def changed_since(commit: str, root: Path = _ROOT) -> list[str]:
+    """Return the files that differ from what ``commit()`` told, or are new, but for results."""
+    found: set[str] = set()
+    for asked in (
+        ["git", "diff", "--name-only", commit.removesuffix("-dirty")],
+        ["git", "ls-files", "--others", "--exclude-standard"],
+    ):
+        done = subprocess.run(
+            [*asked, "--", ".", ":!load/results"],
+            cwd=root,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        found.update(done.stdout.splitlines())
+    return sorted(found)
+
+
 def commit(*, required: bool = True) -> str:
     """Return the commit that is checked out, marked where the tree differs from it.
 

@@ -2,13 +2,16 @@
 
     python -m load.soak [--hours 12 | --minutes 30] [--users 8000] [--dirty]
 
-Ends with 0 where no answer was wrong or missing and nothing grows, with 1 where something was, and
-with 2 where it refuses. SIGINT and SIGTERM end it early: what was seen until then is told and kept.
+Ends with 0 where no answer was wrong or missing and nothing grows, with 1 where something was or
+the tree changed meanwhile, and with 2 where it refuses. SIGINT and SIGTERM end it early: what was
+seen until then is told and kept.
 """
 
 import argparse
 import resource
+import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -22,6 +25,7 @@ _RESULTS = Path(__file__).resolve().parents[1] / "results"
 _FILES_A_USER = 2
 _FILES_BESIDES = 1_500
 """Questions under way, checks, libraries."""
+_CHANGED_SHOWN = 10
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -72,10 +76,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(error)
         return 1
     print(page(results))
+    changed = [] if asked.dirty else _changed_since(results["commit"])
     if not asked.dirty:
-        surroundings.refuse_dirty()  # what ran at last is what was there at first
-        write(results, looks, asked.out)
-    return 1 if results["wrong"] or results["stopped_early"] else 0
+        write(results, looks, _aside(changed) if changed else asked.out)
+    return 1 if results["wrong"] or results["stopped_early"] or changed else 0
+
+
+def _changed_since(commit: str) -> list[str]:
+    try:
+        return surroundings.changed_since(commit)
+    except (OSError, subprocess.CalledProcessError) as error:
+        return [f"what changed is not known: {error}"]
+
+
+def _aside(changed: Sequence[str]) -> Path:
+    """Tell that what ran at last is not what was there at first; return where figures go then."""
+    folder = Path(tempfile.mkdtemp(prefix="soak-"))
+    print(
+        "The tree changed while it ran, so these figures are of no commit:\n  "
+        + "\n  ".join(changed[:_CHANGED_SHOWN])
+        + f"\nThey are kept in {folder}, and not with the results."
+    )
+    return folder
 
 
 class TooFewFiles(Exception):

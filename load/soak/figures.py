@@ -3,17 +3,21 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
+from itertools import pairwise
 from typing import Any, Final
 
 from load.bench.speed.figures import significant
+from load.soak import growth
 from load.soak.plan import Row
 from load.soak.slopes import Slope, slope
 from load.soak.watching import Look
 
-GROWTH_MIB_PER_H: Final = 20.0
-"""A process grows whose slope over the second half of the run surely lies above this."""
-GROWTH_S_MIN: Final = 600.0
-"""Of that half. In a shorter one memory that fills once, as a cache does, looks like growth."""
+WAVES_MIN: Final = 4
+"""Users come together, so their sessions end together: what Redis has rises and falls so often."""
+_UNSEEN_LOOKS_MAX: Final = 6
+_UNSEEN_S_MAX: Final = 60.0
+_FAILED_SHARE_MAX: Final = 0.05
+"""A look may fail. So long without any, or so many of them, and nobody knows what grew."""
 _BINS_MAX: Final = 60
 _BIN_S_MIN: Final = 60.0
 _QUANTILES: Final = {"p50": 0.50, "p95": 0.95, "p99": 0.99}
@@ -69,35 +73,90 @@ def _process(name: str, looks: Sequence[Look]) -> dict[str, Any]:
     taken = [it.processes[name] for it in looks]
     own = [it.own_mib for it in taken]
     half = len(looks) // 2
-    late = slope(at_s[half:], own[half:])
+    files = [float(it.files) for it in taken]
     seconds = at_s[-1] - at_s[0] or 1.0
     return {
         "own_mib": _course(own),
         "rss_mib": _course([it.rss_mib for it in taken]),
-        "files": _course([it.files for it in taken]),
+        "files": _course(files),
         "cores": significant((taken[-1].cpu_s - taken[0].cpu_s) / seconds),
         "own_mib_per_h": _shown(slope(at_s, own)),
-        "own_mib_per_h_second_half": _shown(late),
-        "grows": name not in _UNJUDGED
-        and long_enough(looks)
-        and late is not None
-        and late.low > GROWTH_MIB_PER_H,
+        "own_mib_per_h_second_half": _shown(slope(at_s[half:], own[half:])),
+        "grows": name not in _UNJUDGED and growth.grows(at_s[half:], own[half:], growth.OWN_MIB),
+        "files_grow": growth.grows(at_s[half:], files[half:], growth.FILES),
     }
 
 
 def long_enough(looks: Sequence[Look]) -> bool:
     """Return whether growth can be told from memory that fills once."""
-    return looks[-1].at_s - looks[len(looks) // 2].at_s >= GROWTH_S_MIN
+    return judged_s(looks) >= growth.JUDGED_S_MIN
 
 
-def store(looks: Sequence[Look], *, turns: int) -> dict[str, Any]:
-    """Return what Redis had, and by how much a turn made it grow."""
+def judged_s(looks: Sequence[Look]) -> float:
+    """Return for how long it is judged what grows: the second half of the run."""
+    return looks[-1].at_s - looks[len(looks) // 2].at_s
+
+
+def slower(course: Sequence[Mapping[str, Any]]) -> bool:
+    """Return whether answers surely took longer and longer over the second half."""
+    late = [it for it in course[len(course) // 2 :] if it["whole_ms"]["p95"] is not None]
+    return growth.grows(
+        [float(it["from_s"]) for it in late],
+        [float(it["whole_ms"]["p95"]) for it in late],
+        growth.LATENCY_MS,
+    )
+
+
+def unwatched(
+    looks: Sequence[Look],
+    missed: Mapping[str, int],
+    *,
+    began_s: float,
+    ended_s: float,
+    every_s: float,
+) -> list[str]:
+    """Return what nobody saw of the cluster between two times, in words; empty: nothing."""
+    found = []
+    seen = [began_s, *(it.at_s for it in looks if began_s < it.at_s < ended_s), ended_s]
+    blind_s = max(after - before for before, after in pairwise(seen))
+    if blind_s > max(_UNSEEN_S_MAX, _UNSEEN_LOOKS_MAX * every_s):
+        found.append(
+            f"nobody looked at the processes for {blind_s / 60:.0f} of"
+            f" {(ended_s - began_s) / 60:.0f} minutes"
+        )
+    failed = sum(missed.values())
+    if failed > _FAILED_SHARE_MAX * (failed + len(looks)):
+        found.append(
+            f"{failed} of {failed + len(looks)} looks at the processes failed: {', '.join(missed)}"
+        )
+    return found
+
+
+def store(looks: Sequence[Look], *, turns: int, kept_s: float, wave_s: float) -> dict[str, Any]:
+    """Return what Redis had, by how much a turn made it grow, and whether it grows without end.
+
+    ``kept_s``: how long a session is there, from its first turn until the store forgets it; before
+    that Redis has to grow. ``wave_s``: how long a user has the same session.
+    """
     used = [it.redis_mib for it in looks]
+    late = [it for it in looks if it.at_s - looks[0].at_s >= kept_s]
+    judged = bool(late) and late[-1].at_s - late[0].at_s >= WAVES_MIN * wave_s
+    at_s = [it.at_s for it in late]
     return {
         "used_mib": _course(used),
         "used_mib_per_h": _shown(slope([it.at_s for it in looks], used)),
         "kib_a_turn": significant((used[-1] - used[0]) * 1024 / turns) if turns else None,
         "keys": _course([it.redis_keys for it in looks]),
+        "judged": judged,
+        "judged_from_s": kept_s + WAVES_MIN * wave_s,
+        "grows": [
+            name
+            for name, values in (
+                ("memory", [it.redis_mib for it in late]),
+                ("number of keys", [float(it.redis_keys) for it in late]),
+            )
+            if judged and growth.grows(at_s, values, growth.STORE)
+        ],
     }
 
 
@@ -145,12 +204,19 @@ def verdict(
     *,
     restarted: Sequence[str],
     taken_out: int,
+    redis_grows: Sequence[str] = (),
+    slower: bool = False,
+    besides: Sequence[str] = (),
 ) -> list[str]:
-    """Return what was not right, in words; empty: nothing."""
+    """Return what was not right, in words, ``besides`` among it; empty: nothing."""
     wrong = [f"{count} × {what}" for what, count in users["errors"].items()]
     wrong += [f"{count} × {what}, asked again" for what, count in users["refused"].items()]
     wrong += [f"{name} was started anew" for name in restarted]
     wrong += [f"{name} grows" for name, it in found.items() if it["grows"]]
+    wrong += [f"the open files of {name} grow" for name, it in found.items() if it["files_grow"]]
+    wrong += [f"the {what} of Redis grows, behind when sessions end" for what in redis_grows]
+    if slower:
+        wrong.append("answers take longer and longer")
     for what, count in (("answered", users["answered"]), ("told", users["told"])):
         if count != users["asked"]:
             wrong.append(f"{users['asked']} questions were asked, {count} {what}")
@@ -162,7 +228,7 @@ def verdict(
         wrong.append(f"{users['skipped']} questions were due before the last answer was there")
     if not users["asked"]:
         wrong.append("nothing was asked")
-    return wrong
+    return [*wrong, *besides]
 
 
 def _quantiles(counted: Iterable[Mapping[int, int]]) -> dict[str, int | None]:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from load import kept
-from load.soak.figures import GROWTH_MIB_PER_H
+from load.soak import growth
 from load.soak.plots import courses_plot
 from load.soak.watching import Look
 
@@ -91,8 +91,8 @@ def page(results: Mapping[str, Any]) -> str:
             *_processes(results["processes"]),
             "",
             "*Own* memory is what no other process has. Its slope is that of Theil and Sen, in MiB"
-            " an hour, with the interval of 95 %, over the second half of the run; a process grows"
-            f" where that interval lies above {GROWTH_MIB_PER_H:g}.",
+            " an hour, with the interval of 95 %, over the second half of the run."
+            f" {_growth_allowed(results['growth_judged_s'])} {_looked(results)}",
             "",
             *_store(results["redis"]),
             "",
@@ -124,8 +124,25 @@ def _verdict(results: Mapping[str, Any]) -> Iterator[str]:
         yield "- the run was too short to tell whether anything grows"
 
 
+def _growth_allowed(judged_s: float) -> str:
+    per_hour = 3_600 / max(judged_s, growth.JUDGED_S_MIN)
+    return (
+        f"A process grows where it surely has {growth.OWN_MIB.amount:g} MiB more at the end of that"
+        f" half (here {growth.OWN_MIB.amount * per_hour:.2g} an hour) or"
+        f" {growth.FILES.amount:g} open files ({growth.FILES.amount * per_hour:.2g}); slower leaks"
+        " are not found. Answers take longer where the 95 % of a minute surely rose by a quarter."
+    )
+
+
+def _looked(results: Mapping[str, Any]) -> str:
+    missed: Mapping[str, int] = results["looks_missed"]
+    why = "".join(f", {count} × {name}" for name, count in missed.items())
+    failed = sum(missed.values())
+    return f"The processes were looked at {results['looks']:,} times; {failed} failed{why}."
+
+
 def _users(users: Mapping[str, Any], cache: Mapping[str, float]) -> Iterator[str]:
-    looks = sum(cache.values()) or 1.0
+    looks = sum(cache.values())
     hits = sum(cache.get(name, 0.0) for name in ("hit", "similar", "joined"))
     rows = {
         "questions asked, in sessions": f"{users['asked']:,}, {users['sessions']:,}",
@@ -133,7 +150,7 @@ def _users(users: Mapping[str, Any], cache: Mapping[str, float]) -> Iterator[str
         "told alike by the session's own stream": f"{users['told']:,}",
         "due before the last answer was there, not asked": f"{users['skipped']:,}",
         "answers a second": f"{users['answered_per_s']:g}",
-        "of them asked before (hot answers)": f"{hits / looks:.0%}",
+        "of them asked before (hot answers)": f"{hits / looks:.0%}" if looks else "–",
         "first text, p50 / p95 / p99": f"{_three(users['first_ms'])} ms",
         "whole answer, p50 / p95 / p99": f"{_three(users['whole_ms'])} ms",
         "lines cut by users; by others; ended by pods that leave": (
@@ -183,7 +200,12 @@ def _store(found: Mapping[str, Any]) -> Iterator[str]:
     yield (
         f"Redis used {used['first']:g} MiB at first and {used['last']:g} at last, for"
         f" {found['keys']['last']:g} keys: {found['kib_a_turn'] or 0:g} KiB a turn. It keeps frames"
-        " for ten minutes and the rest as long as sessions live: so long it has to grow."
+        " for ten minutes and the rest as long as sessions live: so long it has to grow. "
+        + (
+            "Behind that it grows where memory or keys surely rose by a tenth."
+            if found["judged"]
+            else f"Runs of {found['judged_from_s'] / 3_600:.2g} hours tell whether it goes on."
+        )
     )
 
 

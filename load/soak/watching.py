@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -51,8 +52,8 @@ class Watcher:
     target: Target
     every_s: float
     looks: list[Look] = field(default_factory=list)
-    missed: int = 0
-    """Looks at which a process ended meanwhile, or Redis did not answer."""
+    missed: Counter[str] = field(default_factory=Counter)
+    """Looks that failed, by the error: a process ended meanwhile, or somebody did not answer."""
     _over: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None
 
@@ -71,8 +72,8 @@ class Watcher:
             while True:
                 try:
                     self.looks.append(look(self.target, client))
-                except (psutil.Error, OSError, redis.RedisError):
-                    self.missed += 1
+                except Exception as error:  # noqa: BLE001 - whatever it is, the run has hours to go
+                    self.missed[type(error).__name__] += 1
                 if self._over.wait(self.every_s):
                     return
 
@@ -104,7 +105,10 @@ def restarts(looks: Sequence[Look]) -> list[str]:
 
 
 def answer_cache(target: Target) -> dict[str, float]:
-    """Return result of the look for a hot answer to how often, over all workers."""
+    """Return result of the look for a hot answer to how often, over all workers.
+
+    Raises ``OSError`` where a worker does not answer.
+    """
     found: dict[str, float] = {}
     for port in target.worker_ports():
         text = requests.get(f"http://127.0.0.1:{port}/metrics", timeout=_METRICS_S).text

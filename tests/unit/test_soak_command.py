@@ -18,6 +18,7 @@ PLANS: list[Plan] = []
 def _runs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     PLANS.clear()
     monkeypatch.setattr(command.surroundings, "refuse_dirty", lambda: None)
+    monkeypatch.setattr(command.surroundings, "changed_since", lambda _: [])
     ran(monkeypatch)
 
 
@@ -75,6 +76,27 @@ def test_what_was_not_right_or_ended_early_is_kept_and_ends_with_1(
     ran(monkeypatch, stopped_early=True)
     assert command.main(["--out", str(tmp_path)]) == 1
     assert "stopped before its end" in (tmp_path / "soak.md").read_text()
+
+
+def test_a_tree_that_changed_in_twelve_hours_loses_nothing_and_spoils_no_results(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setattr(command.surroundings, "changed_since", lambda commit: [f"new-{commit}.py"])
+    monkeypatch.setattr(command.tempfile, "mkdtemp", lambda prefix: str(tmp_path / "aside"))
+    assert command.main(["--out", str(tmp_path / "results")]) == 1
+    shown = capsys.readouterr().out
+    assert "of no commit:\n  new-abc123.py" in shown
+    assert f"kept in {tmp_path / 'aside'}" in shown
+    assert (tmp_path / "aside" / "soak.json").exists()
+    assert not (tmp_path / "results").exists()
+
+    def gone(_: str) -> list[str]:
+        raise FileNotFoundError("git")
+
+    monkeypatch.setattr(command.surroundings, "changed_since", gone)
+    assert command.main(["--out", str(tmp_path / "results")]) == 1
+    assert "not known: git" in capsys.readouterr().out
+    assert not (tmp_path / "results").exists()
 
 
 def test_what_was_not_run_keeps_nothing(

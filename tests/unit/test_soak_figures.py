@@ -151,6 +151,126 @@ def test_a_short_run_tells_nothing_of_growth() -> None:
     assert "too short to tell whether it grows" in page(results(long_enough_for_growth=False))
 
 
+TWELVE_HOURS = [60.0 * number for number in range(720)]
+
+
+def long_looks(
+    *, leak_mib: float = 0.0, files: float = 0.0, redis_mib: float = 0.0, redis_keys: float = 0.0
+) -> list[Look]:
+    """Return looks over twelve hours, with so much more an hour.
+
+    Sessions of half an hour begin and end together: what Redis has rises by a half, and falls.
+    """
+    chance = random.Random(2)
+    found = []
+    for at_s in TWELVE_HOURS:
+        hours, wave = at_s / 3_600, 1.0 + at_s % 1_800.0 / 3_600.0
+        own = 400.0 + leak_mib * hours + chance.gauss(0.0, 3.0)
+        open_files = round(2_700 + files * hours + chance.gauss(0.0, 40.0))
+        found.append(
+            Look(
+                at_s=at_s,
+                processes={"worker-0": Taken(7, own + 100.0, own, open_files, at_s / 4)},
+                redis_mib=(2_000.0 + redis_mib * hours) * wave,
+                redis_keys=round((90_000 + redis_keys * hours) * wave),
+                busy_s=at_s,
+            )
+        )
+    return found
+
+
+@pytest.mark.parametrize(
+    ("leak_mib", "files", "wrong"),
+    [
+        (0.0, 0.0, []),
+        (0.5, 20.0, []),
+        (2.0, 0.0, ["worker-0 grows"]),
+        (19.0, 0.0, ["worker-0 grows"]),
+        (0.0, 60.0, ["the open files of worker-0 grow"]),
+        (0.0, 500.0, ["the open files of worker-0 grow"]),
+    ],
+)
+def test_twelve_hours_find_what_half_an_hour_cannot(
+    leak_mib: float, files: float, wrong: list[str]
+) -> None:
+    found = long_looks(leak_mib=leak_mib, files=files)
+    assert judged(found, rows()) == wrong
+    assert judged(found[:30], rows()) == []
+
+
+@pytest.mark.parametrize(
+    ("redis_mib", "redis_keys", "grown"),
+    [
+        (0.0, 0.0, []),
+        (60.0, 0.0, ["memory"]),
+        (0.0, 3_000.0, ["number of keys"]),
+        (60.0, 3_000.0, ["memory", "number of keys"]),
+    ],
+)
+def test_the_store_is_judged_behind_when_sessions_end_and_over_several_of_them(
+    redis_mib: float, redis_keys: float, grown: list[str]
+) -> None:
+    seen = long_looks(redis_mib=redis_mib, redis_keys=redis_keys)
+    found = figures.store(seen, turns=1, kept_s=2_700.0, wave_s=1_800.0)
+    assert (found["judged"], found["grows"]) == (True, grown)
+    half_an_hour = figures.store(seen[:31], turns=1, kept_s=2_700.0, wave_s=1_800.0)
+    assert (half_an_hour["judged"], half_an_hour["grows"]) == (False, [])
+    assert "Runs of 2.8 hours tell whether it goes on" in page(results(redis=half_an_hour))
+
+
+def test_answers_that_take_longer_and_longer_are_named() -> None:
+    def course(more_ms: float) -> list[dict[str, Any]]:
+        chance = random.Random(3)
+        return [
+            {
+                "from_s": 720.0 * at,
+                "whole_ms": {"p95": 200 + more_ms * at / 5 + chance.randrange(40)},
+            }
+            for at in range(60)
+        ]
+
+    assert not figures.slower(course(0.0))
+    assert not figures.slower(course(3.0))
+    assert figures.slower(course(20.0))
+    assert not figures.slower(course(20.0)[:3])
+    assert not figures.slower([])
+    said = figures.verdict(
+        figures.summary(rows()), {}, restarted=[], taken_out=0, slower=True, redis_grows=["memory"],
+        besides=["the cluster did not stop"],
+    )  # fmt: skip
+    assert said == [
+        "the memory of Redis grows, behind when sessions end",
+        "answers take longer and longer",
+        "the cluster did not stop",
+    ]
+
+
+def unwatched(seen: list[Look], missed: dict[str, int], *, ended_s: float) -> list[str]:
+    return figures.unwatched(seen, missed, began_s=0.0, ended_s=ended_s, every_s=60.0)
+
+
+def test_a_run_that_nobody_watched_to_its_end_is_not_called_right() -> None:
+    seen = long_looks()
+    assert unwatched(seen, {"NotRunning": 3}, ended_s=43_200.0) == []
+    assert unwatched(seen[:25], {}, ended_s=43_200.0) == [
+        "nobody looked at the processes for 696 of 720 minutes"
+    ]
+    assert unwatched(seen[:100] + seen[200:], {}, ended_s=43_200.0) == [
+        "nobody looked at the processes for 101 of 720 minutes"
+    ]
+    assert unwatched(seen, {"NotRunning": 60, "Fault": 1}, ended_s=43_200.0) == [
+        "61 of 781 looks at the processes failed: NotRunning, Fault"
+    ]
+    assert unwatched([], {}, ended_s=43_200.0)
+
+
+def test_the_page_says_which_leak_is_too_small_and_how_often_it_looked() -> None:
+    shown = page(results(growth_judged_s=21_600.0, looks_missed={"NotRunning": 2}))
+    assert "(here 0.83 an hour) or 200 open files (33)" in shown
+    assert "looked at 120 times; 2 failed, 2 × NotRunning." in shown
+    assert "| of them asked before (hot answers) | – |" in page(results(answer_cache={}))
+
+
 def test_warm_up_is_no_growth() -> None:
     found = looks()
     warm = [
@@ -193,10 +313,10 @@ def test_what_others_took_is_what_neither_cluster_nor_clients_did() -> None:
 
 
 def test_the_store_is_told_by_turn() -> None:
-    found = figures.store(looks(), turns=1_000)
+    found = figures.store(looks(), turns=1_000, kept_s=60.0, wave_s=60.0)
     grown_mib = MINUTES[-1] / 100.0
     assert found["kib_a_turn"] == pytest.approx(grown_mib * 1024 / 1_000, rel=0.01)
-    assert figures.store(looks(), turns=0)["kib_a_turn"] is None
+    assert figures.store(looks(), turns=0, kept_s=60.0, wave_s=60.0)["kib_a_turn"] is None
 
 
 def test_lines_of_haproxy_that_take_a_pod_out_are_found() -> None:
@@ -213,7 +333,9 @@ def results(**changed: Any) -> dict[str, Any]:
         "wrong": [], "long_enough_for_growth": True, "machine_taken_by_others": 0.03,
         "users": figures.summary(seen),
         "answer_cache": {"hit": 90.0, "made": 10.0}, "over_time": figures.over_time(seen),
-        "processes": figures.processes(found), "redis": figures.store(found, turns=360), **changed,
+        "processes": figures.processes(found), "looks": len(found), "looks_missed": {},
+        "growth_judged_s": figures.judged_s(found),
+        "redis": figures.store(found, turns=360, kept_s=60.0, wave_s=60.0), **changed,
     }  # fmt: skip
 
 

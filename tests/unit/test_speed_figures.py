@@ -15,7 +15,7 @@ from load.bench.speed.figures import quantile, ratio, significant, spread
 from load.bench.speed.report import kept_results, printed, write
 from load.bench.speed.rounds import Samples, in_rounds, interleaved
 from load.bench.speed.run import main
-from load.surroundings import DirtyTree, refuse_dirty
+from load.surroundings import DirtyTree, changed_since, refuse_dirty
 
 
 def test_quantiles_lie_between_samples() -> None:
@@ -143,6 +143,24 @@ def test_a_tree_that_differs_from_its_commit_is_refused(tmp_path: Path) -> None:
     (tmp_path / "new.py").write_text("2\n")
     with pytest.raises(DirtyTree, match=r"new\.py[^$]*--dirty"):
         refuse_dirty(tmp_path)
+
+
+def test_what_changed_since_a_run_began_is_told_though_it_was_committed(tmp_path: Path) -> None:
+    git(tmp_path, "init")
+    (tmp_path / "code.py").write_text("1\n")
+    git(tmp_path, "add", ".")
+    git(tmp_path, "commit", "-m", "first")
+    git(tmp_path, "tag", "began")
+    results = tmp_path / "load" / "results"
+    results.mkdir(parents=True)
+    (results / "soak.json").write_text("{}")
+    git(tmp_path, "add", ".")
+    git(tmp_path, "commit", "-m", "results are no part of it")
+    assert changed_since("began-dirty", tmp_path) == []  # for results, which are no part of it
+    (tmp_path / "code.py").write_text("2\n")
+    git(tmp_path, "commit", "-am", "second")
+    (tmp_path / "new.py").write_text("3\n")
+    assert changed_since("began", tmp_path) == ["code.py", "new.py"]
 
 
 def test_a_dirty_tree_measures_nothing_unless_asked_to(
