@@ -120,6 +120,8 @@ class Announcer:
                 self._sessions.settle(orphan.key)
                 self._metrics.event(SESSION_UPDATED, "dropped")
                 self._lose_log()
+            elif not taken and not orphan.aside:
+                self._set_aside(orphan.key)
 
     def _resend_one(self, orphan: Orphan) -> bool:
         """Return whether the bus took what there is to say of the turn."""
@@ -204,8 +206,16 @@ class Announcer:
             topic = messages[0].topic if messages else SESSION_UPDATED
             self._metrics.event(topic, "failed")
             _log.warning("event_not_sent", turn_id=key.turn_id, error=str(error))
+            self._set_aside(key)
             return False
         return True
+
+    def _set_aside(self, key: TurnKey) -> None:
+        """Let thousands of turns that wait for the bus hide no turn whose owner died."""
+        try:
+            self._sessions.set_aside(key)
+        except StoreUnavailable as error:  # the sweep finds it where it is
+            _log.warning("turn_not_set_aside", turn_id=key.turn_id, error=str(error))
 
 
 def _hint(key: TurnKey, head: SessionHead) -> Message:

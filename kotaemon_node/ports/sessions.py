@@ -178,6 +178,8 @@ class Orphan:
     blocked: bool
     silent_s: float = 0.0
     """Time since the running turn was last seen to make progress, within ``PROGRESS_NOTED_S``."""
+    aside: bool = False
+    """It stands apart from those that run (``SessionStore.set_aside``)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,6 +307,13 @@ class SessionStore(Protocol):
         """Forget the running turn, whose events are out; unless ``listed``, ``relist`` as well."""
         ...
 
+    def set_aside(self, key: TurnKey) -> None:
+        """Note that the bus did not take the turn's events: apart from those that run.
+
+        May be repeated; does nothing where the turn is not in the index.
+        """
+        ...
+
     def forget(self, key: TurnKey, *, older_than_s: float) -> None:
         """Remove the turn from that index if its entry is still older than ``older_than_s``."""
         ...
@@ -327,7 +336,8 @@ class SessionStore(Protocol):
         ...
 
     def orphans(self, *, limit: int, shards: Sequence[int] = ALL_SHARDS) -> Sequence[Orphan]:
-        """Return the turns in the running index, at most ``limit`` a shard, oldest first.
+        """Return turns in the running index, oldest first: at most ``limit`` a shard of those that
+        were not set aside, and as many of those that were.
 
         ``shards``: those of its parts that are looked at, of ``RUNNING_SHARDS``.
         """

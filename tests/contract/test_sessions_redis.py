@@ -609,6 +609,51 @@ def test_many_long_turns_that_are_well_do_not_hide_the_others(
     raise AssertionError("the newest entry was never looked at")
 
 
+def test_turns_whose_events_wait_hide_no_turn_whose_owner_died(
+    sessions: RedisSessionStore, redis_store: RedisStore
+) -> None:
+    unsent = [TurnKey(SESSION, f"told-{n}") for n in range(500)]
+    shard, _ = keys.running(key("last"))
+    rows = {keys.running(turn)[1]: place for place, turn in enumerate(unsent)}
+    redis_store.client.zadd(shard, {**rows, keys.running(key("last"))[1]: 1_000})
+    for turn in unsent:
+        sessions.set_aside(turn)
+    for _ in range(20):
+        found = [one.key for one in sessions.orphans(limit=8)]
+        assert len(found) <= 16
+        assert key("last") in found
+        assert found[:4] == unsent[:4]  # as old as they were, and the oldest first
+
+
+def test_a_turn_set_aside_is_in_the_index_until_it_is_settled(
+    sessions: RedisSessionStore, redis_store: RedisStore
+) -> None:
+    sessions.commit(owned(sessions, "t1").lease, ending("t1"), take_next=True)
+    sessions.set_aside(key("t1"))
+    sessions.set_aside(key("t1"))  # by whoever else met it
+    (entry,) = sessions.orphans(limit=10)
+    assert entry.committed
+    assert entry.aside
+    assert entry.age_s < 60
+    # It is not kept for ever where only pods remain that do not know of the place.
+    (aside,) = names_like(redis_store, "kn:running:*")
+    assert 3_000 < int(redis_store.client.ttl(aside)) <= 3_600  # type: ignore[arg-type]
+    sessions.settle(key("t1"))
+    assert sessions.orphans(limit=10) == []
+    sessions.set_aside(key("t1"))  # by whoever had met it before
+    assert sessions.orphans(limit=10) == []
+
+
+def test_a_turn_set_aside_that_never_was_is_forgotten(
+    sessions: RedisSessionStore, redis_store: RedisStore
+) -> None:
+    shard, member = keys.running(key("t1"))
+    redis_store.client.zadd(shard, {member: 1})
+    sessions.set_aside(key("t1"))
+    sessions.forget(key("t1"), older_than_s=10)
+    assert sessions.orphans(limit=10) == []
+
+
 def test_a_claim_repeated_after_a_lost_reply_owns_what_it_owned(
     sessions: RedisSessionStore,
 ) -> None:

@@ -49,7 +49,9 @@ class OnKafka(Cluster):
         """Return how many turns are in the index of running turns."""
         with redis.Redis(port=self.redis_port) as client:
             shards = range(limits.RUNNING_SHARDS)
-            return sum(int(client.zcard(keys.running_shard(shard))) for shard in shards)  # type: ignore[arg-type]
+            kinds = (keys.running_shard, keys.unsent_shard)
+            places = [kind(shard) for shard in shards for kind in kinds]
+            return sum(int(client.zcard(place)) for place in places)  # type: ignore[arg-type]
 
     def counted(self, topic: str, outcome: str) -> list[float]:
         """Return how many events each pod met with this outcome."""

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from kotaemon_node.adapters.redis import keys
 from kotaemon_node.domain import limits
 from kotaemon_node.domain.errors import Unavailable
 from kotaemon_node.domain.events import SESSION_UPDATED, TURN_LOG
@@ -96,6 +97,41 @@ def test_events_without_a_bus_stay_in_the_index_for_a_while_and_not_for_ever(
     pod.until(lambda: pod.sessions.orphans(limit=10) == [])
     assert bus.taken == []
     assert 'outcome="dropped",topic="session_updated"} 3.0' in pod.metrics.exposition().decode()
+
+
+def test_turns_whose_events_no_bus_takes_are_kept_apart_from_those_that_run(
+    server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bus = AbsentBus()
+    pod = TestPod("pod", server, bus=bus)
+    pod.judges()
+
+    def running() -> int:
+        return int(pod.store.client.zcard(keys.running(key("t1"))[0]))
+
+    pod.submit("t1")
+    pod.engine.wait(key("t1"), ANYBODY, timeout_s=60)
+    pod.until_idle()
+    assert running() == 0
+    # Of a pod that died before it tried, or knows of no such place.
+    for turn_id in ("t2", "t3"):
+        pod.submit(turn_id)
+        pod.engine.wait(key(turn_id), ANYBODY, timeout_s=60)
+    pod.until_idle()
+    for turn_id in ("t2", "t3"):
+        shard, member = keys.running(key(turn_id))
+        pod.store.client.zadd(shard, {member: 1_000})
+    monkeypatch.setattr(limits, "RUNNING_ENTRY_YOUNG_S", -1.0)
+    monkeypatch.setattr(limits, "EVENT_UNSENT_MAX_S", float("inf"))
+    pod.recovery.sweep()
+    pod.until(lambda: running() == 0)
+    assert len(pod.sessions.orphans(limit=10)) == 3
+
+    pod.until(lambda: not pod.engine._announcer._resending)
+    bus.go.set()
+    pod.recovery.sweep()
+    pod.until(lambda: pod.sessions.orphans(limit=10) == [])
+    assert {json.loads(message.value)["turn_id"] for message in bus.taken} == {"t1", "t2", "t3"}
 
 
 def test_events_go_out_when_the_bus_is_back(

@@ -39,6 +39,8 @@
 |                                       |        | for the archive; 0: its copies    | is       |
 |                                       |        | are to be removed                 | archived |
 | kn:running:<shard>                    | zset   | tenant/sid/tid by time (ms)       | bounded  |
+| kn:running:unsent:<shard>             | zset   | as those; committed, and the bus  | 1 h from |
+|                                       |        | did not take their events         | the last |
 | kn:pod:<incarnation>                  | string | what the pod says of itself       | 2 s      |
 | kn:pods                               | zset   | incarnations by heartbeat (ms)    | bounded  |
 | kn:pod:<incarnation>:losses           | pubsub | "<tenant>/<sid>/<tid>"            | -        |
@@ -240,13 +242,30 @@ class SessionKeys:
 def running(key: TurnKey) -> tuple[str, str]:
     """Return (key of the shard, member) of a turn in the index of running turns."""
     member = f"{key.session.tenant}/{key.session.session_id}/{key.turn_id}"
-    shard = zlib.crc32(key.session.session_id.encode()) % limits.RUNNING_SHARDS
-    return running_shard(shard), member
+    return running_shard(_shard(key)), member
 
 
 def running_shard(shard: int) -> str:
     """Return the key of one shard of the index."""
     return f"kn:running:{shard}"
+
+
+def unsent_shard(shard: int) -> str:
+    """Return the key of what that shard holds of turns whose events the bus did not take.
+
+    Its pattern is that of the index, so users of Redis that were set up before may use it.
+    """
+    return f"kn:running:unsent:{shard}"
+
+
+def unsent(key: TurnKey) -> tuple[str, str]:
+    """Return (key of the shard, member) of a turn among those."""
+    _, member = running(key)
+    return unsent_shard(_shard(key)), member
+
+
+def _shard(key: TurnKey) -> int:
+    return zlib.crc32(key.session.session_id.encode()) % limits.RUNNING_SHARDS
 
 
 def running_member(member: str) -> TurnKey:

@@ -256,6 +256,10 @@ class RedisSessionStore(SessionReads):
             self.relist(key.session)
         self._running.leave(key)
 
+    def set_aside(self, key: TurnKey) -> None:
+        """See the port."""
+        self._running.set_aside(key)
+
     def forget(self, key: TurnKey, *, older_than_s: float) -> None:
         """See the port."""
         self._running.forget(key, older_than_s=older_than_s)
