@@ -204,8 +204,9 @@ CATALOGUE: Final = (
     MetricRow(
         "kotaemon_events_unsent",
         "gauge",
-        "Committed turns of the cluster whose events wait for the bus, as this pod's last sweep saw"
-        " them; 128 stands for more.",
+        "Committed turns of the cluster whose events wait for the bus, by the share of the index "
+        "that this pod looked at last; of many pods it may be seconds old. 2048 (128 in each part) "
+        "or above stands for more.",
     ),
     MetricRow(
         "kotaemon_session_cache_total",

@@ -84,7 +84,7 @@ KNOWN_LABELS: Final[Mapping[str, tuple[tuple[str, ...], ...]]] = {
     ),
     "kotaemon_events_total": (
         *((topic, outcome) for topic in TOPICS for outcome in ("handled", "ignored", "poison")),
-        *((SESSION_UPDATED, outcome) for outcome in ("sent", "failed", "dropped")),
+        *((SESSION_UPDATED, outcome) for outcome in ("sent", "failed", "dropped", "spared")),
     ),
     "kotaemon_llm_tokens_total": (("prompt",), ("completion",)),
     "kotaemon_citation_marks_total": (("kept",), ("replaced",), ("dropped",)),

@@ -112,6 +112,13 @@ def test_what_is_known_beforehand_is_counted_from_nothing() -> None:
             assert value(metrics, name, **dict(zip(columns[name], labels, strict=True))) == 0
 
 
+def test_every_outcome_of_an_event_that_is_sent_is_counted_from_nothing() -> None:
+    text = Metrics().exposition().decode()
+
+    for outcome in ("sent", "failed", "dropped", "spared"):
+        assert f'outcome="{outcome}",topic="session_updated"}} 0.0' in text
+
+
 def test_two_pods_in_one_process_count_apart() -> None:
     first, second = Metrics(), Metrics()
 
