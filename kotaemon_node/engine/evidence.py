@@ -86,22 +86,16 @@ class Weighing:
 
     def of(self, hit: Hit) -> float:
         """Return the evidence of a passage: 0 for any text, 2 at most."""
-        closeness = hit.contrast if hit.contrast is not None else hit.dense
-        if hit.passage.language != self.language:
-            return _FOREIGN_WEIGHT * (closeness or 0.0)
-        said = _COVERAGE_WEIGHT * hit.coverage + _NEARNESS_WEIGHT * self._nearness(hit.passage)
-        missing = _MISSING_WEIGHT * self._missing(hit.passage)
-        if closeness is None:
-            return _WORDS_ALONE_WEIGHT * said - missing
-        return closeness + said - missing
+        passage = hit.passage
+        if passage.language != self.language:
+            return _foreign(hit)
+        return _said(hit, nearness=self._nearness(passage), missing=self._missing(passage))
 
     def most(self, hit: Hit) -> float:
         """Return what ``of`` cannot exceed, without looking at the passage's words."""
-        closeness = hit.contrast if hit.contrast is not None else hit.dense
         if hit.passage.language != self.language:
-            return _FOREIGN_WEIGHT * (closeness or 0.0)
-        said = _COVERAGE_WEIGHT * hit.coverage + _NEARNESS_WEIGHT + _ROUNDED
-        return _WORDS_ALONE_WEIGHT * said if closeness is None else closeness + said
+            return _foreign(hit)
+        return _said(hit, nearness=1.0 + _ROUNDED, missing=0.0)
 
     def best(self, hits: Sequence[Hit]) -> float:
         """Return the evidence of the best passage; 0 where there is none."""
@@ -126,3 +120,21 @@ class Weighing:
         known = _read(passage).evidence
         lacking = sum(not known.has_number(number) for number in self._numbers)
         return (lacking + sum(not known.names(name) for name in self._names)) / asked
+
+
+def _closeness(hit: Hit) -> float | None:
+    return hit.contrast if hit.contrast is not None else hit.dense
+
+
+def _foreign(hit: Hit) -> float:
+    return _FOREIGN_WEIGHT * (_closeness(hit) or 0.0)
+
+
+def _said(hit: Hit, *, nearness: float, missing: float) -> float:
+    """Return the evidence of a passage in the language of the question."""
+    closeness = _closeness(hit)
+    said = _COVERAGE_WEIGHT * hit.coverage + _NEARNESS_WEIGHT * nearness
+    lacks = _MISSING_WEIGHT * missing
+    if closeness is None:
+        return _WORDS_ALONE_WEIGHT * said - lacks
+    return closeness + said - lacks

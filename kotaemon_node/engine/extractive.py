@@ -130,8 +130,9 @@ def weighed(hits: Sequence[Hit], weighing: Weighing) -> list[tuple[Hit, float]]:
     """
     found: dict[int, float] = {}
     best = 0.0
-    for at in sorted(range(len(hits)), key=lambda at: -weighing.most(hits[at])):
-        if weighing.most(hits[at]) < EVIDENCE_SHARE_MIN * best:
+    most = [weighing.most(hit) for hit in hits]
+    for at in sorted(range(len(hits)), key=lambda at: -most[at]):
+        if most[at] < EVIDENCE_SHARE_MIN * best:
             break
         found[at] = weighing.of(hits[at])
         best = max(best, found[at])
