@@ -6,7 +6,7 @@ from collections.abc import Callable
 from coordinator.audit_metrics import LeaderAuditMetrics
 from coordinator.audit_moving import AuditMoving
 from coordinator.settings import CoordinatorSettings
-from kotaemon_node.audited import Audited, audited_of
+from kotaemon_node.composition.audited import Audited, audited_of
 from kotaemon_node.ports.artifacts import ArtifactStore
 from kotaemon_node.ports.audit import AuditLog
 from kotaemon_node.ports.runtime import Clock, IdSource

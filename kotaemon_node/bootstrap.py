@@ -1,30 +1,50 @@
-"""Composes a worker pod: the only module of the node that knows every adapter."""
+"""Composes a worker pod out of the parts in ``composition``."""
 
 import os
 
 import structlog
 
 from kotaemon_node import __version__
-from kotaemon_node.acting import acting_of
 from kotaemon_node.adapters.redis import RedisJobs
 from kotaemon_node.adapters.redis.handoffs import RedisHandoffs
 from kotaemon_node.adapters.store.factory import StorePlace, make_artifact_store
 from kotaemon_node.adapters.system import RandomIds, SystemClock
 from kotaemon_node.adapters.system.gevent_tasks import GeventTasks
 from kotaemon_node.adapters.system.peers import HttpPeers
-from kotaemon_node.admission import make_authority
-from kotaemon_node.afterwards import afterwards_of
 from kotaemon_node.api.app import create_app
 from kotaemon_node.api.services import Services
 from kotaemon_node.api.websocket.rules import SocketRules
-from kotaemon_node.audited import audited_of
-from kotaemon_node.bookkeeping import books_of
-from kotaemon_node.channels import channels_of
+from kotaemon_node.composition.acting import acting_of
+from kotaemon_node.composition.admission import make_authority
+from kotaemon_node.composition.afterwards import afterwards_of
+from kotaemon_node.composition.audited import audited_of
+from kotaemon_node.composition.bookkeeping import books_of
+from kotaemon_node.composition.channels import channels_of
+from kotaemon_node.composition.effects import effects_of
+from kotaemon_node.composition.limiting import limiting_of
+from kotaemon_node.composition.openai_offer import openai_of
+from kotaemon_node.composition.outside import (
+    guarded_model_of,
+    memory_of,
+    reranking_of,
+    terms_of,
+)
+from kotaemon_node.composition.places import (
+    bus_of,
+    encoder_of,
+    encoders_of,
+    neighbours_of,
+    upload_desk_of,
+)
+from kotaemon_node.composition.recognising import intents_of
+from kotaemon_node.composition.remembered import remembering_of, settings_version
+from kotaemon_node.composition.sealing import sealing_of
+from kotaemon_node.composition.stores import durable_of, stores_of
+from kotaemon_node.composition.tenants import tenants_of
+from kotaemon_node.composition.voice import voice_of
 from kotaemon_node.domain.events import CONFIG_UPDATED, KNOWLEDGE_UPDATED, SESSION_UPDATED
 from kotaemon_node.domain.ids import DEFAULT_TENANT
 from kotaemon_node.domain.limits import TOP_K_DEFAULT
-from kotaemon_node.doors import openai_of
-from kotaemon_node.effects import effects_of
 from kotaemon_node.engine.acting import Acting
 from kotaemon_node.engine.answering import Answerer
 from kotaemon_node.engine.direct import DirectAnswers
@@ -38,30 +58,16 @@ from kotaemon_node.engine.turn_log import TurnLog
 from kotaemon_node.engine.turns import TurnEngine
 from kotaemon_node.engine.understanding.asking import Adviser
 from kotaemon_node.engine.understanding.expanding import Expanding
-from kotaemon_node.limiting import limiting_of
 from kotaemon_node.listeners.data_keys_updated import DataKeysUpdatedListener
 from kotaemon_node.listeners.dispatch import Dispatch, Listener
 from kotaemon_node.listeners.knowledge_updated import KnowledgeUpdatedListener
 from kotaemon_node.listeners.session_updated import SessionUpdatedListener
-from kotaemon_node.outside import (
-    guarded_model_of,
-    memory_of,
-    reranking_of,
-    terms_of,
-)
-from kotaemon_node.places import bus_of, encoder_of, encoders_of, neighbours_of, upload_desk_of
-from kotaemon_node.recognising import intents_of
-from kotaemon_node.remembered import remembering_of, settings_version
 from kotaemon_node.retrieval.question_closeness import QuestionCloseness
 from kotaemon_node.running import RunningPod
-from kotaemon_node.sealing import sealing_of
 from kotaemon_node.settings import Settings
-from kotaemon_node.stores import durable_of, stores_of
 from kotaemon_node.telemetry.logs import configure_logs
 from kotaemon_node.telemetry.metrics import Metrics
 from kotaemon_node.telemetry.tracing import Tracing
-from kotaemon_node.tenants import tenants_of
-from kotaemon_node.voice import voice_of
 
 _log = structlog.get_logger(__name__)
 

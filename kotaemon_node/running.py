@@ -7,21 +7,21 @@ from dataclasses import dataclass, field
 import structlog
 from flask import Flask
 
-from kotaemon_node.acting import Acting
 from kotaemon_node.adapters.redis import RedisStore
 from kotaemon_node.adapters.redis.durability import NeverDurable
 from kotaemon_node.audit_log.writer import AuditWriter
+from kotaemon_node.composition.acting import Acting
+from kotaemon_node.composition.effects import Effects
+from kotaemon_node.composition.limiting import Limiting
+from kotaemon_node.composition.outside import GuardedEndpoint
 from kotaemon_node.domain import limits
-from kotaemon_node.effects import Effects
 from kotaemon_node.engine.handing import HandoffDesk
 from kotaemon_node.engine.later import LaterWorker
 from kotaemon_node.engine.owners import Owners
 from kotaemon_node.engine.pod import Pod
 from kotaemon_node.engine.recovery import Recovery
 from kotaemon_node.engine.turns import TurnEngine
-from kotaemon_node.limiting import Limiting
 from kotaemon_node.listeners.dispatch import Dispatch
-from kotaemon_node.outside import GuardedEndpoint
 from kotaemon_node.ports.artifacts import ArtifactsUnavailable
 from kotaemon_node.ports.runtime import Clock, Tasks
 from kotaemon_node.retrieval.tenants import TenantLibraries

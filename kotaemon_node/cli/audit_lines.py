@@ -9,8 +9,8 @@ from typing import BinaryIO
 from kotaemon_node.audit_log.exported import ExportedLines
 from kotaemon_node.audit_log.findings import Verification
 from kotaemon_node.audit_log.heads import SeenByChain, read_heads
-from kotaemon_node.audited import audit_keys
 from kotaemon_node.cli.cluster import folder_of
+from kotaemon_node.composition.audited import audit_keys
 from kotaemon_node.local import audit_key, preflight
 from kotaemon_node.local.errors import LocalError
 

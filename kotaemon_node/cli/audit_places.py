@@ -8,12 +8,12 @@ from pathlib import Path
 
 from kotaemon_node.adapters.signing import TrustedKeys
 from kotaemon_node.adapters.system import RandomIds, SystemClock
-from kotaemon_node.audited import audit_keys, audited_of
 from kotaemon_node.backup.format import BackupRefused
 from kotaemon_node.cli.backup_places import place_of
 from kotaemon_node.cli.cluster import folder_of
 from kotaemon_node.cli.console import err
 from kotaemon_node.cli.service import ServiceError
+from kotaemon_node.composition.audited import audit_keys, audited_of
 from kotaemon_node.domain.audit import AuditEvent, Detail
 from kotaemon_node.domain.audit_chain import AuditKey
 from kotaemon_node.domain.errors import CorruptArtifact, NodeError, Unavailable

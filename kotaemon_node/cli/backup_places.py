@@ -25,6 +25,7 @@ from kotaemon_node.adapters.system import SystemClock
 from kotaemon_node.adapters.system.secret_file import FixedLines
 from kotaemon_node.backup.format import PARTS, BackupRefused, Part
 from kotaemon_node.cli.cluster import folder_of
+from kotaemon_node.composition.sealing import masters_of
 from kotaemon_node.domain.document_names import TENANTS_FOLDER
 from kotaemon_node.domain.errors import Malformed
 from kotaemon_node.domain.ids import DEFAULT_TENANT, checked_id
@@ -32,7 +33,6 @@ from kotaemon_node.local import cluster as clusters
 from kotaemon_node.local import encryption, places, preflight, redis_users
 from kotaemon_node.ports.artifacts import ArtifactStore
 from kotaemon_node.ports.encoder import Encoder
-from kotaemon_node.sealing import masters_of
 from kotaemon_node.settings import Settings, environment_value
 
 _CACHE_BYTES: Final = 1 << 30

@@ -31,6 +31,8 @@ from kotaemon_node.cli.encryption_uses import uses_of
 from kotaemon_node.cli.service import ServiceError
 from kotaemon_node.cli.turn_log import reaching
 from kotaemon_node.cli.turn_log_texts import opened_lines
+from kotaemon_node.composition.places import bus_of
+from kotaemon_node.composition.sealing import masters_of, sealing_of, tell_keys_changed
 from kotaemon_node.domain.data_keys import DataKeyTable
 from kotaemon_node.domain.errors import NodeError
 from kotaemon_node.domain.ids import checked_id
@@ -38,10 +40,8 @@ from kotaemon_node.domain.sealing_limits import DATA_KEYS_KNOWN_S
 from kotaemon_node.local import encryption as files
 from kotaemon_node.local import places
 from kotaemon_node.local.errors import LocalError
-from kotaemon_node.places import bus_of
 from kotaemon_node.ports.artifacts import ArtifactStore
 from kotaemon_node.ports.data_keys import MasterKeys
-from kotaemon_node.sealing import masters_of, sealing_of, tell_keys_changed
 from kotaemon_node.settings import Settings
 
 app = typer.Typer(help="Keys under which a cluster keeps what users and models wrote.")

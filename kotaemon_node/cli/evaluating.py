@@ -7,13 +7,13 @@ from typing import Any
 from kotaemon_node.adapters.encoder.factory import make_encoder
 from kotaemon_node.adapters.encoder.remote import RemotePlace
 from kotaemon_node.adapters.system import SystemClock
+from kotaemon_node.composition.outside import language_model_of
 from kotaemon_node.evaluation.base import Tell
 from kotaemon_node.evaluation.building import CoordinatorBuild
 from kotaemon_node.evaluation.calibration import calibrate
 from kotaemon_node.evaluation.experiment import EXTRACTIVE, Experiment
 from kotaemon_node.evaluation.run import Ran, Surroundings, run
 from kotaemon_node.local import places, weights
-from kotaemon_node.outside import language_model_of
 from kotaemon_node.ports.encoder import Encoder
 from kotaemon_node.ports.language_model import LanguageModel
 from kotaemon_node.settings import Settings

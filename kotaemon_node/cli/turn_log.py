@@ -5,16 +5,16 @@ from typing import Annotated, Literal
 
 import typer
 
-from kotaemon_node import turn_logs
 from kotaemon_node.adapters.redis import connect
 from kotaemon_node.adapters.store.factory import StorePlace, make_artifact_store
 from kotaemon_node.adapters.system import SystemClock
 from kotaemon_node.cli.cluster import folder_of
+from kotaemon_node.composition import turn_logs
+from kotaemon_node.composition.sealing import opener_of
 from kotaemon_node.local import cluster as clusters
 from kotaemon_node.local import preflight, redis_users
 from kotaemon_node.local.errors import LocalError
 from kotaemon_node.ports.cipher import FieldCipher
-from kotaemon_node.sealing import opener_of
 from kotaemon_node.settings import Settings
 from kotaemon_node.telemetry.logs import configure_logs
 

@@ -13,11 +13,11 @@ import requests
 from kotaemon_node.adapters.redis import RedisApiKeys, RedisAuditStore, connect, keys, rights
 from kotaemon_node.adapters.redis.contents import contents, may_hold_values
 from kotaemon_node.adapters.system import RandomIds, SystemClock
+from kotaemon_node.composition.places import bus_of
+from kotaemon_node.composition.sealing import cipher_of, opener_of, tell_keys_changed
 from kotaemon_node.domain.credentials import ApiKey, digest_of
 from kotaemon_node.domain.errors import Forbidden
-from kotaemon_node.places import bus_of
 from kotaemon_node.ports.cipher import SEALED_MARK, SealedPlace
-from kotaemon_node.sealing import cipher_of, opener_of, tell_keys_changed
 from kotaemon_node.settings import Settings
 from tests.cluster import Cluster
 from tests.redis_server import RedisServer

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from kotaemon_node.adapters.redis import RedisLastGood, RedisStore, connect
+from kotaemon_node.composition.effects import ToolBreakers
 from kotaemon_node.domain.limits import BREAKER_FAILURES, BREAKER_OPEN_S
-from kotaemon_node.effects import ToolBreakers
 from kotaemon_node.engine.calling import Call, Calling
 from kotaemon_node.engine.ledger import Outcome
 from kotaemon_node.engine.stopping import Stop

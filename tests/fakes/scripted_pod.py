@@ -14,7 +14,8 @@ from typing import Any
 
 import gevent
 
-from kotaemon_node import bootstrap, tenants
+from kotaemon_node import bootstrap
+from kotaemon_node.composition import tenants
 from kotaemon_node.domain import limits
 from kotaemon_node.domain.knowledge import GenerationRef, Hit, SearchResult
 from kotaemon_node.engine.answering import Draft

@@ -13,10 +13,10 @@ from kotaemon_node.adapters.store.file_store import FileArtifactStore
 from kotaemon_node.adapters.system import SystemClock
 from kotaemon_node.cli.main import app
 from kotaemon_node.cli.service import ServiceError
+from kotaemon_node.composition.sealing import cipher_of
 from kotaemon_node.domain.errors import Sealed
 from kotaemon_node.local.errors import LocalError
 from kotaemon_node.ports.cipher import FieldCipher, SealedPlace
-from kotaemon_node.sealing import cipher_of
 from kotaemon_node.settings import Settings
 from tests.redis_server import RedisServer
 from tests.unit.test_sealed_turn_log import ANSWERED, ASKED, told

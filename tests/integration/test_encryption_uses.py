@@ -20,6 +20,7 @@ from kotaemon_node.adapters.system import RandomIds, SystemClock
 from kotaemon_node.cli import encryption_uses
 from kotaemon_node.cli.encryption_uses import uses_of
 from kotaemon_node.cli.main import app
+from kotaemon_node.composition.sealing import cipher_of
 from kotaemon_node.domain.artifact_names import SESSION_BUCKETS
 from kotaemon_node.domain.frames import FrameBody
 from kotaemon_node.domain.key_uses import KeyUses
@@ -27,7 +28,6 @@ from kotaemon_node.domain.session import Principal, SessionKey, Turn, TurnKey
 from kotaemon_node.domain.turn import State
 from kotaemon_node.ports.jobs import Order
 from kotaemon_node.ports.sessions import ClaimRequest, Ending
-from kotaemon_node.sealing import cipher_of
 from kotaemon_node.settings import Settings
 from tests.backed_up import BackedUp, whole_sessions
 from tests.redis_server import RedisServer

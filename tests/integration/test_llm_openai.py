@@ -17,10 +17,10 @@ from kotaemon_node.adapters.llm import openai
 from kotaemon_node.adapters.llm.answer import AnswerStream
 from kotaemon_node.adapters.llm.estimating import estimated_tokens
 from kotaemon_node.adapters.llm.openai import OpenAiLanguageModel, make_language_model
+from kotaemon_node.composition.outside import language_model_of
 from kotaemon_node.domain import limits
 from kotaemon_node.domain.errors import Fenced, LanguageModelError
 from kotaemon_node.engine.stopping import Stop
-from kotaemon_node.outside import language_model_of
 from kotaemon_node.ports.language_model import ChatMessage, LanguageModel, Usage
 from kotaemon_node.settings import Settings
 from tests.fakes.llm_answer import tokens_of

@@ -21,7 +21,7 @@ class Loud(BasePlugin):
 """
 SERVICE = """
 import structlog
-from kotaemon_node import turn_logs
+from kotaemon_node.composition import turn_logs
 
 turn_logs.run = lambda *_, **__: structlog.get_logger("sink").warning("nothing is kept now")
 """

@@ -7,7 +7,7 @@ import pytest
 from kotaemon_node.adapters.experiments import read_live
 from kotaemon_node.adapters.experiments.lined import FileProblem
 from kotaemon_node.adapters.experiments.live import parse_live
-from kotaemon_node.bookkeeping import books_of
+from kotaemon_node.composition.bookkeeping import books_of
 from kotaemon_node.domain.experiment import Arm
 from kotaemon_node.engine.profile import split
 from kotaemon_node.ports.cipher import NoCipher

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from kotaemon_node.adapters.oidc import DescribedIssuer, read_issuers
-from kotaemon_node.admission import issuers_of
+from kotaemon_node.composition.admission import issuers_of
 from kotaemon_node.domain.oidc import principal_of_claims, problem_of_issuers, problem_of_place
 from kotaemon_node.settings import Settings
 from tests.fakes.credentials import FixedLines

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from kotaemon_node.composition.remembered import programs_digest, remembering_of, settings_version
 from kotaemon_node.ports.cipher import NoCipher
-from kotaemon_node.remembered import programs_digest, remembering_of, settings_version
 from kotaemon_node.settings import Settings
 
 

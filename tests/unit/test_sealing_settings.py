@@ -7,8 +7,8 @@ import pytest
 from kotaemon_node.adapters.redis import connect
 from kotaemon_node.adapters.sealing import OpensOnly, SealingCipher
 from kotaemon_node.adapters.system import SystemClock
+from kotaemon_node.composition.sealing import cipher_of
 from kotaemon_node.ports.cipher import FieldCipher, NoCipher
-from kotaemon_node.sealing import cipher_of
 from kotaemon_node.settings import Settings
 from tests.sealing_parts import MASTER
 

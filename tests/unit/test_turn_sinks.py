@@ -15,6 +15,7 @@ from kotaemon_node.adapters.turn_sinks import (
     JsonLinesSink,
     elasticsearch,
 )
+from kotaemon_node.composition.turn_logs import Wanted, sink_of
 from kotaemon_node.domain.errors import Unavailable
 from kotaemon_node.domain.session import SessionKey, Turn, TurnKey
 from kotaemon_node.domain.turn import State
@@ -24,7 +25,6 @@ from kotaemon_node.ports.cipher import NoCipher
 from kotaemon_node.ports.events import Message
 from kotaemon_node.ports.turn_sinks import LogEntry
 from kotaemon_node.settings import Settings
-from kotaemon_node.turn_logs import Wanted, sink_of
 from tests.fakes.elasticsearch import FakeElasticsearch
 
 AT_S = 1_767_225_600.0

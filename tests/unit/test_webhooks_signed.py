@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from kotaemon_node.adapters.webhooks import read_webhooks
-from kotaemon_node.afterwards import Afterwards
+from kotaemon_node.composition.afterwards import Afterwards
 from kotaemon_node.domain.acting_limits import BREAKER_TOLD_EVERY_S, WEBHOOK_TEXT_CHARS_MAX
 from kotaemon_node.domain.session import SessionKey, Turn, TurnKey
 from kotaemon_node.domain.turn import State

@@ -108,7 +108,7 @@ def programs_digest(settings: Settings) -> str:
     """
     said = settings.model_dump(mode="json", exclude=set(_OWN_SETTINGS))
     digest = hashlib.sha256(json.dumps([__version__, said], sort_keys=True).encode())
-    package = resources.files(__package__ or "kotaemon_node")
+    package = resources.files("kotaemon_node")
     for name in _PACKAGES:
         _add_sources(digest, package.joinpath(name))
     for name, value in settings:

@@ -1,4 +1,4 @@
-"""Composes the doors beside HTTP: gRPC, channels, speech (docs/adr/0033-every-door.md)."""
+"""Composes what OpenAI's routes offer (docs/how-to/openai.md)."""
 
 from collections.abc import Callable
 from typing import Any
