@@ -5,7 +5,7 @@ WORKERS ?= 3
 DATA ?= .data
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-long bench bench-parts scenarios soak chaos image e2e-k8s lock chart audit sbom
+.PHONY: help install run test test-long bench bench-parts scenarios soak chaos image e2e-k8s lock chart audit sbom wheel
 
 help: ## Print the targets
 	@echo 'kotaemon: answers from your documents, by a cluster of equal pods'
@@ -67,6 +67,10 @@ chart: ## Check the Helm chart; make its table of values and deploy/k8s anew
 audit: ## Ask whether a pinned dependency has a known weakness
 	@sh scripts/install.sh test
 	@sh scripts/audit.sh audit
+
+wheel: ## Build the wheel into dist/; COMMIT=v0.1.0 of a tag
+	@sh scripts/install.sh run
+	@sh scripts/wheel.sh $(COMMIT)
 
 sbom: ## List all that is shipped, with checksums, in dist/sbom.cdx.json (CycloneDX)
 	@sh scripts/install.sh test

@@ -10,9 +10,9 @@ set -eu
 cd "$(dirname "$0")/.."
 . scripts/steps.sh
 . scripts/image_steps.sh
+. scripts/version.sh
 
-version=$(sed -n 's/^version = "\(.*\)"$/\1/p' pyproject.toml)
-tag=kotaemon-cluster:$version
+tag=
 base=
 archive=
 torch=
@@ -45,7 +45,10 @@ if [ -n "$commit" ]; then
     trap 'exit 130' INT TERM
     checkout_of "$commit" "$context" || fail "$commit could not be taken out."
 fi
-set -- --build-arg "VERSION=${tag##*:}" --build-arg "REVISION=$revision"
+version=$(version_in "${context:-.}")
+check_tag "$version" "${commit:-HEAD}"
+tag=${tag:-kotaemon-cluster:$version}
+set -- --build-arg "VERSION=$version" --build-arg "REVISION=$revision"
 [ -z "$base" ] || set -- "$@" --build-arg "BASE=$base"
 [ -z "$torch" ] || set -- "$@" --build-arg "TORCH=$torch"
 step "Building $tag with $builder" build_image "$tag" deploy/Dockerfile "$@"

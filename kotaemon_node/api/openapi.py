@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from importlib.metadata import PackageNotFoundError, version
 from inspect import getdoc
 from typing import Any, Final
 
@@ -11,6 +10,7 @@ from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema
 from werkzeug.routing import Rule
 
+from kotaemon_node import __version__
 from kotaemon_node.api import described
 from kotaemon_node.api.answers import kept, to_json
 from kotaemon_node.api.context import EXTENSION, pod, services
@@ -78,7 +78,7 @@ def description(app: Flask) -> dict[str, Any]:
         "openapi": "3.1.0",
         "info": {
             "title": "Kotaemon cluster",
-            "version": _version(),
+            "version": __version__,
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
             "description": "Chat with cited answers on a cluster of identical pods.",
         },
@@ -268,10 +268,3 @@ _MEANINGS: Final[Mapping[int, str]] = {
     304: "The copy at hand is still good.",
     503: "This pod cannot serve; `reasons` says why.",
 }
-
-
-def _version() -> str:
-    try:
-        return version("kotaemon-cluster")
-    except PackageNotFoundError:
-        return "0+source"

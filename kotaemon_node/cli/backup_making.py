@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 
+from kotaemon_node import __version__
 from kotaemon_node.adapters.redis import RedisAuditStore, RedisPlugins
 from kotaemon_node.adapters.sealing import CopiesInArtifacts
 from kotaemon_node.adapters.system import RandomIds, SystemClock
@@ -62,7 +62,7 @@ def make(wishes: Wishes, tenant: str, tell: Tell, *, named: bool) -> Backup:
         source = Source(
             sessions=copying,
             knowledge=KnowledgeCopying(artifacts, documents=documents, tenant=tenant),
-            product=version("kotaemon-cluster"),
+            product=__version__,
             cluster=place.cluster_id,
             tenant=tenant,
             plugins=PluginsCopying(RedisPlugins(redis), artifacts, tenant=tenant),

@@ -6,7 +6,6 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -14,6 +13,7 @@ import requests
 import typer
 from rich.status import Status
 
+from kotaemon_node import __version__
 from kotaemon_node.chaos.faults import FAULTS, Fault
 from kotaemon_node.chaos.markdown import markdown
 from kotaemon_node.chaos.report import results, right
@@ -161,7 +161,7 @@ def _report(found: Run, out: Path | None) -> None:
     figures = results(
         found,
         phases=_PHASES if any(spell.fault.name == FILLER for spell in found.spells) else (),
-        version=version("kotaemon-cluster"),
+        version=__version__,
     )
     text = markdown(figures, made_by="kotaemon chaos")
     if out is not None:

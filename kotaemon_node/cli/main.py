@@ -1,12 +1,12 @@
 """The command ``kotaemon``: its parts, and errors as a sentence and an exit code."""
 
 import sys
-from importlib.metadata import version
 from typing import Annotated, Any
 
 import structlog
 import typer
 
+from kotaemon_node import __version__
 from kotaemon_node.adapters.encoder.errors import EncoderSetupError
 from kotaemon_node.cli.commands import Commands
 from kotaemon_node.cli.console import complain
@@ -48,7 +48,7 @@ app = CommandLine(
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        print(f"kotaemon {version('kotaemon-cluster')}")
+        print(f"kotaemon {__version__}")
         raise typer.Exit
 
 

@@ -18,11 +18,15 @@ def checkout() -> Path | None:
     return root if (root / "pyproject.toml").is_file() else None
 
 
+def sample_folder() -> Path:
+    """Return where the sample shop is: in the checkout, else beside the installed program."""
+    return (checkout() or Path(kotaemon_node.__file__).resolve().parent) / "sample"
+
+
 def sample_knowledge() -> Path | None:
     """Return the sample shop's documents; None where they were not installed."""
-    root = checkout()
-    folder = root / "sample" / "knowledge" if root else None
-    return folder if folder and folder.is_dir() else None
+    folder = sample_folder() / "knowledge"
+    return folder if folder.is_dir() else None
 
 
 def begin_knowledge(folder: Path) -> None:

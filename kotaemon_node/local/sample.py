@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from kotaemon_node.local.cluster import Cluster
-from kotaemon_node.local.places import checkout
+from kotaemon_node.local.places import sample_folder
 
 _WRITTEN: Final = "127.0.0.1:8090"
 """Where the manifests of the sample plugins look for the shop."""
@@ -14,9 +14,8 @@ _WRITTEN: Final = "127.0.0.1:8090"
 
 def sample_shop() -> Path | None:
     """Return the folder with the sample shop's program; None where it was not installed."""
-    root = checkout()
-    folder = root / "sample" if root else None
-    return folder if folder and (folder / "shop" / "__main__.py").is_file() else None
+    folder = sample_folder()
+    return folder if (folder / "shop" / "__main__.py").is_file() else None
 
 
 def begin_plugins(folder: Path, cluster: Cluster, before: Cluster | None) -> None:

@@ -73,7 +73,7 @@ def test_only_what_is_built_from_is_sent_to_the_builder():
     }
 
     assert ignored[1] == "*"
-    for source in copied - {".model[s]"}:
+    for source in {source.translate(str.maketrans("", "", "[]")) for source in copied}:
         assert any(source == one or source.startswith(f"{one}/") or Path(source).match(one)
                    for one in let_in), source  # fmt: skip
 
