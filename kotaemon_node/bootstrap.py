@@ -45,7 +45,7 @@ from kotaemon_node.composition.voice import voice_of
 from kotaemon_node.domain.events import CONFIG_UPDATED, KNOWLEDGE_UPDATED, SESSION_UPDATED
 from kotaemon_node.domain.ids import DEFAULT_TENANT
 from kotaemon_node.domain.limits import TOP_K_DEFAULT
-from kotaemon_node.engine.acting import Acting
+from kotaemon_node.engine.acting.step import Acting
 from kotaemon_node.engine.answering import Answerer
 from kotaemon_node.engine.direct import DirectAnswers
 from kotaemon_node.engine.draft_desk import FaqDraftDesk

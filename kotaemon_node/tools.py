@@ -26,9 +26,9 @@ from kotaemon_node.domain.ids import DEFAULT_TENANT
 from kotaemon_node.domain.limits import TOOL_ANSWER_BYTES_MAX, TOOL_TIMEOUT_S_DEFAULT
 from kotaemon_node.domain.plugin_manifest import NAME
 from kotaemon_node.plugins.schema import GIVEN, schema_of, takes
-from kotaemon_node.ports.plugins import Caller
 from kotaemon_node.ports.runtime import StopSignal
 from kotaemon_node.ports.tools import (
+    Caller,
     Effects,
     Found,
     ToolFailed,

@@ -11,8 +11,9 @@ from kotaemon_node.domain.intent_book import IntentBook, IntentRule, SlotRule
 from kotaemon_node.domain.knowledge import GenerationRef, Hit, Passage, SearchResult
 from kotaemon_node.domain.language import language_of
 from kotaemon_node.domain.session import Turn, TurnRequest
-from kotaemon_node.engine.acting import Acting
-from kotaemon_node.engine.answering import Answerer, Draft
+from kotaemon_node.engine.acting.step import Acting
+from kotaemon_node.engine.answer_draft import Draft
+from kotaemon_node.engine.answering import Answerer
 from kotaemon_node.engine.intents import Intents
 from kotaemon_node.engine.plugin_tools import PluginToolbox
 from kotaemon_node.engine.tool_steps import ToolSteps

@@ -7,13 +7,14 @@ from typing import Any
 from kotaemon_node.adapters.system import ThreadTasks
 from kotaemon_node.domain.session import SessionKey, SessionView, TurnKey
 from kotaemon_node.engine.follow_ups import FollowUps
+from kotaemon_node.engine.ledger import Outcome
 from kotaemon_node.engine.slow_calls import Behind
 from kotaemon_node.engine.stopping import Stop
-from kotaemon_node.engine.tool_steps import DecidedCall, Outcome, ToolSteps, Waiting, silently
+from kotaemon_node.engine.tool_calls import DecidedCall
+from kotaemon_node.engine.tool_steps import ToolSteps, Waiting, silently
 from kotaemon_node.ports.language_model import ToolCall
-from kotaemon_node.ports.plugins import Caller
 from kotaemon_node.ports.sessions import Lease, Work
-from kotaemon_node.ports.tools import Effects, Found, ToolOutcomeUnknown, ToolSpec
+from kotaemon_node.ports.tools import Caller, Effects, Found, ToolOutcomeUnknown, ToolSpec
 from kotaemon_node.telemetry.metrics import Metrics
 from tests.fakes.later import MemoryLater
 from tests.fakes.services import FakeClock

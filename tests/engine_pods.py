@@ -21,7 +21,7 @@ from kotaemon_node.domain.events import SESSION_UPDATED
 from kotaemon_node.domain.frames import Frame
 from kotaemon_node.domain.knowledge import GenerationRef
 from kotaemon_node.domain.session import Principal, SessionKey, TurnKey, TurnRequest
-from kotaemon_node.engine.answering import Draft
+from kotaemon_node.engine.answer_draft import Draft
 from kotaemon_node.engine.owners import Owners
 from kotaemon_node.engine.recovery import Recovery
 from kotaemon_node.engine.turn_log import TurnLog

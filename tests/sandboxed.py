@@ -12,7 +12,8 @@ from kotaemon_node.adapters.sandbox.plugin import SandboxedPlugin
 from kotaemon_node.adapters.sandbox.start import start_plugin
 from kotaemon_node.adapters.system import SystemClock
 from kotaemon_node.adapters.system.tasks import ThreadTasks
-from kotaemon_node.ports.plugins import Caller, PluginCall
+from kotaemon_node.ports.plugins import PluginCall
+from kotaemon_node.ports.tools import Caller
 
 CALLER = Caller("acme", "s1", turn_id="t1", user_id="u1", context={"language": "en"})
 

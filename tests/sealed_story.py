@@ -33,8 +33,8 @@ from kotaemon_node.ports.hot_answers import AnswerName, HotAnswer
 from kotaemon_node.ports.jobs import Order
 from kotaemon_node.ports.later import LaterJob
 from kotaemon_node.ports.plugin_storage import PluginName
-from kotaemon_node.ports.plugins import Caller
 from kotaemon_node.ports.sessions import ClaimRequest, Ending, FrameBatch, Work
+from kotaemon_node.ports.tools import Caller
 from kotaemon_node.ports.turn_records import TurnRecord
 
 WORD: Final = "quizzaciously-CANARY-7f3a91"

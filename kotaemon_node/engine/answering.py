@@ -3,18 +3,13 @@
 One generation is pinned for the whole turn, so that the answer and its citations never mix two.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
-
 import structlog
 
-from kotaemon_node.domain.dialogue import DialogueState
 from kotaemon_node.domain.errors import LanguageModelError
-from kotaemon_node.domain.handoff import Handoff
-from kotaemon_node.domain.ids import DEFAULT_KNOWLEDGE_BASE
 from kotaemon_node.domain.knowledge import SearchResult
-from kotaemon_node.engine.acting import Acting, Means
+from kotaemon_node.engine.acting.doing import Means
+from kotaemon_node.engine.acting.step import Acting
+from kotaemon_node.engine.answer_draft import Answering, Draft
 from kotaemon_node.engine.citations import citations
 from kotaemon_node.engine.courtesies import courteous
 from kotaemon_node.engine.extractive import ExtractiveAnswer, extract
@@ -23,11 +18,12 @@ from kotaemon_node.engine.finding import Finding, Reranks
 from kotaemon_node.engine.generating import Generating
 from kotaemon_node.engine.given import with_given
 from kotaemon_node.engine.journal import ASKED, DEGRADED
+from kotaemon_node.engine.ledger import caller_of
 from kotaemon_node.engine.lending import Knowledge, KnowledgeOf
 from kotaemon_node.engine.profile import AnswerProfile, ProfileOf, always_default
 from kotaemon_node.engine.remembering import Remembering
 from kotaemon_node.engine.terms import FREE, ModelTerms
-from kotaemon_node.engine.tool_steps import ToolSteps, caller_of
+from kotaemon_node.engine.tool_steps import ToolSteps
 from kotaemon_node.engine.understanding import AsAsked, Asked, Understanding
 from kotaemon_node.engine.writing import FrameWriter
 from kotaemon_node.ports.language_model import LanguageModel, Usage
@@ -37,62 +33,6 @@ from kotaemon_node.ports.tools import Toolbox
 from kotaemon_node.telemetry.metrics import Metrics
 
 _log = structlog.get_logger(__name__)
-
-
-@dataclass(slots=True)
-class Draft:
-    """What is known of an answer besides its text."""
-
-    generations: Mapping[str, int] = field(default_factory=dict)
-    usage: Mapping[str, Any] = field(default_factory=dict)
-    degraded: str | None = None
-    unanswered: bool | None = None
-    """Whether the text says that it does not know; None: whoever cites nothing does not."""
-    recognising: tuple[int, int] = (0, 0)
-    """Tokens that a language model read and wrote to recognise the intent; part of ``usage``."""
-    cached: bool = False
-    """Whether another turn made it."""
-    state: DialogueState | None = None
-    """Of the session from this turn on; None: as it was."""
-    handoff: Handoff | None = None
-    """With the end of this turn a person gets the session."""
-    spoken: bool = False
-    """No bot answers: a person said it, or a person will."""
-    waits: bool = False
-    """A person is to answer the message."""
-    author: str = ""
-    name: str = ""
-    event: str = ""
-    record: dict[str, Any] = field(default_factory=dict)
-    """What the steps note for the audit record: step to JSON value."""
-
-
-@dataclass(frozen=True, slots=True)
-class Answering:
-    """One turn on its way to an answer."""
-
-    work: Work
-    out: FrameWriter
-    profile: AnswerProfile
-    asked: Asked
-    draft: Draft
-    started_s: float
-    clock: Clock
-
-    @property
-    def kb(self) -> str:
-        """The knowledge base that is asked."""
-        return self.work.options.get("kb") or DEFAULT_KNOWLEDGE_BASE
-
-    @property
-    def min_generation(self) -> int:
-        """The oldest generation that may answer."""
-        asked = int(self.work.options.get("min_generation") or 0)
-        return max(asked, int(self.work.session.generations.get(self.kb, 0)))
-
-    def phase(self, name: str) -> None:
-        """Show in which phase the turn is."""
-        self.out.status(name, latency_s=self.clock.monotonic_s() - self.started_s)
 
 
 class Answerer:

@@ -6,15 +6,13 @@ yes to it, the digest of what was proposed; never an argument, which are the use
 
 import hashlib
 import json
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from kotaemon_node.domain.audit import AuditEvent, AuditOutcome, Detail
 from kotaemon_node.engine.ledger import Outcome, caller_of, ledger_key
+from kotaemon_node.engine.tool_calls import DecidedCall
 from kotaemon_node.ports.audit import AuditLog
 from kotaemon_node.ports.sessions import Work
-
-if TYPE_CHECKING:
-    from kotaemon_node.engine.tool_steps import DecidedCall
 
 _ACTIONS: Final[dict[bool, tuple[str, AuditOutcome]]] = {
     True: ("tool.called", "done"),
@@ -24,7 +22,7 @@ _ACTIONS: Final[dict[bool, tuple[str, AuditOutcome]]] = {
 
 def tell_call(
     log: AuditLog,
-    decided: "DecidedCall",
+    decided: DecidedCall,
     work: Work,
     outcome: Outcome,
     *,
@@ -65,13 +63,13 @@ def tell_call(
     )
 
 
-def proposal_digest(decided: "DecidedCall") -> str:
+def proposal_digest(decided: DecidedCall) -> str:
     """Return the SHA-256 of what the user said yes to: tool, arguments and sentence."""
     asked = [decided.call.name, decided.call.arguments or {}, decided.summary]
     return hashlib.sha256(json.dumps(asked, sort_keys=True, default=str).encode()).hexdigest()
 
 
-def _reason(decided: "DecidedCall", outcome: Outcome) -> str:
+def _reason(decided: DecidedCall, outcome: Outcome) -> str:
     if decided.effects is None:
         return "unlisted"
     changed = isinstance(outcome.value, dict) and outcome.value.get("changed") is True

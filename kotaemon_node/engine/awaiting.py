@@ -5,9 +5,8 @@ Only the task that executes the turn writes to it; the tasks that call tell it w
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final
 
 import structlog
 
@@ -17,43 +16,15 @@ from kotaemon_node.domain.limits import PROGRESS_NOTED_S
 from kotaemon_node.engine.calling import Call, Calling
 from kotaemon_node.engine.ledger import Outcome, error_of, outcome_of
 from kotaemon_node.engine.slow_calls import Behind
+from kotaemon_node.engine.tool_calls import Begun
 from kotaemon_node.engine.traced import hashed
 from kotaemon_node.engine.writing import FrameWriter
-from kotaemon_node.ports.plugins import Caller
 from kotaemon_node.ports.runtime import Clock, Tasks
-from kotaemon_node.ports.tools import ToolSpec
 from kotaemon_node.ports.traces import Facts, Span, current
 
 WAITED: Final = "waited:"
 """Step: what was said of a round whose calls took longer."""
 _LATER: Final = outcome_of("unknown", None, later=True)
-
-
-@dataclass(frozen=True, slots=True)
-class Begun:
-    """A call that is claimed, with what is needed to make it here or behind the turn."""
-
-    step: str
-    spec: ToolSpec
-    arguments: Mapping[str, Any]
-    caller: Caller
-    key: str
-    by_s: float
-    """As ``Call.by_s``."""
-    summary: str
-    message: str
-    """The turn's: the user's words."""
-    again: bool
-    """An owner that was lost may have made it before."""
-    later: bool
-    """It is made behind the turn."""
-    stays: bool = False
-    """It never goes on behind the turn, for nobody would be told how it ends."""
-
-    @property
-    def only_looked_up(self) -> bool:
-        """Whether it is not made any more, whatever is learned."""
-        return self.again and self.spec.effects == "once"
 
 
 class _Running:

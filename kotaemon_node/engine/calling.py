@@ -20,9 +20,15 @@ from kotaemon_node.engine.ledger import Outcome, error_of, outcome_of
 from kotaemon_node.engine.plugin_tools import plugin_of
 from kotaemon_node.ports.breakers import Breakers
 from kotaemon_node.ports.last_good import LastGoodResults
-from kotaemon_node.ports.plugins import Caller
 from kotaemon_node.ports.runtime import Clock, StopSignal
-from kotaemon_node.ports.tools import Found, Toolbox, ToolFailed, ToolOutcomeUnknown, ToolSpec
+from kotaemon_node.ports.tools import (
+    Caller,
+    Found,
+    Toolbox,
+    ToolFailed,
+    ToolOutcomeUnknown,
+    ToolSpec,
+)
 
 _log = structlog.get_logger(__name__)
 

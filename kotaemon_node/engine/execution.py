@@ -19,7 +19,8 @@ from kotaemon_node.domain.frames import FrameBody
 from kotaemon_node.domain.session import Turn, TurnKey
 from kotaemon_node.domain.turn import Signal, State, advance
 from kotaemon_node.engine import settling
-from kotaemon_node.engine.answering import Answerer, Draft
+from kotaemon_node.engine.answer_draft import Draft
+from kotaemon_node.engine.answering import Answerer
 from kotaemon_node.engine.follow_ups import origin_of, told
 from kotaemon_node.engine.following import terminal_frame
 from kotaemon_node.engine.group_commit import GroupCommit

@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import Final, Protocol
 
 from kotaemon_node.domain import limits
 from kotaemon_node.domain.errors import KnowledgeBehind
 from kotaemon_node.domain.knowledge import Leg, SearchResult
+from kotaemon_node.engine.answer_draft import Answering
 from kotaemon_node.engine.journal import RETRIEVAL, retrieval_from_json, retrieval_to_json
 from kotaemon_node.engine.lending import Knowledge, KnowledgeOf, Lending, PinnedKnowledge
 from kotaemon_node.engine.threshold import clear
@@ -14,9 +15,6 @@ from kotaemon_node.engine.understanding.searching import searched
 from kotaemon_node.ports.runtime import Clock
 from kotaemon_node.ports.traces import span
 from kotaemon_node.telemetry.metrics import Metrics
-
-if TYPE_CHECKING:
-    from kotaemon_node.engine.answering import Answering
 
 _BEHIND_PAUSE_S: Final = 0.2
 
@@ -70,19 +68,19 @@ class Finding:
         ordered = self._reranking is None or found.reranker or not found.hits
         return not found.words_alone and bool(ordered)
 
-    def found(self, turn: "Answering") -> SearchResult:
+    def found(self, turn: Answering) -> SearchResult:
         """Return what an earlier owner found, or search now and journal it."""
         known = turn.out.decided(RETRIEVAL)
         if known is not None:
             return retrieval_from_json(known)
         return self.note(turn, self.sought(turn, phase=turn.phase))
 
-    def note(self, turn: "Answering", found: SearchResult) -> SearchResult:
+    def note(self, turn: Answering, found: SearchResult) -> SearchResult:
         """Journal what was ``sought``, so that a later owner goes on with it, and return it."""
         turn.out.decide(RETRIEVAL, retrieval_to_json(found))
         return found
 
-    def sought(self, turn: "Answering", *, phase: Callable[[str], None]) -> SearchResult:
+    def sought(self, turn: Answering, *, phase: Callable[[str], None]) -> SearchResult:
         """Search now and write nothing of the turn, so that it may go on beside what does.
 
         ``phase`` is told where it is.
@@ -103,7 +101,7 @@ class Finding:
         return found
 
     def _searched(
-        self, turn: "Answering", knowledge: PinnedKnowledge, phase: Callable[[str], None]
+        self, turn: Answering, knowledge: PinnedKnowledge, phase: Callable[[str], None]
     ) -> SearchResult:
         """Return the passages that answer, in the order of a reranker where there is one."""
         profile = turn.profile
@@ -124,7 +122,7 @@ class Finding:
         return searched(turn.asked, search, top_k=profile.top_k)
 
     @contextmanager
-    def pinned(self, turn: "Answering") -> Iterator[PinnedKnowledge]:
+    def pinned(self, turn: Answering) -> Iterator[PinnedKnowledge]:
         """Lend a generation of the turn's tenant, waiting while a turn may go without progress.
 
         The pod was up to date when it accepted the turn; one that took it over may not be.

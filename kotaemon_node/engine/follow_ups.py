@@ -31,7 +31,7 @@ from kotaemon_node.domain.errors import (
 from kotaemon_node.domain.language import language_of
 from kotaemon_node.domain.session import Principal, SessionKey, Turn, TurnKey, TurnRequest
 from kotaemon_node.domain.turn import FINISHED, State
-from kotaemon_node.engine.answering import Draft
+from kotaemon_node.engine.answer_draft import Draft
 from kotaemon_node.engine.writing import FrameWriter
 from kotaemon_node.ports.later import FOLLOW_UP, Again, Hopeless, Later, LaterJob
 from kotaemon_node.ports.sessions import ClaimOutcome, SessionStore, Work

@@ -4,27 +4,27 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from kotaemon_node.domain import limits
 from kotaemon_node.domain.errors import LanguageModelError
 from kotaemon_node.domain.knowledge import Hit
 from kotaemon_node.domain.language import language_of
 from kotaemon_node.engine.acting.pending import propose
+from kotaemon_node.engine.answer_draft import Answering
 from kotaemon_node.engine.citing import CitationGate, Outcome, citing_of
 from kotaemon_node.engine.given import Given, is_alone
+from kotaemon_node.engine.ledger import caller_of
 from kotaemon_node.engine.links import LinkGate
 from kotaemon_node.engine.memory import MemoryRule
 from kotaemon_node.engine.prompt import build_prompt
 from kotaemon_node.engine.rounds import BothGates, Gate, Talk, unkept
 from kotaemon_node.engine.terms import FREE, ModelTerms
-from kotaemon_node.engine.tool_steps import DecidedCall, ToolSteps, caller_of
+from kotaemon_node.engine.tool_calls import DecidedCall
+from kotaemon_node.engine.tool_steps import ToolSteps
 from kotaemon_node.ports.language_model import ChatMessage, LanguageModel, Usage
 from kotaemon_node.ports.runtime import Clock
 from kotaemon_node.telemetry.metrics import Metrics
-
-if TYPE_CHECKING:
-    from kotaemon_node.engine.answering import Answering
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class Generating:
     def write(
         self,
         model: LanguageModel,
-        turn: "Answering",
+        turn: Answering,
         hits: Sequence[Hit],
         *,
         looked_up: str = "",
@@ -110,7 +110,7 @@ class Generating:
             self.metrics.llm_cost(self.terms.cost(usage))
             self.metrics.citation_marks({str(one): count for one, count in outcomes.items()})
 
-    def _propose(self, turn: "Answering", decided: DecidedCall, action: str) -> str:
+    def _propose(self, turn: Answering, decided: DecidedCall, action: str) -> str:
         """Let what the model wants done wait for the user's yes, and return the question."""
         call, work = decided.call, turn.work
         self.metrics.acting.proposal("asked")

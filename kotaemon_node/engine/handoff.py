@@ -17,7 +17,7 @@ from kotaemon_node.domain.frames import Frame
 from kotaemon_node.domain.handoff import BEGUN, ENDED, By, Handoff
 from kotaemon_node.domain.language import Language, language_of
 from kotaemon_node.domain.session import SessionKey, Turn
-from kotaemon_node.engine.answering import Draft
+from kotaemon_node.engine.answer_draft import Draft
 from kotaemon_node.engine.given import is_alone
 from kotaemon_node.engine.wanting_person import wants_person
 from kotaemon_node.engine.writing import FrameWriter

@@ -7,7 +7,7 @@ text, which are what this turn would have made itself.
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import structlog
 
@@ -16,11 +16,9 @@ from kotaemon_node.domain.errors import StoreUnavailable
 from kotaemon_node.domain.frames import Frame
 from kotaemon_node.domain.session import TurnKey
 from kotaemon_node.domain.turn import State
+from kotaemon_node.engine.answer_draft import Answering
 from kotaemon_node.ports.hot_answers import HotAnswer
 from kotaemon_node.ports.sessions import FrameLog
-
-if TYPE_CHECKING:
-    from kotaemon_node.engine.answering import Answering
 
 _log = structlog.get_logger(__name__)
 
@@ -37,7 +35,7 @@ class Joining:
     patience_s: float = limits.HOT_FOLLOW_S
     """An author that shows nothing for so long is left."""
 
-    def joined(self, turn: "Answering", author: TurnKey, *, generation: int) -> HotAnswer | None:
+    def joined(self, turn: Answering, author: TurnKey, *, generation: int) -> HotAnswer | None:
         """Show what ``author`` shows, to its end; None: it came to no answer of ``generation``.
 
         What was shown until then stays as the beginning of the answer, as after a takeover.
@@ -51,7 +49,7 @@ class Joining:
             turn.out.rewind()
         return copy.answer
 
-    def _follow(self, turn: "Answering", author: TurnKey, copy: "_Copy") -> None:
+    def _follow(self, turn: Answering, author: TurnKey, copy: "_Copy") -> None:
         woken = threading.Event()
 
         def wake(turn_id: str, _seq: int) -> None:
@@ -86,7 +84,7 @@ class Joining:
 class _Copy:
     """The answer of an author as far as it was taken over."""
 
-    def __init__(self, turn: "Answering", generation: int) -> None:
+    def __init__(self, turn: Answering, generation: int) -> None:
         self._turn = turn
         self._generation = generation
         self._text = ""

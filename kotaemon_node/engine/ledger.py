@@ -21,9 +21,8 @@ import orjson
 from kotaemon_node.domain.acting_limits import TOOL_BEGIN_S, TOOL_PATIENCE_S, TOOL_SLACK_S
 from kotaemon_node.domain.limits import TOOL_RESULT_CHARS_MAX
 from kotaemon_node.engine.writing import FrameWriter
-from kotaemon_node.ports.plugins import Caller
 from kotaemon_node.ports.sessions import Lease, Work
-from kotaemon_node.ports.tools import Effects, ToolSpec
+from kotaemon_node.ports.tools import Caller, Effects, ToolSpec
 
 CLAIMS: Final = "begun:"
 

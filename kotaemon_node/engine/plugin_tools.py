@@ -12,15 +12,9 @@ from typing import Any, Final
 import structlog
 
 from kotaemon_node.domain.limits import TOOL_TIMEOUT_S_MAX
-from kotaemon_node.ports.plugins import (
-    Caller,
-    Plugin,
-    PluginCall,
-    PluginDescription,
-    Plugins,
-)
+from kotaemon_node.ports.plugins import Plugin, PluginCall, PluginDescription, Plugins
 from kotaemon_node.ports.runtime import StopSignal
-from kotaemon_node.ports.tools import Found, Toolbox, ToolFailed, ToolSpec, found_of
+from kotaemon_node.ports.tools import Caller, Found, Toolbox, ToolFailed, ToolSpec, found_of
 
 _log = structlog.get_logger(__name__)
 

@@ -28,10 +28,9 @@ from kotaemon_node.engine.slow_calls import call_fields, outcome_ref
 from kotaemon_node.engine.stopping import Stop
 from kotaemon_node.engine.writing import FrameWriter, persistently
 from kotaemon_node.ports.later import RECONCILE, Again, Later, LaterJob
-from kotaemon_node.ports.plugins import Caller
 from kotaemon_node.ports.runtime import Clock
 from kotaemon_node.ports.sessions import Work
-from kotaemon_node.ports.tools import Found, ToolFailed, ToolOutcomeUnknown, ToolSpec
+from kotaemon_node.ports.tools import Caller, Found, ToolFailed, ToolOutcomeUnknown, ToolSpec
 
 _log = structlog.get_logger(__name__)
 

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
+from typing import Any, Final, Literal, Protocol
 
 import structlog
 
@@ -17,6 +17,7 @@ from kotaemon_node.domain import limits
 from kotaemon_node.domain.errors import NodeError
 from kotaemon_node.domain.knowledge import GenerationRef, SearchResult
 from kotaemon_node.domain.session import TurnKey
+from kotaemon_node.engine.answer_draft import Answering
 from kotaemon_node.engine.answer_name import Recipe, answer_name
 from kotaemon_node.engine.joining import Joining
 from kotaemon_node.engine.sharing import may_be_kept, why_made
@@ -26,9 +27,6 @@ from kotaemon_node.ports.runtime import Clock, Tasks
 from kotaemon_node.ports.sessions import Work
 from kotaemon_node.ports.tools import ToolSpec
 from kotaemon_node.telemetry.metrics import Metrics
-
-if TYPE_CHECKING:
-    from kotaemon_node.engine.answering import Answering
 
 _log = structlog.get_logger(__name__)
 
@@ -49,9 +47,9 @@ class _Referred(Protocol):
     def closeness(self, one: str, other: str) -> float: ...
 
 
-Pinned = Callable[["Answering"], AbstractContextManager[_Referred]]
+Pinned = Callable[[Answering], AbstractContextManager[_Referred]]
 """Lends the generation that a turn is answered from."""
-Make = Callable[["Answering"], SearchResult]
+Make = Callable[[Answering], SearchResult]
 """Writes the answer of a turn and returns what it rests on."""
 Whole = Callable[[SearchResult], bool]
 """Tells whether what was found is all that should have been."""
@@ -106,7 +104,7 @@ class Remembering:
 
     def answer(
         self,
-        turn: "Answering",
+        turn: Answering,
         *,
         by: str,
         tools: Sequence[ToolSpec],
@@ -151,7 +149,7 @@ class Remembering:
         self._answer(turn, _Sought(name, circle, ref, pinned), make, whole)
 
     def _name(
-        self, turn: "Answering", questions: Sequence[str], ref: GenerationRef, recipe: Recipe
+        self, turn: Answering, questions: Sequence[str], ref: GenerationRef, recipe: Recipe
     ) -> AnswerName:
         return answer_name(
             questions,
@@ -163,7 +161,7 @@ class Remembering:
             recipe=recipe,
         )
 
-    def _answer(self, turn: "Answering", sought: "_Sought", make: Make, whole: Whole) -> None:
+    def _answer(self, turn: Answering, sought: "_Sought", make: Make, whole: Whole) -> None:
         name, ref = sought.name, sought.ref
         found = self._look(name, _key(turn))
         author = found.author if found else None
@@ -199,11 +197,11 @@ class Remembering:
 
     # Similar questions.
 
-    def _know(self, turn: "Answering", sought: "_Sought") -> None:
+    def _know(self, turn: Answering, sought: "_Sought") -> None:
         if self._similar is not None and sought.circle:
             self._similar.note(sought.circle, Known(turn.asked.search, sought.name))
 
-    def _like(self, turn: "Answering", sought: "_Sought") -> HotAnswer | None:
+    def _like(self, turn: Answering, sought: "_Sought") -> HotAnswer | None:
         """Return the hot answer of a question that says the same in other small words."""
         if self._similar is None or not sought.circle:
             return None
@@ -251,7 +249,7 @@ class Remembering:
 
     # Showing.
 
-    def _show(self, turn: "Answering", answer: HotAnswer, *, result: Result) -> None:
+    def _show(self, turn: Answering, answer: HotAnswer, *, result: Result) -> None:
         out = turn.out
         if out.decided(REMEMBERED) is None:
             # Whoever takes the turn over shows the same, also when it is not hot any more.
@@ -263,11 +261,11 @@ class Remembering:
             out.text(answer.text[start : start + _PIECE_CHARS])
         self._tell(turn, answer, result)
 
-    def _conclude(self, turn: "Answering", answer: HotAnswer, *, result: Result) -> None:
+    def _conclude(self, turn: Answering, answer: HotAnswer, *, result: Result) -> None:
         turn.out.decide(REMEMBERED, answer.to_json())
         self._tell(turn, answer, result)
 
-    def _tell(self, turn: "Answering", answer: HotAnswer, result: Result) -> None:
+    def _tell(self, turn: Answering, answer: HotAnswer, result: Result) -> None:
         turn.out.finish()
         draft = turn.draft
         draft.generations = {turn.kb: answer.generation}
@@ -279,7 +277,7 @@ class Remembering:
             draft.usage = {name: 0 for name, value in answer.usage.items() if _counts(value)}
         self._note(turn, result, usage=dict(answer.usage), made_by=answer.made_by)
 
-    def _note(self, turn: "Answering", result: Result, **facts: Any) -> None:
+    def _note(self, turn: Answering, result: Result, **facts: Any) -> None:
         self._metrics.answer_cache(result)
         turn.draft.record[REMEMBERED] = {"result": result, **facts}
 
@@ -296,7 +294,7 @@ class Remembering:
             if not written:
                 self._give_up(name, asker)
 
-    def _keep(self, name: AnswerName, turn: "Answering") -> None:
+    def _keep(self, name: AnswerName, turn: Answering) -> None:
         draft, asker = turn.draft, _key(turn)
         answer = HotAnswer(
             text=turn.out.answer,
@@ -329,7 +327,7 @@ def _told(key: TurnKey) -> str:
     return f"{key.session.session_id}/{key.turn_id}"
 
 
-def _key(turn: "Answering") -> TurnKey:
+def _key(turn: Answering) -> TurnKey:
     return turn.work.lease.key
 
 

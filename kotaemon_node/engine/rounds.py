@@ -13,8 +13,10 @@ from kotaemon_node.domain.acting_limits import ACTION_CHARS_MAX, TOOL_CALLS_PER_
 from kotaemon_node.domain.language import language_of
 from kotaemon_node.engine.call_texts import CEILING, PLEASE_WAIT, PLEASE_WAIT_CHANGE, action_of
 from kotaemon_node.engine.given import NOTHING, Given
+from kotaemon_node.engine.ledger import caller_of
 from kotaemon_node.engine.prompt import tool_messages
-from kotaemon_node.engine.tool_steps import DecidedCall, ToolSteps, caller_of
+from kotaemon_node.engine.tool_calls import DecidedCall
+from kotaemon_node.engine.tool_steps import ToolSteps
 from kotaemon_node.engine.writing import FrameWriter
 from kotaemon_node.ports.language_model import ChatMessage, LanguageModel, ToolCall, Usage
 from kotaemon_node.ports.sessions import Work

@@ -7,7 +7,7 @@ nobody knows. Whatever tells an outcome does it under the key of the call: once.
 """
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import orjson
 import structlog
@@ -21,14 +21,11 @@ from kotaemon_node.domain.acting_limits import (
 from kotaemon_node.domain.errors import NodeError
 from kotaemon_node.domain.session import SessionKey
 from kotaemon_node.engine.call_texts import Told, action_of, follow_up_texts
+from kotaemon_node.engine.follow_ups import FollowUps
 from kotaemon_node.engine.ledger import Outcome
+from kotaemon_node.engine.tool_calls import Begun
 from kotaemon_node.ports.later import SLOW_CALL, Later, LaterJob
-from kotaemon_node.ports.plugins import Caller
-from kotaemon_node.ports.tools import ToolSpec
-
-if TYPE_CHECKING:
-    from kotaemon_node.engine.awaiting import Begun
-    from kotaemon_node.engine.follow_ups import FollowUps
+from kotaemon_node.ports.tools import Caller, ToolSpec
 
 _log = structlog.get_logger(__name__)
 
@@ -36,11 +33,11 @@ _log = structlog.get_logger(__name__)
 class Behind:
     """Takes calls over from turns that end before them. Thread safe."""
 
-    def __init__(self, later: Later, follow_ups: "FollowUps") -> None:
+    def __init__(self, later: Later, follow_ups: FollowUps) -> None:
         self._later = later
         self._follow_ups = follow_ups
 
-    def put(self, one: "Begun", *, begun: bool = False) -> None:
+    def put(self, one: Begun, *, begun: bool = False) -> None:
         """Have a call made behind its turn; ``begun``: it is under way in this pod, which tells.
 
         Then the job is for the case that this pod dies, and comes after the call has ended.
@@ -60,7 +57,7 @@ class Behind:
             )
         )
 
-    def tell(self, one: "Begun", outcome: Outcome) -> None:
+    def tell(self, one: Begun, outcome: Outcome) -> None:
         """Tell how a call ended that its turn did not wait for; what is unknown the job tells."""
         if outcome.state == "unknown":
             return

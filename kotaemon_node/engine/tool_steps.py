@@ -7,7 +7,7 @@ and how it ended, or that nobody can know. What is stored of a call is the ``led
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any, Final
 
@@ -19,7 +19,7 @@ from kotaemon_node.domain.ids import DEFAULT_TENANT
 from kotaemon_node.domain.limits import TOOL_ARGUMENTS_CHARS_MAX
 from kotaemon_node.engine.alone import TOO_LONG, without_person
 from kotaemon_node.engine.audited_calls import tell_call
-from kotaemon_node.engine.awaiting import WAITED, Awaiting, Begun
+from kotaemon_node.engine.awaiting import WAITED, Awaiting
 from kotaemon_node.engine.calling import Calling
 from kotaemon_node.engine.given import is_alone
 from kotaemon_node.engine.ledger import (
@@ -32,18 +32,16 @@ from kotaemon_node.engine.ledger import (
 )
 from kotaemon_node.engine.plugin_tools import hook_spec, plugin_of
 from kotaemon_node.engine.slow_calls import Behind
+from kotaemon_node.engine.tool_calls import Begun, DecidedCall
 from kotaemon_node.engine.writing import FrameWriter
 from kotaemon_node.ports.audit import AuditLog, NoAuditLog
 from kotaemon_node.ports.breakers import Breakers
 from kotaemon_node.ports.language_model import ToolCall
 from kotaemon_node.ports.last_good import LastGoodResults
-from kotaemon_node.ports.plugins import Caller
 from kotaemon_node.ports.runtime import Clock, Tasks
 from kotaemon_node.ports.sessions import Work
-from kotaemon_node.ports.tools import Effects, Toolbox, ToolSpec
+from kotaemon_node.ports.tools import Caller, Toolbox, ToolSpec
 from kotaemon_node.telemetry.metrics import Metrics
-
-__all__ = ["DecidedCall", "Outcome", "ToolSteps", "caller_of"]
 
 _log = structlog.get_logger(__name__)
 
@@ -55,33 +53,6 @@ CHANGED: Final = {"error": "another version of this was asked about", "changed":
 _LATER: Final = {
     "later": "this takes longer than the answer; it goes on, and the user is told here how it ends"
 }
-
-
-@dataclass(frozen=True, slots=True)
-class DecidedCall:
-    """A call as it is journalled, with what its tool was declared to do at that time."""
-
-    call: ToolCall
-    effects: Effects | None
-    """None: no such tool was offered."""
-    summary: str = ""
-    """The action in a sentence, where the user was asked for a yes."""
-    version: str = ""
-    """That was asked about and alone may carry it out; "" where any may."""
-
-    def as_json(self) -> Mapping[str, Any]:
-        """Return it as a JSON object, as pods of any version can read it."""
-        said = {"summary": self.summary, "version": self.version}
-        marks = {name: it for name, it in said.items() if it}
-        return {**asdict(self.call), "effects": self.effects, **marks}
-
-    @classmethod
-    def from_json(cls, fields: Mapping[str, Any]) -> "DecidedCall":
-        """Read ``as_json`` back."""
-        names = {"id", "name", "arguments"}
-        call = {name: value for name, value in fields.items() if name in names}
-        marks = {name: fields[name] for name in ("summary", "version") if name in fields}
-        return cls(ToolCall(**call), fields["effects"], **marks)
 
 
 Waiting = Callable[[DecidedCall], str]

@@ -28,7 +28,8 @@ from kotaemon_node.domain.session import (
 )
 from kotaemon_node.domain.turn import FINISHED, Signal, State
 from kotaemon_node.engine.announcing import Announcer, TellsTurns
-from kotaemon_node.engine.answering import Answerer, Draft
+from kotaemon_node.engine.answer_draft import Draft
+from kotaemon_node.engine.answering import Answerer
 from kotaemon_node.engine.claiming import claim_of
 from kotaemon_node.engine.execution import Execution, Settle, nothing_open
 from kotaemon_node.engine.following import Following

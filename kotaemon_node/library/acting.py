@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from kotaemon_node.domain.intent_book import EMPTY_BOOK
-from kotaemon_node.engine.acting import Acting
+from kotaemon_node.engine.acting.step import Acting
 from kotaemon_node.engine.intents import Intents
 from kotaemon_node.engine.intents.examples import ExampleRecogniser
 from kotaemon_node.library.plugin_trial import Trial, on_trial

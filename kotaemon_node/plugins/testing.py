@@ -80,7 +80,8 @@ class PluginTest:
         self.close()
 
     def _called(self, entry: Any, key: str, **call: Any) -> Any:
-        from kotaemon_node.ports.plugins import Caller, PluginCall  # noqa: PLC0415
+        from kotaemon_node.ports.plugins import PluginCall  # noqa: PLC0415
+        from kotaemon_node.ports.tools import Caller  # noqa: PLC0415
 
         caller = Caller(
             "default",

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from kotaemon_node.ports.language_model import Usage
-from kotaemon_node.ports.plugins import Caller
 from kotaemon_node.ports.runtime import StopSignal
+from kotaemon_node.ports.tools import Caller
 
 SURE = 0.5
 """Confidence from which on an intent is taken; each recogniser scales its own so."""

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Protocol
 
-from kotaemon_node.ports.plugins import Caller
+from kotaemon_node.ports.tools import Caller
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from kotaemon_node.ports.runtime import StopSignal
-from kotaemon_node.ports.tools import Effects
+from kotaemon_node.ports.tools import Caller, Effects
 
 Entry = Literal["hook", "run", "lookup"]
 """What of a plugin is called.
@@ -13,19 +13,6 @@ Entry = Literal["hook", "run", "lookup"]
 ``hook``: a method that answers an intent. ``run``: the tool. ``lookup``: tells whether an earlier
 ``run`` under a key took effect.
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """For whom something is called. Comes from the session, never from a message."""
-
-    tenant: str
-    session_id: str
-    turn_id: str = ""
-    user_id: str | None = None
-    channel: str | None = None
-    context: Mapping[str, Any] = field(default_factory=dict)
-    slots: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,15 +1,12 @@
 """Tools: what a turn may call outside, and what is known of a call that went wrong."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
 
 from kotaemon_node.domain.acting_limits import TOOL_HORIZON_S_DEFAULT
 from kotaemon_node.domain.limits import TOOL_TIMEOUT_S_DEFAULT
 from kotaemon_node.ports.runtime import StopSignal
-
-if TYPE_CHECKING:
-    from kotaemon_node.ports.plugins import Caller
 
 Effects = Literal["read", "idempotent", "once"]
 """What calling twice does.
@@ -17,6 +14,19 @@ Effects = Literal["read", "idempotent", "once"]
 ``read``: nothing, and so does calling once. ``idempotent``: under the same key no more than calling
 once. ``once``: it may act twice, so after a lost answer it is never called again.
 """
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """For whom something is called. Comes from the session, never from a message."""
+
+    tenant: str
+    session_id: str
+    turn_id: str = ""
+    user_id: str | None = None
+    channel: str | None = None
+    context: Mapping[str, Any] = field(default_factory=dict)
+    slots: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +112,7 @@ def found_of(name: str, value: Any) -> Found:
 class Toolbox(Protocol):
     """The tools that turns may call. Thread safe."""
 
-    def specs(self, caller: "Caller") -> Sequence[ToolSpec]:
+    def specs(self, caller: Caller) -> Sequence[ToolSpec]:
         """Return the tools that are offered to a session, in the same order every time."""
         ...
 
@@ -111,7 +121,7 @@ class Toolbox(Protocol):
         name: str,
         arguments: Mapping[str, Any],
         *,
-        caller: "Caller",
+        caller: Caller,
         key: str,
         stop: StopSignal,
     ) -> Any:
@@ -130,10 +140,10 @@ class Toolbox(Protocol):
         name: str,
         arguments: Mapping[str, Any],
         *,
-        caller: "Caller",
+        caller: Caller,
         key: str,
         stop: StopSignal,
-    ) -> "Found":
+    ) -> Found:
         """Ask a tool that ``looks_up`` whether its call under ``key`` took effect; changes nothing.
 
         Raises as ``call`` where no answer comes; then nothing is known.

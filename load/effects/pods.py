@@ -7,9 +7,11 @@ from typing import Any, Final, Literal
 from kotaemon_node.adapters.system import ThreadTasks
 from kotaemon_node.adapters.tools.http import HttpToolbox
 from kotaemon_node.engine.acting.sentences import Sentence, sentence
-from kotaemon_node.engine.answering import Draft
+from kotaemon_node.engine.answer_draft import Draft
+from kotaemon_node.engine.ledger import Outcome
 from kotaemon_node.engine.reconciling import Settling
-from kotaemon_node.engine.tool_steps import DecidedCall, Outcome, ToolSteps
+from kotaemon_node.engine.tool_calls import DecidedCall
+from kotaemon_node.engine.tool_steps import ToolSteps
 from kotaemon_node.engine.writing import FrameWriter
 from kotaemon_node.ports.language_model import ToolCall
 from kotaemon_node.ports.later import Later

@@ -11,8 +11,7 @@ from kotaemon_node.domain.limits import BREAKER_FAILURES, BREAKER_OPEN_S
 from kotaemon_node.engine.calling import Call, Calling
 from kotaemon_node.engine.ledger import Outcome
 from kotaemon_node.engine.stopping import Stop
-from kotaemon_node.ports.plugins import Caller
-from kotaemon_node.ports.tools import ToolFailed, ToolSpec
+from kotaemon_node.ports.tools import Caller, ToolFailed, ToolSpec
 from kotaemon_node.telemetry.metrics import Metrics
 from tests.breaker_cases import in_redis
 from tests.calls import Tools

@@ -18,7 +18,7 @@ from kotaemon_node import bootstrap
 from kotaemon_node.composition import tenants
 from kotaemon_node.domain import limits
 from kotaemon_node.domain.knowledge import GenerationRef, Hit, SearchResult
-from kotaemon_node.engine.answering import Draft
+from kotaemon_node.engine.answer_draft import Draft
 from kotaemon_node.engine.writing import FrameWriter
 from kotaemon_node.ports.sessions import Work
 from tests.fakes.encoder import HashingEncoder

@@ -13,7 +13,7 @@ from kotaemon_node.adapters.redis.keys import SessionKeys
 from kotaemon_node.domain.errors import Gone, NodeError, TurnNotFound
 from kotaemon_node.domain.frames import Frame
 from kotaemon_node.domain.turn import State
-from kotaemon_node.engine.answering import Draft
+from kotaemon_node.engine.answer_draft import Draft
 from kotaemon_node.engine.writing import FrameWriter
 from kotaemon_node.ports.sessions import Work
 from tests.engine_pods import ANYBODY, PIECES, TestPod, key, text_of

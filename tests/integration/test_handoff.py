@@ -5,7 +5,7 @@ import pytest
 from kotaemon_node.domain.errors import Conflict, KnowledgeBehind, TurnConflict
 from kotaemon_node.domain.session import SessionPlace
 from kotaemon_node.domain.turn import State
-from kotaemon_node.engine.answering import Draft
+from kotaemon_node.engine.answer_draft import Draft
 from kotaemon_node.engine.lending import Lending
 from kotaemon_node.engine.writing import FrameWriter
 from kotaemon_node.ports.sessions import Work

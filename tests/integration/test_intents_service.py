@@ -18,7 +18,7 @@ from kotaemon_node.engine.intents import IntentContext, Intents
 from kotaemon_node.engine.intents.asking import ServiceRecogniser
 from kotaemon_node.engine.stopping import Stop
 from kotaemon_node.ports.intents import IntentServiceFailed
-from kotaemon_node.ports.plugins import Caller
+from kotaemon_node.ports.tools import Caller
 
 CONTEXT = IntentContext(
     Caller("t", "s1", slots={"order_id": "1003"}, context={"secret": "x"}),

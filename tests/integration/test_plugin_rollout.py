@@ -24,7 +24,8 @@ from kotaemon_node.domain.plugin_releases import with_config, with_rollout
 from kotaemon_node.engine.plugin_fleet import PluginFleet
 from kotaemon_node.listeners.config_updated import ConfigUpdatedListener
 from kotaemon_node.listeners.dispatch import Dispatch
-from kotaemon_node.ports.plugins import Caller, Plugin, PluginCall
+from kotaemon_node.ports.plugins import Plugin, PluginCall
+from kotaemon_node.ports.tools import Caller
 from kotaemon_node.telemetry.metrics import Metrics
 from tests.fakes.signing import SIGNER, VERIFIER
 from tests.redis_server import RedisServer, ServerClock

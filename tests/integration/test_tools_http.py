@@ -15,8 +15,7 @@ from kotaemon_node.adapters.tools.http import HttpToolbox
 from kotaemon_node.domain import limits
 from kotaemon_node.domain.errors import Fenced
 from kotaemon_node.engine.stopping import Stop
-from kotaemon_node.ports.plugins import Caller
-from kotaemon_node.ports.tools import ToolFailed, ToolOutcomeUnknown
+from kotaemon_node.ports.tools import Caller, ToolFailed, ToolOutcomeUnknown
 from tests.fakes.tool_server import ToolServer
 from tests.tool_pods import tool_at
 
@@ -241,7 +240,7 @@ from kotaemon_node.adapters.tools.described import HttpTool
 from kotaemon_node.adapters.tools.http import HttpToolbox
 from kotaemon_node.domain.errors import Fenced
 from kotaemon_node.engine.stopping import Stop
-from kotaemon_node.ports.plugins import Caller
+from kotaemon_node.ports.tools import Caller
 from kotaemon_node.ports.tools import ToolOutcomeUnknown, ToolSpec
 
 def called(timeout_s, stop):

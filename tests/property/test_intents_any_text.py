@@ -20,7 +20,7 @@ from kotaemon_node.engine.intents.numerals import number_of
 from kotaemon_node.engine.intents.references import referent
 from kotaemon_node.engine.stopping import Stop
 from kotaemon_node.engine.understanding.topics import Exchange
-from kotaemon_node.ports.plugins import Caller
+from kotaemon_node.ports.tools import Caller
 from tests.fakes.encoder import HashingEncoder
 from tests.unit.test_intents_examples import BOOK as EXAMPLES
 from tests.unit.test_intents_examples import recogniser

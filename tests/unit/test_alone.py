@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from kotaemon_node.engine.alone import was_denied
-from kotaemon_node.engine.answering import Draft
+from kotaemon_node.engine.answer_draft import Draft
 from kotaemon_node.engine.handoff import Persons
 from kotaemon_node.ports.later import SLOW_CALL
 from tests.calls import WORK, Calls, Writer

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from kotaemon_node.domain.knowledge import BOTH_LEGS, GenerationRef, Hit, Leg, Passage, SearchResult
-from kotaemon_node.engine.answering import Answerer, Answering, Draft
+from kotaemon_node.engine.answer_draft import Answering, Draft
+from kotaemon_node.engine.answering import Answerer
 from kotaemon_node.engine.finding import Reranks
 from kotaemon_node.engine.journal import RETRIEVAL, retrieval_from_json
 from kotaemon_node.engine.profile import DEFAULT_PROFILE

@@ -7,7 +7,8 @@ from typing import Any
 from kotaemon_node.domain.audit import AuditEvent
 from kotaemon_node.engine.audited_calls import proposal_digest
 from kotaemon_node.engine.ledger import outcome_of
-from kotaemon_node.engine.tool_steps import DecidedCall, ToolSteps
+from kotaemon_node.engine.tool_calls import DecidedCall
+from kotaemon_node.engine.tool_steps import ToolSteps
 from kotaemon_node.ports.language_model import ToolCall
 from kotaemon_node.telemetry.metrics import Metrics
 from tests.fakes.services import FakeClock

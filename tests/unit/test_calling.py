@@ -16,8 +16,14 @@ from kotaemon_node.engine.calling import Call, Calling
 from kotaemon_node.engine.ledger import Outcome
 from kotaemon_node.engine.stopping import Stop
 from kotaemon_node.ports.last_good import LastGood
-from kotaemon_node.ports.plugins import Caller
-from kotaemon_node.ports.tools import Effects, Found, ToolFailed, ToolOutcomeUnknown, ToolSpec
+from kotaemon_node.ports.tools import (
+    Caller,
+    Effects,
+    Found,
+    ToolFailed,
+    ToolOutcomeUnknown,
+    ToolSpec,
+)
 from tests.fakes.services import FakeClock
 
 ANN = Caller("default", "s1", user_id="ann")

@@ -7,7 +7,8 @@ import pytest
 
 from kotaemon_node.engine.rounds import Round, Talk
 from kotaemon_node.engine.stopping import Stop
-from kotaemon_node.engine.tool_steps import DecidedCall, ToolSteps
+from kotaemon_node.engine.tool_calls import DecidedCall
+from kotaemon_node.engine.tool_steps import ToolSteps
 from kotaemon_node.ports.language_model import ChatMessage, ToolCall, Usage
 from kotaemon_node.telemetry.metrics import Metrics
 from tests.fakes.services import FakeClock

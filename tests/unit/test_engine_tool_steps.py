@@ -8,12 +8,13 @@ import pytest
 from kotaemon_node.domain import limits
 from kotaemon_node.domain.errors import Fenced
 from kotaemon_node.domain.session import SessionKey, SessionView, TurnKey
+from kotaemon_node.engine.ledger import Outcome
 from kotaemon_node.engine.stopping import Stop
-from kotaemon_node.engine.tool_steps import DecidedCall, Outcome, ToolSteps
+from kotaemon_node.engine.tool_calls import DecidedCall
+from kotaemon_node.engine.tool_steps import ToolSteps
 from kotaemon_node.ports.language_model import ToolCall
-from kotaemon_node.ports.plugins import Caller
 from kotaemon_node.ports.sessions import Lease, Work
-from kotaemon_node.ports.tools import ToolFailed, ToolOutcomeUnknown, ToolSpec
+from kotaemon_node.ports.tools import Caller, ToolFailed, ToolOutcomeUnknown, ToolSpec
 from kotaemon_node.telemetry.metrics import Metrics
 from tests.fakes.services import FakeClock
 

@@ -10,7 +10,7 @@ import pytest
 from kotaemon_node.domain.errors import LanguageModelError
 from kotaemon_node.domain.limits import PROMPT_CHARS_MAX, PROMPT_CHARS_MIN
 from kotaemon_node.domain.session import SessionView
-from kotaemon_node.engine.answering import Answering, Draft
+from kotaemon_node.engine.answer_draft import Answering, Draft
 from kotaemon_node.engine.generating import Generating
 from kotaemon_node.engine.profile import DEFAULT_PROFILE
 from kotaemon_node.engine.prompt import build_prompt

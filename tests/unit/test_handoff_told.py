@@ -8,7 +8,7 @@ import pytest
 from kotaemon_node.domain.handoff import Handoff
 from kotaemon_node.domain.session import SessionKey, SessionView, Turn, TurnKey
 from kotaemon_node.domain.turn import State
-from kotaemon_node.engine.answering import Draft
+from kotaemon_node.engine.answer_draft import Draft
 from kotaemon_node.engine.counting import tally_of
 from kotaemon_node.engine.figures import figures_of
 from kotaemon_node.engine.handoff import Persons, as_told

@@ -13,7 +13,8 @@ from kotaemon_node.domain.limits import TOOL_TIMEOUT_S_MAX
 from kotaemon_node.engine.ledger import Outcome
 from kotaemon_node.engine.plugin_tools import PluginToolbox, hook_name
 from kotaemon_node.engine.slow_calls import Behind
-from kotaemon_node.engine.tool_steps import DecidedCall, ToolSteps
+from kotaemon_node.engine.tool_calls import DecidedCall
+from kotaemon_node.engine.tool_steps import ToolSteps
 from kotaemon_node.ports.language_model import ToolCall
 from kotaemon_node.ports.later import SLOW_CALL
 from kotaemon_node.ports.plugins import PluginCall, PluginDescription

@@ -16,7 +16,7 @@ from kotaemon_node.engine.intents.examples import ExampleRecogniser
 from kotaemon_node.engine.intents.features import SKETCH_PLACES, Features, sketch, unnumbered
 from kotaemon_node.engine.intents.learning import learned
 from kotaemon_node.engine.stopping import Stop
-from kotaemon_node.ports.plugins import Caller
+from kotaemon_node.ports.tools import Caller
 from kotaemon_node.retrieval.batching import QuestionEncoder
 from tests.fakes.encoder import HashingEncoder
 

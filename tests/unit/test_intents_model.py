@@ -13,7 +13,7 @@ from kotaemon_node.engine.intents.asking import ModelRecogniser
 from kotaemon_node.engine.stopping import Stop
 from kotaemon_node.engine.understanding.asking import Adviser
 from kotaemon_node.ports.language_model import ChatMessage, Usage
-from kotaemon_node.ports.plugins import Caller
+from kotaemon_node.ports.tools import Caller
 from tests.unit.test_intents_examples import Threads
 
 BOOK = IntentBook(

@@ -9,7 +9,7 @@ from kotaemon_node.domain.intent_book import Condition, Correction, IntentBook, 
 from kotaemon_node.engine.intents import IntentContext, Intents, Recognition
 from kotaemon_node.engine.intents.expressions import BadExpression
 from kotaemon_node.engine.stopping import Stop
-from kotaemon_node.ports.plugins import Caller
+from kotaemon_node.ports.tools import Caller
 
 BOOK = IntentBook(
     intents=(

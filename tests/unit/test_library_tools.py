@@ -9,7 +9,7 @@ import pytest
 import kotaemon_node.tools
 from kotaemon_node.domain.errors import Fenced
 from kotaemon_node.engine.stopping import Stop
-from kotaemon_node.ports.plugins import Caller
+from kotaemon_node.ports.tools import Caller
 from kotaemon_node.tools import ToolFailed, ToolOutcomeUnknown, ToolRegistry
 
 CALLER = Caller("default", "s1", user_id="mei", slots={"order_id": "2001"})

@@ -14,7 +14,7 @@ from kotaemon_node.domain.acting_limits import TOOL_CALLS_PER_TURN_MAX
 from kotaemon_node.engine.plugin_tools import PluginToolbox, hook_name
 from kotaemon_node.engine.rounds import Talk
 from kotaemon_node.engine.terms import ModelTerms
-from kotaemon_node.engine.tool_steps import DecidedCall
+from kotaemon_node.engine.tool_calls import DecidedCall
 from kotaemon_node.ports.language_model import ChatMessage, ToolCall, Usage
 from kotaemon_node.ports.plugins import PluginCall, PluginDescription
 from kotaemon_node.ports.tools import ToolFailed

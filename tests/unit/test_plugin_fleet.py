@@ -22,7 +22,8 @@ from kotaemon_node.domain.plugin_releases import (
     with_rollout,
 )
 from kotaemon_node.engine.plugin_fleet import PluginFleet
-from kotaemon_node.ports.plugins import Caller, PluginCall
+from kotaemon_node.ports.plugins import PluginCall
+from kotaemon_node.ports.tools import Caller
 from tests.fakes.plugin_rollout import MemoryLoader, MemoryRegistry, release
 from tests.fakes.services import FakeClock
 

@@ -9,7 +9,7 @@ from kotaemon_node.adapters.system import RandomIds, SystemClock
 from kotaemon_node.composition.recognising import intents_of
 from kotaemon_node.engine.intents import IntentContext, Intents
 from kotaemon_node.engine.stopping import Stop
-from kotaemon_node.ports.plugins import Caller
+from kotaemon_node.ports.tools import Caller
 from kotaemon_node.settings import Settings
 from kotaemon_node.telemetry.metrics import Metrics
 from tests.fakes.encoder import HashingEncoder

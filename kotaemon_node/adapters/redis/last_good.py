@@ -7,7 +7,7 @@ from kotaemon_node.adapters.redis.connection import RedisStore
 from kotaemon_node.domain.acting_limits import LAST_GOOD_KEPT_S
 from kotaemon_node.ports.cipher import SealedPlace
 from kotaemon_node.ports.last_good import LastGood
-from kotaemon_node.ports.plugins import Caller
+from kotaemon_node.ports.tools import Caller
 
 _KEPT_MS: Final = int(LAST_GOOD_KEPT_S * 1000)
 

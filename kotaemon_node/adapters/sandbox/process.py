@@ -14,8 +14,8 @@ from kotaemon_node.adapters.sandbox.services import Services
 from kotaemon_node.adapters.sandbox.vitals import step_back, vitals_of
 from kotaemon_node.domain import acting_limits as limits
 from kotaemon_node.domain.plugin_manifest import ProcessLimits
-from kotaemon_node.ports.plugins import Caller
 from kotaemon_node.ports.runtime import Clock
+from kotaemon_node.ports.tools import Caller
 
 _log = structlog.get_logger(__name__)
 

@@ -16,8 +16,8 @@ from kotaemon_node.domain import acting_limits as limits
 from kotaemon_node.domain.errors import StoreUnavailable
 from kotaemon_node.domain.plugin_manifest import Manifest
 from kotaemon_node.ports.plugin_storage import PluginName, PluginStorage, PluginStorageFull
-from kotaemon_node.ports.plugins import Caller
 from kotaemon_node.ports.runtime import Clock, Tasks
+from kotaemon_node.ports.tools import Caller
 
 _log = structlog.get_logger(__name__)
 

@@ -26,9 +26,9 @@ from kotaemon_node.domain.limits import (
     TOOL_CONNECT_TIMEOUT_S,
 )
 from kotaemon_node.domain.nesting import deeper_than
-from kotaemon_node.ports.plugins import Caller
 from kotaemon_node.ports.runtime import StopSignal
 from kotaemon_node.ports.tools import (
+    Caller,
     Found,
     Toolbox,
     ToolFailed,

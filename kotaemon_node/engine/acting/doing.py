@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import structlog
 
@@ -16,6 +15,7 @@ from kotaemon_node.engine.acting.pending import propose
 from kotaemon_node.engine.acting.results import Proposed, Said, said
 from kotaemon_node.engine.acting.sentences import sentence
 from kotaemon_node.engine.acting.telling import FromDocuments, from_documents, told, write
+from kotaemon_node.engine.answer_draft import Answering
 from kotaemon_node.engine.call_texts import PLEASE_WAIT, PLEASE_WAIT_CHANGE
 from kotaemon_node.engine.citations import citations
 from kotaemon_node.engine.finding import Finding
@@ -25,13 +25,11 @@ from kotaemon_node.engine.journal import DEGRADED, RETRIEVAL, retrieval_from_jso
 from kotaemon_node.engine.language import language_of_turn
 from kotaemon_node.engine.ledger import Outcome
 from kotaemon_node.engine.plugin_tools import USER_INPUT, hook_name
-from kotaemon_node.engine.tool_steps import DecidedCall, ToolSteps
+from kotaemon_node.engine.tool_calls import DecidedCall
+from kotaemon_node.engine.tool_steps import ToolSteps
 from kotaemon_node.ports.language_model import LanguageModel, ToolCall
 from kotaemon_node.ports.runtime import Clock, Tasks
 from kotaemon_node.telemetry.metrics import Metrics
-
-if TYPE_CHECKING:
-    from kotaemon_node.engine.answering import Answering
 
 _log = structlog.get_logger(__name__)
 
@@ -50,7 +48,7 @@ class Means:
 class Doing:
     """One turn that acts."""
 
-    turn: "Answering"
+    turn: Answering
     means: Means
     decision: Decision
     clock: Clock

@@ -3,18 +3,16 @@
 import re
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import Any, Final, Literal
 
 from kotaemon_node.domain.acting_limits import ACTION_CHARS_MAX, PENDING_AGE_MAX_S
 from kotaemon_node.domain.dialogue import DialogueState, Pending, Wanted
 from kotaemon_node.domain.session import SessionView
 from kotaemon_node.engine.acting.sentences import sentence
+from kotaemon_node.engine.answer_draft import Draft
 from kotaemon_node.engine.language import language_of_turn
 from kotaemon_node.ports.sessions import Work
 from kotaemon_node.ports.tools import Effects
-
-if TYPE_CHECKING:
-    from kotaemon_node.engine.answering import Draft
 
 Stale = Literal["", "answered", "expired"]
 
@@ -43,7 +41,7 @@ def stale(asked: Pending | Wanted, session: SessionView, *, now: float) -> Stale
 
 def propose(
     work: Work,
-    draft: "Draft",
+    draft: Draft,
     *,
     plugin: str,
     arguments: Mapping[str, Any],

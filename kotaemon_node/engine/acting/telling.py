@@ -1,7 +1,6 @@
 """The one answer of a turn that acted: what a plugin said, then what the documents say about it."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from kotaemon_node.domain.knowledge import SearchResult
 from kotaemon_node.domain.language import language_of
@@ -9,6 +8,7 @@ from kotaemon_node.engine.acting.decision import Decision
 from kotaemon_node.engine.acting.results import Said
 from kotaemon_node.engine.acting.sentences import Sentence, sentence
 from kotaemon_node.engine.alone import TOO_LONG, was_denied
+from kotaemon_node.engine.answer_draft import Answering
 from kotaemon_node.engine.call_texts import TOLD_LATER, stale_note
 from kotaemon_node.engine.citations import citations
 from kotaemon_node.engine.extractive import ExtractiveAnswer, extract
@@ -18,14 +18,11 @@ from kotaemon_node.engine.language import language_of_turn
 from kotaemon_node.engine.ledger import Outcome
 from kotaemon_node.engine.tool_steps import CHANGED
 
-if TYPE_CHECKING:
-    from kotaemon_node.engine.answering import Answering
-
 _SENTENCES_MAX = 2
 """What the plugin says is the answer; a document explains it."""
 
 
-def told(turn: "Answering", decision: Decision, outcome: Outcome, said: Said) -> str:
+def told(turn: Answering, decision: Decision, outcome: Outcome, said: Said) -> str:
     """Return what became of a call, in the user's language and as true as it is known."""
     became = _became(turn, decision, outcome, said)
     if was_denied(outcome.value):
@@ -33,7 +30,7 @@ def told(turn: "Answering", decision: Decision, outcome: Outcome, said: Said) ->
     return became
 
 
-def _became(turn: "Answering", decision: Decision, outcome: Outcome, said: Said) -> str:
+def _became(turn: Answering, decision: Decision, outcome: Outcome, said: Said) -> str:
     language, summary = language_of_turn(turn.work), decision.summary
     changes = decision.kind == "run"
     if outcome.later:
@@ -64,7 +61,7 @@ class FromDocuments:
     answer: ExtractiveAnswer | None
 
 
-def from_documents(turn: "Answering", found: SearchResult | None) -> FromDocuments | None:
+def from_documents(turn: Answering, found: SearchResult | None) -> FromDocuments | None:
     """Return the sentences that explain an answer, in the language of the question.
 
     An entry of an FAQ that asks this very question is told whole.
@@ -91,7 +88,7 @@ def _shortened(answer: ExtractiveAnswer) -> ExtractiveAnswer:
     return ExtractiveAnswer(kept, cited, known=True, language=answer.language)
 
 
-def write(turn: "Answering", text: str, documents: FromDocuments | None = None) -> None:
+def write(turn: Answering, text: str, documents: FromDocuments | None = None) -> None:
     """Write the answer: ``text``, and behind it the sentences of the documents, cited."""
     out = turn.out
     out.rewind()  # that something takes a moment is no part of the answer

@@ -5,11 +5,10 @@
 import { ApiError, api, newId } from "./api.js";
 import { ConnectionLost } from "./client/kotaemon.js";
 import { Elsewhere } from "./elsewhere.js";
-import { handoffSaid } from "./handoff.js";
 import { pastTurns } from "./past.js";
 import { placeMoved } from "./place.js";
 import { Store } from "./store.js";
-import { isFinished, newTurn, turnFromServer, withFrame, withLink } from "./turn.js";
+import { handoffSaid, isFinished, newTurn, turnFromServer, withFrame, withLink } from "./turn.js";
 
 const REOPEN_AFTER_MS = 500; // what the store lost may take a moment to come back
 const UNDER_WAY = "kotaemon.turn.";

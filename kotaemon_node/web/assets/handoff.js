@@ -1,4 +1,4 @@
-// A person has the conversation, or the bot has: what the server says of it, and how to change it.
+// Hands the conversation to a person, and back to the bot.
 import { ApiError, api } from "./api.js";
 import { conversation } from "./conversation.js";
 
@@ -18,15 +18,4 @@ async function hand(how) {
     if (!(error instanceof ApiError)) throw error;
     return error;
   }
-}
-
-/** What a frame says of who has the conversation; undefined where it says nothing of it. */
-export function handoffSaid(frame) {
-  if (frame.type === "handoff") {
-    const { active, since, reason, by } = frame;
-    return active ? { since, reason, by } : null;
-  }
-  // It was handed off before this page began to listen.
-  if (frame.type === "done" && frame.handoff) return { since: 0, reason: "", by: "" };
-  return undefined;
 }

@@ -143,3 +143,14 @@ function secondsOf(timings) {
   const total = timings?.total_s ?? timings?.total;
   return typeof total === "number" ? total : null;
 }
+
+/** What a frame says of who has the conversation; undefined where it says nothing of it. */
+export function handoffSaid(frame) {
+  if (frame.type === "handoff") {
+    const { active, since, reason, by } = frame;
+    return active ? { since, reason, by } : null;
+  }
+  // It was handed off before this page began to listen.
+  if (frame.type === "done" && frame.handoff) return { since: 0, reason: "", by: "" };
+  return undefined;
+}
