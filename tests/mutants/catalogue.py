@@ -42,8 +42,8 @@ READS = "kotaemon_node/adapters/redis/session_reads.py"
 BOOTSTRAP, RUNNING = "kotaemon_node/bootstrap.py", "kotaemon_node/running.py"
 ENGINE = "kotaemon_node/engine"
 GROUP, EXECUTION = f"{ENGINE}/group_commit.py", f"{ENGINE}/execution.py"
-WRITING, ANSWERING = f"{ENGINE}/writing.py", f"{ENGINE}/answering.py"
-TOOLS = f"{ENGINE}/tool_steps.py"
+WRITING = f"{ENGINE}/writing.py"
+DRAFT, TOOLS = f"{ENGINE}/answer_draft.py", f"{ENGINE}/tool_steps.py"
 FINDING = f"{ENGINE}/finding.py"
 FOLLOWING, OWNERS = f"{ENGINE}/following.py", f"{ENGINE}/owners.py"
 RECOVERY = f"{ENGINE}/recovery.py"
@@ -220,7 +220,7 @@ _KNOWLEDGE = (
         "a pod that is behind the session answers, and pods learn of nothing new",
         (
             Change(CLAIM, SEEN_COUNTS, "if false then"),
-            Change(ANSWERING, SEEN_STANDS, "return asked"),
+            Change(DRAFT, SEEN_STANDS, "return asked"),
             Change(BOOTSTRAP, "look=tenants.libraries.wake", "look=lambda *_: None"),
             Change(RUNNING, "period_s = limits.RECONCILE_S if", "period_s = 600.0 if"),
         ),
