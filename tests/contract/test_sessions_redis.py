@@ -284,6 +284,19 @@ def test_frames_are_numbered_without_gap_and_a_lost_reply_may_be_repeated(
     assert [f.seq for f in frames.read(key("t1"), after=2, limit=10, trace_id="").frames] == [3]
 
 
+def test_what_a_turn_decided_is_decided_once(
+    sessions: RedisSessionStore, frames: RedisFrameLog
+) -> None:
+    lease = owned(sessions, "t1").lease
+    for decided in ("first", "second"):
+        journal = (("query", decided), (f"only {decided}", 1))
+        assert frames.append([FrameBatch(lease, 1, (), journal)]) == [None]
+
+    heir = sessions.seize(key("t1"), "pod-b", from_owner="pod-a")
+    assert heir is not None
+    assert heir.journal == {"query": "first", "only first": 1, "only second": 1}
+
+
 def test_a_frame_that_cannot_be_written_harms_no_other_turn(
     sessions: RedisSessionStore, frames: RedisFrameLog
 ) -> None:
