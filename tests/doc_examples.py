@@ -121,8 +121,8 @@ def not_printed(shown: tuple[str, ...], printed: str) -> Iterator[str]:
         place = found.end()
 
 
-def _environment(url: str, folder: Path, data: Path) -> Mapping[str, str]:
-    # The page's own way to name the program leads to this tree's.
+def typing_in(folder: Path) -> dict[str, str]:
+    """Return the environment in which the pages' way to name the program leads to this tree's."""
     programs = folder / ".venv" / "bin"
     programs.mkdir(parents=True, exist_ok=True)
     program = programs / "kotaemon"
@@ -132,11 +132,13 @@ def _environment(url: str, folder: Path, data: Path) -> Mapping[str, str]:
         **os.environ,
         "PATH": f"{programs}:{os.environ['PATH']}",
         "PYTHONPATH": str(ROOT),
-        "KOTAEMON_URL": url,
-        "KOTAEMON_DATA": str(data),
         "NO_COLOR": "1",
         "COLUMNS": "100",
     }
+
+
+def _environment(url: str, folder: Path, data: Path) -> Mapping[str, str]:
+    return {**typing_in(folder), "KOTAEMON_URL": url, "KOTAEMON_DATA": str(data)}
 
 
 def _outdented(text: str, indent: str) -> str:

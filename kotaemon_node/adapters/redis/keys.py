@@ -30,7 +30,7 @@
 |                                       |        | who has it                        |          |
 | kn:<tenant>:{<sid>}:f<digest of tid>  | stream | <seq>-0 → OFFSET: text*,          | turn +   |
 |                                       |        | or type: JSON*                    | 10 min   |
-| kn:<tenant>:{<sid>}:signal            | pubsub | "<tid> <seq>" after a flush       | -        |
+| kn:<tenant>:{<sid>}:signal            | pubsub | "<tid> <seq>" after a flush;      | -        |
 |                                       |        | " 0" when it is deleted           |          |
 | kn:<tenant>:sessions:<subject>        | zset   | session ids by last activity (ms) | session, |
 |                                       |        |                                   | archived |
@@ -85,12 +85,13 @@
 | kn:{sealing:<tenant>}:keys            | hash   | id → data key, wrapped by a       | until it |
 |                                       |        | master key (JSON); -id → when it  | is       |
 |                                       |        | was destroyed (s); #newest → id   | destroyed|
-| kn:answer:{<share>}:<digest°>         | string | a hot answer* (A, JSON in zlib),  | 3600 s   |
+| kn:answer:{<share>}:<digest°>         | string | a hot answer* (A, JSON in zlib),  | 3600 s;  |
 |                                       |        | or the turn that makes it (L,     | 60 s     |
 |                                       |        | JSON)                             |          |
 | kn:answer:{<share>}:asked:<tenant>    | string | bits of digests° of the questions | 1 h,     |
-| … :before                             |        |                                   | then 1 h |
-|                                       |        | that were asked                   | as that  |
+|                                       |        | that were asked                   | renamed  |
+| kn:answer:{<share>}:asked:<tenant>    | string | as that was, an hour before       | 1 h      |
+|   :before                             |        |                                   |          |
 | kn:answer:{<share>}:kept              | string | bytes of answers kept             | 3600 s   |
 | kn:<tenant>:trace:<trace id>          | zset   | sid/tid by time (ms): whose audit | AUDIT_   |
 |                                       |        | records have this trace           | TTL_S    |
