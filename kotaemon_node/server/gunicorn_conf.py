@@ -36,7 +36,9 @@ workers = 1
 worker_class = "kotaemon_node.server.worker.PodWorker"
 # Beyond the requests: idle connections of the balancer, and those that are told 429.
 worker_connections = limits.REQUESTS_PER_POD_MAX + 1_500
-backlog = 2048
+# As many as Linux lets wait (net.core.somaxconn): when a pod dies, the readers of its streams come
+# at once, and a connection that finds no room looks to the balancer like a dead pod.
+backlog = 4096
 # The balancer keeps idle connections for reuse; it must be the one that closes them.
 keepalive = 90
 # A process frozen for less than this goes on when it wakes up, and finds itself fenced.

@@ -4,6 +4,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -163,6 +164,54 @@ def test_a_frozen_pods_request_goes_elsewhere_and_its_stream_is_cut(pods: Balanc
     assert answered_after < 3.5
     assert cut_after
     assert cut_after[0] < 3.5
+
+
+def test_where_most_pods_are_silent_their_streams_are_not_cut_at_once(pods: BalancedPods) -> None:
+    frozen = ("worker-1", "worker-2")
+    session_ids = [pods.session_on(name) for name in frozen]
+    streams = [
+        requests.get(f"{pods.url}/v1/sessions/{session_id}/turns/t/stream", stream=True, timeout=30)
+        for session_id in session_ids
+    ]
+    try:
+        said = [stream.iter_lines() for stream in streams]
+        for lines in said:
+            next(lines)
+        for name in frozen:
+            pods.freeze(name)
+        pods.wait_used("worker-0")
+        time.sleep(2.0)  # several looks of what would cut them
+        for name in frozen:
+            pods.thaw(name)
+
+        for lines in said:
+            for _ in range(100):  # more than was on its way when the pods froze
+                next(lines)
+    finally:
+        for stream in streams:
+            stream.close()
+
+
+@pytest.mark.long
+def test_where_most_pods_are_frozen_for_long_their_streams_are_cut_after_all(
+    pods: BalancedPods,
+) -> None:
+    session_id = pods.session_on(VICTIM)
+    with requests.get(
+        f"{pods.url}/v1/sessions/{session_id}/turns/t/stream", stream=True, timeout=60
+    ) as stream:
+        lines = stream.iter_lines()
+        next(lines)
+        for name in (VICTIM, "worker-2"):
+            pods.freeze(name)
+        with suppress(requests.RequestException):
+            for _ in lines:
+                pass
+        states = pod_states(pods.folder)
+        for name in (VICTIM, "worker-2"):
+            pods.thaw(name)
+
+    assert {states[name].status for name in (VICTIM, "worker-2")} == {"DOWN"}
 
 
 def test_a_leaving_pod_keeps_its_streams_and_gets_nothing_new(pods: BalancedPods) -> None:
