@@ -62,6 +62,7 @@ def _pattern(sentence: Sentence) -> re.Pattern[str]:
 
 
 README: Final = "README.md"
+CHINESE: Final = "README.zh.md"
 PROMISES: Final = "docs/explanation/promises.md"
 CAPACITY: Final = "docs/how-to/capacity.md"
 STATUS: Final = "docs/STATUS.md"
@@ -73,6 +74,41 @@ SENTENCES: Final[Sequence[Sentence]] = (
     ),
     Sentence(README, "| {p50} ms (median), {p95} ms (p95), {max} ms at most |", takeover),
     Sentence(README, "| characters lost, repeated or changed | {wrong} |", takeover),
+    Sentence(
+        README,
+        "`make chaos`: {minutes} minutes with {writers} writers, {faults} kinds of faults and "
+        "{kills} kills, which met {hits} running turns: [{violations} violations in {turns} turns]",
+        chaos,
+    ),
+    Sentence(README, "{crashed} turns lost three pods and ended as `turn_crashed`", chaos),
+    Sentence(
+        README,
+        "with {writers} writers on the same two cores {kill_p50} s (median), [{kill_p95} s (p95)]",
+        chaos,
+    ),
+    Sentence(README, "`make e2e-k8s`: [{turns} turns, {violations} violations]", on_kubernetes),
+    Sentence(
+        README,
+        "{changes} changes while {kills} pods were killed: [{p50} ms (median), {max} ms at most]",
+        convergence,
+    ),
+    Sentence(CHINESE, "在 {turns} 个回答的中途，用 SIGKILL 杀掉节点 {kills} 次", takeover),
+    Sentence(CHINESE, "| {p50} ms（中位数），{p95} ms（p95），最多 {max} ms |", takeover),
+    Sentence(CHINESE, "| 丢失、重复或改变的字符 | {wrong} |", takeover),
+    Sentence(
+        CHINESE,
+        "{minutes_zh}分钟，{writers} 个写入者，{faults} 种故障，杀 {kills} 次，"
+        "命中 {hits} 个运行中的轮次：[{turns} 个轮次，{violations} 次违反]",
+        chaos,
+    ),
+    Sentence(CHINESE, "每三秒杀一次，{crashed} 个轮次失去三个节点", chaos),
+    Sentence(CHINESE, "{kill_p50} s（中位数），[{kill_p95} s（p95）]", chaos),
+    Sentence(CHINESE, "[{turns} 个轮次，{violations} 次违反](load/results/e2e", on_kubernetes),
+    Sentence(
+        CHINESE,
+        "{changes} 次修改，其间杀掉 {kills} 个节点：发布后 [{p50} ms（中位数），最多 {max} ms]",
+        convergence,
+    ),
     Sentence(
         PROMISES,
         "`make chaos`: {minutes} minutes with {writers} writers, {faults} kinds of faults and "

@@ -34,11 +34,11 @@ def rounded(value: float, digits: int = 0) -> str:
 def chaos() -> Figures:
     """The kept run of ``make chaos``."""
     run = kept("chaos")
+    minutes = round(run["seconds"] / 60)
     killed = run["kills"]["first_text_ms"]["kill_worker"]
     return {
-        "minutes": {10: "ten", 30: "thirty", 60: "sixty"}.get(
-            round(run["seconds"] / 60), str(round(run["seconds"] / 60))
-        ),
+        "minutes": {10: "ten", 30: "thirty", 60: "sixty"}.get(minutes, str(minutes)),
+        "minutes_zh": {10: "十", 30: "三十", 60: "六十"}.get(minutes, f" {minutes} "),
         "writers": str(run["writers"]),
         "faults": str(len(run["faults"])),
         "kills": rounded(run["kills"]["strikes"]),
