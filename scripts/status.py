@@ -1,8 +1,9 @@
-"""Keeps docs/STATUS.md: ``python -m scripts.status [--run [--long] [ID …]]``.
+"""Keeps docs/STATUS.md: ``python -m scripts.status [--run [--long]] [--report FILE] [ID …]``.
 
 Its rows are written by hand. From the files in load/results this fills in of which commit and day
 a figure is, and how many rows stand how. With ``--run`` it runs the tests that rows name, those of
 the rows asked for or all, and writes what came of them; ``--long`` takes those of minutes too.
+``--report`` reads that from the file of a run that was made: ``PYTEST_ADDOPTS=--junitxml=FILE``.
 """
 
 import argparse
@@ -155,7 +156,7 @@ def tested(row: Row, ended: Mapping[str, Counter[str]], at: str) -> Row:
     return replace(row, result=f"{told} ({whole['passed']}){rest}", at=at)
 
 
-def _run(chosen: Sequence[Row], *, long: bool) -> dict[str, Row]:
+def _run(chosen: Sequence[Row], *, long: bool) -> dict[str, Counter[str]]:
     tests = sorted({test for row in chosen for test in row.tests})
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
@@ -165,10 +166,7 @@ def _run(chosen: Sequence[Row], *, long: bool) -> dict[str, Row]:
             cwd=ROOT,
             check=False,
         )
-        ended = outcomes(report)
-    commit = surroundings.commit()
-    at = f"`{commit}`, {day_of(commit.removesuffix('-dirty'))}"
-    return {row.id: tested(row, ended, at) for row in chosen}
+        return outcomes(report)
 
 
 def main() -> int:
@@ -176,17 +174,22 @@ def main() -> int:
     asked = argparse.ArgumentParser(description=__doc__)
     asked.add_argument("--run", action="store_true", help="run the tests of rows")
     asked.add_argument("--long", action="store_true", help="those of minutes too")
-    asked.add_argument("ids", nargs="*", help="rows, or the letters that they begin with")
+    asked.add_argument("--report", type=Path, help="what a run of tests at this commit wrote")
+    asked.add_argument("ids", nargs="*", help="as A7.3, A7 or A")
     said = asked.parse_args()
     page = PAGE.read_text("utf-8")
     found = {row.id: refreshed(row) for row in rows(page)}
-    if said.run:
+    if said.run or said.report:
         chosen = [
             row
             for row in found.values()
-            if row.tests and (not said.ids or row.id.startswith(tuple(said.ids)))
+            if row.tests
+            and (not said.ids or {row.id, row.id.partition(".")[0], row.id[0]} & {*said.ids})
         ]
-        found |= _run(chosen, long=said.long)
+        ended = outcomes(said.report) if said.report else _run(chosen, long=said.long)
+        commit = surroundings.commit()
+        at = f"`{commit}`, {day_of(commit.removesuffix('-dirty'))}"
+        found |= {row.id: tested(row, ended, at) for row in chosen}
     PAGE.write_text(changed(page, found), "utf-8")
     return int(any(row.result.startswith("failed") for row in found.values()))
 
