@@ -13,6 +13,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -53,6 +54,7 @@ from kotaemon_node.adapters.redis import (
     RedisPlugins,
     connect,
 )
+from kotaemon_node.adapters.redis.schema import check_schema
 from kotaemon_node.adapters.signing import read_trusted_keys
 from kotaemon_node.adapters.store.factory import StorePlace, make_artifact_store
 from kotaemon_node.adapters.store.file_store import FileArtifactStore
@@ -62,6 +64,7 @@ from kotaemon_node.adapters.system.tasks import ThreadTasks
 from kotaemon_node.adapters.weaviate import write_store
 from kotaemon_node.composition.sealing import cipher_of, keeper_of, tell_keys_changed
 from kotaemon_node.domain.document_names import TENANTS_FOLDER
+from kotaemon_node.domain.errors import StoreUnavailable
 from kotaemon_node.domain.ids import DEFAULT_TENANT
 from kotaemon_node.telemetry.logs import configure_logs
 from kotaemon_node.telemetry.tracing import Tracing
@@ -102,6 +105,8 @@ def compose(settings: CoordinatorSettings) -> Coordinator:
     place = StorePlace.of(settings, url=settings.coordinator_artifact_url)
     store = make_artifact_store(place, clock=clock, writes=True)
     redis = connect(settings.redis_url)
+    with suppress(StoreUnavailable):  # it may come later; pods look as well
+        check_schema(redis)
     pointer = RedisGenerationPointer(redis)
     board, metrics = StatusBoard(), CoordinatorMetrics()
     encoder = encoder_of(settings, told=metrics.encoder_agreement)

@@ -9,12 +9,14 @@ from flask import Flask
 
 from kotaemon_node.adapters.redis import RedisStore
 from kotaemon_node.adapters.redis.durability import NeverDurable
+from kotaemon_node.adapters.redis.schema import SchemaTooNew, check_schema
 from kotaemon_node.audit_log.writer import AuditWriter
 from kotaemon_node.composition.acting import Acting
 from kotaemon_node.composition.effects import Effects
 from kotaemon_node.composition.limiting import Limiting
 from kotaemon_node.composition.outside import GuardedEndpoint
 from kotaemon_node.domain import limits
+from kotaemon_node.domain.errors import StoreUnavailable
 from kotaemon_node.engine.handing import HandoffDesk
 from kotaemon_node.engine.later import LaterWorker
 from kotaemon_node.engine.owners import Owners
@@ -56,12 +58,10 @@ class RunningPod:
     def start(self) -> None:
         """Start the loops; requests are served as soon as knowledge is loaded.
 
-        Ends the process where the store can never be as durable as it is asked to be.
+        Ends the process where the store can never be as durable as it is asked to be, or where a
+        newer program has written what this one would misread.
         """
-        try:
-            self.store.check_durability()
-        except NeverDurable as error:
-            raise SystemExit(str(error)) from error
+        self._check_store()
         self.tasks.spawn("durability", self._keep_checking_durability)
         self.tracing.start(self.tasks)
         if (guarded := self.guarded) is not None:
@@ -109,6 +109,15 @@ class RunningPod:
             self.audit.finish()
         self.tracing.finish(self.clock)
 
+    def _check_store(self) -> None:
+        try:
+            self.store.check_durability()
+            check_schema(self.store)
+        except (NeverDurable, SchemaTooNew) as error:
+            raise SystemExit(str(error)) from error
+        except StoreUnavailable:
+            self.tasks.spawn("schema", self._keep_looking_at_schema)
+
     def _wait(self, idle: Callable[[], bool], timeout_s: float) -> None:
         deadline_s = self.clock.monotonic_s() + timeout_s
         while self.clock.monotonic_s() < deadline_s and not (idle() and self._quiet):
@@ -126,6 +135,18 @@ class RunningPod:
         except NeverDurable as error:
             # It was away when this pod started. The pod stays unready, as it would after a restart.
             _log.error("never_durable", reason=str(error))
+
+    def _keep_looking_at_schema(self) -> None:
+        """Look until the store answers, which was away when this pod started."""
+        while not self.pod.draining:
+            try:
+                check_schema(self.store)
+                break
+            except StoreUnavailable:
+                self.clock.sleep(limits.POD_HEARTBEAT_S)
+            except SchemaTooNew as error:
+                _log.error("schema_too_new", reason=str(error))
+                self.pod.drain()  # it takes no work, as after a restart
 
     def _keep_reconciling(self) -> None:
         """Read the truth now and then, so that a lost event costs time and nothing else."""

@@ -130,6 +130,8 @@
 | kn:{use:<tenant>}:turn:<digest>       | hash   | what was reserved for a turn, how | 20 min,  |
 |                                       |        | often it was asked for, and what  | settled  |
 |                                       |        | each attempt at it told           | 120 s    |
+| kn:schema                             | string | number of the schema of all this  | -        |
+|                                       |        | (``schema``)                      |          |
 | kn:touch:{<number>}                   | string | nothing: written to confirm what  | one a    |
 |                                       |        | was written or read before it     | primary  |
 
@@ -154,6 +156,7 @@ from kotaemon_node.domain import limits
 from kotaemon_node.domain.session import SessionKey, TurnKey
 
 PODS = "kn:pods"
+SCHEMA = "kn:schema"
 HANDOFFS = "kn:handoffs"
 API_KEYS = "kn:{api-keys}:keys"
 API_KEYS_STAMP = "kn:{api-keys}:stamp"

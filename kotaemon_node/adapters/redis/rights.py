@@ -88,6 +88,7 @@ FAMILIES: Final = (
     Family(("kn:{plugins:*}:desired",)),
     Family(("kn:{kept:*}:*", "kn:{kept:*}#keys")),
     Family(("kn:{use:*}:*",), backup=""),
+    Family(("kn:schema",), backup="r"),
     Family(("kn:touch:{*}",)),
 )
 
