@@ -71,6 +71,10 @@ def test_all_else_is_neither(said: str) -> None:
         ("好的，我的订单", "订单1003将被取消", "other"),
         ("yes", "order_cancel (order_id: 1003)", "yes"),
         ("ok 1003", "order_cancel (order_id: 1003)", "other"),
+        # A word of doubt stays one where the action has it, too.
+        ("yes, cancel, not return", "Cancel and not return order 1003", "other"),
+        ("yes, cancel order later", "Cancel order 1003 later than order 1004", "other"),
+        ("yes", "Cancel and not return order 1003", "yes"),
         ("yes", "", "yes"),
         ("好的，请退款", "为您退款18欧元", "yes"),
     ],
