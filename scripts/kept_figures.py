@@ -64,6 +64,8 @@ def _pattern(sentence: Sentence) -> re.Pattern[str]:
 README: Final = "README.md"
 CHINESE: Final = "README.zh.md"
 PROMISES: Final = "docs/explanation/promises.md"
+TAKEOVER: Final = "docs/explanation/takeover.md"
+PICTURE: Final = "docs/images/takeover.svg"
 CAPACITY: Final = "docs/how-to/capacity.md"
 STATUS: Final = "docs/STATUS.md"
 SENTENCES: Final[Sequence[Sentence]] = (
@@ -129,6 +131,14 @@ SENTENCES: Final[Sequence[Sentence]] = (
         "{kills} kills: the next text after {p50} ms (median), {p95} ms (p95), {max} ms at most",
         takeover,
     ),
+    Sentence(
+        TAKEOVER,
+        "{kills} workers were killed with SIGKILL in the middle of answers, {turns} of them,",
+        takeover,
+    ),
+    Sentence(TAKEOVER, "after {p50} ms (median), {p95} ms (p95), {max} ms at most.", takeover),
+    Sentence(TAKEOVER, "it is {kill_p50} s (median) and {kill_p95} s (p95) ([chaos]", chaos),
+    Sentence(PICTURE, "{p50} ms (median) and {p95} ms (p95) from 3 to 7, at the client", takeover),
     Sentence(
         PROMISES,
         "text goes on {least} to {most} s after a forced delete; {turns} turns while scaled, "

@@ -60,20 +60,6 @@ def test_figures_beside_a_results_file_are_the_same(name: str) -> None:
     assert told[0] == told[1]
 
 
-def test_the_failover_figures_are_in_both_first_sections_as_measured() -> None:
-    measured = (ROOT / "load" / "results" / "takeover.md").read_text("utf-8")
-    times = re.findall(
-        r"^\| \**first text of the new owner, \w+\** \| (\d+) ms \|$", measured, re.M
-    )
-    counts = re.findall(r"^\| (?:kills that met a turn|turns hit) \| (\d+) \|$", measured, re.M)
-    assert (len(times), len(counts)) == (3, 2)
-
-    for text in PAIRS[0]:
-        head, row = (line for line in text.splitlines() if re.match(r"\|.*(SIGKILL| ms)", line))
-        assert sorted(re.findall(r"\b\d+\b", head)) == sorted(counts)
-        assert re.findall(r"(\d+) ms", row) == times
-
-
 def test_commands_are_the_same_but_for_words_of_people() -> None:
     def typed(code: str) -> str:
         bare = re.sub(r"#.*|<[^>]*>", "", code)  # comments, and what a reader fills in
