@@ -15,6 +15,8 @@ TURN_LOG: Final = "turn_log"
 BUILD_TASK: Final = "build_task"
 BUILD_DONE: Final = "build_done"
 TOPICS: Final = (KNOWLEDGE_UPDATED, SESSION_UPDATED, CONFIG_UPDATED)
+EVENT_SCHEMA: Final = 1
+"""Of the topics that pods read. It goes up when a field changes its meaning or goes."""
 TURN_LOG_SCHEMA: Final = 1
 
 
@@ -36,6 +38,7 @@ class KnowledgeUpdated:
     sha256: str
     at: str
     trace_id: str
+    schema: int = EVENT_SCHEMA
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,7 @@ class SessionUpdated:
     epoch: str
     version: int
     hash: str
+    schema: int = EVENT_SCHEMA
 
 
 DATA_KEYS = "data_keys"
@@ -67,6 +71,7 @@ class ConfigUpdated:
     revision: int
     """Of what is wanted of all plugins of the tenant."""
     at: str
+    schema: int = EVENT_SCHEMA
 
 
 @dataclass(frozen=True, slots=True)

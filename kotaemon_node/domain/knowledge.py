@@ -151,6 +151,7 @@ class Manifest:
     def from_json(cls, raw: bytes) -> "Manifest":
         """Read ``to_json``'s bytes; ``ValueError`` or ``KeyError`` when they are not a manifest."""
         said = json.loads(raw)
+        _check_schema(said)
         documents = tuple(DocumentEntry(**row) for row in said["documents"])
         return cls.of(said, documents, digest=hashlib.sha256(raw).hexdigest())
 
@@ -162,12 +163,19 @@ class Manifest:
 
         Raises as ``from_json``.
         """
-        if said["schema"] != MANIFEST_SCHEMA:
-            raise ValueError(f"manifest schema {said['schema']} is not {MANIFEST_SCHEMA}")
+        _check_schema(said)
         segments = tuple(SegmentEntry(**row) for row in said["segments"])
         made = cls(**{**said, "segments": segments, "documents": documents})
         object.__setattr__(made, "_digest", digest)
         return made
+
+
+def _check_schema(said: Mapping[str, Any]) -> None:
+    if said["schema"] != MANIFEST_SCHEMA:
+        raise ValueError(
+            f"the manifest is of schema {said['schema']!r:.20}; this program knows"
+            f" {MANIFEST_SCHEMA}: upgrade pods before coordinators"
+        )
 
 
 # ``json.dumps`` would make one for each document.

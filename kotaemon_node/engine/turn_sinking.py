@@ -13,6 +13,7 @@ import orjson
 import structlog
 
 from kotaemon_node.domain.errors import MasterKeyMissing, Sealed, Unavailable
+from kotaemon_node.domain.events import TURN_LOG_SCHEMA
 from kotaemon_node.domain.limits import TURN_SINK_WAIT_S_MAX
 from kotaemon_node.engine.sealed_text import opened_text
 from kotaemon_node.engine.turn_log import TEXTS, text_place
@@ -105,12 +106,20 @@ def _opened_text(cipher: FieldCipher, text: str, place: SealedPlace) -> str:
 
 
 def entry_of(message: Message) -> LogEntry | None:
-    """Return what a message says; None for one that none of us has written."""
+    """Return what a message says; None for one that none of us has written.
+
+    Raises ``Unavailable`` for one of a newer program: it waits on the bus for whoever knows it.
+    """
     try:
         fields = orjson.loads(message.value)
         event_id, at = fields["event_id"], fields["at"]
     except (ValueError, KeyError, TypeError):
         return None
+    if fields.get("schema", TURN_LOG_SCHEMA) != TURN_LOG_SCHEMA:
+        raise Unavailable(
+            f"a turn is logged in schema {fields['schema']!r:.20}, and this program knows"
+            f" {TURN_LOG_SCHEMA}: upgrade `kotaemon turn-log` as well"
+        )
     if not (isinstance(event_id, str) and event_id and isinstance(at, str)):
         return None
     return LogEntry(event_id, at, fields)

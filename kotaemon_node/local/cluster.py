@@ -2,7 +2,7 @@
 
 import json
 import secrets
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from kotaemon_node.local.errors import LocalError
@@ -127,7 +127,15 @@ def load(folder: DataFolder) -> Cluster | None:
     except OSError as error:
         raise LocalError(f"{folder.cluster_file} cannot be read: {error.strerror}.") from error
     try:
-        return Cluster(**json.loads(text))
+        said = json.loads(text)
+        strange = sorted(set(said) - {at.name for at in fields(Cluster)})
+        if strange:
+            raise LocalError(
+                f"{folder.cluster_file} was written by a newer version, which says"
+                f" {', '.join(strange)[:200]}: use that one, or remove the file to give the cluster"
+                " new ports."
+            )
+        return Cluster(**said)
     except (ValueError, TypeError) as error:
         raise LocalError(
             f"{folder.cluster_file} is damaged; remove it to give the cluster new ports."
