@@ -58,7 +58,7 @@ class Cluster(Target):
         self._knowledge = knowledge
         self._plugins = plugins
         self._arguments = arguments
-        inherited = {name: text for name, text in os.environ.items() if name not in _SETTINGS}
+        inherited = foreign_to_settings(os.environ)
         # The processes run in the data folder: they must find this source tree from there.
         self.environment = {**inherited, "PYTHONPATH": str(_ROOT), **(environment or {})}
 
@@ -131,6 +131,11 @@ class Cluster(Target):
         return "\n".join(
             "\n  ".join([f"--- {name}", *self.folder.log_tail(name)]) for name in names
         )
+
+
+def foreign_to_settings(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return an environment without what would change a cluster behind a test's back."""
+    return {name: text for name, text in environment.items() if name not in _SETTINGS}
 
 
 COMMAND = [sys.executable, "-m", "kotaemon_node.cli.main"]

@@ -1,29 +1,62 @@
 """The examples of the documentation do what they show, against a whole cluster."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import requests
 
 from tests.cluster import Cluster
-from tests.doc_examples import ROOT, RUN_HERE, examples_of, run_python, run_shell
+from tests.doc_examples import (
+    ROOT,
+    Example,
+    examples_of,
+    run_javascript,
+    run_python,
+    run_shell,
+    run_talk,
+)
+from tests.documented.blocks import catalogue, shown_by
 
-RUNS = {"sh": run_shell, "python": run_python}
+BY = "integration/test_doc_examples.py"
+PAGES = sorted((page for page in catalogue() if shown_by(BY, page)), key="acting" not in str)
+FILES = {"manuals/kettle.txt": "The kettle holds two litres.", "guide.md": "# Guide\n\nPress it."}
 
 
 @pytest.mark.long  # a cluster of its own: what the examples change is theirs
 @pytest.mark.timeout(600)
-def test_the_examples_of_the_pages_run(tmp_path: Path) -> None:
+def test_the_examples_of_the_pages_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))  # what a page names in it is a file of the reader's
+    for name, text in FILES.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
     problems = []
     with Cluster(tmp_path / "data", plugins="sample", workers=2) as cluster:
-        for name in RUN_HERE:
-            folder = tmp_path / name.replace("/", "-")
-            folder.mkdir()
-            examples = [example for example in examples_of(ROOT / name) if not example.not_run]
-            for kind, run in RUNS.items():
-                those = [example for example in examples if example.kind == kind]
-                found = run(those, url=cluster.url, folder=folder, data=cluster.folder.path)
-                problems += [f"{name}: {problem}" for problem in found]
+        for name in PAGES:
+            problems += [f"{name}: {problem}" for problem in _problems(name, cluster, tmp_path)]
         assert requests.get(f"{cluster.url}/readyz", timeout=10).status_code == 200
 
     assert not problems, "\n".join(problems)
+
+
+def _problems(page: str, cluster: Cluster, room: Path) -> Iterator[str]:
+    folder = room / page.replace("/", "-")
+    folder.mkdir()
+    url, data = cluster.url, cluster.folder.path
+    shell, python, script = (_examples(page, kinds) for kinds in KINDS)
+    yield from run_shell(shell, url=url, folder=folder, data=data)
+    if python:
+        yield from run_python(python, url=url, folder=folder, data=data)
+    if script:
+        yield from run_javascript(script, url=url, folder=folder)
+    for block in shown_by(BY, page):
+        if block.kind == "":
+            yield from run_talk(block.text, url=url)
+
+
+KINDS = (("sh",), ("python",), ("js", "javascript"))
+
+
+def _examples(page: str, kinds: tuple[str, ...]) -> list[Example]:
+    lines = {block.line + 1 for block in shown_by(BY, page)}
+    return [it for it in examples_of(ROOT / page, kinds) if it.line in lines]
