@@ -94,6 +94,27 @@ def test_a_role_may_do_what_its_row_says(role: str, endpoint: str, *, allowed: b
             check(endpoint, caller)
 
 
+def test_what_is_about_all_tenants_is_for_those_who_run_the_cluster() -> None:
+    ours, theirs = (Principal(tenant, "someone", "admin") for tenant in ("default", "acme"))
+    refused = set()
+    for endpoint, row in PERMISSIONS.items():
+        check(endpoint, ours)
+        try:
+            check(endpoint, theirs)
+        except Forbidden:
+            refused.add(endpoint)
+            assert row.whole_cluster, endpoint
+
+    assert refused == {
+        "cluster.read_cluster",
+        "plugins.list_plugins",
+        "plugins.push_plugin",
+        "plugins.change_plugin",
+        "plugins.reload_plugin",
+        "plugins.delete_plugin",
+    }
+
+
 def test_only_health_the_page_its_login_and_the_description_need_no_caller() -> None:
     assert {name for name, row in PERMISSIONS.items() if row.signed} == {"channels.receive"}
     assert {name for name, row in PERMISSIONS.items() if row.public and not row.signed} == {
