@@ -202,11 +202,16 @@ def _settle(found: Run, target: Target, tell: Tell) -> None:
         target.wait_ready(timeout_s=_SETTLE_S)
     except (NotInTime, LocalError) as error:
         found.failures.append(f"after the last fault: {error}")
+    read_histories(writers, tell)
+    for name in _METRICS:
+        found.metrics[name] = target.metric(name)
+
+
+def read_histories(writers: Writers, tell: Tell) -> None:
+    """Read and note every session as it is in the end; only when all clients have left."""
     tell(f"reading {len(writers.sessions())} histories")
     for session in writers.sessions():
         for _ in range(_TRIES_FINAL):
             if writers.read(session, client="judge", final=True):
                 break
             time.sleep(0.2)
-    for name in _METRICS:
-        found.metrics[name] = target.metric(name)

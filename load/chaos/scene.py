@@ -70,10 +70,12 @@ def scene(
     pace: Mapping[str, float] = PACE,
     kind: str = "single",
     durability: str = "local",
+    settings: Mapping[str, str] | None = None,
 ) -> Iterator[Scene]:
     """Start everything in ``folder`` and stop it at the end.
 
     ``pace``: of the language model. ``kind``: of the store. ``durability``: the setting.
+    ``settings``: others, by name.
     """
     knowledge, clocks = folder / "knowledge", folder / "clocks"
     shutil.copytree(ROOT / "sample" / "knowledge", knowledge)
@@ -95,6 +97,7 @@ def scene(
             "DURABILITY": durability,
             "CHAOS_CLOCKS": str(clocks),
             "PYTHONPATH": f"{ROOT / 'load' / 'chaos' / 'clock'}:{ROOT}",
+            **(settings or {}),
         }
         publisher = Publisher(knowledge)
         publisher.publish()
