@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from kotaemon_node.adapters.redis import RedisStore
+from kotaemon_node.adapters.redis import RedisFeedback, RedisStore
 from kotaemon_node.domain.errors import (
     Conflict,
     CorruptArtifact,
@@ -17,6 +17,7 @@ from kotaemon_node.domain.errors import (
 from kotaemon_node.domain.session import SessionKey, TurnKey
 from kotaemon_node.domain.session_copy import CopyName
 from kotaemon_node.domain.turn import State
+from kotaemon_node.ports.feedback import Feedback
 from kotaemon_node.ports.sessions import ClaimOutcome
 from tests.archived_pods import ArchivedPod, Attic, principal, settled
 from tests.contract.test_session_cache import ANYBODY, NAMES, SESSION
@@ -165,6 +166,20 @@ def test_a_turn_that_comes_between_the_copy_and_its_removal_keeps_the_session(
     a.commit(work)
     assert attic.cold.archive(copy, rested_s=0, kept_s=9e5) == "changed"
     assert a.ids() == ["t0", "t1"]
+
+
+def test_a_rating_that_comes_between_the_copy_and_its_removal_is_not_lost(
+    a: ArchivedPod, attic: Attic, redis_store: RedisStore
+) -> None:
+    settled(a, "t0")
+    attic.cold.look(SESSION, rested_s=0)
+    copy = attic.cold.copy(SESSION)
+    assert copy is not None
+    ratings, said = RedisFeedback(redis_store), Feedback("up", "clear", 1.5)
+    ratings.put(TurnKey(SESSION, "t0"), said)
+
+    assert attic.cold.archive(copy, rested_s=0, kept_s=9e5) == "changed"
+    assert ratings.of(SESSION, ["t0"]) == {"t0": said}
 
 
 def test_a_session_that_just_came_back_rests_again_first(
