@@ -14,6 +14,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
@@ -130,11 +131,11 @@ def refreshed(row: Row) -> Row:
     return replace(row, at=f"`{commit_of(name)}`, {kept_at}")
 
 
-def outcomes(report: Path) -> dict[str, Counter[str]]:
+def outcomes(*reports: Path) -> dict[str, Counter[str]]:
     """Return how the cases of each test ended, by ``tests/….py::test_…``."""
     found: dict[str, Counter[str]] = {}
     reader = etree.XMLParser(resolve_entities=False, no_network=True)
-    for case in etree.parse(report, reader).iter("testcase"):
+    for case in chain(*(etree.parse(one, reader).iter("testcase") for one in reports)):
         file = case.attrib["classname"].replace(".", "/") + ".py"
         name = case.attrib["name"].partition("[")[0]
         ended = next((child.tag for child in case if child.tag != "properties"), "passed")
@@ -183,7 +184,7 @@ def main() -> int:
     asked = argparse.ArgumentParser(description=__doc__)
     asked.add_argument("--run", action="store_true", help="run the tests of rows")
     asked.add_argument("--long", action="store_true", help="those of minutes too")
-    asked.add_argument("--report", type=Path, help="what a run of tests at this commit wrote")
+    asked.add_argument("--report", type=Path, action="append", help="of a run at this commit")
     asked.add_argument("ids", nargs="*", help="as A7.3, A7 or A")
     said = asked.parse_args()
     page = PAGE.read_text("utf-8")
@@ -195,7 +196,7 @@ def main() -> int:
             if row.tests
             and (not said.ids or {row.id, row.id.partition(".")[0], row.id[0]} & {*said.ids})
         ]
-        ended = outcomes(said.report) if said.report else _run(chosen, long=said.long)
+        ended = outcomes(*said.report) if said.report else _run(chosen, long=said.long)
         at = f"`{_commit()}`, {day_of('HEAD')}"
         found |= {row.id: tested(row, ended, at) for row in chosen}
     PAGE.write_text(changed(page, found), "utf-8")
