@@ -12,7 +12,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from kotaemon_node.adapters.speech.offline import OfflineHearing, OfflineSpeaking
 from kotaemon_node.api.voice.offer import VoiceOffer
-from kotaemon_node.domain.sound import Pcm, at_rate
+from kotaemon_node.domain.sound import Pcm, Resampler
 from kotaemon_node.domain.speech_limits import HEARING_RATE_HZ
 from kotaemon_node.ports.speech import Speech, Voice
 
@@ -43,6 +43,12 @@ def spoken(text: str, *, voice: str = ROBOT, speed: float = 0.9) -> bytes:
     finally:
         engine.close()
     return SILENCE[:HEARING_RATE_HZ] + pcm + SILENCE[:HEARING_RATE_HZ]
+
+
+def at_rate(pcm: Pcm, rate_hz: int) -> bytes:
+    """Return its samples at another rate."""
+    resampler = Resampler(pcm.rate_hz, rate_hz)
+    return resampler.feed(pcm.samples) + resampler.finish()
 
 
 def words_of(text: str) -> list[str]:

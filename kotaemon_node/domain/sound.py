@@ -192,9 +192,3 @@ def _weights(phases: int, cut: float) -> NDArray[np.float64]:
     weights = np.sinc(distances * cut) * cut
     weights *= 0.5 + 0.5 * np.cos(np.pi * np.clip(distances / half, -1, 1))
     return weights
-
-
-def at_rate(pcm: Pcm, rate_hz: int) -> bytes:
-    """Return its samples at another rate."""
-    resampler = Resampler(pcm.rate_hz, rate_hz)
-    return resampler.feed(pcm.samples) + resampler.finish()

@@ -10,14 +10,13 @@ import hashlib
 import hmac
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal, get_args
+from typing import Final, Literal
 
 ID_HEADER: Final = "webhook-id"
 TIME_HEADER: Final = "webhook-timestamp"
 SIGNATURE_HEADER: Final = "webhook-signature"
 
 EventType = Literal["turn.completed", "session.handoff", "faq.draft", "plugin.breaker_opened"]
-EVENT_TYPES: Final[tuple[EventType, ...]] = get_args(EventType)
 
 _PREFIX: Final = "whsec_"
 _VERSION: Final = "v1"

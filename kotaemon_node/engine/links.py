@@ -81,9 +81,6 @@ class LinkTerms:
         return any(".".join(parts[at:]) in self.hosts for at in range(len(parts)))
 
 
-ANY_LINK: Final = LinkTerms("any")
-
-
 @dataclass(slots=True)
 class LinkGate:
     """Lets one text out; ``known`` as ``LinkTerms.known`` returns it. For one task at a time."""

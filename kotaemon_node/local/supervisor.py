@@ -17,7 +17,7 @@ from kotaemon_node.local.errors import LocalError
 from kotaemon_node.local.folder import DataFolder, write_whole
 from kotaemon_node.local.supervisord import WITH_PARENT
 
-RUNNING, STARTING, BACKOFF, STOPPED = "RUNNING", "STARTING", "BACKOFF", "STOPPED"
+RUNNING, STARTING, BACKOFF = "RUNNING", "STARTING", "BACKOFF"
 
 
 @dataclass(frozen=True, slots=True)

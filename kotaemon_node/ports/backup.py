@@ -1,6 +1,6 @@
 """What backups ask of the session store: every session whole, and putting one back."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -78,8 +78,4 @@ class WholeSessions(Protocol):
 
     def known(self, key: SessionKey) -> bool:
         """Tell whether the store knows anything of a session: alive, archived or deleted."""
-        ...
-
-    def generations_known(self) -> Mapping[str, int]:
-        """Return knowledge base to the newest generation that the store's pointers name."""
         ...

@@ -69,14 +69,6 @@ def messages(data: Path, half: str = "*") -> Iterator[Message]:
             yield from _aimed(message)
 
 
-def answers_of_others(data: Path, half: str = "*") -> Iterator[Message]:
-    """Yield the responses of the public set: what a broken server may answer."""
-    files = sorted(data.glob(f"http_malformed/{half}/messages.jsonl"))
-    for row in (json.loads(line) for file in files for line in _lines(file)):
-        if row["direction"] == "response":
-            yield Message(row["id"], base64.b64decode(row["raw_b64"]), row["expect"])
-
-
 class Player:
     """Plays messages on a site, and looks after each whether another client is unharmed."""
 

@@ -1,7 +1,7 @@
 """Backups on a shelf: whole or none, verified, gone on with, and removed when they are too many."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -62,9 +62,6 @@ class ManySessions:
 
     def known(self, key: SessionKey) -> bool:
         return key.session_id in self.back
-
-    def generations_known(self) -> Mapping[str, int]:
-        return {}
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kotaemon_node.domain.door_limits import LINK_HELD_CHARS_MAX
-from kotaemon_node.engine.links import ANY_LINK, LinkGate, LinkTerms
+from kotaemon_node.engine.links import LinkGate, LinkTerms
 from kotaemon_node.ports.language_model import ChatMessage, ToolCall
 
 READ = (
@@ -163,7 +163,7 @@ def test_listed_hosts_and_their_subdomains_may_always_be_named() -> None:
     assert let_out(text, one=one) == text
     for strange in ("https://badexample.org/", "https://example.org.evil.example/"):
         assert let_out(strange, one=gate(terms)) == "(link left out)"
-    assert let_out("https://evil.example/q", one=gate(ANY_LINK)) == "https://evil.example/q"
+    assert let_out("https://evil.example/q", one=gate(LinkTerms("any"))) == "https://evil.example/q"
 
 
 def test_an_address_without_end_is_neither_shown_nor_kept() -> None:

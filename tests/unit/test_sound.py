@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kotaemon_node.domain.errors import Invalid, TooLarge
-from kotaemon_node.domain.sound import Pcm, Resampler, at_rate, read_wav, wav_of
+from kotaemon_node.domain.sound import Pcm, Resampler, read_wav, wav_of
 from kotaemon_node.domain.voice_activity import VoiceActivity, level_db
+from tests.speech import at_rate
 
 
 def tone(rate_hz: int, *, seconds: float = 0.5, loud: float = 10_000) -> bytes:

@@ -12,7 +12,6 @@ from kotaemon_node.adapters.redis.cold import NOT_COPIED, RedisColdSessions, his
 from kotaemon_node.adapters.redis.connection import RedisStore, store_error, store_errors
 from kotaemon_node.adapters.redis.idle import IdleSessions
 from kotaemon_node.adapters.redis.keys import SessionKeys
-from kotaemon_node.adapters.redis.pointer import RedisGenerationPointer
 from kotaemon_node.adapters.redis.restoring import put_whole
 from kotaemon_node.adapters.redis.session_list import UNLISTED, SessionList
 from kotaemon_node.adapters.redis.stored_text import texts_of_flat
@@ -194,11 +193,6 @@ class RedisWholeSessions:
             pipe.exists(names.archived)
 
         return any(self._store.pipelined(fill))
-
-    def generations_known(self) -> Mapping[str, int]:
-        """See the port."""
-        found = RedisGenerationPointer(self._store).current(self._tenant)
-        return {kb: ref.generation for kb, ref in found.items()}
 
 
 def require_empty(store: RedisStore) -> None:
