@@ -81,6 +81,14 @@ def test_figures_are_of_the_commit_of_their_file(row: Row) -> None:
         assert told == [commit_of(row.results[0])], "look at the figures; python -m scripts.status"
 
 
+@EACH
+def test_what_was_run_meanwhile_is_told(row: Row) -> None:
+    for command in row.commands:
+        name = command.removeprefix("make ")
+        if command.startswith("make ") and (RESULTS / f"{name}.json").exists():
+            assert name in row.results, "it was run: say what came of it, and link it"
+
+
 def test_how_many_stand_how_is_counted() -> None:
     assert counts(ROWS) in PAGE.read_text("utf-8"), "python -m scripts.status"
 
