@@ -136,6 +136,16 @@ def test_the_first_carrier_decides_and_addresses_carry_nothing() -> None:
     assert client.get(f"/v1/me?api_key={key}&key={key}&access_token={key}").status_code == 401
 
 
+def test_an_empty_bearer_is_a_wrong_one_and_no_login_stands_in_for_it() -> None:
+    cluster = KeyedCluster()
+    key, client = cluster.key(), cluster.client()
+    client.post("/v1/login", json={"key": key})
+
+    assert client.get("/v1/me").status_code == 200
+    assert client.get("/v1/me", headers=bearer("")).status_code == 401
+    assert client.get("/v1/me", headers={**bearer(" "), "X-API-Key": key}).status_code == 401
+
+
 def test_a_revoked_key_ends_within_seconds_and_so_do_its_logins() -> None:
     cluster = KeyedCluster()
     key, client = cluster.key(), cluster.client()
