@@ -1,4 +1,4 @@
-"""Thirty places of the core, each broken once, and the short tests that must see it.
+"""Places of the core, each broken once, and the short tests that must see it.
 
 One line each, of the kind that a hurried change makes: a comparison that is off by one, a check
 that is skipped, a part of a key that is left out. They are not the rules that runs of
@@ -243,6 +243,22 @@ CORE_MUTANTS: Final = (
             "if access.whole_cluster and not principal.tenant:",
         ),
         f"{UNIT}api_permissions.py",
+    ),
+    CoreMutant(
+        "effects",
+        "a call that goes on behind its turn is also asked about",
+        Change(
+            f"{ENGINE}/ledger.py",
+            "if claim is None or claim.later or known or",
+            "if claim is None or known or",
+        ),
+        f"{UNIT}slow_tools.py",
+    ),
+    CoreMutant(
+        "permissions",
+        "beside an empty token a login counts",
+        Change(f"{API}/principal.py", 'return value.strip() or "-"', "return value.strip()"),
+        f"{UNIT}api_keys.py",
     ),
     CoreMutant(
         "permissions",

@@ -1,4 +1,4 @@
-"""Breaks the thirty places of the core and keeps what their tests said of it.
+"""Breaks places of the core, one by one, and keeps what their tests said of it.
 
     python -m tests.mutants.core_runs [part of a name …]
 
@@ -93,7 +93,7 @@ def shown(rows: Sequence[Row]) -> str:
     """Return the table for people."""
     found = sum(bool(row["red"]) for row in rows)
     lines = [
-        "# Thirty broken places of the core",
+        f"# {len(rows)} broken places of the core",
         "",
         "Made by `python -m tests.mutants.core_runs`: each place is broken once, in a copy of the",
         "tree, and the short tests named for it are run; the same tests pass on the tree as it is.",

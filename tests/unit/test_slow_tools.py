@@ -106,6 +106,19 @@ def test_a_slow_tool_is_called_behind_its_turn() -> None:
     assert calls.told() == ["It is finished: render\n\nvideo.mp4"]
 
 
+def test_of_a_slow_call_whose_job_tells_how_it_ends_nobody_asks_besides() -> None:
+    calls, out = Calls(), Writer()
+    calls.tools.add("act", lambda *_: "ok", "once", slow=True, looks_up=True)
+    calls.run(out, ("act", NOTHING))
+    begun = {step: value for step, value in out.journal.items() if step.startswith("begun:")}
+    assert begun
+
+    # Its pod died before it noted that the call goes on behind the turn.
+    Settling(calls.later, clock=calls.clock)(WORK, Writer(begun))  # type: ignore[arg-type]
+
+    assert not calls.jobs(RECONCILE)
+
+
 @pytest.mark.parametrize(
     ("effects", "called", "told"),
     [
