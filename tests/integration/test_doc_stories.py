@@ -85,6 +85,7 @@ STORIES = {
             **BACKUPS,
             "/var/log/kotaemon/turns.jsonl": "$HOME/turns.jsonl",
             "--tenant shop": "--tenant default",
+            "kotaemon encryption shred": "echo y | kotaemon encryption shred",
         },
         {"TURN_LOG_TEXTS": "true"},
         ("s1", "Do you sell submarines?", "Do you sell submarines?"),
@@ -155,6 +156,22 @@ STORIES = {
         ),
         printed=("recall@5", "recall@5", "lexical"),
     ),
+    "speech": Story(
+        (
+            Own(
+                "python - <<'END'\n"
+                "import wave\n"
+                "from tests.speech import spoken\n"
+                "with wave.open('question.wav', 'wb') as file:\n"
+                "    file.setparams((1, 2, 16_000, 0, 'NONE', ''))\n"
+                "    file.writeframes(spoken('how long is the warranty'))\n"
+                "END"
+            ),
+            Page(f"{HOW_TO}/voice.md"),
+        ),
+        {".venv/bin/pip install": "true", "$PWD/sample": f"{ROOT}/sample"},
+        printed=("warranty",),
+    ),
     "disturbed": Story(
         (Page("docs/reference/chaos.md"),),
         {
@@ -162,6 +179,37 @@ STORIES = {
             "--seconds 300 --writers 20": "--seconds 10 --writers 4",
             "make chaos": f"make -n -C {ROOT} chaos",
         },
+    ),
+    "two balancers": Story(
+        (
+            Page(f"{HOW_TO}/two-balancers.md"),
+            Own("cd haproxy\nPATH=/usr/sbin:$PATH haproxy -c -f haproxy.cfg"),
+        ),
+        {"scp haproxy/*": "ls haproxy/* #"},
+        printed=("Configuration file is valid",),
+    ),
+    "users of Redis": Story(
+        (
+            Own(
+                "touch users.acl\n"
+                "redis-server --port $PORT_A --aclfile $HOME/users.acl --save '' --daemonize yes\n"
+                "trap 'redis-cli -p $PORT_A shutdown nosave' EXIT\n"
+                "until redis-cli -p $PORT_A ping; do sleep 0.1; done"
+            ),
+            Page(f"{HOW_TO}/least-rights.md"),
+            Own("redis-cli -p $PORT_A --user worker --pass old ACL WHOAMI"),
+            Page(f"{HOW_TO}/tls.md"),
+            Own("redis-cli -p $PORT_A --user worker --pass new ACL WHOAMI"),
+        ),
+        {
+            "--newer >users.acl": ">users.acl",  # the machine's Redis may be 7.0
+            "redis-cli ACL LOAD": (
+                "sed -i -E 's/#SHA256[A-Z_]*/>old/' users.acl\nredis-cli -p $PORT_A ACL LOAD"
+            ),
+            "redis-cli ACL SETUSER": "redis-cli -p $PORT_A ACL SETUSER",
+        },
+        {"OLD": "old", "NEW": "new"},
+        ("OK", "NOPERM", "OK", "OK", "NOPERM"),
     ),
     "build workers": Story((Page(f"{HOW_TO}/build-workers.md"),), printed=("build-worker-1",)),
 }

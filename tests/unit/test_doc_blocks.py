@@ -4,6 +4,7 @@ import ast
 import importlib
 import re
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -93,6 +94,37 @@ def _is_about(test: str, page: str) -> bool:
 @pytest.mark.parametrize(("block", "reader"), READ)
 def test_a_file_is_one_that_the_product_reads(block: Block, reader: str, tmp_path: Path) -> None:
     READERS[reader](block, tmp_path)
+
+
+BROKEN = {
+    "answer_headers": ("RateLimit-Policy", "RateLimit-Rules"),
+    "auth0_action": ("kotaemon.example/roles", "kotaemon.example/groups"),
+    "chart_values": ("mode:", "mdoe:"),
+    "compose": ("services:", "servces:"),
+    "faq_line": ('"question"', '"ask"'),
+    "findings": ("1 findings", "1 finding"),
+    "grpc_service": ("kotaemon.v1", "kotaemon.v2"),
+    "intent_question": ('"topic"', '"theme"'),
+    "limits": ("requests_per_minute", "requests_a_minute"),
+    "live_experiment": ("share:", "part:"),
+    "outcome": ("true", '"yes"'),
+    "pod": ("httpGet", "httpget"),
+    "talks": ("says:", "say:"),
+    "turn_log_template": ('"trace_id"', '"trace"'),
+    "webhooks": ("events:", "event:"),
+}
+"""What is put in the place of what, in a block of each reader, that makes it wrong."""
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_a_reader_refuses_what_is_wrong(reader: str, tmp_path: Path) -> None:
+    rows = (row for page in WITH_BLOCKS for row in matched(page)[0])
+    block = next(block for block, row in rows if row.reader == reader)
+    right, wrong = BROKEN[reader]
+    assert right in block.text
+
+    with pytest.raises(Exception):  # noqa: B017, PT011 - each reader has errors of its own
+        READERS[reader](replace(block, text=block.text.replace(right, wrong)), tmp_path)
 
 
 @pytest.mark.parametrize("page", WITH_BLOCKS)
