@@ -38,6 +38,9 @@ class Plan:
     """These in turn in place of new ones; for one connection."""
     repeat: bool = False
     """Begin anew when all questions were asked; else running out of them is an error."""
+    path: str = "/chat"
+    asked_as: str = "message"
+    """What the body calls the question."""
 
 
 @dataclass(slots=True)
@@ -75,10 +78,10 @@ class Connection:
 
     def send(self, question: str) -> None:
         """Send a question."""
-        body = json.dumps({"session_id": self._session(), "message": question}).encode()
+        body = json.dumps({"session_id": self._session(), self._plan.asked_as: question}).encode()
         self._turns += 1
         head = (
-            f"POST /chat HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\n"
+            f"POST {self._plan.path} HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\n"
             f"Content-Length: {len(body)}\r\n\r\n"
         )
         self.sent_s = time.perf_counter()

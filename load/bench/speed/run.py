@@ -13,6 +13,7 @@ from load.bench.speed import (
     cached,
     durable,
     ingesting,
+    peered,
     remembering,
     scaling,
     starting,
@@ -38,6 +39,7 @@ MEASURES: Final[Mapping[str, Callable[[Context], Measured]]] = {
     "streams": streams.run,
     "ingest": ingesting.run,
     "start": starting.run,
+    "peer": peered.run,
 }
 _QUICK: Final = {"rounds": 3, "seconds": 2.0, "share": 0.1}
 
@@ -74,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--models", type=Path, default=ROOT / ".models")
     parser.add_argument("--room", type=Path, default=ROOM, help="keeps what was built")
-    parser.add_argument("--peers", type=Path, help="folder of naive/app.py, measured beside ours")
+    parser.add_argument("--peers", type=Path, help="folder of servers by others, beside ours")
     parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the results")
     asked = parser.parse_args(arguments)
     keeps = not (asked.dirty or asked.quick)
@@ -108,7 +110,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     }
     # Whoever ends us ends what we started, too: it would compute on beside the next run.
     signal.signal(signal.SIGTERM, _leave)
-    found = measure(asked.only or [*MEASURES], context)
+    all_there = [name for name in MEASURES if name != "peer" or peered.present(asked.peers)]
+    found = measure(asked.only or all_there, context)
     results = kept_results(around, found)
     print(printed(results))
     if keeps:

@@ -122,10 +122,13 @@ def asked_of(
     clients: int,
     repeated: list[str] | None = None,
     sessions: list[str] | None = None,
+    path: str = "/chat",
+    asked_as: str = "message",
 ) -> Sample:
     """Have clients ask one or several servers.
 
-    ``repeated``: the same questions over and over; ``sessions``: in these, and not in new ones.
+    ``repeated``: the same questions over and over; ``sessions``: in these, and not in new ones;
+    ``path`` and ``asked_as``: the route and the question's name in the body, of another's server.
     """
     needed = int((context.seconds + asking.WARM_S) * _A_SECOND_MAX * len(servers))
     plan = asking.Plan(
@@ -136,6 +139,8 @@ def asked_of(
         prefix=feed.name(),
         repeat=repeated is not None,
         sessions=sessions or [],
+        path=path,
+        asked_as=asked_as,
     )
     cpu_s, waited_s = sum(one.cpu_s() for one in servers), sum(one.waited_s() for one in servers)
     asked = child("asking", asdict(plan), where=context.cores.around)
