@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal, Self
 
 from kotaemon_node.adapters.redis import connect, keys
-from kotaemon_node.adapters.redis.connection import store_errors
+from kotaemon_node.adapters.redis.store_errors import store_errors
 from kotaemon_node.domain.events import SESSION_UPDATED
 from kotaemon_node.domain.session import TurnKey
 

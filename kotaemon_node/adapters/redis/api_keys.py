@@ -9,7 +9,8 @@ import structlog
 from redis.exceptions import NoPermissionError
 
 from kotaemon_node.adapters.redis import keys
-from kotaemon_node.adapters.redis.connection import RedisStore, store_errors
+from kotaemon_node.adapters.redis.connection import RedisStore
+from kotaemon_node.adapters.redis.store_errors import store_errors
 from kotaemon_node.domain import limits
 from kotaemon_node.domain.credentials import ApiKey, scopes_of
 from kotaemon_node.domain.errors import Conflict, Forbidden, Invalid, NotFound, Overloaded

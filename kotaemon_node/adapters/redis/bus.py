@@ -11,7 +11,8 @@ import structlog
 from redis.exceptions import RedisError
 
 from kotaemon_node.adapters.redis import keys
-from kotaemon_node.adapters.redis.connection import RedisStore, store_errors
+from kotaemon_node.adapters.redis.connection import RedisStore
+from kotaemon_node.adapters.redis.store_errors import store_errors
 from kotaemon_node.domain import limits
 from kotaemon_node.ports.events import Message
 from kotaemon_node.ports.runtime import Clock

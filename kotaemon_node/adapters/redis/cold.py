@@ -5,8 +5,9 @@ from typing import Any, Final, Literal
 
 from kotaemon_node.adapters.redis import keys
 from kotaemon_node.adapters.redis.archive_mark import Mark
-from kotaemon_node.adapters.redis.connection import RedisStore, store_errors
+from kotaemon_node.adapters.redis.connection import RedisStore
 from kotaemon_node.adapters.redis.keys import SessionKeys
+from kotaemon_node.adapters.redis.store_errors import store_errors
 from kotaemon_node.adapters.redis.stored_text import texts_of
 from kotaemon_node.domain import limits
 from kotaemon_node.domain.errors import CorruptArtifact, TooLarge

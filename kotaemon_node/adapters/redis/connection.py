@@ -1,36 +1,19 @@
-"""One pool of connections and the scripts, with Redis's errors turned into ours.
-
-A script may run twice: a reply can be lost, and a retry after a failover repeats the call. Each
-script is written so that the second run changes nothing.
-"""
+"""One pool of connections and what goes over it: scripts, alone, many at once, or before reads."""
 
 import ssl
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from importlib import resources
 from typing import Any
 
 import redis
 from redis.backoff import ExponentialWithJitterBackoff
 from redis.connection import SSLConnection
 from redis.exceptions import (
-    AskError,
-    AuthenticationError,
-    ClusterDownError,
-    MaxConnectionsError,
-    NoScriptError,
-    OutOfMemoryError,
-    ReadOnlyError,
-    RedisError,
-    ResponseError,
-    TryAgainError,
-)
-from redis.exceptions import (
     ConnectionError as RedisConnectionError,
 )
 from redis.exceptions import (
-    TimeoutError as RedisTimeoutError,
+    RedisError,
 )
 from redis.retry import Retry
 
@@ -45,25 +28,15 @@ from kotaemon_node.adapters.redis.durability import (
 )
 from kotaemon_node.adapters.redis.link import SharingClient, can_share
 from kotaemon_node.adapters.redis.login import encryption, login
-from kotaemon_node.adapters.redis.patience import (
-    FULL_WORD,
-    MOVING_WORDS,
-    PASSING_WORDS,
-    POOL_EMPTY,
-)
+from kotaemon_node.adapters.redis.scripts import Scripts
 from kotaemon_node.adapters.redis.sentinel import PrimaryClient
+from kotaemon_node.adapters.redis.store_errors import store_error, store_errors
 from kotaemon_node.domain import limits
 from kotaemon_node.domain.errors import (
-    StoreBusy,
-    StoreFull,
     StoreUnavailable,
-    StoreUnwritable,
 )
-from kotaemon_node.domain.tls_advice import tls_advice
 from kotaemon_node.ports.cipher import FieldCipher, NoCipher
 
-_REFUSING = (*PASSING_WORDS, *MOVING_WORDS)
-_SILENT = "the session store does not answer"
 _RETRIES = 4  # of a call whose connection broke
 _READING = {"look"}
 """Scripts that write nothing."""
@@ -101,16 +74,7 @@ class RedisStore:
         self.cipher: FieldCipher = cipher or NoCipher()
         # redis-py types each reply as a union over both protocols and asyncio, which says nothing.
         self.client: Any = client
-        self._source = {
-            path.name.removesuffix(".lua"): path.read_text(encoding="utf-8")
-            for path in resources.files(__package__).joinpath("lua").iterdir()
-            if path.name.endswith(".lua")
-        }
-        # A Cluster tells every node of a plain message; of a sharded one, those who listen for it.
-        clustered = isinstance(client, ClusterClient)
-        prelude = f"local CLUSTER = {str(clustered).lower()}\n" + self._source.pop("_work")
-        self._source = {name: prelude + source for name, source in self._source.items()}
-        self._sha: dict[str, str] = {}
+        self._scripts = Scripts(client, clustered=isinstance(client, ClusterClient))
         self._durability = Durability(durability, offers=self._offers)
         self._unconfirmed = unconfirmed
         self._answered = answered
@@ -130,11 +94,7 @@ class RedisStore:
         with self._timed(script), store_errors():
             seal = self._durability.seal()
             try:
-                try:
-                    return self._run(seal, script, keys, arguments)
-                except NoScriptError:
-                    self._load()
-                    return self._run(seal, script, keys, arguments)
+                return self._scripts.called(lambda: self._run(seal, script, keys, arguments))
             except Unconfirmed:
                 if script not in _READING:
                     self._unconfirmed(1)
@@ -152,10 +112,7 @@ class RedisStore:
         with self._timed(script), store_errors():
             seal = self._durability.seal()
             along = () if seal else signals
-            replies = self._pipelined(seal, script, calls, along)
-            if any(isinstance(reply, NoScriptError) for reply in replies):
-                self._load()
-                replies = self._pipelined(seal, script, calls, along)
+            replies = self._scripts.called(lambda: self._pipelined(seal, script, calls, along))
         if seal:
             if missed := sum(isinstance(reply, Unconfirmed) for reply in replies):
                 self._unconfirmed(missed)
@@ -174,16 +131,15 @@ class RedisStore:
         They are run whatever the script replied, and may be run twice. For what need not be
         confirmed: nothing is waited for.
         """
+
+        def call() -> list[Any]:
+            pipe = self.client.pipeline(transaction=False)
+            pipe.evalsha(self._scripts.sha_of(script), len(keys), *keys, *arguments)
+            fill(pipe)
+            return self._execute(pipe, None, raise_on_error=False)
+
         with self._timed(script), store_errors():
-            for again in (True, False):
-                pipe = self.client.pipeline(transaction=False)
-                pipe.evalsha(self._sha_of(script), len(keys), *keys, *arguments)
-                fill(pipe)
-                replies = self._execute(pipe, None, raise_on_error=False)
-                if again and isinstance(replies[0], NoScriptError):
-                    self._load()
-                    continue
-                break
+            replies = self._scripts.called(call)
             for reply in replies:
                 if isinstance(reply, Exception):
                     raise reply
@@ -216,7 +172,7 @@ class RedisStore:
     def _run(
         self, seal: Seal | None, script: str, keys: Sequence[str], arguments: Sequence[Any]
     ) -> Any:
-        call = (self._sha_of(script), len(keys), *keys, *arguments)
+        call = (self._scripts.sha_of(script), len(keys), *keys, *arguments)
         if seal is None:
             return self.client.evalsha(*call)
         pipe = self.client.pipeline(transaction=False)
@@ -228,7 +184,7 @@ class RedisStore:
     ) -> list[Any]:
         pipe = self.client.pipeline(transaction=False)
         for keys, arguments in calls:
-            pipe.evalsha(self._sha_of(script), len(keys), *keys, *arguments)
+            pipe.evalsha(self._scripts.sha_of(script), len(keys), *keys, *arguments)
         for channel, text in signals:
             pipe.publish(channel, text)
         return self._execute(pipe, seal, raise_on_error=False)[: len(calls)]
@@ -261,64 +217,6 @@ class RedisStore:
         if isinstance(self.client, ClusterClient):
             servers = [node.client for node in self.client.slots.primaries()]
         return [Offer.of(server) for server in servers]
-
-    def _sha_of(self, script: str) -> str:
-        if not self._sha:
-            self._load()
-        return self._sha[script]
-
-    def _load(self) -> None:
-        """Give all scripts to the server; it forgets them when it restarts."""
-        self._sha = {
-            name: _text(self.client.script_load(source)) for name, source in self._source.items()
-        }
-
-
-@contextmanager
-def store_errors() -> Iterator[None]:
-    """Turn what redis-py raises into ``StoreUnavailable`` or ``StoreBusy``; bugs stay bugs."""
-    try:
-        yield
-    except RedisError as error:
-        failure = store_error(error)
-        if failure is error:
-            raise
-        raise failure from error
-
-
-def store_error(error: Exception) -> Exception:
-    """Return what an error of redis-py means to callers; itself where it is a bug."""
-    if isinstance(error, MaxConnectionsError) or POOL_EMPTY in str(error):
-        return StoreBusy("too many requests wait for the session store")
-    match error:
-        case NoScriptError():
-            return error
-        case RedisConnectionError() | RedisTimeoutError():
-            return StoreUnavailable(_away(error))
-        case Unconfirmed():
-            return StoreUnwritable("the session store cannot promise now that nothing is lost")
-        case ResponseError():
-            return _refusal(error)
-        case _:
-            return StoreUnavailable("the session store failed")
-
-
-def _away(error: Exception) -> str:
-    if isinstance(error, AuthenticationError):  # perhaps its password is just being exchanged
-        return f"the session store does not let us in: {error}"
-    advice = tls_advice(error)
-    return f"no TLS with the session store: {advice}" if advice else _SILENT
-
-
-def _refusal(error: ResponseError) -> Exception:
-    """Tell a store that cannot serve now from a command that is wrong."""
-    # redis-py takes the word off its own kind of error; out of some scripts it is a plain one.
-    if isinstance(error, OutOfMemoryError) or FULL_WORD in str(error):
-        return StoreFull("the session store is full")
-    typed = (ReadOnlyError, AskError, TryAgainError, ClusterDownError)
-    if isinstance(error, typed) or any(word in str(error) for word in _REFUSING):
-        return StoreUnwritable("the session store does not take writes")
-    return error
 
 
 def connect(
@@ -378,7 +276,3 @@ def _client(url: str, *, pool_max: int, shared: bool) -> redis.Redis:
             if shared and can_share():
                 return SharingClient.at(pool, backoff=backoff, retries=_RETRIES)
             return redis.Redis(connection_pool=pool)
-
-
-def _text(value: object) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)

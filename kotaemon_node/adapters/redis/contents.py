@@ -7,7 +7,8 @@ from typing import Any, Final
 from redis.exceptions import NoPermissionError
 
 from kotaemon_node.adapters.redis import audit_keys, keys
-from kotaemon_node.adapters.redis.connection import RedisStore, store_errors
+from kotaemon_node.adapters.redis.connection import RedisStore
+from kotaemon_node.adapters.redis.store_errors import store_errors
 from kotaemon_node.adapters.redis.tenants_met import servers_of
 from kotaemon_node.domain.errors import Forbidden
 

@@ -5,7 +5,8 @@ from typing import Any, Final
 
 import structlog
 
-from kotaemon_node.adapters.redis.connection import RedisStore, store_errors
+from kotaemon_node.adapters.redis.connection import RedisStore
+from kotaemon_node.adapters.redis.store_errors import store_errors
 from kotaemon_node.domain.data_keys import DataKeyRow, DataKeyTable
 from kotaemon_node.domain.errors import CorruptArtifact
 

@@ -7,7 +7,8 @@ lost means that the session stays where it is until its life ends.
 from typing import Any
 
 from kotaemon_node.adapters.redis import keys
-from kotaemon_node.adapters.redis.connection import RedisStore, store_errors
+from kotaemon_node.adapters.redis.connection import RedisStore
+from kotaemon_node.adapters.redis.store_errors import store_errors
 from kotaemon_node.domain.session import SessionKey
 
 

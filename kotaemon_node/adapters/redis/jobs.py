@@ -12,8 +12,9 @@ from typing import Any, Final
 import orjson
 import structlog
 
-from kotaemon_node.adapters.redis.connection import RedisStore, store_errors
+from kotaemon_node.adapters.redis.connection import RedisStore
 from kotaemon_node.adapters.redis.job_keys import JOB_TENANTS, JobKeys
+from kotaemon_node.adapters.redis.store_errors import store_errors
 from kotaemon_node.adapters.redis.stored_text import as_bytes, texts_of, texts_of_flat
 from kotaemon_node.domain import limits
 from kotaemon_node.domain.errors import Conflict, MasterKeyMissing, NotFound, Overloaded, Sealed

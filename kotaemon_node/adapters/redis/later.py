@@ -12,8 +12,9 @@ from typing import Any, Final
 import orjson
 import structlog
 
-from kotaemon_node.adapters.redis.connection import Call, RedisStore, store_errors
+from kotaemon_node.adapters.redis.connection import Call, RedisStore
 from kotaemon_node.adapters.redis.later_keys import LaterKeys
+from kotaemon_node.adapters.redis.store_errors import store_errors
 from kotaemon_node.adapters.redis.stored_text import as_bytes, texts_of, texts_of_flat
 from kotaemon_node.domain import acting_limits as limits
 from kotaemon_node.domain.errors import (

@@ -1,7 +1,8 @@
 """A leader lease with a fence."""
 
 from kotaemon_node.adapters.redis import keys
-from kotaemon_node.adapters.redis.connection import RedisStore, store_errors
+from kotaemon_node.adapters.redis.connection import RedisStore
+from kotaemon_node.adapters.redis.store_errors import store_errors
 
 
 class RedisLeadership:

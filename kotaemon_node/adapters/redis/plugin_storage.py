@@ -1,7 +1,8 @@
 """What plugins keep, in Redis: a string a key, and an index that bounds their number."""
 
 from kotaemon_node.adapters.redis import keys
-from kotaemon_node.adapters.redis.connection import RedisStore, store_errors
+from kotaemon_node.adapters.redis.connection import RedisStore
+from kotaemon_node.adapters.redis.store_errors import store_errors
 from kotaemon_node.domain import acting_limits as limits
 from kotaemon_node.ports.cipher import SealedPlace
 from kotaemon_node.ports.plugin_storage import PluginName, PluginStorageFull

@@ -6,7 +6,8 @@ from typing import Final
 import structlog
 
 from kotaemon_node.adapters.redis import keys
-from kotaemon_node.adapters.redis.connection import RedisStore, store_errors
+from kotaemon_node.adapters.redis.connection import RedisStore
+from kotaemon_node.adapters.redis.store_errors import store_errors
 from kotaemon_node.domain import acting_limits as bounds
 from kotaemon_node.domain.errors import Overloaded
 from kotaemon_node.domain.plugin_releases import PluginRow, row_from_json, row_to_json

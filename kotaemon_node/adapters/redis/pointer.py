@@ -7,7 +7,8 @@ import orjson
 import structlog
 
 from kotaemon_node.adapters.redis import keys
-from kotaemon_node.adapters.redis.connection import RedisStore, store_errors
+from kotaemon_node.adapters.redis.connection import RedisStore
+from kotaemon_node.adapters.redis.store_errors import store_errors
 from kotaemon_node.domain.knowledge import GenerationRef
 
 _log = structlog.get_logger(__name__)

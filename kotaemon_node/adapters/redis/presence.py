@@ -6,7 +6,8 @@ from typing import Any
 import orjson
 
 from kotaemon_node.adapters.redis import keys
-from kotaemon_node.adapters.redis.connection import RedisStore, store_errors
+from kotaemon_node.adapters.redis.connection import RedisStore
+from kotaemon_node.adapters.redis.store_errors import store_errors
 from kotaemon_node.ports.knowledge import PodReport
 from kotaemon_node.ports.runtime import Clock
 

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from kotaemon_node.adapters.redis import keys
-from kotaemon_node.adapters.redis.connection import RedisStore, store_errors
+from kotaemon_node.adapters.redis.connection import RedisStore
 from kotaemon_node.adapters.redis.keys import SessionKeys
+from kotaemon_node.adapters.redis.store_errors import store_errors
 from kotaemon_node.domain import limits
 from kotaemon_node.domain.session import TurnKey
 from kotaemon_node.ports.sessions import ALL_SHARDS, Orphan

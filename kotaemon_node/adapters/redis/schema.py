@@ -11,7 +11,8 @@ from typing import Final
 from redis.exceptions import NoPermissionError
 
 from kotaemon_node.adapters.redis import keys
-from kotaemon_node.adapters.redis.connection import RedisStore, store_errors
+from kotaemon_node.adapters.redis.connection import RedisStore
+from kotaemon_node.adapters.redis.store_errors import store_errors
 
 SCHEMA: Final = 1
 """Written and read by this program."""

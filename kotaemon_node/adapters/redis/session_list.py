@@ -10,10 +10,11 @@ import structlog
 
 from kotaemon_node.adapters.redis import keys
 from kotaemon_node.adapters.redis.archive_mark import Mark
-from kotaemon_node.adapters.redis.connection import RedisStore, store_errors
+from kotaemon_node.adapters.redis.connection import RedisStore
 from kotaemon_node.adapters.redis.idle import IdleSessions
 from kotaemon_node.adapters.redis.keys import SessionKeys
 from kotaemon_node.adapters.redis.session_seals import SessionSeals
+from kotaemon_node.adapters.redis.store_errors import store_errors
 from kotaemon_node.domain import limits
 from kotaemon_node.domain.errors import MasterKeyMissing, Sealed
 from kotaemon_node.domain.session import SessionKey, SessionRow

@@ -3,11 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from kotaemon_node.adapters.redis.connection import RedisStore, store_errors
+from kotaemon_node.adapters.redis.connection import RedisStore
 from kotaemon_node.adapters.redis.keys import SessionKeys
 from kotaemon_node.adapters.redis.records import activity_of, open_turn, session_of, turn_of
 from kotaemon_node.adapters.redis.restoring import Restoring
 from kotaemon_node.adapters.redis.session_seals import SessionSeals
+from kotaemon_node.adapters.redis.store_errors import store_errors
 from kotaemon_node.adapters.redis.store_losses import StoreLosses
 from kotaemon_node.adapters.redis.stored_text import texts_of
 from kotaemon_node.domain.errors import Gone, Sealed, SessionNotFound, TurnNotFound

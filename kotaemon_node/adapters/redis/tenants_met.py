@@ -7,8 +7,9 @@ from typing import Any, Final
 from kotaemon_node.adapters.redis.api_keys import RedisApiKeys
 from kotaemon_node.adapters.redis.audit import RedisAuditStore
 from kotaemon_node.adapters.redis.cluster import ClusterClient
-from kotaemon_node.adapters.redis.connection import RedisStore, store_errors
+from kotaemon_node.adapters.redis.connection import RedisStore
 from kotaemon_node.adapters.redis.data_keys import RedisDataKeys
+from kotaemon_node.adapters.redis.store_errors import store_errors
 
 _SCANNED_AT_ONCE: Final = 500  # keys looked at in one step of Redis: well below a millisecond
 _PATTERNS: Final = ("kn:*:{*}:meta", "kn:kb:*", "kn:{plugins:*}:desired")

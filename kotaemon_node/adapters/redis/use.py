@@ -13,7 +13,8 @@ from collections.abc import Collection, Sequence
 from typing import Any, Final, Literal
 
 from kotaemon_node.adapters.redis import use_keys
-from kotaemon_node.adapters.redis.connection import RedisStore, store_errors
+from kotaemon_node.adapters.redis.connection import RedisStore
+from kotaemon_node.adapters.redis.store_errors import store_errors
 from kotaemon_node.adapters.redis.use_keys import UseKeys
 from kotaemon_node.domain.quotas import COST_UNIT, Quota
 from kotaemon_node.ports.use import (

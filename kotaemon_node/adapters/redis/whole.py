@@ -9,11 +9,12 @@ from redis.exceptions import RedisError
 
 from kotaemon_node.adapters.redis import keys
 from kotaemon_node.adapters.redis.cold import NOT_COPIED, RedisColdSessions, history_rows
-from kotaemon_node.adapters.redis.connection import RedisStore, store_error, store_errors
+from kotaemon_node.adapters.redis.connection import RedisStore
 from kotaemon_node.adapters.redis.idle import IdleSessions
 from kotaemon_node.adapters.redis.keys import SessionKeys
 from kotaemon_node.adapters.redis.restoring import put_whole
 from kotaemon_node.adapters.redis.session_list import UNLISTED, SessionList
+from kotaemon_node.adapters.redis.store_errors import store_error, store_errors
 from kotaemon_node.adapters.redis.stored_text import texts_of_flat
 from kotaemon_node.adapters.redis.tenants_met import has_sessions_of_others, servers_of
 from kotaemon_node.domain.errors import CorruptArtifact, StoreUnavailable

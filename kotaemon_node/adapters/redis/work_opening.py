@@ -7,12 +7,13 @@ from typing import Any, Final
 
 import structlog
 
-from kotaemon_node.adapters.redis.connection import RedisStore, store_errors
+from kotaemon_node.adapters.redis.connection import RedisStore
 from kotaemon_node.adapters.redis.keys import SessionKeys
 from kotaemon_node.adapters.redis.records import lease_of, work_of
 from kotaemon_node.adapters.redis.session_cache import Head, Remembered, SessionCache
 from kotaemon_node.adapters.redis.session_refusals import WRITE_ERRORS
 from kotaemon_node.adapters.redis.session_seals import SessionSeals
+from kotaemon_node.adapters.redis.store_errors import store_errors
 from kotaemon_node.adapters.redis.stored_text import texts_of_flat
 from kotaemon_node.domain.errors import NodeError, Sealed
 from kotaemon_node.domain.sealing_limits import SEALED_ELSEWHERE_S, SEALED_ELSEWHERE_TURNS_MAX
