@@ -28,6 +28,7 @@ FAMILIES: Final[Sequence[tuple[str, Kind, str]]] = (
     ("limits of a tenant", "tenant", r"kn:\{use:"),
     ("kept by plugins", "spread", r"kn:\{kept:"),
     ("confirmations", "spread", r"kn:touch:"),
+    ("schema", "one", r"kn:schema$"),
     ("handoffs", "one", r"kn:handoffs$"),
     ("knowledge pointer", "one", r"kn:kb:"),
     ("keys, logins and seals", "one", r"kn:\{(api-keys|logins|sealing|audit)"),
