@@ -9,6 +9,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Final, Literal, Self
 
+from load import surroundings
 from load.chaos.model import ROOT
 
 Name = Literal["old", "new"]
@@ -27,6 +28,7 @@ class Program:
 
     name: Name
     """``old`` or ``new``: what its version ends with, behind a plus."""
+    commit: str
     path: Path
 
     @classmethod
@@ -40,7 +42,9 @@ class Program:
         path = folder / name
         with tarfile.open(fileobj=BytesIO(packed.stdout)) as packed_files:
             packed_files.extractall(path, filter="data")
-        return cls._stamped(name, path)
+        said = ["git", "describe", "--always", commit]
+        known = subprocess.run(said, cwd=ROOT, capture_output=True, text=True, check=True)
+        return cls._stamped(name, known.stdout.strip(), path)
 
     @classmethod
     def of_tree(cls, name: Name, folder: Path) -> Self:
@@ -48,15 +52,15 @@ class Program:
         path = folder / name
         for package in _PACKAGES:
             shutil.copytree(ROOT / package, path / package)
-        return cls._stamped(name, path)
+        return cls._stamped(name, surroundings.commit(required=False), path)
 
     @classmethod
-    def _stamped(cls, name: Name, path: Path) -> Self:
+    def _stamped(cls, name: Name, commit: str, path: Path) -> Self:
         place = path / "kotaemon_node" / "__init__.py"
         text, times = _VERSION.subn(rf'__version__ = "\1+{name}"', place.read_text("utf-8"))
         assert times == 1, f"{place} says no version"
         place.write_text(text, "utf-8")
-        return cls(name, path)
+        return cls(name, commit, path)
 
 
 class Switch:

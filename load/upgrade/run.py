@@ -29,6 +29,8 @@ from load.upgrade.course import COORDINATOR, Step, course
 from load.upgrade.crossing import Owners
 from load.upgrade.programs import Name, Program, Switch
 
+# A turn takes longer than a leaving pod waits for it, so that restarts hand turns over.
+_PACE: Final = {**PACE, "token_ms": 150.0}
 _READY_S: Final = 120.0
 _TURN_S: Final = 20.0
 _LOOK_S: Final = 0.05
@@ -68,12 +70,12 @@ def run_upgrade(wishes: Wishes, *, tell: Tell, log: Path | None = None) -> dict[
         switch = Switch(place, programs["old"])
         settings = {**switch.settings(), **wishes.settings}
         tell(f"starting a cluster of {wishes.old}")
-        with scene(place, settings=settings) as here:
+        with scene(place, pace=_PACE, settings=settings) as here:
             upgrade = _Upgrade(here, switch, programs, wishes, tell)
             found = upgrade.go(log or place / "log.jsonl")
     return {
-        "commit": wishes.new or surroundings.commit(required=False),
-        "old": wishes.old,
+        "commit": programs["new"].commit,
+        "old": programs["old"].commit,
         "machine": surroundings.machine(),
         "load": os.getloadavg()[0],
         "settings": dict(wishes.settings),
@@ -81,7 +83,7 @@ def run_upgrade(wishes: Wishes, *, tell: Tell, log: Path | None = None) -> dict[
         "writers": wishes.clients,
         "seed": wishes.seed,
         "side_by_side_s": wishes.side_by_side_s,
-        "pace": dict(PACE),
+        "pace": _PACE,
         **found,
     }
 
