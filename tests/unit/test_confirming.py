@@ -107,6 +107,10 @@ def test_which_of_several_is_meant(said: str, which: str | None) -> None:
     assert meant(said, ("1003", "1004", "1005")) == which
 
 
+def test_traditional_characters_mean_the_same() -> None:
+    assert meant("最後一個", ("1003", "1004", "1005")) == "1005"
+
+
 def test_the_only_one_is_meant_whatever_is_said() -> None:
     assert meant("cancel it", ("1003",)) == "1003"
     assert meant("cancel it", ()) is None

@@ -15,23 +15,9 @@ from kotaemon_node.domain import acting_limits as limits
 from kotaemon_node.domain.dialogue import DialogueState
 from kotaemon_node.engine.intents.expressions import plain
 from kotaemon_node.engine.intents.slots import SlotReader
+from kotaemon_node.engine.ordinals import places_in
 from kotaemon_node.engine.understanding.topics import Exchange
 
-_PLACES: Final[Mapping[str, int]] = {
-    "first": 0,
-    "second": 1,
-    "third": 2,
-    "fourth": 3,
-    "last": -1,
-    "latter": -1,
-    "former": 0,
-}
-_PLACE: Final = re.compile(
-    r"\bthe (first|second|third|fourth|last|latter|former)(?: one)?\b(?! (?:time|week|month|day))",
-    re.IGNORECASE,
-)
-_CHINESE_PLACE: Final = re.compile("第([一二三四])[个家座条项份种]|(最后一|后者)|(前者)")
-_CHINESE_NUMBERS: Final = {"一": 0, "二": 1, "三": 2, "四": 3}
 _SEVERAL: Final = re.compile(
     r"\b(?:they|them|their|both|these|those|all of)\b|它们|他们|她们|他俩|它俩|两家|这些|那些|都",
     re.IGNORECASE,
@@ -124,7 +110,5 @@ def _focus(name: str, recent: Sequence[Exchange], reader: SlotReader) -> Sequenc
 
 def _place(text: str) -> int | None:
     """Return which of those that were listed is meant; None where none is, or more than one."""
-    found = {_PLACES[it[1].lower()] for it in _PLACE.finditer(text)}
-    for match in _CHINESE_PLACE.finditer(plain(text).folded):
-        found.add(_CHINESE_NUMBERS[match[1]] if match[1] else -1 if match[2] else 0)
-    return found.pop() if len(found) == 1 else None
+    found = places_in(plain(text).folded)
+    return next(iter(found)) if len(found) == 1 else None
