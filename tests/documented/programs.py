@@ -263,7 +263,20 @@ PROGRAMS: Mapping[str, Check] = {
     **dict.fromkeys(
         (
             *("apt-get", "awk", "base64", "cat", "cd", "chmod", "cp", "echo", "git", "grep", "jq"),
-            *("kill", "ls", "mkdir", "openssl", "rm", "scp", "sed", "sh", "sleep", "sort", "tail"),
+            *(
+                "kill",
+                "ls",
+                "mkdir",
+                "openssl",
+                "rm",
+                "scp",
+                "sed",
+                "sh",
+                "sleep",
+                "sort",
+                "tail",
+                "tee",
+            ),
             *("tr", "uniq", "wait", "wget", "xargs", "["),
         ),
         _nothing,

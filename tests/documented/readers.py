@@ -25,9 +25,12 @@ from kotaemon_node.adapters.webhooks import read_webhooks
 from kotaemon_node.audit_log.findings import MEANINGS
 from kotaemon_node.cli import audit
 from kotaemon_node.domain.events import TurnLogged
+from kotaemon_node.engine.understanding.rewriting import stand_alone
+from kotaemon_node.engine.understanding.topics import Exchange
 from kotaemon_node.ports.tools import Caller, found_of
 from kotaemon_node.rpc import kotaemon_pb2
 from load.scenarios import talks
+from tests.documented import messages
 from tests.documented.blocks import ROOT, Block, blocks_of
 from tests.helm_chart import OLDEST, helm, rendered
 
@@ -163,6 +166,18 @@ def _findings(block: Block, folder: Path) -> None:
     assert printed.get().strip() == block.text
 
 
+def _follow_ups(block: Block, folder: Path) -> None:
+    """Each ``searched:`` is what the rules make of the message, behind the question above it."""
+    above: list[Exchange] = []
+    rows = [re.split(r"\s{2,}", line, maxsplit=1) for line in block.text.splitlines()]
+    for message, answer in rows:
+        searched = answer.removeprefix("searched: ")
+        if searched == answer:
+            above = [Exchange(message, answer)]
+        else:
+            assert stand_alone(message, above) == searched
+
+
 def _auth0_action(block: Block, folder: Path) -> None:
     """The claim that the action sets is the one that the settings behind it read."""
     settings = next(it for it in blocks_of(block.page) if "auth0.com" in it.text)
@@ -181,12 +196,20 @@ def _auth0_action(block: Block, folder: Path) -> None:
 
 
 READERS: Mapping[str, Reader] = {
+    "error_answer": messages.error_answer,
+    "frame": messages.frame,
+    "message": messages.message,
+    "probes": messages.probes,
+    "reply": messages.reply,
+    "socket_message": messages.socket_message,
+    "webhook": messages.webhook,
     "answer_headers": _answer_headers,
     "auth0_action": _auth0_action,
     "chart_values": _chart_values,
     "compose": _compose,
     "faq_line": _faq_line,
     "findings": _findings,
+    "follow_ups": _follow_ups,
     "grpc_service": _grpc_service,
     "intent_question": _intent_question,
     "limits": _limits,

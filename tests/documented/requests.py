@@ -133,13 +133,13 @@ def _body_problems(operation: Any, body: str, what: str) -> Iterator[str]:
     except ValueError as error:
         yield f"{what}: {error}: {body}"
         return
-    schema = {**forms["application/json"]["schema"], "components": _described()["components"]}
+    schema = {**forms["application/json"]["schema"], "components": described()["components"]}
     for error in Draft202012Validator(schema).iter_errors(sent):
         yield f"{what}: {error.json_path}: {error.message}"
 
 
 def _operation(method: str, path: str) -> Any:
-    for template, methods in sorted(_described()["paths"].items(), key=lambda row: "{" in row[0]):
+    for template, methods in sorted(described()["paths"].items(), key=lambda row: "{" in row[0]):
         if _fits(template, path) and method.lower() in methods:
             return methods[method.lower()]
     return None
@@ -154,7 +154,8 @@ def _fits(template: str, path: str) -> bool:
 
 
 @cache
-def _described() -> Any:
+def described() -> Any:
+    """Return the description of the interface, as pods serve it."""
     client = FakeCluster().client()
     with contextlib.closing(client.get("/openapi.json")) as answer:
         return answer.json

@@ -19,15 +19,23 @@ from tests.doc_examples import (
 from tests.documented.blocks import catalogue, shown_by
 
 BY = "integration/test_doc_examples.py"
-PAGES = sorted((page for page in catalogue() if shown_by(BY, page)), key="acting" not in str)
-FILES = {"manuals/kettle.txt": "The kettle holds two litres.", "guide.md": "# Guide\n\nPress it."}
+PAGES = sorted(
+    (page for page in catalogue() if shown_by(BY, page)),
+    key=lambda page: "acting" not in page,  # others cancel its order
+)
+HOME = {"manuals/kettle.txt": "The kettle holds two litres."}
+BESIDE = {
+    "guide.pdf": "%PDF-1.4",
+    "cups.md": "# Cups\n\nCups are of stoneware.",
+    "handbook.md": "A",
+}
 
 
 @pytest.mark.long  # a cluster of its own: what the examples change is theirs
 @pytest.mark.timeout(600)
 def test_the_examples_of_the_pages_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))  # what a page names in it is a file of the reader's
-    for name, text in FILES.items():
+    for name, text in HOME.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
     problems = []
@@ -42,6 +50,8 @@ def test_the_examples_of_the_pages_run(tmp_path: Path, monkeypatch: pytest.Monke
 def _problems(page: str, cluster: Cluster, room: Path) -> Iterator[str]:
     folder = room / page.replace("/", "-")
     folder.mkdir()
+    for file, text in BESIDE.items():
+        (folder / file).write_text(text)
     url, data = cluster.url, cluster.folder.path
     shell, python, script = (_examples(page, kinds) for kinds in KINDS)
     yield from run_shell(shell, url=url, folder=folder, data=data)

@@ -90,6 +90,21 @@ STORIES = {
         {"TURN_LOG_TEXTS": "true"},
         ("s1", "Do you sell submarines?", "Do you sell submarines?"),
     ),
+    "closed by keys": Story(
+        (
+            Page(f"{HOW_TO}/api-keys.md", ("AUTH_MODE=keys",)),
+            Own("export KOTAEMON_API_KEY=$(cat .data/keys/admin.key)"),
+            Page(f"{HOW_TO}/api-keys.md", ("kotaemon keys create",)),
+            Own("ID=$(kotaemon keys list --json | jq -r '.[0].id')\nKEY=$KOTAEMON_API_KEY"),
+            Page(
+                f"{HOW_TO}/api-keys.md",
+                ("kotaemon keys create --role editor", "kotaemon keys rotate", "curl"),
+            ),
+            Page(f"{HOW_TO}/oidc.md"),
+        ),
+        {"rotate ID": "rotate $ID"},
+        printed=('"role"', '"role"'),
+    ),
     "plugins": Story(
         (
             file("orders.py", ORDERS),
