@@ -7,11 +7,8 @@ stale. Nothing is started but `make` and Helm, which only say what they would do
 import re
 import shlex
 import subprocess
-import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
-from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import typer
@@ -20,12 +17,11 @@ from typer import _click as click
 
 from coordinator.settings import CoordinatorSettings
 from kotaemon_node.cli.main import app
-from tests.documented import deployments, requests
+from tests.documented import deployments, modules, requests
 from tests.documented.blocks import ROOT
 from tests.documented.shell import Command, commands
 
 Check = Callable[[Command], Iterator[str]]
-_MODULES_OF_OTHERS = {"pytest", "grpc_tools.protoc"}
 _MAKE_S = 120
 _PLACEHOLDER = re.compile(r"…|\.\.\.|\$|\b[A-Z]+\b")
 _IN_SENTENCES = "kotaemon|make|curl|python|helm|kubectl|docker|redis-cli|pip"
@@ -127,74 +123,6 @@ def make_problems(words: tuple[str, ...]) -> Iterator[str]:
             )
 
 
-def _python(command: Command) -> Iterator[str]:
-    words = command.words
-    if "-m" in words:
-        module, *given = words[words.index("-m") + 1 :]
-        if module not in _MODULES_OF_OTHERS:
-            yield from _module_problems(module, given)
-    elif not (words[1].startswith(("-", "first/")) or (ROOT / words[1]).is_file()):
-        yield f"no file {words[1]}"
-
-
-def _module_problems(module: str, given: list[str]) -> Iterator[str]:
-    try:
-        known = find_spec(module) is not None
-    except ModuleNotFoundError:
-        known = False
-    if not known:
-        yield f"no module {module}"
-        return
-    text = _sources(_folder_of(module, given))
-    for option in (it.partition("=")[0] for it in given if it.startswith("-")):
-        if f'"{option}"' not in text:
-            yield f"python -m {module} has no {option}"
-
-
-def _folder_of(module: str, given: list[str]) -> Path:
-    """Return the file of a module, or the folder of a package, or of its part that is named."""
-    spec = find_spec(module)
-    assert spec is not None
-    if spec.submodule_search_locations is None:
-        assert spec.origin is not None
-        return Path(spec.origin)
-    folder = Path(next(iter(spec.submodule_search_locations)))
-    part = folder / given[0] if given else folder
-    return part if part.is_dir() else folder
-
-
-@cache
-def _sources(place: Path) -> str:
-    """Return the text that declares options: starting each program for its help takes seconds."""
-    files = [place] if place.is_file() else sorted(place.rglob("*.py"))
-    return "\n".join(file.read_text("utf-8") for file in files)
-
-
-def _locust(command: Command) -> Iterator[str]:
-    file = ROOT / command.words[command.words.index("-f") + 1]
-    own = find_spec("locust")
-    assert own is not None
-    assert own.origin is not None
-    known = _sources(file) + _sources(Path(own.origin).with_name("argument_parser.py"))
-    for option in (it for it in command.words[1:] if it.startswith("-")):
-        if f'"{option}"' not in known:
-            yield f"locust -f {file} has no {option}"
-
-
-def _pip(command: Command) -> Iterator[str]:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-    extras: dict[str, list[str]] = project["optional-dependencies"]
-    needed = {re.match(r"[\w.-]+", it)[0] for rows in extras.values() for it in rows}  # type: ignore[index]
-    for word in (it for it in command.words[2:] if not it.startswith("-")):
-        found = re.fullmatch(r"(?P<name>[\w.-]+)(?:\[(?P<extra>[\w,]+)\])?(?:==.*)?", word)
-        if word.startswith("dist/"):
-            continue  # what `make wheel` made
-        if found is None or found["name"] not in {".", project["name"], *needed}:
-            yield f"pip install {word}: nothing of ours needs that"
-        elif found["extra"] and not set(found["extra"].split(",")) <= extras.keys():
-            yield f"pip install {word}: no such extra"
-
-
 @cache
 def _names_of_sources() -> frozenset[str]:
     """Return all names in capitals of the sources: settings, limits, codes."""
@@ -247,11 +175,11 @@ PROGRAMS: Mapping[str, Check] = {
     "kotaemon": _kotaemon,
     "make": _make,
     "curl": _curl,
-    "python": _python,
-    "python3": _python,
-    "locust": _locust,
-    "pip": _pip,
-    "pipx": _pip,
+    "python": modules.python_problems,
+    "python3": modules.python_problems,
+    "locust": modules.locust_problems,
+    "pip": modules.pip_problems,
+    "pipx": modules.pip_problems,
     "sudo": _sudo,
     "kafka-topics.sh": _kafka_topics,
     "helm": deployments.helm_problems,
