@@ -32,7 +32,7 @@ from kotaemon_node.api import (
     uploads,
 )
 from kotaemon_node.api.audited_routes import tell_done
-from kotaemon_node.api.context import EXTENSION, Pod
+from kotaemon_node.api.context import EXTENSION, Shared
 from kotaemon_node.api.observed import observe
 from kotaemon_node.api.openai import routes as openai
 from kotaemon_node.api.services import Services
@@ -89,7 +89,7 @@ def create_app(services: Services, *, streams_max: int = STREAMS_PER_POD_MAX) ->
     app.url_map.merge_slashes = False
     app.url_map.converters["entry"] = faq.EntryId
     slots = StreamSlots(streams_max, metrics=services.metrics)
-    app.extensions[EXTENSION] = Pod(
+    app.extensions[EXTENSION] = Shared(
         services,
         slots,
         UploadSlots(UPLOADS_PER_POD_MAX),

@@ -22,7 +22,7 @@ EXTENSION: Final = "kotaemon"
 
 
 @dataclass(frozen=True, slots=True)
-class Pod:
+class Shared:
     """What all requests of one application share."""
 
     services: Services
@@ -33,14 +33,14 @@ class Pod:
     """What ``/openapi.json`` says. It takes half a second of computing, and anybody may ask."""
 
 
-def pod() -> Pod:
-    """Return the application's pod."""
-    return cast(Pod, current_app.extensions[EXTENSION])
+def shared() -> Shared:
+    """Return what the application's requests share."""
+    return cast(Shared, current_app.extensions[EXTENSION])
 
 
 def services() -> Services:
     """Return the services that the application was made with."""
-    return pod().services
+    return shared().services
 
 
 def principal() -> Principal:

@@ -13,7 +13,7 @@ from werkzeug.routing import Rule
 from kotaemon_node import __version__
 from kotaemon_node.api import described
 from kotaemon_node.api.answers import kept, to_json
-from kotaemon_node.api.context import EXTENSION, pod, services
+from kotaemon_node.api.context import EXTENSION, services, shared
 from kotaemon_node.api.errors import ERRORS, ErrorAnswer
 from kotaemon_node.api.frame_forms import chunk_schema, event_schema, frame_schemas
 from kotaemon_node.api.openai.errors import OpenAiError, status_of
@@ -51,7 +51,7 @@ def document() -> Response:
     def make() -> bytes:
         return to_json(description(app))
 
-    body = pod().interface.get(lambda: services().uploads.native(make))
+    body = shared().interface.get(lambda: services().uploads.native(make))
     answer = Response(body, mimetype="application/json")
     return kept(answer, cache_control="no-cache")
 

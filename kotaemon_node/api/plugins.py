@@ -15,7 +15,7 @@ from werkzeug.exceptions import HTTPException
 from kotaemon_node.api.answers import json_answer
 from kotaemon_node.api.audited_routes import note
 from kotaemon_node.api.body import checked, parse_object, read_body
-from kotaemon_node.api.context import pod, principal, services
+from kotaemon_node.api.context import principal, services, shared
 from kotaemon_node.api.errors import UnsupportedMediaType
 from kotaemon_node.api.inputs import EmptyBody
 from kotaemon_node.api.plugin_forms import PluginBody, PluginForm, PluginList, plugin_form
@@ -52,7 +52,7 @@ def push_plugin() -> Response:
     a key of `TRUSTED_KEYS`; perhaps with `rollout_percent`, `enabled`, `tenants` and `config`
     (JSON).
     """
-    with pod().uploads.slot():
+    with shared().uploads.slot():
         raw, signature, wish = _read_form()
         key_id, signed = signature_of(signature)
         row = _desk().push(raw, key_id=key_id, signature=signed, wish=wish, by=_caller())

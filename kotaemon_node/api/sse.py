@@ -17,7 +17,7 @@ import structlog
 from flask import Response
 
 from kotaemon_node.api.answers import to_json
-from kotaemon_node.api.context import pod, still_admitted, trace_id
+from kotaemon_node.api.context import shared, still_admitted, trace_id
 from kotaemon_node.api.limited import LimitedSlots, stream_place, take_stream
 from kotaemon_node.domain.errors import Draining, Malformed, NodeError, Unavailable
 from kotaemon_node.domain.frames import Frame, FrameType
@@ -77,10 +77,10 @@ def stream_answer(
     The slot is taken before anything is asked for and the first item is awaited here, so that
     ``Overloaded``, ``Gone``, ``TurnNotFound`` and the like are raised and become plain errors.
     """
-    pod().streams.take()
-    slots = LimitedSlots(pod().streams, None)
+    shared().streams.take()
+    slots = LimitedSlots(shared().streams, None)
     try:
-        slots = LimitedSlots(pod().streams, place := stream_place(turn_id))
+        slots = LimitedSlots(shared().streams, place := stream_place(turn_id))
         frames = follow()
         take_stream(place)  # of a turn that was handed in it was taken with the turn
         events = (form or EventStream)(

@@ -6,7 +6,7 @@ from flask import Blueprint, Response, request
 
 from kotaemon_node.api.answers import json_answer
 from kotaemon_node.api.audited_routes import note
-from kotaemon_node.api.context import knowledge, pod, principal, services
+from kotaemon_node.api.context import knowledge, principal, services, shared
 from kotaemon_node.api.forms import Uploaded, UploadForm
 from kotaemon_node.api.inputs import UploadQuery
 from kotaemon_node.api.limited import count_upload
@@ -33,7 +33,7 @@ def upload_documents(kb: str) -> Response:
     query = read_query(UploadQuery)
     desk = services().uploads
     with (
-        pod().uploads.slot(),
+        shared().uploads.slot(),
         Arrivals(
             kb,
             folder=desk.folder,

@@ -6,7 +6,7 @@ from typing import Final
 from flask import Blueprint, Response
 
 from kotaemon_node.api.answers import json_answer
-from kotaemon_node.api.context import pod, services
+from kotaemon_node.api.context import services, shared
 from kotaemon_node.api.query import read_query
 from kotaemon_node.api.voice.conversation import VoiceConversation
 from kotaemon_node.api.voice.forms import VoiceForm
@@ -45,10 +45,10 @@ def talk() -> Response:
             pace=Pace(
                 chars_per_s=services().sockets.chars_per_s, acknowledging=query.ack == "true"
             ),
-            slots=pod().streams,
+            slots=shared().streams,
             spread=random.randrange,
         )
-        sockets = pod().sockets
+        sockets = shared().sockets
         try:
             with offer.room.taken():
                 sockets.add(conversation)

@@ -5,7 +5,7 @@ from typing import Final
 
 from flask import Blueprint, Response
 
-from kotaemon_node.api.context import pod, services
+from kotaemon_node.api.context import services, shared
 from kotaemon_node.api.query import read_query
 from kotaemon_node.api.websocket.connection import Connection
 from kotaemon_node.api.websocket.conversation import Conversation
@@ -33,10 +33,10 @@ def chat() -> Response:
             pace=Pace(
                 chars_per_s=services().sockets.chars_per_s, acknowledging=query.ack == "true"
             ),
-            slots=pod().streams,
+            slots=shared().streams,
             spread=random.randrange,
         )
-        sockets = pod().sockets
+        sockets = shared().sockets
         sockets.add(conversation)
         try:
             conversation.run()

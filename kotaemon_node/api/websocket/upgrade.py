@@ -13,7 +13,7 @@ from typing import Any, Final
 from flask import Response, request
 from wsproto.utilities import generate_accept_token
 
-from kotaemon_node.api.context import pod, services
+from kotaemon_node.api.context import services, shared
 from kotaemon_node.api.errors import UpgradeRequired
 from kotaemon_node.api.limited import LimitedSlots, open_stream
 from kotaemon_node.api.principal import same_place
@@ -40,7 +40,7 @@ def upgraded(serve: Serve, *, message_bytes_max: int) -> Response:
         raise Draining("this pod is leaving")
     if SOCKET not in request.environ:
         raise Unavailable("this server hands over no sockets")
-    slots = pod().streams
+    slots = shared().streams
     slots.take()
     try:
         limited = LimitedSlots(slots, open_stream())
