@@ -60,7 +60,7 @@ def nothing_open(work: Work, out: FrameWriter) -> None:
 LEAVING = (Fenced, Gone, StoreUnavailable, HandedOver)
 """Reasons for which a turn does not end but goes on elsewhere, or has nowhere to end."""
 
-Following = tuple[Work, LiveTurn]
+NextTurn = tuple[Work, LiveTurn]
 """A turn that this pod owns, open to followers and not yet begun."""
 
 
@@ -86,7 +86,7 @@ class Execution:
     memory: Memory = field(default_factory=Memory)
     persons: Persons = field(default_factory=Persons)
 
-    def run(self, work: Work, live: LiveTurn) -> Following | None:
+    def run(self, work: Work, live: LiveTurn) -> NextTurn | None:
         """Execute ``work`` and return the session's next turn if this pod owns that now."""
         try:
             return self._run(work, live)
@@ -110,7 +110,7 @@ class Execution:
         self.again(work.lease.key)
         return None
 
-    def _run(self, work: Work, live: LiveTurn) -> Following | None:
+    def _run(self, work: Work, live: LiveTurn) -> NextTurn | None:
         work = with_seed(work)
         started_s = self.clock.monotonic_s()
         note_wait(work, clock=self.clock)
@@ -124,7 +124,7 @@ class Execution:
 
     def _answer(
         self, work: Work, out: FrameWriter, live: LiveTurn, *, started_s: float
-    ) -> Following | None:
+    ) -> NextTurn | None:
         draft, kept = Draft(), None
         signal, error = Signal.ANSWER_COMPLETE, None
         if work.ending:
@@ -175,7 +175,7 @@ class Execution:
         draft: Draft,
         started_s: float,
         kept: Remembered | None = None,
-    ) -> Following | None:
+    ) -> NextTurn | None:
         """Commit the turn as ``signal`` says, announce it, and return the next one.
 
         ``kept``: what was begun to sum up what leaves the history; None: nothing was.
@@ -228,21 +228,21 @@ class Execution:
             self.record(Ended(work, out, live, profile, turn))
         committed = self._commit(work, out, ending)
         # Open before anything else is done: a sweep must see that this pod executes it.
-        following = None
+        next_turn: NextTurn | None = None
         if committed.next is not None:
             opened = self.live.open(
                 committed.next.lease.key,
                 committed.next.stored,
                 fence=committed.next.lease.fence,
             )
-            following = (committed.next, opened)
+            next_turn = (committed.next, opened)
         shown = replace(turn, version=committed.version)
         live.end(shown, [*handoff_frames(turn, ending), terminal_frame(shown, seq=ending.seq)])
         self._count(turn, duration_s)
         self.persons.committed(work.lease.key.session, turn, handoff)
         self.announce(work, committed, shown)
         end_turn(work, shown)
-        return following
+        return next_turn
 
     def _count(self, turn: Turn, duration_s: float) -> None:
         self.metrics.turn_finished(turn.state.value, duration_s)
