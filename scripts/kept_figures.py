@@ -26,6 +26,7 @@ from scripts.result_figures import (
     swap,
     takeover,
     unknown,
+    upgrade,
 )
 
 
@@ -185,6 +186,9 @@ SENTENCES: Final[Sequence[Sentence]] = (
     ),
     Sentence(STATUS, "{turns} turns, 0 errors, {violations} violations; on the way", on_kubernetes),
     Sentence(STATUS, "text goes on {least} to {most} s after a forced delete, ", on_kubernetes),
+    Sentence(
+        STATUS, "{violations} violations in {turns} turns, {first} % answered at the first", upgrade
+    ),
     Sentence(STATUS, "p99 × {swapping} beside × {quiet} of two quiet rounds", swap),
     Sentence(
         STATUS,

@@ -82,6 +82,16 @@ def _loads(found: Any) -> list[Any]:
     return own + [load for part in found.values() for load in _loads(part)]
 
 
+def upgrade() -> Figures:
+    """An older version beside this one, forward and back."""
+    run = kept("upgrade")
+    return {
+        "violations": rounded(len(run["violations"])),
+        "turns": rounded(run["turns"]["sent"]),
+        "first": rounded(run["turns"]["answered_first_time_percent"], 1),
+    }
+
+
 def convergence() -> Figures:
     """How soon all pods serve a change."""
     run = kept("convergence")
