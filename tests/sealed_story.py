@@ -29,11 +29,12 @@ from kotaemon_node.domain.turn import State
 from kotaemon_node.ports.analytics import Tally
 from kotaemon_node.ports.faq_drafts import Unmet
 from kotaemon_node.ports.feedback import Feedback
+from kotaemon_node.ports.frame_log import FrameBatch
 from kotaemon_node.ports.hot_answers import AnswerName, HotAnswer
 from kotaemon_node.ports.jobs import Order
 from kotaemon_node.ports.later import LaterJob
 from kotaemon_node.ports.plugin_storage import PluginName
-from kotaemon_node.ports.sessions import ClaimRequest, Ending, FrameBatch, Work
+from kotaemon_node.ports.sessions import ClaimRequest, Ending, Work
 from kotaemon_node.ports.tools import Caller
 from kotaemon_node.ports.turn_records import TurnRecord
 

@@ -15,8 +15,8 @@ from kotaemon_node.engine.joining import Joining
 from kotaemon_node.engine.remembering import Remembering
 from kotaemon_node.engine.similar import SimilarQuestions
 from kotaemon_node.ports.cipher import FieldCipher
+from kotaemon_node.ports.frame_log import FrameLog
 from kotaemon_node.ports.runtime import Clock, Tasks
-from kotaemon_node.ports.sessions import FrameLog
 from kotaemon_node.settings import Settings
 from kotaemon_node.telemetry.metrics import Metrics
 

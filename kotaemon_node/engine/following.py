@@ -17,8 +17,9 @@ from kotaemon_node.domain.session import Principal, Turn, TurnKey
 from kotaemon_node.domain.turn import FINISHED
 from kotaemon_node.engine.live import LiveTurn, LiveTurns
 from kotaemon_node.engine.waiting import Waiter
+from kotaemon_node.ports.frame_log import FrameLog
 from kotaemon_node.ports.runtime import Clock
-from kotaemon_node.ports.sessions import FrameLog, SessionStore
+from kotaemon_node.ports.sessions import SessionStore
 
 # The subscription may begin a moment after the first read, and a signal may be lost: so a follower
 # looks again soon after each frame, then ever more rarely, up to ``FOLLOWER_POLL_S``.

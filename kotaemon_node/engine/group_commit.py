@@ -21,8 +21,9 @@ import structlog
 from kotaemon_node.domain import limits
 from kotaemon_node.domain.errors import NodeError, SequenceGap, StoreUnavailable
 from kotaemon_node.domain.frames import Frame, FrameBody
+from kotaemon_node.ports.frame_log import FrameBatch, FrameLog
 from kotaemon_node.ports.runtime import Clock, Tasks
-from kotaemon_node.ports.sessions import FrameBatch, FrameLog, Lease
+from kotaemon_node.ports.sessions import Lease
 from kotaemon_node.telemetry.metrics import Metrics
 
 _log = structlog.get_logger(__name__)

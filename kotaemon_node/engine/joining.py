@@ -17,8 +17,8 @@ from kotaemon_node.domain.frames import Frame
 from kotaemon_node.domain.session import TurnKey
 from kotaemon_node.domain.turn import State
 from kotaemon_node.engine.answer_draft import Answering
+from kotaemon_node.ports.frame_log import FrameLog
 from kotaemon_node.ports.hot_answers import HotAnswer
-from kotaemon_node.ports.sessions import FrameLog
 
 _log = structlog.get_logger(__name__)
 

@@ -23,7 +23,8 @@ from kotaemon_node.domain.handoff import Handoff
 from kotaemon_node.domain.session import Principal, SessionKey, SessionPlace, Turn, TurnKey
 from kotaemon_node.domain.turn import FINISHED
 from kotaemon_node.engine.following import Following
-from kotaemon_node.ports.sessions import Activity, FrameLog, SessionStore
+from kotaemon_node.ports.frame_log import FrameLog
+from kotaemon_node.ports.sessions import Activity, SessionStore
 
 # A subscription begins a moment after the first look, so the next looks come soon. Later only a
 # lost signal is at stake, and a pod holds thousands of sessions in which nothing happens.

@@ -48,13 +48,13 @@ from kotaemon_node.engine.traced import traced, with_trace
 from kotaemon_node.engine.turn_log import TurnLog
 from kotaemon_node.engine.writing import FrameWriter
 from kotaemon_node.ports.events import Bus
+from kotaemon_node.ports.frame_log import FrameLog
 from kotaemon_node.ports.later import FOLLOW_UP
 from kotaemon_node.ports.runtime import Clock, IdSource, Tasks
 from kotaemon_node.ports.sessions import (
     Claim,
     ClaimOutcome,
     ClaimRequest,
-    FrameLog,
     Orphan,
     SessionStore,
     Work,

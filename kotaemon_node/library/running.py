@@ -18,8 +18,9 @@ from kotaemon_node.engine.live import LiveTurns
 from kotaemon_node.engine.profile import ProfileOf
 from kotaemon_node.engine.summarising import Memory
 from kotaemon_node.library.talk import Place
+from kotaemon_node.ports.frame_log import FrameLog
 from kotaemon_node.ports.runtime import Clock, Tasks
-from kotaemon_node.ports.sessions import FrameLog, SessionStore, Work
+from kotaemon_node.ports.sessions import SessionStore, Work
 from kotaemon_node.telemetry.metrics import Metrics
 
 _LOOK_S = 1.0

@@ -10,12 +10,13 @@ from kotaemon_node.domain.errors import SessionBusy
 from kotaemon_node.domain.ids import DEFAULT_TENANT
 from kotaemon_node.domain.session import SessionKey, SessionView, Turn, TurnKey
 from kotaemon_node.engine.memory import MemoryRule
+from kotaemon_node.ports.frame_log import FrameBatch
 from kotaemon_node.ports.runtime import Clock, IdSource
-from kotaemon_node.ports.sessions import Committed, Ending, FrameBatch, Lease, Work
+from kotaemon_node.ports.sessions import Committed, Ending, Lease, Work
 
 
 class Frames(Protocol):
-    """Takes the frames of turns; the writing half of ``ports.sessions.FrameLog``."""
+    """Takes the frames of turns; the writing half of ``ports.frame_log.FrameLog``."""
 
     def append(self, batches: Sequence[FrameBatch]) -> Sequence[Exception | None]:
         """Store the batches; one result each, in order."""

@@ -1,4 +1,4 @@
-"""The store of sessions, turns and frames: what it guarantees to every pod.
+"""The store of sessions and turns: what it guarantees to every pod.
 
 One implementation speaks Redis; the rules live there in Lua, because only the store can decide
 between pods. Every method that names a session checks that the principal may see it and raises
@@ -6,7 +6,7 @@ between pods. Every method that names a session checks that the principal may se
 repeated after a lost reply without a second effect.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Final, Protocol
@@ -124,17 +124,6 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
-class FrameBatch:
-    """Frames of one turn to be stored under consecutive numbers beginning with ``first_seq``."""
-
-    lease: Lease
-    first_seq: int
-    bodies: tuple[FrameBody, ...]
-    journal: tuple[tuple[str, Any], ...] = ()
-    """(step, JSON value) of what the executor decided before these frames, stored with them."""
-
-
-@dataclass(frozen=True, slots=True)
 class Ending:
     """How a turn ends: the turn as it goes into the history and its terminal frame."""
 
@@ -204,18 +193,6 @@ class Activity:
     open: tuple[str, ...]
     past: tuple[Turn, ...]
     handoff: Handoff | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class StoredFrames:
-    """Frames after a number, in order. ``last`` is the number of the newest stored frame.
-
-    ``kept`` is False when the frames have expired (the turn is finished, or unknown).
-    """
-
-    frames: tuple[Frame, ...]
-    last: int
-    kept: bool
 
 
 class SessionStore(Protocol):
@@ -327,7 +304,7 @@ class SessionStore(Protocol):
         another owner, as an attempt; a
         waiting turn, or one handed over ("" as owner), is taken when nothing runs before it.
         None takes it from whoever has it, also out of the queue, in order to end it as ``ending``
-        says. The owner before is told (``FrameLog.watch_losses``).
+        says. The owner before is told (``frame_log.FrameLog.watch_losses``).
         """
         ...
 
@@ -340,41 +317,5 @@ class SessionStore(Protocol):
         were not set aside, and as many of those that were.
 
         ``shards``: those of its parts that are looked at, of ``RUNNING_SHARDS``.
-        """
-        ...
-
-
-class FrameLog(Protocol):
-    """Frames of turns, durable before they are visible."""
-
-    def append(self, batches: Sequence[FrameBatch]) -> Sequence[Exception | None]:
-        """Store the batches in one round trip; one result each, in order.
-
-        None: stored. ``Fenced``, ``Gone``, ``SequenceGap``, ``Overloaded`` (too many frames),
-        ``Invalid`` (a frame that is no JSON): nothing of the batch was stored. A
-        batch that was stored before by the same owner is stored (a reply was lost).
-        """
-        ...
-
-    def read(self, key: TurnKey, *, after: int, limit: int, trace_id: str) -> StoredFrames:
-        """Return frames with numbers above ``after``. The caller has loaded the session.
-
-        ``trace_id`` is the turn's; it is constant and therefore not kept with the frames.
-        """
-        ...
-
-    def watch(self, key: SessionKey, wake: Callable[[str, int], None]) -> Callable[[], None]:
-        """Call ``wake(turn_id, seq)`` soon after frames of the session are stored by any pod.
-
-        Calls may be lost or repeated. Returns what ends the watch.
-        """
-        ...
-
-    def watch_losses(
-        self, owner: str, lost: Callable[[TurnKey | None], None]
-    ) -> Callable[[], None]:
-        """Call ``lost`` soon after a turn was taken from ``owner``; as ``watch`` otherwise.
-
-        None: some calls may have been lost, whichever turns they were about.
         """
         ...

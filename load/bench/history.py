@@ -35,7 +35,8 @@ from kotaemon_node.adapters.system import RandomIds, SystemClock, ThreadTasks
 from kotaemon_node.domain.frames import FrameBody
 from kotaemon_node.domain.session import Principal, SessionKey, Turn, TurnKey
 from kotaemon_node.local import launch
-from kotaemon_node.ports.sessions import ClaimRequest, Ending, FrameBatch
+from kotaemon_node.ports.frame_log import FrameBatch
+from kotaemon_node.ports.sessions import ClaimRequest, Ending
 from load import surroundings
 from load.bench.history_figures import Rounds, figures, report, within_goal
 from load.kept import keep

@@ -30,7 +30,8 @@ from kotaemon_node.domain.frames import FrameBody
 from kotaemon_node.domain.session import Principal, SessionKey, Turn, TurnKey
 from kotaemon_node.domain.turn import State
 from kotaemon_node.ports.cipher import FieldCipher, NoCipher, SealedPlace
-from kotaemon_node.ports.sessions import ClaimRequest, Ending, FrameBatch, Work
+from kotaemon_node.ports.frame_log import FrameBatch
+from kotaemon_node.ports.sessions import ClaimRequest, Ending, Work
 from load import surroundings
 from load.bench import frames
 

@@ -15,9 +15,9 @@ from kotaemon_node.adapters.sealing.ring import new_data_key
 from kotaemon_node.domain.errors import Sealed, StoreUnavailable
 from kotaemon_node.domain.frames import FrameBody
 from kotaemon_node.domain.session import SessionKey, TurnKey
+from kotaemon_node.ports.frame_log import FrameBatch
 from kotaemon_node.ports.jobs import Order
 from kotaemon_node.ports.later import LaterJob
-from kotaemon_node.ports.sessions import FrameBatch
 from tests.redis_server import Server
 from tests.redis_sets import KINDS, SETS_LONG
 from tests.sealed_story import ANN, AT, SAID, Story, session, turn

@@ -27,15 +27,8 @@ from kotaemon_node.domain.errors import (
 from kotaemon_node.domain.frames import FrameBody
 from kotaemon_node.domain.session import Principal, SessionKey, Turn, TurnKey
 from kotaemon_node.domain.turn import State
-from kotaemon_node.ports.sessions import (
-    Claim,
-    ClaimOutcome,
-    ClaimRequest,
-    Ending,
-    FrameBatch,
-    Lease,
-    Work,
-)
+from kotaemon_node.ports.frame_log import FrameBatch
+from kotaemon_node.ports.sessions import Claim, ClaimOutcome, ClaimRequest, Ending, Lease, Work
 from tests.redis_sets import names_like
 
 ANYBODY = Principal("default", "anonymous", "open")

@@ -13,7 +13,7 @@ from kotaemon_node.adapters.system import SystemClock, ThreadTasks
 from kotaemon_node.domain.errors import Gone, SessionNotFound, TurnNotFound
 from kotaemon_node.domain.frames import FrameBody
 from kotaemon_node.domain.session import Principal, SessionView, TurnKey
-from kotaemon_node.ports.sessions import FrameBatch
+from kotaemon_node.ports.frame_log import FrameBatch
 from tests.contract.test_session_cache import ANYBODY, NAMES, SESSION, Pod
 from tests.redis_sets import names_like
 

@@ -10,8 +10,9 @@ from kotaemon_node.domain import limits
 from kotaemon_node.domain.errors import Draining
 from kotaemon_node.domain.frames import Frame
 from kotaemon_node.domain.turn import State
+from kotaemon_node.ports.frame_log import StoredFrames
 from kotaemon_node.ports.peers import PeerRefused, PeerSilent
-from kotaemon_node.ports.sessions import ClaimRequest, StoredFrames
+from kotaemon_node.ports.sessions import ClaimRequest
 from tests.engine_pods import ANYBODY, PIECES, Stall, TestPod, key, text_of, trusts_the_store
 from tests.redis_server import RedisServer
 

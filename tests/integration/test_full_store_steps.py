@@ -14,7 +14,8 @@ from kotaemon_node.domain.errors import Conflict, Fenced, StoreFull
 from kotaemon_node.domain.frames import FrameBody
 from kotaemon_node.domain.session import Principal, SessionKey, Turn, TurnKey
 from kotaemon_node.domain.turn import State
-from kotaemon_node.ports.sessions import Claim, ClaimRequest, Ending, FrameBatch, Lease
+from kotaemon_node.ports.frame_log import FrameBatch
+from kotaemon_node.ports.sessions import Claim, ClaimRequest, Ending, Lease
 from tests.redis_server import RedisServer, ServerClock
 from tests.store_room import Room
 

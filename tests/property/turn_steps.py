@@ -18,7 +18,8 @@ from kotaemon_node.domain.frames import FrameBody
 from kotaemon_node.domain.session import Principal, SessionKey, Turn, TurnKey
 from kotaemon_node.domain.turn import Signal, State, advance
 from kotaemon_node.engine.recovery import Verdict, judge
-from kotaemon_node.ports.sessions import ClaimRequest, Ending, FrameBatch, Lease, Orphan, Work
+from kotaemon_node.ports.frame_log import FrameBatch
+from kotaemon_node.ports.sessions import ClaimRequest, Ending, Lease, Orphan, Work
 from tests.fakes.copies import MemoryCopies
 from tests.property.turn_laws import SessionLaws, content_of
 

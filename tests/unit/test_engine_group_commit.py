@@ -13,7 +13,8 @@ from kotaemon_node.domain.frames import Frame, FrameBody
 from kotaemon_node.domain.session import SessionKey, TurnKey
 from kotaemon_node.engine import group_commit
 from kotaemon_node.engine.group_commit import GroupCommit, Outbox
-from kotaemon_node.ports.sessions import FrameBatch, Lease
+from kotaemon_node.ports.frame_log import FrameBatch
+from kotaemon_node.ports.sessions import Lease
 from kotaemon_node.telemetry.metrics import Metrics
 
 PATIENCE_S = 60

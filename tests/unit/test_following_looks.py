@@ -9,7 +9,7 @@ from kotaemon_node.domain.session import Principal, SessionKey, Turn, TurnKey
 from kotaemon_node.domain.turn import State
 from kotaemon_node.engine.following import Following
 from kotaemon_node.engine.live import LiveTurns
-from kotaemon_node.ports.sessions import StoredFrames
+from kotaemon_node.ports.frame_log import StoredFrames
 
 KEY = TurnKey(SessionKey("default", "s1"), "t1")
 

@@ -21,8 +21,8 @@ from kotaemon_node.domain.errors import (
 )
 from kotaemon_node.domain.session import SessionKey, TurnKey
 from kotaemon_node.ports.cipher import FieldCipher
+from kotaemon_node.ports.frame_log import FrameBatch, StoredFrames
 from kotaemon_node.ports.runtime import Clock, Tasks
-from kotaemon_node.ports.sessions import FrameBatch, StoredFrames
 
 _APPEND_ERRORS: Mapping[str, Callable[[], Exception]] = {
     "gone": lambda: Gone("the session was deleted"),
@@ -33,7 +33,7 @@ _APPEND_ERRORS: Mapping[str, Callable[[], Exception]] = {
 
 
 class RedisFrameLog:
-    """``ports.sessions.FrameLog``. One subscription connection serves all watches of the pod."""
+    """``ports.frame_log.FrameLog``. One subscription connection serves all watches of the pod."""
 
     def __init__(
         self,
