@@ -127,7 +127,7 @@ def refreshed(row: Row) -> Row:
     if row.tests or not row.results:
         return row
     name = row.results[0]
-    kept_at = day_of("--", f"load/results/{name}.json")
+    kept_at = day_of("--", f"load/results/{name}.json") or day_of("HEAD")  # not committed yet
     return replace(row, at=f"`{commit_of(name)}`, {kept_at}")
 
 
