@@ -12,6 +12,13 @@ from kotaemon_node.domain.events import TOPICS, TURN_LOG
 PAGE = Path(__file__).parents[1] / "docs" / "reference" / "redis-keys.md"
 
 _ON_REDIS = (*TOPICS, TURN_LOG)
+_ANY = {
+    "digest of tid": "[0-9a-f]{10}",
+    "key": "[^{}]+",  # a plugin's own
+    "subject": "[^{}]+",
+    "who": "[^{}:]*",  # empty: of the tenant
+}
+"""What may stand in the place of a word; any other is a name without colons."""
 _HEAD = """\
 # Redis keys
 
@@ -86,6 +93,22 @@ def page() -> str:
         for row in rows()
     ]
     return "\n".join([_HEAD, *table, "", _LOOKING])
+
+
+def row_of(key: str, kind: str) -> Row | None:
+    """Return the row of a key that lies in a Redis as ``kind``; None: the schema has none."""
+    fits = (row for row in rows() if row.type == kind and _pattern(row.key).fullmatch(key))
+    return next(fits, None)
+
+
+def _pattern(name: str) -> re.Pattern[str]:
+    parts = re.split(r"<([^>]*)>", name)
+    return re.compile(
+        "".join(
+            _ANY.get(part, "[^{}:]+") if at % 2 else re.escape(part)
+            for at, part in enumerate(parts)
+        )
+    )
 
 
 def _go_on(row: list[str], more: list[str]) -> None:
