@@ -22,7 +22,7 @@ from kotaemon_node.chaos.strikes import Strikes
 from kotaemon_node.chaos.target import Target
 from kotaemon_node.local import probes
 from kotaemon_node.local.cluster import WORKER_SLOTS
-from kotaemon_node.local.launch import running_cluster
+from kotaemon_node.local.control import running_cluster
 
 Done = Mapping[str, Any]
 _FROZEN_S = (3.5, 20.0)

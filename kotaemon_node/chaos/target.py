@@ -9,7 +9,7 @@ from typing import Any
 
 import requests
 
-from kotaemon_node.local import launch, redis_users, table
+from kotaemon_node.local import control, redis_users, table
 from kotaemon_node.local.balancer import pods_in_use
 from kotaemon_node.local.folder import DataFolder
 from kotaemon_node.local.supervisor import NotRunning, Supervisor
@@ -36,22 +36,22 @@ class Target:
     @classmethod
     def running(cls, folder: DataFolder) -> "Target":
         """Return the cluster that runs in this folder; ``LocalError`` when none does."""
-        return cls(folder, url=launch.running_cluster(folder).url)
+        return cls(folder, url=control.running_cluster(folder).url)
 
     @property
     def own_redis(self) -> bool:
         """The cluster runs a Redis itself."""
-        return not launch.running_cluster(self.folder).redis_url
+        return not control.running_cluster(self.folder).redis_url
 
     @property
     def redis_url(self) -> str:
         """Where its sessions are kept, for somebody who may look at everything."""
-        return redis_users.url_of(launch.running_cluster(self.folder), "default")
+        return redis_users.url_of(control.running_cluster(self.folder), "default")
 
     def ps(self) -> list[dict[str, Any]]:
         """Return the rows of ``kotaemon ps --json``."""
         processes = Supervisor(self.folder).processes()
-        found = table.rows(self.folder, launch.running_cluster(self.folder), processes)
+        found = table.rows(self.folder, control.running_cluster(self.folder), processes)
         return [row.as_json() for row in found]
 
     @property
@@ -139,11 +139,11 @@ class Target:
 
     def scale(self, workers: int) -> None:
         """Change the number of workers; ``LocalError``."""
-        launch.scale(self.folder, workers, progress=lambda *_: None)
+        control.scale(self.folder, workers, progress=lambda *_: None)
 
     def reload_balancer(self) -> None:
         """Have HAProxy read its configuration again."""
-        launch.reload_balancer(self.folder)
+        control.reload_balancer(self.folder)
 
     def metric(self, name: str) -> float:
         """Return the sum over the workers that answer; what was before their start is lost."""

@@ -11,7 +11,7 @@ from rich.text import Text
 from kotaemon_node.cli.console import err, out, process_table
 from kotaemon_node.cli.progress import StartProgress
 from kotaemon_node.cli.signals import StopAsked, stop_signals
-from kotaemon_node.local import launch, places, table
+from kotaemon_node.local import control, launch, places, table
 from kotaemon_node.local.errors import LocalError, StartFailed
 from kotaemon_node.local.folder import DataFolder
 from kotaemon_node.local.plan import Wishes
@@ -146,9 +146,9 @@ def _stop_all(folder: DataFolder) -> None:
     err.print()
     try:
         with stop_signals(), err.status("Stopping; the workers finish what they are doing …"):
-            launch.down(folder)
+            control.down(folder)
     except StopAsked:
-        launch.kill(folder)
+        control.kill(folder)
         err.print("Killed. State stays in the data folder.")
         return
     err.print("Stopped. State stays in the data folder.")
@@ -158,7 +158,7 @@ def _after_supervisord(folder: DataFolder, status: int) -> None:
     if status == 0:
         err.print("Stopped by another command.")
         return
-    launch.down(folder)
+    control.down(folder)
     raise StartFailed(
         f"The supervisor ended with status {status}, and the cluster was stopped; `kotaemon up`"
         " starts it again.",
@@ -187,21 +187,21 @@ def down(data: DataOption = _DATA) -> None:
     """Stop the cluster; its state stays in the data folder."""
     folder = folder_of(data)
     with err.status("Stopping; the workers finish what they are doing …"):
-        ran = launch.down(folder)
+        ran = control.down(folder)
     err.print("Stopped." if ran else f"No cluster was running in {folder.path}.", soft_wrap=True)
 
 
 def stop(name: NameArgument, data: DataOption = _DATA) -> None:
     """Stop one process and keep it down until it is started again."""
     with err.status(f"Stopping {name} …"):
-        launch.stop_one(folder_of(data), name)
+        control.stop_one(folder_of(data), name)
     err.print(f"{name} is down until `kotaemon start {name}`.")
 
 
 def start(name: NameArgument, data: DataOption = _DATA) -> None:
     """Start a process that was stopped; returns when it is ready."""
     with StartProgress() as progress:
-        launch.start_one(folder_of(data), name, progress=progress)
+        control.start_one(folder_of(data), name, progress=progress)
 
 
 def scale(
@@ -211,7 +211,7 @@ def scale(
     """Change the number of workers; returns when the new ones serve and the others are gone."""
     folder = folder_of(data)
     with StartProgress() as progress:
-        launch.scale(folder, workers, progress=progress)
+        control.scale(folder, workers, progress=progress)
     out.print(process_table(_rows(folder)))
 
 
@@ -224,7 +224,7 @@ def folder_of(data: Path) -> DataFolder:
 
 
 def _rows(folder: DataFolder) -> list[table.Row]:
-    cluster = launch.running_cluster(folder)
+    cluster = control.running_cluster(folder)
     return table.rows(folder, cluster, Supervisor(folder).processes())
 
 

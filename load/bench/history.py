@@ -34,7 +34,7 @@ from kotaemon_node.adapters.redis.keys import SessionKeys
 from kotaemon_node.adapters.system import RandomIds, SystemClock, ThreadTasks
 from kotaemon_node.domain.frames import FrameBody
 from kotaemon_node.domain.session import Principal, SessionKey, Turn, TurnKey
-from kotaemon_node.local import launch
+from kotaemon_node.local import control
 from kotaemon_node.ports.frame_log import FrameBatch
 from kotaemon_node.ports.sessions import ClaimRequest, Ending
 from load import surroundings
@@ -162,7 +162,7 @@ def measured_at_pod(rounds: int, seed: int) -> tuple[dict[str, Any], Sequence[Tu
         Cluster(Path(folder) / "data", workers=1, environment=anew) as one,
     ):
         url = f"http://127.0.0.1:{one.worker_ports()[0]}"
-        port = launch.running_cluster(one.folder).redis_port
+        port = control.running_cluster(one.folder).redis_port
         store, client = connect(f"redis://127.0.0.1:{port}/0"), requests.Session()
 
         def ask(session_id: str, number: int) -> float:

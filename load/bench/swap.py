@@ -38,7 +38,7 @@ from kotaemon_node.adapters.store.file_store import FileArtifactStore
 from kotaemon_node.adapters.system import SystemClock
 from kotaemon_node.domain.events import KNOWLEDGE_UPDATED, KnowledgeUpdated
 from kotaemon_node.domain.knowledge import GenerationRef
-from kotaemon_node.local import launch
+from kotaemon_node.local import control
 from kotaemon_node.ports.events import Message
 from load import surroundings
 from load.bench.swap_figures import Asked, figures, report, within_goal
@@ -255,7 +255,7 @@ def served(url: str) -> int:
 @contextmanager
 def begun(cluster: Cluster, prepared: Prepared) -> Iterator[Publishing]:
     """Start the worker with the oldest of the prepared generations."""
-    publishing = Publishing(launch.running_cluster(cluster.folder).redis_port)
+    publishing = Publishing(control.running_cluster(cluster.folder).redis_port)
     publishing.begin_at(prepared.refs[0])
     assert cluster.command("start", "worker-0").returncode == 0
     url = cluster.pod_url("worker-0")

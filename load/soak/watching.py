@@ -13,7 +13,7 @@ import redis
 import requests
 
 from kotaemon_node.chaos.target import Target
-from kotaemon_node.local import launch, table
+from kotaemon_node.local import control, table
 from kotaemon_node.local.supervisor import Supervisor
 
 _MIB: Final = 2**20
@@ -124,7 +124,7 @@ def _processes(target: Target) -> dict[str, psutil.Process]:
     """Return name to process: those that serve, their parents, and who supervises them all."""
     supervisor = Supervisor(target.folder)
     programs = supervisor.processes()
-    cluster = launch.running_cluster(target.folder)
+    cluster = control.running_cluster(target.folder)
     found = {"supervisord": psutil.Process(supervisor.pid())}
     for name in table.names(cluster):
         pid = table.serving_pid(target.folder, programs.get(name))

@@ -18,7 +18,7 @@ from kotaemon_node.chaos.store import StoreView
 from kotaemon_node.chaos.target import NotInTime
 from kotaemon_node.chaos.writers import Writers
 from kotaemon_node.domain.errors import NodeError
-from kotaemon_node.local import launch
+from kotaemon_node.local import control
 from kotaemon_node.local.errors import LocalError
 from kotaemon_node.proof import check
 from kotaemon_node.proof.facts import Effect
@@ -190,8 +190,8 @@ class _Upgrade:
         self._tell(f"{step.how} of {step.process}: {hit} turns on it, {took_s:.1f} s; {shown}")
 
     def _restart(self, process: str) -> None:
-        launch.stop_one(self._here.target.folder, process)
-        launch.start_one(self._here.target.folder, process, progress=lambda *_: None)
+        control.stop_one(self._here.target.folder, process)
+        control.start_one(self._here.target.folder, process, progress=lambda *_: None)
 
     def _kill(self, process: str, owners: Owners) -> int:
         """Kill it when turns run on it; it comes back by itself. Return how many there were."""

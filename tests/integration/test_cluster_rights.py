@@ -14,7 +14,7 @@ import pytest
 import redis
 import requests
 
-from kotaemon_node.local import launch, redis_users
+from kotaemon_node.local import control, redis_users
 from tests.cluster import Cluster
 from tests.fakes.llm_server import FakeLlmServer
 
@@ -112,7 +112,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 
 
 def as_user(cluster: Cluster, user: redis_users.User) -> redis.Redis:
-    found = launch.running_cluster(cluster.folder)
+    found = control.running_cluster(cluster.folder)
     file = cluster.folder.path / "keys" / "redis" / f"{user}.password"
     return redis.Redis(
         port=found.redis_port,
@@ -307,7 +307,7 @@ def test_each_user_is_refused_what_is_anothers(
 
 
 def test_nobody_is_let_in_without_a_password(running: Cluster) -> None:
-    port = launch.running_cluster(running.folder).redis_port
+    port = control.running_cluster(running.folder).redis_port
     with pytest.raises(redis.exceptions.AuthenticationError):
         redis.Redis(port=port).ping()
     with pytest.raises(redis.exceptions.AuthenticationError):

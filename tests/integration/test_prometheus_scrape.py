@@ -13,7 +13,7 @@ import pytest
 import requests
 import yaml
 
-from kotaemon_node.local import launch
+from kotaemon_node.local import control
 from tests.cluster import Cluster
 from tests.fakes.llm_server import FakeLlmServer
 from tests.fakes.tool_server import ToolServer
@@ -50,7 +50,7 @@ def operands(expr: str) -> list[str]:
 def labelled(cluster: Cluster) -> list[tuple[str, str, str]]:
     """Return job, pod and address of each target."""
     rows = {row["name"]: row["port"] for row in cluster.ps()}
-    described = launch.running_cluster(cluster.folder)
+    described = control.running_cluster(cluster.folder)
     workers = [("kotaemon-worker", name, rows[name]) for name in cluster.workers()]
     others = [
         ("kotaemon-coordinator", "coordinator", rows["coordinator"]),
