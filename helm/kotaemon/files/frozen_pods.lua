@@ -20,7 +20,7 @@ core.register_task(function()
       local stats = server:get_stats()
       if stats["status"] == "UP" then
         answering = answering + 1
-      elseif SILENT[string.gsub(stats["check_status"], "^%* ", "")] then -- "UP 2/3" has begun to be silent
+      elseif SILENT[string.gsub(stats["check_status"], "^%* ", "")] then -- "UP 1/2" has begun to be silent
         silent = silent + 1
         if stats["status"] == "DOWN" then
           frozen[#frozen + 1] = server
