@@ -15,8 +15,8 @@ pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
 OLD = {
     # Before seals, doors and audit log.
     "1eae495": {"ENCRYPTION_SEAL": "off"},
-    # Before OIDC's logins ended everywhere and before session events were thinned.
-    "53ed3c7": {},
+    # With seals, before logins ended everywhere and before session events were thinned.
+    "2f4da8d": {},
 }
 
 
