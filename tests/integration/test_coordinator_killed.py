@@ -34,7 +34,7 @@ STEPS = {
 }
 PROGRAM = """
 import os, pathlib, signal, sys
-from coordinator import main, standing
+from coordinator import composing, main, standing
 from kotaemon_node.domain import limits
 from tests.fakes.encoder import HashingEncoder
 
@@ -42,7 +42,8 @@ armed = pathlib.Path(sys.argv[1])
 
 def make_deadly(step):
     kind, method, part = step.split()
-    owner = getattr(main, kind, None) or getattr(standing, kind)
+    parts = [part for part in (composing, standing) if hasattr(part, kind)]
+    owner = getattr(parts[0], kind)
     real = getattr(owner, method)
 
     def deadly(self, *arguments):
