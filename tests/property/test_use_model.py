@@ -33,9 +33,10 @@ def store() -> Iterator[RedisStore]:
     server.start()
     found = connect(server.url)
     told = "{math.floor(redis.call('GET','now')/1000), (redis.call('GET','now')%1000)*1000}"
+    sources = found._scripts._sources
     for name in ("use", "use_streams"):
-        assert "redis.call('TIME')" in found._source[name]
-        found._source[name] = found._source[name].replace("redis.call('TIME')", told)
+        assert "redis.call('TIME')" in sources[name]
+        sources[name] = sources[name].replace("redis.call('TIME')", told)
     yield found
     found.client.close()
     server.remove()

@@ -36,8 +36,9 @@ class StagedStore(RedisStore):
         super().__init__(client)
         self.entered_ms: int | None = None
         for script, old, new in patches:
-            assert old in self._source[script], (script, old)
-            self._source[script] = self._source[script].replace(old, new)
+            sources = self._scripts._sources
+            assert old in sources[script], (script, old)
+            sources[script] = sources[script].replace(old, new)
 
     def run(self, script: str, names: Sequence[str], arguments: Sequence[Any]) -> Any:
         if script == "enter" and self.entered_ms is not None:
