@@ -23,14 +23,13 @@ core.register_task(function()
       elseif SILENT[string.gsub(stats["check_status"], "^%* ", "")] then -- "UP 1/2" has begun to be silent
         silent = silent + 1
         if stats["status"] == "DOWN" then
-          frozen[#frozen + 1] = server
+          frozen[#frozen + 1] = { server = server, down_s = tonumber(stats["lastchg"]) or 0 }
         end
       end
     end
-    for _, server in ipairs(frozen) do
-      local down_s = tonumber(server:get_stats()["lastchg"]) or 0
-      if silent <= answering or (answering > 0 and down_s >= MOST_SILENT_S) then
-        server:shut_sess()
+    for _, one in ipairs(frozen) do
+      if silent <= answering or (answering > 0 and one.down_s >= MOST_SILENT_S) then
+        one.server:shut_sess()
       end
     end
     core.msleep(PAUSE_MS)
