@@ -24,11 +24,13 @@ def test_what_a_core_mutant_changes_stands_once(mutant: CoreMutant) -> None:
 
 def test_there_are_at_least_thirty_and_each_was_seen() -> None:
     assert max(Counter(mutant.name for mutant in CORE_MUTANTS).values()) == 1
-    rows = core_runs.kept()
+    rows = core_runs.TABLE.rows()
     assert [*rows] == [mutant.name for mutant in CORE_MUTANTS]
     assert len(rows) >= 30
     assert [name for name, row in rows.items() if not row["red"]] == []
-    assert core_runs.KEPT.with_suffix(".md").read_text("utf-8") == core_runs.shown([*rows.values()])
+    assert core_runs.TABLE.out.with_suffix(".md").read_text("utf-8") == core_runs.shown(
+        [*rows.values()]
+    )
 
 
 @pytest.mark.long

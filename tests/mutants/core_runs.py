@@ -6,26 +6,24 @@ Writes load/results/core_mutants.json and .md. Ends with 0 only where each was s
 same tests pass on the tree as it is: a test that fails anyway shows nothing.
 """
 
-import json
 import shlex
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from importlib.util import cache_from_source
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from load import surroundings
 from tests.mutants.core import CORE_MUTANTS, CoreMutant
+from tests.mutants.kept_rows import KeptRows, Row
 from tests.mutants.trees import ROOT, planted
 
-KEPT: Final = ROOT / "load" / "results" / "core_mutants"
+_KEPT: Final = ROOT / "load" / "results" / "core_mutants"
 RUN_S: Final = 400
 _PYTEST: Final = ("-m", "pytest", "-q", "-rfE", "--maxfail=1", "--timeout=90", "-m", "not long")
-
-Row = Mapping[str, Any]
 
 
 def failed(tests: str, tree: Path) -> Sequence[str]:
@@ -73,22 +71,6 @@ def _write(file: Path, text: str) -> None:
     Path(cache_from_source(str(file))).unlink(missing_ok=True)
 
 
-def kept() -> dict[str, Row]:
-    """Return the kept rows by the names of their mutants."""
-    file = KEPT.with_suffix(".json")
-    rows = json.loads(file.read_text("utf-8"))["mutants"] if file.exists() else []
-    return {row["mutant"]: row for row in rows}
-
-
-def keep(row: Row) -> None:
-    """Put a row into the table, in place of the one before it."""
-    rows = {**kept(), row["mutant"]: row}
-    ordered = [rows[mutant.name] for mutant in CORE_MUTANTS if mutant.name in rows]
-    text = json.dumps({"mutants": ordered}, indent=1, ensure_ascii=False) + "\n"
-    KEPT.with_suffix(".json").write_text(text, "utf-8")
-    KEPT.with_suffix(".md").write_text(shown(ordered), "utf-8")
-
-
 def shown(rows: Sequence[Row]) -> str:
     """Return the table for people."""
     found = sum(bool(row["red"]) for row in rows)
@@ -112,6 +94,9 @@ def shown(rows: Sequence[Row]) -> str:
     return "\n".join(lines) + "\n"
 
 
+TABLE: Final = KeptRows(_KEPT, [mutant.name for mutant in CORE_MUTANTS], shown)
+
+
 def main() -> int:
     """Run those whose names hold one of the arguments, or all."""
     parts = sys.argv[1:] or [""]
@@ -125,7 +110,7 @@ def main() -> int:
                 return 1
         for mutant in chosen:
             row = row_of(mutant, tree)
-            keep(row)
+            TABLE.keep(row)
             print(f"{row['seconds']:5g} s  {mutant.name}: {row['red'] or 'SURVIVES'}", flush=True)
             survivors += [] if row["red"] else [mutant.name]
     return 1 if survivors else 0

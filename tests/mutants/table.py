@@ -1,31 +1,13 @@
 """The kept table of mutants: ``load/results/mutants.json`` and ``.md``."""
 
-import json
-from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Final
 
 from tests.mutants.catalogue import MUTANTS, SHOWN_BY
+from tests.mutants.kept_rows import KeptRows, Row
 from tests.mutants.trees import ROOT
 
-KEPT: Final = ROOT / "load" / "results" / "mutants"
-
-Row = Mapping[str, Any]
-
-
-def kept() -> dict[str, Row]:
-    """Return the kept rows by the names of their mutants."""
-    file = KEPT.with_suffix(".json")
-    rows = json.loads(file.read_text("utf-8"))["mutants"] if file.exists() else []
-    return {row["mutant"]: row for row in rows}
-
-
-def keep(row: Row) -> None:
-    """Put a row into the table, in place of the one before it."""
-    rows = {**kept(), row["mutant"]: row}
-    ordered = [rows[mutant.name] for mutant in MUTANTS if mutant.name in rows]
-    text = json.dumps({"mutants": ordered}, indent=1, ensure_ascii=False) + "\n"
-    KEPT.with_suffix(".json").write_text(text, "utf-8")
-    KEPT.with_suffix(".md").write_text(shown(ordered), "utf-8")
+_KEPT: Final = ROOT / "load" / "results" / "mutants"
 
 
 def shown(rows: Sequence[Row]) -> str:
@@ -60,6 +42,9 @@ def shown(rows: Sequence[Row]) -> str:
         *(_survivor(row) for row in rows if row["survives"]),
     ]
     return "\n".join(lines) + "\n"
+
+
+TABLE: Final = KeptRows(_KEPT, [mutant.name for mutant in MUTANTS], shown)
 
 
 def _line(row: Row) -> str:
