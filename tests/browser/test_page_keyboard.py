@@ -117,6 +117,26 @@ def test_the_keys_are_listed_and_do_what_the_list_says(stub: Stub, open_page: Op
     expect(page.locator("#session-search")).to_be_focused()
 
 
+def test_the_search_gets_the_focus_though_the_list_comes_late(
+    stub: Stub, open_page: OpenPage
+) -> None:
+    page = open_page(stub.url)
+    ask(page, "First?")
+    finished(page)
+    page.route("**/v1/sessions?*", lambda route: None)
+    page.keyboard.press("Alt+KeyN")
+    page.locator(".welcome").wait_for()
+    ask(page, "Second?")
+    finished(page)
+    expect(page.locator("#session-search")).to_have_count(0)
+
+    with page.expect_request("**/v1/sessions?*"):
+        page.keyboard.press("Alt+KeyK")
+    page.unroute("**/v1/sessions?*")  # lets those that wait go on
+
+    expect(page.locator("#session-search")).to_be_focused()
+
+
 def test_escape_closes_what_lies_on_top_and_gives_the_focus_back(
     stub: Stub, open_page: OpenPage
 ) -> None:

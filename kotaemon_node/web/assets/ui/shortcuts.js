@@ -67,9 +67,18 @@ function useKeys() {
   }, []);
 }
 
-function toConversations() {
+async function toConversations() {
+  let reached;
   view.set({ side: true });
-  refreshSessions();
-  // Once the panel is drawn.
-  requestAnimationFrame(() => document.getElementById("session-search")?.focus());
+  const read = refreshSessions();
+  // Once the panel is drawn; its field may be there only when the list has come.
+  requestAnimationFrame(() => (reached = toSearch()));
+  await read;
+  requestAnimationFrame(() => document.activeElement === reached && toSearch()); // else they went on
+}
+
+/** @returns {Element} what has the focus now */
+function toSearch() {
+  document.getElementById("session-search")?.focus();
+  return document.activeElement;
 }
