@@ -6,6 +6,7 @@ import select
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -69,6 +70,7 @@ class Child:
         # Linux counts what the process had before it became our program: that is our own memory.
         self._foreign_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
         self._seen_bytes = 0
+        self._ending = threading.Lock()
         self.read = 0
         """Documents that it has read."""
 
@@ -122,7 +124,14 @@ class Child:
             os.killpg(self.pid, signal.SIGKILL)
 
     def end(self) -> tuple[int, int]:
-        """Kill it; return its status (negative: a signal) and the most memory it had, in bytes."""
+        """Kill it; return its status (negative: a signal) and the most memory it had, in bytes.
+
+        Any thread may, and two may at once: whoever has it, and whoever closes all of them.
+        """
+        with self._ending:
+            return self._ended()
+
+    def _ended(self) -> tuple[int, int]:
         if self._process.returncode is None:
             self.kill()
         for pipe in (self._process.stdin, self._process.stdout):

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from coordinator.ingest import Ingested, ingest
 from coordinator.metrics import CoordinatorMetrics
 from coordinator.reading.bounds import Bounds
 from coordinator.reading.pool import ChildReader
+from coordinator.reading.process import Child
 from kotaemon_node.adapters.system import SystemClock
 from kotaemon_node.domain import limits
 from tests.own_children import begin_with_none, own_children
@@ -312,3 +314,22 @@ def test_a_child_dies_with_its_parent() -> None:
     parent.kill()
     parent.wait()
     until(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE)
+
+
+def test_a_child_may_be_ended_by_two_threads_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Who closes the pool ends a child that its own thread ends at the same moment.
+    child = Child(SMALL, clock=SystemClock(), program=TEST_PROGRAM)
+    wait4, statuses = os.wait4, list[int]()
+    second = threading.Thread(target=lambda: statuses.append(child.end()[0]))
+
+    def waits(pid: int, options: int) -> tuple[int, int, resource.struct_rusage]:
+        monkeypatch.setattr(os, "wait4", wait4)
+        second.start()
+        second.join(0.5)  # it waits for us, or has taken the status away
+        return wait4(pid, options)
+
+    monkeypatch.setattr(os, "wait4", waits)
+    statuses.append(child.end()[0])
+    second.join()
+
+    assert statuses == [-signal.SIGKILL, -signal.SIGKILL]
