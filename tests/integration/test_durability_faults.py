@@ -19,7 +19,12 @@ from kotaemon_node.adapters.redis import RedisSessionStore, connect, keys
 from kotaemon_node.adapters.redis.durability import Level
 from kotaemon_node.adapters.redis.keys import SessionKeys
 from kotaemon_node.domain import limits
-from kotaemon_node.domain.errors import NodeError, SessionNotFound, StoreUnwritable
+from kotaemon_node.domain.errors import (
+    NodeError,
+    SessionNotFound,
+    StoreUnavailable,
+    StoreUnwritable,
+)
 from kotaemon_node.domain.frames import Frame
 from kotaemon_node.domain.session import SessionKey, TurnKey, TurnRequest
 from kotaemon_node.ports.sessions import Work
@@ -105,11 +110,17 @@ class Talker:
     def history(self, url: str) -> list[str]:
         """Return the ids of the turns that the store has, asked by somebody who knows nothing."""
         sessions = RedisSessionStore(connect(url), ttl_s=3600, idle_s=1800)
-        try:
-            view = sessions.load(self.session, ANYBODY, after_version=0, limit=10_000)
-        except SessionNotFound:
-            return []
-        return [turn.turn_id for turn in view.turns]
+        deadline_s = time.monotonic() + 60
+        while True:
+            try:
+                view = sessions.load(self.session, ANYBODY, after_version=0, limit=10_000)
+            except SessionNotFound:
+                return []
+            except StoreUnavailable:  # the address has just moved to another server
+                assert time.monotonic() < deadline_s, "the store does not answer"
+                time.sleep(0.05)
+            else:
+                return [turn.turn_id for turn in view.turns]
 
     def end(self) -> None:
         self.stop.set()
