@@ -61,7 +61,8 @@ def most(raw: str) -> list[tuple[str, float]]:
         stack, _, samples = line.rpartition(" ")
         total += int(samples)
         # A function that calls itself counts once; lines of one function are one.
-        for function in {f"{frame.rpartition(':')[0]})" for frame in stack.split(";")}:
+        functions = (f"{frame.rpartition(':')[0]})" for frame in stack.split(";"))
+        for function in dict.fromkeys(functions):  # outer ones first
             seen[function] += int(samples)
     return [(function, count / total) for function, count in seen.most_common()]
 
