@@ -1,4 +1,4 @@
-"""``kotaemon plugins new`` and ``try``: for who writes a plugin, without a cluster."""
+"""``kotaemon plugins new``, ``try`` and ``pack``: for who writes a plugin, without a cluster."""
 
 import json
 import sys
@@ -8,14 +8,18 @@ from typing import Annotated, Any
 import typer
 
 from kotaemon_node.cli.console import err, out
-from kotaemon_node.cli.plugins import app
+from kotaemon_node.cli.plugins import SigningKeyOption, app, signed_bundle
+from kotaemon_node.cli.service import DataOption
 from kotaemon_node.domain.errors import NodeError
+from kotaemon_node.local import places
 from kotaemon_node.local.errors import LocalError
 from kotaemon_node.plugins.template import write_template
 from kotaemon_node.plugins.testing import PluginTest
 from kotaemon_node.ports.plugin_registry import PluginRefused
 from kotaemon_node.ports.tools import ToolFailed, ToolOutcomeUnknown
 from kotaemon_node.telemetry.logs import configure_logs
+
+_DATA = places.data_folder()
 
 PathArgument = Annotated[Path, typer.Argument(help="The plugin: NAME.py or the folder NAME.")]
 
@@ -70,6 +74,26 @@ def attempt(
     except (NodeError, PluginRefused, ToolFailed, ToolOutcomeUnknown, LookupError) as error:
         raise LocalError(str(error)) from error
     out.print_json(json.dumps(answer, ensure_ascii=False))
+
+
+@app.command()
+def pack(
+    path: PathArgument,
+    folder: Annotated[Path, typer.Option("--folder", help="Where the files go.")] = Path(),
+    *,
+    signing_key: SigningKeyOption = None,
+    data: DataOption = _DATA,
+) -> None:
+    """Write a plugin as a signed bundle, NAME.zip and NAME.sig, as the admin page takes it."""
+    name, raw, line = signed_bundle(path, signing_key, data)
+    try:
+        for file, content in ((f"{name}.zip", raw), (f"{name}.sig", line)):
+            (folder / file).write_bytes(content)
+            out.print(f"  {folder / file}", soft_wrap=True)
+    except OSError as error:
+        raise LocalError(
+            f"Nothing can be written to {folder} ({error.strerror}); name a folder with --folder."
+        ) from error
 
 
 def _object(said: str, option: str) -> dict[str, Any]:

@@ -57,6 +57,14 @@ ConfigOption = Annotated[
     typer.Option("--config", help="JSON object, or @FILE with one; in place of the one before."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+SigningKeyOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--key",
+        help="Private key (PEM) whose public one is in TRUSTED_KEYS; by default that of the"
+        " cluster of this machine.",
+    ),
+]
 
 
 @app.callback()
@@ -94,14 +102,7 @@ def push(
         Path, typer.Argument(help="The plugin: NAME.py, the folder NAME, or a bundle NAME.zip.")
     ],
     *,
-    signing_key: Annotated[
-        Path | None,
-        typer.Option(
-            "--key",
-            help="Private key (PEM) whose public one is in TRUSTED_KEYS; by default that of the"
-            " cluster of this machine.",
-        ),
-    ] = None,
+    signing_key: SigningKeyOption = None,
     rollout: PercentOption = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
@@ -113,10 +114,7 @@ def push(
 ) -> None:
     """Sign a plugin and bring it to all pods, in place of its version before."""
     place = place_of(url, data, key)
-    raw = _bundle(path)
-    signer = _signer(signing_key, data)
-    name = plugin_name_of(opened(raw))
-    line = signature_line(signer.key_id, signer.sign(message_of(name, digest_of(raw))))
+    name, raw, line = signed_bundle(path, signing_key, data)
     fields = {"rollout_percent": rollout, "config": _config(config)}
     answer = _asked(
         place,
@@ -228,6 +226,14 @@ def remove(
     err.print(f"{name} is removed.")
 
 
+def signed_bundle(path: Path, signing_key: Path | None, data: Path) -> tuple[str, bytes, bytes]:
+    """Return the name of a plugin, its bundle and the line that signs it; ``LocalError``."""
+    raw = _bundle(path)
+    signer = _signer(signing_key, data)
+    name = plugin_name_of(opened(raw))
+    return name, raw, signature_line(signer.key_id, signer.sign(message_of(name, digest_of(raw))))
+
+
 def _bundle(path: Path) -> bytes:
     """Return the bundle of a plugin, checked as the cluster will check it."""
     try:
@@ -241,7 +247,7 @@ def _bundle(path: Path) -> bytes:
         check_source(files)
         read_manifest(plugin_name_of(files), manifest_text(files))
     except NodeError as error:
-        raise LocalError(f"{path} cannot be pushed: {error}.") from error
+        raise LocalError(f"{path} cannot be packed: {error}.") from error
     except OSError as error:
         raise LocalError(f"{path} cannot be read: {error.strerror or error}.") from error
     return raw

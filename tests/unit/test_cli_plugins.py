@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import requests
 from structlog.testing import capture_logs
 from typer.testing import CliRunner, Result
 from werkzeug.serving import WSGIRequestHandler
@@ -69,6 +70,25 @@ def test_a_file_is_signed_and_pushed_and_the_same_as_a_bundle(
     assert (told["rollout_percent"], told["next"]["config"]) == (10, {"url": "u"})
 
 
+def test_a_bundle_is_packed_as_the_admin_page_uploads_it(
+    desk: Desk, url: str, key: str, orders: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "out"
+    folder.mkdir()
+
+    done = plugins("pack", str(orders), "--folder", str(folder), "--key", key)
+
+    assert done.exit_code == 0, done.exception
+    assert done.stdout.split() == [str(folder / "orders.zip"), str(folder / "orders.sig")]
+    files = {"bundle": folder / "orders.zip", "signature": folder / "orders.sig"}
+    sent = {name: (file.name, file.read_bytes()) for name, file in files.items()}
+    answer = requests.post(f"{url}/v1/plugins", files=sent, timeout=60)
+    assert answer.ok, answer.text
+    stable = desk.row().stable
+    assert stable is not None
+    assert desk.shelf.files("orders", stable) == FILES
+
+
 def test_everything_else_is_one_word(desk: Desk, url: str, key: str, orders: Path) -> None:
     plugins("push", str(orders), "--key", key, "--url", url)
 
@@ -119,10 +139,11 @@ def test_mistakes_are_told_before_anything_is_sent(
         (("push", str(tmp_path / "nothing.py"), "--key", key), "no plugin"),
         (("push", str(orders), "--key", str(tmp_path / "none.pem")), "signing key"),
         (("config", "orders", "{"), "no JSON"),
+        (("pack", str(orders), "--key", key, "--folder", str(tmp_path / "none")), "--folder"),
         (("config", "orders", "[]"), "JSON object"),
         (("config", "nobody"), "no plugin nobody"),
     ):
-        done = plugins(*words, "--url", url)
+        done = plugins(*words, *(() if words[0] == "pack" else ("--url", url)))
         assert isinstance(done.exception, LocalError), words
         assert why in str(done.exception)
 

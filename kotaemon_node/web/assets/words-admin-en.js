@@ -237,7 +237,7 @@ export const ADMIN_EN = {
   askRemove: "Take it out of use on all pods?",
   askRemoveFolder: "Take it out of use? It comes back with its file in the plugin folder.",
   pushTitle: "Upload a plugin",
-  pushHelp: "A bundle and its signature, as `kotaemon plugins pack` and `sign` make them; a key of TRUSTED_KEYS must have signed it.",
+  pushHelp: "A bundle and its signature, as kotaemon plugins pack writes them; a key of TRUSTED_KEYS must have signed it.",
   bundle: "Bundle (.zip)",
   signature: "Signature (.sig)",
   firstOn: "First on % of the sessions",

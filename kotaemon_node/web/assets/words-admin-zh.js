@@ -235,7 +235,7 @@ export const ADMIN_ZH = {
   askRemove: "在所有节点停用它？",
   askRemoveFolder: "停用它？插件文件夹中的文件会使它再次出现。",
   pushTitle: "上传插件",
-  pushHelp: "由 kotaemon plugins pack 和 sign 生成的插件包及其签名；签名密钥须在 TRUSTED_KEYS 中。",
+  pushHelp: "由 kotaemon plugins pack 生成的插件包及其签名；签名密钥须在 TRUSTED_KEYS 中。",
   bundle: "插件包（.zip）",
   signature: "签名（.sig）",
   firstOn: "首先覆盖的会话百分比",
