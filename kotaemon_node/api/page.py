@@ -7,8 +7,10 @@ from typing import Final
 from flask import Blueprint, Response, send_from_directory
 
 from kotaemon_node.api.answers import ignore_if_match, only_if_changed
+from kotaemon_node.api.context import services
 from kotaemon_node.api.packing import ASK_FIRST, FOR_EVER, packed, unversioned, with_versions
-from kotaemon_node.domain.errors import NotFound
+from kotaemon_node.domain.errors import NotFound, Unavailable
+from kotaemon_node.domain.ids import DEFAULT_KNOWLEDGE_BASE
 
 routes: Final = Blueprint("page", __name__)
 
@@ -32,6 +34,15 @@ MEDIA_TYPES: Final[Mapping[str, str]] = {
     ".woff2": "font/woff2",
 }
 
+# The page's example questions are about the sample shop: these documents answer them.
+EXAMPLE_DOCUMENTS: Final = frozenset(
+    f"{topic}{language}"
+    for topic in ("shipping", "returns", "warranty", "privacy")
+    for language in ("", "-zh")
+)
+_SAMPLE_DOCUMENTS_MAX: Final = 100
+"""Who has more has other questions; so a page costs no walk through thousands of documents."""
+
 # Everything comes from us: what an answer or a document carries can fetch nothing and run nothing.
 CONTENT_SECURITY_POLICY: Final = (
     "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; "
@@ -46,7 +57,7 @@ _DRAWN: Final = frozenset({"text/html", "image/svg+xml"})
 @routes.get("/")
 def index() -> Response:
     """Serve the page."""
-    return _page("index.html")
+    return _page("index.html", examples=_serves_the_sample())
 
 
 @routes.get("/admin")
@@ -62,13 +73,27 @@ def asset(name: str) -> Response:
     return _file(WEB_DIR / "assets", file, kept=kept)
 
 
-def _page(name: str) -> Response:
+def _page(name: str, *, examples: bool = False) -> Response:
     """Return a page whose files may be kept for ever, since another version has other addresses."""
     text = with_versions((WEB_DIR / name).read_text(encoding="utf-8"), WEB_DIR / "assets")
+    if examples:
+        text = text.replace("<html", "<html data-examples", 1)
     answer = Response(text, mimetype="text/html")
     answer.add_etag()
     only_if_changed(answer)
     return _headed(packed(answer, Path(name)), MEDIA_TYPES[".html"], kept=ASK_FIRST)
+
+
+def _serves_the_sample() -> bool:
+    """Tell whether the example questions have an answer here."""
+    try:
+        documents = services().knowledge.manifest(DEFAULT_KNOWLEDGE_BASE).documents
+    except (NotFound, Unavailable):  # nothing was published, or this pod has just begun to load
+        return False
+    if len(documents) > _SAMPLE_DOCUMENTS_MAX:
+        return False
+    indexed = {Path(it.document).stem for it in documents if it.status == "indexed"}
+    return indexed >= EXAMPLE_DOCUMENTS
 
 
 def _file(folder: Path, name: str, *, kept: str) -> Response:

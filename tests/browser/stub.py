@@ -35,7 +35,7 @@ class Stub:
         self.pending: dict[str, Any] | None = None
         self.refusals: list[tuple[str, str, int, dict[str, Any]]] = []
         self.default = Script(pieces=("I don't know.",))
-        self.mints_ids = False
+        self.mints_ids = self.has_examples = False
         self.summarise_after_cut = self.repeats_frames = False
         self.streams = 0
         self.session_cuts: list[str] = []
@@ -140,7 +140,10 @@ class _Handler(BaseHTTPRequestHandler):
         if not file.is_file() or WEB not in file.parents:
             self._error(404, code="not_found")
             return
-        self._send(200, file.read_bytes(), TYPES[file.suffix])
+        content = file.read_bytes()
+        if name == "index.html" and self.world.has_examples:
+            content = content.replace(b"<html", b"<html data-examples", 1)
+        self._send(200, content, TYPES[file.suffix])
 
     def _create(self, *, body: Any) -> None:
         sid = f"minted-{len(self.world.sessions)}"

@@ -41,8 +41,9 @@ def test_a_conversation_keeps_the_rules(
     add_shop(stub)
     stub.scripts["Show all"] = Script(pieces=(f"# One\n\n{TABLE}\n{CODE}\n- a\n- b [1]\n",))
     stub.scripts["Cancel it"] = proposing("Shall I?")
+    stub.has_examples = True
     page = open_page(stub.url, color_scheme=scheme)
-    page.wait_for_selector(".welcome")
+    page.wait_for_selector(".examples")
     assert problems(page) == []
 
     for number, question in enumerate((QUESTION, "Show all", "Cancel it"), start=1):

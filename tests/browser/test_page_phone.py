@@ -77,8 +77,9 @@ def test_the_source_is_a_sheet_that_closes_by_touching_beside_it(
 
 
 def test_an_empty_page_is_shown_from_its_top(stub: Stub, open_page: OpenPage) -> None:
+    stub.has_examples = True
     page = open_page(stub.url, **{**PHONE_OPTIONS, "viewport": {"width": 375, "height": 480}})
-    page.wait_for_selector(".welcome")
+    page.wait_for_selector(".examples")
 
     assert page.locator(".thread").evaluate("(thread) => thread.scrollTop") == 0
     assert on_screen(page, ".welcome h2")

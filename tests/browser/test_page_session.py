@@ -3,12 +3,29 @@
 import re
 import threading
 
+import pytest
 from playwright.sync_api import expect
 
 from tests.browser.conftest import OpenPage, ask, finished
 from tests.browser.knowledge import ANSWER, QUESTION, RETURNS_PASSAGE, add_shop
 from tests.browser.stub import Stub
 from tests.browser.stub_turns import Script
+
+
+@pytest.mark.parametrize("sample", [True, False], ids=["the sample shop", "other documents"])
+def test_questions_about_the_sample_are_offered_where_it_is_served(
+    stub: Stub, open_page: OpenPage, sample: bool
+) -> None:
+    stub.has_examples = sample
+    page = open_page(stub.url)
+    page.wait_for_selector(".welcome")
+
+    expect(page.locator(".examples button")).to_have_count(4 if sample else 0)
+
+    if sample:
+        page.locator(".examples button").first.click()
+        finished(page)
+        assert "Malaysia" in page.locator(".question").inner_text()
 
 
 def test_a_reload_keeps_the_conversation_and_its_citations(stub: Stub, open_page: OpenPage) -> None:

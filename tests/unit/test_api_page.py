@@ -2,14 +2,20 @@
 
 import gzip
 import re
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from kotaemon_node.api import page
 from kotaemon_node.api.packing import FOR_EVER
+from kotaemon_node.domain.knowledge import DocumentEntry
+from kotaemon_node.local.places import sample_folder
 from tests.fakes.refusals import assert_refused
 from tests.fakes.services import FakeCluster
+
+SAMPLE = sample_folder() / "knowledge"
 
 
 @pytest.fixture
@@ -108,6 +114,33 @@ def test_a_page_names_files_that_may_be_kept_for_ever() -> None:
     assert '"/assets/' not in client.get("/").text.replace('"/assets/v-', "")
     answer = client.get(named[-1])
     assert (answer.status_code, answer.headers["Cache-Control"]) == (200, FOR_EVER)
+
+
+def test_example_questions_are_offered_where_the_sample_answers_them() -> None:
+    assert offers_examples(sample())
+
+
+def test_example_questions_are_not_offered_over_other_documents() -> None:
+    rows = sample()
+    without = [row for row in rows if row.document != "returns.md"]
+    own = [replace(rows[0], document=f"{number}.md") for number in range(100)]
+
+    assert not offers_examples(without)
+    assert not offers_examples([replace(row, status="failed") for row in rows])
+    assert not offers_examples([*rows, *own])
+
+
+def sample() -> list[DocumentEntry]:
+    """Return the sample shop's documents as a generation holds them."""
+    _, good = FakeCluster().knowledge.current.documents
+    return [replace(good, document=file.name) for file in SAMPLE.iterdir() if file.is_file()]
+
+
+def offers_examples(documents: Sequence[DocumentEntry]) -> bool:
+    """Say whether the page of a pod that serves these documents offers example questions."""
+    cluster = FakeCluster()
+    cluster.knowledge.current = replace(cluster.knowledge.current, documents=tuple(documents))
+    return "data-examples" in cluster.client().get("/").text
 
 
 @pytest.mark.usefixtures("web")

@@ -24,6 +24,10 @@ export const ofCluster = ({ tenant }) => tenant === "default";
 export const seesCluster = (caller) =>
   caller.role === "" || ["open", "admin"].includes(caller.role) && ofCluster(caller);
 
+/** Whether the example questions, which are about the sample shop, are answered for this caller. */
+export const hasExamples = (caller) =>
+  "examples" in document.documentElement.dataset && ["", "default"].includes(caller.tenant);
+
 /** Whether the caller may change what is known. */
 export const keepsKnowledge = ({ role }) => ["open", "admin", "editor"].includes(role);
 

@@ -1,5 +1,5 @@
 // The page's frame: header, side panel, conversation, source panel, and the Escape key.
-import { access } from "../access.js";
+import { access, hasExamples } from "../access.js";
 import { ask, conversation, openFromAddress, stop } from "../conversation.js";
 import { html, useLayoutEffect, useMedia } from "../html.js";
 import { wordsOf } from "../i18n.js";
@@ -44,7 +44,8 @@ export function App() {
           ${name === "faq"
             ? html`<${FaqPlace} words=${words} language=${language} />`
             : html`
-                <${Thread} words=${words} language=${language} talk=${talk} />
+                <${Thread} words=${words} language=${language} talk=${talk}
+                  examples=${hasExamples(caller) ? words.examples : []} />
                 <${Composer} words=${words} talk=${talk} onAsk=${ask} />`}
         </main>
       </div>

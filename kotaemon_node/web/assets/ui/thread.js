@@ -9,12 +9,12 @@ import { Turn } from "./turn.js";
 
 const NEAR_END_PX = 80;
 
-export function Thread({ words, language, talk }) {
+export function Thread({ words, language, talk, examples }) {
   const { scroller, content, away, toEnd } = useEndInView(talk.turns.length, talk.sid);
   return html`
     <div class="thread" role="region" aria-label=${words.thread} tabindex="0" ref=${scroller}>
       <div class="thread-content" ref=${content}>
-        ${talk.state === "empty" && html`<${Welcome} words=${words} />`}
+        ${talk.state === "empty" && html`<${Welcome} words=${words} examples=${examples} />`}
         ${talk.state === "loading" && html`<${Loading} words=${words} />`}
         ${talk.state === "missing" && html`
           <${Notice} title=${words.missingTitle} text=${words.missingText}
@@ -34,18 +34,19 @@ export function Thread({ words, language, talk }) {
   `;
 }
 
-function Welcome({ words }) {
+function Welcome({ words, examples }) {
   return html`
     <section class="welcome">
       <img src="/assets/icon.svg" alt="" width="52" height="52" />
       <h2>${words.emptyTitle}</h2>
       <p>${words.emptyText}</p>
-      <ul class="examples" aria-label=${words.examplesLabel}>
-        ${words.examples.map(({ topic, question }) => html`
-          <li key=${question}><button type="button" onClick=${() => ask(question)}>
-            <span class="topic">${topic}</span>${question}
-          </button></li>`)}
-      </ul>
+      ${examples.length > 0 && html`
+        <ul class="examples" aria-label=${words.examplesLabel}>
+          ${examples.map(({ topic, question }) => html`
+            <li key=${question}><button type="button" onClick=${() => ask(question)}>
+              <span class="topic">${topic}</span>${question}
+            </button></li>`)}
+        </ul>`}
     </section>
   `;
 }
