@@ -195,7 +195,7 @@ def stop(name: NameArgument, data: DataOption = _DATA) -> None:
     """Stop one process and keep it down until it is started again."""
     with err.status(f"Stopping {name} …"):
         control.stop_one(folder_of(data), name)
-    err.print(f"{name} is down until `kotaemon start {name}`.")
+    err.print(f"{name} is down until `kotaemon start {name}{_data_words(data)}`.", soft_wrap=True)
 
 
 def start(name: NameArgument, data: DataOption = _DATA) -> None:

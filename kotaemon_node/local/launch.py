@@ -61,6 +61,7 @@ def up(wishes: Wishes, *, progress: Progress) -> Running:
         wishes.build_workers, kafka=plan.own_kafka or bool(plan.kafka_servers)
     )
     preflight.check_programs(own_redis=not plan.redis_url)
+    preflight.check_apart(plan.knowledge, folder.path)
     folder.prepare()
     with folder.sole_start():
         _refuse_second(folder)

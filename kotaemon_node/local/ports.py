@@ -15,15 +15,20 @@ TRIES_MAX = 200
 
 def is_free(port: int, *, host: str = "127.0.0.1") -> bool:
     """Tell whether a server could listen on the port now."""
+    return obstacle(port, host=host) is None
+
+
+def obstacle(port: int, *, host: str) -> OSError | None:
+    """Return why no server could listen on the port now; None: one could."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         # As servers do: connections of a cluster just stopped, in TIME_WAIT, are no hindrance.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
             probe.listen(1)
-        except OSError:
-            return False
-    return True
+        except OSError as error:
+            return error
+    return None
 
 
 def all_free(ports: Iterable[int]) -> bool:

@@ -1,5 +1,6 @@
 """Looks for what would stop a start, and says it in one sentence before anything is started."""
 
+import errno
 import os
 import shutil
 import subprocess
@@ -10,13 +11,14 @@ from pydantic import ValidationError
 from kotaemon_node.adapters.redis.address import StoreAddress
 from kotaemon_node.adapters.redis.connection import connect
 from kotaemon_node.adapters.redis.durability import Level, NeverDurable
+from kotaemon_node.domain.document_names import temporary
 from kotaemon_node.domain.errors import StoreUnavailable
 from kotaemon_node.local import probes, tls
 from kotaemon_node.local.cluster import BUILD_WORKER_SLOTS, WORKER_SLOTS
 from kotaemon_node.local.errors import LocalError
 from kotaemon_node.local.folder import DataFolder
 from kotaemon_node.local.plan import Plan
-from kotaemon_node.local.ports import is_free
+from kotaemon_node.local.ports import obstacle
 from kotaemon_node.settings import Settings
 
 # HAProxy is in sbin, which Debian leaves out of the search path of ordinary users.
@@ -82,10 +84,22 @@ def check_port(host: str, port: int) -> None:
     if not 1 <= port <= 65_535:
         raise LocalError(f"{port} is not a port; choose one from 1 to 65535 with --port.")
     address = "0.0.0.0" if host == "*" else host
-    if not is_free(port, host=address):
+    hindered = obstacle(port, host=address)
+    if hindered is None:
+        return
+    if hindered.errno == errno.EADDRINUSE:
         raise LocalError(
             f"Port {port} on {host} is busy; stop what listens there or choose another with --port."
         )
+    if hindered.errno == errno.EACCES:
+        raise LocalError(
+            f"Port {port} on {host} is for the system's own services; choose one above 1023 with"
+            " --port."
+        )
+    raise LocalError(
+        f"Nothing can listen on {host}, port {port} ({hindered.strerror or hindered}); name an"
+        " address of this machine with --host."
+    )
 
 
 def check_tls(plan: Plan, *, host: str) -> None:
@@ -102,9 +116,28 @@ def check_tls(plan: Plan, *, host: str) -> None:
 
 def check_knowledge(folder: Path) -> None:
     """Make sure that there is a folder to watch."""
+    if folder.is_file():
+        raise LocalError(f"{folder} is a file; name the folder that it lies in with --knowledge.")
     if not folder.is_dir():
         raise LocalError(
             f"The knowledge folder {folder} does not exist; name one with --knowledge."
+        )
+    if not os.access(folder, os.R_OK | os.X_OK):
+        raise LocalError(
+            f"The knowledge folder {folder} cannot be read by this user; name one with --knowledge."
+        )
+
+
+def check_apart(knowledge: Path, data: Path) -> None:
+    """Make sure that the cluster does not read its own files as documents, over and over."""
+    try:
+        between = data.resolve().relative_to(knowledge.resolve())
+    except ValueError:
+        return
+    if not any(temporary(step) for step in between.parts):
+        raise LocalError(
+            f"The data folder {data} lies in the knowledge folder {knowledge}, where the cluster"
+            " would read its own files as documents; name another one with --data."
         )
 
 

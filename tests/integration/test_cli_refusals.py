@@ -79,6 +79,33 @@ def test_a_missing_knowledge_folder_is_named(cluster: Cluster, tmp_path: Path) -
     assert f"{tmp_path}/none does not exist" in said
 
 
+def test_a_file_in_place_of_the_knowledge_folder_is_named(cluster: Cluster, tmp_path: Path) -> None:
+    (tmp_path / "notes.md").write_text("# Notes\n")
+
+    said = _refusal(
+        cluster.command(
+            "up", "--port", str(cluster.port), "--knowledge", str(tmp_path / "notes.md"), "--detach"
+        )
+    )
+
+    assert f"{tmp_path}/notes.md is a file; name the folder" in said
+
+
+def test_a_cluster_does_not_read_its_own_files(cluster: Cluster, tmp_path: Path) -> None:
+    said = _refusal(cluster.command("up", "--knowledge", str(tmp_path), "--detach"))
+
+    assert f"The data folder {tmp_path}/data lies in the knowledge folder {tmp_path}" in said
+    assert "--data" in said
+    assert not (tmp_path / "data").exists()
+
+
+def test_an_address_of_another_machine_is_named(cluster: Cluster) -> None:
+    said = _refusal(cluster.command("up", "--host", "192.0.2.1", "--detach"))
+
+    assert "Nothing can listen on 192.0.2.1, port 8080" in said
+    assert "--host" in said
+
+
 def test_a_wrong_setting_is_named(cluster: Cluster) -> None:
     cluster.environment["SESSION_TTL_S"] = "for ever"
 

@@ -1,5 +1,6 @@
 """A cluster keeps its identity and its ports from one start to the next."""
 
+import errno
 import shutil
 import socket
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from kotaemon_node.local import cluster as clusters
+from kotaemon_node.local import preflight
 from kotaemon_node.local.cluster import BLOCK_PORTS, BUILD_WORKER_SLOTS, WORKER_SLOTS, Cluster
 from kotaemon_node.local.errors import LocalError
 from kotaemon_node.local.folder import DataFolder
@@ -93,6 +95,14 @@ def test_a_block_holds_no_busy_port() -> None:
 
         assert not is_free(port)
         assert port not in range(first, first + BLOCK_PORTS)
+
+
+def test_a_port_that_a_user_may_not_have_is_no_busy_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    refused = PermissionError(errno.EACCES, "Permission denied")
+    monkeypatch.setattr(preflight, "obstacle", lambda *_, **__: refused)
+
+    with pytest.raises(LocalError, match=r"Port 80 .*above 1023 with --port"):
+        preflight.check_port("127.0.0.1", 80)
 
 
 def test_a_cluster_open_to_the_network_is_still_reached_on_this_machine(
