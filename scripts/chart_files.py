@@ -1,6 +1,6 @@
-"""Writes what is made from the chart: the table of values in its README, and deploy/k8s.
+"""Writes what is made for the chart: the names of settings, its README's table, and deploy/k8s.
 
-``make chart`` runs it after a change of helm/kotaemon; a test fails until then.
+``make chart`` runs it after a change of helm/kotaemon or of a setting; tests fail until then.
 """
 
 import json
@@ -13,10 +13,13 @@ from typing import Any, Final
 
 import yaml
 
+from coordinator.settings import CoordinatorSettings
+
 ROOT: Final = Path(__file__).resolve().parents[1]
 CHART: Final = ROOT / "helm" / "kotaemon"
 README: Final = CHART / "README.md"
 MANIFESTS: Final = ROOT / "deploy" / "k8s"
+SETTINGS: Final = CHART / "files" / "settings"
 
 _MARKS: Final = ("<!-- values: made by make chart -->\n", "<!-- end of values -->\n")
 _LINE: Final = re.compile(r"^(?P<indent> *)(?P<key>[A-Za-z0-9]+):.*?(?: # (?P<comment>.*))?$")
@@ -38,6 +41,14 @@ OPTIONS: Final = (
 )
 # What only Helm needs.
 _HELMS_OWN: Final = re.compile(r"^ *(?:app\.kubernetes\.io/managed-by|helm\.sh/chart): .*\n", re.M)
+
+
+# --- settings -------------------------------------------------------------------------------------
+
+
+def settings() -> str:
+    """Return the names that ``config`` may have, one a line: the chart refuses others."""
+    return "".join(f"{name.upper()}\n" for name in sorted(CoordinatorSettings.model_fields))
 
 
 # --- README ---------------------------------------------------------------------------------------
@@ -110,7 +121,8 @@ def manifests(rendered: str) -> dict[str, str]:
 
 
 def main(helm: str) -> None:
-    """Write everything."""
+    """Write everything; the chart reads the settings itself."""
+    SETTINGS.write_text(settings(), "utf-8")
     values_text = (CHART / "values.yaml").read_text("utf-8")
     README.write_text(readme(README.read_text("utf-8"), values_text), "utf-8")
     made = manifests(render(helm))

@@ -123,8 +123,13 @@ def _encoder(model: str, backend: str, models: Path, remote: RemotePlace) -> Enc
     return make_encoder(model, backend, models, 1, remote=remote)
 
 
-def place_of(data: Path, knowledge: Path | None, tenant: str = DEFAULT_TENANT) -> Place:
-    """Return the cluster that is meant, and whose of it. ``BackupRefused`` where none is."""
+def place_of(
+    data: Path, knowledge: Path | None, tenant: str = DEFAULT_TENANT, *, needed: bool = True
+) -> Place:
+    """Return the cluster that is meant, and whose of it. ``BackupRefused`` where none is.
+
+    Not ``needed``: only its settings are, because nothing of it is asked.
+    """
     try:
         checked_id("--tenant", tenant)
     except Malformed as error:
@@ -133,7 +138,7 @@ def place_of(data: Path, knowledge: Path | None, tenant: str = DEFAULT_TENANT) -
     given = settings.model_fields_set
     folder = folder_of(data)
     cluster = None if "redis_url" in given else clusters.load(folder)
-    if cluster is None and "redis_url" not in given:
+    if needed and cluster is None and "redis_url" not in given:
         raise BackupRefused(
             "There is no cluster in the data folder: name it with --data, or set REDIS_URL,"
             " ARTIFACT_URL and KNOWLEDGE_DIR as for the coordinator."

@@ -1,6 +1,7 @@
 """What the commands print, and where: results to stdout, everything else to stderr."""
 
 import re
+import sys
 from collections.abc import Sequence
 
 from rich.console import Console, Group
@@ -10,13 +11,13 @@ from rich.text import Text
 
 from kotaemon_node.local.table import Row
 
-# No highlighting: a pid or an address is not louder than the words around it.
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
-
-
 _WIDEST = 100_000
 _SHORT_MIN = 12
+
+# No highlighting: a pid or an address is not louder than the words around it. What is piped, or read
+# by `kubectl exec` and `kubectl logs`, has no width: no cell of a table is cut there.
+out = Console(highlight=False, width=None if sys.stdout.isatty() else _WIDEST)
+err = Console(stderr=True, highlight=False)
 
 
 # Without line breaks and tabs, which stay.

@@ -108,7 +108,7 @@ def restore(
         with backups_at(url, writes=False, endpoint=endpoint, region=region) as store:
             shelf = Shelf(store)
             backup, lacks = _only(wanted(shelf, at), parts, tenant)
-            place = place_of(data, knowledge, tenant)
+            place = place_of(data, knowledge, tenant, needed=not drill)
             if drill:
                 report = _drill(place, shelf, backup, scratch_redis_url, tell)
             else:

@@ -14,7 +14,7 @@ from tests import compose_file, helm_chart
 from tests.documented.shell import Command, commands
 
 ROOT = Path(__file__).resolve().parents[2]
-_HELM = {"install", "upgrade", "rollback", "test", "uninstall"}
+_HELM = {"history", "install", "upgrade", "rollback", "test", "uninstall"}
 _COMPOSE = {
     "build", "config", "cp", "down", "exec", "logs", "ps", "pull", "restart", "run", "start",
     "stop", "up",

@@ -121,6 +121,8 @@ def test_a_runbook_answers_the_five_questions(name: str) -> None:
     ]
     sections = re.split(r"^## .+$", text, flags=re.M)[1:]
     assert all(len(section.strip()) > 20 for section in sections)
+    # Who is sent here by an alert has to find what to type where the cluster runs.
+    assert "(../how-to/observe.md#type-what-a-runbook-says)" in sections[2]
 
 
 def test_there_is_no_runbook_without_its_alert() -> None:

@@ -52,11 +52,14 @@ REFUSED: Final[dict[tuple[str, ...], str]] = {
     ('config={"POD_ADDRESS":"x"}',): "is set by the chart itself",
     ('config={"KAFKA_PASSWORD":"x"}',): "valueFrom.secretKeyRef",
     ('config={"OTEL_EXPORTER_OTLP_HEADERS":"x=y"}',): "valueFrom.secretKeyRef",
+    ('config={"LLM_MODL":"x"}',): "LLM_MODL is no setting of version",
     # The schema: names and kinds.
     ("worker.replica=3",): "'replica' not allowed",
     ('autoscaling.mode="on"',): "/autoscaling/mode",
     ('worker.extraEnv=[{"value":"x"}]',): "/worker/extraEnv/0",
     ('image.digest="latest"',): "/image/digest",
+    ('worker.resources.limits.memory="512m"',): "/worker/resources/limits/memory",
+    ("coordinator.volume.size=20",): "/coordinator/volume/size",
     ("ingres.enabled=true",): "'ingres' not allowed",
 }
 
@@ -84,6 +87,8 @@ def test_values_at_the_border_are_taken() -> None:
             'durability="fsync"',
             'autoscaling={"mode":"cpu","maxReplicas":16}',
             'config={"LOG_LEVEL":"debug"}',
+            "worker.resources.limits.memory=2147483648",
+            'redis.bundled.resources={"limits":{"memory":"1048576Ki","cpu":"500m"}}',
         )
     )
 

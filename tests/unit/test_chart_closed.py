@@ -254,6 +254,14 @@ def test_issuers_lie_in_a_secret_that_only_workers_see() -> None:
     assert (told["AUTH_MODE"], told["OIDC_FILE"]) == ("oidc", "/etc/kotaemon/oidc/oidc.yaml")
     users = [name for name, spec in pods(found) if "'secretName': 'login'" in str(spec)]
     assert users == [f"StatefulSet {F}-worker"]
+    # They alone fetch its keys, from an address that the chart does not know.
+    ways = {
+        part: {port["port"] for rule in policy["spec"]["egress"] for port in rule["ports"]}
+        for part in ("worker", "coordinator")
+        for policy in [one(found, "NetworkPolicy", f"{F}-{part}")]
+    }
+    assert 443 in ways["worker"]
+    assert 443 not in ways["coordinator"]
 
 
 def test_backups_are_written_into_the_audit_log() -> None:

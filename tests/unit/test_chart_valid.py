@@ -2,12 +2,14 @@
 
 import shutil
 import subprocess
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path
 
 import kubernetes_validate
 import pytest
+import yaml
 from kubernetes_validate import utils
 
 from scripts import chart_files
@@ -143,3 +145,30 @@ def test_the_readme_lists_every_value_with_its_default() -> None:
 
     assert chart_files.readme(text, values) == text, "run `make chart`"
     assert "| `worker.slots` | `16` |" in text
+
+
+def test_every_value_is_explained_in_the_table() -> None:
+    values = (CHART / "values.yaml").read_text("utf-8")
+    told = {path for path, _ in chart_files.values(values)}
+    # A comment explains the whole map that it stands at, unless a value inside has one as well.
+    heads = {path for path in told if any(it != path and it[: len(path)] == path for it in told)}
+    shown = told - heads
+
+    unexplained = [
+        ".".join(path)
+        for path in ends(yaml.safe_load(values))
+        if not any(path[:length] in shown for length in range(1, len(path) + 1))
+    ]
+    assert unexplained == [], "they have no comment in values.yaml, so the README lacks them"
+
+
+def ends(values: Object, above: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    for name, value in values.items():
+        if isinstance(value, dict) and value:
+            yield from ends(value, (*above, name))
+        else:
+            yield (*above, name)
+
+
+def test_the_chart_knows_every_setting() -> None:
+    assert chart_files.SETTINGS.read_text("utf-8") == chart_files.settings(), "run `make chart`"

@@ -4,6 +4,8 @@ import json
 import os
 import re
 import stat
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -70,6 +72,23 @@ def test_a_key_is_printed_once_and_its_hash_is_kept(store: RedisApiKeys) -> None
     assert text.rpartition("_")[2] not in listed.output
     assert key.digest not in listed.output
     assert key.id in keys("list").output
+
+
+def test_a_table_that_is_piped_is_not_cut(store: RedisApiKeys) -> None:
+    label = "the nightly import of what the warehouse in Singapore has written"
+    user = "nightly-import-of-the-warehouse@shop.example"
+    assert keys("create", "--role", "editor", "--user", user, "--label", label).exit_code == 0
+
+    # As `kubectl exec` and `kubectl logs` read it: in a process without a terminal.
+    listed = subprocess.run(
+        [sys.executable, "-m", "kotaemon_node.cli.main", "keys", "list"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert label in listed.stdout
+    assert user in listed.stdout
 
 
 def test_no_tenant_has_a_word_of_the_key_schema_for_its_name(store: RedisApiKeys) -> None:

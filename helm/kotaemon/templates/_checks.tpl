@@ -132,5 +132,8 @@
 {{- if regexMatch "(PASSWORD|TOKEN|_KEY|RABBITMQ_URL|OTLP_HEADERS)$" $name -}}
 {{- fail (printf "config.%s is a secret; give it by extraEnv with valueFrom.secretKeyRef." $name) -}}
 {{- end -}}
+{{- if not (has $name ($.Files.Lines "files/settings")) -}}
+{{- fail (printf "config.%s is no setting of version %s; docs/reference/settings.md lists them. Any other variable of a pod's environment goes into extraEnv." $name $.Chart.AppVersion) -}}
+{{- end -}}
 {{- end -}}
 {{- end }}
