@@ -14,8 +14,8 @@ from kotaemon_node.local.table import Row
 _WIDEST = 100_000
 _SHORT_MIN = 12
 
-# No highlighting: a pid or an address is not louder than the words around it. What is piped, or read
-# by `kubectl exec` and `kubectl logs`, has no width: no cell of a table is cut there.
+# No highlighting: a pid or an address is not louder than the words around it. What is piped, or
+# read by `kubectl exec` and `kubectl logs`, has no width: no cell of a table is cut there.
 out = Console(highlight=False, width=None if sys.stdout.isatty() else _WIDEST)
 err = Console(stderr=True, highlight=False)
 
