@@ -121,7 +121,7 @@ def list_entries(
         print(json.dumps([entry.shown() for entry in entries], indent=2, ensure_ascii=False))
         return
     if not entries:
-        err.print("There are no such entries.")
+        err.print("There are no such entries. While AUDIT_LOG is off none are written.")
         return
     out.print(_table(entries))
 
