@@ -8,10 +8,11 @@ from typing import Annotated, Literal
 import typer
 from rich.text import Text
 
-from kotaemon_node.cli.console import err, out, process_table
+from kotaemon_node.cli.console import err, out, process_table, program
 from kotaemon_node.cli.progress import StartProgress
 from kotaemon_node.cli.signals import StopAsked, stop_signals
-from kotaemon_node.local import control, launch, places, table
+from kotaemon_node.local import control, launch, places, probes, table
+from kotaemon_node.local.cluster import Cluster
 from kotaemon_node.local.errors import LocalError, StartFailed
 from kotaemon_node.local.folder import DataFolder
 from kotaemon_node.local.plan import Wishes
@@ -119,14 +120,17 @@ def up(
                 f"   Logs: {folder.logs}[/]",
                 soft_wrap=True,
             )
+            tell_of_documents(running.cluster, data)
             if running.admin_key_file:
                 out.print(
                     f"[dim]It asks for a key. The admin key: {running.admin_key_file}   Others:"
-                    f" kotaemon keys create{_data_words(data)}[/]",
+                    f" {program()} keys create{_data_words(data)}[/]",
                     soft_wrap=True,
                 )
             if detach:
-                out.print(f"[dim]Stop it with: kotaemon down{_data_words(data)}[/]")
+                out.print(
+                    f"[dim]Stop it with: {program()} down{_data_words(data)}[/]", soft_wrap=True
+                )
                 return
             out.print("[dim]Ctrl-C stops everything.[/]")
             watch(folder, running.supervisord, tell=_tell)
@@ -134,6 +138,24 @@ def up(
         _stop_all(folder)
         return
     _after_supervisord(folder, running.supervisord.returncode)
+
+
+def tell_of_documents(cluster: Cluster, data: Path) -> None:
+    """Say what somebody who asks now would wonder about: no documents, or some that failed."""
+    found = probes.documents(cluster)
+    if found["failed"]:
+        of = found["failed"] + found["indexed"] + found["waiting"]
+        out.print(
+            f"[yellow]{found['failed']} of {of} documents cannot be read;[/] why:"
+            f" {program()} knowledge documents --status failed{_data_words(data)}",
+            soft_wrap=True,
+        )
+    elif found and not found["indexed"] and not found["waiting"]:
+        out.print(
+            "[yellow]There are no documents yet:[/] put some into the knowledge folder; they are"
+            " answered from seconds later.",
+            soft_wrap=True,
+        )
 
 
 def _absolute(turn_log: str) -> str:

@@ -1,8 +1,11 @@
 """What the commands print, and where: results to stdout, everything else to stderr."""
 
+import os
 import re
+import shutil
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from rich.console import Console, Group
 from rich.measure import Measurement
@@ -27,6 +30,14 @@ _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 def harmless(text: object) -> str:
     """Return a text that came from elsewhere without what a terminal would obey."""
     return _CONTROLS.sub("", str(text))
+
+
+def program() -> str:
+    """Return how a person types this program where they stand: by its path, where it has to be."""
+    called = sys.argv[0]
+    found = shutil.which("kotaemon")
+    as_module = Path(called).name != "kotaemon"
+    return "kotaemon" if as_module or found == os.path.abspath(called) else called
 
 
 def complain(message: str, *, process: str = "", log_lines: Sequence[str] = ()) -> None:

@@ -6,6 +6,7 @@ import json
 import socket
 import ssl
 import struct
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
 
@@ -53,6 +54,20 @@ def reading(cluster: Cluster) -> str:
     except (ValueError, TypeError, KeyError, AttributeError):
         return ""  # another version's, or nobody's we know
     return f"{passages:,} passages are indexed, {waiting:,} documents wait" if passages else ""
+
+
+def documents(cluster: Cluster) -> Counter[str]:
+    """Return how many documents there are by their state; empty where that is unknown."""
+    answer = _asked(cluster.coordinator_port, "/readyz")
+    found: Counter[str] = Counter()
+    if answer is None:
+        return found
+    try:
+        for known in json.loads(answer[1])["knowledge"].values():
+            found.update(known["documents"])
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return Counter()  # another version's, or nobody's we know
+    return found
 
 
 def port_of(cluster: Cluster, name: str) -> int:
