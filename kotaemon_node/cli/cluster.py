@@ -11,6 +11,7 @@ from rich.text import Text
 from kotaemon_node.cli.console import err, out, process_table, program
 from kotaemon_node.cli.progress import StartProgress
 from kotaemon_node.cli.signals import StopAsked, stop_signals
+from kotaemon_node.domain.ids import DEFAULT_KNOWLEDGE_BASE
 from kotaemon_node.local import control, launch, places, probes, table
 from kotaemon_node.local.cluster import Cluster
 from kotaemon_node.local.errors import LocalError, StartFailed
@@ -143,14 +144,15 @@ def up(
 def tell_of_documents(cluster: Cluster, data: Path) -> None:
     """Say what somebody who asks now would wonder about: no documents, or some that failed."""
     found = probes.documents(cluster)
-    if found["failed"]:
-        of = found["failed"] + found["indexed"] + found["waiting"]
-        out.print(
-            f"[yellow]{found['failed']} of {of} documents cannot be read;[/] why:"
-            f" {program()} knowledge documents --status failed{_data_words(data)}",
-            soft_wrap=True,
-        )
-    elif found and not found["indexed"] and not found["waiting"]:
+    for kb, states in sorted(found.items()):
+        if states["failed"]:
+            of_base = "" if kb == DEFAULT_KNOWLEDGE_BASE else f" --kb {kb}"
+            out.print(
+                f"[yellow]{states['failed']} of {states.total()} documents of {kb} cannot be read;[/]"
+                f" why: {program()} knowledge documents --status failed{of_base}{_data_words(data)}",
+                soft_wrap=True,
+            )
+    if found and not any(states.total() for states in found.values()):
         out.print(
             "[yellow]There are no documents yet:[/] put some into the knowledge folder; they are"
             " answered from seconds later.",

@@ -56,18 +56,16 @@ def reading(cluster: Cluster) -> str:
     return f"{passages:,} passages are indexed, {waiting:,} documents wait" if passages else ""
 
 
-def documents(cluster: Cluster) -> Counter[str]:
-    """Return how many documents there are by their state; empty where that is unknown."""
+def documents(cluster: Cluster) -> dict[str, Counter[str]]:
+    """Return how many documents each knowledge base has by state; empty where that is unknown."""
     answer = _asked(cluster.coordinator_port, "/readyz")
-    found: Counter[str] = Counter()
     if answer is None:
-        return found
+        return {}
     try:
-        for known in json.loads(answer[1])["knowledge"].values():
-            found.update(known["documents"])
+        known = json.loads(answer[1])["knowledge"]
+        return {kb: Counter(one["documents"]) for kb, one in known.items()}
     except (ValueError, TypeError, KeyError, AttributeError):
-        return Counter()  # another version's, or nobody's we know
-    return found
+        return {}  # another version's, or nobody's we know
 
 
 def port_of(cluster: Cluster, name: str) -> int:
