@@ -146,10 +146,11 @@ def tell_of_documents(cluster: Cluster, data: Path) -> None:
     found = probes.documents(cluster)
     for kb, states in sorted(found.items()):
         if states["failed"]:
-            of_base = "" if kb == DEFAULT_KNOWLEDGE_BASE else f" --kb {kb}"
+            base = "" if kb == DEFAULT_KNOWLEDGE_BASE else f" --kb {kb}"
             out.print(
-                f"[yellow]{states['failed']} of {states.total()} documents of {kb} cannot be read;[/]"
-                f" why: {program()} knowledge documents --status failed{of_base}{_data_words(data)}",
+                f"[yellow]{states['failed']} of {states.total()} documents of {kb} cannot be"
+                f" read;[/] why: {program()} knowledge documents --status failed{base}"
+                f"{_data_words(data)}",
                 soft_wrap=True,
             )
     if found and not any(states.total() for states in found.values()):

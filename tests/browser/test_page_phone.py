@@ -99,6 +99,19 @@ def test_the_cluster_fits_even_when_its_name_is_long(stub: Stub, open_page: Open
     assert on_screen(page, ".popover")
 
 
+@pytest.mark.parametrize("locale", ["en-US", "zh-CN"])
+def test_how_many_pods_there_are_is_shown_whole(
+    stub: Stub, open_page: OpenPage, locale: str
+) -> None:
+    page = open_page(stub.url, **{**PHONE_OPTIONS, "locale": locale})
+    page.wait_for_selector(".dot.ready")
+
+    label = page.locator(".cluster-label")
+
+    assert "3" in label.inner_text()
+    assert label.evaluate("(one) => one.scrollWidth <= one.clientWidth")
+
+
 def test_conversations_are_a_drawer(stub: Stub, open_page: OpenPage) -> None:
     add_shop(stub)
     page = open_page(stub.url, **PHONE_OPTIONS)
