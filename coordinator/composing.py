@@ -21,7 +21,7 @@ from coordinator.plugins import PluginFolder
 from coordinator.reading.reader import Reader
 from coordinator.settings import CoordinatorSettings
 from coordinator.sharing import Shared
-from coordinator.standing import bus_of, encoder_of, reader_of, signer_of
+from coordinator.standing import encoder_of, reader_of, signer_of
 from coordinator.status import StatusBoard
 from coordinator.tenants import Led, Tenants
 from coordinator.top_questions import TopQuestions
@@ -45,6 +45,7 @@ from kotaemon_node.adapters.system import RandomIds, SystemClock
 from kotaemon_node.adapters.system.gevent_tasks import GeventTasks
 from kotaemon_node.adapters.system.tasks import ThreadTasks
 from kotaemon_node.adapters.weaviate import write_store
+from kotaemon_node.composition.buses import bus_of
 from kotaemon_node.composition.sealing import cipher_of, keeper_of, tell_keys_changed
 from kotaemon_node.domain.document_names import TENANTS_FOLDER
 from kotaemon_node.domain.errors import StoreUnavailable
@@ -95,7 +96,7 @@ def compose(settings: CoordinatorSettings) -> Coordinator:
     signer = signer_of(settings)
     verifier = read_trusted_keys(settings.trusted_keys, own=signer)
     folder = KnowledgeFolder(settings.knowledge_dir, clock=clock)
-    bus = bus_of(settings, redis=redis, clock=clock)
+    bus = bus_of(settings, store=redis, waiting=redis, clock=clock)
     pieces = Pieces(store, encoder, signer=signer, verifier=verifier)
     reader = reader_of(settings, folder, pieces, bus, metrics=metrics, clock=clock)
     lease = Lease(RedisLeadership(redis, "coordinator"), clock=clock, holder=name)

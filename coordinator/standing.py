@@ -11,7 +11,6 @@ from coordinator.workers.sharing import SharedReader
 from kotaemon_node.adapters.encoder.agreement import Told, tell_nobody
 from kotaemon_node.adapters.encoder.factory import make_encoder
 from kotaemon_node.adapters.encoder.remote import RemotePlace
-from kotaemon_node.adapters.redis import RedisStore, RedisStreamsBus
 from kotaemon_node.adapters.signing import Ed25519Signer, read_signing_key
 from kotaemon_node.ports.encoder import Encoder
 from kotaemon_node.ports.events import Bus
@@ -57,22 +56,6 @@ def reader_of(
     offers.start()
     shared.start()
     return shared
-
-
-def bus_of(settings: CoordinatorSettings, *, redis: RedisStore, clock: Clock) -> Bus:
-    """Return Kafka or RabbitMQ where one is named, else Redis; loads no client but that one."""
-    if settings.kafka_bootstrap_servers:
-        from kotaemon_node.adapters.kafka import KafkaAddress, KafkaBus  # noqa: PLC0415 - see above
-
-        return KafkaBus(KafkaAddress.of(settings), clock=clock)
-    if settings.rabbitmq_url:
-        from kotaemon_node.adapters.rabbitmq import (  # noqa: PLC0415 - see above
-            RabbitmqAddress,
-            RabbitmqBus,
-        )
-
-        return RabbitmqBus(RabbitmqAddress.of(settings), clock=clock)
-    return RedisStreamsBus(redis, waiting=redis, clock=clock)
 
 
 def signer_of(settings: CoordinatorSettings) -> Ed25519Signer:

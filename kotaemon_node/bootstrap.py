@@ -19,6 +19,7 @@ from kotaemon_node.composition.admission import make_authority
 from kotaemon_node.composition.afterwards import afterwards_of
 from kotaemon_node.composition.audited import audited_of
 from kotaemon_node.composition.bookkeeping import books_of
+from kotaemon_node.composition.buses import bus_of
 from kotaemon_node.composition.channels import channels_of
 from kotaemon_node.composition.effects import effects_of
 from kotaemon_node.composition.limiting import limiting_of
@@ -30,7 +31,6 @@ from kotaemon_node.composition.outside import (
     terms_of,
 )
 from kotaemon_node.composition.places import (
-    bus_of,
     encoder_of,
     encoders_of,
     neighbours_of,

@@ -31,7 +31,7 @@ from kotaemon_node.cli.encryption_uses import uses_of
 from kotaemon_node.cli.service import ServiceError
 from kotaemon_node.cli.turn_log import reaching
 from kotaemon_node.cli.turn_log_texts import opened_lines
-from kotaemon_node.composition.places import bus_of
+from kotaemon_node.composition.buses import bus_of
 from kotaemon_node.composition.sealing import masters_of, sealing_of, tell_keys_changed
 from kotaemon_node.domain.data_keys import DataKeyTable
 from kotaemon_node.domain.errors import NodeError

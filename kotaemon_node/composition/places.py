@@ -1,4 +1,4 @@
-"""Composes the places that a pod uses: the bus, the encoder, the vector store, room for uploads."""
+"""Composes the places that a pod uses: the encoder, the vector store, room for uploads."""
 
 from collections.abc import Callable
 
@@ -6,7 +6,6 @@ from kotaemon_node.adapters.documents.endings import unsupported
 from kotaemon_node.adapters.encoder.factory import make_encoder
 from kotaemon_node.adapters.encoder.remembering import RememberingEncoder
 from kotaemon_node.adapters.encoder.remote import RemotePlace
-from kotaemon_node.adapters.redis import RedisStore, RedisStreamsBus
 from kotaemon_node.adapters.store.factory import StorePlace
 from kotaemon_node.adapters.store.uploads import make_upload_room
 from kotaemon_node.adapters.system.gevent_tasks import GeventTasks
@@ -14,7 +13,6 @@ from kotaemon_node.adapters.weaviate import read_store
 from kotaemon_node.api.services import UploadDesk
 from kotaemon_node.domain.errors import Unavailable
 from kotaemon_node.ports.encoder import Encoder
-from kotaemon_node.ports.events import Bus
 from kotaemon_node.ports.runtime import Clock
 from kotaemon_node.retrieval.neighbours import Neighbours
 from kotaemon_node.settings import Settings
@@ -42,25 +40,6 @@ def neighbours_of(settings: Settings, *, clock: Clock, metrics: Metrics) -> Neig
     """Return who asks the vector store; None where segments are searched in their files."""
     store = read_store(settings)
     return None if store is None else Neighbours(store, clock=clock, count=metrics.neighbours)
-
-
-def bus_of(settings: Settings, *, store: RedisStore, waiting: RedisStore, clock: Clock) -> Bus:
-    """Return Kafka or RabbitMQ where one is named, else Redis.
-
-    Only the client that is used is loaded: Kafka's alone takes a tenth of a pod's start.
-    """
-    if settings.kafka_bootstrap_servers:
-        from kotaemon_node.adapters.kafka import KafkaAddress, KafkaBus  # noqa: PLC0415 - see above
-
-        return KafkaBus(KafkaAddress.of(settings), clock=clock)
-    if settings.rabbitmq_url:
-        from kotaemon_node.adapters.rabbitmq import (  # noqa: PLC0415 - see above
-            RabbitmqAddress,
-            RabbitmqBus,
-        )
-
-        return RabbitmqBus(RabbitmqAddress.of(settings), clock=clock)
-    return RedisStreamsBus(store, waiting=waiting, clock=clock)
 
 
 def encoder_of(settings: Settings, *, metrics: Metrics) -> Encoder:

@@ -13,7 +13,7 @@ import requests
 from kotaemon_node.adapters.redis import RedisApiKeys, RedisAuditStore, connect, keys, rights
 from kotaemon_node.adapters.redis.contents import contents, may_hold_values
 from kotaemon_node.adapters.system import RandomIds, SystemClock
-from kotaemon_node.composition.places import bus_of
+from kotaemon_node.composition.buses import bus_of
 from kotaemon_node.composition.sealing import cipher_of, opener_of, tell_keys_changed
 from kotaemon_node.domain.credentials import ApiKey, digest_of
 from kotaemon_node.domain.errors import Forbidden
