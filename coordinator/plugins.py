@@ -25,7 +25,7 @@ from kotaemon_node.domain import acting_limits as bounds
 from kotaemon_node.domain import limits
 from kotaemon_node.domain.artifact_names import bundle_digest, bundle_name, bundles_prefix
 from kotaemon_node.domain.errors import Invalid, NodeError, Overloaded, TooLarge, Unavailable
-from kotaemon_node.domain.events import CONFIG_UPDATED, ConfigUpdated
+from kotaemon_node.domain.events import CONFIG_UPDATED, PLUGIN, ConfigUpdated
 from kotaemon_node.domain.plugin_bundle import digest_of, manifest_text, message_of, packed
 from kotaemon_node.domain.plugin_releases import PluginRow, Release, with_release, with_signature
 from kotaemon_node.ports.artifacts import ArtifactStore
@@ -209,7 +209,7 @@ class PluginFolder:
         event = ConfigUpdated(
             event_id=self._ids.new_id(),
             tenant=self._tenant,
-            kind="plugin",
+            kind=PLUGIN,
             name=name,
             revision=revision,
             at=iso_time(self._clock.now_s()),

@@ -1,4 +1,4 @@
-"""Events of the bus. Hints only: a pod acts on the truth it reads, never on the event (I8)."""
+"""Events of the bus. Hints only: a pod acts on the truth it reads, never on the event."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,16 +8,19 @@ from kotaemon_node.domain.ids import DEFAULT_TENANT
 
 KNOWLEDGE_UPDATED: Final = "knowledge_updated"
 SESSION_UPDATED: Final = "session_updated"
-SessionEvents = Literal["all", "moved", "none"]
-"""Of which turns it is told: of all, of those whose session another pod may remember, of none."""
 CONFIG_UPDATED: Final = "config_updated"
 TURN_LOG: Final = "turn_log"
 BUILD_TASK: Final = "build_task"
 BUILD_DONE: Final = "build_done"
 TOPICS: Final = (KNOWLEDGE_UPDATED, SESSION_UPDATED, CONFIG_UPDATED)
+"""Those that every pod reads."""
 EVENT_SCHEMA: Final = 1
 """Of the topics that pods read. It goes up when a field changes its meaning or goes."""
 TURN_LOG_SCHEMA: Final = 1
+
+SessionEvents = Literal["all", "moved", "none"]
+"""Turns that ``session_updated`` tells of: all, those whose session another pod may remember, none.
+"""
 
 
 def knowledge_key(tenant: str, kb: str) -> str:
@@ -55,7 +58,9 @@ class SessionUpdated:
     schema: int = EVENT_SCHEMA
 
 
-DATA_KEYS = "data_keys"
+PLUGIN: Final = "plugin"
+"""Kind of ``ConfigUpdated``: what is wanted of a plugin changed."""
+DATA_KEYS: Final = "data_keys"
 """Kind of ``ConfigUpdated``: the keys of a tenant were made or destroyed."""
 
 
@@ -66,7 +71,7 @@ class ConfigUpdated:
     event_id: str
     tenant: str
     kind: str
-    """``plugin`` or ``data_keys``; of another kind it is for another reader."""
+    """``PLUGIN`` or ``DATA_KEYS``; of another kind it is for another reader."""
     name: str
     revision: int
     """Of what is wanted of all plugins of the tenant."""

@@ -13,7 +13,7 @@ import structlog
 
 from kotaemon_node.domain import acting_limits as bounds
 from kotaemon_node.domain.errors import Invalid, NodeError, NotFound, TooLarge, Unavailable
-from kotaemon_node.domain.events import CONFIG_UPDATED, ConfigUpdated
+from kotaemon_node.domain.events import CONFIG_UPDATED, PLUGIN, ConfigUpdated
 from kotaemon_node.domain.plugin_bundle import digest_of, opened, plugin_name_of
 from kotaemon_node.domain.plugin_manifest import Manifest
 from kotaemon_node.domain.plugin_releases import (
@@ -195,7 +195,7 @@ class PluginDesk:
             ConfigUpdated(
                 event_id=self._ids.new_id(),
                 tenant=self._tenant,
-                kind="plugin",
+                kind=PLUGIN,
                 name=name,
                 revision=revision,
                 at=datetime.fromtimestamp(self._clock.now_s(), UTC).isoformat(),

@@ -2,10 +2,9 @@
 
 from collections.abc import Callable
 
+from kotaemon_node.domain.events import PLUGIN
 from kotaemon_node.listeners.payload import fields_of
 from kotaemon_node.ports.events import Message
-
-PLUGIN = "plugin"
 
 
 class ConfigUpdatedListener:

@@ -1,6 +1,6 @@
 """``session_updated``: a session has a newer version; what this pod remembers of it is behind.
 
-Nothing relies on it: a claim checks by version and hash whatever is remembered (I8).
+Nothing relies on it: a claim checks by version and hash whatever is remembered.
 """
 
 from typing import Protocol

@@ -1,4 +1,4 @@
-"""The bus: hints between pods. Losing or repeating them costs time, never truth (I8)."""
+"""The bus: hints between pods. Losing or repeating them costs time, never truth."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field

@@ -1,6 +1,6 @@
 """The knowledge of a pod: which generations it serves, and how it comes to newer ones.
 
-Law 1: the pod acts on what it reads of pointer and store; an event only says that it is time (I8).
+Law 1: the pod acts on what it reads of pointer and store; an event only says that it is time.
 Law 2: a generation is served only after it is verified, open and warm. Whatever fails, the old one
 stays and ``refused`` says why.
 Law 3: a knowledge base never goes back to an older generation.

@@ -1,6 +1,6 @@
 """What pods remember of sessions, on a real Redis: right whatever happened, and no turn too many.
 
-No test but those of the listener sends an event: histories are right without (I8).
+No test but those of the listener sends an event: histories are right without.
 """
 
 import json

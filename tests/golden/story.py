@@ -217,7 +217,7 @@ class Story:
             return error.code
         assert [frame.seq for frame in frames] == list(range(1, seen + 1))
         turn = self.sessions.turn(key(turn_id), ANYBODY)
-        # I2: what a client puts together is the committed answer.
+        # What a client puts together is the committed answer.
         assert _assembled(frames) == turn.answer
         return f"version {turn.version}, attempt {turn.attempts} by {turn.owner}, {turn.answer!r}"
 

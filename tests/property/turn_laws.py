@@ -35,13 +35,13 @@ class SessionLaws:
 
     def check(self, dump: dict[str, Any]) -> None:
         model, meta, turns = self.model, dump["meta"], dump["turns"]
-        # I1: what was accepted is in the history once, or open; nothing else is.
+        # What was accepted is in the history once, or open; nothing else is.
         assert [(row["turn_id"], row["answer"]) for row in turns] == model.history
         assert len({row["turn_id"] for row in turns}) == len(turns)
         assert dump["open"].keys() == {turn.turn_id for turn in model.open()}
         assert dump["seen"].keys() == model.turns.keys() | model.gone
         assert {t for t, value in dump["seen"].items() if value == "gone"} == model.gone
-        # I5: in the order in which they were accepted, but for those ended while they waited.
+        # In the order in which they were accepted, but for those ended while they waited.
         places = [model.turns[row["turn_id"]] for row in turns]
         in_turn = [turn.place for turn in places if not turn.out_of_turn]
         assert in_turn == sorted(in_turn)
@@ -72,7 +72,7 @@ class SessionLaws:
             assert model.turns[model.running].state == "running"
 
     def _check_frames(self, contents: Sequence[str], stored: Sequence[tuple[str, str]]) -> None:
-        # I3: numbers 1..n; I4: nothing that was not written under the lease of its time.
+        # Numbers 1..n, and nothing that was not written under the lease of its time.
         assert [entry_id for entry_id, _ in stored] == [
             f"{number}-0" for number in range(1, len(stored) + 1)
         ]

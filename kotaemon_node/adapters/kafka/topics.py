@@ -43,13 +43,14 @@ class Made:
 _NEWEST = Made(1, {"cleanup.policy": "compact", "segment.ms": str(_DAY_MS)})
 # Hints about sessions are of no use once every pod has seen them.
 _HINTS = Made(4, {"cleanup.policy": "delete", "retention.ms": str(_HOUR_MS)})
-_AUDIT = Made(4, {"cleanup.policy": "delete", "retention.ms": str(7 * _DAY_MS)})
+# Other programs read them when they have time: a week of being away is made up for.
+_RECORDS = Made(4, {"cleanup.policy": "delete", "retention.ms": str(7 * _DAY_MS)})
 
 TOPICS: Final[Mapping[str, Made]] = {
     KNOWLEDGE_UPDATED: _NEWEST,
     CONFIG_UPDATED: _NEWEST,
     SESSION_UPDATED: _HINTS,
-    TURN_LOG: _AUDIT,
+    TURN_LOG: _RECORDS,
 }
 
 # Only made where documents are built. Twelve partitions: so many build workers have work at once.
