@@ -172,7 +172,7 @@ CORE_MUTANTS: Final = (
         "generations",
         "who asks for a generation gets the one before",
         Change(
-            f"{RETRIEVAL}/library.py",
+            f"{RETRIEVAL}/shelves.py",
             "reader.current.ref.generation >= generation",
             "reader.current.ref.generation >= generation - 1",
         ),

@@ -20,7 +20,7 @@ from kotaemon_node.domain.errors import (
 from kotaemon_node.domain.knowledge import GenerationRef, SegmentEntry, document_id
 from kotaemon_node.ports.encoder import Encoder
 from kotaemon_node.ports.segments import Segment
-from kotaemon_node.retrieval import library as library_module
+from kotaemon_node.retrieval import shelves
 from kotaemon_node.retrieval.library import KnowledgeLibrary
 from tests.fakes.encoder import HashingEncoder
 from tests.fakes.knowledge import TENANT, FakePointer, Publisher
@@ -379,7 +379,7 @@ def test_a_search_that_needs_a_newer_generation_waits_for_it(
 def test_a_search_that_waits_in_vain_is_told_that_this_pod_is_behind(
     library: KnowledgeLibrary, publisher: Publisher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(library_module, "BEHIND_WAIT_S", 0.05)
+    monkeypatch.setattr(shelves, "BEHIND_WAIT_S", 0.05)
     publisher.publish(LAMPS)
     library.reconcile()
     with pytest.raises(KnowledgeBehind, match="generation 2"):
