@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
-from kotaemon_node.api.inputs import Id, Query, whole_number
+from kotaemon_node.api.fields import Id, Query, whole_number
 from kotaemon_node.audit_log.reading import Page
 from kotaemon_node.domain import audit_limits as limits
 from kotaemon_node.domain.audit import AuditOutcome

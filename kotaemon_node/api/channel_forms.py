@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from kotaemon_node.api.inputs import Body, Message
+from kotaemon_node.api.fields import Body, Message
 from kotaemon_node.domain.acting_limits import CHANNEL_ID_CHARS_MAX, CHANNEL_NAME_CHARS_MAX
 from kotaemon_node.domain.channels import Channel
 from kotaemon_node.domain.errors import NotFound, Unauthenticated, Unavailable

@@ -6,9 +6,10 @@ from typing import Final, cast
 
 from flask import Request, current_app, g, request
 
+from kotaemon_node.api.knowledge_services import FaqService, KnowledgeService, TenantsService
 from kotaemon_node.api.once import Once
 from kotaemon_node.api.principal import principal_of
-from kotaemon_node.api.services import FaqService, KnowledgeService, Services, TenantsService
+from kotaemon_node.api.services import Services
 from kotaemon_node.api.streams import StreamSlots
 from kotaemon_node.api.upload_slots import UploadSlots
 from kotaemon_node.api.websocket.open_sockets import OpenSockets

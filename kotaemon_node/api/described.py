@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from kotaemon_node.api.inputs import NUMBER_MAX
+from kotaemon_node.api.fields import NUMBER_MAX
 from kotaemon_node.api.principal import KEY_HEADER, LOGIN_COOKIE
 from kotaemon_node.domain.ids import ID_PATTERN
 from kotaemon_node.domain.plugin_releases import PLUGIN_NAME

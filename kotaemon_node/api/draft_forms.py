@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field
 
 from kotaemon_node.api.faq_forms import Asked, Tag
-from kotaemon_node.api.inputs import Body, Id, Number, Query, plain_text, whole_number
+from kotaemon_node.api.fields import Body, Id, Number, Query, plain_text, whole_number
 from kotaemon_node.domain.acting_limits import FAQ_DRAFTS_PAGE_MAX
 from kotaemon_node.domain.ids import DEFAULT_KNOWLEDGE_BASE
 from kotaemon_node.domain.limits import FAQ_ANSWER_CHARS_MAX, FAQ_TAGS_CHARS_MAX

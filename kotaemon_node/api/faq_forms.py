@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from kotaemon_node.api.inputs import Body, Id, Number, PageQuery, Query, Question, plain_text
+from kotaemon_node.api.fields import Body, Id, Number, Query, Question, plain_text
+from kotaemon_node.api.inputs import PageQuery
 from kotaemon_node.domain.ids import DEFAULT_KNOWLEDGE_BASE
 from kotaemon_node.domain.limits import (
     FAQ_ANSWER_CHARS_MAX,

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field
 
-from kotaemon_node.api.inputs import Body, Id, Message, Query, plain_text, whole_number
+from kotaemon_node.api.fields import Body, Id, Message, Query, plain_text, whole_number
 from kotaemon_node.domain.acting_limits import (
     HANDOFF_NAME_CHARS_MAX,
     HANDOFF_REASON_CHARS_MAX,

@@ -1,59 +1,44 @@
-"""What requests may say: bodies and query parameters, with their rules and their schemas.
+"""What requests may say: bodies and query parameters, route by route.
 
 Unknown fields are ignored, so that a newer client can talk to an older pod.
 """
 
-from dataclasses import dataclass
 from datetime import date
 from typing import Annotated, Any, Literal
 
 import orjson
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    GetCoreSchemaHandler,
-    GetJsonSchemaHandler,
-    WithJsonSchema,
-)
-from pydantic_core import core_schema
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
+from kotaemon_node.api.fields import (
+    NUMBER_MAX,
+    Body,
+    Id,
+    Message,
+    Name,
+    Number,
+    Query,
+    Question,
+    Whole,
+    integral,
+    whole_number,
+)
 from kotaemon_node.domain.credentials import KEY_CHARS_MAX
 from kotaemon_node.domain.errors import TooLarge
-from kotaemon_node.domain.ids import DEFAULT_KNOWLEDGE_BASE, ID_PATTERN, checked_id
+from kotaemon_node.domain.ids import DEFAULT_KNOWLEDGE_BASE
 from kotaemon_node.domain.limits import (
     CONTEXT_BYTES_MAX,
     DOCUMENT_WORDS_CHARS_MAX,
     DOCUMENTS_PAGE_MAX,
     FEEDBACK_COMMENT_CHARS_MAX,
-    MESSAGE_CHARS_MAX,
     PAGE_SIZE_DEFAULT,
     PAGE_SIZE_MAX,
-    QUERY_CHARS_MAX,
     TOP_K_DEFAULT,
     TOP_K_MAX,
 )
 
-NUMBER_MAX = 2**53 - 1
-"""The largest whole number that every JSON reader keeps exactly."""
-
-
-def _legal_id(value: str) -> str:
-    # Raises Malformed (400), not ValueError (422): an id that cannot be one is not a request.
-    return checked_id("id", value)
-
-
-def _plain_text(value: str) -> str:
-    if "\x00" in value:
-        raise ValueError("must not contain the character NUL")
-    if not value.strip():
-        raise ValueError("must not be blank")
-    return value
-
 
 def bounded_context(value: dict[str, Any]) -> dict[str, Any]:
+    """Return the context, if it fits and its history can be read; ``TooLarge``, ``ValueError``."""
     if len(orjson.dumps(value)) > CONTEXT_BYTES_MAX:
         raise TooLarge(f"context: more than {CONTEXT_BYTES_MAX} bytes")
     history = value.get("history")
@@ -66,66 +51,6 @@ def _is_message(value: object) -> bool:
     if not isinstance(value, dict) or value.get("role") not in ("user", "assistant"):
         return False
     return isinstance(value.get("content"), str)
-
-
-def whole_number(value: object) -> object:
-    if isinstance(value, str):
-        # 18 digits stay below 64 bits; the range of each field is checked afterwards.
-        digits = value.removeprefix("-")
-        if not (digits.isascii() and digits.isdigit() and len(digits) <= 18):
-            raise ValueError("must be a whole number")
-        return int(value)
-    return value
-
-
-Id = Annotated[
-    str,
-    AfterValidator(_legal_id),
-    WithJsonSchema({"type": "string", "pattern": f"^{ID_PATTERN}$"}),
-]
-
-
-@dataclass(frozen=True, slots=True)
-class PlainText:
-    """Of a text: neither blank nor with NUL in it; its schema says so, too."""
-
-    def __get_pydantic_core_schema__(
-        self, source: Any, handler: GetCoreSchemaHandler
-    ) -> core_schema.CoreSchema:
-        return core_schema.no_info_after_validator_function(_plain_text, handler(source))
-
-    def __get_pydantic_json_schema__(
-        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
-    ) -> dict[str, Any]:
-        return {**handler(schema), "pattern": r"^[^\u0000]*[^\s\u0000][^\u0000]*$"}
-
-
-plain_text = PlainText()
-Message = Annotated[str, Field(max_length=MESSAGE_CHARS_MAX), plain_text]
-Name = Annotated[str, Field(max_length=256), plain_text]
-Question = Annotated[str, Field(max_length=QUERY_CHARS_MAX), plain_text]
-Number = Annotated[int, Field(ge=0, le=NUMBER_MAX), BeforeValidator(whole_number)]
-
-
-def _integral(value: object) -> object:
-    # JSON has one kind of number: 3.0 is 3, whichever way a client writes it.
-    return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
-Whole = Annotated[int, Field(ge=0, le=NUMBER_MAX), BeforeValidator(_integral)]
-"""A whole number in a body; in a query it is a ``Number``."""
-
-
-class Body(BaseModel):
-    """A JSON object: types are taken as they are, never converted."""
-
-    model_config = ConfigDict(strict=True, frozen=True, extra="ignore")
-
-
-class Query(BaseModel):
-    """Query parameters: all are text, whole numbers are read from it."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
 
 
 class ChatBody(Body):
@@ -294,7 +219,7 @@ class DocumentQuery(Query):
 class RollbackBody(Body):
     """``POST /v1/knowledge/{kb}/rollback``: the job id makes a repeat harmless."""
 
-    generation: Annotated[int, Field(ge=1, le=NUMBER_MAX), BeforeValidator(_integral)]
+    generation: Annotated[int, Field(ge=1, le=NUMBER_MAX), BeforeValidator(integral)]
     job: Id | None = None
 
 

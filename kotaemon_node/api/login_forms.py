@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from kotaemon_node.api.inputs import Body, Id
+from kotaemon_node.api.fields import Body, Id
 from kotaemon_node.domain.limits import LOGIN_USER_CHARS_MAX
 
 

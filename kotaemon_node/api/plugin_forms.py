@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field
 
-from kotaemon_node.api.inputs import Body
+from kotaemon_node.api.fields import Body
 from kotaemon_node.domain.acting_limits import PLUGIN_TENANTS_MAX
 from kotaemon_node.domain.ids import ID_PATTERN
 from kotaemon_node.domain.plugin_manifest import Manifest

@@ -6,7 +6,7 @@ from urllib.parse import unquote_to_bytes
 from flask import request
 
 from kotaemon_node.api.body import checked
-from kotaemon_node.api.inputs import NUMBER_MAX, Query
+from kotaemon_node.api.fields import NUMBER_MAX, Query
 from kotaemon_node.domain.errors import Malformed
 
 QueryModel = TypeVar("QueryModel", bound=Query)

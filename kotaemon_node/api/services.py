@@ -9,24 +9,14 @@ from kotaemon_node.api.authority import Authority
 from kotaemon_node.api.channel_forms import ChannelDesk
 from kotaemon_node.api.credential_guard import CredentialGuard
 from kotaemon_node.api.embeddings import Embed
+from kotaemon_node.api.knowledge_services import FaqService, KnowledgeService, TenantsService
 from kotaemon_node.api.people_services import FaqDraftService, HandoffService
 from kotaemon_node.api.use_desk import UseDesk
 from kotaemon_node.api.voice.offer import VoiceOffer
 from kotaemon_node.api.websocket.rules import SocketRules
 from kotaemon_node.audit_log.reading import AuditReader
 from kotaemon_node.domain.client_address import Proxies
-from kotaemon_node.domain.faq_entries import FaqPage, FaqRow
 from kotaemon_node.domain.frames import Frame
-from kotaemon_node.domain.held import HeldBuild
-from kotaemon_node.domain.knowledge import (
-    GenerationRef,
-    GenerationRow,
-    Manifest,
-    OldRevision,
-    Passage,
-    SearchResult,
-    Source,
-)
 from kotaemon_node.domain.limits import SOURCE_CACHE_S_DEFAULT
 from kotaemon_node.domain.plugin_manifest import Manifest as PluginManifest
 from kotaemon_node.domain.plugin_releases import PluginRow, PluginWish
@@ -96,84 +86,6 @@ class TurnService(Protocol):
     @property
     def running(self) -> int:
         """Turns that this pod executes now."""
-        ...
-
-
-class KnowledgeService(Protocol):
-    """Reads knowledge; implemented by ``retrieval.library.KnowledgeLibrary``. Thread safe."""
-
-    def served(self) -> Mapping[str, GenerationRef]:
-        """Return the generation that this pod serves of each knowledge base."""
-        ...
-
-    def manifest(self, kb: str) -> Manifest:
-        """Return the manifest of the generation served; ``NotFound`` for an unknown kb."""
-        ...
-
-    def generations(self, kb: str) -> Sequence[GenerationRow]:
-        """Return the generations that are kept, newest first; ``NotFound`` for an unknown kb."""
-        ...
-
-    def complete(self, kb: str) -> Sequence[int]:
-        """Return the numbers of those whose index is kept, too, newest first."""
-        ...
-
-    def held(self, kb: str) -> HeldBuild | None:
-        """Return the build that the publish gate keeps out, if there is one."""
-        ...
-
-    def search(
-        self, kb: str, question: str, *, top_k: int, min_generation: int = 0
-    ) -> SearchResult:
-        """Return the best passages. ``NotFound`` for an unknown kb.
-
-        Waits up to ``BEHIND_WAIT_S`` for ``min_generation``, then raises ``KnowledgeBehind``.
-        """
-        ...
-
-    def source(self, kb: str, generation: int, passage: str) -> Source:
-        """Return where a citation points.
-
-        ``NotFound`` for what never was or is no longer kept, ``Withdrawn`` for what was purged.
-        """
-        ...
-
-    def document(self, kb: str, document: str) -> tuple[str, Sequence[Passage]]:
-        """Return the canonical text of an indexed document and its passages; ``NotFound``."""
-        ...
-
-    def revision(self, kb: str, document: str, revision: str) -> OldRevision:
-        """Return a document as an older generation had it.
-
-        ``NotFound`` for a revision that no generation that is kept has, or that was not found in
-        time; ``Withdrawn`` for what was purged.
-        """
-        ...
-
-
-class FaqService(Protocol):
-    """Reads the entries of FAQs; implemented by ``retrieval.faq_reader.FaqReader``. Thread safe."""
-
-    def page(
-        self, kb: str, *, wanted: str, offset: int, limit: int, min_generation: int = 0
-    ) -> FaqPage:
-        """Return entries, newest first, that hold all words of ``wanted``; errors as ``search``."""
-        ...
-
-    def row(self, kb: str, entry_id: str, *, min_generation: int = 0) -> FaqRow | None:
-        """Return the entry of this id, None where there is none; errors as ``search``."""
-        ...
-
-
-class TenantsService(Protocol):
-    """The knowledge of tenants besides ``default``, opened when it is asked for. Thread safe."""
-
-    def knowledge(self, tenant: str) -> KnowledgeService:
-        """Return a tenant's; whatever is asked of it is ``NotFound`` where it has none."""
-        ...
-
-    def faq(self, tenant: str) -> FaqService:
-        """Return a tenant's; as ``knowledge``."""
         ...
 
 

@@ -29,7 +29,7 @@ _FAQS_KEPT: Final = 16
 
 @dataclass(frozen=True, slots=True)
 class TenantsOfPod:
-    """``api.services.TenantsService``, and what else of a pod asks for a tenant's knowledge."""
+    """``api.knowledge_services.TenantsService``; also lends knowledge to other parts of the pod."""
 
     libraries: TenantLibraries
     faq: Callable[[str], FaqReader]

@@ -42,7 +42,7 @@ class DraftPage:
 
 
 class FaqDraftDesk:
-    """``api.services.FaqDraftService``. Thread safe."""
+    """``api.people_services.FaqDraftService``. Thread safe."""
 
     def __init__(
         self, drafts: FaqDrafts, *, sessions: SessionStore, search: Search, closeness: Closeness

@@ -40,7 +40,7 @@ class Turns(Protocol):
 
 
 class HandoffDesk:
-    """``api.services.HandoffService``. Thread safe; all truth lies in the store."""
+    """``api.people_services.HandoffService``. Thread safe; all truth lies in the store."""
 
     def __init__(
         self,

@@ -66,7 +66,7 @@ class _List:
 
 
 class FaqReader:
-    """``api.services.FaqService`` over the generations that a library lends. Thread safe."""
+    """``api.knowledge_services.FaqService`` over what a library lends. Thread safe."""
 
     def __init__(self, lend: Lend, *, compute: Callable[..., Any]) -> None:
         """``compute`` runs what reads many passages, as ``Tasks.compute``."""

@@ -30,7 +30,7 @@ from kotaemon_node.retrieval.sources import SourceReader
 
 
 class KnowledgeLibrary:
-    """``api.services.KnowledgeService`` for one tenant, and the lender of pinned generations."""
+    """``api.knowledge_services.KnowledgeService`` of one tenant; lends pinned generations."""
 
     def __init__(
         self,

@@ -194,7 +194,7 @@ class TenantLibraries:
 
 
 class TenantKnowledge:
-    """``api.services.KnowledgeService`` and ``engine.lending.Knowledge`` of one tenant."""
+    """``api.knowledge_services.KnowledgeService``, ``engine.lending.Knowledge`` of one tenant."""
 
     def __init__(self, libraries: TenantLibraries, tenant: str) -> None:
         self._libraries = libraries

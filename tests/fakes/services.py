@@ -19,6 +19,7 @@ from kotaemon_node.adapters.documents.endings import unsupported
 from kotaemon_node.api.app import create_app
 from kotaemon_node.api.authority import Authority
 from kotaemon_node.api.channel_forms import ChannelDesk
+from kotaemon_node.api.knowledge_services import TenantsService
 from kotaemon_node.api.people_services import FaqDraftService, HandoffService
 from kotaemon_node.api.services import (
     DirectService,
@@ -26,7 +27,6 @@ from kotaemon_node.api.services import (
     OpenAiOffer,
     PluginService,
     Services,
-    TenantsService,
     UploadDesk,
 )
 from kotaemon_node.domain.errors import (

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from kotaemon_node.api.inputs import Body
+from kotaemon_node.api.fields import Body
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import Field
 
 from kotaemon_node.api.body import checked, parse_object
-from kotaemon_node.api.inputs import Body, Id, Number
+from kotaemon_node.api.fields import Body, Id, Number
 from kotaemon_node.api.voice.forms import Language, Speed, VoiceName
 from kotaemon_node.api.websocket.messages import ResumeSaid
 from kotaemon_node.domain import speech_limits as limits

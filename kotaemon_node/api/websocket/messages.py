@@ -5,15 +5,8 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import AfterValidator, Field
 
 from kotaemon_node.api.body import checked, parse_object
-from kotaemon_node.api.inputs import (
-    Body,
-    Id,
-    Message,
-    Number,
-    Query,
-    TurnBody,
-    bounded_context,
-)
+from kotaemon_node.api.fields import Body, Id, Message, Number, Query
+from kotaemon_node.api.inputs import TurnBody, bounded_context
 from kotaemon_node.domain.errors import Invalid
 
 
