@@ -1,4 +1,4 @@
-"""The forms of answers: what users read, field by field. OpenAPI's schemas come from here.
+"""The forms of answers about talks and pods, field by field. OpenAPI's schemas come from here.
 
 A turn and a session row are shown as the domain has them; the rest is spelled out here.
 """
@@ -9,12 +9,9 @@ from typing import Any, Literal
 
 from kotaemon_node.api.errors import ErrorBody
 from kotaemon_node.domain.handoff import Handoff
-from kotaemon_node.domain.held import HeldBuild
-from kotaemon_node.domain.knowledge import DocumentStatus, PassageKind
 from kotaemon_node.domain.session import SessionRow, Turn
 from kotaemon_node.domain.turn import State
 from kotaemon_node.ports.feedback import Rating
-from kotaemon_node.ports.jobs import JobState
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,39 +27,6 @@ class ChatAnswer:
     degraded: str | None
     handoff: bool
     """A person has the session and is to answer."""
-
-
-@dataclass(frozen=True, slots=True)
-class CallerForm:
-    """Who the caller is; in open mode everybody is ``anonymous`` with the role ``open``."""
-
-    tenant: str
-    subject: str
-    role: str
-
-
-@dataclass(frozen=True, slots=True)
-class IssuerForm:
-    """An issuer that one may log in with: ``GET /v1/login/oidc?issuer=<name>``."""
-
-    name: str
-    label: str
-    """For people, behind "Log in with"."""
-
-
-@dataclass(frozen=True, slots=True)
-class WaysIn:
-    """By what one may log in: ``key``, where the cluster is closed, and ``issuers``."""
-
-    key: bool
-    issuers: list[IssuerForm]
-
-
-@dataclass(frozen=True, slots=True)
-class LoggedOut:
-    """Where the browser goes to be logged out at the issuer, too."""
-
-    address: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,202 +96,6 @@ class SessionList:
 
     sessions: Sequence[SessionRow]
     next_offset: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class PassageForm:
-    """A passage found: where it stands, how close it is, and where it can be read in place."""
-
-    id: str
-    document: str
-    revision: str
-    title: str
-    page: int | None
-    heading: Sequence[str]
-    span: tuple[int, int]
-    kind: PassageKind
-    text: str
-    score: float
-    url: str
-
-
-@dataclass(frozen=True, slots=True)
-class SearchAnswer:
-    """The best passages of one generation, best first."""
-
-    kb: str
-    generation: int
-    digest: str
-    passages: Sequence[PassageForm]
-
-
-@dataclass(frozen=True, slots=True)
-class SourceForm:
-    """A cited passage in its document as it was: ``text[span[0]:span[1]]`` in code points.
-
-    ``quotes`` are the places in it that the caller named as those which were cited.
-    """
-
-    id: str
-    kb: str
-    generation: int
-    document: str
-    revision: str
-    title: str
-    span: tuple[int, int]
-    text: str
-    quotes: Sequence[tuple[int, int]]
-
-
-@dataclass(frozen=True, slots=True)
-class KnowledgeForm:
-    """A knowledge base as this pod serves it.
-
-    ``recall``: on its probe set, when it passed the gate. ``refused``: documents whose files are
-    not followed since a rollback. ``held``: the build that the gate keeps out, and why.
-    """
-
-    kb: str
-    generation: int
-    digest: str
-    parent: str | None
-    encoder: str
-    documents: int
-    failed: int
-    passages: int
-    created_at: str
-    rolled_back_to: int | None
-    refused: Sequence[str]
-    recall: float | None
-    held: HeldBuild | None
-
-
-@dataclass(frozen=True, slots=True)
-class DocumentRow:
-    """A document of the generation served; ``reason`` says why one failed.
-
-    ``queued_revision``: what was uploaded of it and waits to be read.
-    """
-
-    document: str
-    revision: str
-    title: str
-    status: DocumentStatus
-    reason: str | None
-    file_bytes: int
-    text_chars: int
-    passages: int
-    indexed_at: str
-    queued_revision: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class DocumentList:
-    """A page of a knowledge base's documents."""
-
-    kb: str
-    generation: int
-    documents: Sequence[DocumentRow]
-    next_offset: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Uploaded:
-    """A file that was taken, and the job that ends when it has been read."""
-
-    document: str
-    revision: str
-    job: str
-
-
-@dataclass(frozen=True, slots=True)
-class UploadForm:
-    """The files of a request that were taken; the first one at the top."""
-
-    document: str
-    revision: str
-    job: str
-    uploads: Sequence[Uploaded]
-
-
-@dataclass(frozen=True, slots=True)
-class DocumentPassage:
-    """A passage's place in its document."""
-
-    id: str
-    span: tuple[int, int]
-    heading: Sequence[str]
-    page: int | None
-    kind: PassageKind
-
-
-@dataclass(frozen=True, slots=True)
-class DocumentForm:
-    """A document with its canonical text, null where it failed."""
-
-    kb: str
-    generation: int
-    document: str
-    revision: str
-    title: str
-    status: DocumentStatus
-    reason: str | None
-    file_bytes: int
-    text_chars: int
-    indexed_at: str
-    queued_revision: str | None
-    text: str | None
-    passages: Sequence[DocumentPassage]
-
-
-@dataclass(frozen=True, slots=True)
-class GenerationForm:
-    """A generation that is kept; exactly one is ``served`` by this pod.
-
-    ``complete``: its index is kept, too, so that a rollback can go there.
-    """
-
-    generation: int
-    digest: str
-    parent: str | None
-    encoder: str
-    documents: int
-    passages: int
-    created_at: str
-    served: bool
-    complete: bool
-    rolled_back_to: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class GenerationList:
-    """The generations of a knowledge base, newest first."""
-
-    kb: str
-    generations: Sequence[GenerationForm]
-
-
-@dataclass(frozen=True, slots=True)
-class JobForm:
-    """An order and what became of it; ``result`` names the generation that it made."""
-
-    job: str
-    kind: str
-    kb: str
-    fields: Mapping[str, Any]
-    state: JobState
-    reason: str | None
-    result: Mapping[str, Any]
-    attempts: int
-    created_at: float
-    changed_at: float
-
-
-@dataclass(frozen=True, slots=True)
-class JobList:
-    """The newest orders, newest first."""
-
-    jobs: Sequence[JobForm]
 
 
 @dataclass(frozen=True, slots=True)

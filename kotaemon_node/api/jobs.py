@@ -7,8 +7,8 @@ from flask import Blueprint, Response
 
 from kotaemon_node.api.answers import json_answer
 from kotaemon_node.api.context import principal, services
-from kotaemon_node.api.forms import JobForm, JobList
 from kotaemon_node.api.inputs import JobsQuery
+from kotaemon_node.api.knowledge_forms import JobForm, JobList
 from kotaemon_node.api.later_forms import LaterList, later_form
 from kotaemon_node.api.query import read_query
 from kotaemon_node.domain.ids import checked_id

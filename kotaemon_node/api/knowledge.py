@@ -8,7 +8,6 @@ from flask import Blueprint, Response
 from kotaemon_node.api.answers import json_answer
 from kotaemon_node.api.body import read_body
 from kotaemon_node.api.context import knowledge, principal, services
-from kotaemon_node.api.forms import DocumentList, GenerationForm, GenerationList
 from kotaemon_node.api.inputs import (
     DeleteQuery,
     DocumentQuery,
@@ -18,6 +17,7 @@ from kotaemon_node.api.inputs import (
     SearchQuery,
 )
 from kotaemon_node.api.jobs import ordered
+from kotaemon_node.api.knowledge_forms import DocumentList, GenerationForm, GenerationList
 from kotaemon_node.api.query import read_query
 from kotaemon_node.api.queued import Shown, uploads_waiting, with_queued
 from kotaemon_node.api.showing import (

@@ -10,11 +10,10 @@ from kotaemon_node.api.audited_routes import note
 from kotaemon_node.api.authority import Authority
 from kotaemon_node.api.body import read_body
 from kotaemon_node.api.context import audit, principal, services
-from kotaemon_node.api.forms import CallerForm, IssuerForm, LoggedOut, WaysIn
 from kotaemon_node.api.inputs import EmptyBody, LeavingQuery, LoginBody, ReturningQuery
 from kotaemon_node.api.issuer_logins import PAGES, IssuerLogins, Returned
 from kotaemon_node.api.limited import trying
-from kotaemon_node.api.login_forms import EndLoginsBody
+from kotaemon_node.api.login_forms import CallerForm, EndLoginsBody, IssuerForm, LoggedOut, WaysIn
 from kotaemon_node.api.principal import (
     LOGIN_COOKIE,
     behind_tls,

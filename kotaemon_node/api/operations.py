@@ -14,11 +14,12 @@ from kotaemon_node.api import (
     forms,
     handoff_forms,
     inputs,
+    knowledge_forms,
 )
 from kotaemon_node.api.audit_forms import AuditPage, AuditQuery
 from kotaemon_node.api.convergence import ClusterForm
 from kotaemon_node.api.later_forms import DeadLetterList, LaterList
-from kotaemon_node.api.login_forms import EndLoginsBody
+from kotaemon_node.api.login_forms import CallerForm, EndLoginsBody, LoggedOut, WaysIn
 from kotaemon_node.api.openai import forms as openai_forms
 from kotaemon_node.api.openai.bodies import ChatRequest
 from kotaemon_node.api.operation import Operation
@@ -204,50 +205,50 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
     ),
     "knowledge.search": Operation(
         "knowledge",
-        {200: forms.SearchAnswer},
+        {200: knowledge_forms.SearchAnswer},
         ("not_found", "too_large", "invalid", "behind", "unavailable"),
         query=inputs.SearchQuery,
     ),
     "sources.read_source": Operation(
         "knowledge",
-        {200: forms.SourceForm, 304: None},
+        {200: knowledge_forms.SourceForm, 304: None},
         ("not_found", "withdrawn", "invalid", "corrupt_artifact", "unavailable"),
         query=inputs.SourceQuery,
         headers=("If-None-Match",),
         media="text/html",
     ),
     "knowledge.read_knowledge": Operation(
-        "knowledge", {200: forms.KnowledgeForm}, ("not_found", "unavailable")
+        "knowledge", {200: knowledge_forms.KnowledgeForm}, ("not_found", "unavailable")
     ),
     "knowledge.list_generations": Operation(
-        "knowledge", {200: forms.GenerationList}, ("not_found", "unavailable")
+        "knowledge", {200: knowledge_forms.GenerationList}, ("not_found", "unavailable")
     ),
     "knowledge.list_documents": Operation(
-        "knowledge", {200: forms.DocumentList}, ("not_found", "too_large", "invalid"),
+        "knowledge", {200: knowledge_forms.DocumentList}, ("not_found", "too_large", "invalid"),
         query=inputs.DocumentsQuery,
     ),
     "uploads.upload_documents": Operation(
         "knowledge",
-        {202: forms.UploadForm},
+        {202: knowledge_forms.UploadForm},
         (*_BODY, "conflict", "unavailable", "deadline_exceeded", *_STORE),
         query=inputs.UploadQuery,
         upload=True,
     ),
     "knowledge.read_document": Operation(
-        "knowledge", {200: forms.DocumentForm},
+        "knowledge", {200: knowledge_forms.DocumentForm},
         ("not_found", "too_large", "withdrawn", "unavailable"),
         query=inputs.DocumentQuery,
     ),
     "knowledge.delete_document": Operation(
-        "knowledge", {202: forms.JobForm}, ("not_found", "too_large", "invalid", *_ORDER),
+        "knowledge", {202: knowledge_forms.JobForm}, ("not_found", "too_large", "invalid", *_ORDER),
         query=inputs.DeleteQuery,
     ),
     "knowledge.roll_back": Operation(
-        "knowledge", {202: forms.JobForm}, ("not_found", *_BODY, *_ORDER),
+        "knowledge", {202: knowledge_forms.JobForm}, ("not_found", *_BODY, *_ORDER),
         body=inputs.RollbackBody,
     ),
     "knowledge.publish": Operation(
-        "knowledge", {202: forms.JobForm}, ("not_found", *_BODY, *_ORDER),
+        "knowledge", {202: knowledge_forms.JobForm}, ("not_found", *_BODY, *_ORDER),
         body=inputs.PublishBody,
     ),
     "faq.list_entries": Operation(
@@ -264,7 +265,7 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         body=faq_forms.FaqBody, query=faq_forms.FaqChangeQuery,
     ),
     "faq.delete_entry": Operation(
-        "faq", {202: forms.JobForm}, ("not_found", "too_large", "invalid", *_ORDER),
+        "faq", {202: knowledge_forms.JobForm}, ("not_found", "too_large", "invalid", *_ORDER),
         query=faq_forms.FaqChangeQuery,
     ),
     "faq_drafts.list_drafts": Operation(
@@ -284,9 +285,10 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         "faq", {204: None}, ("not_found", "invalid", *_STORE), query=draft_forms.DraftQuery
     ),
     "jobs.list_jobs": Operation(
-        "jobs", {200: forms.JobList | LaterList}, ("invalid", *_STORE), query=inputs.JobsQuery
+        "jobs", {200: knowledge_forms.JobList | LaterList}, ("invalid", *_STORE),
+        query=inputs.JobsQuery,
     ),
-    "jobs.read_job": Operation("jobs", {200: forms.JobForm}, ("not_found", *_STORE)),
+    "jobs.read_job": Operation("jobs", {200: knowledge_forms.JobForm}, ("not_found", *_STORE)),
     "dead_letters.list_dead_letters": Operation(
         "jobs", {200: DeadLetterList}, ("invalid", *_STORE), query=inputs.DeadLettersQuery
     ),
@@ -321,11 +323,11 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
     "health.metrics": Operation("cluster", {200: None}, media="text/plain", json=False),
     "openapi.document": Operation("cluster", {200: dict[str, Any]}),
     "login.log_in": Operation(
-        "access", {200: forms.CallerForm},
+        "access", {200: CallerForm},
         ("unauthenticated", "forbidden", "not_found", *_BODY, "store_unavailable"),
         body=inputs.LoginBody,
     ),
-    "login.ways_in": Operation("access", {200: forms.WaysIn}),
+    "login.ways_in": Operation("access", {200: WaysIn}),
     "login.leave": Operation(
         "access", {303: None},
         ("not_found", "invalid", "store_unavailable", "issuer_unavailable"),
@@ -335,13 +337,13 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         "access", {303: None}, ("not_found", "invalid"), query=inputs.ReturningQuery
     ),
     "login.log_out": Operation(
-        "access", {200: forms.LoggedOut, 204: None}, ("forbidden", *_BODY, "store_unavailable"),
+        "access", {200: LoggedOut, 204: None}, ("forbidden", *_BODY, "store_unavailable"),
         body=inputs.EmptyBody,
     ),
     "login.end_logins": Operation(
         "access", {204: None}, ("not_found", *_BODY, *_STORE), body=EndLoginsBody
     ),
-    "login.me": Operation("access", {200: forms.CallerForm}),
+    "login.me": Operation("access", {200: CallerForm}),
     "limits.read_limits": Operation("access", {200: LimitsForm}, _STORE),
     "page.index": Operation("page", {200: None, 304: None}, media="text/html", json=False),
     "page.admin": Operation("page", {200: None, 304: None}, media="text/html", json=False),

@@ -8,17 +8,19 @@ from kotaemon_node.api.errors import ErrorBody
 from kotaemon_node.api.forms import (
     AskAnswer,
     ChatAnswer,
+    PendingForm,
+    Readiness,
+    SessionForm,
+    Unready,
+)
+from kotaemon_node.api.knowledge_forms import (
     DocumentForm,
     DocumentPassage,
     DocumentRow,
     KnowledgeForm,
     PassageForm,
-    PendingForm,
-    Readiness,
     SearchAnswer,
-    SessionForm,
     SourceForm,
-    Unready,
 )
 from kotaemon_node.domain.dialogue import DialogueState
 from kotaemon_node.domain.held import HeldBuild

@@ -7,8 +7,8 @@ from flask import Blueprint, Response, request
 from kotaemon_node.api.answers import json_answer
 from kotaemon_node.api.audited_routes import note
 from kotaemon_node.api.context import knowledge, principal, services, shared
-from kotaemon_node.api.forms import Uploaded, UploadForm
 from kotaemon_node.api.inputs import UploadQuery
+from kotaemon_node.api.knowledge_forms import Uploaded, UploadForm
 from kotaemon_node.api.limited import count_upload
 from kotaemon_node.api.multipart import Arrivals, Received
 from kotaemon_node.api.query import read_query
