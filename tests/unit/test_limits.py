@@ -1,5 +1,6 @@
 """Every bound is written down with its number; those that clients meet refuse as they should."""
 
+import importlib
 import json
 import re
 from pathlib import Path
@@ -7,17 +8,22 @@ from typing import Any
 
 import pytest
 
+from kotaemon_node import domain
 from kotaemon_node.api.errors import ERRORS
 from kotaemon_node.api.observed import ACTIVE
-from kotaemon_node.domain import acting_limits, door_limits, limits, sealing_limits, speech_limits
+from kotaemon_node.domain import limits
 from kotaemon_node.domain.errors import Overloaded, StoreBusy, StoreFull, StoreUnavailable
 from kotaemon_node.server.requests import CountedRequests
 from tests.fakes.services import FakeCluster
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "limits.md"
+MODULES = [
+    importlib.import_module(f"{domain.__name__}.{file.stem}")
+    for file in sorted(Path(domain.__file__).parent.glob("*limits.py"))
+]
 BOUNDS = {
     name: value
-    for module in (limits, acting_limits, door_limits, sealing_limits, speech_limits)
+    for module in MODULES
     for name, value in sorted(vars(module).items())
     if name.isupper()
 }
@@ -45,12 +51,7 @@ def written(number: float) -> str:
 
 
 def test_no_bound_has_two_numbers() -> None:
-    names = [
-        name
-        for module in (limits, acting_limits, door_limits, sealing_limits, speech_limits)
-        for name in vars(module)
-        if name.isupper()
-    ]
+    names = [name for module in MODULES for name in vars(module) if name.isupper()]
     assert len(names) == len(set(names))
 
 
