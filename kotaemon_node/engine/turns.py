@@ -8,8 +8,6 @@ import structlog
 from kotaemon_node.domain import limits
 from kotaemon_node.domain.errors import (
     Draining,
-    Fenced,
-    Gone,
     NodeError,
     Overloaded,
     SessionAhead,
@@ -28,9 +26,9 @@ from kotaemon_node.domain.session import (
 )
 from kotaemon_node.domain.turn import FINISHED, Signal, State
 from kotaemon_node.engine.announcing import Announcer, TellsTurns
-from kotaemon_node.engine.answer_draft import Draft
 from kotaemon_node.engine.answering import Answerer
 from kotaemon_node.engine.claiming import claim_of
+from kotaemon_node.engine.ending_early import EndingEarly
 from kotaemon_node.engine.execution import Execution, Settle, nothing_open
 from kotaemon_node.engine.following import Following
 from kotaemon_node.engine.group_commit import GroupCommit
@@ -46,7 +44,6 @@ from kotaemon_node.engine.stopping import HandedOver
 from kotaemon_node.engine.summarising import Memory
 from kotaemon_node.engine.traced import traced, with_trace
 from kotaemon_node.engine.turn_log import TurnLog
-from kotaemon_node.engine.writing import FrameWriter
 from kotaemon_node.ports.events import Bus
 from kotaemon_node.ports.frame_log import FrameLog
 from kotaemon_node.ports.later import FOLLOW_UP
@@ -150,6 +147,17 @@ class TurnEngine:
             spent=spent,
             memory=memory or Memory(),
             persons=persons or Persons(clock.now_s, metrics=metrics.acting),
+        )
+        self._ending = EndingEarly(
+            owner=owner,
+            sessions=sessions,
+            commit=self._commit,
+            live=self._live,
+            execution=self._execution,
+            clock=clock,
+            traces=traces,
+            go_on=self._start,
+            again=self._take_again,
         )
 
     @property
@@ -271,12 +279,12 @@ class TurnEngine:
         """See the protocol."""
         turn = self._sessions.turn(key, principal)
         if turn.state not in FINISHED:
-            self._end(key, Signal.CANCEL)
+            self._ending.end(key, Signal.CANCEL)
         return self._sessions.turn(key, principal)
 
     def break_off(self, key: TurnKey) -> None:
         """End the turn as interrupted, with what was shown, whoever has it."""
-        self._end(key, Signal.INTERRUPT)
+        self._ending.end(key, Signal.INTERRUPT)
 
     def resend(self, unsent: Sequence[Orphan]) -> None:
         """Send events again that nobody else will send; returns at once."""
@@ -316,38 +324,4 @@ class TurnEngine:
         )
         if session.running_turn not in {None, request.key.turn_id}:
             key = TurnKey(session=request.key.session, turn_id=str(session.running_turn))
-            self._end(key, Signal.INTERRUPT)
-
-    def _end(self, key: TurnKey, signal: Signal) -> None:
-        """Take the turn from whoever has it and commit it with the text that was shown."""
-        try:
-            self._seize_and_end(key, signal)
-        except Fenced:
-            # Somebody else ended it at the same moment.
-            _log.info("turn_ended_elsewhere", turn_id=key.turn_id)
-        except Gone:
-            self._take_again(key)  # how it is to end is kept with it
-
-    def _seize_and_end(self, key: TurnKey, signal: Signal) -> None:
-        work = self._sessions.seize(key, self._owner, from_owner=None, ending=signal.value)
-        if work is None:
-            return
-        if work.ending:
-            signal = Signal(work.ending)  # somebody began to end it before, and may have died
-        live = self._live.open(key, work.stored, fence=work.lease.fence)
-        try:
-            with traced(work, self._traces, clock=self._clock):
-                out = FrameWriter(work, commit=self._commit, live=live, clock=self._clock)
-                following = self._execution.end(
-                    work,
-                    out,
-                    live,
-                    signal=signal,
-                    error=None,
-                    draft=Draft(),
-                    started_s=self._clock.monotonic_s(),
-                )
-        finally:
-            self._live.close(key, live)
-        if following is not None:
-            self._start(*following)
+            self._ending.end(key, Signal.INTERRUPT)
