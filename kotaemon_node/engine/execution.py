@@ -190,30 +190,14 @@ class Execution:
         profile = self.profile_of(work)
         done = signal is Signal.ANSWER_COMPLETE
         handoff = self.persons.wanted(work, draft, out) if done else None
-        turn = Turn(
-            turn_id=work.lease.key.turn_id,
-            message=work.message,
+        turn = replace(
+            _ended(work, out, draft),
             state=advance(State.RUNNING, signal),
-            answer=out.answer,
-            sources=out.docs,
-            generation=draft.generations,
-            owner=work.lease.owner,
-            attempts=work.attempts,
-            usage=draft.usage,
             timings=timings,
-            degraded=draft.degraded,
-            cached=draft.cached,
-            faq="faq" in out.notes,
             profile=profile.label,
             unanswered=done and _is_unanswered(draft, out),
             error=error,
-            trace_id=work.lease.trace_id,
-            created_at=work.created_at,
-            author=draft.author,
-            name=draft.name,
             event=draft.event or event_of(handoff, work.stored),
-            handoff=draft.waits,
-            **origin_of(work),
         )
         ending = Ending(
             turn=turn,
@@ -228,14 +212,7 @@ class Execution:
             self.record(Ended(work, out, live, profile, turn))
         committed = self._commit(work, out, ending)
         # Open before anything else is done: a sweep must see that this pod executes it.
-        next_turn: NextTurn | None = None
-        if committed.next is not None:
-            opened = self.live.open(
-                committed.next.lease.key,
-                committed.next.stored,
-                fence=committed.next.lease.fence,
-            )
-            next_turn = (committed.next, opened)
+        next_turn = self._opened(committed.next) if committed.next is not None else None
         shown = replace(turn, version=committed.version)
         live.end(shown, [*handoff_frames(turn, ending), terminal_frame(shown, seq=ending.seq)])
         self._count(turn, duration_s)
@@ -243,6 +220,9 @@ class Execution:
         self.announce(work, committed, shown)
         end_turn(work, shown)
         return next_turn
+
+    def _opened(self, work: Work) -> NextTurn:
+        return work, self.live.open(work.lease.key, work.stored, fence=work.lease.fence)
 
     def _count(self, turn: Turn, duration_s: float) -> None:
         self.metrics.turn_finished(turn.state.value, duration_s)
@@ -266,6 +246,30 @@ class Execution:
             except SequenceGap:
                 out.confirm()  # the store was set back and has lost frames
                 return persistently(commit, clock=self.clock)
+
+
+def _ended(work: Work, out: FrameWriter, draft: Draft) -> Turn:
+    """Return the turn with what was written; how it ended is not in it."""
+    return Turn(
+        turn_id=work.lease.key.turn_id,
+        message=work.message,
+        state=State.RUNNING,
+        answer=out.answer,
+        sources=out.docs,
+        generation=draft.generations,
+        owner=work.lease.owner,
+        attempts=work.attempts,
+        usage=draft.usage,
+        degraded=draft.degraded,
+        cached=draft.cached,
+        faq="faq" in out.notes,
+        trace_id=work.lease.trace_id,
+        created_at=work.created_at,
+        author=draft.author,
+        name=draft.name,
+        handoff=draft.waits,
+        **origin_of(work),
+    )
 
 
 def _outcome(turn: Turn) -> ProfileOutcome:
