@@ -57,9 +57,9 @@ def metrics() -> Response:
     readiness = _readiness()
     counted = services().metrics
     counted.ready(readiness.ready)
-    counted.generations(readiness.generations)
-    counted.refused(readiness.refused, served=readiness.generations)
-    counted.behind(readiness.behind, served=readiness.generations)
+    counted.knowledge.generations(readiness.generations)
+    counted.knowledge.refused(readiness.refused, served=readiness.generations)
+    counted.knowledge.behind(readiness.behind, served=readiness.generations)
     counted.draining(readiness.draining)
     counted.turns_running(services().turns.running)
     answer = Response(counted.exposition(), content_type=METRICS_MEDIA_TYPE)

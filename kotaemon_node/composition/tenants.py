@@ -21,7 +21,8 @@ from kotaemon_node.retrieval.reranking import Reranking
 from kotaemon_node.retrieval.searcher import Look
 from kotaemon_node.retrieval.tenants import MakeRoom, TenantKnowledge, TenantLibraries
 from kotaemon_node.settings import Settings
-from kotaemon_node.telemetry.metrics import ANY_TENANTS, Metrics
+from kotaemon_node.telemetry.knowledge_metrics import ANY_TENANTS
+from kotaemon_node.telemetry.metrics import Metrics
 
 _FAQS_KEPT: Final = 16
 """Tenants whose lists of entries are kept; one that is not is read again."""
@@ -74,16 +75,19 @@ def tenants_of(
             look=look,
             reranking=reranking,
             tenant=tenant,
-            count_refused=lambda kb, reason: metrics.generation_refused(
+            count_refused=lambda kb, reason: metrics.knowledge.generation_refused(
                 kb if ours else ANY_TENANTS, reason
             ),
-            count_loaded=metrics.generation_loaded,
+            count_loaded=metrics.knowledge.generation_loaded,
             make_room=make_room,
             may_be_empty=not ours,
         )
 
     libraries = TenantLibraries(
-        make, open_max=settings.tenants_open_max, tasks=tasks, count_open=metrics.tenants_open
+        make,
+        open_max=settings.tenants_open_max,
+        tasks=tasks,
+        count_open=metrics.knowledge.tenants_open,
     )
     found = FoundBefore()
 

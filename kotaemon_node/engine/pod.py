@@ -186,7 +186,9 @@ class Pod:
         self._metrics.ready(bool(report["ready"]))
         self._metrics.draining(self.draining)
         self._metrics.turns_running(self._running())
-        self._metrics.generations({kb: ref.generation for kb, ref in self._served().items()})
+        self._metrics.knowledge.generations(
+            {kb: ref.generation for kb, ref in self._served().items()}
+        )
         try:
             self._presence.beat(report, ttl_s=limits.POD_TTL_S)
         except Exception as error:  # noqa: BLE001 - a heart that stops for one error kills the pod

@@ -1,6 +1,5 @@
 """The one object through which a pod counts; what there is to count stands in ``catalogue``."""
 
-import threading
 from collections.abc import Iterable, Mapping
 from typing import Final, Literal
 
@@ -19,7 +18,8 @@ from kotaemon_node.domain.events import TOPICS
 from kotaemon_node.telemetry.acting_metrics import ActingMetrics
 from kotaemon_node.telemetry.audit_metrics import AuditMetrics
 from kotaemon_node.telemetry.catalogue import CATALOGUE
-from kotaemon_node.telemetry.known_labels import KNOWN_LABELS, KNOWN_REFUSALS, PROFILE_OUTCOMES
+from kotaemon_node.telemetry.knowledge_metrics import KnowledgeMetrics
+from kotaemon_node.telemetry.known_labels import KNOWN_LABELS, PROFILE_OUTCOMES
 from kotaemon_node.telemetry.metric_row import MetricRow
 from kotaemon_node.telemetry.use_metrics import UseMetrics
 
@@ -27,9 +27,6 @@ METRICS_MEDIA_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 ProfileOutcome = Literal["answered", "unanswered", "failed", "stopped"]
 EventOutcome = Literal["sent", "failed", "dropped", "spared", "handled", "ignored", "poison"]
-
-ANY_TENANTS: Final = "*"
-"""The label of all knowledge bases of tenants besides ``default``; none can be called so."""
 
 
 class Metrics:
@@ -53,6 +50,7 @@ class Metrics:
         for topic in TOPICS:
             self._histograms["kotaemon_event_delay_seconds"].labels(topic)
         self.acting = ActingMetrics(self._counters, self._gauges, self._histograms)
+        self.knowledge = KnowledgeMetrics(self._counters, self._gauges, self._histograms)
         self.audit = AuditMetrics(
             self._counters["kotaemon_audit_entries_total"],
             self._counters["kotaemon_audit_lost_total"],
@@ -69,8 +67,6 @@ class Metrics:
         """By operation: ten calls of the store a turn need not look for their labels."""
         self._maxima: dict[str, int] = {}
         self._load: dict[str, float] = {}
-        self._kbs_lock = threading.Lock()
-        self._kbs_shown: dict[str, set[str]] = {}
         self._gauges["kotaemon_build_info"].labels("worker", __version__).set(1)
         self.maxima(streams=limits.STREAMS_PER_POD_MAX, turns=limits.RUNNING_TURNS_PER_POD_MAX)
 
@@ -209,44 +205,6 @@ class Metrics:
     def fenced_write(self) -> None:
         """A write of this pod was refused: another pod owns the turn."""
         self._counters["kotaemon_fenced_writes_total"].inc()
-
-    def generations(self, served: Mapping[str, int]) -> None:
-        """Say all that this pod serves; a knowledge base that is gone leaves the exposition."""
-        self._show_kbs("kotaemon_knowledge_generation", served)
-        for kb in served:
-            for reason in KNOWN_REFUSALS:
-                self._counters["kotaemon_generation_refused_total"].labels(kb, reason)
-
-    def refused(self, kbs: Iterable[str], *, served: Iterable[str] = ()) -> None:
-        """Say of which knowledge bases this pod refuses the newest generation; else it is 0."""
-        shown = {**dict.fromkeys(served, 0), **dict.fromkeys(kbs, 1)}
-        self._show_kbs("kotaemon_knowledge_refused", shown)
-
-    def behind(self, kbs: Iterable[str], *, served: Iterable[str] = ()) -> None:
-        """Say of which knowledge bases another pod serves a newer generation; else it is 0."""
-        shown = {**dict.fromkeys(served, 0), **dict.fromkeys(kbs, 1)}
-        self._show_kbs("kotaemon_knowledge_behind", shown)
-
-    def tenants_open(self, count: int) -> None:
-        """So many tenants besides ``default`` have their knowledge in this pod."""
-        self._gauges["kotaemon_tenants_open"].set(count)
-
-    def generation_refused(self, kb: str, reason: str) -> None:
-        """A generation was not served; ``reason`` is one of those that the catalogue names."""
-        self._counters["kotaemon_generation_refused_total"].labels(kb, reason).inc()
-
-    def generation_loaded(self, duration_s: float) -> None:
-        """A newer generation is served."""
-        self._histograms["kotaemon_generation_load_seconds"].observe(duration_s)
-
-    def _show_kbs(self, name: str, values: Mapping[str, int]) -> None:
-        with self._kbs_lock:
-            gauge = self._gauges[name]
-            for kb in self._kbs_shown.get(name, set()) - values.keys():
-                gauge.remove(kb)
-            self._kbs_shown[name] = set(values)
-            for kb, value in values.items():
-                gauge.labels(kb).set(value)
 
     def event(self, topic: str, outcome: EventOutcome) -> None:
         """An event came from the bus, or was to be sent to it."""

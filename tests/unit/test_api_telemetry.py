@@ -31,8 +31,8 @@ def test_each_event_moves_its_own_metric() -> None:
     metrics.frames_stored(3, 0.02)
     metrics.takeover()
     metrics.fenced_write()
-    metrics.generations({"shop": 3})
-    metrics.refused(["shop"])
+    metrics.knowledge.generations({"shop": 3})
+    metrics.knowledge.refused(["shop"])
     metrics.event("knowledge_updated", "poison")
     metrics.llm_tokens(10, 20)
     metrics.ready(is_ready=True)
@@ -66,9 +66,9 @@ def test_each_event_moves_its_own_metric() -> None:
 
 def test_a_knowledge_base_that_is_gone_leaves_the_exposition() -> None:
     metrics = Metrics()
-    metrics.generations({"shop": 3, "faq": 1})
+    metrics.knowledge.generations({"shop": 3, "faq": 1})
 
-    metrics.generations({"shop": 4})
+    metrics.knowledge.generations({"shop": 4})
 
     assert value(metrics, "kotaemon_knowledge_generation", kb="shop") == 4
     assert value(metrics, "kotaemon_knowledge_generation", kb="faq") is None
@@ -77,9 +77,9 @@ def test_a_knowledge_base_that_is_gone_leaves_the_exposition() -> None:
 def test_a_knowledge_base_that_is_served_has_its_refusals_counted_from_nothing() -> None:
     metrics = Metrics()
 
-    metrics.generations({"shop": 3})
-    metrics.refused([], served=["shop"])
-    metrics.behind(["shop"], served=["shop"])
+    metrics.knowledge.generations({"shop": 3})
+    metrics.knowledge.refused([], served=["shop"])
+    metrics.knowledge.behind(["shop"], served=["shop"])
 
     refusals = {"kb": "shop", "reason": "bad_signature"}
     assert value(metrics, "kotaemon_generation_refused_total", **refusals) == 0

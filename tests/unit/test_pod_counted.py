@@ -117,7 +117,9 @@ def test_the_delay_of_an_event_is_measured_where_the_bus_stamps_it() -> None:
 def test_each_generation_that_is_served_or_refused_is_counted(tmp_path: Path) -> None:
     publisher, metrics = Publisher(tmp_path), Metrics()
     library = new_library(
-        publisher, count_refused=metrics.generation_refused, count_loaded=metrics.generation_loaded
+        publisher,
+        count_refused=metrics.knowledge.generation_refused,
+        count_loaded=metrics.knowledge.generation_loaded,
     )
     publisher.publish({"lamps.md": "Lamps ship in two days."})
     library.reconcile()
