@@ -4,9 +4,10 @@ import hashlib
 import shutil
 import tempfile
 import threading
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from kotaemon_node.adapters.faiss.segment_format import FaissSegmentFormat
 from kotaemon_node.adapters.store.file_store import FileArtifactStore
@@ -24,8 +25,11 @@ from kotaemon_node.domain.language import language_of
 from kotaemon_node.ports.encoder import Encoder
 from kotaemon_node.ports.signing import Signer
 from kotaemon_node.retrieval.analysis import ANALYSIS, terms
+from kotaemon_node.retrieval.background import background_of, everyday_background
+from kotaemon_node.retrieval.batching import QuestionEncoder
 from kotaemon_node.retrieval.generation import OpenGeneration, load_segment
 from kotaemon_node.retrieval.manifests import signed
+from kotaemon_node.retrieval.searcher import Searcher
 from tests.fakes.encoder import HashingEncoder
 from tests.fakes.signing import SIGNER
 
@@ -136,6 +140,28 @@ def open_generation(
             one.segment.close()
 
     return OpenGeneration(manifest, loaded, on_close=close)
+
+
+def searcher_of(
+    folder: Path,
+    *segments: Documents,
+    encoder: Encoder | None = None,
+    deleted: Collection[str] = (),
+) -> Searcher:
+    """Return what searches such a generation, in the thread of the caller."""
+    folder.mkdir(exist_ok=True)
+    used = encoder or HashingEncoder()
+    generation = open_generation(folder, segments, used, deleted=deleted)
+    return Searcher(
+        generation,
+        encode=QuestionEncoder(used, compute=_here).encode,
+        compute=_here,
+        background=background_of(generation, everyday_background(used)),
+    )
+
+
+def _here(work: Callable[..., Any], *arguments: Any) -> Any:
+    return work(*arguments)
 
 
 @dataclass

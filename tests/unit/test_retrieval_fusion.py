@@ -6,12 +6,8 @@ from pathlib import Path
 import pytest
 
 from kotaemon_node.domain.knowledge import Hit
-from kotaemon_node.retrieval.background import background_of, everyday_background
-from kotaemon_node.retrieval.batching import QuestionEncoder
 from kotaemon_node.retrieval.fusion import MEANING, MEANING_FOREIGN, fused, trust_in_meaning
-from kotaemon_node.retrieval.searcher import Searcher
-from tests.fakes.encoder import HashingEncoder
-from tests.fakes.knowledge import Documents, open_generation
+from tests.fakes.knowledge import searcher_of
 
 DOCUMENTS = {
     f"{number:02}.md": f"{kind} number {number} is {colour} and costs {number * 7} coins."
@@ -22,18 +18,6 @@ DOCUMENTS = {
     )
 }
 QUESTION = "How much is the green lamp, or a blue kettle?"
-
-
-def searcher(folder: Path, *segments: Documents) -> Searcher:
-    folder.mkdir(exist_ok=True)
-    encoder = HashingEncoder()
-    generation = open_generation(folder, segments, encoder)
-    return Searcher(
-        generation,
-        encode=QuestionEncoder(encoder, compute=lambda work, *given: work(*given)).encode,
-        compute=lambda work, *given: work(*given),
-        background=background_of(generation, everyday_background(encoder)),
-    )
 
 
 def scores(hits: Sequence[Hit]) -> dict[str, float]:
@@ -59,7 +43,7 @@ def test_what_is_no_chinese_in_a_chinese_question_is_left_to_the_words() -> None
 
 
 def test_the_score_of_a_hit_follows_from_its_parts(tmp_path: Path) -> None:
-    found = searcher(tmp_path, DOCUMENTS)
+    found = searcher_of(tmp_path, DOCUMENTS)
     weights = found.weights(QUESTION)
     best, second = found.search(QUESTION, top_k=2).hits
     # BM25 in the same proportion to its share, whatever the hit.
@@ -72,7 +56,7 @@ def test_the_score_of_a_hit_follows_from_its_parts(tmp_path: Path) -> None:
 
 
 def test_how_many_are_asked_for_changes_no_score(tmp_path: Path) -> None:
-    found = searcher(tmp_path, DOCUMENTS)
+    found = searcher_of(tmp_path, DOCUMENTS)
     few, many = (scores(found.search(QUESTION, top_k=k).hits) for k in (3, 30))
     assert len(few) == 3
     assert len(many) > 20
@@ -83,8 +67,8 @@ def test_how_many_are_asked_for_changes_no_score(tmp_path: Path) -> None:
 def test_how_a_generation_is_cut_changes_no_score(tmp_path: Path) -> None:
     names = list(DOCUMENTS)
     cuts = [{name: DOCUMENTS[name] for name in names[at::7]} for at in range(7)]
-    whole = searcher(tmp_path / "whole", DOCUMENTS).search(QUESTION, top_k=9).hits
-    cut = searcher(tmp_path / "cut", *cuts).search(QUESTION, top_k=9).hits
+    whole = searcher_of(tmp_path / "whole", DOCUMENTS).search(QUESTION, top_k=9).hits
+    cut = searcher_of(tmp_path / "cut", *cuts).search(QUESTION, top_k=9).hits
     assert [hit.passage.id for hit in cut] == [hit.passage.id for hit in whole]
     assert scores(cut) == pytest.approx(scores(whole))
 
@@ -92,7 +76,7 @@ def test_how_a_generation_is_cut_changes_no_score(tmp_path: Path) -> None:
 def test_a_passage_more_changes_the_order_of_no_others(tmp_path: Path) -> None:
     # Given one that is nearer than all and shares no word that tells the others apart
     other = {"zz.md": "How much is it, or how much is a?"}
-    before = searcher(tmp_path / "before", DOCUMENTS).search(QUESTION, top_k=9).hits
-    after = searcher(tmp_path / "after", {**DOCUMENTS, **other}).search(QUESTION, top_k=10).hits
+    before = searcher_of(tmp_path / "before", DOCUMENTS).search(QUESTION, top_k=9).hits
+    after = searcher_of(tmp_path / "after", {**DOCUMENTS, **other}).search(QUESTION, top_k=10).hits
     left = [hit.passage.document for hit in after if hit.passage.document not in other]
     assert left[:5] == [hit.passage.document for hit in before][:5]

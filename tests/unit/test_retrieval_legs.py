@@ -3,11 +3,9 @@
 from pathlib import Path
 
 from kotaemon_node.ports.encoder import EncoderUnavailable
-from kotaemon_node.retrieval.batching import QuestionEncoder
 from kotaemon_node.retrieval.dense import EncodedQuestion
 from kotaemon_node.retrieval.searcher import Searcher
-from tests.fakes.encoder import HashingEncoder
-from tests.fakes.knowledge import open_generation
+from tests.fakes.knowledge import searcher_of
 
 DOCUMENTS = {
     "returns": "Goods may be returned within thirty days.",
@@ -17,25 +15,18 @@ DOCUMENTS = {
 }
 
 
-def searcher(folder: Path) -> Searcher:
-    encoder = HashingEncoder()
-    return Searcher(
-        open_generation(folder, [DOCUMENTS], encoder),
-        encode=QuestionEncoder(encoder, compute=lambda work, *given: work(*given)).encode,
-        compute=lambda work, *given: work(*given),
-        background={},
-    )
-
-
 def test_the_lexical_leg_alone_knows_no_vectors(tmp_path: Path) -> None:
-    hits = searcher(tmp_path).search("shipping goods", legs=frozenset({"lexical"})).hits
+    hits = (
+        searcher_of(tmp_path, DOCUMENTS).search("shipping goods", legs=frozenset({"lexical"})).hits
+    )
     assert [hit.passage.document for hit in hits] == ["shipping", "returns"]
     assert [hit.lexical for hit in hits] == sorted((hit.lexical for hit in hits), reverse=True)
     assert all(hit.dense is None for hit in hits)
 
 
 def test_the_dense_leg_alone_orders_by_closeness_in_any_language(tmp_path: Path) -> None:
-    hits = searcher(tmp_path).search("shipping goods", legs=frozenset({"dense"})).hits
+    found = searcher_of(tmp_path, DOCUMENTS)
+    hits = found.search("shipping goods", legs=frozenset({"dense"})).hits
     closeness = [hit.dense or 0.0 for hit in hits]
     assert len(hits) == len(DOCUMENTS)
     # The Chinese one gets no bonus for the leg that is not there.
@@ -43,7 +34,7 @@ def test_the_dense_leg_alone_orders_by_closeness_in_any_language(tmp_path: Path)
 
 
 def test_both_legs_are_what_users_get(tmp_path: Path) -> None:
-    found = searcher(tmp_path)
+    found = searcher_of(tmp_path, DOCUMENTS)
     both = found.search("shipping goods", legs=frozenset({"dense", "lexical"}))
     assert both == found.search("shipping goods")
 
@@ -52,7 +43,7 @@ def test_while_the_encoder_is_away_words_alone_find(tmp_path: Path) -> None:
     def away(_question: str) -> EncodedQuestion:
         raise EncoderUnavailable("the encoder's server failed a moment ago")
 
-    here = searcher(tmp_path)
+    here = searcher_of(tmp_path, DOCUMENTS)
     found = Searcher(
         here._generation, encode=away, compute=lambda work, *given: work(*given), background={}
     )

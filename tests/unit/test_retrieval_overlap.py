@@ -8,9 +8,7 @@ import pytest
 
 from kotaemon_node.domain.knowledge import Passage
 from kotaemon_node.retrieval.overlap import same_place, same_words
-from kotaemon_node.retrieval.searcher import Searcher
-from tests.fakes.encoder import HashingEncoder
-from tests.fakes.knowledge import Documents, open_generation
+from tests.fakes.knowledge import Documents, searcher_of
 
 TEXT = "The lamp has a warranty of two years, counted from the day on which it was delivered."
 OTHERS = {
@@ -22,15 +20,7 @@ PASSAGE = Passage("id", "a.md", "r", "A", (), None, (100, 200), "text", "en")
 
 
 def found(folder: Path, documents: Documents) -> list[str]:
-    encoder = HashingEncoder()
-    searcher = Searcher(
-        open_generation(folder, [documents], encoder),
-        encode=lambda text: {
-            space: rows.vectors[0] for space, rows in encoder.encode_queries([text]).items()
-        },
-        compute=lambda work, *given: work(*given),
-        background={},
-    )
+    searcher = searcher_of(folder, documents)
     result = searcher.search("What is the warranty of the lamp?", top_k=4)
     return [hit.passage.document for hit in result.hits]
 

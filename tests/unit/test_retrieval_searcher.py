@@ -1,6 +1,6 @@
 """A search by example: both legs, both languages, repeats, deleted documents, order."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,12 +9,11 @@ import pytest
 from kotaemon_node.domain.knowledge import Hit
 from kotaemon_node.ports.encoder import Encoder, SpaceVectors
 from kotaemon_node.retrieval import searcher as searcher_module
-from kotaemon_node.retrieval.background import background_of, everyday_background
-from kotaemon_node.retrieval.dense import EncodedQuestion, nearest_rows
+from kotaemon_node.retrieval.dense import nearest_rows
 from kotaemon_node.retrieval.fusion import fused
 from kotaemon_node.retrieval.searcher import Searcher
 from tests.fakes.encoder import HashingEncoder
-from tests.fakes.knowledge import Documents, open_generation
+from tests.fakes.knowledge import open_generation, searcher_of
 
 FILLER = {f"filler-{number}.md": f"Chair number {number} is made of oak." for number in range(12)}
 
@@ -29,26 +28,6 @@ class TwoLanguageEncoder(HashingEncoder):
         for chinese, english in self.MEANINGS.items():
             meant = [text.replace(chinese, f" {english} ") for text in meant]
         return super()._encode(meant)
-
-
-def searcher_of(
-    folder: Path,
-    *segments: Documents,
-    encoder: Encoder | None = None,
-    deleted: Collection[str] = (),
-) -> Searcher:
-    used = encoder or HashingEncoder()
-    generation = open_generation(folder, segments, used, deleted=deleted)
-
-    def encode(question: str) -> EncodedQuestion:
-        return {space: rows.vectors[0] for space, rows in used.encode_queries([question]).items()}
-
-    return Searcher(
-        generation,
-        encode=encode,
-        compute=lambda work, *arguments: work(*arguments),
-        background=background_of(generation, everyday_background(used)),
-    )
 
 
 def found(searcher: Searcher, question: str, top_k: int = 4) -> list[str]:
