@@ -21,7 +21,7 @@ from typing import Final
 from lxml import etree
 
 from load import surroundings
-from scripts.result_figures import RESULTS, ROOT, kept
+from scripts.result_figures import RESULTS, ROOT
 
 PAGE: Final = ROOT / "docs" / "STATUS.md"
 STATES: Final = ("shown", "weaker", "not reached", "not shown here")
@@ -78,16 +78,11 @@ def rows(page: str) -> list[Row]:
 
 def commit_of(name: str) -> str:
     """Return the commit of a results file; of one that has several, the first."""
-    told = re.search(_COMMIT, _text(name))
+    told = re.search(_COMMIT, (RESULTS / f"{name}.json").read_text("utf-8"))
     if told is None:
         raise ValueError(f"load/results/{name}.json names no commit")
     commit, _, dirty = (told[1] or told[2]).partition("-")
     return f"{commit[:7]}-{dirty}" if dirty else commit[:7]
-
-
-def _text(name: str) -> str:
-    kept(name)
-    return (RESULTS / f"{name}.json").read_text("utf-8")
 
 
 def day_of(*what: str) -> str:

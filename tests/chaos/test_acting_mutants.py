@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.mutants.acting import ACTING_MUTANTS, ActingMutant
-from tests.mutants.trees import ROOT, RUN_S, failed
+from tests.mutants.trees import ROOT, RUN_S, found_by
 
 EACH = pytest.mark.parametrize("mutant", ACTING_MUTANTS, ids=lambda it: it.name)
 
@@ -23,6 +23,4 @@ def test_what_an_acting_mutant_changes_stands_once(mutant: ActingMutant) -> None
 @pytest.mark.timeout(RUN_S + 60)
 @EACH
 def test_an_acting_mutant_is_found_out(mutant: ActingMutant, tmp_path: Path) -> None:
-    found = failed(mutant, tmp_path)
-
-    assert found
+    assert found_by(mutant, tmp_path)

@@ -7,8 +7,8 @@ import pytest
 
 from tests.mutants import core_runs
 from tests.mutants.core import CORE_MUTANTS, CoreMutant
-from tests.mutants.core_runs import RUN_S, failed, row_of
-from tests.mutants.trees import ROOT, planted
+from tests.mutants.core_runs import row_of
+from tests.mutants.trees import ROOT, RUN_S, failed, planted
 
 EACH = pytest.mark.parametrize("mutant", CORE_MUTANTS, ids=lambda it: it.name)
 

@@ -6,8 +6,6 @@ Writes load/results/core_mutants.json and .md. Ends with 0 only where each was s
 same tests pass on the tree as it is: a test that fails anyway shows nothing.
 """
 
-import shlex
-import subprocess
 import sys
 import tempfile
 import time
@@ -19,27 +17,9 @@ from typing import Final
 from load import surroundings
 from tests.mutants.core import CORE_MUTANTS, CoreMutant
 from tests.mutants.kept_rows import KeptRows, Row
-from tests.mutants.trees import ROOT, planted
+from tests.mutants.trees import ROOT, failed, planted
 
 _KEPT: Final = ROOT / "load" / "results" / "core_mutants"
-RUN_S: Final = 400
-_PYTEST: Final = ("-m", "pytest", "-q", "-rfE", "--maxfail=1", "--timeout=90", "-m", "not long")
-
-
-def failed(tests: str, tree: Path) -> Sequence[str]:
-    """Return the first of ``tests`` that fails in ``tree``; ``RuntimeError`` where none ran."""
-    done = subprocess.run(
-        [sys.executable, *_PYTEST, *shlex.split(tests)],
-        cwd=tree,
-        capture_output=True,
-        text=True,
-        timeout=RUN_S,
-        check=False,
-    )
-    if done.returncode not in {0, 1}:
-        raise RuntimeError(f"{tests}: pytest ended with {done.returncode}\n{done.stdout}")
-    told = [line.split() for line in done.stdout.splitlines()]
-    return [words[1] for words in told if words and words[0] in {"FAILED", "ERROR"}]
 
 
 def row_of(mutant: CoreMutant, tree: Path) -> Row:

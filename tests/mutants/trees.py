@@ -1,6 +1,7 @@
 """Making a mutant and letting it run, in a tree of its own."""
 
 import json
+import shlex
 import shutil
 import subprocess
 import sys
@@ -71,16 +72,21 @@ def run(mutant: Mutant, folder: Path) -> Mapping[str, Any]:
     }
 
 
-def failed(mutant: ActingMutant, folder: Path) -> Sequence[str]:
+def found_by(mutant: ActingMutant, folder: Path) -> Sequence[str]:
     """Return the tests that find the mutant out; ``RuntimeError`` where none could be run.
 
     ``folder`` holds its tree afterwards.
     """
     planted(mutant.changes, tree := folder / "tree")
+    return failed(mutant.tests, tree, at_most=3)
+
+
+def failed(tests: str, tree: Path, *, at_most: int = 1) -> Sequence[str]:
+    """Return the first of ``tests`` that fail in ``tree``; ``RuntimeError`` where none ran."""
     done = subprocess.run(
         [
-            *(sys.executable, "-m", "pytest", "-q", "-rf", "--maxfail=3", "-m", "not long"),
-            mutant.tests,
+            *(sys.executable, "-m", "pytest", "-q", "-rfE", "--timeout=90"),
+            *(f"--maxfail={at_most}", "-m", "not long", *shlex.split(tests)),
         ],
         cwd=tree,
         capture_output=True,
@@ -89,5 +95,6 @@ def failed(mutant: ActingMutant, folder: Path) -> Sequence[str]:
         check=False,
     )
     if done.returncode not in {0, 1}:
-        raise RuntimeError(f"{mutant.name}: pytest ended with {done.returncode}\n{done.stdout}")
-    return [line for line in done.stdout.splitlines() if line.startswith("FAILED ")]
+        raise RuntimeError(f"{tests}: pytest ended with {done.returncode}\n{done.stdout}")
+    told = [line.split() for line in done.stdout.splitlines()]
+    return [words[1] for words in told if words and words[0] in {"FAILED", "ERROR"}]
