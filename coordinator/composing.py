@@ -44,9 +44,9 @@ from kotaemon_node.adapters.store.file_store import FileArtifactStore
 from kotaemon_node.adapters.system import RandomIds, SystemClock
 from kotaemon_node.adapters.system.gevent_tasks import GeventTasks
 from kotaemon_node.adapters.system.tasks import ThreadTasks
-from kotaemon_node.adapters.weaviate import write_store
 from kotaemon_node.composition.buses import bus_of
 from kotaemon_node.composition.sealing import cipher_of, keeper_of, tell_keys_changed
+from kotaemon_node.composition.vector_stores import write_store
 from kotaemon_node.domain.document_names import TENANTS_FOLDER
 from kotaemon_node.domain.errors import StoreUnavailable
 from kotaemon_node.domain.ids import DEFAULT_TENANT

@@ -33,7 +33,6 @@ from kotaemon_node.composition.outside import (
 from kotaemon_node.composition.places import (
     encoder_of,
     encoders_of,
-    neighbours_of,
     upload_desk_of,
 )
 from kotaemon_node.composition.recognising import intents_of
@@ -41,6 +40,7 @@ from kotaemon_node.composition.remembered import remembering_of, settings_versio
 from kotaemon_node.composition.sealing import sealing_of
 from kotaemon_node.composition.stores import durable_of, stores_of
 from kotaemon_node.composition.tenants import tenants_of
+from kotaemon_node.composition.vector_stores import neighbours_of
 from kotaemon_node.composition.voice import voice_of
 from kotaemon_node.domain.events import CONFIG_UPDATED, KNOWLEDGE_UPDATED, SESSION_UPDATED
 from kotaemon_node.domain.ids import DEFAULT_TENANT

@@ -1,4 +1,4 @@
-"""Composes the places that a pod uses: the encoder, the vector store, room for uploads."""
+"""Composes the places that a pod uses: the encoder, and room for uploads."""
 
 from collections.abc import Callable
 
@@ -9,12 +9,10 @@ from kotaemon_node.adapters.encoder.remote import RemotePlace
 from kotaemon_node.adapters.store.factory import StorePlace
 from kotaemon_node.adapters.store.uploads import make_upload_room
 from kotaemon_node.adapters.system.gevent_tasks import GeventTasks
-from kotaemon_node.adapters.weaviate import read_store
 from kotaemon_node.api.services import UploadDesk
 from kotaemon_node.domain.errors import Unavailable
 from kotaemon_node.ports.encoder import Encoder
 from kotaemon_node.ports.runtime import Clock
-from kotaemon_node.retrieval.neighbours import Neighbours
 from kotaemon_node.settings import Settings
 from kotaemon_node.telemetry.metrics import Metrics
 
@@ -34,12 +32,6 @@ def upload_desk_of(settings: Settings, *, clock: Clock) -> UploadDesk:
         native=native,
         folder=settings.upload_dir,
     )
-
-
-def neighbours_of(settings: Settings, *, clock: Clock, metrics: Metrics) -> Neighbours | None:
-    """Return who asks the vector store; None where segments are searched in their files."""
-    store = read_store(settings)
-    return None if store is None else Neighbours(store, clock=clock, count=metrics.neighbours)
 
 
 def encoder_of(settings: Settings, *, metrics: Metrics) -> Encoder:

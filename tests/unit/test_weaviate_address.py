@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from kotaemon_node.adapters.weaviate import WeaviateAddress, WeaviateStore, names, read_store
+from kotaemon_node.adapters.weaviate import WeaviateAddress, WeaviateStore, names
+from kotaemon_node.composition.vector_stores import write_store
 from kotaemon_node.ports.vectors import VectorSet, VectorsUnavailable
 from tests.fakes.weaviate import FakeWeaviate
 
@@ -30,13 +31,15 @@ def test_a_server_is_named_by_its_address_and_an_area(setting: str, url: str, ar
 
 
 def test_without_a_server_there_is_nothing_to_ask() -> None:
-    assert read_store(Says("faiss")) is None
+    assert write_store(Says("faiss")) is None
 
 
 @pytest.mark.parametrize(
     "setting",
     [
         "",
+        "faiss+http://box",
+        "qdrant+http://me:secret@box",
         "weaviate",
         "http://box:8080",
         "weaviate+http://",
@@ -49,8 +52,8 @@ def test_without_a_server_there_is_nothing_to_ask() -> None:
     ],
 )
 def test_anything_else_is_refused_without_repeating_it(setting: str) -> None:
-    with pytest.raises(ValueError, match="VECTOR_STORE is neither") as error:
-        read_store(Says(setting))
+    with pytest.raises(ValueError, match=r"VECTOR_STORE is .*weaviate\+http") as error:
+        write_store(Says(setting))
     assert "secret" not in str(error.value)
 
 

@@ -5,8 +5,6 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol, Self
 from urllib.parse import urlsplit
 
-LOCAL: Final = "faiss"
-"""The value of ``VECTOR_STORE`` by which segments are searched in their own files."""
 _SCHEMES: Final = {"weaviate+http": ("http", 80), "weaviate+https": ("https", 443)}
 DEFAULT_AREA: Final = "kotaemon"
 _AREA: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
@@ -32,17 +30,12 @@ class WeaviateAddress:
     key: str = field(default="", repr=False)
 
     @classmethod
-    def of(cls, settings: VectorSettings) -> Self | None:
-        """Return the server that the settings name, None where they name none.
-
-        Raises ``ValueError`` where they name neither a server nor ``faiss``.
-        """
-        if settings.vector_store == LOCAL:
-            return None
+    def of(cls, settings: VectorSettings) -> Self:
+        """Return the server that the settings name. Raises ``ValueError`` where they do not."""
         # The message names no address: people put passwords into addresses.
         wrong = ValueError(
-            "VECTOR_STORE is neither faiss nor weaviate+http(s)://host:port/area, where the area"
-            " (small letters, digits, -) may be left out; a key goes into VECTOR_STORE_KEY"
+            "VECTOR_STORE is not weaviate+http(s)://host:port/area, where the area (small letters,"
+            " digits, -) may be left out; a key goes into VECTOR_STORE_KEY"
         )
         try:
             url = urlsplit(settings.vector_store.strip())
