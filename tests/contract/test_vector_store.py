@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from kotaemon_node.adapters.weaviate import WeaviateStore
-from kotaemon_node.ports.vectors import Ask, VectorBlock, VectorSet, VectorsUnavailable
+from kotaemon_node.ports.vectors import Ask, VectorBlock, VectorSet, VectorStore, VectorsUnavailable
 from tests.fakes.weaviate import FakeWeaviate
 from tests.weaviate_server import WeaviateServer
 
@@ -31,9 +31,16 @@ def server(request: pytest.FixtureRequest) -> Iterator[Server]:
         server.remove()
 
 
+def store_of(server: Server) -> VectorStore:
+    """Return what speaks with a server; another kind of store is another case here."""
+    match server:
+        case FakeWeaviate() | WeaviateServer():
+            return WeaviateStore(server.address, timeout_s=TIMEOUT_S)
+
+
 @pytest.fixture
-def store(server: Server) -> WeaviateStore:
-    store = WeaviateStore(server.address, timeout_s=TIMEOUT_S)
+def store(server: Server) -> VectorStore:
+    store = store_of(server)
     for kb in ("default", "Returns & more", "returns"):
         store.keep_only("acme", kb, ())
     return store
@@ -48,11 +55,11 @@ def vectors(count: int, *, seed: int = 7, dimension: int = DIMENSION) -> NDArray
     return (drawn / np.linalg.norm(drawn, axis=1, keepdims=True)).astype(np.float32)
 
 
-def write(store: WeaviateStore, of: VectorSet, given: NDArray[np.float32]) -> None:
+def write(store: VectorStore, of: VectorSet, given: NDArray[np.float32]) -> None:
     store.write(of, [(np.arange(len(given)), given)])
 
 
-def test_the_nearest_rows_are_found_closest_first(store: WeaviateStore) -> None:
+def test_the_nearest_rows_are_found_closest_first(store: VectorStore) -> None:
     given = vectors(300)
     write(store, a_set(), given)
     for asked in vectors(20, seed=8):
@@ -61,7 +68,7 @@ def test_the_nearest_rows_are_found_closest_first(store: WeaviateStore) -> None:
         assert rows.tolist() == np.argsort(-(given @ asked))[:10].tolist()
 
 
-def test_rows_keep_their_numbers_and_few_are_told_as_few(store: WeaviateStore) -> None:
+def test_rows_keep_their_numbers_and_few_are_told_as_few(store: VectorStore) -> None:
     given = vectors(3)
     rows = np.array([0, 17, 2**31])
     store.write(a_set(), [(rows[:1], given[:1]), (rows[1:], given[1:])])
@@ -70,14 +77,14 @@ def test_rows_keep_their_numbers_and_few_are_told_as_few(store: WeaviateStore) -
     assert sorted(found.tolist()) == rows.tolist()
 
 
-def test_closeness_is_the_inner_product_of_vectors_as_they_are(store: WeaviateStore) -> None:
+def test_closeness_is_the_inner_product_of_vectors_as_they_are(store: VectorStore) -> None:
     given = vectors(2)
     given[1] = given[0] * 1.001
     write(store, a_set(), given)
     assert store.nearest([Ask(a_set(), 2, k=1)], given[0])[a_set()].tolist() == [1]
 
 
-def test_a_set_holds_what_was_written_last_and_nothing_else(store: WeaviateStore) -> None:
+def test_a_set_holds_what_was_written_last_and_nothing_else(store: VectorStore) -> None:
     given = vectors(40)
     write(store, a_set(), vectors(60, seed=9))
     write(store, a_set(), given)
@@ -88,7 +95,7 @@ def test_a_set_holds_what_was_written_last_and_nothing_else(store: WeaviateStore
 
 
 def test_several_sets_are_asked_at_once_and_know_nothing_of_each_other(
-    store: WeaviateStore,
+    store: VectorStore,
 ) -> None:
     other = a_set("b" * 64)
     write(store, a_set(), vectors(30, seed=1))
@@ -99,7 +106,7 @@ def test_several_sets_are_asked_at_once_and_know_nothing_of_each_other(
     assert found[other].tolist() == np.argsort(-(vectors(20, seed=2) @ asked))[:5].tolist()
 
 
-def test_spaces_tenants_and_knowledge_bases_are_apart(store: WeaviateStore) -> None:
+def test_spaces_tenants_and_knowledge_bases_are_apart(store: VectorStore) -> None:
     one = a_set()
     others = [
         a_set(space="mini.lm.zh"),
@@ -116,7 +123,7 @@ def test_spaces_tenants_and_knowledge_bases_are_apart(store: WeaviateStore) -> N
     store.keep_only("acme2", "default", ())
 
 
-def test_a_set_that_is_not_whole_or_not_there_is_left_out(store: WeaviateStore) -> None:
+def test_a_set_that_is_not_whole_or_not_there_is_left_out(store: VectorStore) -> None:
     whole, missing = a_set(), a_set("c" * 64)
     asked = vectors(1)[0]
     assert store.nearest([Ask(whole, 10, k=3)], asked) == {}
@@ -130,7 +137,7 @@ def test_a_set_that_is_not_whole_or_not_there_is_left_out(store: WeaviateStore) 
     assert store.nearest([Ask(elsewhere, 1, k=1)], asked) == {}
 
 
-def test_a_set_that_was_not_written_to_the_end_is_not_whole(store: WeaviateStore) -> None:
+def test_a_set_that_was_not_written_to_the_end_is_not_whole(store: VectorStore) -> None:
     given = vectors(8)
 
     def broken_off() -> Iterator[VectorBlock]:
@@ -148,7 +155,7 @@ def test_a_set_that_was_not_written_to_the_end_is_not_whole(store: WeaviateStore
     assert len(store.nearest([Ask(a_set(), 8, k=3)], given[0])[a_set()]) == 3
 
 
-def test_only_the_sets_of_kept_segments_stay(store: WeaviateStore) -> None:
+def test_only_the_sets_of_kept_segments_stay(store: VectorStore) -> None:
     kept, doomed = a_set(), a_set("b" * 64)
     doomed_alone = a_set("c" * 64, space="other")
     elsewhere = a_set("b" * 64, kb="returns")
@@ -161,9 +168,9 @@ def test_only_the_sets_of_kept_segments_stay(store: WeaviateStore) -> None:
     assert store.sizes([doomed_alone]) == {doomed_alone: 1}
 
 
-def test_what_somebody_else_removed_is_made_again(store: WeaviateStore, server: Server) -> None:
+def test_what_somebody_else_removed_is_made_again(store: VectorStore, server: Server) -> None:
     write(store, a_set(), vectors(4))
-    WeaviateStore(server.address, timeout_s=TIMEOUT_S).keep_only("acme", "default", ())
+    store_of(server).keep_only("acme", "default", ())
     write(store, a_set(), vectors(4))
     assert store.sizes([a_set()]) == {a_set(): 4}
 
@@ -175,5 +182,5 @@ def test_a_wrong_key_is_told_as_such(server: Server) -> None:
             call()
 
 
-def test_a_server_that_can_be_used_passes_the_check(store: WeaviateStore) -> None:
+def test_a_server_that_can_be_used_passes_the_check(store: VectorStore) -> None:
     store.check()
