@@ -62,13 +62,20 @@ class Turn:
     version: int = 0
     generation: Mapping[str, int] = field(default_factory=dict)
     owner: str | None = None
+    """The pod incarnation that executes it, or did last."""
     attempts: int = 0
+    """How often a pod began it, or went on with it."""
     usage: Mapping[str, Any] = field(default_factory=dict)
+    """Tokens and cost, as ``engine.terms.ModelTerms.told``; empty where no model was asked."""
     timings: Mapping[str, float] = field(default_factory=dict)
+    """Seconds since its last owner began: ``total``, and ``first_text`` where any was shown."""
     degraded: str | None = None
+    """Code of the error for which the answer is less than it could be."""
     error: Mapping[str, Any] | None = None
+    """``code``, ``message`` and ``retryable`` of a turn that failed."""
     trace_id: str = ""
     created_at: float = 0.0
+    """When it was accepted, in seconds since 1970, by the store's clock."""
     profile: str = ""
     """By which arm of an experiment it was answered, ``experiment/a`` or ``/b``; "": none runs."""
     unanswered: bool = False
