@@ -7,12 +7,17 @@ from pathlib import Path
 
 import pytest
 
+from kotaemon_node.adapters.kafka import topics as made
+from kotaemon_node.adapters.kafka.rights import RIGHTS
+from kotaemon_node.adapters.redis import keys
+from kotaemon_node.adapters.redis.rights import FAMILIES
 from kotaemon_node.domain.events import (
     BUILD_DONE,
     BUILD_TASK,
     CONFIG_UPDATED,
     KNOWLEDGE_UPDATED,
     SESSION_UPDATED,
+    TOPICS,
     TURN_LOG,
     TURN_LOG_SCHEMA,
     BuildDone,
@@ -45,6 +50,16 @@ def rows(text: str) -> list[tuple[str, str]]:
 def test_every_topic_is_listed() -> None:
     overview = PAGE.split("\n## ")[0]
     assert [name for name, _ in rows(overview)] == list(EVENTS)
+
+
+def test_what_every_pod_reads_is_made_and_may_be_read() -> None:
+    told = re.findall(r"^\| `(\w+)` \| [^|]+ \| \d+ \| every pod \|", PAGE, re.MULTILINE)
+
+    assert told == list(TOPICS)
+    assert {*told} <= made.TOPICS.keys()
+    assert {*RIGHTS["worker"].reads} == {*told}
+    families = {pattern: family for family in FAMILIES for pattern in family.patterns}
+    assert all(families[keys.bus(topic)].worker for topic in told)
 
 
 @pytest.mark.parametrize("topic", EVENTS)
