@@ -47,14 +47,17 @@ def test_from_the_first_line_to_the_last_it_does_what_it_says(
                 assert json.loads(done.stdout) == json.loads(printed), command
             tried.append(command)
     assert len(tried) >= 6
-    # And its test, which goes behind the walls, passes.
+    # And its tests, of which one goes behind the walls, pass.
     monkeypatch.syspath_prepend(str(tmp_path / "plugins" / "tests"))
     import test_call_back  # type: ignore[import-not-found]
+    import test_opening_hours  # type: ignore[import-not-found]
 
     try:
         test_call_back.test_a_call_is_arranged_once()
+        test_opening_hours.test_the_hours_of_a_day_are_told()
     finally:
-        sys.modules.pop("test_call_back")
+        for name in ("test_call_back", "test_opening_hours"):
+            sys.modules.pop(name)
 
 
 def test_a_template_is_a_plugin_and_overwrites_nothing(tmp_path: Path) -> None:
