@@ -73,7 +73,8 @@ def pip_problems(command: Command) -> Iterator[str]:
     """Yield what nothing of ours needs, and extras that the project does not have."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     extras: dict[str, list[str]] = project["optional-dependencies"]
-    needed = {re.match(r"[\w.-]+", it)[0] for rows in extras.values() for it in rows}  # type: ignore[index]
+    rows = [project["dependencies"], *extras.values()]
+    needed = {re.match(r"[\w.-]+", it)[0] for row in rows for it in row}  # type: ignore[index]
     for word in (it for it in command.words[2:] if not it.startswith("-")):
         found = re.fullmatch(r"(?P<name>[\w.-]+)(?:\[(?P<extra>[\w,]+)\])?(?:==.*)?", word)
         if word.startswith("dist/"):
