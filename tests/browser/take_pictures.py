@@ -20,9 +20,14 @@ QUESTIONS = (
     "Can I cancel my order?",
 )
 QUESTION_ZH = "标准配送到马来西亚需要多长时间？"
-DESKTOP = {"viewport": {"width": 1440, "height": 900}, "locale": "en-US"}
-ADMIN = {"viewport": {"width": 1280, "height": 800}, "locale": "en-US"}
-PHONE_OPTIONS = {"viewport": PHONE, "has_touch": True, "is_mobile": True, "device_scale_factor": 2}
+DESKTOP: dict[str, Any] = {"viewport": {"width": 1440, "height": 900}, "locale": "en-US"}
+ADMIN: dict[str, Any] = {"viewport": {"width": 1280, "height": 800}, "locale": "en-US"}
+PHONE_OPTIONS: dict[str, Any] = {
+    "viewport": PHONE,
+    "has_touch": True,
+    "is_mobile": True,
+    "device_scale_factor": 2,
+}
 
 
 def main(folder: Path) -> None:
