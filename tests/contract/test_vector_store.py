@@ -176,6 +176,7 @@ def test_what_somebody_else_removed_is_made_again(store: VectorStore, server: Se
 
 
 def test_a_wrong_key_is_told_as_such(server: Server) -> None:
+    # Of Weaviate alone: the port says nothing of keys.
     stranger = WeaviateStore(replace(server.address, key="guessed"), timeout_s=TIMEOUT_S)
     for call in (stranger.check, lambda: stranger.sizes([a_set()])):
         with pytest.raises(VectorsUnavailable, match="VECTOR_STORE_KEY"):
