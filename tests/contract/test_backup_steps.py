@@ -77,6 +77,31 @@ def test_who_saw_more_than_the_backup_has_is_told_and_goes_on_from_what_is_left(
     assert [turn.turn_id for turn in pod.turn("t3").session.turns] == ["t0"]
 
 
+def test_what_was_told_as_lost_comes_back_under_another_epoch_and_what_was_deleted_does_not(
+    pod: ArchivedPod, stranger: ArchivedPod, cluster: BackedUp, redis_store: RedisStore
+) -> None:
+    settled(pod, "t0")
+    settled(pod, "t0", session=OTHER)
+    known = epoch_of(pod)
+    backup = back_up(cluster)
+    pod.sessions.delete(OTHER, ANYBODY)
+    redis_store.client.delete(*SessionKeys.of(SESSION).head())
+    # Whoever reads before the restore is told, as on any day on which a store is wiped.
+    with pytest.raises(Gone):
+        pod.ids()
+
+    # Under the same epoch nobody could be told that something is missing.
+    assert cluster.restore_sessions(backup, epochs=None).ended == 2
+    done = cluster.restore_sessions(backup)
+
+    assert (done.restored, done.there, done.ended) == (1, 0, 1)
+    assert stranger.ids() == ["t0"]
+    with pytest.raises(Gone):
+        stranger.ids(epoch=known)
+    with pytest.raises(SessionNotFound):
+        pod.sessions.load(OTHER, ANYBODY, after_version=0, limit=1)
+
+
 def test_where_nothing_was_written_since_epochs_may_stay_and_nobody_is_told(
     pod: ArchivedPod, stranger: ArchivedPod, cluster: BackedUp, store_server: Server
 ) -> None:

@@ -246,7 +246,7 @@ def commands(running: Cluster, folder: Path) -> None:
     for arguments in (("--full",), (), ("--all-tenants",)):
         command(running, "backup", "--to", (folder / "backups").as_uri(), *arguments)
     command(running, "restore", "--from", (folder / "backups").as_uri(), "--drill")
-    command(running, "restore", "--from", (folder / "backups").as_uri(), "--what", "sessions")
+    command(running, "restore", "--from", (folder / "backups").as_uri())
     command(running, "encryption", "shred", "--tenant", "acme", "--yes")
     command(running, "audit", "verify")
     command(running, "audit", "list")
@@ -286,7 +286,7 @@ def commands(running: Cluster, folder: Path) -> None:
             "backup",
             [
                 ("XADD", "kn:{bus}:knowledge_updated", "*", "k", "default", "v", "{}"),
-                ("SET", "kn:leader:coordinator", "me"),
+                ("SET", "kn:pod:worker-0", "x"),
                 ("PUBLISH", "kn:default:{s}:signal", "t 1"),
             ],
         ),

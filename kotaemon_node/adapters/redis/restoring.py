@@ -167,7 +167,8 @@ def put_whole(
 ) -> str:
     """Put a session where there is none, whole or not at all; return what ``restore.lua`` replies.
 
-    ``epoch``: a new one for it; "" leaves it that of the copy.
+    ``epoch``: a new one for it; "" leaves it that of the copy. Whoever was told that the one of the
+    copy is lost finds the session again under a new one, but not under that.
     """
     meta = {**copy.meta, "epoch": epoch or copy.name.epoch}
     parts = [meta, copy.seen, copy.past, copy.feedback]
@@ -181,6 +182,7 @@ def put_whole(
         len(copy.seen),
         len(copy.past),
         len(copy.feedback),
+        int(meta["epoch"] != copy.name.epoch),
         *fields[0],
         *copy.turns,
         *fields[1],

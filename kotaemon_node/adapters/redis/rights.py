@@ -69,7 +69,8 @@ FAMILIES: Final = (
     Family(("kn:{bus}:turn_log",), coordinator="", turn_log="rw", backup="r"),
     Family(("kn:{jobs}:*",)),
     Family(("kn:{later:*}:*",)),
-    Family(("kn:leader:*",), worker="", backup=""),
+    # Who restores leads meanwhile, as the user of backups, so that no coordinator publishes.
+    Family(("kn:leader:*",), worker=""),
     # Who makes keys is an admin: `kotaemon keys`, as the user of backups. Pods read them.
     Family(("kn:{api-keys}:keys", "kn:{api-keys}:stamp"), worker="r", coordinator="r"),
     Family(("kn:{api-keys}:session-secret",), coordinator="r"),

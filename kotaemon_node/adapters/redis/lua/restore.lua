@@ -1,16 +1,17 @@
 -- KEYS: 1 meta  2 turns  3 queue  4 seen
 -- ARGV: 1 the mark that is expected ('' = none)  2 epoch  3 ttl (s)
---       4 fields of meta  5 turns  6 fields of seen  7 fields of past  8 fields of feedback; then
---       these, in this order
+--       4 fields of meta  5 turns  6 fields of seen  7 fields of past  8 fields of feedback
+--       9 '1': it comes back under another epoch; then these fields, in this order
 -- Brings a session back from a copy, whole or not at all, where there is none.
 -- Reply: 'ok', 'there' (it is back already, or was begun anew), 'moved' (another mark) or 'told'
--- (this epoch has ended: it was deleted, or its loss was told).
+-- (this epoch has ended: it was deleted, or its loss was told, and it is to come back under it).
 local meta, turns, queue, seen = unpack(KEYS)
 if redis.call('EXISTS', meta) == 1 then return 'there' end
 local past, mark = past_epochs(meta), archived_mark(meta)
 if (redis.call('GET', mark) or '') ~= ARGV[1] then return 'moved' end
-if redis.call('HEXISTS', past, ARGV[2]) == 1 then return 'told' end
-local at = 9
+local told = redis.call('HGET', past, ARGV[2])
+if told and (told == 'deleted' or ARGV[9] ~= '1') then return 'told' end
+local at = 10
 local function put(command, key, count, width)
   for _ = 1, count do
     redis.call(command, key, unpack(ARGV, at, at + width - 1))
