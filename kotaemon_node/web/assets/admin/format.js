@@ -20,8 +20,10 @@ export function formatsOf(language, t) {
   const clocks = new Intl.DateTimeFormat(locale, { timeStyle: "medium" });
   const days = new Intl.DateTimeFormat(locale, { month: "short", day: "numeric", timeZone: "UTC" });
   const relative = new Intl.RelativeTimeFormat(locale, { numeric: "auto" });
+  // The short form of a byte has no plural in English.
   const unit = (name, value) =>
-    new Intl.NumberFormat(locale, { style: "unit", unit: name, unitDisplay: "short", maximumFractionDigits: 1 })
+    new Intl.NumberFormat(locale, { style: "unit", unit: name, unitDisplay: name === "byte" ? "long" : "short",
+      maximumFractionDigits: 1 })
       .format(value);
   return {
     number: (value) => (isNumber(value) ? numbers.format(value) : DASH),
