@@ -102,6 +102,35 @@ def test_what_was_told_as_lost_comes_back_under_another_epoch_and_what_was_delet
         pod.sessions.load(OTHER, ANYBODY, after_version=0, limit=1)
 
 
+def test_what_was_begun_anew_after_a_loss_and_deleted_does_not_come_back_as_it_was(
+    pod: ArchivedPod, cluster: BackedUp, redis_store: RedisStore
+) -> None:
+    settled(pod, "t0")
+    backup = back_up(cluster)
+    redis_store.client.delete(*SessionKeys.of(SESSION).head())
+    with pytest.raises(Gone):
+        pod.ids()
+    settled(pod, "t1")
+    pod.sessions.delete(SESSION, ANYBODY)
+
+    assert cluster.restore_sessions(backup).ended == 1
+    with pytest.raises(SessionNotFound):
+        pod.sessions.load(SESSION, ANYBODY, after_version=0, limit=1)
+
+
+def test_what_was_deleted_before_the_session_began_does_not_keep_it_from_coming_back(
+    pod: ArchivedPod, stranger: ArchivedPod, cluster: BackedUp, redis_store: RedisStore
+) -> None:
+    settled(pod, "t0")
+    pod.sessions.delete(SESSION, ANYBODY)
+    settled(pod, "t1")
+    backup = back_up(cluster)
+    redis_store.client.delete(*SessionKeys.of(SESSION).head())
+
+    assert cluster.restore_sessions(backup).restored == 1
+    assert stranger.ids() == ["t1"]
+
+
 def test_where_nothing_was_written_since_epochs_may_stay_and_nobody_is_told(
     pod: ArchivedPod, stranger: ArchivedPod, cluster: BackedUp, store_server: Server
 ) -> None:

@@ -4,14 +4,21 @@
 --       9 '1': it comes back under another epoch; then these fields, in this order
 -- Brings a session back from a copy, whole or not at all, where there is none.
 -- Reply: 'ok', 'there' (it is back already, or was begun anew), 'moved' (another mark) or 'told'
--- (this epoch has ended: it was deleted, or its loss was told, and it is to come back under it).
+-- (it was deleted since the copy, or its loss was told, and it is to come back under that epoch).
 local meta, turns, queue, seen = unpack(KEYS)
 if redis.call('EXISTS', meta) == 1 then return 'there' end
 local past, mark = past_epochs(meta), archived_mark(meta)
 if (redis.call('GET', mark) or '') ~= ARGV[1] then return 'moved' end
-local told = redis.call('HGET', past, ARGV[2])
-if told and (told == 'deleted' or ARGV[9] ~= '1') then return 'told' end
-local at = 10
+if ARGV[9] ~= '1' and redis.call('HEXISTS', past, ARGV[2]) == 1 then return 'told' end
+-- Whoever deletes what was begun anew under this id after a loss means what was lost as well; a
+-- deletion that the copy knows of was before it began.
+local at, before = 10 + 2 * ARGV[4] + ARGV[5] + 2 * ARGV[6], {}
+for of = at, at + 2 * ARGV[7] - 2, 2 do before[ARGV[of]] = true end
+local ended = redis.call('HGETALL', past)
+for of = 1, #ended, 2 do
+  if ended[of + 1] == 'deleted' and not before[ended[of]] then return 'told' end
+end
+at = 10
 local function put(command, key, count, width)
   for _ = 1, count do
     redis.call(command, key, unpack(ARGV, at, at + width - 1))
