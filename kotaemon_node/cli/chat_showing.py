@@ -175,7 +175,8 @@ def show_sources(
     if docs and rule:
         out.print(Text(words["sources"], "bold dim"))
     for doc in docs:
-        out.print(Padding(source_line(doc["n"], doc), (0, 0, 0, 1 if rule else 0)), style="dim")
+        line = Padding(source_line(doc["n"], doc), (0, 0, 0, 1 if rule else 0), expand=False)
+        out.print(line, style="dim")
 
 
 def source_line(number: int, row: Mapping[str, Any]) -> Text:

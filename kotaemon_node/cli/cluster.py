@@ -3,6 +3,7 @@
 import json
 import os
 from pathlib import Path
+from shlex import quote
 from typing import Annotated, Literal
 
 import typer
@@ -220,7 +221,8 @@ def stop(name: NameArgument, data: DataOption = _DATA) -> None:
     """Stop one process and keep it down until it is started again."""
     with err.status(f"Stopping {name} …"):
         control.stop_one(folder_of(data), name)
-    err.print(f"{name} is down until `kotaemon start {name}{_data_words(data)}`.", soft_wrap=True)
+    again = f"{program()} start {name}{_data_words(data)}"
+    err.print(f"{name} is down until `{again}`.", soft_wrap=True)
 
 
 def start(name: NameArgument, data: DataOption = _DATA) -> None:
@@ -254,4 +256,4 @@ def _rows(folder: DataFolder) -> list[table.Row]:
 
 
 def _data_words(data: Path) -> str:
-    return "" if data == _DATA else f" --data {data}"
+    return "" if data == _DATA else f" --data {quote(str(data))}"

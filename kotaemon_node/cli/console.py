@@ -6,6 +6,7 @@ import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from shlex import quote
 
 from rich.console import Console, Group
 from rich.measure import Measurement
@@ -19,7 +20,9 @@ _SHORT_MIN = 12
 
 # No highlighting: a pid or an address is not louder than the words around it. What is piped, or
 # read by `kubectl exec` and `kubectl logs`, has no width: no cell of a table is cut there.
-out = Console(highlight=False, width=None if sys.stdout.isatty() else _WIDEST)
+out = Console(highlight=False)
+if not out.is_terminal:
+    out.width = _WIDEST
 err = Console(stderr=True, highlight=False)
 
 
@@ -37,7 +40,7 @@ def program() -> str:
     called = sys.argv[0]
     found = shutil.which("kotaemon")
     as_module = Path(called).name != "kotaemon"
-    return "kotaemon" if as_module or found == os.path.abspath(called) else called
+    return "kotaemon" if as_module or found == os.path.abspath(called) else quote(called)
 
 
 def complain(message: str, *, process: str = "", log_lines: Sequence[str] = ()) -> None:

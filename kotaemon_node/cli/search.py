@@ -42,6 +42,6 @@ def search(
         out.print(line, soft_wrap=True)
         text = " ".join(harmless(passage["text"]).split())
         short = text if len(text) <= _EXCERPT_CHARS else text[:_EXCERPT_CHARS] + "…"
-        out.print(Padding(Text(short), (0, 0, 0, 4)))
+        out.print(Padding(Text(short), (0, 0, 0, 4), expand=False))
     if not found["passages"]:
         err.print("Nothing fits.")

@@ -53,6 +53,7 @@ def test_a_pipe_gets_the_text_and_its_sources(url: str) -> None:
     first, *sources = done.stdout.strip().splitlines()
     assert first == ANSWER
     assert sources[0].startswith("[1] ")
+    assert done.stdout.splitlines() == [line.rstrip() for line in done.stdout.splitlines()]
     assert "\x1b" not in done.stdout
 
 

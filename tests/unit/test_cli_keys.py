@@ -91,6 +91,14 @@ def test_a_table_that_is_piped_is_not_cut(store: RedisApiKeys) -> None:
     assert user in listed.stdout
 
 
+def test_a_command_whose_output_is_closed_does_its_work() -> None:
+    closed = f"exec {sys.executable} -m kotaemon_node.cli.main --version >&-"
+
+    done = subprocess.run(["sh", "-c", closed], capture_output=True, text=True, check=False)
+
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_no_tenant_has_a_word_of_the_key_schema_for_its_name(store: RedisApiKeys) -> None:
     # Alone in the place of a tenant, where other rows of the schema have a word.
     words = {

@@ -111,6 +111,7 @@ def test_search_shows_passages_with_their_score(url: str) -> None:
     assert "[1]" in done.stdout
     assert DOCUMENT in done.stdout
     assert SENTENCE[:20] in done.stdout
+    assert done.stdout.splitlines() == [line.rstrip() for line in done.stdout.splitlines()]
     assert told(run("search", "How long?", "--json", url=url))["passages"][0]["document"]
 
 

@@ -54,12 +54,14 @@ def test_documents_that_cannot_be_read_are_counted_with_the_command_that_says_wh
     )
 
     tell_of_documents(cluster, Path("first/data"))
+    tell_of_documents(cluster, Path("our data"))
 
     said = capsys.readouterr().out
     assert "2 of 7 documents of default cannot be read" in said
     assert "kotaemon knowledge documents --status failed --data first/data" in said
     assert "1 of 2 documents of manuals cannot be read" in said
     assert "kotaemon knowledge documents --status failed --kb manuals --data first/data" in said
+    assert "kotaemon knowledge documents --status failed --data 'our data'" in said
 
 
 def test_a_folder_without_documents_is_said_to_be_empty(
