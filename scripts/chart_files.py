@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import yaml
+from pydantic import AliasChoices
 
 from coordinator.settings import CoordinatorSettings
 
@@ -48,7 +49,11 @@ _HELMS_OWN: Final = re.compile(r"^ *(?:app\.kubernetes\.io/managed-by|helm\.sh/c
 
 def settings() -> str:
     """Return the names that ``config`` may have, one a line: the chart refuses others."""
-    return "".join(f"{name.upper()}\n" for name in sorted(CoordinatorSettings.model_fields))
+    names = set(CoordinatorSettings.model_fields)
+    for field in CoordinatorSettings.model_fields.values():
+        if isinstance(field.validation_alias, AliasChoices):
+            names.update(map(str, field.validation_alias.choices))
+    return "".join(f"{name.upper()}\n" for name in sorted(names))
 
 
 # --- README ---------------------------------------------------------------------------------------

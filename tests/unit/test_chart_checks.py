@@ -86,7 +86,7 @@ def test_values_at_the_border_are_taken() -> None:
             "haproxy.timeoutServerSeconds=61",
             'durability="fsync"',
             'autoscaling={"mode":"cpu","maxReplicas":16}',
-            'config={"LOG_LEVEL":"debug"}',
+            'config={"LOG_LEVEL":"debug","OPENAI_BASE_URL":"https://models.example.com/v1"}',
             "worker.resources.limits.memory=2147483648",
             'redis.bundled.resources={"limits":{"memory":"1048576Ki","cpu":"500m"}}',
         )
