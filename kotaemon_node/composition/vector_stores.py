@@ -33,7 +33,7 @@ def _store(settings: Settings, timeout_s: float) -> VectorStore | None:
     """Raises ``ValueError`` where the setting names nothing that there is."""
     if settings.vector_store == LOCAL:
         return None
-    make = _KINDS.get(settings.vector_store.strip().partition("+")[0])
+    make = _KINDS.get(settings.vector_store.strip().partition("+")[0].lower())
     if make is None:
         # The message names no address: people put passwords into addresses.
         raise ValueError(

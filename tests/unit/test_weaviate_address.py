@@ -34,6 +34,11 @@ def test_without_a_server_there_is_nothing_to_ask() -> None:
     assert write_store(Says("faiss")) is None
 
 
+def test_the_kind_of_a_store_is_a_scheme_in_letters_of_any_size() -> None:
+    store = write_store(Says(" Weaviate+HTTP://box "))
+    assert isinstance(store, WeaviateStore)
+
+
 @pytest.mark.parametrize(
     "setting",
     [
