@@ -8,11 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
+from kotaemon_node.settings import Settings
 from load.e2e_k8s import killing, objects
 from load.e2e_k8s.__main__ import STEPS
 from load.e2e_k8s.kube import StepFailed
 from load.e2e_k8s.report import report
+from load.e2e_k8s.scene import VALUES
 from load.e2e_k8s.talking import check_clean
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -47,6 +50,14 @@ def test_without_a_cluster_it_says_so_and_fails(tmp_path: Path):
     assert done.returncode == 2
     assert "kubectl" in done.stderr
     assert not (tmp_path / "out.json").exists()
+
+
+def test_a_question_that_was_answered_is_answered_anew(monkeypatch: pytest.MonkeyPatch):
+    for one in yaml.safe_load(VALUES.read_text()).get("extraEnv", []):
+        monkeypatch.setenv(one["name"], one["value"])
+
+    # One text from the cache leaves no answer to kill a pod in the middle of.
+    assert Settings().answer_cache_ttl_s == 0
 
 
 def test_clients_that_saw_nothing_wrong_are_clean():
