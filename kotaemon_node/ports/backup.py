@@ -9,7 +9,8 @@ from kotaemon_node.domain.session_copy import SessionCopy
 
 PutBack = Literal["ok", "there", "ended"]
 """``there``: the store or the archive has a session of this id, and it stays as it is. ``ended``:
-what was copied was deleted here, its loss was told, or its time is over."""
+it was deleted here since the copy, its loss was told and it is to keep its epoch, or its time is
+over."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -118,6 +118,25 @@ def test_what_was_begun_anew_after_a_loss_and_deleted_does_not_come_back_as_it_w
         pod.sessions.load(SESSION, ANYBODY, after_version=0, limit=1)
 
 
+def test_neither_does_one_that_rested_in_the_archive(
+    pod: ArchivedPod, cluster: BackedUp, attic: Attic, store_server: Server
+) -> None:
+    settled(pod, "t0")
+    attic.sweep()
+    backup = back_up(cluster)
+    store_server.wipe()
+    for name in attic.names():
+        attic.copies.delete(name)
+    with pytest.raises(Gone):
+        pod.ids()
+    settled(pod, "t1")
+    pod.sessions.delete(SESSION, ANYBODY)
+
+    assert cluster.restore_sessions(backup).ended == 1
+    with pytest.raises(SessionNotFound):
+        pod.sessions.load(SESSION, ANYBODY, after_version=0, limit=1)
+
+
 def test_what_was_deleted_before_the_session_began_does_not_keep_it_from_coming_back(
     pod: ArchivedPod, stranger: ArchivedPod, cluster: BackedUp, redis_store: RedisStore
 ) -> None:

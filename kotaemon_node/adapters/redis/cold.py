@@ -92,8 +92,9 @@ class RedisColdSessions:
     ) -> Literal["marked", "live", "kept", "ended"]:
         """See the port."""
         ends_ms = copy.name.active_ms + int(kept_s * 1000)
+        arguments = [copy.name.epoch, Mark.of(copy), ends_ms, *copy.past]
         reply: Literal["marked", "live", "kept", "ended"] = self._store.run(
-            "mark", SessionKeys.of(copy.key).resting(), [copy.name.epoch, Mark.of(copy), ends_ms]
+            "mark", SessionKeys.of(copy.key).resting(), arguments
         ).decode()
         return reply
 

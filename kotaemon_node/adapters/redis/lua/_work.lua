@@ -79,6 +79,18 @@ local function past_epochs(meta)
   return string.sub(meta, 1, -5) .. 'past'
 end
 
+-- Whether the session was deleted since a copy of it was made, which knows the epochs `before`. Who
+-- deletes what was begun anew under its id after a loss means what was lost as well; a deletion that
+-- the copy knows of was before it began.
+local function deleted_since(past, before)
+  local known, ended = {}, redis.call('HGETALL', past)
+  for _, epoch in ipairs(before) do known[epoch] = true end
+  for at = 1, #ended, 2 do
+    if ended[at + 1] == 'deleted' and not known[ended[at]] then return true end
+  end
+  return false
+end
+
 -- What is left of a session in the archive: JSON of what its list shows and its copy is called by;
 -- 'deleted' while copies of a deleted session are to be removed, and then 'purged'.
 local function archived_mark(meta)

@@ -10,14 +10,9 @@ if redis.call('EXISTS', meta) == 1 then return 'there' end
 local past, mark = past_epochs(meta), archived_mark(meta)
 if (redis.call('GET', mark) or '') ~= ARGV[1] then return 'moved' end
 if ARGV[9] ~= '1' and redis.call('HEXISTS', past, ARGV[2]) == 1 then return 'told' end
--- Whoever deletes what was begun anew under this id after a loss means what was lost as well; a
--- deletion that the copy knows of was before it began.
 local at, before = 10 + 2 * ARGV[4] + ARGV[5] + 2 * ARGV[6], {}
-for of = at, at + 2 * ARGV[7] - 2, 2 do before[ARGV[of]] = true end
-local ended = redis.call('HGETALL', past)
-for of = 1, #ended, 2 do
-  if ended[of + 1] == 'deleted' and not before[ended[of]] then return 'told' end
-end
+for of = at, at + 2 * ARGV[7] - 2, 2 do before[#before + 1] = ARGV[of] end
+if deleted_since(past, before) then return 'told' end
 at = 10
 local function put(command, key, count, width)
   for _ = 1, count do
