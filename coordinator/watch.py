@@ -10,7 +10,7 @@ import structlog
 from watchfiles import watch
 
 from kotaemon_node.domain import limits
-from kotaemon_node.domain.document_names import temporary
+from kotaemon_node.domain.document_names import TENANTS_FOLDER, temporary
 
 _log = structlog.get_logger(__name__)
 
@@ -44,7 +44,7 @@ class FolderWatch:
     def _follow(self) -> None:
         for changes in watch(
             self._root,
-            watch_filter=lambda _, path: not temporary(Path(path).name),
+            watch_filter=lambda _, path: self._concerns(path),
             debounce=limits.WATCH_DEBOUNCE_MS,
             step=_QUIET_MS,
             stop_event=self._stop,
@@ -52,3 +52,10 @@ class FolderWatch:
         ):
             if changes:
                 self._hint([os.path.relpath(path, self._root) for _, path in changes])
+
+    def _concerns(self, path: str) -> bool:
+        """Tell whether a scan would look there: a cluster's own hidden folder is never quiet."""
+        steps = Path(os.path.relpath(path, self._root)).parts
+        if len(steps) > 1 and steps[0] == TENANTS_FOLDER:
+            steps = steps[1:]
+        return not any(map(temporary, steps))

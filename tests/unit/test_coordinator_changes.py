@@ -193,6 +193,30 @@ def test_a_file_that_may_not_be_read_says_so_and_is_read_when_it_may(
     assert world.texts() == ["Open.", "Closed."]
 
 
+def test_what_no_scan_would_look_at_wakes_nobody(tmp_path: Path) -> None:
+    # `kotaemon up --knowledge .` has its data folder there, whose files change all the time.
+    own, tenants = tmp_path / ".data" / "redis", tmp_path / ".tenants" / "acme"
+    told: set[str] = set()
+    for folder in (own, tenants):
+        folder.mkdir(parents=True)
+    watch = FolderWatch(tmp_path, hint=told.update)
+    thread = threading.Thread(target=watch.run)
+    thread.start()
+    try:
+        for number in range(600):  # until the watch has begun
+            (own / "appendonly.aof").write_text(str(number))
+            (tenants / "theirs.md").write_text(str(number))
+            (tmp_path / "ours.md").write_text(str(number))
+            if {"ours.md", ".tenants/acme/theirs.md"} <= told:
+                break
+            thread.join(0.1)
+    finally:
+        watch.stop()
+        thread.join(60)
+
+    assert told == {"ours.md", ".tenants/acme/theirs.md"}
+
+
 def test_without_notifications_the_watch_tries_again_and_the_scan_goes_on(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
