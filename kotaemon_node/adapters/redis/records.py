@@ -33,8 +33,8 @@ _OPTIONAL = tuple(name for name in Turn.__slots__ if name not in {*_ALWAYS, "ver
 def turn_json(turn: Turn, *, last_seq: int) -> bytes:
     """Return a finished turn as it stands in the history, before it is sealed.
 
-    JSON, a long one compressed by zlib: its text is in the
-    frames as well, and a history is kept for days.
+    JSON, a long one compressed by zlib: its text is in the frames as well, and a history is kept
+    for days.
     """
     row: dict[str, Any] = {name: getattr(turn, name) for name in _ALWAYS}
     row |= {"state": turn.state.value, "last_seq": last_seq}
