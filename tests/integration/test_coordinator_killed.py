@@ -35,7 +35,7 @@ STEPS = {
 PROGRAM = """
 import os, pathlib, signal, sys
 from coordinator import composing, main, standing
-from kotaemon_node.composition import places
+from kotaemon_node.composition import buses
 from kotaemon_node.domain import limits
 from tests.fakes.encoder import HashingEncoder
 
@@ -43,7 +43,7 @@ armed = pathlib.Path(sys.argv[1])
 
 def make_deadly(step):
     kind, method, part = step.split()
-    parts = [part for part in (composing, standing, places) if hasattr(part, kind)]
+    parts = [part for part in (composing, standing, buses) if hasattr(part, kind)]
     owner = getattr(parts[0], kind)
     real = getattr(owner, method)
 
