@@ -17,7 +17,7 @@ from kotaemon_node.domain.session import Principal, Turn, TurnKey
 from kotaemon_node.domain.turn import FINISHED
 from kotaemon_node.engine.live import LiveTurn, LiveTurns
 from kotaemon_node.engine.waiting import Waiter
-from kotaemon_node.ports.frame_log import FrameLog
+from kotaemon_node.ports.frame_log import FrameLog, StoredFrames
 from kotaemon_node.ports.runtime import Clock
 from kotaemon_node.ports.sessions import SessionStore
 
@@ -191,9 +191,15 @@ class _Reader:
         return live is not None and live.last >= self.position
 
     def _stored_last(self) -> int:
+        return self._look().last
+
+    def _kept(self) -> bool:
+        return self._look().kept
+
+    def _look(self) -> StoredFrames:
         return self._following.frames.read(
             self._key, after=self.position, limit=1, trace_id=self._trace_id
-        ).last
+        )
 
     def _read(self) -> tuple[Frame, ...]:
         again = int(self._newest is not None)  # the last one shown, to be compared
@@ -211,7 +217,8 @@ class _Reader:
             return stored.frames[again:]
         turn, last_seq = self._turn()
         if turn.state in FINISHED and not stored.kept:
-            return self._summary(turn, last_seq)
+            # One that began and ended between the two reads has its frames by now.
+            return () if self._kept() else self._summary(turn, last_seq)
         self._short_looks += 1
         if again and turn.state not in FINISHED and self._short_looks <= _SHORT_LOOKS_MAX:
             return ()

@@ -296,3 +296,29 @@ def test_a_turn_that_its_own_pod_loses_again_and_again_is_ended(server: RedisSer
     assert turn is not None
     assert turn.error is not None
     assert turn.error["code"] == "turn_crashed"
+
+
+def test_a_turn_that_begins_and_ends_between_two_reads_is_told_frame_by_frame(
+    server: RedisServer,
+) -> None:
+    stall = Stall(0)
+    here, there = TestPod("here", server, stall), TestPod("there", server)
+    here.submit("t1")
+    assert stall.reached.wait(60)
+    log = there.engine._frames
+    read = log.read
+
+    def read_before_all(*asked: Any, **more: Any) -> StoredFrames:
+        log.read = read  # type: ignore[method-assign]
+        nothing = read(*asked, **more)
+        assert not nothing.kept
+        stall.go.set()
+        assert here.engine.wait(key("t1"), ANYBODY, timeout_s=60) is not None
+        return nothing
+
+    log.read = read_before_all  # type: ignore[method-assign]
+    seen = [it for it in there.engine.follow(key("t1"), ANYBODY, after=0) if it is not None]
+
+    assert "snapshot" not in [frame.type for frame in seen]
+    assert [frame.seq for frame in seen] == list(range(1, len(seen) + 1))
+    assert text_of(seen) == "".join(PIECES)

@@ -183,7 +183,8 @@ def test_who_follows_the_session_sees_it_and_who_comes_later_begins_with_it(
     # who comes back gets what was missed in its order, without a greeting
     again = Device(there, SessionPlace(version=1))
     again.until_ended("a1")
-    numbered = [one.type for one in again.frames if one.seq is not None]
+    # A status where a follower's pod was the first to begin what was accepted.
+    numbered = [it.type for it in again.frames if it.seq is not None and it.type != "status"]
     assert numbered[:4] == ["handoff", "done", "text", "done"]
 
 
