@@ -17,7 +17,8 @@ import gevent
 from kotaemon_node import bootstrap
 from kotaemon_node.composition import tenants
 from kotaemon_node.domain import limits
-from kotaemon_node.domain.knowledge import GenerationRef, Hit, SearchResult
+from kotaemon_node.domain.errors import NotFound
+from kotaemon_node.domain.knowledge import GenerationRef, Hit, Manifest, SearchResult
 from kotaemon_node.engine.answer_draft import Draft
 from kotaemon_node.engine.writing import FrameWriter
 from kotaemon_node.ports.sessions import Work
@@ -50,6 +51,9 @@ class AnyKnowledge:
     def search(self, kb: str, question: str, **_: object) -> SearchResult:
         hit = Hit(PASSAGE, score=0.9, dense=0.8, lexical=3.5, coverage=1.0)
         return SearchResult(kb, 1, "0" * 64, (hit,))
+
+    def manifest(self, kb: str) -> Manifest:
+        raise NotFound(f"of {kb} nothing is listed here")
 
     ref = GenerationRef("default", 1, "0" * 64, "manifest")
 
