@@ -29,7 +29,9 @@ missing_packages() {
     command -v java >/dev/null || echo default-jre-headless
     # Its program lies outside the search path of ordinary users on some systems.
     [ -x /usr/lib/rabbitmq/bin/rabbitmq-server ] || echo rabbitmq-server
-    command -v chromium >/dev/null || echo chromium
+    # Chromium without windows opens a page for a third of the computing.
+    command -v chromium-headless-shell >/dev/null || command -v chromium >/dev/null ||
+        echo chromium-headless-shell
     command -v node >/dev/null || echo nodejs
     command -v npm >/dev/null || echo npm
     [ -e "$cjk_font" ] || echo fonts-noto-cjk
@@ -48,7 +50,7 @@ purpose() {
         maven) echo "fetches encoder weights and Kafka" ;;
         default-jre-headless) echo "runs Kafka" ;;
         rabbitmq-server) echo "is one of the buses that are tested" ;;
-        chromium) echo "tests the web page" ;;
+        chromium-headless-shell) echo "tests the web page" ;;
         nodejs) echo "runs programs in JavaScript that use the cluster" ;;
         npm) echo "fetches what those need" ;;
         prometheus) echo "tests alert rules and dashboards" ;;

@@ -17,7 +17,10 @@ PLAIN_TOOLS = (
     *("sh", "cat", "cut", "date", "dirname", "mktemp", "rm", "sed", "sha256sum", "tail", "touch"),
     "chmod",
 )
-SERVERS = ("redis-server", "haproxy", "mvn", "java", "chromium", "helm", "promtool", "node", "npm")
+SERVERS = (
+    *("redis-server", "haproxy", "mvn", "java", "chromium-headless-shell", "helm", "promtool"),
+    *("node", "npm"),
+)
 
 
 class Machine:
@@ -116,9 +119,22 @@ def test_running_needs_no_browser_and_testing_does(machine: Machine) -> None:
 
     assert running.returncode == 0, running.stderr
     assert testing.returncode == 1
-    wanted = "maven default-jre-headless chromium nodejs npm fonts-noto-cjk prometheus"
-    for package in wanted.split():
+    wanted = ("maven", "default-jre-headless", "chromium-headless-shell", "nodejs", "npm")
+    for package in (*wanted, "fonts-noto-cjk", "prometheus"):
         assert f"`sudo apt-get install {package}`" in testing.stderr
+
+
+def test_either_chromium_will_do(machine: Machine) -> None:
+    machine.put_environment()
+    machine.put_servers("chromium")
+
+    with_windows = machine.install("test").stderr
+    machine.put_servers("chromium-headless-shell")
+    (machine.bin / "chromium").unlink()
+    without = machine.install("test").stderr
+
+    assert "prometheus is missing" in with_windows
+    assert "chromium" not in with_windows + without
 
 
 def test_what_only_long_tests_need_is_missed_by_them_alone(machine: Machine) -> None:
