@@ -83,7 +83,11 @@ SENTENCES: Final[Sequence[Sentence]] = (
         "{kills} kills, which met {hits} running turns: [{violations} violations in {turns} turns]",
         chaos,
     ),
-    Sentence(README, "{crashed} turns lost three pods and ended as `turn_crashed`", chaos),
+    Sentence(
+        README,
+        "With a kill every {every} seconds {crashed} turns lost three pods and ended as",
+        chaos,
+    ),
     Sentence(
         README,
         "with {writers} writers on the same two cores {kill_p50} s (median), [{kill_p95} s (p95)]",
@@ -104,7 +108,7 @@ SENTENCES: Final[Sequence[Sentence]] = (
         "命中 {hits} 个运行中的轮次：[{turns} 个轮次，{violations} 次违反]",
         chaos,
     ),
-    Sentence(CHINESE, "每三秒杀一次，{crashed} 个轮次失去三个节点", chaos),
+    Sentence(CHINESE, "每{every_zh}秒杀一次，{crashed} 个轮次失去三个节点", chaos),
     Sentence(CHINESE, "{kill_p50} s（中位数），[{kill_p95} s（p95）]", chaos),
     Sentence(CHINESE, "[{turns} 个轮次，{violations} 次违反](load/results/e2e", on_kubernetes),
     Sentence(
@@ -118,10 +122,20 @@ SENTENCES: Final[Sequence[Sentence]] = (
         "{kills} kills, which met {hits} running turns: [{violations} violations in {turns} turns]",
         chaos,
     ),
-    Sentence(PROMISES, "{crashed} turns lost three pods and ended as `turn_crashed`", chaos),
-    Sentence(PROMISES, "In the chaos run {crashed} of {turns}: it kills", chaos),
+    Sentence(
+        PROMISES,
+        "With a kill every {every} seconds {crashed} turns lost three pods and ended as",
+        chaos,
+    ),
+    Sentence(
+        PROMISES,
+        "In the chaos run {crashed} of {turns}: it kills a worker every {every} seconds",
+        chaos,
+    ),
+    Sentence(PROMISES, "on one machine under load {balancer} s (p95) until streams", chaos),
+    Sentence(PROMISES, "{first} of {begun} turns that began meanwhile got a stream", chaos),
     Sentence(PROMISES, "it comes, later: {kill_p95} s (p95) in the chaos run", chaos),
-    Sentence(PROMISES, "a kill every three seconds) {kill_p50} s, p95 {kill_p95} s |", chaos),
+    Sentence(PROMISES, "a kill every {every} seconds) {kill_p50} s, p95 {kill_p95} s;", chaos),
     Sentence(
         PROMISES,
         "from the next character | {p50} ms (median) to {max} ms on a machine",
@@ -138,7 +152,11 @@ SENTENCES: Final[Sequence[Sentence]] = (
         takeover,
     ),
     Sentence(TAKEOVER, "after {p50} ms (median), {p95} ms (p95), {max} ms at most.", takeover),
-    Sentence(TAKEOVER, "it is {kill_p50} s (median) and {kill_p95} s (p95) ([chaos]", chaos),
+    Sentence(
+        TAKEOVER,
+        "a kill every {every} seconds it is {kill_p50} s (median) and {kill_p95} s (p95) ([chaos]",
+        chaos,
+    ),
     Sentence(PICTURE, "{p50} ms (median) and {p95} ms (p95) from 3 to 7, at the client", takeover),
     Sentence(
         PROMISES,
@@ -173,9 +191,12 @@ SENTENCES: Final[Sequence[Sentence]] = (
         chaos,
     ),
     Sentence(STATUS, "{crashed} turns lost three pods each and ended", chaos),
+    Sentence(STATUS, "| {balancer} s: [chaos]", chaos),
+    Sentence(STATUS, "| {first} of {begun}; the others were told to try again", chaos),
     Sentence(
         STATUS,
-        "{kill_p50} s (median), {kill_p95} s (p95) with {writers} clients and a kill",
+        "{kill_p50} s (median), {kill_p95} s (p95) with {writers} clients and a kill every {every} "
+        "seconds",
         chaos,
     ),
     Sentence(

@@ -10,6 +10,9 @@ from typing import Any, Final
 ROOT: Final = Path(__file__).resolve().parents[1]
 RESULTS: Final = ROOT / "load" / "results"
 
+_EVERY: Final = {3: ("three", "三"), 5: ("five", "五"), 7: ("seven", "七"), 10: ("ten", "十")}
+"""Seconds from one strike of a chaos run to the next, in the words of the pages."""
+
 _TEXTS: Final = (
     "frames",
     "text_is_not_what_was_committed",
@@ -36,7 +39,13 @@ def chaos() -> Figures:
     run = kept("chaos")
     minutes = round(run["seconds"] / 60)
     killed = run["kills"]["first_text_ms"]["kill_worker"]
+    pause = round(run["seconds"] / run["kills"]["strikes"])
+    every, every_zh = _EVERY.get(pause, (str(pause), f" {pause} "))
+    seen = {promise["text"]: promise["seen"] for promise in run["promises"]}
+    first, _, begun = seen["≥ 99.5% of turns answered first time, or all but one"].partition(" of ")
     return {
+        "every": every,
+        "every_zh": every_zh,
         "minutes": {10: "ten", 30: "thirty", 60: "sixty"}.get(minutes, str(minutes)),
         "minutes_zh": {10: "十", 30: "三十", 60: "六十"}.get(minutes, f" {minutes} "),
         "writers": str(run["writers"]),
@@ -48,6 +57,9 @@ def chaos() -> Figures:
         "crashed": rounded(run["turns"]["outcomes"].get("failed turn_crashed", 0)),
         "kill_p50": rounded(killed["p50"] / 1000, 1),
         "kill_p95": rounded(killed["p95"] / 1000, 1),
+        "balancer": rounded(float(seen["streams go on within 1 s (p95)"].removesuffix(" s")), 1),
+        "first": first,
+        "begun": begun,
     }
 
 

@@ -1,7 +1,8 @@
 """The whole cluster, run by the command that users run, for tests that need all of it.
 
-``cluster`` is one cluster for the whole test run, repaired before each test that asks for it: use
-it for what leaves no trace. A test that needs its own knowledge, size or settings runs its own::
+``cluster`` is one cluster for all files that share it (``sharing.py``), repaired before each test
+that asks for it: use it for what leaves no trace. A test that needs its own knowledge, size or
+settings runs its own::
 
     with Cluster(tmp_path / "data", knowledge=folder, workers=2) as running:
         requests.get(f"{running.url}/ask", params={"q": "…"})
@@ -11,7 +12,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, Self
 
@@ -21,6 +22,7 @@ from kotaemon_node.chaos.target import Target
 from kotaemon_node.local.folder import DataFolder
 from kotaemon_node.local.ports import choose_block
 from kotaemon_node.settings import Settings
+from tests.sharing import Shared
 
 _ROOT = Path(__file__).resolve().parents[1]
 _START_S = 240.0
@@ -141,11 +143,13 @@ def foreign_to_settings(environment: Mapping[str, str]) -> dict[str, str]:
 COMMAND = [sys.executable, "-m", "kotaemon_node.cli.main"]
 
 
-@pytest.fixture(scope="session")
-def shared_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """Run one cluster with the sample knowledge and plugins for the whole test run."""
-    with Cluster(tmp_path_factory.mktemp("cluster") / "data", plugins="sample") as running:
-        yield running
+_SHARED = Shared("shared_cluster", lambda folder: Cluster(folder / "data", plugins="sample"))
+
+
+@pytest.fixture
+def shared_cluster(tmp_path_factory: pytest.TempPathFactory) -> Cluster:
+    """Run one cluster with the sample knowledge and plugins for all files of ``SHARED_BY``."""
+    return _SHARED.get(tmp_path_factory.getbasetemp() / "shared-cluster")
 
 
 @pytest.fixture

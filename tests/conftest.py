@@ -1,13 +1,16 @@
 """What all tests share: the cluster, and the rule for public data sets."""
 
+import gc
 import os
 from collections.abc import Generator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from xdist.remote import Producer
 
 from tests.cluster import cluster, shared_cluster
+from tests.sharing import SharingTogether, end_unshared, unlisted
 
 __all__ = ["cluster", "public_data", "shared_cluster"]
 
@@ -27,13 +30,43 @@ def public_data() -> Path:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip tests of public data where nobody named a folder of it."""
+    """Refuse what would start twice; skip tests of public data where no folder of it is named."""
+    if missing := unlisted(items):
+        raise pytest.UsageError(*missing)
     if os.environ.get(_VARIABLE):
         return
     skip = pytest.mark.skip(reason=f"{_VARIABLE} names no folder of public data sets")
     for item in items:
         if item.get_closest_marker("data"):
             item.add_marker(skip)
+
+
+def pytest_collection_finish() -> None:
+    """Leave the tests that were collected out of collections of garbage: a million objects."""
+    gc.collect()
+    gc.freeze()
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> SharingTogether | None:
+    """Deal out files so that those which share something meet in one process."""
+    return SharingTogether(config, log) if config.getvalue("dist") == "loadfile" else None
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(
+    item: pytest.Item, nextitem: pytest.Item | None
+) -> Generator[None, None, None]:
+    """End what the next file does not share; where one process has all files, a later one may."""
+    try:
+        yield
+    finally:
+        if hasattr(item.config, "workerinput"):
+            end_unshared(nextitem)
+
+
+def pytest_sessionfinish() -> None:
+    """End what a run left that was broken off."""
+    end_unshared(None)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.redis_server import RedisServer
+from tests.sharing import Shared
 from tests.turn_cluster import TurnCluster, turn_cluster
 
 
@@ -24,11 +25,13 @@ def server(redis_server: RedisServer) -> RedisServer:
     return redis_server
 
 
-@pytest.fixture(scope="session")
-def shared_turn_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TurnCluster]:
-    """Run one cluster with a paced language model, for all tests that disturb turns."""
-    with turn_cluster(tmp_path_factory.mktemp("turns") / "data") as cluster:
-        yield cluster
+_TURNS = Shared("shared_turn_cluster", lambda folder: turn_cluster(folder / "data"))
+
+
+@pytest.fixture
+def shared_turn_cluster(tmp_path_factory: pytest.TempPathFactory) -> TurnCluster:
+    """Run one cluster with a paced language model for all files that disturb its turns."""
+    return _TURNS.get(tmp_path_factory.getbasetemp() / "shared-turn-cluster")
 
 
 @pytest.fixture
