@@ -10,8 +10,8 @@ from kotaemon_node.adapters.reranker import RerankerPlace, RerankerSetupError, m
 from kotaemon_node.domain.limits import RERANK_TIMEOUT_S
 from kotaemon_node.ports.reranker import Reranker, RerankerFailed
 
-# Importing torch and its library takes half a minute of computing where nothing is compiled yet, and
-# 800 MB: not while tests are collected.
+# Importing torch and its library takes half a minute of computing where nothing is compiled yet,
+# and 800 MB: not while tests are collected.
 pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
 
 WORDS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "lamp", "chair", "warranty", "years", "two")
