@@ -31,7 +31,8 @@ def public_data() -> Path:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Refuse what would start twice; skip tests of public data where no folder of it is named."""
-    if missing := unlisted(items):
+    short = [item for item in items if item.get_closest_marker("long") is None]
+    if missing := unlisted(short):
         raise pytest.UsageError(*missing)
     if os.environ.get(_VARIABLE):
         return

@@ -34,7 +34,10 @@ SHARED_BY: Final[Mapping[str, frozenset[str]]] = {
         }
     ),
 }
-"""The files whose tests ask for a shared fixture, by its name: who deals out files sees no more."""
+"""The files whose short tests ask for a shared fixture, by its name: who deals them out sees no more.
+
+Long tests run in one process, all of them.
+"""
 
 _T = TypeVar("_T")
 
