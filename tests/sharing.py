@@ -34,7 +34,7 @@ SHARED_BY: Final[Mapping[str, frozenset[str]]] = {
         }
     ),
 }
-"""The files whose short tests ask for a shared fixture, by its name: who deals them out sees no more.
+"""The files whose short tests ask for a shared fixture, by its name: all that a scheduler sees.
 
 Long tests run in one process, all of them.
 """
